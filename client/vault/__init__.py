@@ -1,0 +1,1 @@
+"""Vault: typed Python objects and large files in units, embedded or on a storage host."""

@@ -1,0 +1,182 @@
+"""Every error that Vault raises on purpose.
+
+VaultError
+├── InvalidArgumentError (ValueError)   what was asked can never work: unit, id, name, range, size
+│   └── UnknownUnitError (LookupError)  the unit is not in the structure, or the server does not allow it
+├── NotFoundError (LookupError)         no such object
+├── ConflictError                       the object is at another generation
+├── AlreadyExistsError                  the id or the name is taken
+├── ChecksumError                       bytes changed on the way to the store
+├── CorruptionError                     stored bytes do not match their checksum
+├── StorageError                        the store could not read or write
+│   └── StorageFullError                the disk is full, or a quota reached
+├── UnavailableError                    the server is away, too busy, or did not answer in time
+├── ProtocolError                       the other side does not speak vault.v1, or not as it is written
+├── ClosedError                         a closed vault, store, ticket or file was used
+├── FeedError                           the change feed cannot go on from where it was
+│   ├── RevisionCompactedError          the revision is older than the feed's history
+│   └── SlowConsumerError               the watcher did not keep up
+├── DatatypeError                       a Datatype failed
+│   ├── EncodeError                     while dumping an object
+│   └── DecodeError                     while loading one, or its tag is not this Datatype's
+└── BatchError                          some items of a batch failed; holds every item's outcome
+
+`reason` is the UPPER_SNAKE word that stands for the error on the wire; `context` holds what a
+program needs (unit, data_id, name, generation, …) under the same keys on both sides.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class VaultError(Exception):
+    """The root of Vault's errors.
+
+    Attributes:
+        reason: UPPER_SNAKE, the same embedded and remote.
+        context: What it was about: unit, data_id, name, generation, block, limit, …
+    """
+
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, reason: str | None = None, **context: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+        self.context = {key: value for key, value in context.items() if value is not None}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.reason, self.context)
+
+
+def _rebuild(kind: type[VaultError], message: str, reason: str, context: dict[str, Any]) -> VaultError:
+    return kind(message, reason=reason, **context)
+
+
+class InvalidArgumentError(VaultError, ValueError):
+    """What was asked can never work; the text says what is allowed."""
+
+    default_reason = "INVALID_ARGUMENT"
+
+
+class UnknownUnitError(InvalidArgumentError, LookupError):
+    """The unit is not in the vault's structure, or not one that the server allows."""
+
+    default_reason = "UNKNOWN_UNIT"
+
+
+class NotFoundError(VaultError, LookupError):
+    """There is no such object."""
+
+    default_reason = "OBJECT_NOT_FOUND"
+
+
+class ConflictError(VaultError):
+    """The object is at another generation than the one stated: somebody wrote it first."""
+
+    default_reason = "GENERATION_MISMATCH"
+
+
+class AlreadyExistsError(VaultError):
+    """The id (OBJECT_EXISTS) or the name (NAME_TAKEN) belongs to another object."""
+
+    default_reason = "OBJECT_EXISTS"
+
+
+class ChecksumError(VaultError):
+    """A block reached the store with other bytes than its checksum says. Nothing was stored."""
+
+    default_reason = "CHECKSUM_MISMATCH"
+
+
+class CorruptionError(VaultError):
+    """Stored bytes do not match their checksum. They were not handed out."""
+
+    default_reason = "STORED_CHECKSUM_MISMATCH"
+
+
+class StorageError(VaultError):
+    """The store could not read or write: permissions, I/O errors, no file descriptors left."""
+
+    default_reason = "STORAGE_FAILED"
+
+
+class StorageFullError(StorageError):
+    """The disk is full, or a quota is reached. Nothing was stored."""
+
+    default_reason = "STORAGE_FULL"
+
+
+class UnavailableError(VaultError):
+    """The server is away, too busy, or did not answer within the timeout."""
+
+    default_reason = "UNAVAILABLE"
+
+
+class ProtocolError(VaultError):
+    """The other side does not speak vault.v1, or not as it is written."""
+
+    default_reason = "PROTOCOL"
+
+
+class ClosedError(VaultError):
+    """A closed vault, store, ticket or file was used."""
+
+    default_reason = "CLOSED"
+
+
+class FeedError(VaultError):
+    """The change feed cannot go on from where it was: revalidate everything, watch anew."""
+
+    default_reason = "FEED"
+
+
+class RevisionCompactedError(FeedError):
+    """The revision to start from is older than the feed's history."""
+
+    default_reason = "REVISION_COMPACTED"
+
+
+class SlowConsumerError(FeedError):
+    """The watcher did not keep up and was cut off."""
+
+    default_reason = "SLOW_CONSUMER"
+
+
+class DatatypeError(VaultError):
+    """A Datatype failed; the cause is chained."""
+
+    default_reason = "DATATYPE"
+
+
+class EncodeError(DatatypeError):
+    """An object could not be dumped. Nothing was stored."""
+
+    default_reason = "ENCODE"
+
+
+class DecodeError(DatatypeError):
+    """Stored bytes could not be loaded, or carry a tag that the unit's Datatype does not know."""
+
+    default_reason = "DECODE"
+
+
+class BatchError(VaultError):
+    """Some items of a batch failed; the others took effect.
+
+    Attributes:
+        results: One for each item, in the order asked for: what the call returns for an item that
+            succeeded, a VaultError for one that did not.
+    """
+
+    default_reason = "BATCH"
+
+    def __init__(self, results: Sequence[Any]) -> None:
+        self.results = list(results)
+        self.errors = {i: r for i, r in enumerate(self.results) if isinstance(r, VaultError)}
+        first = next(iter(self.errors.items()), None)
+        detail = f"; the first, item {first[0]}: {first[1]}" if first else ""
+        super().__init__(f"{len(self.errors)} of {len(self.results)} items failed{detail}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BatchError, (self.results,)
