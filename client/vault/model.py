@@ -372,6 +372,24 @@ def check_range(offset: int, length: int | None, size: int | None = None) -> Non
         )
 
 
+def check_prefix(prefix: str) -> None:
+    """Raises InvalidArgumentError unless names may begin with `prefix`; the empty one is valid."""
+    if not isinstance(prefix, str) or not _text_fits(prefix, 0, MAX_NAME_BYTES):
+        raise InvalidArgumentError(
+            f"bad prefix {_shown(prefix)}: text of at most {MAX_NAME_BYTES} UTF-8 bytes without control characters",
+            reason="BAD_NAME",
+        )
+
+
+def check_page_size(page_size: int) -> None:
+    """Raises InvalidArgumentError unless `page_size` is a whole number from 0 to MAX_PAGE_SIZE."""
+    if isinstance(page_size, bool) or not isinstance(page_size, int) or not 0 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidArgumentError(
+            f"bad page size {_shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
+            reason="BAD_PAGE_SIZE",
+        )
+
+
 def check_batch(items: int) -> None:
     """Raises InvalidArgumentError when a batch has too many items."""
     if items > MAX_BATCH_ITEMS:
