@@ -1,0 +1,159 @@
+"""What each reason means on the wire and in Python: the one table, read in both directions.
+
+It knows google.rpc.Code by number and nothing of gRPC; `vault.wire.status` adds that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.rpc import code_pb2
+
+from vault import errors
+from vault.errors import VaultError
+from vault.v1 import vault_pb2 as pb
+
+DOMAIN: Final = "vault"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        error: The class that Python raises.
+        code: google.rpc.Code.
+        retry_after: Seconds to wait before trying again, where waiting helps (google.rpc.RetryInfo).
+    """
+
+    error: type[VaultError]
+    code: int
+    retry_after: float | None = None
+
+
+_invalid = Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT)
+_dialogue = Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT)
+_storage = Row(errors.StorageError, code_pb2.INTERNAL)
+_full = Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)
+_datatype = Row(errors.DatatypeError, code_pb2.FAILED_PRECONDITION)
+_encode = Row(errors.EncodeError, code_pb2.FAILED_PRECONDITION)
+_decode = Row(errors.DecodeError, code_pb2.FAILED_PRECONDITION)
+
+TABLE: Final[Mapping[str, Row]] = {
+    # What was asked can never work.
+    "INVALID_ARGUMENT": _invalid,
+    "BAD_UNIT": _invalid,
+    "BAD_ID": _invalid,
+    "BAD_NAME": _invalid,
+    "BAD_TAGS": _invalid,
+    "BAD_DATATYPE": _invalid,
+    "BAD_GENERATION": _invalid,
+    "BAD_REVISION": _invalid,
+    "BAD_REQUEST_ID": _invalid,
+    "BAD_OFFSET": _invalid,
+    "BAD_SIZE": _invalid,
+    "BAD_PAGE_SIZE": _invalid,
+    "BAD_PAGE_TOKEN": _invalid,
+    "BATCH_TOO_LARGE": _invalid,
+    "MESSAGE_TOO_LARGE": _invalid,
+    "BAD_RANGE": Row(errors.InvalidArgumentError, code_pb2.OUT_OF_RANGE),
+    "UNKNOWN_UNIT": Row(errors.UnknownUnitError, code_pb2.INVALID_ARGUMENT),
+    # Preconditions.
+    "OBJECT_NOT_FOUND": Row(errors.NotFoundError, code_pb2.NOT_FOUND),
+    "GENERATION_MISMATCH": Row(errors.ConflictError, code_pb2.ABORTED),
+    "OBJECT_EXISTS": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
+    "NAME_TAKEN": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
+    # Bytes.
+    "CHECKSUM_MISMATCH": Row(errors.ChecksumError, code_pb2.INVALID_ARGUMENT),
+    "STORED_CHECKSUM_MISMATCH": Row(errors.CorruptionError, code_pb2.DATA_LOSS),
+    # The store and the server.
+    "STORAGE_FAILED": _storage,
+    "STORAGE_FULL": _full,
+    "QUOTA": _full,
+    "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
+    "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
+    "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
+    "CANCELLED": Row(errors.UnavailableError, code_pb2.CANCELLED),
+    "CLOSED": Row(errors.ClosedError, code_pb2.FAILED_PRECONDITION),
+    "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
+    # The other side does not speak vault.v1; below, the dialogue of a streamed write out of order.
+    "PROTOCOL": Row(errors.ProtocolError, code_pb2.INTERNAL),
+    "NOT_STARTED": _dialogue,
+    "ALREADY_STARTED": _dialogue,
+    "ALREADY_COMMITTED": _dialogue,
+    "NOT_COMMITTED": _dialogue,
+    # The change feed.
+    "FEED": Row(errors.FeedError, code_pb2.OUT_OF_RANGE),
+    "REVISION_COMPACTED": Row(errors.RevisionCompactedError, code_pb2.OUT_OF_RANGE),
+    "SLOW_CONSUMER": Row(errors.SlowConsumerError, code_pb2.RESOURCE_EXHAUSTED),
+    # Raised by Datatypes, on the client's side; here for Stores that decode.
+    "DATATYPE": _datatype,
+    "ENCODE": _encode,
+    "DECODE": _decode,
+    "DATATYPE_MISMATCH": _decode,
+}
+
+_BY_CODE: Final[Mapping[int, type[VaultError]]] = {
+    code_pb2.INVALID_ARGUMENT: errors.InvalidArgumentError,
+    code_pb2.OUT_OF_RANGE: errors.InvalidArgumentError,
+    code_pb2.NOT_FOUND: errors.NotFoundError,
+    code_pb2.ALREADY_EXISTS: errors.AlreadyExistsError,
+    code_pb2.ABORTED: errors.ConflictError,
+    code_pb2.DATA_LOSS: errors.CorruptionError,
+    code_pb2.RESOURCE_EXHAUSTED: errors.UnavailableError,
+    code_pb2.UNAVAILABLE: errors.UnavailableError,
+    code_pb2.DEADLINE_EXCEEDED: errors.UnavailableError,
+}
+
+_NUMBERS: Final = frozenset({
+    "data_id", "generation", "actual_generation", "if_generation", "expected", "actual", "revision", "oldest_revision",
+    "block", "size", "offset", "length", "limit", "items", "index", "since", "count",
+})  # fmt: skip
+
+
+def row_of(error: VaultError) -> Row:
+    """The row for an error: its reason's, or that of the nearest class with a reason of its own."""
+    row = TABLE.get(error.reason)
+    if row is not None and isinstance(error, row.error):
+        return row
+    for kind in type(error).__mro__:
+        if issubclass(kind, VaultError) and (row := TABLE.get(kind.default_reason)) is not None:
+            return row
+    return TABLE[VaultError.default_reason]
+
+
+def rebuild(reason: str, code: int, message: str, metadata: Mapping[str, str], **more: Any) -> VaultError:
+    """The error that was sent. One with a reason unknown here is raised as its code says."""
+    row = TABLE.get(reason)
+    kind = row.error if row is not None else _BY_CODE.get(code, VaultError)
+    context: dict[str, Any] = {
+        key: int(value) if key in _NUMBERS and value.isdecimal() else value for key, value in metadata.items()
+    }
+    error = kind(message, reason=reason or None)
+    error.context.update(context, **more)
+    return error
+
+
+def context_text(error: VaultError) -> dict[str, str]:
+    """An error's context as ErrorInfo carries it: text to text."""
+    return {key: cut(str(value), 1024) for key, value in error.context.items() if key != "retry_after"}
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most `most` bytes of valid UTF-8, the end marked where some was cut off."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) > most:
+        raw = raw[: most - 3].decode("utf-8", "ignore").encode() + "…".encode()
+    return raw.decode()
+
+
+def item_error_to_wire(error: VaultError) -> pb.ItemError:
+    """One failed item of a batch."""
+    return pb.ItemError(
+        code=row_of(error).code, reason=error.reason, message=cut(error.message, 1024), metadata=context_text(error)
+    )
+
+
+def item_error_from_wire(wire: pb.ItemError) -> VaultError:
+    """The error that a call for that item alone would have raised."""
+    return rebuild(wire.reason, wire.code, wire.message, wire.metadata)

@@ -1,0 +1,201 @@
+"""Every model type survives the wire as it was."""
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.model import (
+    MAX_DATA_ID,
+    Block,
+    Capabilities,
+    Change,
+    ChangeKind,
+    DeleteSpec,
+    LoadedObject,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    Progress,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+)
+from vault.v1 import vault_pb2 as pb
+from vault.wire import messages as m
+
+M = TypeVar("M", bound=Message)
+
+ids = st.integers(1, MAX_DATA_ID)
+revisions = st.integers(0, (1 << 63) - 1)
+checksums = st.integers(0, (1 << 64) - 1)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+names = st.none() | texts
+tags = st.dictionaries(texts, texts, max_size=4)
+request_ids = st.binary(min_size=16, max_size=16)
+moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+keys = ids | texts
+generations = st.none() | revisions
+data = st.binary(max_size=100)
+
+infos = st.builds(
+    ObjectInfo,
+    unit=texts.filter(bool),
+    data_id=ids,
+    generation=st.integers(1, (1 << 63) - 1),
+    revision=revisions,
+    size=revisions,
+    checksum=checksums,
+    datatype=texts,
+    name=names,
+    tags=tags,
+    created_at=moments,
+    updated_at=moments,
+)
+upload_specs = st.builds(UploadSpec, data_id=ids, name=names, tags=tags, datatype=texts, request_id=request_ids)
+update_specs = st.builds(
+    UpdateSpec, key=keys, if_generation=generations, datatype=st.none() | texts, request_id=request_ids
+)
+metadata_specs = st.builds(
+    MetadataSpec, key=keys, name=names, tags=st.none() | tags, if_generation=generations, request_id=request_ids
+)
+changes = st.builds(
+    Change,
+    revision=revisions,
+    unit=texts,
+    data_id=ids,
+    kind=st.sampled_from(ChangeKind),
+    generation=revisions,
+    name=names,
+)
+
+
+@given(keys)
+def test_keys_come_back(key: int | str) -> None:
+    assert m.key_from_wire(_sent(m.key_to_wire(key), pb.Key)) == key
+
+
+@given(infos)
+def test_object_infos_come_back_to_the_microsecond(info: ObjectInfo) -> None:
+    assert m.object_info_from_wire(_sent(m.object_info_to_wire(info), pb.ObjectInfo)) == info
+
+
+@given(st.builds(Block, offset=revisions, data=data, checksum=checksums))
+def test_blocks_come_back(block: Block) -> None:
+    assert m.block_from_wire(_sent(m.block_to_wire(block), pb.Block)) == block
+
+
+def test_a_block_of_borrowed_memory_is_sent_as_its_bytes() -> None:
+    block = Block(0, memoryview(bytearray(b"xyz"))[1:], 7)
+    assert m.block_from_wire(m.block_to_wire(block)).data == b"yz"
+
+
+@given(st.none() | st.builds(LoadedObject, info=infos, data=st.none() | data) | st.builds(NotModified, revisions))
+def test_load_results_come_back(result: LoadedObject | NotModified | None) -> None:
+    assert m.load_result_from_wire(_sent(m.load_result_to_wire(result), pb.LoadManyResponse.Item)) == result
+
+
+@given(st.builds(LoadItem, key=keys, if_generation_not_match=generations))
+def test_load_items_come_back(item: LoadItem) -> None:
+    assert m.load_item_from_wire(_sent(m.load_item_to_wire(item), pb.LoadManyRequest.Item)) == item
+
+
+@given(upload_specs)
+def test_upload_specs_come_back(spec: UploadSpec) -> None:
+    assert m.upload_spec_from_wire(_sent(m.upload_spec_to_wire(spec), pb.UploadSpec)) == spec
+
+
+@given(update_specs)
+def test_update_specs_come_back(spec: UpdateSpec) -> None:
+    assert m.update_spec_from_wire(_sent(m.update_spec_to_wire(spec), pb.UpdateSpec)) == spec
+
+
+@given(st.builds(DeleteSpec, key=keys, if_generation=generations, request_id=request_ids))
+def test_delete_specs_come_back(spec: DeleteSpec) -> None:
+    assert m.delete_spec_from_wire(_sent(m.delete_spec_to_wire(spec), pb.DeleteRequest.Item)) == spec
+
+
+@given(metadata_specs)
+def test_metadata_specs_tell_unset_from_empty(spec: MetadataSpec) -> None:
+    wire = _sent(m.metadata_spec_to_wire("u", spec), pb.SetMetadataRequest)
+    assert wire.unit == "u"
+    assert m.metadata_spec_from_wire(wire) == spec
+
+
+@given(st.builds(SmallUpload, spec=upload_specs, data=data, checksum=checksums))
+def test_small_uploads_come_back(item: SmallUpload) -> None:
+    assert m.small_upload_from_wire(_sent(m.small_upload_to_wire(item), pb.UploadManyRequest.Item)) == item
+
+
+@given(st.builds(SmallUpdate, spec=update_specs, data=data, checksum=checksums))
+def test_small_updates_come_back(item: SmallUpdate) -> None:
+    assert m.small_update_from_wire(_sent(m.small_update_to_wire(item), pb.UpdateManyRequest.Item)) == item
+
+
+@given(infos)
+def test_write_and_stat_results_come_back(info: ObjectInfo) -> None:
+    assert m.write_result_from_wire(_sent(m.write_result_to_wire(info), pb.WriteResult)) == info
+    assert m.stat_result_from_wire(_sent(m.stat_result_to_wire(info), pb.StatResponse.Item)) == info
+    assert m.stat_result_from_wire(_sent(m.stat_result_to_wire(None), pb.StatResponse.Item)) is None
+
+
+@given(revisions)
+def test_delete_results_come_back(revision: int) -> None:
+    assert m.delete_result_from_wire(_sent(m.delete_result_to_wire(revision), pb.DeleteResponse.Result)) == revision
+
+
+def test_errors_of_items_come_back_in_every_kind_of_batch() -> None:
+    error = ConflictError("somebody wrote it first", unit="u", data_id=5, generation=9)
+    _same(m.load_result_from_wire(m.load_result_to_wire(error)), error)
+    _same(m.write_result_from_wire(m.write_result_to_wire(error)), error)
+    missing = NotFoundError("no such object", unit="u", name="123")
+    _same(m.delete_result_from_wire(m.delete_result_to_wire(missing)), missing)
+
+
+@given(st.builds(Page, objects=st.lists(infos, max_size=3), next_page_token=texts))
+def test_pages_come_back(page: Page) -> None:
+    assert m.page_from_wire(_sent(m.page_to_wire(page), pb.ListResponse)) == page
+
+
+@given(changes | st.builds(Progress, revisions))
+def test_watch_events_come_back(event: Change | Progress) -> None:
+    assert m.watch_event_from_wire(_sent(m.watch_event_to_wire(event), pb.WatchResponse)) == event
+
+
+def test_capabilities_come_back() -> None:
+    capabilities = Capabilities("store", "1.2", max_message_size=5, allowed_units=("a", "b"))
+    wire = _sent(m.capabilities_to_wire(capabilities), pb.GetCapabilitiesResponse)
+    assert m.capabilities_from_wire(wire) == capabilities
+
+
+def test_a_request_without_a_key_is_an_invalid_argument() -> None:
+    with pytest.raises(InvalidArgumentError, match="data_id or name"):
+        m.key_from_wire(pb.Key())
+
+
+def test_replies_that_leave_out_what_must_be_there_are_protocol_errors() -> None:
+    for call in (
+        lambda: m.object_info_from_wire(pb.ObjectInfo(unit="u", data_id=1)),
+        lambda: m.write_result_from_wire(pb.WriteResult()),
+        lambda: m.watch_event_from_wire(pb.WatchResponse()),
+        lambda: m.change_from_wire(pb.Change(kind=pb.Change.KIND_UNSPECIFIED)),
+        lambda: m.capabilities_from_wire(pb.GetCapabilitiesResponse()),
+    ):
+        with pytest.raises(ProtocolError):
+            call()
+
+
+def _sent(message: M, kind: type[M]) -> M:
+    """The message as another process parses it."""
+    return kind.FromString(message.SerializeToString())
+
+
+def _same(got: object, sent: VaultError) -> None:
+    assert isinstance(got, VaultError)
+    assert (type(got), got.message, got.reason, got.context) == (type(sent), sent.message, sent.reason, sent.context)
