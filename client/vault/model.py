@@ -110,6 +110,10 @@ class LoadItem:
     key: Key
     if_generation_not_match: int | None = None
 
+    def validate(self) -> None:
+        check_key(self.key)
+        check_generation(self.if_generation_not_match)
+
 
 def new_request_id() -> bytes:
     """16 random bytes: a write that is sent again under the same id is applied once."""
@@ -201,6 +205,10 @@ class SmallUpload:
     data: bytes
     checksum: int
 
+    def validate(self) -> None:
+        self.spec.validate()
+        check_small(self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class SmallUpdate:
@@ -209,6 +217,10 @@ class SmallUpdate:
     spec: UpdateSpec
     data: bytes
     checksum: int
+
+    def validate(self) -> None:
+        self.spec.validate()
+        check_small(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +399,22 @@ def check_page_size(page_size: int) -> None:
         raise InvalidArgumentError(
             f"bad page size {_shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
             reason="BAD_PAGE_SIZE",
+        )
+
+
+def check_block_size(size: int) -> None:
+    """Raises InvalidArgumentError unless a block may have `size` bytes."""
+    if not 1 <= size <= BLOCK_SIZE:
+        raise InvalidArgumentError(f"a block of {size} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
+
+
+def check_small(data: bytes) -> None:
+    """Raises InvalidArgumentError unless `data` are the bytes of an item of a batch."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
+    if len(data) > BLOCK_SIZE:
+        raise InvalidArgumentError(
+            f"{len(data)} bytes in one item of a batch: at most {BLOCK_SIZE}, more is streamed", reason="BAD_SIZE"
         )
 
 
