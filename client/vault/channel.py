@@ -10,6 +10,7 @@ import asyncio
 import collections
 import contextlib
 import json
+import math
 import os
 import random
 import threading
@@ -68,9 +69,9 @@ _OPTIONS: Final[list[tuple[str, Any]]] = [
 
 def check_timeout(timeout: float) -> float:
     """`timeout`, when it is a number of seconds above 0; InvalidArgumentError when not."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
         raise InvalidArgumentError(f"bad timeout {timeout!r}: seconds, above 0", reason="BAD_TIMEOUT")
-    return timeout * 1.0
+    return float(timeout)
 
 
 class _Attempts:

@@ -1,6 +1,6 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from vault.channel import MAX_MESSAGE_SIZE, AsyncChannel, AsyncDuplex, AsyncReceiver
@@ -77,9 +77,7 @@ class AsyncRemoteReader(AsyncBlockReader):
 class AsyncRemoteWriter(AsyncBlockWriter):
     """A write in progress on a server."""
 
-    def __init__(
-        self, duplex: AsyncDuplex, message: WriteMessage, seen: Callable[[int], None]
-    ) -> None:
+    def __init__(self, duplex: AsyncDuplex, message: WriteMessage, seen: Callable[[int], None]) -> None:
         self._duplex = duplex
         self._message = message
         self._seen = seen
@@ -288,19 +286,11 @@ class AsyncRemoteStore(AsyncStore):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return await self._write_many(
-            items,
-            wire.small_upload_to_wire,
-            lambda chunk: self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=chunk)),
-        )
+        return await self._write_many("UploadMany", pb.UploadManyRequest, unit, items, wire.small_upload_to_wire)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return await self._write_many(
-            items,
-            wire.small_update_to_wire,
-            lambda chunk: self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=chunk)),
-        )
+        return await self._write_many("UpdateMany", pb.UpdateManyRequest, unit, items, wire.small_update_to_wire)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
@@ -333,20 +323,18 @@ class AsyncRemoteStore(AsyncStore):
         self._see(reply.revision)
         return reply
 
-    async def _begin(
-        self, method: str, message: WriteMessage, start: Any
-    ) -> AsyncBlockWriter:
+    async def _begin(self, method: str, message: WriteMessage, start: Any) -> AsyncBlockWriter:
         duplex, first = await self._channel.duplex(method, start)
         self._see(first.revision)
         return AsyncRemoteWriter(duplex, message, self._see)
 
     async def _write_many(
-        self, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any], call: Callable[[list[Any]], Awaitable[Any]]
+        self, method: str, message: Any, unit: str, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any]
     ) -> list[ObjectInfo | VaultError]:
         check_batch(len(items))
         results: list[Any] = [None] * len(items)
         for chunk, requests in _chunks(_valid(items, results), to_wire):
-            reply = await call(requests)
+            reply = await self._unary(method, message(unit=unit, items=requests))
             for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
                 results[index] = wire.write_result_from_wire(answer)
         return results

@@ -1,7 +1,7 @@
 # Generated from _async/remote.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import Iterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from vault.channel import MAX_MESSAGE_SIZE, Channel, Duplex, Receiver
@@ -78,9 +78,7 @@ class RemoteReader(BlockReader):
 class RemoteWriter(BlockWriter):
     """A write in progress on a server."""
 
-    def __init__(
-        self, duplex: Duplex, message: WriteMessage, seen: Callable[[int], None]
-    ) -> None:
+    def __init__(self, duplex: Duplex, message: WriteMessage, seen: Callable[[int], None]) -> None:
         self._duplex = duplex
         self._message = message
         self._seen = seen
@@ -289,19 +287,11 @@ class RemoteStore(Store):
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return self._write_many(
-            items,
-            wire.small_upload_to_wire,
-            lambda chunk: self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=chunk)),
-        )
+        return self._write_many("UploadMany", pb.UploadManyRequest, unit, items, wire.small_upload_to_wire)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return self._write_many(
-            items,
-            wire.small_update_to_wire,
-            lambda chunk: self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=chunk)),
-        )
+        return self._write_many("UpdateMany", pb.UpdateManyRequest, unit, items, wire.small_update_to_wire)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
@@ -334,20 +324,18 @@ class RemoteStore(Store):
         self._see(reply.revision)
         return reply
 
-    def _begin(
-        self, method: str, message: WriteMessage, start: Any
-    ) -> BlockWriter:
+    def _begin(self, method: str, message: WriteMessage, start: Any) -> BlockWriter:
         duplex, first = self._channel.duplex(method, start)
         self._see(first.revision)
         return RemoteWriter(duplex, message, self._see)
 
     def _write_many(
-        self, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any], call: Callable[[list[Any]], Awaitable[Any]]
+        self, method: str, message: Any, unit: str, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any]
     ) -> list[ObjectInfo | VaultError]:
         check_batch(len(items))
         results: list[Any] = [None] * len(items)
         for chunk, requests in _chunks(_valid(items, results), to_wire):
-            reply = call(requests)
+            reply = self._unary(method, message(unit=unit, items=requests))
             for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
                 results[index] = wire.write_result_from_wire(answer)
         return results
