@@ -1,0 +1,90 @@
+"""A directory that pyvault wrote: `<unit>/<id>.vault`, each file an object, and no register.
+
+Adopting is reading: every file is read once for its checksums, and nothing is moved or rewritten.
+"""
+
+import logging
+import os
+import sqlite3
+import time
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import xxhash
+from vault.errors import InvalidArgumentError
+from vault.model import BLOCK_SIZE, ObjectInfo, check_unit, checksum
+
+from vault_server.storage.blobs import blob_id, unit_folder
+from vault_server.storage.commands import insert_object
+from vault_server.storage.failures import storing
+from vault_server.storage.reader import read_at
+from vault_server.storage.register import pack_checksums, to_time
+
+_log = logging.getLogger(__name__)
+
+_PLAIN: Final = ".vault"
+
+
+def adopt(connection: sqlite3.Connection, root: Path) -> None:
+    """Makes an object of each of pyvault's files under `root`, in the transaction that makes the register.
+
+    The feed begins after them: nobody can have watched them come.
+    """
+    revision = 0
+    now = time.time_ns() // 1000
+    for unit, data_id, path in _files(root):
+        revision += 1
+        with storing(f"adopt {str(path)!r}"):
+            size, whole, blocks, modified = _measure(path)
+        info = ObjectInfo(
+            unit=unit,
+            data_id=data_id,
+            generation=revision,
+            revision=revision,
+            size=size,
+            checksum=whole,
+            datatype="",
+            name=None,
+            tags={},
+            created_at=to_time(min(modified, now)),
+            updated_at=to_time(min(modified, now)),
+        )
+        insert_object(connection, info, file=f"{unit}/{path.name}", data=None, blocks=pack_checksums(blocks))
+    if revision:
+        connection.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
+        _log.info("adopted %d objects that were in %s without a register", revision, root)
+
+
+def _files(root: Path) -> Iterator[tuple[str, int, Path]]:
+    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
+        try:
+            check_unit(folder.name)
+        except InvalidArgumentError:
+            if not folder.name.startswith("."):
+                _log.warning("%s is left alone: its name cannot be a unit's", folder)
+            continue
+        if unit_folder(folder.name) != folder.name:
+            _log.warning("%s is left alone: its name is kept for the register", folder)
+            continue
+        for path in sorted(folder.iterdir()):
+            data_id = blob_id(path.name)
+            if data_id is None or path.name != f"{data_id}{_PLAIN}" or not path.is_file():
+                _log.warning("%s is left alone: it is no file of the form <id>.vault", path)
+                continue
+            yield folder.name, data_id, path
+
+
+def _measure(path: Path) -> "tuple[int, int, array[int], int]":
+    """Size, checksum, blocks' checksums, and time of the last modification in microseconds since 1970."""
+    whole = xxhash.xxh3_64()
+    blocks = array("Q")
+    size = 0
+    with path.open("rb", buffering=0) as file:
+        while data := read_at(file.fileno(), BLOCK_SIZE, size):
+            whole.update(data)
+            blocks.append(checksum(data))
+            size += len(data)
+        modified = os.fstat(file.fileno()).st_mtime_ns // 1000
+    return size, whole.intdigest(), blocks, modified

@@ -1,0 +1,237 @@
+"""The async face of embedded storage: blocking calls go to a few threads, commits are awaited without one."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ClassVar, Final, TypeVar
+
+from vault.errors import ClosedError, VaultError
+from vault.model import (
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+)
+from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
+
+from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
+from vault_server.storage.check import CheckReport
+from vault_server.storage.engine import Durability
+from vault_server.storage.notifier import Notifier
+from vault_server.storage.reader import StoredReader
+from vault_server.storage.store import EmbeddedStore
+from vault_server.storage.transaction import FEED_HISTORY
+from vault_server.storage.upload import INLINE_LIMIT
+
+THREADS: Final = 8
+"""Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""
+
+_SMALL_BATCH: Final = 64
+_SMALL_BYTES: Final = 256 << 10
+
+T = TypeVar("T")
+
+
+class AsyncEmbeddedStore(AsyncStore):
+    """EmbeddedStore for the tasks of one event loop.
+
+    Opening blocks, as EmbeddedStore's does: for milliseconds, unless a directory is adopted.
+
+    A call that is cancelled leaves nothing half done: an upload whose `write` is cancelled is aborted, and
+    a commit that was begun finishes, and may have taken effect.
+
+    Args:
+        store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
+        durability, allowed_units, inline_limit, feed_history: EmbeddedStore's, for a directory.
+    """
+
+    local_feed: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | EmbeddedStore,
+        *,
+        durability: Durability = "full",
+        allowed_units: Sequence[str] = (),
+        inline_limit: int = INLINE_LIMIT,
+        feed_history: int = FEED_HISTORY,
+    ) -> None:
+        self._owned = not isinstance(store, EmbeddedStore)
+        self._store = (
+            store
+            if isinstance(store, EmbeddedStore)
+            else EmbeddedStore(
+                store,
+                durability=durability,
+                allowed_units=allowed_units,
+                inline_limit=inline_limit,
+                feed_history=feed_history,
+            )
+        )
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
+        self._notifier = Notifier(self._store.engine.feed)
+        self._unfinished: set[asyncio.Future[Any]] = set()
+        self._closed = False
+
+    @property
+    def revision(self) -> int:
+        self._require_open()
+        return self._store.revision
+
+    async def capabilities(self) -> Capabilities:
+        self._require_open()
+        return self._store.capabilities()
+
+    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return await self.call(self._store.exists_many, unit, keys)
+
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        return await self.call(self._store.stat_many, unit, keys)
+
+    async def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        return await self.call(
+            lambda: self._store.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        )
+
+    async def list_units(self) -> list[str]:
+        return await self.call(self._store.list_units)
+
+    async def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+    ) -> AsyncBlockReader | NotModified | None:
+        opening: asyncio.Future[StoredReader | NotModified | None] = self.call(
+            lambda: self._store.reads.load(
+                unit,
+                key,
+                offset=offset,
+                length=length,
+                if_generation=if_generation,
+                if_generation_not_match=if_generation_not_match,
+            )
+        )
+        try:
+            found = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_reader)
+            raise
+        return AsyncStoredReader(found, self) if isinstance(found, StoredReader) else found
+
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return await self.call(self._store.load_many, unit, items)
+
+    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        return AsyncStagingWriter(await self.call(self._store.writes.upload, unit, spec), self)
+
+    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
+        return AsyncStagingWriter(await self.call(self._store.writes.update, unit, spec), self)
+
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        return await self.finish(self._write(self._store.writes.upload_many, unit, items, directly=_is_small(items)))
+
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        return await self.finish(self._write(self._store.writes.update_many, unit, items, directly=_is_small(items)))
+
+    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return await self.finish(self._write(self._store.writes.delete_many, unit, items, directly=True))
+
+    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return await self.finish(self._write(self._store.writes.set_metadata, unit, spec, directly=True))
+
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        self._require_open()
+        self._store.check_watch(units, since)
+        return AsyncStoredWatch(self._store.engine.feed, self._notifier, self, units, since)
+
+    async def changes(self, since: int) -> tuple[int, list[Change]]:
+        self._require_open()
+        return self._store.changes(since)
+
+    async def check(self, *, deep: bool = False) -> CheckReport:
+        """EmbeddedStore.check, on a thread."""
+        return await self.call(lambda: self._store.check(deep=deep))
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        while self._unfinished:
+            await asyncio.wait(set(self._unfinished))
+        await asyncio.to_thread(self._close)
+
+    def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        """See `async_streams.Threads`; so for the next two."""
+        self._require_open()
+        return asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def send(self, function: Callable[[], Any]) -> None:
+        try:
+            self._pool.submit(function)
+        except RuntimeError:  # the pool is shut down, so that nothing is under way to wait for
+            function()
+
+    def finish(self, work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return asyncio.shield(task)
+
+    async def _write(self, begin: Callable[..., "Future[T]"], *args: Any, directly: bool) -> T:
+        self._require_open()
+        future = begin(*args) if directly else await self.call(begin, *args)
+        return await asyncio.wrap_future(future)
+
+    def _finished(self, task: "asyncio.Future[Any]") -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # fetched: who awaited it may be cancelled, and nobody else will ask
+
+    def _close(self) -> None:
+        self._notifier.close()
+        if self._owned:
+            self._store.close()
+        self._pool.shutdown()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the store is closed")
+
+
+def _is_small(items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> bool:
+    """Whether preparing the items takes no disk and next to no time."""
+    if len(items) > _SMALL_BATCH:
+        return False
+    sizes = [len(item.data) for item in items]
+    return sum(sizes) <= _SMALL_BYTES and max(sizes, default=0) <= min(INLINE_LIMIT, 16 << 10)
+
+
+def _close_reader(opening: "asyncio.Future[StoredReader | NotModified | None]") -> None:
+    with contextlib.suppress(VaultError, asyncio.CancelledError):  # then there is nothing to close
+        reader = opening.result()
+        if isinstance(reader, StoredReader):
+            reader.close()

@@ -1,0 +1,148 @@
+"""The async faces of a reader, a writer and a watch of embedded storage."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+from vault.model import Block, Change, ObjectInfo, Progress
+from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+
+from vault_server.storage.feed import Feed
+from vault_server.storage.notifier import Notifier
+from vault_server.storage.reader import StoredReader
+from vault_server.storage.upload import StagingWriter
+from vault_server.storage.watch import HEARTBEAT_SECONDS, Position
+
+T = TypeVar("T")
+
+
+class Threads(Protocol):
+    """Where blocking calls go, and what must finish though its caller is cancelled."""
+
+    def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        """Runs the function on a thread."""
+
+    def send(self, function: Callable[[], Any]) -> None:
+        """Runs the function on a thread, and nobody waits for it."""
+
+    def finish(self, work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+        """Runs the coroutine to its end, also when who awaits the result is cancelled."""
+
+
+class AsyncStoredReader(AsyncBlockReader):
+    """Reads one block ahead, so that the disk and whoever takes the blocks work at the same time."""
+
+    def __init__(self, reader: StoredReader, threads: Threads) -> None:
+        self.info = reader.info
+        self._reader = reader
+        self._threads = threads
+
+    async def __aiter__(self) -> AsyncIterator[Block]:
+        if self._reader.in_memory:
+            for ready in self._reader:
+                yield ready
+            return
+        ahead = self._threads.call(self._reader.next_block)
+        try:
+            while (block := await ahead) is not None:
+                ahead = self._threads.call(self._reader.next_block)
+                yield block
+        finally:
+            ahead.cancel()
+
+    async def map(self) -> memoryview | None:
+        return await self._threads.call(self._reader.map)
+
+    async def close(self) -> None:
+        if self._reader.in_memory:
+            self._reader.close()
+        else:
+            self._threads.send(self._reader.close)  # it waits for the block that is being read ahead
+
+
+class AsyncStagingWriter(AsyncBlockWriter):
+    """A cancelled `write` aborts; a `commit` that was begun finishes, whoever is cancelled."""
+
+    def __init__(self, writer: StagingWriter, threads: Threads) -> None:
+        self._writer = writer
+        self._threads = threads
+        self._committing = False
+
+    @property
+    def persisted_size(self) -> int:
+        return self._writer.persisted_size
+
+    async def write(self, block: Block) -> None:
+        if self._writer.stays_in_memory(block):
+            self._writer.write(block)
+            return
+        try:
+            await self._threads.call(self._writer.write, block)
+        except asyncio.CancelledError:
+            self._threads.send(self._writer.abort)  # it waits for the block that is being written
+            raise
+
+    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        self._committing = True
+        return await self._threads.finish(self._commit(size, checksum))
+
+    async def abort(self) -> None:
+        if self._committing:
+            return
+        if self._writer.in_memory:
+            self._writer.abort()
+        else:
+            await self._threads.call(self._writer.abort)
+
+    async def _commit(self, size: int, checksum: int | None) -> ObjectInfo:
+        if self._writer.in_memory:
+            future = self._writer.begin_commit(size, checksum)
+        else:
+            future = await self._threads.call(self._writer.begin_commit, size, checksum)
+        return await asyncio.wrap_future(future)
+
+
+class AsyncStoredWatch(AsyncWatch):
+    """A position in the feed and an event; costs nothing while nothing happens."""
+
+    def __init__(
+        self, feed: Feed, notifier: Notifier, threads: Threads, units: Sequence[str], since: int | None
+    ) -> None:
+        self._feed = feed
+        self._notifier = notifier
+        self._threads = threads
+        self._position = Position(feed, units, since)
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self._closed = False
+
+    async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        self._notifier.add(self._loop, self._event)
+        try:
+            while not self._closed:
+                self._feed.require_open()
+                self._event.clear()
+                for event in await self._next_events():
+                    if self._closed:
+                        return
+                    yield event
+        finally:
+            self._notifier.remove(self._loop, self._event)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._event.set()
+
+    async def _next_events(self) -> list[Change | Progress]:
+        if self._position.is_near:
+            events = self._position.next_events(time.monotonic())
+        else:
+            events = await self._threads.call(self._position.next_events, time.monotonic())
+        if not events:
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await self._event.wait()
+            except TimeoutError:
+                return []  # time for a Progress, which the next look tells
+        return events

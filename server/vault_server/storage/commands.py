@@ -1,0 +1,248 @@
+"""The writes: each a function of a transaction, which decides its preconditions and does it whole or raises.
+
+A request that was applied before (its id is in the feed) is answered as it was then, and does nothing.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass, replace
+
+from vault.errors import AlreadyExistsError, InvalidArgumentError
+from vault.model import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+
+from vault_server.storage.register import (
+    Row,
+    find_contents,
+    find_generation,
+    find_row,
+    from_time,
+    pack_tags,
+    require_generation,
+    require_row,
+    signed,
+    to_time,
+    unpack_tags,
+)
+from vault_server.storage.staging import StagedFile
+from vault_server.storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewContents:
+    """Bytes to commit: in `data`, or in a staged file. `blocks` as `pack_checksums` packs them."""
+
+    size: int
+    checksum: int
+    blocks: bytes
+    data: bytes | None
+    staged: StagedFile | None
+
+
+def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) -> ObjectInfo:
+    """Makes a new object. AlreadyExistsError: OBJECT_EXISTS, NAME_TAKEN."""
+    answered = find_answer(tx.connection, unit, ChangeKind.UPLOADED, spec.request_id)
+    if answered is not None:
+        return answered
+    refuse_taken(tx.connection, unit, spec)
+    revision = tx.take_revision()
+    info = ObjectInfo(
+        unit=unit,
+        data_id=spec.data_id,
+        generation=revision,
+        revision=revision,
+        size=contents.size,
+        checksum=contents.checksum,
+        datatype=spec.datatype,
+        name=spec.name,
+        tags=dict(spec.tags),
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    file = None
+    if contents.staged is not None:
+        file = tx.place(contents.staged, unit, spec.data_id, revision, first=True)
+    insert_object(tx.connection, info, file=file, data=contents.data, blocks=contents.blocks)
+    tx.record(ChangeKind.UPLOADED, info, revision, spec.request_id)
+    return info
+
+
+def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) -> ObjectInfo:
+    """Replaces an object's bytes. NotFoundError, ConflictError."""
+    answered = find_answer(tx.connection, unit, ChangeKind.UPDATED, spec.request_id)
+    if answered is not None:
+        return answered
+    row = require_row(tx.connection, unit, spec.key)
+    require_generation(row.info, spec.if_generation)
+    revision = tx.take_revision()
+    info = replace(
+        row.info,
+        generation=revision,
+        revision=revision,
+        size=contents.size,
+        checksum=contents.checksum,
+        datatype=row.info.datatype if spec.datatype is None else spec.datatype,
+        updated_at=tx.now,
+    )
+    _drop_file(tx, row)
+    file = None
+    if contents.staged is not None:
+        file = tx.place(contents.staged, unit, info.data_id, revision, first=False)
+    tx.connection.execute(
+        "UPDATE objects SET generation = ?, revision = ?, size = ?, checksum = ?, datatype = ?, updated_at = ? "
+        "WHERE number = ?",
+        (revision, revision, info.size, signed(info.checksum), info.datatype, from_time(info.updated_at), row.number),
+    )
+    tx.connection.execute(
+        "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", (row.number, file, contents.data, contents.blocks)
+    )
+    tx.record(ChangeKind.UPDATED, info, revision, spec.request_id)
+    return info
+
+
+def delete(tx: Transaction, unit: str, spec: DeleteSpec) -> int:
+    """Deletes an object; the revision of the deletion, 0 when there was none. ConflictError."""
+    answered = find_answer(tx.connection, unit, ChangeKind.DELETED, spec.request_id)
+    if answered is not None:
+        return answered.revision
+    row = find_row(tx.connection, unit, spec.key)
+    if row is None:
+        return 0
+    require_generation(row.info, spec.if_generation)
+    revision = tx.take_revision()
+    _drop_file(tx, row)
+    tx.connection.execute("DELETE FROM contents WHERE number = ?", (row.number,))
+    tx.connection.execute("DELETE FROM objects WHERE number = ?", (row.number,))
+    _remove_tags(tx.connection, row.info)
+    tx.record(ChangeKind.DELETED, row.info, revision, spec.request_id)
+    return revision
+
+
+def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
+    """Changes an object's name or tags. NotFoundError, ConflictError, AlreadyExistsError: NAME_TAKEN."""
+    answered = find_answer(tx.connection, unit, ChangeKind.METADATA, spec.request_id)
+    if answered is not None:
+        return answered
+    row = require_row(tx.connection, unit, spec.key)
+    require_generation(row.info, spec.if_generation)
+    if spec.name and spec.name != row.info.name:
+        refuse_name(tx.connection, unit, spec.name)
+    revision = tx.take_revision()
+    info = replace(
+        row.info,
+        revision=revision,
+        name=row.info.name if spec.name is None else (spec.name or None),
+        tags=row.info.tags if spec.tags is None else dict(spec.tags),
+        updated_at=tx.now,
+    )
+    tx.connection.execute(
+        "UPDATE objects SET revision = ?, name = ?, tags = ?, updated_at = ? WHERE number = ?",
+        (revision, info.name, pack_tags(info.tags), from_time(info.updated_at), row.number),
+    )
+    if info.tags != row.info.tags:
+        _remove_tags(tx.connection, row.info)
+        _insert_tags(tx.connection, info)
+    tx.record(ChangeKind.METADATA, info, revision, spec.request_id)
+    return info
+
+
+def find_answer(connection: sqlite3.Connection, unit: str, kind: ChangeKind, request_id: bytes) -> ObjectInfo | None:
+    """What this request was answered when it was applied; None when it was not (within the feed's history)."""
+    found = connection.execute(
+        "SELECT revision, unit, data_id, kind, generation, name, answer FROM changes WHERE request_id = ?",
+        (request_id,),
+    ).fetchone()
+    if found is None:
+        return None
+    revision, of_unit, data_id, of_kind, generation, name, answer = found
+    if of_unit != unit or of_kind != kind.value:
+        raise InvalidArgumentError(
+            "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
+        )
+    size, checksum, datatype, tags, created_at, updated_at = json.loads(answer)
+    return ObjectInfo(
+        unit=unit,
+        data_id=data_id,
+        generation=generation,
+        revision=revision,
+        size=size,
+        checksum=checksum,
+        datatype=datatype,
+        name=name,
+        tags=unpack_tags(tags),
+        created_at=to_time(created_at),
+        updated_at=to_time(updated_at),
+    )
+
+
+def refuse_taken(connection: sqlite3.Connection, unit: str, spec: UploadSpec) -> None:
+    """Raises AlreadyExistsError when the id or the name of a new object is taken."""
+    generation = find_generation(connection, unit, spec.data_id)
+    if generation:
+        raise AlreadyExistsError(
+            f"unit {unit!r} already has an object with id {spec.data_id}",
+            reason="OBJECT_EXISTS",
+            unit=unit,
+            data_id=spec.data_id,
+            generation=generation,
+        )
+    if spec.name is not None:
+        refuse_name(connection, unit, spec.name)
+
+
+def refuse_name(connection: sqlite3.Connection, unit: str, name: str) -> None:
+    """Raises AlreadyExistsError when the name is taken."""
+    found = connection.execute("SELECT data_id FROM objects WHERE unit = ? AND name = ?", (unit, name)).fetchone()
+    if found:
+        raise AlreadyExistsError(
+            f"the name {name!r} in unit {unit!r} belongs to object {found[0]}",
+            reason="NAME_TAKEN",
+            unit=unit,
+            name=name,
+            data_id=found[0],
+        )
+
+
+def insert_object(
+    connection: sqlite3.Connection, info: ObjectInfo, *, file: str | None, data: bytes | None, blocks: bytes
+) -> None:
+    """Inserts an object's rows."""
+    number = connection.execute(
+        "INSERT INTO objects VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            info.unit,
+            info.data_id,
+            info.generation,
+            info.revision,
+            info.size,
+            signed(info.checksum),
+            info.datatype,
+            info.name,
+            pack_tags(info.tags),
+            from_time(info.created_at),
+            from_time(info.updated_at),
+        ),
+    ).lastrowid
+    connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (number, file, data, blocks))
+    _insert_tags(connection, info)
+
+
+def _insert_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
+    if info.tags:
+        connection.executemany(
+            "INSERT INTO tags VALUES (?, ?, ?, ?)",
+            [(info.unit, key, value, info.data_id) for key, value in info.tags.items()],
+        )
+
+
+def _remove_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
+    if info.tags:
+        connection.executemany(
+            "DELETE FROM tags WHERE unit = ? AND key = ? AND value = ? AND data_id = ?",
+            [(info.unit, key, value, info.data_id) for key, value in info.tags.items()],
+        )
+
+
+def _drop_file(tx: Transaction, row: Row) -> None:
+    contents = find_contents(tx.connection, row.number)
+    if contents is not None and contents.file is not None:
+        tx.drop(contents.file)

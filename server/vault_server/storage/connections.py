@@ -1,0 +1,156 @@
+"""SQLite connections of one store in one process: leased, reused, and never carried over a fork.
+
+A connection that is open while the process forks is a trap even when the child opens its own: SQLite
+keeps its POSIX locks per inode in a table that the child inherits, believes it holds locks which it
+does not, and the parent's last close may then delete the write-ahead log under the child
+(https://sqlite.org/howtocorrupt.html, 2.6). So a fork waits for leases to end (they last
+milliseconds), closes every connection, and both sides open new ones.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from vault.errors import ClosedError
+
+from vault_server.storage.failures import is_busy, storage_error
+
+BUSY_SECONDS: Final = 300.0
+"""How long to wait for other processes before an operation fails. Adoption of a large directory holds
+the register for as long as reading it takes."""
+
+_IDLE_READERS: Final = 8
+_CHECKPOINT_PAGES: Final = 4000
+_WAL_BYTES: Final = 64 << 20
+
+Role = Literal["read", "write", "feed"]
+Synchronous = Literal["FULL", "NORMAL"]
+T = TypeVar("T")
+
+
+class Connections:
+    """Hands out connections to the register, by role. Safe to share between threads.
+
+    Each role has its own: the writer's page cache stays warm because nobody else writes through it,
+    and `PRAGMA data_version` compares only with itself on one connection.
+    """
+
+    def __init__(self, path: Path, *, synchronous: Synchronous) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._condition = threading.Condition()
+        self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
+        self._leases = 0
+        self._paused = False
+        self._closed = False
+
+    @contextmanager
+    def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
+        """A connection for the block, in autocommit mode. One that failed is not used again."""
+        connection = self._take(role)
+        failed = False
+        try:
+            yield connection
+        except sqlite3.Error:
+            failed = True
+            raise
+        finally:
+            self._give_back(role, connection, healthy=not failed and not connection.in_transaction)
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `query` in a read transaction: all of it sees one state of the register.
+
+        `query` may run more than once.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with self.lease("read") as connection:
+                    connection.execute("BEGIN")
+                    try:
+                        return query(connection)
+                    finally:
+                        if connection.in_transaction:  # an I/O error has ended it already
+                            connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise storage_error(error, f"read the register {str(self.path)!r}") from error
+            time.sleep(0.01)
+
+    def pause(self) -> None:
+        """Waits for the leases to end, closes every connection, and lets nobody lease one until `resume`."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._paused)
+            self._paused = True
+            self._condition.wait_for(lambda: self._leases == 0)
+            self._close_idle()
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        with self._condition:
+            self._paused = False
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Waits for the leases to end and closes every connection. Later leases raise ClosedError."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: self._leases == 0)
+            self._close_idle()
+
+    def connect(self) -> sqlite3.Connection:
+        """A new connection that belongs to the caller."""
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        try:
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+            connection.execute("PRAGMA temp_store=MEMORY")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _take(self, role: Role) -> sqlite3.Connection:
+        with self._condition:
+            while self._paused and not self._closed:
+                self._condition.wait()
+            if self._closed:
+                raise ClosedError("the store is closed")
+            self._leases += 1
+            idle = self._idle[role]
+            if idle:
+                return idle.pop()
+        try:
+            return self.connect()
+        except BaseException:
+            self._end_lease()
+            raise
+
+    def _give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
+        if healthy:
+            with self._condition:
+                idle = self._idle[role]
+                if len(idle) < _IDLE_READERS and not self._closed and not self._paused:
+                    idle.append(connection)
+                    self._leases -= 1
+                    return
+        connection.close()
+        self._end_lease()
+
+    def _end_lease(self) -> None:
+        with self._condition:
+            self._leases -= 1
+            self._condition.notify_all()
+
+    def _close_idle(self) -> None:
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()

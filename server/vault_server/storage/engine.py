@@ -1,0 +1,176 @@
+"""The parts of one open store, put together, taken apart, and made anew in a forked child."""
+
+import contextlib
+import os
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from vault.errors import ClosedError, InvalidArgumentError, UnknownUnitError
+from vault.model import check_unit
+
+from vault_server.storage.adoption import adopt
+from vault_server.storage.blobs import REGISTER, Blobs, sync_folder
+from vault_server.storage.connections import Connections
+from vault_server.storage.failures import storing
+from vault_server.storage.feed import Feed
+from vault_server.storage.schema import prepare
+from vault_server.storage.staging import Staging, leftovers
+from vault_server.storage.transaction import FEED_HISTORY
+from vault_server.storage.upload import INLINE_LIMIT
+from vault_server.storage.writer import Writer
+
+Durability = Literal["full", "relaxed"]
+DURABILITIES: Final = ("full", "relaxed")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a store was opened with."""
+
+    root: Path
+    durability: Durability = "full"
+    allowed_units: tuple[str, ...] = ()
+    inline_limit: int = INLINE_LIMIT
+    feed_history: int = FEED_HISTORY
+
+    @property
+    def durable(self) -> bool:
+        return self.durability == "full"
+
+
+class Engine:
+    """Connections, writer, feed, blobs and staging of one open store in one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        root = settings.root
+        self.connections = Connections(root / REGISTER, synchronous="FULL" if settings.durable else "NORMAL")
+        self.blobs = Blobs(root, durable=settings.durable)
+        self.staging = Staging(root)
+        self.feed = Feed(self.connections)
+        self.writer = Writer(
+            self.connections,
+            self.blobs,
+            self.staging,
+            committed=self.feed.wake,
+            feed_history=settings.feed_history,
+        )
+        self._closing = threading.Lock()
+        self.closed = False
+
+    def require_open(self) -> None:
+        """Raises ClosedError when the store is closed."""
+        if self.closed:
+            raise ClosedError(f"the store {str(self.settings.root)!r} is closed")
+
+    def require_unit(self, unit: str) -> None:
+        """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
+        self.require_open()
+        check_unit(unit)
+        allowed = self.settings.allowed_units
+        if allowed and unit not in allowed:
+            raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)
+
+    def prepare(self) -> str:
+        """Makes or checks the directory and its register; the store's id."""
+        root = self.settings.root
+        _make_directory(root)
+        store_id = prepare(self.connections, lambda connection: adopt(connection, root))
+        with storing("clear away what a dead process left"):
+            left = leftovers(root)
+            try:
+                intents = [file for leftover in left for file in leftover.intents]
+                if intents:
+                    self.writer.take_over(intents)
+            finally:
+                for leftover in left:
+                    leftover.remove()
+        return store_id
+
+    def close(self) -> None:
+        """Finishes what was submitted and gives everything back. Harmless when repeated."""
+        with self._closing:
+            if self.closed:
+                return
+            self.closed = True
+            self.feed.close()
+            self.writer.close()
+            self.connections.close()
+            self.staging.close()
+
+    def reborn(self) -> "Engine":
+        """In a forked child, whose connections are closed: the same store with nothing of the parent's.
+
+        Writes and watches that the parent began are the parent's: in the child they are closed.
+        """
+        self.staging.leave()
+        self.feed.abandon()
+        engine = Engine(self.settings)
+        if self.closed:
+            engine.close()
+        self.closed = True
+        return engine
+
+
+def _make_directory(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise InvalidArgumentError(f"{str(root)!r} is a file; a store is a directory", reason="BAD_LOCATION")
+    missing = []
+    folder = root
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    if missing and not folder.is_dir():
+        raise InvalidArgumentError(f"{str(root)!r} cannot be made: {str(folder)!r} is a file", reason="BAD_LOCATION")
+    with storing(f"make the directory {str(root)!r}"):
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another process makes the same store
+                folder.mkdir()
+            sync_folder(folder.parent)
+
+
+class ForkAware(Protocol):
+    """What holds an engine, and takes a new one in a forked child."""
+
+    engine: Engine
+
+    def take_engine(self, engine: Engine) -> None: ...
+
+
+def follow_forks(owner: ForkAware) -> None:
+    """Keeps `owner`, while it lives, working in this process and its children."""
+    _owners.add(owner)
+
+
+# Only the thread that forks lives on in the child, so what other threads have locked stays locked there
+# for ever; that goes for SQLite's locks too, see connections.py.
+_owners: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
+_forking = threading.Lock()
+_paused: list[Engine] = []
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for owner in list(_owners):
+        if not owner.engine.closed:
+            owner.engine.connections.pause()
+            _paused.append(owner.engine)
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        _paused.pop().connections.resume()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    _paused.clear()
+    _forking.release()
+    for owner in list(_owners):
+        owner.take_engine(owner.engine.reborn())
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,81 @@
+"""What the disk and SQLite report, told as errors of the contract."""
+
+import errno
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from vault.errors import StorageError, StorageFullError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REASON_BY_CODE: Final = {
+    sqlite3.SQLITE_NOTADB: "REGISTER_DAMAGED",
+    sqlite3.SQLITE_CORRUPT: "REGISTER_DAMAGED",
+    sqlite3.SQLITE_BUSY: "REGISTER_BUSY",
+}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code of an error; 0 when the error is Python's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection was in the way, so that trying again will help."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
+    """The StorageError to raise from `error`.
+
+    Args:
+        attempt: What was being done, to follow "could not".
+    """
+    if isinstance(error, OSError):
+        text = error.strerror or str(error)
+        kind = StorageFullError if error.errno in _FULL else StorageError
+        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        return kind(f"could not {attempt}: {text}{where}", errno=errno.errorcode.get(error.errno or 0))
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFullError(f"could not {attempt}: {error}")
+    return StorageError(
+        f"could not {attempt}: {error}",
+        reason=_REASON_BY_CODE.get(code),
+        sqlite=getattr(error, "sqlite_errorname", None),
+    )
+
+
+def register_error(error: sqlite3.Error, attempt: str, register: Path) -> StorageError:
+    """As `storage_error`, for a failed write to the register.
+
+    SQLite says "disk I/O error" of a quota or a file size limit that is reached, so a write like the
+    one that failed is tried on a file of our own to see what the system says.
+    """
+    if primary_code(error) == sqlite3.SQLITE_IOERR:
+        log = register.with_name(f"{register.name}-wal")
+        try:
+            end = max(path.stat().st_size for path in (register, log) if path.exists())
+            with tempfile.TemporaryFile(dir=register.parent) as probe:
+                os.pwrite(probe.fileno(), bytes(1 << 16), end)
+        except OSError as found:
+            if found.errno in _FULL:
+                return storage_error(found, attempt)
+    return storage_error(error, attempt)
+
+
+@contextmanager
+def storing(attempt: str) -> Iterator[None]:
+    """Raises what the block raises of the disk or of SQLite as a StorageError.
+
+    Args:
+        attempt: What the block does, to follow "could not".
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error, attempt) from error

@@ -1,0 +1,74 @@
+"""One thread that tells event loops when the feed has moved, for however many watchers."""
+
+import asyncio
+import contextlib
+import threading
+
+from vault.errors import VaultError
+
+from vault_server.storage.feed import POLL_SECONDS, Feed
+
+
+class Notifier:
+    """Sets an event for each registered watcher. Its thread lives while there are watchers."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._mutex = threading.Lock()
+        self._events: dict[asyncio.AbstractEventLoop, set[asyncio.Event]] = {}
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def add(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+        """From now on the event is set, on its loop, whenever the feed has moved or ended."""
+        with self._mutex:
+            self._events.setdefault(loop, set()).add(event)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="vault-notifier", daemon=True)
+                self._thread.start()
+
+    def remove(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+        """Ends it. Harmless when repeated."""
+        with self._mutex:
+            events = self._events.get(loop, set())
+            events.discard(event)
+            if not events:
+                self._events.pop(loop, None)
+
+    def close(self) -> None:
+        """Ends the thread; sets every event once more."""
+        with self._mutex:
+            self._closed = True
+            thread = self._thread
+        self._feed.wake()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        wakes, revision = self._feed.wait(-1, 0), -1
+        while True:
+            woken = self._feed.wait(wakes, POLL_SECONDS)
+            now = revision
+            # What goes wrong here goes wrong for the watchers too, who have somebody to tell.
+            with contextlib.suppress(VaultError):
+                now = self._feed.refresh()
+            if woken != wakes or now != revision:
+                self._set_all()
+            wakes, revision = woken, now
+            with self._mutex:
+                if self._closed or self._feed.closed or not self._events:
+                    self._thread = None
+                    break
+        self._set_all()
+
+    def _set_all(self) -> None:
+        with self._mutex:
+            waiting = [(loop, list(events)) for loop, events in self._events.items()]
+        for loop, events in waiting:
+            with contextlib.suppress(RuntimeError):  # a loop that closed with a watch open
+                loop.call_soon_threadsafe(_set, events)
+
+
+def _set(events: list[asyncio.Event]) -> None:
+    for event in events:
+        event.set()

@@ -1,0 +1,138 @@
+"""Reading one generation: blocks in order, with the checksums that were stored with them."""
+
+import io
+import mmap
+import os
+import threading
+from array import array
+from collections.abc import Iterator
+
+from vault.errors import ClosedError, CorruptionError
+from vault.model import BLOCK_SIZE, Block, ObjectInfo
+from vault.store import BlockReader
+
+from vault_server.storage.failures import storing
+
+
+class StoredReader(BlockReader):
+    """Holds the open file, or the bytes of a small object, so that no later write disturbs it.
+
+    `close` is safe from another thread: it waits for a read that is under way.
+    """
+
+    def __init__(
+        self,
+        info: ObjectInfo,
+        source: io.FileIO | bytes,
+        checksums: "array[int]",
+        *,
+        first: int = 0,
+        end: int | None = None,
+    ) -> None:
+        self.info = info
+        self._source: io.FileIO | bytes | None = source
+        self._checksums = checksums
+        self._next = first
+        self._end = info.block_count if end is None else end
+        self._mutex = threading.Lock()
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading does no I/O."""
+        return not isinstance(self._source, io.FileIO)
+
+    def __iter__(self) -> Iterator[Block]:
+        while (block := self.next_block()) is not None:
+            yield block
+
+    def next_block(self) -> Block | None:
+        """The next block; None after the last, and the file is closed then."""
+        with self._mutex:
+            if self._next >= self._end:
+                self._let_go()
+                return None
+            index = self._next
+            block = Block(index * BLOCK_SIZE, self._read(index), self._checksums[index])
+            self._next = index + 1
+            return block
+
+    def skip_to(self, index: int) -> None:
+        """Goes on with another block."""
+        with self._mutex:
+            self._next = index
+
+    def map(self) -> memoryview | None:
+        """The whole object, mapped from its file and verified.
+
+        The mapping outlives the reader and the object, as long as the view is held. None for an
+        object without a file of its own (small or empty).
+
+        Raises:
+            CorruptionError: The file is cut short, or a block does not match its checksum.
+        """
+        with self._mutex:
+            if self._source is None:
+                raise ClosedError("the reader is closed")
+            if not isinstance(self._source, io.FileIO) or self.info.size == 0:
+                return None
+            with storing(f"map object {self.info.data_id} of unit {self.info.unit!r}"):
+                length = os.fstat(self._source.fileno()).st_size
+                if length < self.info.size:
+                    raise self._cut(length // BLOCK_SIZE)
+                view = memoryview(mmap.mmap(self._source.fileno(), self.info.size, access=mmap.ACCESS_READ))
+        for index, stored in enumerate(self._checksums):
+            offset = index * BLOCK_SIZE
+            Block(offset, view[offset : offset + BLOCK_SIZE], stored).verify(self.info)
+        return view
+
+    def close(self) -> None:
+        with self._mutex:
+            self._let_go()
+            self._next = self._end
+
+    def _let_go(self) -> None:
+        if isinstance(self._source, io.FileIO):
+            self._source.close()
+        self._source = None
+
+    def _read(self, index: int) -> bytes:
+        offset = index * BLOCK_SIZE
+        wanted = min(BLOCK_SIZE, self.info.size - offset)
+        if isinstance(self._source, bytes):
+            data = self._source[offset : offset + wanted]
+        else:
+            assert self._source is not None  # noqa: S101  # `_let_go` leaves nothing to read
+            with storing(f"read object {self.info.data_id} of unit {self.info.unit!r}"):
+                data = read_at(self._source.fileno(), wanted, offset)
+        if len(data) < wanted or index >= len(self._checksums):
+            raise self._cut(index)
+        return data
+
+    def _cut(self, index: int) -> CorruptionError:
+        return CorruptionError(
+            f"object {self.info.data_id} in unit {self.info.unit!r} is cut short or gone: block {index} of "
+            f"{self.info.block_count} is not all there",
+            unit=self.info.unit,
+            data_id=self.info.data_id,
+            generation=self.info.generation,
+            block=index,
+        )
+
+
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """`length` bytes at `offset`; fewer only at the file's end."""
+    data = os.pread(descriptor, length, offset)
+    while data and len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def blocks_covering(size: int, offset: int, length: int | None) -> tuple[int, int]:
+    """The first block of a range, and the one after its last; the same number for an empty range."""
+    end = size if length is None else min(size, offset + length)
+    if offset >= end:
+        return 0, 0
+    return offset // BLOCK_SIZE, -(-end // BLOCK_SIZE)

@@ -1,0 +1,199 @@
+"""Looking up and loading objects."""
+
+import io
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vault.errors import VaultError
+from vault.model import (
+    BLOCK_SIZE,
+    Key,
+    LoadedObject,
+    LoadItem,
+    NotModified,
+    ObjectInfo,
+    Page,
+    check_batch,
+    check_generation,
+    check_key,
+    check_page_size,
+    check_prefix,
+    check_range,
+    check_tags,
+)
+from vault.store import LoadResult
+
+from vault_server.storage import listing
+from vault_server.storage.engine import Engine
+from vault_server.storage.failures import storing
+from vault_server.storage.reader import StoredReader, blocks_covering
+from vault_server.storage.register import (
+    Row,
+    StoredContents,
+    find_contents,
+    find_generation,
+    find_row,
+    require_generation,
+)
+
+BATCH_BYTES: Final = 64 << 20
+"""Bytes in the answer to one `load_many`; objects beyond it come without their data."""
+
+_Found = tuple[Row, StoredContents]
+
+
+class Reads:
+    """The reading half of an EmbeddedStore; what its methods promise is in `vault.store`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        self._check_keys(unit, keys)
+        return self._engine.connections.read(
+            lambda connection: [find_generation(connection, unit, key) for key in keys]
+        )
+
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        self._check_keys(unit, keys)
+        rows = self._engine.connections.read(lambda connection: [find_row(connection, unit, key) for key in keys])
+        return [None if row is None else row.info for row in rows]
+
+    def list_page(
+        self, unit: str, *, prefix: str | None, tags: Mapping[str, str] | None, page_size: int, page_token: str
+    ) -> Page:
+        self._engine.require_unit(unit)
+        if prefix is not None:
+            check_prefix(prefix)
+        check_tags(tags or {})
+        check_page_size(page_size)
+        return self._engine.connections.read(
+            lambda connection: listing.list_page(
+                connection, unit, prefix=prefix, tags=tags or {}, page_size=page_size, page_token=page_token
+            )
+        )
+
+    def list_units(self) -> list[str]:
+        self._engine.require_open()
+        return self._engine.connections.read(listing.list_units)
+
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int,
+        length: int | None,
+        if_generation: int | None,
+        if_generation_not_match: int | None,
+    ) -> StoredReader | NotModified | None:
+        self._engine.require_unit(unit)
+        check_key(key)
+        check_range(offset, length)
+        check_generation(if_generation)
+        check_generation(if_generation_not_match)
+        found = self._find(unit, key)
+        while found is not None:
+            row, contents = found
+            require_generation(row.info, if_generation)
+            if row.info.generation == if_generation_not_match:
+                return NotModified(row.info.generation)
+            check_range(offset, length, row.info.size)
+            reader, found = self._open(row, contents, *blocks_covering(row.info.size, offset, length))
+            if reader is not None:
+                return reader
+        return None
+
+    def open_generation(self, info: ObjectInfo) -> StoredReader | None:
+        """A reader of just this generation; None when the object has another, or is gone."""
+        found = self._find(info.unit, info.data_id)
+        while found is not None and found[0].info.generation == info.generation:
+            reader, found = self._open(*found, 0, info.block_count)
+            if reader is not None:
+                return reader
+        return None
+
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        self._engine.require_unit(unit)
+        check_batch(len(items))
+        outcomes = self._engine.connections.read(lambda connection: self._find_small(connection, unit, items))
+        return [self._read_small(*outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
+
+    def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
+        self._engine.require_unit(unit)
+        check_batch(len(keys))
+        for key in keys:
+            check_key(key)
+
+    def _find(self, unit: str, key: Key) -> _Found | None:
+        return self._engine.connections.read(lambda connection: _find(connection, unit, key))
+
+    def _open(
+        self, row: Row, contents: StoredContents, first: int, end: int
+    ) -> tuple[StoredReader | None, _Found | None]:
+        """A reader; or none, and what the object is by now, when it was replaced while its file was opened."""
+        info = row.info
+        if contents.file is None:
+            return StoredReader(info, contents.data or b"", contents.blocks, first=first, end=end), None
+        file: io.FileIO | None = None
+        with storing(f"open object {info.data_id} of unit {info.unit!r}"):
+            try:
+                file = self._engine.blobs.open(contents.file)
+            except FileNotFoundError:
+                file = None
+        # Asked again after the opening: an id that is deleted and used anew may use its file name anew.
+        now = self._find(info.unit, info.data_id)
+        if now is not None and now[0].info.generation == info.generation:
+            source = b"" if file is None else file  # a reader without the bytes reports their loss
+            return StoredReader(info, source, contents.blocks, first=first, end=end), None
+        if file is not None:
+            file.close()
+        return None, now
+
+    def _find_small(
+        self, connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]
+    ) -> list[_Found | LoadResult]:
+        outcomes: list[_Found | LoadResult] = []
+        room = BATCH_BYTES
+        for item in items:
+            try:
+                check_key(item.key)
+                check_generation(item.if_generation_not_match)
+            except VaultError as error:
+                outcomes.append(error)
+                continue
+            row = find_row(connection, unit, item.key)
+            if row is None:
+                outcomes.append(None)
+            elif row.info.generation == item.if_generation_not_match:
+                outcomes.append(NotModified(row.info.generation))
+            elif row.info.size > min(BLOCK_SIZE, room):
+                outcomes.append(LoadedObject(row.info, None))
+            else:
+                contents = find_contents(connection, row.number)
+                outcomes.append(None if contents is None else (row, contents))
+                room -= row.info.size
+        return outcomes
+
+    def _read_small(self, row: Row, contents: StoredContents) -> LoadResult:
+        found: _Found | None = (row, contents)
+        try:
+            while found is not None:
+                row, contents = found
+                if row.info.size > BLOCK_SIZE:  # replaced meanwhile
+                    return LoadedObject(row.info, None)
+                reader, found = self._open(row, contents, 0, row.info.block_count)
+                if reader is not None:
+                    with reader:
+                        block = reader.next_block()
+                    return LoadedObject(row.info, bytes(block.data) if block else b"")
+        except VaultError as error:
+            return error
+        return None
+
+
+def _find(connection: sqlite3.Connection, unit: str, key: Key) -> _Found | None:
+    row = find_row(connection, unit, key)
+    contents = find_contents(connection, row.number) if row else None
+    return (row, contents) if row and contents else None

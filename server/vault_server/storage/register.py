@@ -1,0 +1,162 @@
+"""Rows of the register as values of the model, and the reads that everything else is made of.
+
+Every function takes a connection and does one or two indexed lookups; transactions are the caller's.
+"""
+
+import json
+import sqlite3
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from vault.errors import ConflictError, NotFoundError
+from vault.model import Key, ObjectInfo
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+INFO_COLUMNS: Final = (
+    "o.unit, o.data_id, o.generation, o.revision, o.size, o.checksum, o.datatype, o.name, o.tags, "
+    "o.created_at, o.updated_at"
+)
+_SELECT: Final = f"SELECT {INFO_COLUMNS}, o.number FROM objects o"  # noqa: S608  # only names of columns are put in
+_SELECT_BY_ID: Final = f"{_SELECT} WHERE o.unit = ? AND o.data_id = ?"
+_SELECT_BY_NAME: Final = f"{_SELECT} WHERE o.unit = ? AND o.name = ?"
+_GENERATION_BY_ID: Final = "SELECT generation FROM objects WHERE unit = ? AND data_id = ?"
+_GENERATION_BY_NAME: Final = "SELECT generation FROM objects WHERE unit = ? AND name = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An object's row, with the number that ties it to its contents."""
+
+    info: ObjectInfo
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContents:
+    """Where an object's bytes are: in `data`, or in a file; and its blocks' checksums."""
+
+    file: str | None
+    data: bytes | None
+    blocks: "array[int]"
+
+
+def signed(checksum: int) -> int:
+    """A 64-bit checksum as SQLite holds it."""
+    return checksum - (1 << 64) if checksum >> 63 else checksum
+
+
+def unsigned(stored: int) -> int:
+    """The inverse of `signed`."""
+    return stored + (1 << 64) if stored < 0 else stored
+
+
+def pack_checksums(checksums: Iterable[int]) -> bytes:
+    """Checksums as 8 bytes each, little-endian."""
+    packed = array("Q", checksums)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack_checksums(packed: bytes) -> "array[int]":
+    """The inverse of `pack_checksums`."""
+    checksums = array("Q", packed)
+    if sys.byteorder == "big":
+        checksums.byteswap()
+    return checksums
+
+
+def pack_tags(tags: Mapping[str, str]) -> str | None:
+    """Tags as the register holds them."""
+    return json.dumps(dict(tags), ensure_ascii=False, separators=(",", ":")) if tags else None
+
+
+def unpack_tags(packed: str | None) -> dict[str, str]:
+    """The inverse of `pack_tags`."""
+    return json.loads(packed) if packed else {}
+
+
+def to_time(microseconds: int) -> datetime:
+    """A stored time; exact, unlike `datetime.fromtimestamp` of a float."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_time(moment: datetime) -> int:
+    """The inverse of `to_time`."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def to_info(row: tuple[Any, ...]) -> ObjectInfo:
+    """The ObjectInfo of a row that begins with INFO_COLUMNS."""
+    unit, data_id, generation, revision, size, checksum, datatype, name, tags, created_at, updated_at = row[:11]
+    return ObjectInfo(
+        unit=unit,
+        data_id=data_id,
+        generation=generation,
+        revision=revision,
+        size=size,
+        checksum=unsigned(checksum),
+        datatype=datatype,
+        name=name,
+        tags=unpack_tags(tags),
+        created_at=to_time(created_at),
+        updated_at=to_time(updated_at),
+    )
+
+
+def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row | None:
+    """The object's row, None when there is none."""
+    statement = _SELECT_BY_NAME if isinstance(key, str) else _SELECT_BY_ID
+    found = connection.execute(statement, (unit, key)).fetchone()
+    return Row(to_info(found), found[11]) if found else None
+
+
+def find_generation(connection: sqlite3.Connection, unit: str, key: Key) -> int:
+    """The object's generation, 0 when there is none."""
+    statement = _GENERATION_BY_NAME if isinstance(key, str) else _GENERATION_BY_ID
+    found = connection.execute(statement, (unit, key)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def find_contents(connection: sqlite3.Connection, number: int) -> StoredContents | None:
+    """Where the bytes of the object with this row number are."""
+    found = connection.execute("SELECT file, data, blocks FROM contents WHERE number = ?", (number,)).fetchone()
+    return StoredContents(found[0], found[1], unpack_checksums(found[2])) if found else None
+
+
+def require_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row:
+    """The object's row; NotFoundError when there is none."""
+    row = find_row(connection, unit, key)
+    if row is None:
+        which = f"named {key!r}" if isinstance(key, str) else f"with id {key}"
+        about = {"name": key} if isinstance(key, str) else {"data_id": key}
+        raise NotFoundError(f"unit {unit!r} has no object {which}", unit=unit, **about)
+    return row
+
+
+def require_generation(info: ObjectInfo, wanted: int | None) -> None:
+    """Raises ConflictError when a generation is wanted and the object is at another."""
+    if wanted is not None and info.generation != wanted:
+        raise ConflictError(
+            f"object {info.data_id} in unit {info.unit!r} is at generation {info.generation}, not {wanted}",
+            unit=info.unit,
+            data_id=info.data_id,
+            generation=info.generation,
+            wanted=wanted,
+        )
+
+
+def file_is_referenced(connection: sqlite3.Connection, file: str) -> bool:
+    """Whether an object's bytes are in this file."""
+    return connection.execute("SELECT 1 FROM contents WHERE file = ?", (file,)).fetchone() is not None
+
+
+def is_trash(connection: sqlite3.Connection, file: str) -> bool:
+    """Whether this file is to be removed."""
+    return connection.execute("SELECT 1 FROM trash WHERE file = ?", (file,)).fetchone() is not None

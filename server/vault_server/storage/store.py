@@ -1,0 +1,228 @@
+"""The embedded Store: a directory on a local disk."""
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+
+from vault.errors import InvalidArgumentError, VaultError
+from vault.model import (
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    check_generation,
+    check_unit,
+)
+from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
+
+from vault_server.storage.check import CheckReport, check
+from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
+from vault_server.storage.reads import Reads
+from vault_server.storage.transaction import FEED_HISTORY
+from vault_server.storage.upload import INLINE_LIMIT
+from vault_server.storage.watch import StoredWatch
+from vault_server.storage.writes import Writes
+
+
+class EmbeddedStore(Store):
+    """Objects in a directory: a SQLite register, files for the large ones, and the feed of their changes.
+
+    Thread-safe. Several processes may open one directory at the same time, and a store made before a
+    fork works in the child; writes, readers and watches begun before it stay the parent's. The
+    directory must be on a local file system: SQLite's WAL does not work over a network.
+
+    A directory that pyvault wrote is adopted when it is first opened, which reads every file once.
+
+    Retried writes are recognised among the last 100,000 changes (`feed_history`), which is also how
+    far back `watch` and `changes` reach.
+
+    Args:
+        directory: Made, with its parents, if it is not there.
+        durability: "full": when a write returns, a crash of the process or the machine keeps it.
+            "relaxed": a crash of the process keeps it; a crash of the machine or a power loss may
+            lose the last writes, or leave objects whose bytes are incomplete, which their checksums
+            tell (CorruptionError). For caches.
+        allowed_units: The only units accepted; none: any.
+        inline_limit: Bytes up to which an object lives in the register.
+        feed_history: Changes that the feed keeps, at least.
+
+    Raises:
+        InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
+        StorageError: The directory cannot be made, read or written, or its register is damaged, a
+            later version's, or somebody else's database.
+
+    Attributes:
+        engine: The store's parts, for the modules of this package.
+        reads: Those that look, for the same.
+        writes: Those that change.
+    """
+
+    local_feed: ClassVar[bool] = True
+
+    engine: Engine
+    reads: Reads
+    writes: Writes
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        durability: Durability = "full",
+        allowed_units: Sequence[str] = (),
+        inline_limit: int = INLINE_LIMIT,
+        feed_history: int = FEED_HISTORY,
+    ) -> None:
+        if durability not in DURABILITIES:
+            raise InvalidArgumentError(
+                f"bad durability {durability!r}: {' or '.join(map(repr, DURABILITIES))}", reason="BAD_SETTING"
+            )
+        for unit in allowed_units:
+            check_unit(unit)
+        root = Path(_location(directory)).absolute()  # the process may change its directory later
+        engine = Engine(Settings(root, durability, tuple(allowed_units), inline_limit, feed_history))
+        try:
+            self._store_id = engine.prepare()
+        except BaseException:
+            engine.close()
+            raise
+        self._take(engine)
+        follow_forks(self)
+
+    @property
+    def directory(self) -> Path:
+        """Where the objects are."""
+        return self.engine.settings.root
+
+    @property
+    def revision(self) -> int:
+        self.engine.require_open()
+        return self.engine.feed.refresh()
+
+    def capabilities(self) -> Capabilities:
+        self.engine.require_open()
+        return Capabilities(
+            store_id=self._store_id,
+            version=version("vault-grpc"),
+            allowed_units=self.engine.settings.allowed_units,
+        )
+
+    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return self.reads.exists_many(unit, keys)
+
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        return self.reads.stat_many(unit, keys)
+
+    def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        return self.reads.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+
+    def list_units(self) -> list[str]:
+        return self.reads.list_units()
+
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+    ) -> BlockReader | NotModified | None:
+        return self.reads.load(
+            unit,
+            key,
+            offset=offset,
+            length=length,
+            if_generation=if_generation,
+            if_generation_not_match=if_generation_not_match,
+        )
+
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return self.reads.load_many(unit, items)
+
+    def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
+        return self.writes.upload(unit, spec)
+
+    def update(self, unit: str, spec: UpdateSpec) -> BlockWriter:
+        return self.writes.update(unit, spec)
+
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        return self.writes.upload_many(unit, items).result()
+
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        return self.writes.update_many(unit, items).result()
+
+    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return self.writes.delete_many(unit, items).result()
+
+    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return self.writes.set_metadata(unit, spec).result()
+
+    def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
+        self.check_watch(units, since)
+        return StoredWatch(self.engine.feed, units, since)
+
+    def check_watch(self, units: Sequence[str], since: int | None) -> None:
+        """Raises what a watch with these arguments must not begin with."""
+        self.engine.require_open()
+        for unit in units:
+            self.engine.require_unit(unit)
+        check_generation(since)
+
+    def changes(self, since: int) -> tuple[int, list[Change]]:
+        self.engine.require_open()
+        return self.engine.feed.changes(since)
+
+    def check(self, *, deep: bool = False) -> CheckReport:
+        """Audits the register against the files, both ways. Reads only; other calls go on meanwhile.
+
+        Args:
+            deep: Read every byte and verify every block's checksum.
+        """
+        self.engine.require_open()
+        return check(self.engine, deep=deep)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def take_engine(self, engine: Engine) -> None:
+        """Goes on with other parts, in a forked child."""
+        self._finalizer.detach()
+        self._take(engine)
+
+    def _take(self, engine: Engine) -> None:
+        self.engine = engine
+        self.reads = Reads(engine)
+        self.writes = Writes(engine)
+        # A store that nobody closed is closed with the last reference to it, or when Python exits.
+        self._finalizer = weakref.finalize(self, engine.close)
+
+
+def _location(directory: str | os.PathLike[str]) -> str:
+    try:
+        location = os.fspath(directory)
+    except TypeError:
+        location = ""
+    if not isinstance(location, str) or not location or "\0" in location:
+        raise InvalidArgumentError(f"bad location {directory!r}: a directory's path", reason="BAD_LOCATION")
+    return location

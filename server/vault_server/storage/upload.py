@@ -1,0 +1,195 @@
+"""Taking an object's blocks in: verified one by one, staged, made durable, committed."""
+
+import os
+import threading
+from array import array
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
+
+import xxhash
+from vault.errors import ChecksumError, ClosedError, InvalidArgumentError
+from vault.model import BLOCK_SIZE, Block, ObjectInfo
+from vault.model import checksum as checksum_of
+from vault.store import BlockWriter
+
+from vault_server.storage.commands import NewContents
+from vault_server.storage.failures import storing
+from vault_server.storage.register import pack_checksums
+from vault_server.storage.staging import StagedFile, Staging
+
+INLINE_LIMIT: Final = 64 << 10
+"""Bytes up to which an object lives in the register."""
+
+
+class StagingWriter(BlockWriter):
+    """A write into a staged file, or into memory while it is small.
+
+    One thread at a time writes; `abort` may come from another, and waits for the block being written.
+    """
+
+    def __init__(
+        self,
+        staging: Staging,
+        submit: Callable[[NewContents], "Future[ObjectInfo]"],
+        *,
+        durable: bool,
+        inline_limit: int = INLINE_LIMIT,
+    ) -> None:
+        self._staging = staging
+        self._submit = submit
+        self._durable = durable
+        self._inline_limit = inline_limit
+        self._size = 0
+        self._checksums = array("Q")
+        self._whole = xxhash.xxh3_64()
+        self._small = b""
+        self._staged: StagedFile | None = None
+        self._over = False
+        self._process = os.getpid()
+        self._mutex = threading.Lock()
+
+    @property
+    def persisted_size(self) -> int:
+        return self._size
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the bytes so far are in memory."""
+        return self._staged is None
+
+    def stays_in_memory(self, block: Block) -> bool:
+        """Whether writing this block will do no I/O."""
+        return self._staged is None and self._size + len(block.data) <= self._inline_limit
+
+    def write(self, block: Block) -> None:
+        with self._mutex:
+            self._write(block)
+
+    def _write(self, block: Block) -> None:
+        self._require_open()
+        try:
+            data = memoryview(block.data).cast("B")
+            self._check(block, data)
+            self._take(data)
+        except BaseException:
+            self._abort()
+            raise
+        self._checksums.append(block.checksum)
+        self._whole.update(data)
+        self._size += len(data)
+
+    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        return self.begin_commit(size, checksum).result()
+
+    def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":
+        """As `commit`, up to the point where the writer's thread takes over; blocks for the fsync only."""
+        with self._mutex:
+            self._require_open()
+            try:
+                contents = self._contents(size, checksum)
+            except BaseException:
+                self._abort()
+                raise
+            self._over = True
+            return self._submit(contents)
+
+    def abort(self) -> None:
+        with self._mutex:
+            self._abort()
+
+    def _abort(self) -> None:
+        if not self._over:
+            self._over = True
+            self._small = b""
+            if self._staged is not None:
+                with storing("remove a staged upload"):
+                    self._staged.discard()
+
+    def _require_open(self) -> None:
+        if self._over:
+            raise ClosedError("the write is over: it was committed or aborted")
+        if os.getpid() != self._process:
+            raise ClosedError("the write belongs to the process that began it, not to this fork of it")
+
+    def _check(self, block: Block, data: memoryview) -> None:
+        if block.offset != self._size:
+            raise InvalidArgumentError(
+                f"the next block starts at {self._size}, not at {block.offset}",
+                reason="BAD_OFFSET",
+                offset=block.offset,
+                expected=self._size,
+            )
+        if self._size % BLOCK_SIZE:
+            raise InvalidArgumentError(
+                f"a block follows one of {self._size % BLOCK_SIZE} bytes: only the last may be under {BLOCK_SIZE}",
+                reason="BAD_SIZE",
+            )
+        if not 1 <= len(data) <= BLOCK_SIZE:
+            raise InvalidArgumentError(f"a block of {len(data)} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
+        if checksum_of(data) != block.checksum:
+            index = block.offset // BLOCK_SIZE
+            raise ChecksumError(f"block {index} does not match the checksum it was sent with", block=index)
+
+    def _take(self, data: memoryview) -> None:
+        if self._staged is None:
+            if self._size + len(data) <= self._inline_limit:
+                self._small += bytes(data)
+                return
+            self._staged = self._staging.create()
+            self._append(self._staged, self._small)
+            self._small = b""
+        self._append(self._staged, data)
+
+    @staticmethod
+    def _append(staged: StagedFile, data: bytes | memoryview) -> None:
+        with storing("stage an upload"):
+            staged.write(data)
+
+    def _contents(self, size: int, checksum: int | None) -> NewContents:
+        if size != self._size:
+            raise InvalidArgumentError(
+                f"the commit says {size} bytes, but {self._size} were written",
+                reason="BAD_SIZE",
+                size=size,
+                written=self._size,
+            )
+        whole = self._whole.intdigest()
+        if checksum is not None and checksum != whole:
+            raise ChecksumError("the object does not match the checksum it was committed with")
+        if self._staged is not None:
+            with storing("make an upload durable"):
+                self._staged.finish(durable=self._durable)
+        data = None if self._staged is not None else self._small
+        return NewContents(size, whole, pack_checksums(self._checksums), data, self._staged)
+
+
+def small_contents(
+    staging: Staging, data: bytes, checksum: int, *, durable: bool, inline_limit: int = INLINE_LIMIT
+) -> NewContents:
+    """The contents of an object of at most one block, staged when it is over `inline_limit`.
+
+    Raises:
+        InvalidArgumentError: BAD_SIZE, it is over one block.
+        ChecksumError: It does not match its checksum.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
+    if len(data) > BLOCK_SIZE:
+        raise InvalidArgumentError(
+            f"{len(data)} bytes in one item of a batch: at most {BLOCK_SIZE}, more is streamed", reason="BAD_SIZE"
+        )
+    if checksum_of(data) != checksum:
+        raise ChecksumError("the object does not match the checksum it was sent with")
+    blocks = pack_checksums([checksum] if data else [])
+    if len(data) <= inline_limit:
+        return NewContents(len(data), checksum, blocks, bytes(data), None)
+    staged = staging.create()
+    try:
+        with storing("stage an upload"):
+            staged.write(data)
+            staged.finish(durable=durable)
+    except BaseException:
+        staged.discard()
+        raise
+    return NewContents(len(data), checksum, blocks, None, staged)

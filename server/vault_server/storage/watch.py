@@ -1,0 +1,74 @@
+"""Following the change feed: the position of one watcher, and a watcher for threads."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vault.model import Change, Progress
+from vault.store import Watch
+
+from vault_server.storage.feed import POLL_SECONDS, Feed
+
+HEARTBEAT_SECONDS: Final = 2.0
+"""How often an idle watcher is told the revision."""
+
+
+class Position:
+    """How far one watcher is. Tells what the feed knew at its last refresh, which is the caller's to do."""
+
+    def __init__(self, feed: Feed, units: Sequence[str], since: int | None) -> None:
+        self._feed = feed
+        self._units = tuple(dict.fromkeys(units))
+        now = feed.refresh()
+        self._revision = now if since is None else since
+        self._started = False
+        self._told_at = 0.0
+
+    @property
+    def is_near(self) -> bool:
+        """Whether what comes next is in memory."""
+        return self._feed.holds(self._revision)
+
+    def next_events(self, now: float) -> list[Change | Progress]:
+        """What there is to tell, a page at most. Empty: nothing, until the feed wakes."""
+        if not self._started:
+            self._started = True
+            self._feed.page(self._revision, ())  # raises when it cannot go on from there
+            return self._tell(now)
+        self._revision, changes = self._feed.page(self._revision, self._units)
+        if changes:
+            self._told_at = 0.0  # a Progress follows when all are told
+            return list(changes)
+        if now - self._told_at >= HEARTBEAT_SECONDS:
+            return self._tell(now)
+        return []
+
+    def _tell(self, now: float) -> list[Change | Progress]:
+        self._told_at = now
+        return [Progress(self._revision)]
+
+
+class StoredWatch(Watch):
+    """Blocks the iterating thread until there is something to tell; other processes' commits are polled for."""
+
+    def __init__(self, feed: Feed, units: Sequence[str], since: int | None) -> None:
+        self._feed = feed
+        self._position = Position(feed, units, since)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Change | Progress]:
+        wakes = 0
+        while not self._closed:
+            self._feed.require_open()
+            self._feed.refresh()
+            events = self._position.next_events(time.monotonic())
+            if not events:
+                wakes = self._feed.wait(wakes, POLL_SECONDS)
+            for event in events:
+                if self._closed:
+                    return
+                yield event
+
+    def close(self) -> None:
+        self._closed = True
+        self._feed.wake()

@@ -1,0 +1,236 @@
+"""The one thread that writes: many callers' jobs in one transaction, answered when it is durable.
+
+A durable COMMIT costs milliseconds however much is in it, so whatever has queued up while one
+transaction was being committed goes into the next (group commit). Each job runs in a savepoint, so
+that one that fails takes nobody with it.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from vault.errors import ClosedError, VaultError
+
+from vault_server.storage.blobs import Blobs
+from vault_server.storage.connections import BUSY_SECONDS, Connections
+from vault_server.storage.failures import is_busy, register_error, storage_error
+from vault_server.storage.staging import StagedFile, Staging
+from vault_server.storage.sweeper import Sweeper
+from vault_server.storage.transaction import FEED_HISTORY, Transaction
+
+_log = logging.getLogger(__name__)
+
+MAX_JOBS: Final = 1000
+"""Jobs in one transaction, unless one batch alone has more: nobody waits for too many others."""
+
+_IDLE_SECONDS: Final = 0.05
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One write. `staged` is discarded after it, unless the write placed it."""
+
+    run: Callable[[Transaction], Any]
+    staged: StagedFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    jobs: Sequence[Job]
+    answer: Callable[[list[Any]], None]
+
+
+class Writer:
+    """Runs jobs in group commits. `submit` is safe from any thread; the thread starts with the first job."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        blobs: Blobs,
+        staging: Staging,
+        *,
+        committed: Callable[[], None],
+        feed_history: int = FEED_HISTORY,
+    ) -> None:
+        self._connections = connections
+        self._blobs = blobs
+        self._staging = staging
+        self._committed = committed
+        self._feed_history = feed_history
+        self._sweeper = Sweeper(staging)
+        self._condition = threading.Condition()
+        self._queue: deque[_Entry] = deque()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(self, run: Callable[[Transaction], T], *, staged: StagedFile | None = None) -> "Future[T]":
+        """Queues one job; its future has the result, or the error, once the outcome is durable."""
+        future: Future[T] = Future()
+
+        def answer(outcomes: list[Any]) -> None:
+            if isinstance(outcomes[0], BaseException):
+                future.set_exception(outcomes[0])
+            else:
+                future.set_result(outcomes[0])
+
+        future.set_running_or_notify_cancel()  # nobody can call it back from here on
+        self._enqueue(_Entry([Job(run, staged)], answer))
+        return future
+
+    def submit_many(self, jobs: Sequence[Job]) -> "Future[list[Any]]":
+        """Queues jobs for one transaction; the future has each one's result or VaultError, in order."""
+        future: Future[list[Any]] = Future()
+
+        def answer(outcomes: list[Any]) -> None:
+            unexpected = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, VaultError)]
+            if unexpected:
+                future.set_exception(unexpected[0])
+            else:
+                future.set_result(outcomes)
+
+        future.set_running_or_notify_cancel()
+        self._enqueue(_Entry(jobs, answer))
+        return future
+
+    def take_over(self, files: Sequence[str]) -> None:
+        """Removes files that a dead process may have named without committing. Before the first job only."""
+        self._sweeper.take_over(files)
+        self._start()
+
+    def close(self) -> None:
+        """Finishes what was submitted and ends the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _enqueue(self, entry: _Entry) -> None:
+        with self._condition:
+            closed = self._closed
+            if not closed:
+                self._queue.append(entry)
+                self._condition.notify()
+        if closed:
+            _discard([entry])
+            raise ClosedError("the store is closed")
+        self._start()
+
+    def _start(self) -> None:
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            entries = self._next()
+            if entries or self._sweeper.wanted:
+                self._transact(entries)
+            elif self._closed:
+                return
+
+    def _next(self) -> list[_Entry]:
+        """The entries for the next transaction; none: time for housekeeping, or the end."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: bool(self._queue) or self._closed, timeout=_IDLE_SECONDS if self._sweeper.wanted else None
+            )
+            entries: list[_Entry] = []
+            jobs = 0
+            while self._queue and (not entries or jobs + len(self._queue[0].jobs) <= MAX_JOBS):
+                entries.append(self._queue.popleft())
+                jobs += len(entries[-1].jobs)
+            return entries
+
+    def _transact(self, entries: list[_Entry]) -> None:
+        transaction: Transaction | None = None
+        try:
+            with self._connections.lease("write") as connection:
+                _begin(connection)
+                try:
+                    transaction = Transaction(connection, self._blobs, self._staging, feed_history=self._feed_history)
+                    self._sweeper.sweep(transaction)
+                    outcomes = [[_attempt(transaction, job) for job in entry.jobs] for entry in entries]
+                    transaction.finish()
+                    connection.execute("COMMIT")
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+            self._sweeper.committed(transaction)
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers; the thread must go on
+            self._sweeper.failed(transaction)
+            self._refuse(entries, error)
+            return
+        self._committed()
+        _discard(entries)
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            entry.answer(outcome)
+
+    def _refuse(self, entries: list[_Entry], error: Exception) -> None:
+        told = error
+        if isinstance(error, sqlite3.Error):
+            told = register_error(error, "commit to the register", self._connections.path)
+        elif isinstance(error, OSError):
+            told = storage_error(error, "commit to the register")
+        if told is not error:
+            told.__cause__ = error
+        if not entries:
+            _log.warning("removing files that no object has any more is left for later: %s", told)
+        _discard(entries)
+        for entry in entries:
+            entry.answer([told] * len(entry.jobs))
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(0.01)
+
+
+def _attempt(transaction: Transaction, job: Job) -> Any:
+    """The job's result, or what it raised. Raises what has ended the transaction for everybody."""
+    try:
+        return transaction.attempt(job.run)
+    except Exception as error:  # an outcome like any other, for the caller that it belongs to
+        if not transaction.connection.in_transaction:
+            raise
+        if isinstance(error, sqlite3.Error | OSError):
+            told = storage_error(error, "write")
+            told.__cause__ = error
+            return told
+        return error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            _log.warning("a rollback failed; closing the connection rolls back too: %s", error)
+
+
+def _discard(entries: list[_Entry]) -> None:
+    for entry in entries:
+        for job in entry.jobs:
+            if job.staged is not None:
+                try:
+                    job.staged.discard()
+                except OSError as error:
+                    _log.warning("could not remove the staged file %s: %s", job.staged.path, error)
