@@ -1,0 +1,27 @@
+"""The whole suite for Stores."""
+
+from vault.testing.bad_input import BadInputConformance
+from vault.testing.batches import BatchConformance
+from vault.testing.closing import ClosingConformance
+from vault.testing.delete import DeleteConformance
+from vault.testing.feed import FeedConformance
+from vault.testing.listing import ListingConformance
+from vault.testing.load import LoadConformance
+from vault.testing.metadata import MetadataConformance
+from vault.testing.update import UpdateConformance
+from vault.testing.upload import UploadConformance
+
+
+class StoreConformance(
+    UploadConformance,
+    LoadConformance,
+    UpdateConformance,
+    DeleteConformance,
+    MetadataConformance,
+    ListingConformance,
+    BatchConformance,
+    FeedConformance,
+    BadInputConformance,
+    ClosingConformance,
+):
+    """Everything that the Store contract promises. Derive from it and give it a `store` fixture."""
