@@ -42,7 +42,7 @@ class Connections:
     def __init__(self, path: Path, *, synchronous: Synchronous) -> None:
         self.path = path
         self._synchronous = synchronous
-        self._condition = threading.Condition()
+        self._condition = threading.Condition(threading.Lock())
         self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
         self._leases = 0
         self._paused = False
@@ -51,7 +51,7 @@ class Connections:
     @contextmanager
     def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
         """A connection for the block, in autocommit mode. One that failed is not used again."""
-        connection = self._take(role)
+        connection = self.take(role)
         failed = False
         try:
             yield connection
@@ -59,7 +59,7 @@ class Connections:
             failed = True
             raise
         finally:
-            self._give_back(role, connection, healthy=not failed and not connection.in_transaction)
+            self.give_back(role, connection, healthy=not failed)
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `query` in a read transaction: all of it sees one state of the register.
@@ -118,7 +118,8 @@ class Connections:
             raise
         return connection
 
-    def _take(self, role: Role) -> sqlite3.Connection:
+    def take(self, role: Role) -> sqlite3.Connection:
+        """Begins a lease by hand, where the few microseconds of `lease` matter. `give_back` must follow."""
         with self._condition:
             while self._paused and not self._closed:
                 self._condition.wait()
@@ -134,8 +135,9 @@ class Connections:
             self._end_lease()
             raise
 
-    def _give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
-        if healthy:
+    def give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
+        """Ends a lease; with `healthy` False the connection is not used again."""
+        if healthy and not connection.in_transaction:
             with self._condition:
                 idle = self._idle[role]
                 if len(idle) < _IDLE_READERS and not self._closed and not self._paused:

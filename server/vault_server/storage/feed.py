@@ -17,7 +17,7 @@ from vault.errors import ClosedError, RevisionCompactedError
 from vault.model import Change, ChangeKind
 
 from vault_server.storage.connections import Connections
-from vault_server.storage.failures import storing
+from vault_server.storage.failures import storage_error
 
 POLL_SECONDS: Final = 0.05
 """How late another process's commits reach a watcher, at most. This process's come at once."""
@@ -56,11 +56,19 @@ class Feed:
 
     def refresh(self) -> int:
         """The store's revision now."""
-        with self._mutex, storing("read the change feed"), self._connections.lease("feed") as connection:
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
-                self._advance(connection)
-                self._seen = connection, version
+        with self._mutex:
+            connection = self._connections.take("feed")
+            healthy = False
+            try:
+                version = connection.execute("PRAGMA data_version").fetchone()[0]
+                if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
+                    self._advance(connection)
+                    self._seen = connection, version
+                healthy = True
+            except sqlite3.Error as error:
+                raise storage_error(error, "read the change feed") from error
+            finally:
+                self._connections.give_back("feed", connection, healthy=healthy)
             return self._window.until
 
     def changes(self, since: int) -> tuple[int, list[Change]]:
@@ -70,6 +78,8 @@ class Feed:
             RevisionCompactedError: `since` is older than the feed's history, or of another store.
         """
         revision = self.refresh()
+        if since == revision:
+            return revision, []
         changes: list[Change] = []
         while since < revision:
             since, more = self.page(since)
