@@ -373,8 +373,8 @@ def check_range(offset: int, length: int | None, size: int | None = None) -> Non
 
     A range may start at the very end, and may end after it: what is there is read.
     """
-    for what, value in (("offset", offset), ("length", length)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    for what, value in (("offset", offset), ("length", 0 if length is None else length)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise InvalidArgumentError(
                 f"bad {what} {_shown(value)}: a whole number of bytes from 0", reason="BAD_RANGE"
             )
