@@ -68,6 +68,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "STORED_CHECKSUM_MISMATCH": Row(errors.CorruptionError, code_pb2.DATA_LOSS),
     # The store and the server.
     "STORAGE_FAILED": _storage,
+    "REGISTER_DAMAGED": _storage,
+    "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "STORAGE_FULL": _full,
     "QUOTA": _full,
     "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
@@ -106,7 +108,7 @@ _BY_CODE: Final[Mapping[int, type[VaultError]]] = {
 }
 
 _NUMBERS: Final = frozenset({
-    "data_id", "generation", "actual_generation", "if_generation", "expected", "actual", "revision", "oldest_revision",
+    "data_id", "generation", "actual_generation", "wanted", "expected", "actual", "revision", "oldest_revision",
     "block", "size", "offset", "length", "limit", "items", "index", "since", "count",
 })  # fmt: skip
 

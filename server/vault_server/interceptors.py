@@ -1,0 +1,134 @@
+"""What surrounds every RPC: admission, errors told as status, one log line."""
+
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+from vault.errors import ClosedError, UnavailableError, VaultError
+from vault.wire.status import status_of
+
+from vault_server.calls import Calls
+
+logger: Final = logging.getLogger("vault_server.rpc")
+
+_Handler = grpc.RpcMethodHandler[Any, Any]
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """The outermost interceptor of a server.
+
+    A VaultError, raised by a servicer or by another interceptor, is answered with its status. Any other
+    exception is logged with its traceback and answered INTERNAL, without its text. Servicers written
+    without `async` are left to gRPC's threads as they are.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        method = handler_call_details.method
+        try:
+            handler: _Handler | None = await continuation(handler_call_details)
+        except Exception as error:  # noqa: BLE001  # answered and logged as if the servicer had raised it
+            return grpc.stream_stream_rpc_method_handler(self._raising(method, error))
+        return None if handler is None else self._wrapped(method, handler)
+
+    def _wrapped(self, method: str, handler: _Handler) -> _Handler:
+        kind = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"
+        behaviour = getattr(handler, kind)
+        if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
+            return handler
+        wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
+        make: Callable[..., _Handler] = getattr(grpc, f"{kind}_rpc_method_handler")
+        return make(
+            wrap(method, behaviour),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _plain(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        async def call(request: Any, context: _Context) -> Any:
+            async with self._call(method, context):
+                return await behaviour(request, context)
+
+        return call
+
+    def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(request: Any, context: _Context) -> None:
+            # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
+            # servicer's generator is closed here and now, not when the garbage collector comes by.
+            async with self._call(method, context), contextlib.aclosing(behaviour(request, context)) as replies:
+                async for reply in replies:
+                    await context.write(reply)
+
+        return call
+
+    def _raising(self, method: str, error: Exception) -> Callable[..., Any]:
+        async def call(_request: Any, context: _Context) -> None:
+            async with self._call(method, context):
+                raise error
+
+        return call
+
+    @contextlib.asynccontextmanager
+    async def _call(self, method: str, context: _Context) -> AsyncIterator[None]:
+        started = time.perf_counter()
+        code = "OK"
+        error: Exception | None = None
+        try:
+            async with self._calls.admit(method):
+                yield
+        except grpc.aio.AbortError:
+            code = _code_name(context)
+            raise
+        except Exception as caught:  # the last one to see it
+            if context.cancelled() or context.done():
+                code = "CANCELLED"  # nobody is left to be told
+                raise
+            error = caught
+            status = status_of(_shown(caught))
+            code = status.code.name
+            await context.abort(status.code, status.message, status.trailing_metadata)
+        except BaseException:
+            code = "CANCELLED"
+            raise
+        finally:
+            _log(method, context, code, time.perf_counter() - started, error)
+
+
+def _shown(error: Exception) -> VaultError:
+    """What the caller is told."""
+    if isinstance(error, ClosedError):
+        return UnavailableError("the store behind the server is closed")
+    if isinstance(error, VaultError):
+        return error
+    return VaultError("the server failed; its log says why")
+
+
+def _log(method: str, context: _Context, code: str, seconds: float, error: Exception | None) -> None:
+    fields = {"rpc": method, "peer": context.peer(), "code": code, "milliseconds": round(seconds * 1000, 3)}
+    if error is not None and not isinstance(error, VaultError):
+        logger.error("rpc failed", extra=fields, exc_info=error)
+    elif error is not None:
+        reason = error.reason if isinstance(error, VaultError) else None
+        logger.warning("rpc refused", extra={**fields, "reason": reason, "detail": str(error)})
+    else:
+        logger.debug("rpc", extra=fields)
+
+
+def _code_name(context: _Context) -> str:
+    code: Any = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else str(code)
+
+
+def _arity(streaming: bool) -> str:  # noqa: FBT001  # as grpc's handler says it
+    return "stream" if streaming else "unary"

@@ -1,0 +1,195 @@
+"""VaultService over an AsyncStore: decode, check, call, encode."""
+# ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+
+from vault.errors import NotFoundError, UnknownUnitError
+from vault.model import Key, NotModified, ObjectInfo
+from vault.store import AsyncBlockWriter, AsyncStore
+from vault.v1 import vault_pb2 as pb
+from vault.v1 import vault_pb2_grpc
+from vault.wire import messages
+
+from vault_server.config import ServerSettings
+from vault_server.dialogue import take_write
+from vault_server.replies import fit_list, fit_results, fit_stat, load_many
+
+
+class VaultService(vault_pb2_grpc.VaultServiceServicer):
+    """The RPCs of vault.v1. Errors are raised as VaultError; CallInterceptor turns them into status.
+
+    A reply's revision is read before the store is asked, since the reply must show every change up to it.
+    """
+
+    def __init__(self, store: AsyncStore, settings: ServerSettings) -> None:
+        self._store = store
+        self._allowed = frozenset(settings.allowed_units)
+        self._limit = settings.max_message_size
+
+    async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: object) -> pb.GetCapabilitiesResponse:
+        revision = self._store.revision
+        capabilities = await self._store.capabilities()
+        allowed = self._allowed_of(capabilities.allowed_units)
+        reply = messages.capabilities_to_wire(
+            replace(capabilities, max_message_size=self._limit, allowed_units=tuple(sorted(allowed)))
+        )
+        reply.revision = revision
+        return reply
+
+    async def Exists(self, request: pb.ExistsRequest, context: object) -> pb.ExistsResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        generations = await self._store.exists_many(request.unit, messages.keys_from_wire(request.keys))
+        return pb.ExistsResponse(generations=generations, revision=revision)
+
+    async def Stat(self, request: pb.StatRequest, context: object) -> pb.StatResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        infos = await self._store.stat_many(request.unit, messages.keys_from_wire(request.keys))
+        return fit_stat(pb.StatResponse(items=map(messages.stat_result_to_wire, infos), revision=revision), self._limit)
+
+    async def List(self, request: pb.ListRequest, context: object) -> pb.ListResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        return await fit_list(self._store, request, revision, self._limit)
+
+    async def ListUnits(self, request: pb.ListUnitsRequest, context: object) -> pb.ListUnitsResponse:
+        revision = self._store.revision
+        units = await self._store.list_units()
+        return pb.ListUnitsResponse(
+            units=[unit for unit in units if not self._allowed or unit in self._allowed], revision=revision
+        )
+
+    async def Load(self, request: pb.LoadRequest, context: object) -> AsyncIterator[pb.LoadResponse]:
+        self._check_unit(request.unit)
+        key = messages.key_from_wire(request.key)
+        revision = self._store.revision
+        found = await self._store.load(
+            request.unit,
+            key,
+            offset=request.offset,
+            length=request.length if request.HasField("length") else None,
+            if_generation=request.if_generation if request.HasField("if_generation") else None,
+            if_generation_not_match=(
+                request.if_generation_not_match if request.HasField("if_generation_not_match") else None
+            ),
+        )
+        if found is None:
+            raise _missing(request.unit, key)
+        if isinstance(found, NotModified):
+            yield pb.LoadResponse(not_modified=messages.not_modified_to_wire(found), revision=revision)
+            return
+        async with found:
+            yield pb.LoadResponse(info=messages.object_info_to_wire(found.info), revision=revision)
+            async for block in found:
+                yield pb.LoadResponse(block=messages.block_to_wire(block))
+
+    async def LoadMany(self, request: pb.LoadManyRequest, context: object) -> pb.LoadManyResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        items = [messages.load_item_from_wire(item) for item in request.items]
+        return pb.LoadManyResponse(
+            items=await load_many(self._store, request.unit, items, self._limit), revision=revision
+        )
+
+    async def Upload(
+        self, request_iterator: AsyncIterator[pb.UploadRequest], context: object
+    ) -> AsyncIterator[pb.UploadResponse]:
+        revision = self._store.revision
+
+        async def begin(request: pb.UploadRequest) -> AsyncBlockWriter:
+            start = request.start
+            self._check_unit(start.unit)
+            return await self._store.upload(start.unit, messages.upload_spec_from_wire(start.spec))
+
+        async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
+            async for each in told:
+                if isinstance(each, ObjectInfo):
+                    info = messages.object_info_to_wire(each)
+                    yield pb.UploadResponse(info=info, revision=max(revision, each.revision))
+                else:
+                    yield pb.UploadResponse(persisted_size=each, revision=revision)
+
+    async def Update(
+        self, request_iterator: AsyncIterator[pb.UpdateRequest], context: object
+    ) -> AsyncIterator[pb.UpdateResponse]:
+        revision = self._store.revision
+
+        async def begin(request: pb.UpdateRequest) -> AsyncBlockWriter:
+            start = request.start
+            self._check_unit(start.unit)
+            return await self._store.update(start.unit, messages.update_spec_from_wire(start.spec))
+
+        async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
+            async for each in told:
+                if isinstance(each, ObjectInfo):
+                    info = messages.object_info_to_wire(each)
+                    yield pb.UpdateResponse(info=info, revision=max(revision, each.revision))
+                else:
+                    yield pb.UpdateResponse(persisted_size=each, revision=revision)
+
+    async def UploadMany(self, request: pb.UploadManyRequest, context: object) -> pb.UploadManyResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        items = [messages.small_upload_from_wire(item) for item in request.items]
+        results = await self._store.upload_many(request.unit, items)
+        return pb.UploadManyResponse(
+            results=fit_results(map(messages.write_result_to_wire, results), self._limit),
+            revision=_newest(revision, results),
+        )
+
+    async def UpdateMany(self, request: pb.UpdateManyRequest, context: object) -> pb.UpdateManyResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        items = [messages.small_update_from_wire(item) for item in request.items]
+        results = await self._store.update_many(request.unit, items)
+        return pb.UpdateManyResponse(
+            results=fit_results(map(messages.write_result_to_wire, results), self._limit),
+            revision=_newest(revision, results),
+        )
+
+    async def Delete(self, request: pb.DeleteRequest, context: object) -> pb.DeleteResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        items = [messages.delete_spec_from_wire(item) for item in request.items]
+        results = await self._store.delete_many(request.unit, items)
+        done = [result for result in results if isinstance(result, int)]
+        return pb.DeleteResponse(results=map(messages.delete_result_to_wire, results), revision=max([revision, *done]))
+
+    async def SetMetadata(self, request: pb.SetMetadataRequest, context: object) -> pb.SetMetadataResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
+        return pb.SetMetadataResponse(info=messages.object_info_to_wire(info), revision=max(revision, info.revision))
+
+    async def Watch(self, request: pb.WatchRequest, context: object) -> AsyncIterator[pb.WatchResponse]:
+        for unit in request.units:
+            self._check_unit(unit)
+        units = list(request.units) or sorted(self._allowed)
+        since = request.since_revision if request.HasField("since_revision") else None
+        async with await self._store.watch(units, since=since) as watch:
+            async for event in watch:
+                yield messages.watch_event_to_wire(event)
+
+    def _check_unit(self, unit: str) -> None:
+        """The Store checks how a unit may be named; a server may be held to a list as well."""
+        if self._allowed and unit not in self._allowed:
+            names = ", ".join(map(repr, sorted(self._allowed)))
+            raise UnknownUnitError(f"unit {unit!r} is not allowed here; these are: {names}", unit=unit)
+
+    def _allowed_of(self, store: Sequence[str]) -> frozenset[str]:
+        if self._allowed and store:
+            return self._allowed & frozenset(store)
+        return self._allowed or frozenset(store)
+
+
+def _newest(revision: int, results: Iterable[object]) -> int:
+    return max([revision, *(result.revision for result in results if isinstance(result, ObjectInfo))])
+
+
+def _missing(unit: str, key: Key) -> NotFoundError:
+    if isinstance(key, str):
+        return NotFoundError(f"unit {unit!r} has no object named {key!r}", unit=unit, name=key)
+    return NotFoundError(f"unit {unit!r} has no object with id {key}", unit=unit, data_id=key)
