@@ -40,7 +40,7 @@ UNITS: dict[str, Any] = {
     "129_characters": "a" * 129,
     "umlaut": "ä",
     "cyrillic": "документы",
-    "fullwidth_digit": "1",
+    "fullwidth_digit": "\uff11",
     "arabic_digit": "a٣",
     "surrogate": "a\ud800",
     "none": None,

@@ -1,0 +1,55 @@
+"""The suite over embedded storage, sync and async."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from vault.store import Store
+from vault.testing import StoreConformance
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+
+from tests.conformance.raw import RawDirectory
+
+
+class EmbeddedConformance(StoreConformance):
+    """What both faces have: a directory of the test's own, sound when the test is over."""
+
+    raw_access: ClassVar[bool] = True
+    corruptible: ClassVar[bool] = True
+
+    raw: RawDirectory
+
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Iterator[Path]:
+        self.raw = RawDirectory(tmp_path / "store")
+        yield self.raw.path
+        self.raw.restore()
+        self.raw.assert_sound()
+
+    def read_raw(self, unit: str, data_id: int) -> bytes | None:
+        return self.raw.read(unit, data_id)
+
+    def corrupt(self, unit: str, data_id: int, offset: int) -> None:
+        self.raw.flip(unit, data_id, offset)
+
+
+class TestEmbeddedStore(EmbeddedConformance):
+    @pytest.fixture
+    def store(self, directory: Path, no_thread_left: None) -> Iterator[Store]:
+        with EmbeddedStore(directory) as store:
+            yield store
+
+
+class TestEmbeddedStoreOfFilesOnly(EmbeddedConformance):
+    @pytest.fixture
+    def store(self, directory: Path) -> Iterator[Store]:
+        with EmbeddedStore(directory, durability="relaxed", inline_limit=0) as store:
+            yield store
+
+
+class TestAsyncEmbeddedStore(EmbeddedConformance):
+    @pytest.fixture
+    async def store(self, directory: Path) -> AsyncIterator[AsyncEmbeddedStore]:
+        async with AsyncEmbeddedStore(directory) as store:
+            yield store

@@ -1,0 +1,45 @@
+"""What tests share: Hypothesis profiles, an embedded store that is audited when it is done with, servers."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from vault_server.storage import EmbeddedStore
+
+pytest.register_assert_rewrite("vault.testing")  # before anything imports it
+
+settings.register_profile(
+    "ci",
+    deadline=None,  # the machine is shared: how long something takes says nothing
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("long", settings.get_profile("ci"), max_examples=1000)
+settings.load_profile(os.environ.get("VAULT_HYPOTHESIS", "ci"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    """An embedded store in a directory of its own, audited when the test is over."""
+    directory = tmp_path / "store"
+    with EmbeddedStore(directory) as opened:
+        yield opened
+    with EmbeddedStore(directory) as opened:
+        report = opened.check(deep=True)
+    assert report.ok, report.problems
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Asserts that every thread that the test began has ended."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left, f"threads left over: {left}"
