@@ -1,0 +1,69 @@
+"""Exit codes: what a script learns from how the command ended."""
+
+import sys
+from enum import IntEnum
+
+from vault.errors import (
+    AlreadyExistsError,
+    BatchError,
+    ChecksumError,
+    ConflictError,
+    CorruptionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+    VaultError,
+)
+
+NAME = "vault-grpc"
+
+
+class Exit(IntEnum):
+    """How the command ended."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    CONFLICT = 4
+    UNAVAILABLE = 5
+    CORRUPTION = 6
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+MEANINGS = {
+    Exit.OK: "done",
+    Exit.FAILURE: "anything else: a file cannot be read, the disk is full, …",
+    Exit.USAGE: "the command line is wrong, or asks for what can never work",
+    Exit.NOT_FOUND: "no such object",
+    Exit.CONFLICT: "the id or name is taken, or the object is at another generation",
+    Exit.UNAVAILABLE: "no server there, it does not answer, or no vault in the directory",
+    Exit.CORRUPTION: "bytes do not match their checksum",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.BROKEN_PIPE: "whoever read the output stopped reading",
+}
+
+_CODES: list[tuple[type[VaultError], Exit]] = [
+    (InvalidArgumentError, Exit.USAGE),
+    (NotFoundError, Exit.NOT_FOUND),
+    (ConflictError, Exit.CONFLICT),
+    (AlreadyExistsError, Exit.CONFLICT),
+    (UnavailableError, Exit.UNAVAILABLE),
+    (CorruptionError, Exit.CORRUPTION),
+    (ChecksumError, Exit.CORRUPTION),
+]
+
+
+def exit_code(error: Exception) -> Exit:
+    """The code for an error; a batch ends as its first item that failed."""
+    if isinstance(error, BatchError):
+        return next((exit_code(item) for item in error.errors.values()), Exit.FAILURE)
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILURE)
+
+
+def complain(text: str, code: Exit) -> Exit:
+    """Writes one line to standard error. Returns the code."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    sys.stderr.write(f"{NAME}: {line}\n")
+    return code

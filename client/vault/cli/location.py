@@ -1,0 +1,67 @@
+"""From `--vault` to an open vault or store, without making a vault where one is only read."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+
+from vault.cli.options import Settings
+from vault.errors import UnavailableError
+from vault.opener import open_store
+from vault.store import Store
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_HOST_PORT = re.compile(r"[A-Za-z0-9_.\[\]:-]+:\d{1,5}", re.ASCII)
+
+
+@contextmanager
+def opened_store(*, create: bool = False) -> Iterator[Store]:
+    """The store that the command line names; closed at the end.
+
+    Args:
+        create: Make a directory that is not there.
+
+    Raises:
+        click.UsageError: No location was given.
+        UnavailableError: NO_VAULT, the directory holds none and `create` is off.
+    """
+    settings = click.get_current_context().ensure_object(Settings)
+    location = _location(settings)
+    path = local_path(location)
+    if path is not None and not create:
+        check_vault(path)
+    with open_store(location, timeout=settings.timeout) as store:
+        yield store
+
+
+def _location(settings: Settings) -> str:
+    if not settings.location:
+        raise click.UsageError("where is the vault? Give --vault LOCATION or set VAULT_GRPC_URL.")
+    return settings.location
+
+
+def local_path(location: str) -> Path | None:
+    """The directory that a location names, None for a server's address."""
+    if location.startswith("unix:"):
+        return None
+    url = _URL.fullmatch(location)
+    if url is None or Path(location).exists():
+        return Path(location)
+    return Path(unquote(url[2])) if url[1].lower() == "file" else None
+
+
+def check_vault(path: Path) -> None:
+    """Raises UnavailableError unless the directory holds a vault: a register, or files that pyvault wrote.
+
+    Opening a directory makes a vault of it, which nobody expects of `ls` and a misspelt path.
+    """
+    if not path.exists():
+        hint = f"; a server is grpc://{path}" if _HOST_PORT.fullmatch(str(path)) else ""
+        raise UnavailableError(f"no vault at {path}: there is no such directory{hint}", reason="NO_VAULT")
+    if not path.is_dir():
+        raise UnavailableError(f"no vault at {path}: it is not a directory", reason="NO_VAULT")
+    if not (path / "register.db").exists() and next(path.glob("*/*.vault"), None) is None:
+        raise UnavailableError(f"no vault at {path}: the directory holds no register.db", reason="NO_VAULT")

@@ -1,0 +1,73 @@
+"""Options that many commands share, and what the command line says about where the vault is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from vault.cli.arguments import UnitType
+
+DEFAULT_TIMEOUT = 60.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Settings:
+    """What holds for the whole command; `--vault` and `--timeout` may stand before or after its name.
+
+    Attributes:
+        location: A directory or the URL of a server; None: not given.
+        timeout: Seconds that a server may take to answer.
+    """
+
+    location: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+
+
+def _set_location(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).location = value
+
+
+def _set_timeout(ctx: click.Context, _param: click.Parameter, value: float | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).timeout = value
+
+
+def _where(*, environment: bool) -> Callable[[F], F]:
+    """`--vault` and `--timeout`. Only the group's read the environment, so that any flag wins over it."""
+
+    def decorate(function: F) -> F:
+        function = click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            envvar="VAULT_GRPC_TIMEOUT" if environment else None,
+            allow_from_autoenv=False,
+            expose_value=False,
+            callback=_set_timeout,
+            help=f"How long a server may take to answer; {DEFAULT_TIMEOUT:g} by default.",
+        )(function)
+        return click.option(
+            "--vault",
+            metavar="LOCATION",
+            envvar="VAULT_GRPC_URL" if environment else None,
+            allow_from_autoenv=False,
+            expose_value=False,
+            callback=_set_location,
+            help="A directory, grpc://HOST:PORT or unix:PATH. Also: VAULT_GRPC_URL.",
+        )(function)
+
+    return decorate
+
+
+group_location_options = _where(environment=True)
+location_options = _where(environment=False)
+
+unit_option = click.option(
+    "--unit", "-u", required=True, type=UnitType(), envvar="VAULT_GRPC_UNIT", help="The unit. Also: VAULT_GRPC_UNIT."
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document on a line, for programs.")

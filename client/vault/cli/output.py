@@ -1,0 +1,122 @@
+"""What the commands print: JSON for programs, lines for pipes, tables for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from vault.model import ObjectInfo
+
+_ROWS_AT_ONCE = 200
+"""Objects in one piece of a table: a listing of any length begins at once and needs no memory."""
+
+
+def json_of(info: ObjectInfo) -> dict[str, Any]:
+    """An object as JSON.
+
+    The id is text: it has up to 63 bits, and readers that keep numbers as doubles (JavaScript, jq
+    before 1.7) change whole numbers above 2^53. The checksum is text in the 16 hexadecimal digits
+    that `xxhsum -H3` prints. Counters and sizes stay far below 2^53, so they are numbers.
+    """
+    return {
+        "unit": info.unit,
+        "data_id": str(info.data_id),
+        "name": info.name,
+        "size": info.size,
+        "generation": info.generation,
+        "revision": info.revision,
+        "checksum": f"{info.checksum:016x}",
+        "datatype": info.datatype,
+        "tags": dict(info.tags),
+        "created_at": info.created_at.isoformat(),
+        "updated_at": info.updated_at.isoformat(),
+    }
+
+
+def write_json(document: object) -> None:
+    """One document on one line. ASCII only, so that it is valid in every locale."""
+    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
+
+
+def write_line(*fields: object) -> None:
+    """Fields with a tab between them: names and tags cannot hold control characters."""
+    sys.stdout.write("\t".join(str(field) for field in fields) + "\n")
+
+
+def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, with_unit: bool = False) -> int:
+    """Objects as they come, in the form that suits whoever reads. Returns how many."""
+    if as_json:
+        return _each(objects, lambda info: write_json(json_of(info)))
+    if not sys.stdout.isatty():
+        return _each(objects, lambda info: write_line(*_fields(info, long=long, with_unit=with_unit)))
+    count = 0
+    remaining = iter(objects)
+    while rows := list(islice(remaining, _ROWS_AT_ONCE)):
+        _table().show_objects(rows, long=long, with_unit=with_unit, header=count == 0)
+        count += len(rows)
+    return count
+
+
+def write_object(info: ObjectInfo, *, as_json: bool) -> None:
+    """All that is known of one object."""
+    document = json_of(info)
+    if as_json:
+        write_json(document)
+        return
+    document["name"] = info.name if info.name is not None else ""
+    document["tags"] = tags_text(info)
+    if sys.stdout.isatty():
+        _table().show_fields(document)
+        return
+    for field, value in document.items():
+        write_line(field, value)
+
+
+def tags_text(info: ObjectInfo) -> str:
+    """Tags as they are given: `K=V K=V`, by key."""
+    return " ".join(f"{key}={value}" for key, value in sorted(info.tags.items()))
+
+
+def time_text(moment: datetime) -> str:
+    """To the second, in local time."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size_text(size: int) -> str:
+    """Bytes for people: 999 B, 1.5 KiB, 12 MiB."""
+    if size < 1024:
+        return f"{size} B"
+    amount, unit = float(size), ""
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007  # the unit that it stops at is used
+        amount /= 1024
+        if amount < 1023.95:
+            break
+    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
+
+
+def _fields(info: ObjectInfo, *, long: bool, with_unit: bool) -> Iterator[object]:
+    if with_unit:
+        yield info.unit
+    yield info.data_id
+    yield info.size
+    if long:
+        yield info.generation
+        yield info.updated_at.isoformat()
+        yield info.datatype
+        yield tags_text(info)
+    yield info.name or ""
+
+
+def _each(objects: Iterable[ObjectInfo], write: Any) -> int:
+    count = 0
+    for count, info in enumerate(objects, 1):  # noqa: B007  # the count is what is returned
+        write(info)
+    return count
+
+
+def _table() -> Any:
+    from vault.cli import table  # noqa: PLC0415  # rich costs 80 ms, and only a terminal needs it
+
+    return table

@@ -1,0 +1,162 @@
+"""The program `vault-grpc`: its subcommands, found when they are used, and how it ends."""
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code
+from vault.cli.options import Settings, group_location_options
+from vault.errors import VaultError
+
+GROUP = "vault.commands"
+"""The entry-point group in which packages offer subcommands (click commands), each under its name."""
+
+# Where each command is, and its line in --help: nothing is imported until a command is run.
+_OWN = {
+    "put": ("vault.cli.transfer:put", "Store files, or standard input."),
+    "get": ("vault.cli.transfer:get", "Write an object to a file."),
+    "cat": ("vault.cli.transfer:cat", "Write objects, or part of one, to standard output."),
+    "ls": ("vault.cli.objects:list_objects", "List a unit's objects."),
+    "stat": ("vault.cli.objects:stat", "Show all that is known of an object."),
+    "find": ("vault.cli.objects:find", "Find an object by its name, in one unit or in all."),
+    "tag": ("vault.cli.objects:tag", "Show or change an object's tags, or its name."),
+    "rm": ("vault.cli.objects:remove", "Delete objects."),
+    "units": ("vault.cli.objects:units", "List the units."),
+    "demo": ("vault.cli.demo:demo", "Show a server and its clients at work, on this machine."),
+}
+
+# Lines of commands that other packages of this project offer; others' are asked for their own.
+_OFFERED = {"serve": "Serve a directory to clients, over gRPC."}
+
+
+class Program(click.Group):
+    """The group of all commands; each is imported when it is run, or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click calls it so
+        return [*_OWN, *sorted(name for name in _offered() if name not in _OWN)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # likewise
+        if cmd_name in _OWN:
+            module, _, attribute = _OWN[cmd_name][0].partition(":")
+            return _command(getattr(importlib.import_module(module), attribute), cmd_name)
+        entry = _offered().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            return _command(entry.load(), cmd_name)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"{cmd_name} needs the Python package {error.name!r}, which is not installed"
+            ) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self._line(ctx, name, formatter.width)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code.value), meaning) for code, meaning in MEANINGS.items()])
+
+    def _line(self, ctx: click.Context, name: str, width: int) -> str:
+        if name in _OWN:
+            return _OWN[name][1]
+        if name in _OFFERED:
+            return _OFFERED[name]
+        try:
+            command = self.get_command(ctx, name)
+        except click.ClickException as error:
+            return f"({error.message})"
+        return command.get_short_help_str(width) if command else ""
+
+
+def _command(found: Any, name: str) -> click.Command:
+    if not isinstance(found, click.Command):
+        raise click.ClickException(f"what offers itself as {name!r} is not a click command but {found!r}")
+    return found
+
+
+def _offered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+@click.group(
+    cls=Program,
+    context_settings={"auto_envvar_prefix": "VAULT_GRPC", "help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+@group_location_options
+@click.version_option(package_name=NAME, prog_name=NAME)
+@click.pass_context
+def program(ctx: click.Context) -> None:
+    """Objects and large files in units: in a directory, or on a storage host over gRPC.
+
+    \b
+        export VAULT_GRPC_URL=grpc://127.0.0.1:50051     # or a directory
+        vault-grpc put video.mp4 --unit files --tag year=2026
+        vault-grpc get video.mp4 copy.mp4 --unit files
+
+    A KEY of nothing but digits is an object's id, any other its name; id:5 and name:2026 say which.
+    FILE - is standard input or output. Tables and progress bars appear on a terminal only.
+    """
+    ctx.ensure_object(Settings)
+
+
+def main() -> int:
+    """Runs the command line. Returns the exit code; errors are one line on standard error."""
+    if "_VAULT_GRPC_COMPLETE" in os.environ:  # the shell asks what could come next
+        program.main(prog_name=NAME)
+    try:
+        return _run(sys.argv[1:])
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            _give_up_output()
+            return Exit.BROKEN_PIPE
+        return complain(_os_error_text(error), Exit.FAILURE)
+    except VaultError as error:
+        return complain(error.message, exit_code(error))
+    except Exception as error:  # noqa: BLE001  # a bug, too, is one line, unless its trace is asked for
+        if os.environ.get("VAULT_GRPC_TRACEBACK"):
+            traceback.print_exc()
+        text = f"{type(error).__name__}: {error} (a bug; VAULT_GRPC_TRACEBACK=1 shows where)"
+        return complain(text, Exit.FAILURE)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        with program.make_context(NAME, list(arguments)) as context:
+            program.invoke(context)
+        code = Exit.OK.value
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stdout.write(error.format_message() + "\n")
+        code = Exit.OK.value
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else NAME
+        return complain(f"{error.format_message()} Try '{path} --help'.", Exit.USAGE)
+    except click.ClickException as error:
+        return complain(error.format_message(), Exit.FAILURE)
+    # What is still buffered must reach its reader before success is claimed.
+    sys.stdout.flush()
+    return code
+
+
+def _os_error_text(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
+
+
+def _give_up_output() -> None:
+    # The interpreter flushes standard output once more as it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,50 @@
+"""Tables on a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vault.cli.output import size_text, tags_text, time_text
+from vault.model import ObjectInfo
+
+
+def shown(text: str) -> Text:
+    """Text that cannot steer the terminal: what is not printable is escaped, and markup is not read."""
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, header: bool) -> None:
+    """One piece of a listing; all but the last columns have a width of their own, so that pieces line up."""
+    table = Table(box=None, show_header=header, pad_edge=False, header_style="bold")
+    if with_unit:
+        table.add_column("unit", min_width=12)
+    table.add_column("id", justify="right", min_width=19, no_wrap=True)
+    table.add_column("size", justify="right", min_width=9, no_wrap=True)
+    table.add_column("updated", min_width=19, no_wrap=True)
+    if long:
+        table.add_column("gen", justify="right", min_width=6, no_wrap=True)
+        table.add_column("datatype", min_width=8)
+    table.add_column("name", overflow="fold", style="cyan")
+    if long:
+        table.add_column("tags", overflow="fold")
+    for info in objects:
+        cells = [str(info.data_id), size_text(info.size), time_text(info.updated_at)]
+        if long:
+            cells += [str(info.generation), info.datatype]
+        cells.append(info.name or "")
+        if long:
+            cells.append(tags_text(info))
+        table.add_row(*map(shown, [info.unit, *cells] if with_unit else cells))
+    Console().print(table)
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """One object's fields, one under the other."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for field, value in fields.items():
+        table.add_row(field, shown(str(value)))
+    Console().print(table)
