@@ -10,15 +10,20 @@
         def _load(raw: bytes) -> "Document":
             return Document(raw.decode())
 
-`_load` is written with or without `@staticmethod` or `@classmethod`.
+`_load` is written with or without `@staticmethod` or `@classmethod`. One that should make subclasses'
+objects too takes the class: `def _load(cls, raw)`.
 """
 
 import copy
+import dataclasses
 import inspect
+import io
+import itertools
 import json
 import pickle
 from collections.abc import Iterator
-from typing import Any, BinaryIO, ClassVar, Protocol, Self
+from operator import attrgetter
+from typing import Any, BinaryIO, ClassVar, Protocol, Self, TypeVar
 
 from vault.errors import DecodeError, InvalidArgumentError
 from vault.model import check_datatype
@@ -42,6 +47,29 @@ class ObjectStream(Protocol):
         """The whole object, mapped read-only and verified, where it is a local file; None elsewhere."""
 
 
+class MemoryStream(io.BytesIO):
+    """An ObjectStream over bytes that are in memory already; `map()` shows them without a copy."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw)
+        self.size = len(raw)
+        self._raw = raw
+
+    def map(self) -> memoryview:
+        return memoryview(self._raw).toreadonly()
+
+
+_definitions = itertools.count()
+
+_Hook = TypeVar("_Hook")
+
+
+def _default(hook: _Hook) -> _Hook:
+    """Marks a streaming hook that goes through whole bytes, and so is none of the class's own."""
+    vars(hook)["default"] = True
+    return hook
+
+
 class Datatype:
     """The contract between an object and a Vault: bytes out, bytes in.
 
@@ -50,21 +78,25 @@ class Datatype:
     and of its subclasses' tags, each to its own class; an object without a tag is decoded by the
     unit's Datatype itself.
 
-    For objects too large to exist twice in memory, override `_dump_to` and `_load_from` too; they are
-    then used for every object of the class that does not fit a block.
+    For objects too large to exist twice in memory, define `_dump_to` and `_load_from` too, or instead;
+    they are then used for every object of the class that does not fit a block. A subclass that
+    overrides `_dump` or `_load` alone does not inherit the streaming hook beside it, which would
+    write or read the other class's bytes.
     """
 
     datatype_tag: ClassVar[str] = "Datatype"
+    _defined: ClassVar[int] = next(_definitions)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "datatype_tag" not in cls.__dict__:
             cls.datatype_tag = cls.__name__
         check_datatype(cls.datatype_tag)
-        load = cls.__dict__.get("_load")
-        if inspect.isfunction(load):
-            takes_class = len(inspect.signature(load).parameters) > 1
-            cls._load = classmethod(load) if takes_class else staticmethod(load)  # type: ignore[assignment, method-assign]
+        cls._defined = next(_definitions)
+        for hook in ("_load", "_load_from"):
+            if inspect.isfunction(written := cls.__dict__.get(hook)):
+                setattr(cls, hook, (classmethod if _takes_class(written) else staticmethod)(written))
+        _complete(cls)
 
     def _dump(self) -> bytes:
         """This object as bytes; empty bytes are valid."""
@@ -75,10 +107,12 @@ class Datatype:
         """The object that `raw` was dumped from."""
         raise NotImplementedError(f"{cls.__name__} does not define _load(raw)")
 
+    @_default
     def _dump_to(self, stream: BinaryIO) -> None:
         """Writes the same bytes as `_dump`, in pieces. `stream` can be written, not sought."""
         stream.write(self._dump())
 
+    @_default
     @classmethod
     def _load_from(cls, stream: ObjectStream) -> Any:
         """The object that the stream's bytes were dumped from."""
@@ -91,25 +125,95 @@ class Datatype:
     @classmethod
     def streams(cls) -> bool:
         """Whether the class has streaming hooks of its own."""
-        return cls._load_from.__func__ is not Datatype._load_from.__func__ or cls._dump_to is not Datatype._dump_to  # type: ignore[attr-defined]
+        return not all(hasattr(_definition(cls, hook)[1], "default") for hook in ("_dump_to", "_load_from"))
 
     @classmethod
     def decoder_for(cls, tag: str) -> "type[Datatype]":
-        """The class that decodes objects stored with this tag.
+        """The class that decodes objects stored with this tag: this one, or a subclass.
+
+        A class that was defined again (a notebook's cell run twice, a module reloaded) replaces the
+        earlier one. Different subclasses with one tag are ambiguous.
 
         Raises:
-            DecodeError: The tag is neither this class's nor a known subclass's.
+            DecodeError: No class of the family has the tag, or several do.
         """
-        if not tag:
+        if tag in {"", cls.datatype_tag}:
             return cls
-        for candidate in _family(cls):
-            if candidate.datatype_tag == tag:
-                return candidate
+        found = [candidate for candidate in _family(cls) if candidate.datatype_tag == tag]
+        places = sorted({f"{candidate.__module__}.{candidate.__qualname__}" for candidate in found})
+        if len(places) > 1:
+            raise DecodeError(
+                f"the object was stored as {tag!r}, and {' and '.join(places)} both load that: "
+                "give one of them a datatype_tag of its own",
+                reason="DATATYPE_MISMATCH",
+            )
+        if found:
+            return max(found, key=attrgetter("_defined"))
         known = ", ".join(sorted({repr(candidate.datatype_tag) for candidate in _family(cls)}))
         raise DecodeError(
             f"the object was stored as {tag!r}, which {cls.__name__} does not load; it loads {known}",
             reason="DATATYPE_MISMATCH",
         )
+
+
+def _takes_class(load: Any) -> bool:
+    """Whether a `_load` written as a plain function wants (cls, raw), not (raw)."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(load).parameters.values()
+    required = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(required) > 1
+
+
+def _complete(cls: type["Datatype"]) -> None:
+    """Makes of each pair of hooks (whole, streamed) the one that the class leaves out.
+
+    A hook is made of the very one beside it and not of whatever a subclass puts there, so that
+    `super()._dump()` means what it says.
+    """
+    for whole, streamed, made_whole, made_streamed in (
+        ("_dump", "_dump_to", _dump_of, _dump_to_of),
+        ("_load", "_load_from", _load_of, _load_from_of),
+    ):
+        (whole_depth, whole_hook), (streamed_depth, streamed_hook) = _definition(cls, whole), _definition(cls, streamed)
+        if streamed_depth < whole_depth:
+            setattr(cls, whole, made_whole(streamed_hook))
+        elif whole_depth < streamed_depth:
+            setattr(cls, streamed, made_streamed(whole_hook))
+
+
+def _definition(cls: type, hook: str) -> tuple[int, Any]:
+    """How far up in the order of resolution the hook is defined (0: by the class itself), and as what."""
+    return next((depth, vars(base)[hook]) for depth, base in enumerate(cls.__mro__) if hook in vars(base))
+
+
+def _dump_of(dump_to: Any) -> Any:
+    def _dump(self: Datatype) -> bytes:
+        stream = io.BytesIO()
+        dump_to.__get__(self, type(self))(stream)
+        return stream.getvalue()
+
+    return _dump
+
+
+def _load_of(load_from: Any) -> Any:
+    def _load(cls: type[Datatype], raw: bytes) -> Any:
+        return load_from.__get__(None, cls)(MemoryStream(raw))
+
+    return classmethod(_load)
+
+
+def _dump_to_of(dump: Any) -> Any:
+    def _dump_to(self: Datatype, stream: BinaryIO) -> None:
+        stream.write(dump.__get__(self, type(self))())
+
+    return _default(_dump_to)
+
+
+def _load_from_of(load: Any) -> Any:
+    def _load_from(cls: type[Datatype], stream: ObjectStream) -> Any:
+        return load.__get__(None, cls)(stream.read())
+
+    return _default(classmethod(_load_from))
 
 
 def _family(cls: type[Datatype]) -> Iterator[type[Datatype]]:
@@ -157,7 +261,7 @@ class BytesWrapper(Wrapper):
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        return cls(raw)
+        return cls(bytes(raw))
 
 
 class TextWrapper(Wrapper):
@@ -175,7 +279,10 @@ class TextWrapper(Wrapper):
 
 
 class JsonWrapper(Wrapper):
-    """What JSON can say: dicts with text keys, lists, text, numbers, booleans and None, as UTF-8."""
+    """What JSON can say: dicts with text keys, lists, text, numbers, booleans and None, as UTF-8.
+
+    JSON has no tuples and no other keys: those come back as lists and as text.
+    """
 
     datatype_tag = "json"
 
@@ -205,22 +312,54 @@ class PickleWrapper(Wrapper):
 
 
 class JsonDatatype(Datatype):
-    """Derive from it: an object's attributes are stored as a JSON object.
+    """Derive from it: an object's attributes, slots included, are stored as a JSON object.
 
-    Attributes that JSON cannot hold make `_dump` raise. `__init__` is not called on loading.
+        @dataclass
+        class Page(JsonDatatype):
+            title: str
+            links: list[str] = field(default_factory=list)
+
+    Attributes that JSON cannot hold make `_dump` raise; what JsonWrapper says of tuples and keys holds
+    here too. `__init__` is not called on loading. A dataclass's field that was not stored, because the
+    class has grown since, takes its default; without one, loading is a DecodeError.
     """
 
     def _dump(self) -> bytes:
-        return json.dumps(vars(self), ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(_attributes(self), ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
         attributes = json.loads(raw)
         if not isinstance(attributes, dict):
             raise DecodeError(f"{cls.__name__} is stored as a JSON object, not as {type(attributes).__name__}")
+        if dataclasses.is_dataclass(cls):
+            attributes = {**_defaults(cls, attributes), **attributes}
         loaded = cls.__new__(cls)
-        vars(loaded).update(attributes)
+        for name, value in attributes.items():
+            member = inspect.getattr_static(cls, name, None)
+            if inspect.ismemberdescriptor(member):  # a slot; set past the guard of a frozen dataclass
+                member.__set__(loaded, value)
+            else:
+                vars(loaded)[name] = value
         return loaded
+
+
+def _attributes(instance: object) -> dict[str, Any]:
+    state = object.__getstate__(instance)  # a dict; with slots, a pair of dicts; None when there is nothing
+    in_dict, in_slots = state if isinstance(state, tuple) else (state, None)
+    return {**(in_dict or {}), **(in_slots or {})}
+
+
+def _defaults(cls: Any, stored: dict[str, Any]) -> dict[str, Any]:
+    defaults = {}
+    for missing in (field for field in dataclasses.fields(cls) if field.name not in stored):
+        if missing.default is not dataclasses.MISSING:
+            defaults[missing.name] = missing.default
+        elif missing.default_factory is not dataclasses.MISSING:
+            defaults[missing.name] = missing.default_factory()
+        elif missing.init:
+            raise DecodeError(f"{cls.__name__} needs {missing.name!r}, which was not stored and has no default")
+    return defaults
 
 
 class PickleDatatype(Datatype):
