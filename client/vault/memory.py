@@ -1,0 +1,93 @@
+"""The memory watermark: how much this process holds, and giving it back to the system."""
+
+import ctypes
+import gc
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psutil
+
+from vault.errors import InvalidArgumentError
+
+_MEGABYTE: Final = 1 << 20
+_NOTICE: Final = 8 * _MEGABYTE  # taken in since the last look; a look takes some 20 µs
+_PAUSE: Final = 1.0  # seconds between two attempts that inserts cause; giving back may take tens of milliseconds
+_SHARE: Final = 0.125  # of what may go, at least, at a time: objects take more in memory than their bytes say
+
+
+class MemoryWatermark:
+    """Keeps the process's resident memory (RSS) below a limit, as far as something can be put out.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        """
+        Args:
+            megabytes: The limit, in MiB of the whole process's RSS.
+
+        Raises:
+            InvalidArgumentError: BAD_LIMIT.
+        """
+        if isinstance(megabytes, bool) or not isinstance(megabytes, int | float) or not 0 < megabytes < math.inf:
+            raise InvalidArgumentError(
+                f"max_memory_used is a number of megabytes above 0, not {megabytes!r}", reason="BAD_LIMIT"
+            )
+        self._limit = int(megabytes * _MEGABYTE)
+        self._busy = threading.Lock()
+        self._taken = 0
+        self._not_before = 0.0
+
+    def took(self, size: int) -> bool:
+        """An object of `size` bytes was taken in. Returns whether `relieve` should be called."""
+        self._taken += size  # threads may lose an addition here; it is a hint
+        if self._taken < _NOTICE or time.monotonic() < self._not_before:
+            return False
+        self._taken = 0
+        return resident() > self._limit
+
+    def relieve(self, shed: Callable[[int, float], int]) -> None:
+        """Above the limit, puts things out until below, or until nothing more goes. Does nothing below it.
+
+        Args:
+            shed: Puts out at least so many bytes and at least this share of what may go; says how many went.
+        """
+        if not self._busy.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            while (excess := resident() - self._limit) > 0 and shed(excess, _SHARE):
+                give_back()
+            if excess > 0:
+                give_back()
+        finally:
+            self._not_before = time.monotonic() + _PAUSE
+            self._busy.release()
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return psutil.Process(os.getpid()).memory_info().rss
+
+
+def give_back() -> None:
+    """Frees what nobody refers to, and returns free memory to the system.
+
+    Freeing alone leaves it with the allocator: glibc keeps what lies below the top of its heap.
+    """
+    gc.collect()
+    if _malloc_trim is not None:
+        _malloc_trim(0)
+
+
+def _find_malloc_trim() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return None
+
+
+_malloc_trim = _find_malloc_trim()
