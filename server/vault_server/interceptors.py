@@ -5,7 +5,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from vault.errors import ClosedError, UnavailableError, VaultError
@@ -15,7 +15,9 @@ from vault_server.calls import Calls
 
 logger: Final = logging.getLogger("vault_server.rpc")
 
-_Handler = grpc.RpcMethodHandler[Any, Any]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
+_TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
+
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -116,13 +118,14 @@ def _shown(error: Exception) -> VaultError:
 
 def _log(method: str, context: _Context, code: str, seconds: float, error: Exception | None) -> None:
     fields = {"rpc": method, "peer": context.peer(), "code": code, "milliseconds": round(seconds * 1000, 3)}
-    if error is not None and not isinstance(error, VaultError):
-        logger.error("rpc failed", extra=fields, exc_info=error)
-    elif error is not None:
-        reason = error.reason if isinstance(error, VaultError) else None
-        logger.warning("rpc refused", extra={**fields, "reason": reason, "detail": str(error)})
-    else:
+    if error is None:
         logger.debug("rpc", extra=fields)
+    elif isinstance(error, VaultError):
+        # A miss or a lost race is everyday life; what the server itself suffers from is not.
+        level = logging.WARNING if code in _TROUBLE else logging.INFO
+        logger.log(level, "rpc refused", extra={**fields, "reason": error.reason, "detail": error.message})
+    else:
+        logger.error("rpc failed", extra=fields, exc_info=error)
 
 
 def _code_name(context: _Context) -> str:

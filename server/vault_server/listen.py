@@ -1,0 +1,135 @@
+"""Where a server listens: host and port, or a unix socket; and what may be wrong with it."""
+
+import errno
+import ipaddress
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from vault.errors import InvalidArgumentError, UnavailableError
+
+_MAX_UNIX_PATH: Final = 107  # bytes; sun_path of Linux, less its NUL
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A parsed `listen` setting: a host and a port (0: any free one), or the path of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS.
+        """
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:").removeprefix("//")  # unix:///absolute, as gRPC allows too
+            if not path or "\0" in path or len(path.encode()) > _MAX_UNIX_PATH:
+                raise _bad(text, f"the path of a unix socket has 1 to {_MAX_UNIX_PATH} bytes")
+            return cls(path=path)
+        host, separator, port = text.rpartition(":")
+        if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise _bad(text, "the port is a number from 0 (any free one) to 65535")
+        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not host:
+            raise _bad(text, "the host is missing")
+        if ":" in host:
+            try:
+                ipaddress.IPv6Address(host)
+            except ValueError:
+                raise _bad(text, f"{host!r} is no IPv6 address") from None
+        return cls(host=host, port=int(port))
+
+    @property
+    def target(self) -> str:
+        """As gRPC binds it."""
+        return self.shown(self.port)
+
+    def shown(self, port: int) -> str:
+        """As clients are told it, with the port that was bound."""
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
+    def is_local(self) -> bool:
+        """Whether only this machine can connect: a unix socket, or a host all of whose addresses are loopback.
+
+        Blocks while the host is resolved.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, the host cannot be resolved.
+        """
+        if self.path:
+            return True
+        return all(ipaddress.ip_address(address[4][0]).is_loopback for address in self._resolved())
+
+    def prepare(self) -> None:
+        """Finds what would keep a server from listening, and removes the socket file of one that is gone. Blocks.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, a host that is not this machine's or cannot be resolved, no such
+                folder, or the path is something else than a socket.
+            UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
+        """
+        if self.path:
+            self._prepare_path()
+            return
+        for family, kind, protocol, _, address in self._resolved():
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(address)
+                    probe.listen(1)
+                except OSError as error:
+                    raise self._not_bound(error) from error
+
+    def _resolved(self) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, UnicodeError) as error:
+            raise _bad(self.target, f"the host cannot be resolved: {error}") from error
+        return [each for each in found if each[0] in (socket.AF_INET, socket.AF_INET6)]  # type: ignore[misc]  # by family
+
+    def _not_bound(self, error: OSError) -> Exception:
+        why = error.strerror or str(error)
+        match error.errno:
+            case errno.EADDRINUSE:
+                return UnavailableError(
+                    f"cannot listen on {self.target}: another program does already", reason="ADDRESS_IN_USE"
+                )
+            case errno.EADDRNOTAVAIL:
+                return _bad(self.target, f"the host is none of this machine's: {why}")
+            case _:
+                return UnavailableError(f"cannot listen on {self.target}: {why}")
+
+    def _prepare_path(self) -> None:
+        path = Path(self.path)
+        if not path.parent.is_dir():
+            raise _bad(self.target, f"there is no folder {str(path.parent)!r}")
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise _bad(self.target, "there is a file that is no socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.path)
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)  # of a server that was killed
+                return
+            except OSError as error:
+                raise self._not_bound(error) from error
+        raise UnavailableError(f"cannot listen on {self.target}: another server does already", reason="ADDRESS_IN_USE")
+
+
+def _bad(address: str, why: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"cannot listen on {address!r}: {why}; expected HOST:PORT, [IPv6]:PORT or unix:PATH", reason="BAD_ADDRESS"
+    )
