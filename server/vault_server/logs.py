@@ -1,0 +1,47 @@
+"""How a server that runs as a program logs: structured lines on standard error.
+
+The package logs through `logging`, fields in `extra`, so that a server embedded in a program logs as that
+program does.
+"""
+
+import logging
+import sys
+from typing import Final, Literal
+
+import structlog
+
+LogFormat = Literal["json", "console"]
+FORMATS: Final[tuple[LogFormat, ...]] = ("json", "console")
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def configure(style: LogFormat, level: str) -> None:
+    """Sends every log line of the process to standard error.
+
+    Args:
+        style: "json": one object a line, for programs; "console": for people.
+        level: Of Vault's own lines; those of libraries start at warning.
+    """
+    # A StreamHandler of its own, not structlog's loggers: gRPC and asyncio log here too.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for name in ("vault", "vault_server"):
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
+    if style == "json":
+        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
