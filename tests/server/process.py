@@ -1,0 +1,38 @@
+"""`vault-grpc serve` as a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+COMMAND = Path(sys.executable).with_name("vault-grpc")
+
+
+class Served:
+    """`vault-grpc serve` as a process, from its first line of output on."""
+
+    def __init__(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(
+            [COMMAND, "serve", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+        )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        self.address = self.line.rpartition(" ")[2].strip()
+
+    def end(self, timeout: float = 30) -> tuple[int, str, str]:
+        """Exit code, the rest of standard output, and standard error, when it has ended."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
+
+    def terminate(self) -> tuple[int, str, str]:
+        self.process.terminate()
+        return self.end()
+
+
+Serve = Callable[..., Served]
