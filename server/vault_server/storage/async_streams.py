@@ -93,7 +93,11 @@ class AsyncStagingWriter(AsyncBlockWriter):
         if self._writer.in_memory:
             self._writer.abort()
         else:
-            await self._threads.call(self._writer.abort)
+            # To its end: gRPC cancels a handler a second time while the first cancellation unwinds it.
+            await self._threads.finish(self._abort())
+
+    async def _abort(self) -> None:
+        await self._threads.call(self._writer.abort)
 
     async def _commit(self, size: int, checksum: int | None) -> ObjectInfo:
         if self._writer.in_memory:

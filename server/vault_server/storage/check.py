@@ -200,7 +200,7 @@ def _blob_files(root: Path) -> Iterator[list[str]]:
             continue
         if unit_folder(unit) == folder:
             with storing("look through the store's directory"):
-                names = sorted(entry.name for entry in os.scandir(root / folder))
+                names = sorted(entry.name for entry in os.scandir(root / folder) if entry.is_file())
             yield [f"{folder}/{name}" for name in names if blob_id(name) is not None]
 
 

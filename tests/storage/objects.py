@@ -1,0 +1,123 @@
+"""Objects in and out of a store, in one call each."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vault.errors import VaultError
+from vault.model import (
+    BLOCK_SIZE,
+    Block,
+    DeleteSpec,
+    Key,
+    ObjectInfo,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+    new_data_id,
+)
+from vault.store import BlockReader, BlockWriter, Store
+
+UNIT = "documents"
+SMALL = b"small enough for the register"
+LARGE = random.Random(7).randbytes(2 * BLOCK_SIZE + 12345)
+INLINE = 64 << 10
+
+
+def blocks_of(data: bytes) -> Iterator[Block]:
+    for offset in range(0, len(data), BLOCK_SIZE):
+        piece = data[offset : offset + BLOCK_SIZE]
+        yield Block(offset, piece, checksum(piece))
+
+
+def write_all(writer: BlockWriter, data: bytes) -> ObjectInfo:
+    with writer:
+        for block in blocks_of(data):
+            writer.write(block)
+        return writer.commit(len(data), checksum(data))
+
+
+def upload(
+    store: Store,
+    data: bytes,
+    *,
+    unit: str = UNIT,
+    data_id: int | None = None,
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> ObjectInfo:
+    return write_all(store.upload(unit, UploadSpec(data_id or new_data_id(), name, tags or {})), data)
+
+
+def update(store: Store, key: Key, data: bytes, *, unit: str = UNIT, if_generation: int | None = None) -> ObjectInfo:
+    return write_all(store.update(unit, UpdateSpec(key, if_generation)), data)
+
+
+def delete(store: Store, key: Key, *, unit: str = UNIT) -> int:
+    (revision,) = store.delete_many(unit, [DeleteSpec(key)])
+    assert isinstance(revision, int), revision
+    return revision
+
+
+def small(data: bytes = SMALL, *, data_id: int | None = None, name: str | None = None) -> SmallUpload:
+    return SmallUpload(UploadSpec(new_data_id() if data_id is None else data_id, name), data, checksum(data))
+
+
+def reader_of(store: Store, key: Key, *, unit: str = UNIT, offset: int = 0, length: int | None = None) -> BlockReader:
+    reader = store.load(unit, key, offset=offset, length=length)
+    assert isinstance(reader, BlockReader), reader
+    return reader
+
+
+def read(store: Store, key: Key, *, unit: str = UNIT) -> bytes:
+    with reader_of(store, key, unit=unit) as reader:
+        pieces = []
+        for block in reader:
+            block.verify(reader.info)
+            pieces.append(bytes(block.data))
+    return b"".join(pieces)
+
+
+def stat(store: Store, key: Key, *, unit: str = UNIT) -> ObjectInfo:
+    (info,) = store.stat_many(unit, [key])
+    assert info is not None
+    return info
+
+
+def succeeded(outcome: ObjectInfo | VaultError) -> ObjectInfo:
+    assert isinstance(outcome, ObjectInfo), outcome
+    return outcome
+
+
+def blob_files(directory: Path, unit: str = UNIT) -> list[str]:
+    folder = directory / unit
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def staged_files(directory: Path) -> list[Path]:
+    return [path for path in (directory / ".staging").rglob("*") if path.is_file() and path.stat().st_size > 0]
+
+
+def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
+    """Another Python process, which may import this module; speak to it by its standard streams."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONWARNINGS": "error"}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def run(program: str, *arguments: object) -> str:
+    """What another Python process prints; it must end well."""
+    with start(program, *arguments) as process:
+        output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    return output

@@ -1,0 +1,134 @@
+"""Many callers in one transaction: nobody waits for nothing, and nobody pays for another's failure."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from vault.errors import AlreadyExistsError, ClosedError, ConflictError
+from vault.model import ChangeKind, UpdateSpec
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.transaction import Transaction
+
+from tests.storage.objects import LARGE, SMALL, UNIT, read, small, succeeded, update, upload
+
+
+def held(store: EmbeddedStore, submit: Callable[[], None]) -> None:
+    """Calls `submit` while the writer is busy, so that all that it submits goes into one transaction."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_transaction: Transaction) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    holding = store.engine.writer.submit(hold)
+    assert begun.wait(30)
+    submit()
+    go_on.set()
+    holding.result()
+
+
+def test_writes_of_many_threads_are_all_there_in_one_order(store: EmbeddedStore) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        infos = list(pool.map(lambda number: upload(store, b"%d" % number, data_id=number + 1), range(400)))
+    assert sorted(info.revision for info in infos) == list(range(1, 401))
+    revision, changes = store.changes(0)
+    assert revision == 400
+    assert [(change.revision, change.data_id) for change in changes] == sorted(
+        (info.revision, info.data_id) for info in infos
+    )
+    assert all(read(store, number + 1) == b"%d" % number for number in range(0, 400, 37))
+
+
+def test_one_failing_job_takes_nobody_with_it(store: EmbeddedStore) -> None:
+    def fail(transaction: Transaction) -> None:
+        transaction.take_revision()
+        transaction.connection.execute("DELETE FROM objects")
+        raise ConflictError("on purpose")
+
+    upload(store, SMALL, data_id=99)
+    futures: list[Future[Any]] = []
+
+    def submit() -> None:
+        for number in range(3):
+            futures.append(store.writes.upload_many(UNIT, [small(data_id=number + 1)]))
+            futures.append(store.engine.writer.submit(fail))
+
+    held(store, submit)
+    for number in range(3):
+        (outcome,) = futures[2 * number].result()
+        assert succeeded(outcome).revision == number + 2
+        with pytest.raises(ConflictError):
+            futures[2 * number + 1].result()
+    assert store.revision == 4
+    assert store.exists_many(UNIT, [99]) == [1]
+
+
+def test_a_transaction_that_cannot_commit_fails_its_jobs_and_no_others(store: EmbeddedStore) -> None:
+    def break_the_commit(transaction: Transaction) -> None:
+        transaction.connection.execute("ROLLBACK")  # as SQLite itself does after some I/O errors
+        raise sqlite3.OperationalError("the transaction is gone")
+
+    futures: list[Future[Any]] = []
+    held(
+        store,
+        lambda: futures.extend(
+            [
+                store.writes.upload_many(UNIT, [small(data_id=1), small(LARGE[: 1 << 20], data_id=2)]),
+                store.engine.writer.submit(break_the_commit),
+                store.writes.upload_many(UNIT, [small(data_id=3)]),
+            ]
+        ),
+    )
+    for future in futures:
+        assert "the transaction is gone" in str(future.exception() or future.result()[0])
+    assert store.exists_many(UNIT, [1, 2, 3]) == [0, 0, 0]
+    upload(store, LARGE, data_id=2)
+    assert read(store, 2) == LARGE
+
+
+def test_of_many_racing_writers_of_one_generation_one_wins(store: EmbeddedStore) -> None:
+    info = upload(store, b"0")
+    barrier = threading.Barrier(8)
+
+    def race(number: int) -> bool:
+        barrier.wait()
+        try:
+            update(store, info.data_id, b"%d" % number, if_generation=info.generation)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(race, range(8))) == 1
+
+
+def test_of_many_racing_writers_of_one_name_one_wins(store: EmbeddedStore) -> None:
+    barrier = threading.Barrier(8)
+
+    def race(_: int) -> bool:
+        barrier.wait()
+        try:
+            upload(store, LARGE, name="one")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(race, range(8))) == 1
+
+
+def test_closing_finishes_what_was_submitted(store: EmbeddedStore) -> None:
+    futures = [store.writes.upload_many(UNIT, [small(data_id=number + 1)]) for number in range(50)]
+    writer = store.update(UNIT, UpdateSpec(succeeded(futures[0].result()[0]).data_id))
+    store.close()
+    store.close()
+    assert all(succeeded(future.result()[0]) for future in futures)
+    for call in (lambda: store.exists_many(UNIT, [1]), lambda: store.changes(0), lambda: writer.commit(0)):
+        with pytest.raises(ClosedError):
+            call()
+    with EmbeddedStore(store.directory) as again:
+        assert all(again.exists_many(UNIT, list(range(1, 51))))
+        assert {change.kind for change in again.changes(0)[1]} == {ChangeKind.UPLOADED}
