@@ -54,7 +54,6 @@ async def get(store: AsyncEmbeddedStore, data_id: int) -> bytes:
     return b"".join(pieces)
 
 
-@pytest.mark.parametrize("size", [0, 1, INLINE, INLINE + 1, BLOCK_SIZE, len(LARGE)])
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
@@ -62,6 +61,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("size", [0, 1, INLINE, INLINE + 1, BLOCK_SIZE, len(LARGE)])
 async def test_what_is_written_is_read(async_store: AsyncEmbeddedStore, store: EmbeddedStore, size: int) -> None:
     info = await put(async_store, LARGE[:size], 7)
     assert info.size == size
@@ -186,7 +186,7 @@ async def test_five_hundred_watchers_see_every_change_in_order(
 async def test_a_watch_far_behind_catches_up(async_store: AsyncEmbeddedStore, store: EmbeddedStore) -> None:
     for _ in range(6):
         store.upload_many(UNIT, [small() for _ in range(1000)])
-    revisions = []
+    revisions: list[int] = []
     async with await async_store.watch([UNIT], since=0) as watch:
         events = aiter(watch)
         assert await anext(events) == Progress(0)
