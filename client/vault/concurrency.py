@@ -7,12 +7,17 @@ sync ones may be shared by threads.
 
 import asyncio
 import contextlib
+import io
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Annotated, Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+AsyncReturned = Awaitable[T]
+Returned = Annotated[T, "as it is"]
+"""What a function given as an argument returns."""
 
 AsyncLock = asyncio.Lock
 Lock = threading.Lock
@@ -206,3 +211,18 @@ class Clock:
     @staticmethod
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
+
+
+class AsyncFile:
+    """What an async file is: its methods, and the lines in it."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while line := await self.readline():
+            yield line
+
+    async def readline(self, _size: int | None = -1, /) -> bytes:
+        raise io.UnsupportedOperation("not readable")
+
+
+class File(io.BufferedIOBase):
+    """What a sync file is: one that the whole standard library, pandas and pyarrow take."""

@@ -1,0 +1,244 @@
+# Generated from _async/codec.py by scripts/unasync: DO NOT CHANGE.
+"""From objects to blocks and back, for one unit."""
+
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, cast
+
+from vault._sync.stream import BlockSource, ObjectSource, Reopen
+from vault.blocks import BlockCutter, Encoded
+from vault.concurrency import Blocking, Bridge, Returned
+from vault.datatype import Datatype
+from vault.errors import ChecksumError, CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
+from vault.model import BLOCK_SIZE, Block, ObjectInfo, checksum
+from vault.store import BlockReader, BlockWriter
+
+_INLINE: Final = 64 << 10  # bytes up to which a hook may run on the event loop
+
+OpenWriter = Callable[[str], Returned[BlockWriter]]
+"""Begins a write of an object with that datatype tag."""
+
+
+class Codec:
+    """Dumps and loads the objects of one unit. Every failure of a hook is an EncodeError or DecodeError."""
+
+    def __init__(self, unit: str, datatype: type[Datatype]) -> None:
+        self._unit = unit
+        self._datatype = datatype
+
+    def check(self, data: object) -> None:
+        """Raises InvalidArgumentError unless `data` is an object of the unit's Datatype."""
+        if not isinstance(data, self._datatype):
+            raise InvalidArgumentError(
+                f"unit {self._unit!r} holds objects of {self._datatype.__name__}, not {type(data).__name__}",
+                reason="BAD_OBJECT",
+                unit=self._unit,
+            )
+
+    def encode(self, data: Datatype) -> Encoded | None:
+        """The object's bytes, whole; None when its class streams and it does not fit a block.
+
+        Raises:
+            InvalidArgumentError: BAD_OBJECT, it is not of the unit's Datatype.
+            EncodeError: A hook failed.
+        """
+        self.check(data)
+        raw = Blocking.run(self._dump_small if type(data).streams() else self._dump, data)
+        return None if raw is None else Encoded(type(data).datatype_tag, raw)
+
+    def write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
+
+        A block that changed on the way to the store is sent once more, with all the others.
+
+        Raises:
+            EncodeError: A hook failed; nothing was stored.
+        """
+        try:
+            return self._write(open_writer, data, encoded)
+        except ChecksumError:
+            return self._write(open_writer, data, encoded)
+
+    def decode(self, info: ObjectInfo, raw: bytes) -> Any:
+        """The object that small, whole `raw` is.
+
+        Raises:
+            CorruptionError: `raw` does not match the object's checksum.
+            DecodeError: The tag is not one that the unit's Datatype loads, or its `_load` failed.
+        """
+        decoder = self._decoder(info)
+        if len(raw) != info.size or checksum(raw) != info.checksum:
+            raise CorruptionError(
+                f"object {info.data_id} in unit {info.unit!r} does not match its stored checksum",
+                unit=info.unit,
+                data_id=info.data_id,
+                generation=info.generation,
+                block=0,
+            )
+        if len(raw) <= _INLINE:
+            return self._load(decoder, info, raw)
+        return Blocking.run(self._load, decoder, info, raw)
+
+    def load_stream(self, reader: BlockReader, reopen: Reopen) -> Any:
+        """The object whose blocks `reader` yields, from the first on; closes it. Raises as `decode`.
+
+        Args:
+            reader: Open on the object.
+            reopen: Opens the same generation from elsewhere, for a `_load_from` that seeks.
+        """
+        info = reader.info
+        with reader:
+            decoder = self._decoder(info)
+            if not decoder.streams():
+                # `_load` is promised bytes: one buffer of the object's size, filled in place, then one
+                # copy of it; joining the blocks would hold as much.
+                buffer = bytearray(info.size)
+                for block in reader:
+                    block.verify(info)
+                    buffer[block.offset : block.offset + len(block.data)] = block.data
+                return Blocking.run(self._load, decoder, info, bytes(buffer))
+            source = BlockSource(info, reopen, reader)
+            stream = ObjectSource(source, Bridge(), reader.map())
+            try:
+                return Blocking.run(self._load_from, decoder, info, stream)
+            finally:
+                source.close()
+
+    def _write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        cutter = BlockCutter()
+        with open_writer(type(data).datatype_tag) as writer:
+            if encoded is not None:
+                for block in cutter.feed(encoded.data):
+                    writer.write(block)
+            else:
+                sink = _Sink(cutter, writer, Bridge())
+                Blocking.run(self._dump_to, data, sink)
+            for block in cutter.rest():
+                writer.write(block)
+            return writer.commit(cutter.size, cutter.checksum)
+
+    def _dump(self, data: Datatype) -> bytes:
+        try:
+            raw: Any = data._dump()  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:
+            raise self._failed("dump", data, error) from error
+        if not isinstance(raw, bytes | bytearray | memoryview):
+            raise EncodeError(
+                f"_dump of {type(data).__name__} returned {type(raw).__name__}, not bytes", unit=self._unit
+            )
+        return bytes(raw)
+
+    def _dump_small(self, data: Datatype) -> bytes | None:
+        sink = _SmallSink()
+        try:
+            data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
+        except _TooLargeError:
+            return None
+        except Exception as error:
+            # A library may wrap what its stream raises.
+            if sink.over:
+                return None
+            raise self._failed("dump", data, error) from error
+        return None if sink.over else sink.getvalue()
+
+    def _dump_to(self, data: Datatype, sink: "_Sink") -> None:
+        try:
+            data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:
+            if sink.failure is not None:
+                raise sink.failure from None
+            raise self._failed("dump", data, error) from error
+        if sink.failure is not None:
+            raise sink.failure
+
+    def _failed(self, what: str, data: Datatype, error: Exception) -> EncodeError:
+        return EncodeError(
+            f"cannot {what} {type(data).__name__} for unit {self._unit!r}: {type(error).__name__}: {error}",
+            unit=self._unit,
+        )
+
+    def _decoder(self, info: ObjectInfo) -> type[Datatype]:
+        try:
+            return self._datatype.decoder_for(info.datatype)
+        except DecodeError as error:
+            raise DecodeError(
+                f"object {info.data_id} in unit {info.unit!r}: {error}",
+                reason=error.reason,
+                unit=info.unit,
+                data_id=info.data_id,
+            ) from error
+
+    def _load(self, decoder: type[Datatype], info: ObjectInfo, raw: bytes) -> Any:
+        try:
+            return decoder._load(raw)  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:
+            raise _not_loaded(decoder, info, error) from error
+
+    def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
+        try:
+            return decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:
+            if stream.failure is not None:
+                raise stream.failure from None
+            raise _not_loaded(decoder, info, error) from error
+
+
+def _not_loaded(decoder: type[Datatype], info: ObjectInfo, error: Exception) -> DecodeError:
+    return DecodeError(
+        f"object {info.data_id} in unit {info.unit!r} does not load as {decoder.__name__}: "
+        f"{type(error).__name__}: {error}",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+    )
+
+
+class _TooLargeError(Exception):
+    """An object that is streamed does not fit a block."""
+
+
+class _SmallSink(io.BytesIO):
+    """Takes at most a block."""
+
+    over = False
+
+    def write(self, data: Any, /) -> int:
+        if self.over or self.tell() + memoryview(data).nbytes > BLOCK_SIZE:
+            self.over = True
+            raise _TooLargeError
+        return super().write(data)
+
+
+class _Sink(io.RawIOBase):
+    """What `_dump_to` writes to: blocks on their way to the store.
+
+    Attributes:
+        failure: What the store raised; it ends the write whatever the hook makes of it.
+    """
+
+    def __init__(self, cutter: BlockCutter, writer: BlockWriter, bridge: Bridge) -> None:
+        super().__init__()
+        self.failure: VaultError | None = None
+        self._cutter = cutter
+        self._writer = writer
+        self._bridge = bridge
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._cutter.size
+
+    def write(self, data: Any, /) -> int:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            for block in self._cutter.feed(data):
+                self._bridge.call(self._send, block)
+        except VaultError as error:
+            self.failure = error
+            raise
+        return memoryview(data).nbytes
+
+    def _send(self, block: Block) -> None:
+        self._writer.write(block)

@@ -1,0 +1,314 @@
+# Generated from _async/files.py by scripts/unasync: DO NOT CHANGE.
+"""Objects as binary files: a seekable reader, and a writer whose object exists when it closes."""
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any, Self
+
+from vault._sync.stream import BlockSource, Reopen, sought
+from vault.blocks import BlockCutter
+from vault.concurrency import File, Returned
+from vault.errors import ClosedError, ConflictError, NotFoundError, VaultError
+from vault.model import BLOCK_SIZE, Key, NotModified, ObjectInfo
+from vault.store import BlockReader, BlockWriter, Store
+
+
+def reopener(store: Store, info: ObjectInfo) -> Reopen:
+    """Opens the generation that `info` shows, from an offset on."""
+
+    def reopen(offset: int) -> BlockReader:
+        try:
+            reader = store.load(info.unit, info.data_id, offset=offset, if_generation=info.generation)
+        except ConflictError as error:
+            raise ConflictError(
+                f"object {info.data_id} in unit {info.unit!r} was replaced while it was read: "
+                "what was not read yet of its old bytes is gone",
+                **error.context,
+            ) from error
+        if reader is None:
+            raise ConflictError(
+                f"object {info.data_id} in unit {info.unit!r} was deleted while it was read",
+                unit=info.unit,
+                data_id=info.data_id,
+                generation=info.generation,
+            )
+        assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
+        return reader
+
+    return reopen
+
+
+class ObjectReader(File):
+    """One object, read as a seekable binary file.
+
+    Only the blocks that are asked for are fetched, each is verified before any of it is returned, and all
+    are of the generation that the reader was opened on. An object that is replaced or deleted meanwhile can
+    be read on in the stream that is open; a seek elsewhere then raises ConflictError.
+
+    For one thread (or task) at a time.
+
+    Attributes:
+        info: The object, as of the generation that is read.
+    """
+
+    def __init__(self, info: ObjectInfo, reopen: Reopen) -> None:
+        self.info = info
+        self._source = BlockSource(info, reopen)
+        self._position = 0
+        self._open = True
+
+    @property
+    def size(self) -> int:
+        """Bytes in the object."""
+        return self.info.size
+
+    @property
+    def name(self) -> str:
+        """The object's name, or its id as text: what libraries show of a file."""
+        return self.info.name or str(self.info.data_id)
+
+    @property
+    def mode(self) -> str:
+        return "rb"
+
+    @property
+    def closed(self) -> bool:
+        return not self._open
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins, in bytes."""
+        self._check_open()
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Moves; fetches nothing. Returns the new position."""
+        self._check_open()
+        self._position = sought(self._position, self.size, offset, whence)
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, fewer only at the end; without a size, all that is left."""
+        self._check_open()
+        left = max(self.size - self._position, 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted:
+            index, start = divmod(self._position, BLOCK_SIZE)
+            if start + wanted <= BLOCK_SIZE:  # within one block: no buffer in between
+                piece = bytes((self._source.block(index))[start : start + wanted])
+                self._position += len(piece)
+                return piece
+        buffer = bytearray(wanted)
+        self.readinto(buffer)
+        return bytes(buffer)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """What is left of the present block, at most `size` bytes."""
+        self._check_open()
+        left = BLOCK_SIZE - self._position % BLOCK_SIZE
+        return self.read(left if size < 0 else min(size, left))
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fills the buffer, but for what is past the object's end. Returns how many bytes it took."""
+        self._check_open()
+        target = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(target) and self._position < self.size:
+            index, start = divmod(self._position, BLOCK_SIZE)
+            piece = (self._source.block(index))[start : start + len(target) - filled]
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._position += len(piece)
+        return filled
+
+    def readinto1(self, buffer: Any, /) -> int:
+        """As `readinto`, to the end of the present block at most."""
+        left = BLOCK_SIZE - self._position % BLOCK_SIZE
+        return self.readinto(memoryview(buffer).cast("B")[:left])
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Bytes up to and with the next newline, at most `size`."""
+        self._check_open()
+        most = self.size if size is None or size < 0 else size
+        line = b""
+        while len(line) < most and self._position < self.size:
+            index, start = divmod(self._position, BLOCK_SIZE)
+            block = self._source.block(index)
+            piece = bytes(block[start : start + most - len(line)])
+            end = piece.find(b"\n") + 1
+            line += piece[: end or None]
+            self._position += end or len(piece)
+            if end:
+                break
+        return line
+
+    def close(self) -> None:
+        """Lets go of the stream. Harmless when repeated."""
+        if self._open:
+            self._open = False
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ClosedError(f"the reader of object {self.info.data_id} is closed")
+
+
+class ObjectWriter(File):
+    """A new object, written as a binary file.
+
+    It exists when `close` returns, durably, and not at all when the `with` block raises, when `abort` is
+    called, or when the writer is dropped without closing (which warns). For one thread (or task) at a time.
+    """
+
+    def __init__(self, data_id: int, begin: Callable[[], Returned[BlockWriter]]) -> None:
+        self._data_id = data_id
+        self._begin = begin
+        self._cutter = BlockCutter()
+        self._writer: BlockWriter | None = None
+        self._info: ObjectInfo | None = None
+        self._open = True
+
+    @property
+    def data_id(self) -> int:
+        """The object's id, also before it exists."""
+        return self._data_id
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The object, once the writer is closed.
+
+        Raises:
+            NotFoundError: It does not exist: the writer is still open, or was aborted.
+        """
+        if self._info is None:
+            raise NotFoundError(
+                f"object {self._data_id} does not exist: its writer was not closed", data_id=self._data_id
+            )
+        return self._info
+
+    @property
+    def mode(self) -> str:
+        return "wb"
+
+    @property
+    def closed(self) -> bool:
+        return not self._open
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._cutter.size
+
+    def start(self) -> None:
+        """Begins the write, so that a taken name is known before the first byte."""
+        self._writer = self._begin()
+
+    def write(self, data: Any, /) -> int:
+        """Takes bytes-like data of any size. Returns how many bytes that were.
+
+        Raises:
+            ClosedError: The writer is closed, or an earlier write failed.
+            StorageFullError, UnavailableError: The write is over; nothing of it stays.
+        """
+        writer = self._check_open()
+        try:
+            for block in self._cutter.feed(data):
+                writer.write(block)
+        except VaultError:
+            self.abort()
+            raise
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing: blocks leave when they are full."""
+
+    def close(self) -> None:
+        """Makes the object exist. Harmless when repeated, or after `abort`.
+
+        Raises:
+            AlreadyExistsError: The name, or the id, was taken meanwhile.
+            StorageFullError, UnavailableError: Nothing of the object stays, or it is not known whether it does.
+        """
+        if not self._open:
+            return
+        writer = self._check_open()
+        self._open = False
+        with writer:
+            for block in self._cutter.rest():
+                writer.write(block)
+            self._info = writer.commit(self._cutter.size, self._cutter.checksum)
+
+    def abort(self) -> None:
+        """Gives the object up. Harmless when repeated, or after `close`."""
+        if self._open:
+            self._open = False
+            if self._writer is not None:
+                self._writer.abort()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        # io's own finalizer would close, and so commit, what may be half an object.
+        if self._open:
+            self._open = False
+            warnings.warn(
+                f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def _check_open(self) -> BlockWriter:
+        if not self._open or self._writer is None:
+            raise ClosedError(f"the writer of object {self._data_id} is closed")
+        return self._writer
+
+
+def open_reader(store: Store, unit: str, key: Key) -> ObjectReader:
+    """A reader on the object's present generation.
+
+    Raises:
+        NotFoundError: There is no such object.
+    """
+    (info,) = store.stat_many(unit, [key])
+    if info is None:
+        raise missing(unit, key)
+    return ObjectReader(info, reopener(store, info))
+
+
+def missing(unit: str, key: Key) -> NotFoundError:
+    """The error for an object that is not there."""
+    which = {"name": key} if isinstance(key, str) else {"data_id": key}
+    return NotFoundError(f"there is no object {key!r} in unit {unit!r}", unit=unit, **which)
