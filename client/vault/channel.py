@@ -93,7 +93,7 @@ class _Attempts:
         error = error_from_rpc(failure, address=self._address)
         if not isinstance(error, UnavailableError):
             raise error from failure
-        wait = max(error.context.get("retry_after", 0.0), self._backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        wait: float = max(error.context.get("retry_after", 0.0), self._backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
         if error.reason in ("TIMEOUT", "CANCELLED") or time.monotonic() + wait >= self._deadline:
             raise UnavailableError(
@@ -142,10 +142,13 @@ class AsyncReceiver:
         except TimeoutError as error:
             self.cancel()
             raise _stalled(self._address, self._idle) from error
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if self._cancelled:  # by cancel(), in another task: that is an end, not this task's cancellation
                 return None
             self.cancel()
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # nor is it when the channel was closed
+                raise _closed(self._address) from error
             raise
         except grpc.RpcError as error:
             if self._cancelled:
