@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
+from vault.errors import ClosedError
 from vault.model import Block, Change, ObjectInfo, Progress
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
 
@@ -97,13 +98,20 @@ class AsyncStagingWriter(AsyncBlockWriter):
             await self._threads.finish(self._abort())
 
     async def _abort(self) -> None:
-        await self._threads.call(self._writer.abort)
+        try:
+            await self._threads.call(self._writer.abort)
+        except ClosedError:  # the store was closed, and its threads are gone
+            self._writer.abort()
 
     async def _commit(self, size: int, checksum: int | None) -> ObjectInfo:
         if self._writer.in_memory:
             future = self._writer.begin_commit(size, checksum)
         else:
-            future = await self._threads.call(self._writer.begin_commit, size, checksum)
+            try:
+                future = await self._threads.call(self._writer.begin_commit, size, checksum)
+            except ClosedError:  # as above; nobody else gives the file back, since `abort` leaves commits alone
+                self._writer.abort()
+                raise
         return await asyncio.wrap_future(future)
 
 
