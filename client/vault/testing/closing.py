@@ -9,7 +9,7 @@ from vault.model import BLOCK_SIZE, MAX_BATCH_ITEMS, DeleteSpec, LoadItem, Metad
 from vault.store import AsyncStore
 from vault.testing.feed import PATIENCE
 from vault.testing.harness import StoreHarness
-from vault.testing.objects import put, reading, small_update, small_upload, upload_spec
+from vault.testing.objects import blocks_of, payload, put, reading, small_update, small_upload, upload_spec
 
 
 class ClosingConformance(StoreHarness):
@@ -78,13 +78,16 @@ class ClosingConformance(StoreHarness):
             await subject.close()
             await asyncio.wait_for(waiting, PATIENCE)
 
+    @pytest.mark.parametrize("size", [0, 4, 2 * BLOCK_SIZE])
     async def test_a_write_that_is_open_when_its_store_closes_cannot_be_committed(
-        self, subject: AsyncStore, unit: str
+        self, subject: AsyncStore, unit: str, size: int
     ) -> None:
         writer = await subject.upload(unit, upload_spec())
+        for block in blocks_of(payload(size)):
+            await writer.write(block)
         await subject.close()
         with pytest.raises((ClosedError, UnavailableError)):
-            await writer.commit(0)
+            await writer.commit(size)
         await writer.abort()
 
     async def test_a_reader_that_is_open_when_its_store_closes_can_be_closed(
