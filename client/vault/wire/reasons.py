@@ -109,7 +109,7 @@ _BY_CODE: Final[Mapping[int, type[VaultError]]] = {
 
 _NUMBERS: Final = frozenset({
     "data_id", "generation", "actual_generation", "wanted", "expected", "actual", "revision", "oldest_revision",
-    "block", "size", "offset", "length", "limit", "items", "index", "since", "count",
+    "block", "size", "written", "offset", "length", "limit", "items", "index", "since", "floor", "count",
 })  # fmt: skip
 
 
