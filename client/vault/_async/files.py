@@ -181,7 +181,7 @@ class AsyncObjectWriter(AsyncFile):
         self._cutter = BlockCutter()
         self._writer: AsyncBlockWriter | None = None
         self._info: ObjectInfo | None = None
-        self._open = True
+        self._open = False
 
     @property
     def data_id(self) -> int:
@@ -225,6 +225,7 @@ class AsyncObjectWriter(AsyncFile):
     async def start(self) -> None:
         """Begins the write, so that a taken name is known before the first byte."""
         self._writer = await self._begin()
+        self._open = True
 
     async def write(self, data: Any, /) -> int:
         """Takes bytes-like data of any size. Returns how many bytes that were.

@@ -1,5 +1,6 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -121,6 +122,11 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             self._done = True
             self._duplex.cancel()
             await self._duplex.finish()
+
+    def __del__(self) -> None:
+        if not self._done:  # dropped: the server is told, so that it gives up what is staged
+            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
+                self._duplex.cancel()
 
     def _note(self, reply: Any) -> None:
         self._seen(reply.revision)

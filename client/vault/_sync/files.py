@@ -182,7 +182,7 @@ class ObjectWriter(File):
         self._cutter = BlockCutter()
         self._writer: BlockWriter | None = None
         self._info: ObjectInfo | None = None
-        self._open = True
+        self._open = False
 
     @property
     def data_id(self) -> int:
@@ -226,6 +226,7 @@ class ObjectWriter(File):
     def start(self) -> None:
         """Begins the write, so that a taken name is known before the first byte."""
         self._writer = self._begin()
+        self._open = True
 
     def write(self, data: Any, /) -> int:
         """Takes bytes-like data of any size. Returns how many bytes that were.

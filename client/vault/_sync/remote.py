@@ -1,6 +1,7 @@
 # Generated from _async/remote.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
+import contextlib
 from collections.abc import Iterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -122,6 +123,11 @@ class RemoteWriter(BlockWriter):
             self._done = True
             self._duplex.cancel()
             self._duplex.finish()
+
+    def __del__(self) -> None:
+        if not self._done:  # dropped: the server is told, so that it gives up what is staged
+            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
+                self._duplex.cancel()
 
     def _note(self, reply: Any) -> None:
         self._seen(reply.revision)

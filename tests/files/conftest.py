@@ -1,0 +1,17 @@
+"""An embedded store, and the same one through a server: files behave alike on both."""
+
+from collections.abc import Iterator
+
+import pytest
+from vault._sync.remote import RemoteStore
+from vault.store import Store
+from vault_server import EmbeddedStore, Server
+
+
+@pytest.fixture(params=["embedded", "remote"])
+def any_store(request: pytest.FixtureRequest, store: EmbeddedStore) -> Iterator[Store]:
+    if request.param == "embedded":
+        yield store
+        return
+    with Server(store) as server, RemoteStore(server.address, timeout=20) as remote:
+        yield remote
