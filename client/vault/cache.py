@@ -19,12 +19,36 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from vault.entry import Entry
+from vault.memory import resident
 from vault.model import Change, ChangeKind, Key, ObjectInfo
 from vault.structure import Unit
 
 FlightT = TypeVar("FlightT")
 
 _MOST_CHANGED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """A vault's object cache, counted since the vault was made.
+
+    Attributes:
+        hits: Loads served without an object's bytes being fetched; asking after them is not fetching.
+        misses: Objects that were fetched and decoded.
+        evictions: Objects put out for a limit or for memory.
+        entries: Objects in the cache.
+        bytes: Their size, as they are stored.
+        open_tickets: Tickets not closed yet.
+        rss: Bytes of the whole process in memory.
+    """
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+    bytes: int
+    open_tickets: int
+    rss: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +77,6 @@ class Join(Generic[FlightT]):
     """Somebody is loading it: wait for the flight, then look again."""
 
     flight: FlightT
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the cache has done and holds."""
-
-    hits: int
-    misses: int
-    evictions: int
-    entries: int
-    bytes: int
-    open_tickets: int
 
 
 class _Shelf:
@@ -279,6 +291,11 @@ class ObjectCache(Generic[FlightT]):
                 if entry.info.revision < revision:
                     entry.epoch = 0
 
+    def pin(self, entry: Entry) -> None:
+        """One ticket more on an entry that has one."""
+        with self._locked():
+            self._pin(entry)
+
     def unpin(self, entry: Entry) -> None:
         """A ticket was closed."""
         with self._locked():
@@ -318,16 +335,17 @@ class ObjectCache(Generic[FlightT]):
                 for entry in list(shelf.entries.values()):
                     self._remove(shelf, entry)
 
-    def counters(self) -> Counters:
+    def stats(self) -> CacheStats:
         with self._locked():
             shelves = self._shelves.values()
-            return Counters(
-                self._hits,
-                self._misses,
-                self._evictions,
-                sum(len(shelf.entries) for shelf in shelves),
-                sum(shelf.bytes for shelf in shelves),
-                self._pins,
+            return CacheStats(
+                hits=self._hits,
+                misses=self._misses,
+                evictions=self._evictions,
+                entries=sum(len(shelf.entries) for shelf in shelves),
+                bytes=sum(shelf.bytes for shelf in shelves),
+                open_tickets=self._pins,
+                rss=resident(),
             )
 
     @contextmanager

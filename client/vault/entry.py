@@ -20,7 +20,8 @@ class Draft:
     __slots__ = ("_generation", "_parent", "broken", "data", "editors", "sealed")
 
     def __init__(self, data: Any, base: "int | Draft") -> None:
-        self._parent, self._generation = (base, 0) if isinstance(base, Draft) else (None, base)
+        self._parent: Draft | None = base if isinstance(base, Draft) else None
+        self._generation = 0 if isinstance(base, Draft) else base
         self.data = data
         self.editors = 0
         self.sealed = False
@@ -61,6 +62,11 @@ class Entry:
         self.epoch = 0
         self.size = 0
         self.name: str | None = None
+
+    @property
+    def state(self) -> tuple[ObjectInfo, Any]:
+        """`info` and `data`, of one generation."""
+        return self._state
 
     @property
     def info(self) -> ObjectInfo:

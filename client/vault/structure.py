@@ -63,19 +63,6 @@ class Structure:
             raise UnknownUnitError(f"unit {name!r} is not in the structure; known units: {known}", unit=name)
         return unit
 
-    def check_object(self, name: str, data: object) -> Datatype:
-        """`data`, when the unit can hold it.
-
-        Raises:
-            InvalidArgumentError: BAD_OBJECT, it is not of the unit's Datatype; and those of `unit`.
-        """
-        datatype = self.unit(name).datatype
-        if not isinstance(data, datatype):
-            raise InvalidArgumentError(
-                f"unit {name!r} holds {datatype.__name__}, not {type(data).__name__}", reason="BAD_OBJECT", unit=name
-            )
-        return data
-
 
 def _parse(name: str, value: Any) -> Unit:
     match value:

@@ -1,0 +1,183 @@
+"""Getting objects out of the cache, or out of the store into it: one load per object at a time."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from vault._async.codec import AsyncCodec
+from vault._async.coherence import AsyncCoherence
+from vault._async.files import reopener
+from vault.cache import Check, Hit, Join, Lead, ObjectCache
+from vault.concurrency import AsyncBlocking, AsyncFlight
+from vault.entry import Entry
+from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
+from vault.memory import MemoryWatermark
+from vault.model import MAX_BATCH_ITEMS, Key, LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.store import AsyncStore, LoadResult
+
+Landing = AsyncFlight[None]
+"""What others wait for while an object is loaded; it carries nothing."""
+
+Fetched = Entry | VaultError | None
+
+_MOST_LOADS: Final = 3  # of an object that is written all the time; then what came is handed out, and not kept
+
+
+class AsyncLoader:
+    """Fetches objects of the units of one vault. Decides nothing about tickets."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        cache: ObjectCache[Landing],
+        coherence: AsyncCoherence,
+        codecs: Mapping[str, AsyncCodec],
+        memory: MemoryWatermark,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._coherence = coherence
+        self._codecs = codecs
+        self._memory = memory
+
+    async def fetch(self, unit: str, keys: Iterable[Key]) -> dict[Key, Fetched]:
+        """The objects, each pinned once; None where there is none, an error where it could not be had.
+
+        What can be asked in one request is. An object that another caller is loading is waited for.
+        """
+        done: dict[Key, Fetched] = {}
+        wanted = list(dict.fromkeys(keys))
+        loads: dict[Key, int] = {}
+        try:
+            while wanted:
+                wanted = await self._pass(unit, wanted, done, loads)
+        except BaseException:
+            for entry in done.values():
+                if isinstance(entry, Entry):
+                    self._cache.unpin(entry)
+            raise
+        return done
+
+    async def _pass(self, unit: str, wanted: list[Key], done: dict[Key, Fetched], loads: dict[Key, int]) -> list[Key]:
+        """Gets what can be had now. Returns what has to be looked at again."""
+        epoch = await self._coherence.epoch()
+        checks: dict[Key, Entry] = {}
+        leads: dict[Key, Landing] = {}
+        joins: dict[Key, Landing] = {}
+        again = wanted[MAX_BATCH_ITEMS:]
+        try:
+            for key in wanted[:MAX_BATCH_ITEMS]:
+                match self._cache.claim(unit, key, epoch):
+                    case Hit(entry):
+                        done[key] = entry
+                    case Check(entry):
+                        checks[key] = entry
+                    case Lead(flight):
+                        leads[key] = flight
+                    case Join(flight):
+                        joins[key] = flight
+            again += await self._check(unit, checks, done, epoch)
+            again += await self._load(unit, list(leads), done, loads, epoch)
+        except BaseException as error:
+            for entry in checks.values():
+                self._cache.unpin(entry)
+            self._land(unit, leads, dict.fromkeys(leads, error))
+            raise
+        # Before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
+        self._land(unit, leads, done)
+        for key, flight in joins.items():
+            try:
+                await flight.wait()
+                again.append(key)
+            except VaultError as error:
+                done[key] = error
+        return again
+
+    async def _check(self, unit: str, checks: dict[Key, Entry], done: dict[Key, Fetched], epoch: int) -> list[Key]:
+        """Asks after objects that are here, which costs a round trip and no bytes. Takes them out of `checks`.
+
+        Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
+        """
+        if not checks:
+            return []
+        again = []
+        keys = list(checks)
+        with self._cache.airborne(unit):
+            for key, info in zip(keys, await self._store.stat_many(unit, keys), strict=True):
+                entry = checks.pop(key)
+                if info is not None and self._cache.confirm(entry, info, epoch):
+                    done[key] = entry
+                    continue
+                if info is None:
+                    self._cache.forget(entry)
+                    done[key] = None
+                else:
+                    again.append(key)
+                self._cache.unpin(entry)
+        return again
+
+    async def _load(
+        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int
+    ) -> list[Key]:
+        """Loads objects that are not here. Returns those that were changed while they were on their way."""
+        if not keys:
+            return []
+        again = []
+        size = 0
+        with self._cache.airborne(unit):
+            results = await self._store.load_many(unit, [LoadItem(key) for key in keys])
+            for key, result in zip(keys, results, strict=True):
+                loads[key] = loads.get(key, 0) + 1
+                last = loads[key] == _MOST_LOADS
+                try:
+                    loaded = await self._decode(unit, key, result)
+                except VaultError as error:
+                    if isinstance(error, ConflictError) and not last:  # replaced while its Datatype sought in it
+                        again.append(key)
+                    else:
+                        done[key] = error
+                    continue
+                if loaded is None:
+                    done[key] = None
+                    continue
+                info, data = loaded
+                size += info.size
+                entry, fresh = self._cache.land(info, data, epoch)
+                if fresh or last:
+                    done[key] = entry
+                else:
+                    self._cache.unpin(entry)
+                    again.append(key)
+        if self._memory.took(size):
+            await AsyncBlocking.run(self._memory.relieve, self._cache.shed)
+        return again
+
+    async def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
+        match result:
+            case None:
+                return None
+            case VaultError():
+                raise result
+            case LoadedObject(_, None):
+                reader = await self._store.load(unit, key)
+                if reader is None:
+                    return None
+                if not isinstance(reader, NotModified):
+                    reopen = reopener(self._store, reader.info)
+                    return reader.info, await self._codecs[unit].load_stream(reader, reopen)
+            case LoadedObject(info, bytes() as data):
+                return info, await self._codecs[unit].decode(info, data)
+        raise ProtocolError(f"the store answered a load with {type(result).__name__}", unit=unit)
+
+    def _land(self, unit: str, leads: Mapping[Key, Landing], outcomes: Mapping[Key, Fetched | BaseException]) -> None:
+        """Wakes those who wait for these loads: they look into the cache, or load in their turn.
+
+        When the server is away they are told so: one after the other, they would each wait for it again.
+        """
+        for key, flight in leads.items():
+            self._cache.finish(unit, key, flight)
+            outcome = outcomes.get(key)
+            if isinstance(outcome, UnavailableError):
+                flight.set_exception(copy.copy(outcome))
+            else:
+                flight.set_result(None)

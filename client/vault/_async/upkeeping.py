@@ -1,0 +1,36 @@
+"""AsyncUpkeeping: looks after the memory every so many seconds."""
+
+import math
+from typing import Any
+
+from vault.cache import ObjectCache
+from vault.concurrency import AsyncBackground, AsyncBlocking, AsyncEvent
+from vault.errors import InvalidArgumentError
+from vault.memory import MemoryWatermark
+
+
+class AsyncUpkeeping:
+    """What `spawn_upkeeping_thread` returns. It runs from the start, and does not keep a program from ending."""
+
+    def __init__(self, memory: MemoryWatermark, cache: ObjectCache[Any], seconds: float) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            raise InvalidArgumentError(f"seconds between upkeeps are above 0, not {seconds!r}", reason="BAD_INTERVAL")
+        self._memory = memory
+        self._cache = cache
+        self._seconds = seconds
+        self._stopped = AsyncEvent()
+        self._background = AsyncBackground(self._run, "vault-upkeep")
+        self._background.start()
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._background.is_alive()
+
+    async def stop(self) -> None:
+        """Ends it and waits until it has ended. Harmless when repeated."""
+        self._stopped.set()
+        await self._background.stop()
+
+    async def _run(self) -> None:
+        while not await self._stopped.wait(self._seconds):
+            await AsyncBlocking.run(self._memory.relieve, self._cache.shed)

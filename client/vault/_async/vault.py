@@ -1,0 +1,19 @@
+"""AsyncVault: typed Python objects and large files in units."""
+
+from vault._async.batches import AsyncBatches
+from vault._async.objects import AsyncObjects
+from vault._async.streams import AsyncStreams
+
+
+class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams):
+    """Typed Python objects and large files in units, in a directory or on a storage host.
+
+        async with AsyncVault("./data", {"documents": (Document, 100)}) as vault:
+            data_id = await vault.upload("documents", Document("hello"), name="readme")
+            async with await vault.load("documents", "readme") as ticket:
+                ticket.get_ref().text += " world"  # written back when the ticket closes
+
+    `Vault` may be shared by threads, `AsyncVault` by the tasks of one event loop. One on a server may be
+    made before a fork and used in the child, which then has a connection and a cache of its own; tickets,
+    readers and writers stay with the process that opened them, and so does a vault on a directory.
+    """

@@ -1,0 +1,194 @@
+# Generated from _async/base.py by scripts/unasync: DO NOT CHANGE.
+"""What every part of an Vault stands on: its parts, its life, its memory."""
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+from vault._sync.codec import Codec
+from vault._sync.coherence import check_consistency, make_coherence
+from vault._sync.editing import Editor
+from vault._sync.loader import Loader, Landing
+from vault._sync.saver import Saver
+from vault._sync.ticket import Ticket
+from vault._sync.upkeeping import Upkeeping
+from vault.cache import CacheStats, ObjectCache
+from vault.concurrency import Blocking, Flight
+from vault.datatype import Datatype
+from vault.entry import Entry
+from vault.errors import ClosedError
+from vault.forks import renew_after_fork
+from vault.location import Location
+from vault.memory import MemoryWatermark
+from vault.model import UploadSpec, new_data_id
+from vault.store import Store
+from vault.structure import Structure, UnitLike
+
+
+class VaultBase:
+    """The state of a vault, and what is not about one object or another."""
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | Store,
+        structure: Mapping[str, UnitLike],
+        *,
+        max_memory_used: float = 1000,
+        cache: bool = True,
+        auto_update: bool = True,
+        consistency: str = "watch",
+        timeout: float = 60.0,
+    ) -> None:
+        """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
+
+        Args:
+            location: A directory, made if it is not there; a URL such as `grpc://host:port`; or an Store,
+                which is used as it is, and not closed with the vault.
+            structure: From a unit's name to `(Datatype, max_cached)`, max_cached 0 for no limit by count, or to
+                `Unit(...)`, which has a limit by bytes too.
+            max_memory_used: MiB. While the process's resident memory is above it, everything in the cache that
+                no ticket is open on may go; checked by `upkeep`, and as objects come in.
+            cache: When False nothing is cached: each load decodes afresh, each ticket has an object of its own.
+            auto_update: An edited ticket writes back when it closes. When False, the last edited ticket of an
+                object does.
+            consistency: How a remote vault knows that a cached object is the newest. "watch": it follows the
+                server's change feed; a load may show an object as it was before another client's write for as
+                long as that takes to arrive; this vault's own writes show at once. "strict": it asks at every
+                load, a round trip without bytes; a load shows every write that was acknowledged before it. An
+                embedded vault always shows every acknowledged write, of other processes too.
+            timeout: Seconds that a call to a server may go without progress.
+
+        Raises:
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,
+                BAD_CONSISTENCY, BAD_TIMEOUT.
+            StorageError: The directory cannot be used.
+        """
+        self._structure = Structure(structure)
+        self._memory = MemoryWatermark(max_memory_used)
+        check_consistency(consistency)
+        self._codecs = {name: Codec(name, unit.datatype) for name, unit in self._structure.units.items()}
+        self._caching = bool(cache)
+        self._auto_update = bool(auto_update)
+        self._closed = False
+        self._store, self._owns_store = Location.open(location, timeout)
+        self._cache: ObjectCache[Landing] = self._new_cache()
+        self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
+        self._assemble()
+        renew_after_fork(self)
+
+    def get_datatype(self, unit: str) -> type[Datatype]:
+        """The class of the unit's objects.
+
+        Raises:
+            UnknownUnitError: The unit is not in the structure.
+        """
+        return self._structure.unit(unit).datatype
+
+    def units(self) -> list[str]:
+        """The units of the store that hold an object, in alphabetical order, in the structure or not."""
+        self._require_open()
+        return self._store.list_units()
+
+    def cache_stats(self) -> CacheStats:
+        """What the object cache has done and holds, and the process's memory. Does no I/O."""
+        return self._cache.stats()
+
+    def upkeep(self) -> None:
+        """Gives memory back while the process is above `max_memory_used`; does nothing below it.
+
+        Cached objects that no ticket is open on go, the longest unused first, until the process is below or
+        nothing is left to put out; then free memory is returned to the system.
+        """
+        self._require_open()
+        Blocking.run(self._memory.relieve, self._cache.shed)
+
+    def spawn_upkeeping_thread(self, seconds: float) -> Upkeeping:
+        """Calls `upkeep` every so many seconds in the background, until it is stopped or the vault closes.
+
+        Raises:
+            InvalidArgumentError: BAD_INTERVAL, it is not above 0.
+        """
+        self._require_open()
+        upkeeping = Upkeeping(self._memory, self._cache, seconds)
+        self._upkeepings.append(upkeeping)
+        return upkeeping
+
+    def close(self) -> None:
+        """Ends what runs in the background, and closes the store if the vault opened it. Harmless when repeated.
+
+        Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._saver.close()
+        self._coherence.end()
+        if self._owns_store:
+            self._store.close()
+        self._coherence.join()
+        for upkeeping in self._upkeepings:
+            upkeeping.stop()
+        self._cache.clear()
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        coherence = getattr(self, "_coherence", None)
+        if coherence is not None:
+            coherence.abandon()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return (
+            f"<{type(self).__name__} on {type(self._store).__name__}, units {sorted(self._structure.units)}, {state}>"
+        )
+
+    def renew(self) -> None:
+        """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        self._cache = self._new_cache()
+        self._coherence.renew(self._cache)
+        self._assemble()
+
+    def _new_cache(self) -> ObjectCache[Landing]:
+        return ObjectCache(self._structure.units, Flight, enabled=self._caching)
+
+    def _assemble(self) -> None:
+        self._loader = Loader(self._store, self._cache, self._coherence, self._codecs, self._memory)
+        self._saver = Saver(self._store, self._cache, self._coherence, self._codecs)
+        self._editor = Editor(self._loader, self._saver, self._cache)
+        self._upkeepings: list[Upkeeping] = []
+
+    def _ticket(self, entry: Entry) -> Ticket:
+        return Ticket(self._saver, self._cache, entry, auto_update=self._auto_update)
+
+    def _require_unit(self, unit: str) -> None:
+        """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""
+        self._require_open()
+        self._structure.unit(unit)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the vault is closed")
+
+    def _new_spec(
+        self, unit: str, data: Datatype, name: str | None, tags: Mapping[str, str] | None, data_id: int | None
+    ) -> UploadSpec:
+        """A new object of the unit, checked."""
+        self._codecs[unit].check(data)
+        return new_spec(type(data), name, tags, data_id)
+
+
+def new_spec(
+    datatype: type[Datatype], name: str | None, tags: Mapping[str, str] | None, data_id: int | None
+) -> UploadSpec:
+    """A new object, checked before any I/O; without an id, under a random one."""
+    spec = UploadSpec(
+        new_data_id() if data_id is None else data_id, name, {} if tags is None else tags, datatype.datatype_tag
+    )
+    spec.validate()
+    return spec

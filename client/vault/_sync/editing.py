@@ -1,0 +1,99 @@
+# Generated from _async/editing.py by scripts/unasync: DO NOT CHANGE.
+"""Read, modify, write, with retry on conflict."""
+
+import random
+from collections.abc import Iterator, Callable
+from contextlib import contextmanager
+from typing import Any, Final
+
+from vault._sync.codec import Codec
+from vault._sync.files import missing
+from vault._sync.loader import Loader, Landing
+from vault._sync.saver import Saver
+from vault.cache import ObjectCache
+from vault.concurrency import Clock, Lock
+from vault.entry import Entry
+from vault.errors import ConflictError, InvalidArgumentError, VaultError
+from vault.model import Key, ObjectInfo, UpdateSpec
+
+_FIRST_BACKOFF: Final = 0.002  # about what a durable write takes
+_LAST_BACKOFF: Final = 0.2
+
+
+class _Turn:
+    """Whose turn it is with one object, within this vault."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.users = 0
+
+
+class Editor:
+    """Edits objects of one vault.
+
+    Edits of one object by one vault take turns: they could only make each other fail. What other vaults
+    write in between is noticed by the generation.
+    """
+
+    def __init__(self, loader: Loader, saver: Saver, cache: ObjectCache[Landing]) -> None:
+        self._loader = loader
+        self._saver = saver
+        self._cache = cache
+        self._turns: dict[tuple[str, Key], _Turn] = {}
+        self._lock = Lock()
+
+    def edit(
+        self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any], attempts: int
+    ) -> ObjectInfo:
+        """See `Vault.edit`."""
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
+        backoff = _FIRST_BACKOFF
+        with self._turn(unit, key):
+            while True:
+                attempts -= 1
+                try:
+                    return self._attempt(unit, key, codec, function)
+                except ConflictError:
+                    if not attempts:
+                        raise
+                Clock.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+                backoff = min(backoff * 2, _LAST_BACKOFF)
+
+    def _attempt(self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
+        entry = (self._loader.fetch(unit, [key]))[key]
+        if entry is None:
+            raise missing(unit, key)
+        if isinstance(entry, VaultError):
+            raise entry
+        try:
+            return self._write(entry, codec, function)
+        except ConflictError:
+            self._cache.forget(entry)  # whatever the feed says, it is not the newest
+            raise
+        finally:
+            self._cache.unpin(entry)
+
+    def _write(self, entry: Entry, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
+        info, data = entry.state
+        data = data._clone()  # noqa: SLF001  # the Datatype's contract
+        returned = function(data)
+        if returned is not None:
+            data = returned
+        codec.check(data)
+        spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
+        return self._saver.update(info.unit, spec, data)
+
+    @contextmanager
+    def _turn(self, unit: str, key: Key) -> Iterator[None]:
+        with self._lock:
+            turn = self._turns.setdefault((unit, key), _Turn())
+            turn.users += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.users -= 1
+                if not turn.users:
+                    del self._turns[unit, key]

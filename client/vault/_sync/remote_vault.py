@@ -1,0 +1,42 @@
+# Generated from _async/remote_vault.py by scripts/unasync: DO NOT CHANGE.
+"""RemoteVault: a vault on a storage host."""
+
+from collections.abc import Mapping
+
+from vault._sync.vault import Vault
+from vault.address import parse_address
+from vault.structure import UnitLike
+
+
+class RemoteVault(Vault):
+    """An Vault whose location is a server's address."""
+
+    def __init__(
+        self,
+        address: str,
+        structure: Mapping[str, UnitLike],
+        *,
+        max_memory_used: float = 1000,
+        cache: bool = True,
+        auto_update: bool = True,
+        consistency: str = "watch",
+        timeout: float = 60.0,
+    ) -> None:
+        """Does no I/O: it connects at the first call. Everything but `address` is as for Vault.
+
+        Args:
+            address: host:port, grpc://host:port or unix:PATH.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, and what Vault raises for the rest.
+        """
+        shown, _ = parse_address(address)
+        super().__init__(
+            shown if shown.startswith("unix:") else f"grpc://{shown}",
+            structure,
+            max_memory_used=max_memory_used,
+            cache=cache,
+            auto_update=auto_update,
+            consistency=consistency,
+            timeout=timeout,
+        )

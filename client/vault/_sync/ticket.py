@@ -1,0 +1,162 @@
+# Generated from _async/ticket.py by scripts/unasync: DO NOT CHANGE.
+"""Ticket: an open handle on a cached object."""
+
+import warnings
+from typing import Any, Self
+
+from vault._sync.saver import Saver
+from vault.cache import ObjectCache
+from vault.concurrency import Lock
+from vault.entry import Draft, Entry
+from vault.errors import ClosedError
+from vault.model import ObjectInfo
+
+
+class Ticket:
+    """An object in hand, until `close`. It stays in memory meanwhile.
+
+    Readers share one object: `get_data` gives it, and it is not to be changed. An edit is made on a
+    working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
+    until it is written back, when the ticket closes:
+
+        with vault.load("documents", "readme") as ticket:
+            ticket.get_ref().text += " world"
+
+    Leaving the block by an exception discards the edit. The write-back states the generation that the
+    working copy was made from, so that a lost race is a ConflictError and never a lost update.
+
+    A ticket that is dropped without `close` warns (ResourceWarning), and an edit of it is not written.
+    One ticket is not for several threads at once, each takes its own; and it does not cross a fork.
+    """
+
+    def __init__(self, saver: Saver, cache: ObjectCache[Any], entry: Entry, *, auto_update: bool) -> None:
+        """`entry` is pinned; closing the ticket unpins it."""
+        self._saver = saver
+        self._cache = cache
+        self._entry = entry
+        self._auto_update = auto_update
+        self._draft: Draft | None = None
+        self._closed = False
+
+    @property
+    def data_id(self) -> int:
+        return self._entry.info.data_id
+
+    @property
+    def info(self) -> ObjectInfo:
+        """What is known of the object as it is held here; after `close`, as it was written back."""
+        return self._entry.info
+
+    @property
+    def generation(self) -> int:
+        """The generation held here."""
+        return self._entry.info.generation
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def get_data(self) -> Any:
+        """The object, to read: the committed one; after this ticket's `get_ref`, the working copy.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        self._require_open()
+        return self._entry.data if self._draft is None else self._draft.data
+
+    def get_clone(self) -> Any:
+        """A copy of what `get_data` gives, the caller's own. Nobody writes it back.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        return self.get_data()._clone()  # noqa: SLF001  # the Datatype's contract
+
+    def get_ref(self) -> Any:
+        """The working copy, to edit; it is written back when the ticket closes. Not to be used after that.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        self._require_open()
+        if self._draft is None:
+            self._draft = self._entry.edit(Lock)
+        return self._draft.data
+
+    def close(self) -> None:
+        """Writes an edit back and lets the object go. Harmless when repeated.
+
+        With the vault's `auto_update`, each edited ticket writes the working copy as it then is; without,
+        the last edited ticket of the object does. The ticket is closed whatever happens, and an edit that
+        could not be written is given up: other tickets that share it get a ConflictError.
+
+        Raises:
+            ConflictError: Somebody else wrote the object since it was loaded, or the edit was given up.
+            NotFoundError: It was deleted since.
+            EncodeError: The Datatype could not dump it.
+            ClosedError: The vault is closed and there is an edit to write.
+            StorageError, UnavailableError: It could not be written.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        draft = self._draft
+        try:
+            if draft is not None and (self._auto_update or draft.broken or self._entry.leave_or_seal(draft)):
+                self._saver.write_back(self._entry, draft)
+        finally:
+            self._cache.unpin(self._entry)
+
+    def discard(self) -> None:
+        """Lets the object go without writing back. Harmless when repeated, or after `close`.
+
+        The working copy is given up: other tickets that share it get a ConflictError when they close.
+        Where `auto_update` is off, it goes with what already closed tickets changed in it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._draft is not None:
+            self._draft.broken = True
+        self._cache.unpin(self._entry)
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __repr__(self) -> str:
+        info = self._entry.info
+        state = "closed" if self._closed else "open" if self._draft is None else "edited"
+        return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True):
+            return
+        self._closed = True
+        edited = self._draft is not None
+        if self._draft is not None:
+            self._draft.broken = True
+        self._cache.drop(self._entry)
+        info = self._entry.info
+        warnings.warn(
+            f"a ticket on object {info.data_id} in unit {info.unit!r} was dropped without close()"
+            + ("; its edit is not written" if edited else ""),
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError(
+                f"the ticket on object {self.data_id} in unit {self._entry.info.unit!r} is closed",
+                unit=self._entry.info.unit,
+                data_id=self.data_id,
+            )

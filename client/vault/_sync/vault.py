@@ -1,0 +1,20 @@
+# Generated from _async/vault.py by scripts/unasync: DO NOT CHANGE.
+"""Vault: typed Python objects and large files in units."""
+
+from vault._sync.batches import Batches
+from vault._sync.objects import Objects
+from vault._sync.streams import Streams
+
+
+class Vault(Objects, Batches, Streams):
+    """Typed Python objects and large files in units, in a directory or on a storage host.
+
+        with Vault("./data", {"documents": (Document, 100)}) as vault:
+            data_id = vault.upload("documents", Document("hello"), name="readme")
+            with vault.load("documents", "readme") as ticket:
+                ticket.get_ref().text += " world"  # written back when the ticket closes
+
+    `Vault` may be shared by threads, `Vault` by the tasks of one event loop. One on a server may be
+    made before a fork and used in the child, which then has a connection and a cache of its own; tickets,
+    readers and writers stay with the process that opened them, and so does a vault on a directory.
+    """
