@@ -245,9 +245,13 @@ class Wrapper(Datatype):
         return f"{type(self).__name__}({self.data!r})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and bool(self.data == other.data)
+        return type(other) is type(self) and self._holds(other.data)
 
     __hash__ = None  # type: ignore[assignment]  # what it holds may change
+
+    def _holds(self, data: Any) -> bool:
+        """Whether `data` equals what is held. Override it where `==` does not say so."""
+        return bool(self.data == data)
 
 
 class BytesWrapper(Wrapper):
