@@ -1,0 +1,53 @@
+"""Wrappers that are made for one class of models each."""
+
+from threading import Lock
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
+
+from vault.datatype import Wrapper
+from vault.errors import EncodeError
+
+Model = TypeVar("Model")
+
+_making = Lock()
+
+
+class ModelWrapper(Wrapper, Generic[Model]):
+    """The root of them: `class UserObject(SomeWrapper[User])`, or `SomeWrapper.of(User)`, holds a User."""
+
+    model: ClassVar[Any] = None
+    data: Model
+
+    def __init__(self, data: Model) -> None:
+        super().__init__(data)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            origin, arguments = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, ModelWrapper) and isinstance(arguments[0], type):
+                cls.model = arguments[0]
+
+    @classmethod
+    def of(cls, model: type[Model], *, tag: str | None = None) -> type[Self]:
+        """The wrapper for one class of models; for the same arguments the same class.
+
+        Args:
+            model: The class.
+            tag: Stored with its objects; the model's name when it is None.
+        """
+        tag = model.__name__ if tag is None else tag
+        attributes = {"model": model, "datatype_tag": tag, "__module__": __name__}
+        with _making:
+            for known in cls.__subclasses__():
+                if known.model is model and known.datatype_tag == tag and known.__module__ == __name__:
+                    return known
+            return cast("type[Self]", type(f"{cls.__name__}[{model.__name__}]", (cls,), attributes))
+
+    def _checked(self) -> Model:
+        """The model, when it is one that would come back as it is."""
+        name = type(self).__name__
+        if self.model is None:
+            raise EncodeError(f"{name} is for no model yet: class Stored({name}[Model]), or {name}.of(Model)")
+        if type(self.data) is not self.model:
+            raise EncodeError(f"{name} holds a {self.model.__name__}, not a {type(self.data).__name__}")
+        return self.data
