@@ -1,0 +1,259 @@
+"""Servers of one's own: interceptors, services, Stores; what failures look like from outside and in the log."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vault.errors import InvalidArgumentError, NotFoundError, StorageFullError, UnavailableError
+from vault.model import Key
+from vault.v1 import vault_pb2 as pb
+from vault_server import AsyncServer, EmbeddedStore, ServerSettings, Service
+from vault_server.adapter import ThreadedStore
+
+from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
+
+UPPER = "tests.Upper"
+
+
+def add_upper(server: grpc.aio.Server) -> None:
+    """A service without generated code: bytes in, the same in capitals out."""
+
+    async def shout(request: bytes, context: object) -> bytes:
+        if not request:
+            raise NotFoundError("nothing to shout", unit="tests")
+        return request.upper()
+
+    async def repeat(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        for _ in range(3):
+            await context.write(request)
+
+    async def fail(request: bytes, context: object) -> AsyncIterator[bytes]:
+        yield request
+        raise RuntimeError("a secret of the server")
+
+    def blocking(request: bytes, context: object) -> bytes:
+        return request.lower()
+
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(
+                UPPER,
+                {
+                    "Shout": grpc.unary_unary_rpc_method_handler(shout),
+                    "Repeat": grpc.unary_stream_rpc_method_handler(repeat),
+                    "Fail": grpc.unary_stream_rpc_method_handler(fail),
+                    "Blocking": grpc.unary_unary_rpc_method_handler(blocking),
+                },
+            ),
+        )
+    )
+
+
+def unary(channel: grpc.aio.Channel, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    return channel.unary_unary(f"/{UPPER}/{method}")
+
+
+def stream(channel: grpc.aio.Channel, method: str) -> "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]":
+    return channel.unary_stream(f"/{UPPER}/{method}")
+
+
+async def test_an_own_service_is_served_with_health_and_errors_like_ours(
+    store: EmbeddedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        AsyncServer(store, services=[Service(UPPER, add_upper)]) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        assert await unary(channel, "Shout")(b"hey") == b"HEY"
+        assert await unary(channel, "Blocking")(b"HEY") == b"hey"
+        assert [each async for each in stream(channel, "Repeat")(b"x")] == [b"x"] * 3
+        reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=UPPER))
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(channel, "Shout")(b"")
+        error = told(caught.value)
+        assert (type(error), error.context["unit"]) == (NotFoundError, "tests")
+
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [each async for each in stream(channel, "Fail")(b"x")]
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert told(caught.value).reason == "INTERNAL"
+        assert "secret" not in str(caught.value)
+    failed = [record for record in caplog.records if record.message == "rpc failed"]
+    assert len(failed) == 1
+    assert failed[0].levelno == logging.ERROR
+    assert failed[0].exc_info
+    assert "a secret of the server" in str(failed[0].exc_info[1])
+
+
+async def test_every_call_is_one_log_line(store: EmbeddedStore, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "vault_server.rpc")
+    async with AsyncServer(store) as server, grpc.aio.insecure_channel(server.address) as channel:
+        stub = stub_of(channel)
+        await say(stub, whole(b"x"))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await load(stub, 9)
+    lines = [vars(record) for record in caplog.records if record.name == "vault_server.rpc"]
+    assert [(line["rpc"], line["code"], line["levelname"]) for line in lines] == [
+        ("/vault.v1.VaultService/Upload", "OK", "DEBUG"),
+        ("/vault.v1.VaultService/Load", "NOT_FOUND", "INFO"),
+    ]
+    assert lines[1]["reason"] == "OBJECT_NOT_FOUND"
+    assert all(line["milliseconds"] > 0 and line["peer"] for line in lines)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Lets nobody in without the word."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        metadata = dict(handler_call_details.invocation_metadata)
+        match metadata.get("word"):
+            case "please":
+                return await continuation(handler_call_details)
+            case "crash":
+                raise RuntimeError("a secret of the guard")
+            case _:
+                raise InvalidArgumentError("say please", reason="INVALID_ARGUMENT", word="please")
+
+
+async def test_an_own_interceptor_decides_and_its_errors_are_told(store: EmbeddedStore) -> None:
+    async with (
+        AsyncServer(store, interceptors=[Guard()]) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = stub_of(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListUnits(pb.ListUnitsRequest())
+        assert told(caught.value).context == {"word": "please"}
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [reply async for reply in stub.Load(pb.LoadRequest(), metadata=[("word", "crash")])]
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert "secret" not in str(caught.value)
+        assert (await stub.ListUnits(pb.ListUnitsRequest(), metadata=[("word", "please")])).revision == 0
+
+
+async def test_calls_over_the_limit_are_told_to_wait(store: EmbeddedStore) -> None:
+    async with (
+        AsyncServer(store, settings=ServerSettings(max_concurrent_rpcs=1)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = stub_of(channel)
+        watch = stub.Watch(pb.WatchRequest())
+        await watch.read()  # not counted
+        upload = stub.Upload()
+        await upload.write(start())
+        await upload.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListUnits(pb.ListUnitsRequest())
+        error = told(caught.value)
+        assert (type(error), error.reason, error.context["limit"]) == (UnavailableError, "OVERLOADED", 1)
+        assert error.context["retry_after"] > 0
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        upload.cancel()
+        watch.cancel()
+
+
+async def test_a_closed_store_is_an_unavailable_server(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "own")
+    async with AsyncServer(store) as server, grpc.aio.insecure_channel(server.address) as channel:
+        store.close()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub_of(channel).ListUnits(pb.ListUnitsRequest())
+        assert type(told(caught.value)) is UnavailableError
+
+
+async def test_a_method_that_nobody_has_is_unimplemented(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await unary(channel, "Nonsense")(b"")
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+class Delegate(ThreadedStore):
+    """Somebody's own Store, which breaks in its own ways."""
+
+    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        if unit == "broken":
+            raise ZeroDivisionError("a secret of the store")
+        raise StorageFullError("the disk is full", unit=unit)
+
+
+async def test_what_an_own_store_raises_is_told_if_it_is_ours_and_kept_if_not(store: EmbeddedStore) -> None:
+    own = Delegate(store)
+    async with AsyncServer(own) as server, grpc.aio.insecure_channel(server.address) as channel:
+        stub = stub_of(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Exists(pb.ExistsRequest(unit="u"))
+        error = told(caught.value)
+        assert (type(error), error.context, caught.value.code()) == (
+            StorageFullError,
+            {"unit": "u"},
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Exists(pb.ExistsRequest(unit="broken"))
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert "secret" not in str(caught.value)
+    await own.close()
+
+
+class TestThreadedStore:
+    """Any Store, in threads: held here against the same dialogues as the embedded store's own async face."""
+
+    @pytest.fixture
+    async def threaded(self, store: EmbeddedStore) -> AsyncIterator[ThreadedStore]:
+        opened = ThreadedStore(store)
+        yield opened
+        await opened.close()
+
+    @pytest.fixture
+    async def served(self, threaded: ThreadedStore) -> AsyncIterator[Stub]:
+        async with AsyncServer(threaded) as server, grpc.aio.insecure_channel(server.address) as channel:
+            yield stub_of(channel)
+
+    async def test_objects_go_in_and_out(self, served: Stub) -> None:
+        data = bytes(range(256)) * 10_000
+        info = (await say(served, whole(data, name="n")))[-1].info
+        assert await load(served, 1) == data
+        stated = await served.Stat(pb.StatRequest(unit="u", keys=[pb.Key(name="n")]))
+        assert stated.items[0].info == info
+        assert list((await served.ListUnits(pb.ListUnitsRequest())).units) == ["u"]
+        assert [each.data_id for each in (await served.List(pb.ListRequest(unit="u"))).objects] == [1]
+
+    async def test_a_cancelled_upload_leaves_nothing(self, served: Stub, store: EmbeddedStore, tmp_path: Path) -> None:
+        upload = served.Upload()
+        for each in (start(), block(0, bytes(1 << 20))):
+            await upload.write(each)
+        await upload.read()
+        upload.cancel()
+        staging = tmp_path / "store" / ".staging"
+        async with asyncio.timeout(10):
+            while [path for path in staging.rglob("*") if path.is_file() and path.stat().st_size]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert store.list_units() == []
+
+    async def test_a_watch_ends_with_its_server_and_leaves_no_thread(self, store: EmbeddedStore) -> None:
+        threaded = ThreadedStore(store)
+        async with AsyncServer(threaded) as server, grpc.aio.insecure_channel(server.address) as channel:
+            watch = stub_of(channel).Watch(pb.WatchRequest())
+            events = aiter(watch)
+            await anext(events)
+            await say(stub_of(channel), whole(b"x"))
+            while (await anext(events)).WhichOneof("event") == "progress":
+                continue
+            begun = time.monotonic()
+            await server.stop(20)
+            assert time.monotonic() - begun < 10
+        await threaded.close()
+        left = [each.name for each in threading.enumerate() if each.name.startswith(("vault-watch", "vault-store"))]
+        assert left == []

@@ -1,0 +1,40 @@
+"""Settings come to options that gRPC knows: it ignores, without a word, a name that it does not."""
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from vault.errors import InvalidArgumentError
+from vault_server import ServerSettings
+
+
+def test_every_option_is_one_that_the_grpc_library_knows() -> None:
+    spec = find_spec("grpc._cython.cygrpc")
+    assert spec is not None
+    library = Path(str(spec.origin)).read_bytes()
+    for name, _ in ServerSettings().options():
+        assert name.encode() + b"\0" in library, name
+    assert b"grpc.no_such_option\0" not in library
+
+
+def test_options_are_the_settings_in_grpcs_units() -> None:
+    options = dict(ServerSettings(keepalive=1.5, max_message_size=8 << 20).options())
+    assert options["grpc.keepalive_time_ms"] == 1500
+    assert options["grpc.max_receive_message_length"] == 8 << 20
+    assert options["grpc.so_reuseport"] == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"max_message_size": 1 << 20},
+        {"max_concurrent_rpcs": 0},
+        {"keepalive": 0},
+        {"keepalive_timeout": -1},
+        {"min_ping_interval": math.nan},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(bad: dict[str, int]) -> None:
+    with pytest.raises(InvalidArgumentError, match=next(iter(bad))):
+        ServerSettings(**bad)  # type: ignore[arg-type]  # that is what is tested
