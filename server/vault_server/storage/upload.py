@@ -9,7 +9,7 @@ from typing import Final
 
 import xxhash
 from vault.errors import ChecksumError, ClosedError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo
+from vault.model import BLOCK_SIZE, Block, ObjectInfo, check_block_size
 from vault.model import checksum as checksum_of
 from vault.store import BlockWriter
 
@@ -113,6 +113,7 @@ class StagingWriter(BlockWriter):
             raise ClosedError("the write belongs to the process that began it, not to this fork of it")
 
     def _check(self, block: Block, data: memoryview) -> None:
+        check_block_size(len(data))  # first, as a remote writer does before it sends
         if block.offset != self._size:
             raise InvalidArgumentError(
                 f"the next block starts at {self._size}, not at {block.offset}",
@@ -125,8 +126,6 @@ class StagingWriter(BlockWriter):
                 f"a block follows one of {self._size % BLOCK_SIZE} bytes: only the last may be under {BLOCK_SIZE}",
                 reason="BAD_SIZE",
             )
-        if not 1 <= len(data) <= BLOCK_SIZE:
-            raise InvalidArgumentError(f"a block of {len(data)} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
         if checksum_of(data) != block.checksum:
             index = block.offset // BLOCK_SIZE
             raise ChecksumError(f"block {index} does not match the checksum it was sent with", block=index)
