@@ -1,1 +1,174 @@
 """Vault: typed Python objects and large files in units, embedded or on a storage host."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vault._async.files import AsyncObjectReader, AsyncObjectWriter
+    from vault._async.remote import AsyncRemoteStore
+    from vault._async.remote_vault import AsyncRemoteVault
+    from vault._async.ticket import AsyncTicket
+    from vault._async.vault import AsyncVault
+    from vault._sync.files import ObjectReader, ObjectWriter
+    from vault._sync.remote import RemoteStore
+    from vault._sync.remote_vault import RemoteVault
+    from vault._sync.ticket import Ticket
+    from vault._sync.vault import Vault
+    from vault.cache import CacheStats
+    from vault.datatype import (
+        BytesWrapper,
+        Datatype,
+        JsonDatatype,
+        JsonWrapper,
+        ObjectStream,
+        PickleDatatype,
+        PickleWrapper,
+        TextWrapper,
+        Wrapper,
+    )
+    from vault.errors import (
+        AlreadyExistsError,
+        BatchError,
+        ChecksumError,
+        ClosedError,
+        ConflictError,
+        CorruptionError,
+        DatatypeError,
+        DecodeError,
+        EncodeError,
+        FeedError,
+        InvalidArgumentError,
+        NotFoundError,
+        ProtocolError,
+        RevisionCompactedError,
+        SlowConsumerError,
+        StorageError,
+        StorageFullError,
+        UnavailableError,
+        UnknownUnitError,
+        VaultError,
+    )
+    from vault.model import Change, ChangeKind, Key, ObjectInfo
+    from vault.store import AsyncStore, Store
+    from vault.structure import Unit
+
+# By the module a name lives in. Nothing is imported before it is used: embedded vaults do without gRPC.
+_HOMES = {
+    # Vaults and what they hand out
+    "AsyncObjectReader": "_async.files",
+    "AsyncObjectWriter": "_async.files",
+    "AsyncRemoteVault": "_async.remote_vault",
+    "AsyncTicket": "_async.ticket",
+    "AsyncVault": "_async.vault",
+    "CacheStats": "cache",
+    "Change": "model",
+    "ChangeKind": "model",
+    "Key": "model",
+    "ObjectInfo": "model",
+    "ObjectReader": "_sync.files",
+    "ObjectWriter": "_sync.files",
+    "RemoteVault": "_sync.remote_vault",
+    "Ticket": "_sync.ticket",
+    "Unit": "structure",
+    "Vault": "_sync.vault",
+    # Datatypes
+    "BytesWrapper": "datatype",
+    "Datatype": "datatype",
+    "JsonDatatype": "datatype",
+    "JsonWrapper": "datatype",
+    "ObjectStream": "datatype",
+    "PickleDatatype": "datatype",
+    "PickleWrapper": "datatype",
+    "TextWrapper": "datatype",
+    "Wrapper": "datatype",
+    # Stores
+    "AsyncRemoteStore": "_async.remote",
+    "AsyncStore": "store",
+    "RemoteStore": "_sync.remote",
+    "Store": "store",
+    # Errors
+    "AlreadyExistsError": "errors",
+    "BatchError": "errors",
+    "ChecksumError": "errors",
+    "ClosedError": "errors",
+    "ConflictError": "errors",
+    "CorruptionError": "errors",
+    "DatatypeError": "errors",
+    "DecodeError": "errors",
+    "EncodeError": "errors",
+    "FeedError": "errors",
+    "InvalidArgumentError": "errors",
+    "NotFoundError": "errors",
+    "ProtocolError": "errors",
+    "RevisionCompactedError": "errors",
+    "SlowConsumerError": "errors",
+    "StorageError": "errors",
+    "StorageFullError": "errors",
+    "UnavailableError": "errors",
+    "UnknownUnitError": "errors",
+    "VaultError": "errors",
+}
+
+__all__ = [
+    "AlreadyExistsError",
+    "AsyncObjectReader",
+    "AsyncObjectWriter",
+    "AsyncRemoteStore",
+    "AsyncRemoteVault",
+    "AsyncStore",
+    "AsyncTicket",
+    "AsyncVault",
+    "BatchError",
+    "BytesWrapper",
+    "CacheStats",
+    "Change",
+    "ChangeKind",
+    "ChecksumError",
+    "ClosedError",
+    "ConflictError",
+    "CorruptionError",
+    "Datatype",
+    "DatatypeError",
+    "DecodeError",
+    "EncodeError",
+    "FeedError",
+    "InvalidArgumentError",
+    "JsonDatatype",
+    "JsonWrapper",
+    "Key",
+    "NotFoundError",
+    "ObjectInfo",
+    "ObjectReader",
+    "ObjectStream",
+    "ObjectWriter",
+    "PickleDatatype",
+    "PickleWrapper",
+    "ProtocolError",
+    "RemoteStore",
+    "RemoteVault",
+    "RevisionCompactedError",
+    "SlowConsumerError",
+    "StorageError",
+    "StorageFullError",
+    "Store",
+    "TextWrapper",
+    "Ticket",
+    "UnavailableError",
+    "Unit",
+    "UnknownUnitError",
+    "Vault",
+    "VaultError",
+    "Wrapper",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"vault.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

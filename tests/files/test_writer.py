@@ -3,11 +3,12 @@
 import gc
 import io
 import random
+from typing import BinaryIO, cast
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, NotFoundError
 from vault.model import BLOCK_SIZE, checksum
-from vault.store import Store
+from vault.store import BlockReader, Store
 
 from tests.files.objects import SIZES, new_writer, put, some_bytes
 
@@ -26,10 +27,9 @@ def test_pieces_of_any_size_add_up(any_store: Store, size: int) -> None:
     assert writer.info.size == size
     assert writer.info.checksum == checksum(data)
     reader = any_store.load("files", writer.data_id)
-    assert reader is not None
-    assert not hasattr(reader, "generation")
-    with reader:  # type: ignore[union-attr]  # not asked for NotModified
-        assert b"".join(bytes(block.data) for block in reader) == data  # type: ignore[union-attr]
+    assert isinstance(reader, BlockReader)
+    with reader:
+        assert b"".join(bytes(block.data) for block in reader) == data
 
 
 def test_the_object_exists_when_the_block_ends_and_not_before(any_store: Store) -> None:
@@ -80,6 +80,6 @@ def test_a_taken_name_is_known_before_the_first_byte(any_store: Store) -> None:
 
 def test_text_can_be_written_over_it(any_store: Store) -> None:
     writer = new_writer(any_store)
-    with io.TextIOWrapper(writer, encoding="utf-8", write_through=True) as text:
+    with io.TextIOWrapper(cast(BinaryIO, writer), encoding="utf-8", write_through=True) as text:
         text.write("größer\n")
     assert writer.info.size == len("größer\n".encode())
