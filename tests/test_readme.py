@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from vault_server import EmbeddedStore, Server
 
 ROOT = Path(__file__).resolve().parent.parent
