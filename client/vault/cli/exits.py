@@ -1,5 +1,6 @@
 """Exit codes: what a script learns from how the command ended."""
 
+import os
 import sys
 from enum import IntEnum
 
@@ -60,6 +61,15 @@ def exit_code(error: Exception) -> Exit:
     if isinstance(error, BatchError):
         return next((exit_code(item) for item in error.errors.values()), Exit.FAILURE)
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILURE)
+
+
+def text_of(error: VaultError | OSError) -> str:
+    """What an error says, in one line; of the system's errors the file first, as other commands say it."""
+    if isinstance(error, VaultError):
+        return str(error)
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
 
 
 def complain(text: str, code: Exit) -> Exit:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code
+from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
 from vault.errors import VaultError
 
@@ -121,9 +121,9 @@ def main() -> int:
         if error.errno == errno.EPIPE:
             _give_up_output()
             return Exit.BROKEN_PIPE
-        return complain(_os_error_text(error), Exit.FAILURE)
+        return complain(text_of(error), exit_code(error))
     except VaultError as error:
-        return complain(error.message, exit_code(error))
+        return complain(text_of(error), exit_code(error))
     except Exception as error:  # noqa: BLE001  # a bug, too, is one line, unless its trace is asked for
         if os.environ.get("VAULT_GRPC_TRACEBACK"):
             traceback.print_exc()
@@ -149,12 +149,6 @@ def _run(arguments: Sequence[str]) -> int:
     # What is still buffered must reach its reader before success is claimed.
     sys.stdout.flush()
     return code
-
-
-def _os_error_text(error: OSError) -> str:
-    if error.strerror is None:
-        return str(error)
-    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
 
 
 def _give_up_output() -> None:

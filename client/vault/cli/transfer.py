@@ -1,0 +1,181 @@
+"""Commands that move bytes: put, get, cat. In pieces, at any size, in flat memory."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from vault._sync.files import open_reader
+from vault._sync.transfer import download_file, upload_file
+from vault.cli.arguments import DatatypeType, KeyType, NameType, SizeType, tags_callback
+from vault.cli.exits import Exit, complain, exit_code, text_of
+from vault.cli.location import opened_store
+from vault.cli.objects import found
+from vault.cli.options import json_option, location_options, unit_option
+from vault.cli.output import json_of, write_json, write_line
+from vault.cli.progress import progress_of
+from vault.errors import InvalidArgumentError, UnavailableError, VaultError
+from vault.model import BLOCK_SIZE, Key, ObjectInfo, UpdateSpec, UploadSpec, check_range, new_data_id
+from vault.store import BlockWriter, Store
+
+STREAM = "-"
+"""As a FILE: standard input or output."""
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@unit_option
+@click.option("--name", "-n", type=NameType(), help="The object's name; the file's own (without folders) by default.")
+@click.option("--no-name", is_flag=True, help="No name: the object has its id alone.")
+@click.option("--tag", "-t", "tags", metavar="K=V", multiple=True, callback=tags_callback, help="May be repeated.")
+@click.option(
+    "--datatype",
+    type=DatatypeType(),
+    metavar="TAG",
+    help="What the bytes are, for programs that load them as objects. Without it: what their unit holds.",
+)
+@click.option("--replace", "-r", is_flag=True, help="Give an object that has the name new bytes; its id and tags stay.")
+@json_option
+@location_options
+def put(
+    files: Sequence[str],
+    unit: str,
+    name: str | None,
+    tags: Mapping[str, str],
+    datatype: str | None,
+    *,
+    no_name: bool,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Store files, each as a new object under the file's name, and print their ids.
+
+    FILE - is standard input, stored without a name unless --name gives one. A name that is taken ends
+    with 4 and changes nothing, unless --replace is given. Each file is stored or not by itself; the exit
+    code is that of the first that was not. A directory given as --vault is made when it is not there.
+    """
+    if name is not None and (no_name or len(files) > 1):
+        raise click.UsageError("--name is for one FILE, and excludes --no-name.")
+    if files.count(STREAM) > 1:
+        raise click.UsageError("standard input can be stored once.")
+    if replace and (no_name or tags or (STREAM in files and name is None)):
+        raise click.UsageError("--replace needs a name, and takes no --tag: an object that is there keeps its own.")
+    code = Exit.OK
+    with opened_store(create=True) as store:
+        for file in files:
+            try:
+                given = None if no_name else name or _own_name(file)
+                begin = _writing(store, unit, UploadSpec(new_data_id(), given, tags, datatype or ""), replace=replace)
+                info = _store(file, given, begin)
+            except UnavailableError:
+                raise  # and will be for the next file, after another timeout
+            except (VaultError, OSError) as error:
+                complain(text_of(error), exit_code(error))
+                code = code or exit_code(error)
+                continue
+            if as_json:
+                write_json(json_of(info))
+            else:
+                write_line(info.data_id)
+            sys.stdout.flush()  # an object that is stored is told of, whatever becomes of the next
+    sys.exit(code)
+
+
+@click.command()
+@click.argument("key", type=KeyType())
+@click.argument("file")
+@unit_option
+@location_options
+def get(key: Key, file: str, unit: str) -> None:
+    """Write an object to a file, or to standard output (-).
+
+    A file that is there is replaced, once all bytes have come and are verified; until then, and when
+    anything fails, it stays as it was. In a directory the file gets the object's name, without folders.
+    """
+    with opened_store() as store:
+        if file == STREAM:
+            _write_all(store, unit, key, sys.stdout.buffer)
+            return
+        path = Path(file)
+        if path.is_dir():
+            path /= _name_in_directory(found(store, unit, key))
+        if path.exists() and not path.is_file():
+            # A device or a pipe is written to; replacing it is not what anybody wants.
+            with path.open("wb") as device:
+                _write_all(store, unit, key, device)
+            return
+        with progress_of(path.name) as progress:
+            # Through a symbolic link, as cp does, rather than in its place.
+            download_file(store, unit, key, path.resolve(), progress)
+
+
+@click.command()
+@click.argument("keys", metavar="KEY...", type=KeyType(), nargs=-1, required=True)
+@unit_option
+@click.option("--offset", type=SizeType(), default="0", help="Begin here: a number of bytes, or 64KiB, 1MiB, …")
+@click.option("--length", type=SizeType(), help="At most so many bytes; to the end by default.")
+@location_options
+def cat(keys: Sequence[Key], unit: str, offset: int, length: int | None) -> None:
+    """Write objects, one after the other, to standard output; or part of one, and only that is fetched.
+
+    Every block is verified before it is written. Should one be corrupt, what came before it has been
+    written already; the exit code says so.
+    """
+    part = offset != 0 or length is not None
+    if len(keys) > 1 and part:
+        raise click.UsageError("--offset and --length are for one KEY.")
+    with opened_store() as store:
+        for key in keys:
+            if part:
+                _write_part(store, unit, key, offset, length)
+            else:
+                _write_all(store, unit, key, sys.stdout.buffer)
+
+
+def _own_name(file: str) -> str | None:
+    return None if file == STREAM else Path(file).name
+
+
+def _writing(store: Store, unit: str, spec: UploadSpec, *, replace: bool) -> Callable[[], BlockWriter]:
+    """Begins the write of an object: of the one that has the name already, or of a new one."""
+    present = store.stat_many(unit, [spec.name])[0] if replace and spec.name is not None else None
+    if present is None:
+        return lambda: store.upload(unit, spec)
+    update = UpdateSpec(present.data_id, datatype=spec.datatype or None, request_id=spec.request_id)
+    return lambda: store.update(unit, update)
+
+
+def _store(file: str, name: str | None, begin: Callable[[], BlockWriter]) -> ObjectInfo:
+    if file == STREAM:
+        with progress_of(name or "standard input") as progress:
+            return upload_file(begin, sys.stdin.buffer, progress)
+    with progress_of(Path(file).name) as progress:
+        return upload_file(begin, file, progress)
+
+
+def _write_all(store: Store, unit: str, key: Key, sink: BinaryIO) -> None:
+    # A bar and bytes on the same terminal would spoil both.
+    with nullcontext() if sink.isatty() else progress_of(str(key)) as progress:
+        download_file(store, unit, key, sink, progress)
+    sink.flush()
+
+
+def _write_part(store: Store, unit: str, key: Key, offset: int, length: int | None) -> None:
+    with open_reader(store, unit, key) as reader:
+        check_range(offset, length, reader.size)
+        reader.seek(offset)
+        left = reader.size - offset if length is None else min(length, reader.size - offset)
+        while left:
+            left -= sys.stdout.buffer.write(reader.read(min(BLOCK_SIZE, left)))
+    sys.stdout.buffer.flush()
+
+
+def _name_in_directory(info: ObjectInfo) -> str:
+    # A name is anybody's choice: it must not lead out of the directory.
+    name = (info.name or str(info.data_id)).rpartition("/")[2]
+    if name in ("", ".", ".."):
+        raise InvalidArgumentError(f"the object's name, {info.name!r}, ends in no file's name; give FILE one")
+    return name

@@ -1,0 +1,67 @@
+"""`vault-grpc` as a process, run as a shell would run it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+COMMAND = Path(sys.executable).with_name("vault-grpc")
+UNIT = "files"
+
+
+class Program:
+    """Runs `vault-grpc` against one location; `location` None: none is given."""
+
+    def __init__(self, location: str | None, *, directory: Path | None = None) -> None:
+        self.location = location
+        self.directory = directory
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The test's own environment without any VAULT_GRPC_ variable but the location's."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("VAULT_GRPC_")}
+        return clean if self.location is None else {**clean, "VAULT_GRPC_URL": self.location}
+
+    def run(
+        self, *arguments: str | Path, data: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Runs to its end, whatever that is. No run may print a traceback."""
+        done = subprocess.run(
+            [COMMAND, *map(str, arguments)],
+            input=data,
+            capture_output=True,
+            env={**self.environment, **(env or {})},
+            timeout=100,
+            check=False,
+        )
+        assert b"Traceback" not in done.stderr, done.stderr.decode()
+        return done
+
+    def out(self, *arguments: str | Path, data: bytes = b"") -> bytes:
+        """Standard output of a run that must succeed, silently."""
+        done = self.run(*arguments, data=data)
+        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
+        return done.stdout
+
+    def text(self, *arguments: str | Path, data: bytes = b"") -> str:
+        return self.out(*arguments, data=data).decode()
+
+    def documents(self, *arguments: str | Path) -> list[Any]:
+        """The JSON documents, one on a line."""
+        return [json.loads(line) for line in self.text(*arguments, "--json").splitlines()]
+
+    def fails(self, code: int, *arguments: str | Path, data: bytes = b"") -> str:
+        """The one line of standard error of a run that must end with `code`, without the program's name."""
+        done = self.run(*arguments, data=data)
+        lines = done.stderr.decode().splitlines()
+        assert done.returncode == code, (done.returncode, lines)
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("vault-grpc: "), lines
+        return lines[0].removeprefix("vault-grpc: ")
+
+    def put(self, name: str, data: bytes, *options: str) -> int:
+        """Stores bytes under a name in UNIT. Returns the id."""
+        return int(self.out("put", "-", "--unit", UNIT, "--name", name, *options, data=data))

@@ -1,0 +1,149 @@
+"""Where there is no vault, no server, no space or no reader: one line, and a code that says which."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import COMMAND, UNIT, Program
+
+
+@pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["units"], ["cat", "a", "-u", UNIT], ["rm", "a", "-u", UNIT]])
+def test_reading_makes_no_vault_where_there_is_none(embedded: Program, command: list[str]) -> None:
+    assert embedded.directory is not None
+    assert "no such directory" in embedded.fails(5, *command)
+    assert not embedded.directory.exists()
+    embedded.directory.mkdir()
+    assert "no register.db" in embedded.fails(5, *command)
+    assert list(embedded.directory.iterdir()) == []
+    assert embedded.put("a", b"1")
+
+
+def test_a_file_is_not_a_vault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert "not a directory" in Program(str(tmp_path / "file")).fails(5, "units")
+    Program(str(tmp_path / "file")).fails(1, "put", "-", "-u", UNIT)
+
+
+def test_a_server_without_its_scheme_is_recognised(tmp_path: Path) -> None:
+    assert "grpc://localhost:50051" in Program("localhost:50051").fails(5, "units")
+
+
+def test_no_location_and_no_known_scheme_are_usage_errors() -> None:
+    assert "--vault" in Program(None).fails(2, "units")
+    assert "--vault" in Program("").fails(2, "units")
+    assert "known schemes" in Program("nothing://x").fails(2, "units")
+    assert "bad address" in Program("grpc://x").fails(2, "units")
+
+
+def test_the_location_may_stand_before_or_after_the_command_and_wins_over_the_environment(
+    embedded: Program, tmp_path: Path
+) -> None:
+    embedded.put("a", b"1")
+    assert embedded.location is not None
+    nowhere = str(tmp_path / "nowhere")
+    assert Program(nowhere).text("--vault", embedded.location, "units") == f"{UNIT}\n"
+    assert Program(nowhere).text("units", "--vault", embedded.location) == f"{UNIT}\n"
+    assert Program(None).text("--vault", nowhere, "units", "--vault", f"file://{embedded.location}") == f"{UNIT}\n"
+
+
+def test_the_unit_and_any_option_may_come_from_the_environment(embedded: Program) -> None:
+    embedded.put("a", b"1")
+    done = embedded.run("ls", env={"VAULT_GRPC_UNIT": UNIT, "VAULT_GRPC_LS_AS_JSON": "1"})
+    assert done.stdout.startswith(b"{")
+    assert embedded.run("units", env={"VAULT_GRPC_UNITS_VAULT": "/nowhere"}).returncode == 0
+
+
+def test_a_server_that_is_away_is_said_within_the_timeout() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets the port, and nobody answers
+        program = Program(f"grpc://127.0.0.1:{taken.getsockname()[1]}")
+        began = time.monotonic()
+        program.fails(5, "--timeout", "2", "units")
+        program.fails(5, "put", "-", "-u", UNIT, "--timeout", "2", data=b"x")
+        assert time.monotonic() - began < 30
+
+
+def test_a_unix_socket_that_nobody_listens_on_is_a_server_that_is_away(tmp_path: Path) -> None:
+    Program(f"unix:{tmp_path}/socket").fails(5, "--timeout", "1", "units")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nothing"], [], ["ls", "--nothing", "-u", "a"], ["get", "a"], ["--timeout", "0", "units"]]
+)
+def test_a_wrong_command_line_is_one_line_and_names_the_help(embedded: Program, arguments: list[str]) -> None:
+    assert "--help'." in embedded.fails(2, *arguments)
+
+
+def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(
+    program: Program, random_file: Path, tmp_path: Path
+) -> None:
+    program.out("put", random_file, "-u", UNIT, "-n", "a")
+    assert program.directory is not None
+    (blob,) = program.directory.glob(f"{UNIT}/*.vault")
+    with blob.open("r+b") as file:
+        file.seek((2 << 20) + 5)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    assert "block 2" in program.fails(6, "get", "a", tmp_path / "copy", "-u", UNIT)
+    assert not (tmp_path / "copy").exists()
+    done = program.run("cat", "a", "-u", UNIT)
+    assert done.returncode == 6
+    assert random_file.read_bytes().startswith(done.stdout)
+    assert len(done.stdout) <= 2 << 20
+
+
+@pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["cat", "a", "-u", UNIT], ["get", "a", "-", "-u", UNIT]])
+def test_a_full_device_is_a_failure(program: Program, command: list[str]) -> None:
+    program.put("a", b"1")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, *command], stdout=full, stderr=subprocess.PIPE, env=program.environment, check=False, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode() == "vault-grpc: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["ls", "cat"])
+def test_a_reader_that_stops_reading_is_no_error(program: Program, command: str) -> None:
+    program.put("a", bytes(4 << 20))
+    arguments = ["cat", "a"] if command == "cat" else ["ls"]
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [COMMAND, *arguments, "-u", UNIT], stdout=writing, stderr=subprocess.PIPE, env=program.environment
+    ) as process:
+        os.close(writing)
+        if command == "cat":
+            assert os.read(reading, 10) == bytes(10)
+        os.close(reading)
+        _, errors = process.communicate(timeout=60)
+    assert errors == b""
+    assert process.returncode == 141
+
+
+def test_an_interrupted_put_stores_nothing_and_ends_with_130(program: Program) -> None:
+    with subprocess.Popen(
+        [COMMAND, "put", "-", "-u", UNIT, "-n", "a"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program.environment,
+    ) as process:
+        assert process.stdin is not None
+        # More than pipes and read-ahead hold: when it is all taken, the transfer is running.
+        process.stdin.write(os.urandom(8 << 20))
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out, errors) == (130, b"", b"")
+    assert program.text("units") == ""
+
+
+def test_names_that_would_steer_a_terminal_do_not_reach_it_in_errors(embedded: Program) -> None:
+    embedded.put("a", b"1")
+    assert "\x9b" not in embedded.fails(3, "stat", "x\x9b31m", "-u", UNIT)

@@ -1,0 +1,118 @@
+"""On a terminal there are tables and progress bars; elsewhere there are not."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from pathlib import Path
+
+from tests.cli.program import COMMAND, UNIT, Program
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(program: Program, *arguments: str | Path, columns: int = 100) -> tuple[int, str]:
+    """Runs the command with all its streams on a terminal. Returns the exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**program.environment, "COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    shown = b""
+    deadline = time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux: the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        code = process.wait(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    text = shown.decode()
+    assert "Traceback" not in text, text
+    return code, text
+
+
+def plain(shown: str) -> str:
+    return _CONTROL.sub("", shown).replace("\r", "")
+
+
+def test_ls_is_a_table(program: Program) -> None:
+    data_id = program.put("two words ä", bytes(1536))
+    code, shown = on_terminal(program, "ls", "-u", UNIT)
+    header, row = (line.split() for line in plain(shown).splitlines())
+    assert code == 0
+    assert header == ["id", "size", "updated", "name"]
+    assert row[:3] == [str(data_id), "1.5", "KiB"]
+    assert row[-3:] == ["two", "words", "ä"]
+
+
+def test_ls_long_and_find_show_what_they_add(program: Program) -> None:
+    program.put("a", b"1", "-t", "k=v")
+    _, shown = on_terminal(program, "ls", "-u", UNIT, "-l", columns=140)
+    assert "k=v" in plain(shown)
+    assert plain(shown).split()[:7] == ["id", "size", "updated", "gen", "datatype", "name", "tags"]
+    _, shown = on_terminal(program, "find", "a")
+    assert plain(shown).split()[0] == "unit"
+    assert UNIT in plain(shown)
+
+
+def test_stat_is_a_table(program: Program) -> None:
+    data_id = program.put("a", b"1")
+    _, shown = on_terminal(program, "stat", "a", "-u", UNIT)
+    assert ["data_id", str(data_id)] in [line.split() for line in plain(shown).splitlines()]
+
+
+def test_json_stays_json(program: Program) -> None:
+    program.put("a", b"1")
+    code, shown = on_terminal(program, "ls", "-u", UNIT, "--json")
+    assert code == 0
+    assert shown.startswith("{")
+    assert "\x1b" not in shown
+
+
+def test_names_are_not_read_as_markup_and_cannot_steer_the_terminal(program: Program) -> None:
+    program.put("[red]x[/red] \x9b31m", b"1")
+    _, shown = on_terminal(program, "ls", "-u", UNIT)
+    assert "[red]x[/red] \\x9b31m" in plain(shown)
+    assert "\x9b" not in shown
+
+
+def test_put_and_get_show_a_progress_bar(program: Program, random_file: Path, tmp_path: Path) -> None:
+    named = random_file.rename(random_file.with_name("[b]ig.bin"))
+    code, shown = on_terminal(program, "put", named, "-u", UNIT)
+    assert code == 0
+    assert "━" in shown
+    assert "[b]ig.bin" in plain(shown)
+    assert "3.0/3.0 MiB" in plain(shown)
+    code, shown = on_terminal(program, "get", "[b]ig.bin", tmp_path / "copy", "-u", UNIT)
+    assert code == 0
+    assert "━" in shown
+    assert "3.0/3.0 MiB" in plain(shown)
+    assert (tmp_path / "copy").read_bytes() == named.read_bytes()
+
+
+def test_cat_to_a_terminal_shows_the_bytes_and_no_bar(program: Program) -> None:
+    program.put("a", b"just this")
+    assert on_terminal(program, "cat", "a", "-u", UNIT) == (0, "just this")
+
+
+def test_an_error_is_one_line_on_a_terminal_too(program: Program, tmp_path: Path) -> None:
+    program.put("a", b"1")
+    code, shown = on_terminal(program, "get", "b", tmp_path / "copy", "-u", UNIT)
+    assert code == 3
+    assert len(plain(shown).split("vault-grpc: ")) == 2
