@@ -1,0 +1,251 @@
+"""Calls on an event loop, over grpc.aio."""
+
+import asyncio
+import collections
+import contextlib
+import weakref
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from vault.address import parse_address
+from vault.channel.calls import OPTIONS, Attempts, check_timeout, closed, something, stalled
+from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.v1.vault_pb2_grpc import VaultServiceStub
+from vault.wire.status import error_from_rpc
+
+
+class AsyncReceiver:
+    """The messages of a server's stream; iterate over it once."""
+
+    def __init__(self, call: Any, first: Any, address: str, idle: float) -> None:
+        self.first = first
+        self._call = call
+        self._address = address
+        self._idle = idle
+        self._cancelled = False
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        message = self.first
+        while message is not None:
+            yield message
+            message = await self._receive()
+
+    async def _receive(self) -> Any:
+        try:
+            async with asyncio.timeout(self._idle):
+                message = await self._call.read()
+            return None if message is grpc.aio.EOF else message
+        except TimeoutError as error:
+            self.cancel()
+            raise stalled(self._address, self._idle) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self.cancel()
+                raise
+            # The call was cancelled, not this task: by cancel(), which is an end, or with the channel.
+            if self._cancelled:
+                return None
+            raise closed(self._address) from error
+        except grpc.RpcError as error:
+            if self._cancelled:
+                return None
+            raise error_from_rpc(error, address=self._address) from error
+
+    def cancel(self) -> None:
+        """Ends the stream, also while another task waits for it. Harmless when repeated."""
+        self._cancelled = True
+        self._call.cancel()
+
+
+class AsyncDuplex:
+    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
+
+    def __init__(self, call: Any, address: str, idle: float) -> None:
+        self._call = call
+        self._address = address
+        self._idle = idle
+        self._replies: collections.deque[Any] = collections.deque()
+        self._news = asyncio.Event()
+        self._ended = False
+        self._error: VaultError | None = None
+        self._reader = asyncio.get_running_loop().create_task(self._read(), name="vault-replies")
+
+    async def send(self, message: Any) -> None:
+        """Sends one message; waits while the server does not take it."""
+        if not self._ended:
+            try:
+                async with asyncio.timeout(self._idle):
+                    await self._call.write(message)
+                return
+            except TimeoutError as error:
+                self.cancel()
+                raise stalled(self._address, self._idle) from error
+            except (grpc.RpcError, asyncio.InvalidStateError):
+                await self._reader  # which learns why the call ended
+        self._raise()
+
+    async def half_close(self) -> None:
+        """Says that no message follows."""
+        with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):  # `receive` tells why
+            await self._call.done_writing()
+
+    def received(self) -> list[Any]:
+        """The replies that are here, without waiting."""
+        replies = list(self._replies)
+        self._replies.clear()
+        return replies
+
+    async def receive(self) -> Any:
+        """The next reply; None at the end of the stream."""
+        while not self._replies and not self._ended:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(self._idle):
+                    await self._news.wait()
+            except TimeoutError as error:
+                self.cancel()
+                raise stalled(self._address, self._idle) from error
+        if self._replies:
+            return self._replies.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def cancel(self) -> None:
+        """Ends the call; what was not committed is gone. Harmless when repeated."""
+        self._call.cancel()
+
+    async def finish(self) -> None:
+        """Waits until the call has ended; call it last."""
+        await self._reader
+
+    async def _read(self) -> None:
+        try:
+            while (message := await self._call.read()) is not grpc.aio.EOF:
+                self._replies.append(message)
+                self._news.set()
+        except grpc.RpcError as error:
+            self._error = error_from_rpc(error, address=self._address)
+            self._error.__cause__ = error
+        except asyncio.CancelledError:
+            self._error = UnavailableError(f"the call to {self._address} was cancelled", reason="CANCELLED")
+        finally:
+            self._ended = True
+            self._news.set()
+
+    def _raise(self) -> None:
+        raise self._error or ProtocolError(f"{self._address} ended the call before its time", address=self._address)
+
+
+class AsyncChannel:
+    """A connection to a server, made at the first call. Belongs to the event loop of that call."""
+
+    def __init__(self, address: str, *, timeout: float) -> None:
+        """Does no I/O.
+
+        Args:
+            address: host:port, grpc://host:port or unix:PATH.
+            timeout: Seconds that a call may go without progress.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, BAD_TIMEOUT.
+        """
+        self.address, self._target = parse_address(address)
+        self.timeout = check_timeout(timeout)
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    async def unary(self, method: str, request: Any) -> Any:
+        """One request, one reply."""
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            call = self._method(method)(request, timeout=attempts.remaining)
+            self._calls.add(call)
+            try:
+                return await call
+            except grpc.RpcError as error:
+                await self._pause(attempts, error)
+            except asyncio.CancelledError as error:
+                if self._closed:
+                    raise closed(self.address) from error
+                raise
+
+    async def stream(self, method: str, request: Any, *, idle: float = 0.0) -> AsyncReceiver:
+        """One request, many replies; returns when the first is here.
+
+        Args:
+            idle: Seconds between two messages, where that should be longer than the timeout.
+        """
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            call = self._method(method)(request)
+            self._calls.add(call)
+            try:
+                async with asyncio.timeout(attempts.remaining):
+                    first = await call.read()
+                first = something(None if first is grpc.aio.EOF else first, self.address, method)
+                return AsyncReceiver(call, first, self.address, max(idle, self.timeout))
+            except TimeoutError as error:
+                call.cancel()
+                raise stalled(self.address, self.timeout) from error
+            except grpc.RpcError as error:
+                await self._pause(attempts, error)
+            except asyncio.CancelledError as error:
+                call.cancel()
+                if self._closed:
+                    raise closed(self.address) from error
+                raise
+
+    async def duplex(self, method: str, start: Any) -> tuple[AsyncDuplex, Any]:
+        """Messages both ways; returns when the first reply to `start` is here, with that reply."""
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            call = self._method(method)()
+            self._calls.add(call)
+            duplex = AsyncDuplex(call, self.address, self.timeout)
+            try:
+                await duplex.send(start)
+                first = await duplex.receive()
+                return duplex, something(first, self.address, method)
+            except UnavailableError as error:
+                if not isinstance(error.__cause__, grpc.RpcError):
+                    raise
+                await self._pause(attempts, error.__cause__)
+            except BaseException:
+                duplex.cancel()
+                raise
+
+    async def close(self) -> None:
+        """Ends every call that is running with ClosedError. Harmless when repeated."""
+        self._closed = True
+        for call in list(self._calls):
+            call.cancel()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+        if self._closed:
+            raise closed(self.address) from error
+        await asyncio.sleep(attempts.pause(error))
+
+    def _method(self, name: str) -> Any:
+        if self._closed:
+            raise closed(self.address)
+        loop = asyncio.get_running_loop()
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
+            self._stub = VaultServiceStub(self._channel)
+            self._loop = loop
+        elif self._loop is not loop:
+            raise InvalidArgumentError(
+                f"the connection to {self.address} belongs to another event loop: make one vault for each loop",
+                reason="OTHER_LOOP",
+            )
+        return getattr(self._stub, name)

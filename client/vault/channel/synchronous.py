@@ -1,0 +1,257 @@
+"""Calls on threads, over grpc."""
+
+import collections
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import grpc
+
+from vault.address import parse_address
+from vault.channel.calls import OPTIONS, Attempts, check_timeout, closed, something, stalled
+from vault.channel.watchdog import Watchdog
+from vault.errors import ProtocolError, UnavailableError, VaultError
+from vault.forks import renew_after_fork
+from vault.v1.vault_pb2_grpc import VaultServiceStub
+from vault.wire.status import error_from_rpc
+
+SEND_AHEAD: Final = 2
+"""Messages that wait for gRPC: one on its way, one ready."""
+
+
+class Receiver:
+    """The messages of a server's stream; iterate over it once."""
+
+    def __init__(
+        self, call: Any, first: Any, address: str, idle: float, watchdog: Watchdog, is_closed: Callable[[], bool]
+    ) -> None:
+        self.first = first
+        self._call = call
+        self._address = address
+        self._idle = idle
+        self._watchdog = watchdog
+        self._is_closed = is_closed
+        self._cancelled = False
+
+    def __iter__(self) -> Iterator[Any]:
+        message = self.first
+        while message is not None:
+            yield message
+            message = self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            with self._watchdog.watching(self._call, self._idle):
+                return next(self._call, None)
+        except grpc.RpcError as error:
+            if self._watchdog.overdue(self._call):
+                raise stalled(self._address, self._idle) from error
+            if self._cancelled:
+                return None
+            if self._is_closed():
+                raise closed(self._address) from error
+            raise error_from_rpc(error, address=self._address) from error
+
+    def cancel(self) -> None:
+        """Ends the stream, also while another thread waits for it. Harmless when repeated."""
+        self._cancelled = True
+        self._call.cancel()
+
+
+class Duplex:
+    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
+
+    def __init__(self, method: Any, address: str, idle: float) -> None:
+        self._address = address
+        self._idle = idle
+        self._news = threading.Condition()
+        self._requests: collections.deque[Any] = collections.deque()
+        self._half_closed = False
+        self._replies: collections.deque[Any] = collections.deque()
+        self._ended = False
+        self._error: VaultError | None = None
+        self.call = method(self._outgoing())
+        self._reader = threading.Thread(target=self._read, name="vault-replies", daemon=True)
+        self._reader.start()
+
+    def send(self, message: Any) -> None:
+        """Sends one message; waits while the server does not take it."""
+        with self._news:
+            self._wait(lambda: len(self._requests) < SEND_AHEAD)
+            if self._ended:
+                raise self._error or ProtocolError(
+                    f"{self._address} ended the call before its time", address=self._address
+                )
+            self._requests.append(message)
+            self._news.notify_all()
+
+    def half_close(self) -> None:
+        """Says that no message follows."""
+        with self._news:
+            self._half_closed = True
+            self._news.notify_all()
+
+    def received(self) -> list[Any]:
+        """The replies that are here, without waiting."""
+        with self._news:
+            replies = list(self._replies)
+            self._replies.clear()
+            return replies
+
+    def receive(self) -> Any:
+        """The next reply; None at the end of the stream."""
+        with self._news:
+            self._wait(lambda: self._replies)
+            if self._replies:
+                return self._replies.popleft()
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def cancel(self) -> None:
+        """Ends the call; what was not committed is gone. Harmless when repeated."""
+        self.call.cancel()
+
+    def finish(self) -> None:
+        """Waits until the call has ended; call it last."""
+        self._reader.join()
+
+    def _wait(self, ready: Callable[[], object]) -> None:
+        if not self._news.wait_for(lambda: self._ended or ready(), self._idle):
+            self.cancel()
+            raise stalled(self._address, self._idle)
+
+    def _outgoing(self) -> Iterator[Any]:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._requests or self._half_closed or self._ended)
+                if self._ended or not self._requests:
+                    return
+                message = self._requests.popleft()
+                self._news.notify_all()
+            yield message
+
+    def _read(self) -> None:
+        error: VaultError | None = None
+        try:
+            for message in self.call:
+                with self._news:
+                    self._replies.append(message)
+                    self._news.notify_all()
+        except grpc.RpcError as failure:
+            error = error_from_rpc(failure, address=self._address)
+            error.__cause__ = failure
+        finally:
+            with self._news:
+                self._error = error
+                self._ended = True
+                self._news.notify_all()
+
+
+class Channel:
+    """A connection to a server, made at the first call. May be shared by threads, and by a fork: a child
+    makes its own at its first call."""
+
+    def __init__(self, address: str, *, timeout: float) -> None:
+        """Does no I/O.
+
+        Args:
+            address: host:port, grpc://host:port or unix:PATH.
+            timeout: Seconds that a call may go without progress.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, BAD_TIMEOUT.
+        """
+        self.address, self._target = parse_address(address)
+        self.timeout = check_timeout(timeout)
+        self._closed = False
+        self._channel: grpc.Channel | None = None
+        self._parents: grpc.Channel | None = None
+        self._lock = threading.Lock()
+        self._watchdog = Watchdog()
+        self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
+        renew_after_fork(self)
+
+    def unary(self, method: str, request: Any) -> Any:
+        """One request, one reply."""
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            try:
+                return self._method(method)(request, timeout=attempts.remaining)
+            except grpc.RpcError as error:
+                self._pause(attempts, error)
+
+    def stream(self, method: str, request: Any, *, idle: float = 0.0) -> Receiver:
+        """One request, many replies; returns when the first is here.
+
+        Args:
+            idle: Seconds between two messages, where that should be longer than the timeout.
+        """
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            call = self._method(method)(request)
+            self._calls.add(call)
+            try:
+                with self._watchdog.watching(call, attempts.remaining):
+                    first = something(next(call, None), self.address, method)
+                return Receiver(call, first, self.address, max(idle, self.timeout), self._watchdog, self._is_closed)
+            except grpc.RpcError as error:
+                if self._watchdog.overdue(call):
+                    raise stalled(self.address, self.timeout) from error
+                self._pause(attempts, error)
+
+    def duplex(self, method: str, start: Any) -> tuple[Duplex, Any]:
+        """Messages both ways; returns when the first reply to `start` is here, with that reply."""
+        attempts = Attempts(self.address, self.timeout)
+        while True:
+            duplex = Duplex(self._method(method), self.address, self.timeout)
+            self._calls.add(duplex.call)
+            try:
+                duplex.send(start)
+                first = duplex.receive()
+                return duplex, something(first, self.address, method)
+            except UnavailableError as error:
+                if not isinstance(error.__cause__, grpc.RpcError):
+                    raise
+                self._pause(attempts, error.__cause__)
+            except BaseException:
+                duplex.cancel()
+                raise
+
+    def close(self) -> None:
+        """Ends every call that is running with ClosedError. Harmless when repeated."""
+        self._closed = True
+        for call in list(self._calls):
+            call.cancel()
+        with self._lock:
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+        if self._closed:
+            raise closed(self.address) from error
+        time.sleep(attempts.pause(error))
+
+    def _method(self, name: str) -> Any:
+        with self._lock:
+            if self._closed:
+                raise closed(self.address)
+            if self._channel is None:
+                self._channel = grpc.insecure_channel(self._target, options=OPTIONS)
+                self._stub = VaultServiceStub(self._channel)
+            return getattr(self._stub, name)
+
+    def renew(self) -> None:
+        """In a forked child: forgets everything that does not cross a fork."""
+        # Kept, so that it is not torn down here: its threads are the parent's.
+        self._parents = self._channel
+        self._lock = threading.Lock()
+        self._channel = None
+        self._watchdog = Watchdog()
+        self._calls = weakref.WeakSet()
