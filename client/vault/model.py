@@ -28,6 +28,7 @@ Key = int | str
 """An object's id, or its name."""
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_MAX_BYTES: Final = (1 << 63) - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -207,7 +208,7 @@ class SmallUpload:
 
     def validate(self) -> None:
         self.spec.validate()
-        check_small(self.data)
+        check_small(self.data, self.checksum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ class SmallUpdate:
 
     def validate(self) -> None:
         self.spec.validate()
-        check_small(self.data)
+        check_small(self.data, self.checksum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +375,9 @@ def check_range(offset: int, length: int | None, size: int | None = None) -> Non
     A range may start at the very end, and may end after it: what is there is read.
     """
     for what, value in (("offset", offset), ("length", 0 if length is None else length)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if not _is_whole(value, _MAX_BYTES):
             raise InvalidArgumentError(
-                f"bad {what} {_shown(value)}: a whole number of bytes from 0", reason="BAD_RANGE"
+                f"bad {what} {_shown(value)}: a whole number of bytes from 0 to 2^63 - 1", reason="BAD_RANGE"
             )
     if size is not None and offset > size:
         raise InvalidArgumentError(
@@ -402,16 +403,31 @@ def check_page_size(page_size: int) -> None:
         )
 
 
-def check_block_size(size: int) -> None:
-    """Raises InvalidArgumentError unless a block may have `size` bytes."""
+def check_block(block: Block) -> None:
+    """Raises InvalidArgumentError unless `block` could be one of an object's, somewhere."""
+    _check_bytes(block.data)
+    size = memoryview(block.data).nbytes
     if not 1 <= size <= BLOCK_SIZE:
         raise InvalidArgumentError(f"a block of {size} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
+    if not _is_whole(block.offset, _MAX_BYTES):
+        raise InvalidArgumentError(
+            f"bad offset {_shown(block.offset)} of a block: bytes, from 0 to 2^63 - 1", reason="BAD_OFFSET"
+        )
+    _check_checksum(block.checksum)
 
 
-def check_small(data: bytes) -> None:
-    """Raises InvalidArgumentError unless `data` are the bytes of an item of a batch."""
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
+def check_commit(size: int, checksum: int | None) -> None:
+    """Raises InvalidArgumentError unless an object could have this size and checksum."""
+    if not _is_whole(size, _MAX_BYTES):
+        raise InvalidArgumentError(f"bad size {_shown(size)}: bytes, from 0 to 2^63 - 1", reason="BAD_SIZE")
+    if checksum is not None:
+        _check_checksum(checksum)
+
+
+def check_small(data: bytes, checksum: int) -> None:
+    """Raises InvalidArgumentError unless these could be the bytes and the checksum of an item of a batch."""
+    _check_bytes(data)
+    _check_checksum(checksum)
     if len(data) > BLOCK_SIZE:
         raise InvalidArgumentError(
             f"{len(data)} bytes in one item of a batch: at most {BLOCK_SIZE}, more is streamed", reason="BAD_SIZE"
@@ -430,6 +446,22 @@ def check_request_id(request_id: bytes) -> None:
     """Raises InvalidArgumentError unless `request_id` is 16 bytes."""
     if not isinstance(request_id, bytes) or len(request_id) != 16:
         raise InvalidArgumentError("a request id is 16 bytes", reason="BAD_REQUEST_ID")
+
+
+def _check_bytes(data: object) -> None:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
+
+
+def _check_checksum(checksum: int) -> None:
+    if not _is_whole(checksum, (1 << 64) - 1):
+        raise InvalidArgumentError(
+            f"bad checksum {_shown(checksum)}: a whole number from 0 to 2^64 - 1", reason="BAD_CHECKSUM"
+        )
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _text_fits(text: str, least: int, most: int) -> bool:

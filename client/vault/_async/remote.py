@@ -25,7 +25,8 @@ from vault.model import (
     UpdateSpec,
     UploadSpec,
     check_batch,
-    check_block_size,
+    check_block,
+    check_commit,
     check_generation,
     check_key,
     check_page_size,
@@ -91,7 +92,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     async def write(self, block: Block) -> None:
         try:
-            check_block_size(len(block.data))
+            check_block(block)
             await self._duplex.send(self._message(block=wire.block_to_wire(block)))
         except BaseException:
             await self.abort()
@@ -102,6 +103,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         info: ObjectInfo | None = None
         try:
+            check_commit(size, checksum)
             await self._duplex.send(self._message(commit=pb.Commit(size=size, checksum=checksum)))
             await self._duplex.half_close()
             while (reply := await self._duplex.receive()) is not None:

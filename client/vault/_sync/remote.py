@@ -26,7 +26,8 @@ from vault.model import (
     UpdateSpec,
     UploadSpec,
     check_batch,
-    check_block_size,
+    check_block,
+    check_commit,
     check_generation,
     check_key,
     check_page_size,
@@ -92,7 +93,7 @@ class RemoteWriter(BlockWriter):
 
     def write(self, block: Block) -> None:
         try:
-            check_block_size(len(block.data))
+            check_block(block)
             self._duplex.send(self._message(block=wire.block_to_wire(block)))
         except BaseException:
             self.abort()
@@ -103,6 +104,7 @@ class RemoteWriter(BlockWriter):
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         info: ObjectInfo | None = None
         try:
+            check_commit(size, checksum)
             self._duplex.send(self._message(commit=pb.Commit(size=size, checksum=checksum)))
             self._duplex.half_close()
             while (reply := self._duplex.receive()) is not None:

@@ -13,9 +13,12 @@ from vault.model import (
     MAX_TAG_KEY,
     MAX_TAG_VALUE,
     MAX_TAGS,
+    Block,
     DeleteSpec,
     LoadItem,
     MetadataSpec,
+    SmallUpdate,
+    SmallUpload,
     UpdateSpec,
     UploadSpec,
 )
@@ -94,12 +97,15 @@ TAGS: dict[str, Any] = {
 GENERATIONS: dict[str, Any] = {"negative": -1, "2^63": 2**63, "true": True, "float": 1.0, "text": "1"}
 REQUEST_IDS: dict[str, Any] = {"empty": b"", "15": b"x" * 15, "17": b"x" * 17, "text": "x" * 16, "none": None}
 DATATYPES: dict[str, Any] = {"long": "d" * (MAX_DATATYPE + 1), "control": "a\0", "number": 5, "surrogate": "\ud800"}
+CHECKSUMS: dict[str, Any] = {"negative": -1, "2^64": 2**64, "true": True, "float": 1.0, "text": "1", "none": None}
 RANGES: dict[str, Any] = {
     "negative_offset": {"offset": -1},
     "negative_length": {"length": -1},
     "float_offset": {"offset": 0.0},
     "float_length": {"length": 1.5},
     "true_offset": {"offset": True},
+    "offset_2^63": {"offset": 2**63},
+    "length_2^63": {"length": 2**63},
     "text_offset": {"offset": "0"},
     "none_offset": {"offset": None},
 }
@@ -257,6 +263,31 @@ class BadInputConformance(StoreHarness):
         with pytest.raises(InvalidArgumentError):
             async with await subject.watch([unit], since=bad) as watch:
                 await anext(aiter(watch))
+
+    @_each(CHECKSUMS, "bad")
+    async def test_a_bad_checksum_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                async with await subject.upload(unit, upload_spec()) as writer:
+                    await writer.write(Block(0, b"data", bad))
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), b"data", bad)]))
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                await _only(subject.update_many(unit, [SmallUpdate(UpdateSpec(info.data_id), b"data", bad)]))
+            if bad is not None:
+                with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                    async with await subject.update(unit, UpdateSpec(info.data_id)) as writer:
+                        await writer.commit(0, bad)
+
+    @_each({"text": "data", "none": None, "number": 4, "list": [1]}, "bad")
+    async def test_data_that_are_no_bytes_are_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+                async with await subject.upload(unit, upload_spec()) as writer:
+                    await writer.write(Block(0, bad, 5))
+            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+                await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), bad, 5)]))
 
     async def test_errors_do_not_show_all_of_a_long_value(self, subject: AsyncStore) -> None:
         with pytest.raises(InvalidArgumentError) as caught:

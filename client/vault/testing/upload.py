@@ -151,12 +151,25 @@ class UploadConformance(StoreHarness):
             ([1], [10], "BAD_OFFSET"),
             ([0, 2 * BLOCK_SIZE], [BLOCK_SIZE, 10], "BAD_OFFSET"),
             ([0, 0], [BLOCK_SIZE, BLOCK_SIZE], "BAD_OFFSET"),
+            ([-1], [10], "BAD_OFFSET"),
+            ([2**63], [10], "BAD_OFFSET"),
             ([0], [0], "BAD_SIZE"),
             ([0], [BLOCK_SIZE + 1], "BAD_SIZE"),
             ([0, BLOCK_SIZE], [BLOCK_SIZE, 0], "BAD_SIZE"),
             ([0, 10], [10, 10], "BAD_SIZE"),
         ],
-        ids=["not_0", "unaligned", "gap", "again", "empty", "too_long", "empty_second", "after_a_short_one"],
+        ids=[
+            "not_0",
+            "unaligned",
+            "gap",
+            "again",
+            "negative",
+            "2^63",
+            "empty",
+            "too_long",
+            "empty_second",
+            "after_a_short_one",
+        ],
     )
     async def test_a_block_out_of_place_or_size_is_refused(
         self, subject: AsyncStore, unit: str, offsets: list[int], sizes: list[int], reason: str
@@ -185,11 +198,11 @@ class UploadConformance(StoreHarness):
                     await writer.commit(len(data))
         await self._assert_absent(subject, unit, spec.data_id)
 
-    @pytest.mark.parametrize("size", [0, 3, 5, BLOCK_SIZE])
+    @pytest.mark.parametrize("size", [0, 3, 5, BLOCK_SIZE, -1, 2**63, 2**64])
     async def test_a_commit_with_a_wrong_size_is_refused(self, subject: AsyncStore, unit: str, size: int) -> None:
         spec = upload_spec()
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_SIZE", "4"):
+            with refused(InvalidArgumentError, "BAD_SIZE", str(size)):
                 async with await subject.upload(unit, spec) as writer:
                     await writer.write(blocks_of(b"data")[0])
                     await writer.commit(size)

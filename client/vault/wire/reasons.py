@@ -52,6 +52,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "BAD_REQUEST_ID": _invalid,
     "BAD_OFFSET": _invalid,
     "BAD_SIZE": _invalid,
+    "BAD_CHECKSUM": _invalid,
+    "BAD_DATA": _invalid,
     "BAD_PAGE_SIZE": _invalid,
     "BAD_PAGE_TOKEN": _invalid,
     "BATCH_TOO_LARGE": _invalid,
