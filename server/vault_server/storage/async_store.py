@@ -152,15 +152,19 @@ class AsyncEmbeddedStore(AsyncStore):
         return AsyncStagingWriter(await self.call(self._store.writes.update, unit, spec), self)
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        self._require_open()
         return await self.finish(self._write(self._store.writes.upload_many, unit, items, directly=_is_small(items)))
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        self._require_open()
         return await self.finish(self._write(self._store.writes.update_many, unit, items, directly=_is_small(items)))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        self._require_open()
         return await self.finish(self._write(self._store.writes.delete_many, unit, items, directly=True))
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        self._require_open()
         return await self.finish(self._write(self._store.writes.set_metadata, unit, spec, directly=True))
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
@@ -186,8 +190,12 @@ class AsyncEmbeddedStore(AsyncStore):
 
     def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """See `async_streams.Threads`; so for the next two."""
-        self._require_open()
-        return asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        # Not only while open: what `close` waits for goes on until the pool is shut down.
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._pool, function, *args)
+        except RuntimeError as error:
+            raise ClosedError("the store is closed") from error
 
     def send(self, function: Callable[[], Any]) -> None:
         try:
@@ -202,7 +210,6 @@ class AsyncEmbeddedStore(AsyncStore):
         return asyncio.shield(task)
 
     async def _write(self, begin: Callable[..., "Future[T]"], *args: Any, directly: bool) -> T:
-        self._require_open()
         future = begin(*args) if directly else await self.call(begin, *args)
         return await asyncio.wrap_future(future)
 
@@ -226,7 +233,7 @@ def _is_small(items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> bool:
     """Whether preparing the items takes no disk and next to no time."""
     if len(items) > _SMALL_BATCH:
         return False
-    sizes = [len(item.data) for item in items]
+    sizes = [len(item.data) for item in items if isinstance(item.data, bytes | bytearray | memoryview)]
     return sum(sizes) <= _SMALL_BYTES and max(sizes, default=0) <= min(INLINE_LIMIT, 16 << 10)
 
 
