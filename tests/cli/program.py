@@ -1,5 +1,6 @@
 """`vault-grpc` as a process, run as a shell would run it."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from vault._sync.transfer import upload_file
+from vault.model import UploadSpec, new_data_id
+from vault.opener import open_store
 
 COMMAND = Path(sys.executable).with_name("vault-grpc")
 UNIT = "files"
@@ -62,6 +67,9 @@ class Program:
         assert lines[0].startswith("vault-grpc: "), lines
         return lines[0].removeprefix("vault-grpc: ")
 
-    def put(self, name: str, data: bytes, *options: str) -> int:
-        """Stores bytes under a name in UNIT. Returns the id."""
-        return int(self.out("put", "-", "--unit", UNIT, "--name", name, *options, data=data))
+    def put(self, name: str | None, data: bytes, *, unit: str = UNIT, **tags: str) -> int:
+        """Stores bytes, in this process, which is quicker than the command. Returns the id."""
+        assert self.location is not None
+        spec = UploadSpec(new_data_id(), name, tags)
+        with open_store(self.location, timeout=30) as store:
+            return upload_file(lambda: store.upload(unit, spec), io.BytesIO(data), None).data_id

@@ -25,8 +25,8 @@ def test_reading_makes_no_vault_where_there_is_none(embedded: Program, command: 
 
 def test_a_file_is_not_a_vault(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert "not a directory" in Program(str(tmp_path / "file")).fails(5, "units")
-    Program(str(tmp_path / "file")).fails(1, "put", "-", "-u", UNIT)
+    assert "not a directory" in Program(str(tmp_path / "file")).fails(2, "units")
+    assert "is a file" in Program(str(tmp_path / "file")).fails(2, "put", "-", "-u", UNIT)
 
 
 def test_a_server_without_its_scheme_is_recognised(tmp_path: Path) -> None:

@@ -24,15 +24,15 @@ def test_ls_lists_ids_sizes_and_names_between_tabs(program: Program) -> None:
 
 
 def test_ls_selects_by_every_tag(program: Program) -> None:
-    program.put("a", b"", "--tag", "x=1", "--tag", "y=2")
-    program.put("b", b"", "--tag", "x=1")
+    program.put("a", b"", x="1", y="2")
+    program.put("b", b"", x="1")
     assert [d["name"] for d in program.documents("ls", "-u", UNIT, "-t", "x=1", "-t", "y=2")] == ["a"]
     assert len(program.documents("ls", "-u", UNIT, "-t", "x=1")) == 2
     assert program.documents("ls", "-u", UNIT, "-t", "x=3") == []
 
 
 def test_ls_long_adds_what_is_known(program: Program) -> None:
-    data_id = program.put("a", b"1", "-t", "x=1", "-t", "b=2")
+    data_id = program.put("a", b"1", x="1", b="2")
     fields = program.text("ls", "-u", UNIT, "--long").rstrip("\n").split("\t")
     assert [fields[i] for i in (0, 1, 2, 5, 6)] == [str(data_id), "1", "1", "b=2 x=1", "a"]
 
@@ -55,7 +55,7 @@ def test_ls_lists_more_than_a_page(embedded: Program) -> None:
 
 def test_stat_is_one_json_document_with_ids_as_text(program: Program) -> None:
     data = b"hello" * 100
-    data_id = program.put("gruß", data, "--tag", "k=ü")
+    data_id = program.put("gruß", data, k="ü")
     (document,) = program.documents("stat", "gruß", "--unit", UNIT)
     assert document["data_id"] == str(data_id)
     assert document["checksum"] == xxhash.xxh3_64_hexdigest(data)
@@ -83,7 +83,7 @@ def test_a_name_of_digits_is_found_when_it_is_said_to_be_one(program: Program) -
 
 def test_find_looks_in_every_unit_or_in_one(program: Program) -> None:
     one = program.put("a", b"1")
-    two = int(program.out("put", "-", "-u", "other", "-n", "a", data=b"22"))
+    two = program.put("a", b"22", unit="other")
     assert program.text("find", "a") == f"{UNIT}\t{one}\t1\ta\nother\t{two}\t2\ta\n"
     assert program.text("find", "a", "-u", "other") == f"other\t{two}\t2\ta\n"
     assert [d["unit"] for d in program.documents("find", "a")] == [UNIT, "other"]
@@ -92,7 +92,7 @@ def test_find_looks_in_every_unit_or_in_one(program: Program) -> None:
 
 
 def test_tag_shows_sets_and_removes_and_leaves_the_rest(program: Program) -> None:
-    program.put("a", b"1", "-t", "x=1", "-t", "y=2")
+    program.put("a", b"1", x="1", y="2")
     assert program.text("tag", "a", "-u", UNIT) == "x=1\ny=2\n"
     assert program.text("tag", "a", "-u", UNIT, "z=3=3", "x=", "--remove", "y") == "x=\nz=3=3\n"
     (document,) = program.documents("stat", "a", "-u", UNIT)
@@ -102,7 +102,7 @@ def test_tag_shows_sets_and_removes_and_leaves_the_rest(program: Program) -> Non
 
 
 def test_tag_renames(program: Program) -> None:
-    data_id = program.put("a", b"1", "-t", "x=1")
+    data_id = program.put("a", b"1", x="1")
     program.put("b", b"1")
     assert program.documents("tag", "a", "-u", UNIT, "--name", "c d")[0]["name"] == "c d"
     assert program.documents("stat", "c d", "-u", UNIT)[0]["tags"] == {"x": "1"}
@@ -140,7 +140,7 @@ def test_rm_at_another_generation_deletes_nothing(program: Program) -> None:
 
 def test_units_are_those_with_objects_in_alphabetical_order(program: Program) -> None:
     for unit in ("z", "a.b"):
-        program.out("put", "-", "-u", unit, data=b"")
+        program.put(None, b"", unit=unit)
     assert program.text("units") == "a.b\nz\n"
     assert json.loads(program.out("units", "--json")) == ["a.b", "z"]
 

@@ -62,7 +62,7 @@ def test_ls_is_a_table(program: Program) -> None:
 
 
 def test_ls_long_and_find_show_what_they_add(program: Program) -> None:
-    program.put("a", b"1", "-t", "k=v")
+    program.put("a", b"1", k="v")
     _, shown = on_terminal(program, "ls", "-u", UNIT, "-l", columns=140)
     assert "k=v" in plain(shown)
     assert plain(shown).split()[:7] == ["id", "size", "updated", "gen", "datatype", "name", "tags"]

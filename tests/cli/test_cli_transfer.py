@@ -1,9 +1,10 @@
 """put, get and cat move bytes unchanged, the same against a directory and a server."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
 import xxhash
 from vault.model import BLOCK_SIZE
 
@@ -49,6 +50,17 @@ def test_put_of_a_name_that_is_taken_changes_nothing(program: Program, random_fi
     assert len(program.documents("ls", "-u", UNIT)) == 1
 
 
+def test_put_replaces_the_bytes_of_a_name_when_told_to(program: Program, random_file: Path) -> None:
+    data_id = program.put("a", b"old", k="v")
+    (document,) = program.documents("put", random_file, "-u", UNIT, "--name", "a", "--replace")
+    assert (document["data_id"], document["tags"], document["size"]) == (str(data_id), {"k": "v"}, (3 << 20) + 17)
+    assert document["generation"] == 2
+    (document,) = program.documents("put", random_file, "-u", UNIT, "--replace", "--datatype", "video")
+    assert (document["name"], document["datatype"]) == (random_file.name, "video")
+    program.fails(2, "put", "-", "-u", UNIT, "--replace")
+    program.fails(2, "put", random_file, "-u", UNIT, "--replace", "--tag", "k=v")
+
+
 def test_put_refuses_what_contradicts_itself(embedded: Program, random_file: Path) -> None:
     embedded.fails(2, "put", random_file, "-u", UNIT, "--name", "a", "--no-name")
     embedded.fails(2, "put", random_file, random_file, "-u", UNIT, "--name", "a")
@@ -73,13 +85,16 @@ def test_get_writes_the_bytes_that_were_put(program: Program, random_file: Path,
     assert copy.read_bytes() == random_file.read_bytes()
 
 
-@pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1])
-def test_sizes_around_a_block_come_back(program: Program, tmp_path: Path, size: int) -> None:
-    data = os.urandom(size)
-    program.put("a", data)
-    program.out("get", "a", tmp_path / "copy", "-u", UNIT)
-    assert (tmp_path / "copy").read_bytes() == data
-    assert program.out("cat", "a", "-u", UNIT) == data
+def test_sizes_around_a_block_come_back(program: Program, tmp_path: Path) -> None:
+    sizes = [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1]
+    files = [tmp_path / f"{size} bytes" for size in sizes]
+    for file, size in zip(files, sizes, strict=True):
+        file.write_bytes(os.urandom(size))
+    ids = program.text("put", *files, "-u", UNIT).split()
+    assert program.out("cat", *ids, "-u", UNIT) == b"".join(file.read_bytes() for file in files)
+    for data_id, file in zip(ids, files, strict=True):
+        program.out("get", data_id, tmp_path / "copy", "-u", UNIT)
+        assert (tmp_path / "copy").read_bytes() == file.read_bytes()
 
 
 def test_get_replaces_a_file_and_leaves_nothing_beside_it(program: Program, tmp_path: Path) -> None:
@@ -112,7 +127,7 @@ def test_get_into_a_directory_takes_the_objects_name_but_none_of_its_folders(pro
     folder = tmp_path / "in" / "side"
     folder.mkdir(parents=True)
     program.put("../../escaped", b"1")
-    data_id = int(program.out("put", "-", "-u", UNIT, data=b"2"))
+    data_id = program.put(None, b"2")
     program.put("a/..", b"3")
     program.out("get", "../../escaped", folder, "-u", UNIT)
     program.out("get", str(data_id), folder, "-u", UNIT)
@@ -162,5 +177,36 @@ def test_cat_writes_part_of_an_object(program: Program, random_file: Path) -> No
 
 def test_64_mib_pass_through_pipes_both_ways(program: Program) -> None:
     data = os.urandom(64 << 20)
-    data_id = program.put("large", data)
-    assert program.out("cat", str(data_id), "-u", UNIT) == data
+    data_id = program.text("put", "-", "-u", UNIT, data=data).strip()
+    assert program.out("cat", data_id, "-u", UNIT) == data
+
+
+def peak_memory(program: Program, *arguments: str | Path) -> int:
+    """The most memory that a run of the command held (VmHWM), bytes."""
+    code = (
+        "import re, sys; from pathlib import Path; from vault.cli import main; code = main();"
+        "sys.stderr.write(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        env=program.environment,
+        timeout=100,
+        check=True,
+    )
+    return int(done.stderr) << 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_large_files_pass_in_the_memory_that_small_ones_need(program: Program, tmp_path: Path) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(bytes(2 << 20))
+    with large.open("wb") as file:
+        file.truncate(192 << 20)
+    grown = peak_memory(program, "put", large, "-u", UNIT) - peak_memory(program, "put", small, "-u", UNIT)
+    assert grown < 32 << 20
+    copy = tmp_path / "copy"
+    grown = peak_memory(program, "get", "large", copy, "-u", UNIT) - peak_memory(
+        program, "get", "small", copy, "-u", UNIT
+    )
+    assert grown < 32 << 20

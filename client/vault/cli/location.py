@@ -1,4 +1,4 @@
-"""From `--vault` to an open vault or store, without making a vault where one is only read."""
+"""From `--vault` to an open store, without making a vault where one is only read."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import click
 
 from vault.cli.options import Settings
-from vault.errors import UnavailableError
+from vault.errors import InvalidArgumentError, UnavailableError
 from vault.opener import open_store
 from vault.store import Store
 
@@ -27,6 +27,7 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
     Raises:
         click.UsageError: No location was given.
         UnavailableError: NO_VAULT, the directory holds none and `create` is off.
+        InvalidArgumentError: What is given can be no location.
     """
     settings = click.get_current_context().ensure_object(Settings)
     location = _location(settings)
@@ -54,7 +55,7 @@ def local_path(location: str) -> Path | None:
 
 
 def check_vault(path: Path) -> None:
-    """Raises UnavailableError unless the directory holds a vault: a register, or files that pyvault wrote.
+    """Raises UnavailableError (of a file InvalidArgumentError) unless there is a register, or what pyvault wrote.
 
     Opening a directory makes a vault of it, which nobody expects of `ls` and a misspelt path.
     """
@@ -62,6 +63,6 @@ def check_vault(path: Path) -> None:
         hint = f"; a server is grpc://{path}" if _HOST_PORT.fullmatch(str(path)) else ""
         raise UnavailableError(f"no vault at {path}: there is no such directory{hint}", reason="NO_VAULT")
     if not path.is_dir():
-        raise UnavailableError(f"no vault at {path}: it is not a directory", reason="NO_VAULT")
+        raise InvalidArgumentError(f"no vault at {path}: it is not a directory", reason="BAD_LOCATION")
     if not (path / "register.db").exists() and next(path.glob("*/*.vault"), None) is None:
         raise UnavailableError(f"no vault at {path}: the directory holds no register.db", reason="NO_VAULT")

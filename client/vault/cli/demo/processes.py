@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
@@ -117,20 +116,19 @@ def _forward(source: TextIO, lines: "queue.Queue[str]") -> None:
         lines.put(line)
 
 
-def run_command(server: ServerProcess, *arguments: str) -> Run:
-    """Runs `vault-grpc ARGUMENTS` against the server, in a process of its own."""
-    return run_process(server, [*_COMMAND, "--vault", f"grpc://{server.address}", *arguments])
-
-
-def run_process(server: ServerProcess, command: Sequence[str]) -> Run:
-    """Runs a client and watches its memory and the server's.
+def run_command(server: ServerProcess, name: str, *arguments: str) -> Run:
+    """Runs `vault-grpc NAME ARGUMENTS` in a process of its own, and watches its memory and the server's.
 
     Raises:
         DemoError: It ended with another code than 0; says its last line of standard error.
     """
     began = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603  # our own commands
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        [*_COMMAND, "--vault", f"grpc://{server.address}", name, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         client_peak, server_peak = _watch_memory(process, server)
@@ -142,7 +140,7 @@ def run_process(server: ServerProcess, command: Sequence[str]) -> Run:
     seconds = time.monotonic() - began
     if process.returncode != 0:
         said = errors.strip().splitlines()
-        raise DemoError(f"{command[-2]} ended with {process.returncode}: {said[-1] if said else 'it said nothing'}")
+        raise DemoError(f"{name} ended with {process.returncode}: {said[-1] if said else 'it said nothing'}")
     return Run(output, seconds, client_peak, server_peak)
 
 
