@@ -113,3 +113,45 @@ def test_a_kill_after_a_failed_commit_leaves_what_was_acknowledged(directory: Pa
         assert store.check(deep=True).ok
         assert store.revision == done + 1
     assert len(blob_files(directory)) == done + 1
+
+
+NO_DESCRIPTORS = (
+    LIMITED
+    + """
+import os
+from vault.errors import StorageError
+from vault.model import MetadataSpec
+store.close()
+store = EmbeddedStore(sys.argv[1])
+hog = []
+try:
+    while True:
+        hog.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for call in (
+    lambda: store.load(UNIT, 1),
+    lambda: upload(store, LARGE, data_id=2),
+    lambda: store.set_metadata(UNIT, MetadataSpec(1, name="other")),
+    lambda: store.changes(0),
+    lambda: EmbeddedStore(store.directory),
+):
+    try:
+        call()
+    except StorageError as error:
+        print(error)
+    else:
+        raise AssertionError("not refused")
+for descriptor in hog:
+    os.close(descriptor)
+upload(store, LARGE, data_id=2)
+assert read(store, 2) == read(store, 1) == LARGE
+assert len(store.changes(0)[1]) == 2
+assert store.check(deep=True).ok
+store.close()
+"""
+)
+
+
+def test_without_file_descriptors_calls_fail_and_the_store_goes_on(directory: Path) -> None:
+    assert len(run(NO_DESCRIPTORS, directory).splitlines()) == 5

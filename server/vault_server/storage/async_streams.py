@@ -50,7 +50,9 @@ class AsyncStoredReader(AsyncBlockReader):
                 ahead = self._threads.call(self._reader.next_block)
                 yield block
         finally:
-            ahead.cancel()
+            # Nobody will ask for it any more; asking here keeps asyncio from calling that a mistake.
+            if not ahead.cancel() and not ahead.cancelled():
+                ahead.exception()
 
     async def map(self) -> memoryview | None:
         return await self._threads.call(self._reader.map)

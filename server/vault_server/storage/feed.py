@@ -57,18 +57,10 @@ class Feed:
     def refresh(self) -> int:
         """The store's revision now."""
         with self._mutex:
-            connection = self._connections.take("feed")
-            healthy = False
             try:
-                version = connection.execute("PRAGMA data_version").fetchone()[0]
-                if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
-                    self._advance(connection)
-                    self._seen = connection, version
-                healthy = True
+                self._look()
             except sqlite3.Error as error:
                 raise storage_error(error, "read the change feed") from error
-            finally:
-                self._connections.give_back("feed", connection, healthy=healthy)
             return self._window.until
 
     def changes(self, since: int) -> tuple[int, list[Change]]:
@@ -141,6 +133,18 @@ class Feed:
     def require_open(self) -> None:
         if self._closed:
             raise ClosedError("the store is closed")
+
+    def _look(self) -> None:
+        connection = self._connections.take("feed")
+        healthy = False
+        try:
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
+            if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
+                self._advance(connection)
+                self._seen = connection, version
+            healthy = True
+        finally:
+            self._connections.give_back("feed", connection, healthy=healthy)
 
     def _advance(self, connection: sqlite3.Connection) -> None:
         old = self._window

@@ -12,6 +12,9 @@ from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, storage_error
 
 SCHEMA_VERSION: Final = 1
+OLDEST_SQLITE: Final = (3, 37)
+"""STRICT tables."""
+
 APPLICATION_ID: Final = 0x56415554
 """`VAUT`, so that `file register.db` and we tell a register from somebody else's database."""
 
@@ -84,6 +87,9 @@ def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None
         StorageError: REGISTER_TOO_NEW, a later version of Vault made it; REGISTER_DAMAGED, it is no
             register; or it cannot be read or made.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise StorageError(f"Python's SQLite is {sqlite3.sqlite_version}; {needed} or later is needed")
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -100,7 +106,12 @@ def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None
 
 def _prepare(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> str:
     if not _is_made(connection, path):
-        connection.execute("PRAGMA journal_mode=WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            raise StorageError(
+                f"the file system of {path!r} does not support SQLite's write-ahead log (it needs shared memory): "
+                "use a local one"
+            )
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not _is_made(connection, path):

@@ -155,7 +155,7 @@ class Writer:
     def _transact(self, entries: list[_Entry]) -> None:
         transaction: Transaction | None = None
         try:
-            with self._connections.lease("write") as connection:
+            with self._connections.writing() as connection:
                 _begin(connection)
                 try:
                     transaction = Transaction(connection, self._blobs, self._staging, feed_history=self._feed_history)
