@@ -182,7 +182,7 @@ def test_a_server_killed_in_the_middle_of_a_download_ends_it(process: Process) -
         data_id = upload(store, 64)
         reader = store.load("u", data_id)
         assert isinstance(reader, BlockReader)
-        with reader, pytest.raises(UnavailableError, match=process.address):  # noqa: PT012  # the loop is what raises
+        with reader, pytest.raises(UnavailableError, match=process.address):  # the loop is what raises
             for number, _ in enumerate(reader):
                 if number == 2:
                     process.signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def test_a_server_killed_in_the_middle_of_an_upload_leaves_nothing(process: Proc
     with RemoteStore(process.address, timeout=5) as store, store.upload("u", UploadSpec(7)) as writer:
         writer.write(Block(0, DATA, BLOCK_CHECKSUM))
         process.signal(signal.SIGKILL)
-        with pytest.raises(UnavailableError, match=process.address):  # noqa: PT012  # at whichever call it shows
+        with pytest.raises(UnavailableError, match=process.address):  # at whichever call it shows
             for index in range(1, 64):
                 writer.write(Block(index * BLOCK_SIZE, DATA, BLOCK_CHECKSUM))
             writer.commit(64 * BLOCK_SIZE)
@@ -220,7 +220,7 @@ def test_an_upload_to_a_server_that_stands_still_waits_and_does_not_pile_up(proc
     with RemoteStore(process.address, timeout=1) as store, store.upload("u", UploadSpec(7)) as writer:
         process.signal(signal.SIGSTOP)
         written = 0
-        with pytest.raises(UnavailableError, match="no progress"):  # noqa: PT012  # at whichever write it shows
+        with pytest.raises(UnavailableError, match="no progress"):  # at whichever write it shows
             for index in range(256):
                 writer.write(Block(index * BLOCK_SIZE, DATA, BLOCK_CHECKSUM))
                 written += 1
@@ -230,7 +230,7 @@ def test_an_upload_to_a_server_that_stands_still_waits_and_does_not_pile_up(proc
 
 def test_a_refusal_in_the_middle_of_an_upload_reaches_the_sender(process: Process) -> None:
     with RemoteStore(process.address, timeout=5) as store, store.upload("u", UploadSpec(7)) as writer:
-        with pytest.raises(VaultError) as caught:  # noqa: PT012  # at whichever write it shows
+        with pytest.raises(VaultError) as caught:  # at whichever write it shows
             for index in range(64):
                 writer.write(Block(index * BLOCK_SIZE, DATA, BLOCK_CHECKSUM + (index == 3)))
             writer.commit(64 * BLOCK_SIZE)

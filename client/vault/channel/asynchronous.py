@@ -4,7 +4,7 @@ import asyncio
 import collections
 import contextlib
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -42,8 +42,7 @@ class AsyncReceiver:
             self.cancel()
             raise stalled(self._address, self._idle) from error
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if _is_cancelled():
                 self.cancel()
                 raise
             # The call was cancelled, not this task: by cancel(), which is an end, or with the channel.
@@ -64,10 +63,11 @@ class AsyncReceiver:
 class AsyncDuplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
 
-    def __init__(self, call: Any, address: str, idle: float) -> None:
+    def __init__(self, call: Any, address: str, idle: float, is_closed: Callable[[], bool]) -> None:
         self._call = call
         self._address = address
         self._idle = idle
+        self._is_closed = is_closed
         self._replies: collections.deque[Any] = collections.deque()
         self._news = asyncio.Event()
         self._ended = False
@@ -84,6 +84,11 @@ class AsyncDuplex:
             except TimeoutError as error:
                 self.cancel()
                 raise stalled(self._address, self._idle) from error
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    self.cancel()
+                    raise
+                await self._reader  # the call was cancelled, not this task
             except (grpc.RpcError, asyncio.InvalidStateError):
                 await self._reader  # which learns why the call ended
         self._raise()
@@ -128,14 +133,19 @@ class AsyncDuplex:
             while (message := await self._call.read()) is not grpc.aio.EOF:
                 self._replies.append(message)
                 self._news.set()
-        except grpc.RpcError as error:
-            self._error = error_from_rpc(error, address=self._address)
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            self._error = self._why(error)
             self._error.__cause__ = error
-        except asyncio.CancelledError:
-            self._error = UnavailableError(f"the call to {self._address} was cancelled", reason="CANCELLED")
         finally:
             self._ended = True
             self._news.set()
+
+    def _why(self, error: BaseException) -> VaultError:
+        if self._is_closed():
+            return closed(self._address)
+        if isinstance(error, grpc.RpcError):
+            return error_from_rpc(error, address=self._address)
+        return UnavailableError(f"the call to {self._address} was cancelled", reason="CANCELLED", address=self._address)
 
     def _raise(self) -> None:
         raise self._error or ProtocolError(f"{self._address} ended the call before its time", address=self._address)
@@ -172,7 +182,7 @@ class AsyncChannel:
             except grpc.RpcError as error:
                 await self._pause(attempts, error)
             except asyncio.CancelledError as error:
-                if self._closed:
+                if self._closed and not _is_cancelled():
                     raise closed(self.address) from error
                 raise
 
@@ -198,7 +208,7 @@ class AsyncChannel:
                 await self._pause(attempts, error)
             except asyncio.CancelledError as error:
                 call.cancel()
-                if self._closed:
+                if self._closed and not _is_cancelled():
                     raise closed(self.address) from error
                 raise
 
@@ -208,7 +218,7 @@ class AsyncChannel:
         while True:
             call = self._method(method)()
             self._calls.add(call)
-            duplex = AsyncDuplex(call, self.address, self.timeout)
+            duplex = AsyncDuplex(call, self.address, self.timeout, self._is_closed)
             try:
                 await duplex.send(start)
                 first = await duplex.receive()
@@ -219,6 +229,7 @@ class AsyncChannel:
                 await self._pause(attempts, error.__cause__)
             except BaseException:
                 duplex.cancel()
+                await duplex.finish()
                 raise
 
     async def close(self) -> None:
@@ -229,6 +240,9 @@ class AsyncChannel:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
         if self._closed:
@@ -249,3 +263,9 @@ class AsyncChannel:
                 reason="OTHER_LOOP",
             )
         return getattr(self._stub, name)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that was cancelled, and not only the call it waits for: gRPC raises the same."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,6 +1,7 @@
 """Calls on threads, over grpc."""
 
 import collections
+import functools
 import threading
 import time
 import weakref
@@ -63,9 +64,10 @@ class Receiver:
 class Duplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
 
-    def __init__(self, method: Any, address: str, idle: float) -> None:
+    def __init__(self, method: Any, address: str, idle: float, is_closed: Callable[[], bool]) -> None:
         self._address = address
         self._idle = idle
+        self._is_closed = is_closed
         self._news = threading.Condition()
         self._requests: collections.deque[Any] = collections.deque()
         self._half_closed = False
@@ -141,7 +143,8 @@ class Duplex:
                     self._replies.append(message)
                     self._news.notify_all()
         except grpc.RpcError as failure:
-            error = error_from_rpc(failure, address=self._address)
+            ended = self._is_closed()
+            error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
             error.__cause__ = failure
         finally:
             with self._news:
@@ -206,7 +209,7 @@ class Channel:
         """Messages both ways; returns when the first reply to `start` is here, with that reply."""
         attempts = Attempts(self.address, self.timeout)
         while True:
-            duplex = Duplex(self._method(method), self.address, self.timeout)
+            duplex = Duplex(self._method(method), self.address, self.timeout, self._is_closed)
             self._calls.add(duplex.call)
             try:
                 duplex.send(start)
@@ -245,7 +248,15 @@ class Channel:
             if self._channel is None:
                 self._channel = grpc.insecure_channel(self._target, options=OPTIONS)
                 self._stub = VaultServiceStub(self._channel)
-            return getattr(self._stub, name)
+            return functools.partial(self._invoke, getattr(self._stub, name))
+
+    def _invoke(self, method: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return method(*args, **options)
+        except ValueError as error:  # gRPC's, for a channel that another thread has just closed
+            if self._closed:
+                raise closed(self.address) from error
+            raise
 
     def renew(self) -> None:
         """In a forked child: forgets everything that does not cross a fork."""
