@@ -15,7 +15,7 @@ from vault.errors import InvalidArgumentError
 
 _MEGABYTE: Final = 1 << 20
 _NOTICE: Final = 8 * _MEGABYTE  # taken in since the last look; a look takes some 20 µs
-_PAUSE: Final = 1.0  # seconds between two attempts that inserts cause; giving back may take tens of milliseconds
+_PAUSE: Final = 1.0  # seconds until inserts cause another attempt, when nothing was left to put out
 _SHARE: Final = 0.125  # of what may go, at least, at a time: objects take more in memory than their bytes say
 
 
@@ -63,8 +63,8 @@ class MemoryWatermark:
                 give_back()
             if excess > 0:
                 give_back()
+                self._not_before = time.monotonic() + _PAUSE
         finally:
-            self._not_before = time.monotonic() + _PAUSE
             self._busy.release()
 
 
