@@ -1,0 +1,5 @@
+"""`python -m filekeeper`."""
+
+from .cli import main
+
+main(prog_name="python -m filekeeper")
