@@ -1,5 +1,6 @@
 """What surrounds every RPC: admission, errors told as status, one log line."""
 
+import asyncio
 import contextlib
 import inspect
 import logging
@@ -84,6 +85,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @contextlib.asynccontextmanager
     async def _call(self, method: str, context: _Context) -> AsyncIterator[None]:
         started = time.perf_counter()
+        peer = context.peer()  # now: of a connection that is gone it is empty
         code = "OK"
         error: Exception | None = None
         try:
@@ -93,9 +95,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = _code_name(context)
             raise
         except Exception as caught:  # the last one to see it
-            if context.cancelled() or context.done():
-                code = "CANCELLED"  # nobody is left to be told
-                raise
+            if isinstance(caught, grpc.aio.InternalError) or context.cancelled() or context.done():
+                code = "CANCELLED"  # the connection is gone, and nobody is left to be told
+                raise asyncio.CancelledError from caught
             error = caught
             status = status_of(_shown(caught))
             code = status.code.name
@@ -104,7 +106,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = "CANCELLED"
             raise
         finally:
-            _log(method, context, code, time.perf_counter() - started, error)
+            _log(method, peer, code, time.perf_counter() - started, error)
 
 
 def _shown(error: Exception) -> VaultError:
@@ -116,8 +118,8 @@ def _shown(error: Exception) -> VaultError:
     return VaultError("the server failed; its log says why")
 
 
-def _log(method: str, context: _Context, code: str, seconds: float, error: Exception | None) -> None:
-    fields = {"rpc": method, "peer": context.peer(), "code": code, "milliseconds": round(seconds * 1000, 3)}
+def _log(method: str, peer: str, code: str, seconds: float, error: Exception | None) -> None:
+    fields = {"rpc": method, "peer": peer, "code": code, "milliseconds": round(seconds * 1000, 3)}
     if error is None:
         logger.debug("rpc", extra=fields)
     elif isinstance(error, VaultError):

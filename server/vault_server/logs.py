@@ -42,6 +42,12 @@ def configure(style: LogFormat, level: str) -> None:
 
 
 def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
+    # Tracebacks without the values of variables, which structlog shows by default: those hold objects' bytes.
     if style == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        tracebacks = structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
+        return [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]

@@ -1,6 +1,5 @@
 """Servers of one's own: interceptors, services, Stores; what failures look like from outside and in the log."""
 
-import asyncio
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from vault_server import AsyncServer, EmbeddedStore, ServerSettings, Service
 from vault_server.adapter import ThreadedStore
 
 from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
+from tests.server.staging import nothing_staged
 
 UPPER = "tests.Upper"
 
@@ -236,10 +236,7 @@ class TestThreadedStore:
             await upload.write(each)
         await upload.read()
         upload.cancel()
-        staging = tmp_path / "store" / ".staging"
-        async with asyncio.timeout(10):
-            while [path for path in staging.rglob("*") if path.is_file() and path.stat().st_size]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await nothing_staged(tmp_path)
         assert store.list_units() == []
 
     async def test_a_watch_ends_with_its_server_and_leaves_no_thread(self, store: EmbeddedStore) -> None:

@@ -1,7 +1,9 @@
 """Starting, stopping and draining; addresses; health and reflection."""
 
 import asyncio
+import logging
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -240,3 +242,33 @@ class TestSyncServer:
                 health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         finally:
             asyncio.run(store.close())
+
+
+READER = """
+import sys, time
+import grpc
+from vault.v1 import vault_pb2 as pb
+from vault.v1.vault_pb2_grpc import VaultServiceStub
+call = VaultServiceStub(grpc.insecure_channel(sys.argv[1])).Load(pb.LoadRequest(unit="u", key=pb.Key(data_id=1)))
+next(call)
+print("reading", flush=True)
+time.sleep(60)
+"""
+
+
+async def test_a_client_killed_in_the_middle_of_a_load_is_no_failure_of_the_server(
+    server: AsyncServer, stub: Stub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "vault_server.rpc")
+    await say(stub, whole(BLOCK * 40))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", READER, server.address, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.kill()
+    await process.communicate()
+    async with asyncio.timeout(10):
+        while [record.code for record in caplog.records if hasattr(record, "code")] != ["OK", "CANCELLED"]:
+            await asyncio.sleep(0.01)
+    assert {record.levelname for record in caplog.records if record.name == "vault_server.rpc"} == {"DEBUG"}

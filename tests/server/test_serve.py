@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,26 @@ def test_logs_are_one_json_object_a_line_on_standard_error(serve: Serve, tmp_pat
     call = next(line for line in lines if line["event"] == "rpc")
     assert (call["rpc"], call["code"], call["level"]) == ("/vault.v1.VaultService/GetCapabilities", "OK", "debug")
     assert all(line["timestamp"].endswith("Z") for line in lines)
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_logged_traceback_does_not_show_what_variables_hold(style: str) -> None:
+    code = f"""
+import logging
+from vault_server.logs import configure
+configure({style!r}, "info")
+def fail():
+    data = b"".join([b"an object's ", b"bytes"])
+    raise ValueError("no")
+try:
+    fail()
+except ValueError:
+    logging.getLogger("vault_server").exception("failed")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "ValueError" in done.stderr
+    assert "fail" in done.stderr
+    assert "object's bytes" not in done.stderr
 
 
 class TestSettings:

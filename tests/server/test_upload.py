@@ -1,6 +1,5 @@
 """The dialogue of Upload and Update: what is stored, and that nothing is when it goes wrong."""
 
-import asyncio
 import secrets
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 
 from tests.server.dialogue import Stub, block, blocks, commit, load, say, start, stub_of, told, whole
+from tests.server.staging import nothing_staged, staged
 
 BLOCK = bytes(range(256)) * (BLOCK_SIZE // 256)
 
@@ -205,13 +205,3 @@ async def test_an_update_that_cannot_be_is_refused_before_its_bytes(
         await call.read()
     assert type(told(caught.value)) is kind
     assert await load(stub, 1) == b"old"
-
-
-async def nothing_staged(directory: Path) -> None:
-    async with asyncio.timeout(10):
-        while staged(directory):  # noqa: ASYNC110  # another thread removes it, without telling
-            await asyncio.sleep(0.01)
-
-
-def staged(directory: Path) -> list[Path]:
-    return [path for path in (directory / "store" / ".staging").rglob("*") if path.is_file() and path.stat().st_size]
