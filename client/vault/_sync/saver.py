@@ -11,12 +11,13 @@ from vault.blocks import Encoded
 from vault.cache import ObjectCache
 from vault.datatype import Datatype
 from vault.entry import Draft, Entry
-from vault.errors import ClosedError, ConflictError, VaultError
+from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.model import (
     Block,
     Change,
     ChangeKind,
     DeleteSpec,
+    Key,
     MetadataSpec,
     ObjectInfo,
     SmallUpdate,
@@ -139,10 +140,13 @@ class Saver:
 
     def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]
-        encoded = codec.encode(data)
-        if encoded is not None and encoded.fits_block:
-            return _single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
-        return codec.write(lambda _: self._store.update(unit, spec), data, encoded)
+        try:
+            encoded = codec.encode(data)
+            if encoded is not None and encoded.fits_block:
+                return _single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
+            return codec.write(lambda _: self._store.update(unit, spec), data, encoded)
+        except EncodeError as error:
+            raise _naming(error, spec.key) from error.__cause__
 
 
 class NotedWriter(BlockWriter):
@@ -166,6 +170,12 @@ class NotedWriter(BlockWriter):
 
     def abort(self) -> None:
         self._writer.abort()
+
+
+def _naming(error: EncodeError, key: Key) -> EncodeError:
+    """The error, with the object that was to be replaced."""
+    where = {"data_id": key} if isinstance(key, int) else {"name": key}
+    return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
 
 
 def _single(outcomes: list[Any]) -> ObjectInfo:
