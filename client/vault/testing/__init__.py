@@ -8,6 +8,8 @@ Derive a test class, give it a `store` fixture, and every promise of `vault.stor
             with MyStore(tmp_path) as store:
                 yield store
 
+VaultConformance is the same for what is built on a Store: it takes an `open_vault` fixture.
+
 The fixture gives a Store or an AsyncStore. What a store cannot do is said by a flag of the class, and
 where its storage can be looked at from outside, the hooks of StoreHarness say how.
 
@@ -18,5 +20,15 @@ compared, say `pytest.register_assert_rewrite("vault.testing")` in conftest.py.
 from vault.testing.faces import AsyncFace, SyncFace
 from vault.testing.harness import StoreHarness
 from vault.testing.store import StoreConformance
+from vault.testing.vault import VaultConformance
+from vault.testing.vault_harness import OpenVault, VaultHarness
 
-__all__ = ["AsyncFace", "StoreConformance", "StoreHarness", "SyncFace"]
+__all__ = [
+    "AsyncFace",
+    "OpenVault",
+    "StoreConformance",
+    "StoreHarness",
+    "SyncFace",
+    "VaultConformance",
+    "VaultHarness",
+]
