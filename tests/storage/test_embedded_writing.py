@@ -16,6 +16,7 @@ from vault.errors import (
 from vault.model import (
     BLOCK_SIZE,
     Block,
+    Change,
     DeleteSpec,
     MetadataSpec,
     ObjectInfo,
@@ -302,3 +303,12 @@ def test_a_unit_that_is_not_allowed_is_refused_before_anything(directory: Path) 
         assert raised.value.reason == "UNKNOWN_UNIT"
         with pytest.raises(InvalidArgumentError, match="bad unit"):
             store.exists_many("../x", [1])
+        with EmbeddedStore(directory) as open_to_all, store.watch() as watch:
+            events = iter(watch)
+            next(events)
+            upload(open_to_all, SMALL, unit="three")
+            upload(open_to_all, SMALL, unit="two")
+            change = next(events)
+            assert isinstance(change, Change)
+            assert change.unit == "two"
+            assert store.list_units() == ["one", "two"]

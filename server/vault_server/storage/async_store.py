@@ -153,11 +153,15 @@ class AsyncEmbeddedStore(AsyncStore):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         self._require_open()
-        return await self.finish(self._write(self._store.writes.upload_many, unit, items, directly=_is_small(items)))
+        return await self.finish(
+            self._write(self._store.writes.upload_many, unit, items, directly=self._is_small(items))
+        )
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         self._require_open()
-        return await self.finish(self._write(self._store.writes.update_many, unit, items, directly=_is_small(items)))
+        return await self.finish(
+            self._write(self._store.writes.update_many, unit, items, directly=self._is_small(items))
+        )
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_open()
@@ -169,8 +173,8 @@ class AsyncEmbeddedStore(AsyncStore):
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         self._require_open()
-        self._store.check_watch(units, since)
-        return AsyncStoredWatch(self._store.engine.feed, self._notifier, self, units, since)
+        watched = self._store.watched_units(units, since)
+        return AsyncStoredWatch(self._store.engine.feed, self._notifier, self, watched, since)
 
     async def changes(self, since: int) -> tuple[int, list[Change]]:
         self._require_open()
@@ -213,6 +217,13 @@ class AsyncEmbeddedStore(AsyncStore):
         future = begin(*args) if directly else await self.call(begin, *args)
         return await asyncio.wrap_future(future)
 
+    def _is_small(self, items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> bool:
+        """Whether preparing the items takes no disk and next to no time."""
+        if len(items) > _SMALL_BATCH:
+            return False
+        sizes = [len(item.data) for item in items if isinstance(item.data, bytes | bytearray | memoryview)]
+        return sum(sizes) <= _SMALL_BYTES and max(sizes, default=0) <= self._store.engine.settings.inline_limit
+
     def _finished(self, task: "asyncio.Future[Any]") -> None:
         self._unfinished.discard(task)
         if not task.cancelled():
@@ -227,14 +238,6 @@ class AsyncEmbeddedStore(AsyncStore):
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("the store is closed")
-
-
-def _is_small(items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> bool:
-    """Whether preparing the items takes no disk and next to no time."""
-    if len(items) > _SMALL_BATCH:
-        return False
-    sizes = [len(item.data) for item in items if isinstance(item.data, bytes | bytearray | memoryview)]
-    return sum(sizes) <= _SMALL_BYTES and max(sizes, default=0) <= min(INLINE_LIMIT, 16 << 10)
 
 
 def _close_reader(opening: "asyncio.Future[StoredReader | NotModified | None]") -> None:

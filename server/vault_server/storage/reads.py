@@ -76,7 +76,9 @@ class Reads:
 
     def list_units(self) -> list[str]:
         self._engine.require_open()
-        return self._engine.connections.read(listing.list_units)
+        units = self._engine.connections.read(listing.list_units)
+        allowed = self._engine.settings.allowed_units
+        return [unit for unit in units if not allowed or unit in allowed]
 
     def load(
         self,

@@ -179,15 +179,15 @@ class EmbeddedStore(Store):
         return self.writes.set_metadata(unit, spec).result()
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
-        self.check_watch(units, since)
-        return StoredWatch(self.engine.feed, units, since)
+        return StoredWatch(self.engine.feed, self.watched_units(units, since), since)
 
-    def check_watch(self, units: Sequence[str], since: int | None) -> None:
-        """Raises what a watch with these arguments must not begin with."""
+    def watched_units(self, units: Sequence[str], since: int | None) -> Sequence[str]:
+        """The units that a watch with these arguments follows; raises what it must not begin with."""
         self.engine.require_open()
         for unit in units:
             self.engine.require_unit(unit)
         check_generation(since)
+        return units or self.engine.settings.allowed_units
 
     def changes(self, since: int) -> tuple[int, list[Change]]:
         self.engine.require_open()
