@@ -197,7 +197,6 @@ def peak_memory(program: Program, *arguments: str | Path) -> int:
     return int(done.stderr) << 10
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_large_files_pass_in_the_memory_that_small_ones_need(program: Program, tmp_path: Path) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(bytes(2 << 20))

@@ -1,6 +1,5 @@
 """Commands about objects and their metadata: ls, stat, find, tag, rm, units."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import click
@@ -126,7 +125,7 @@ def remove(keys: Sequence[Key], unit: str, if_generation: int | None, *, force: 
                 if error is not None:
                     complain(error.message, exit_code(error))
                     code = code or exit_code(error)
-    sys.exit(code)
+    click.get_current_context().exit(code)
 
 
 @click.command()

@@ -81,7 +81,7 @@ def put(
             else:
                 write_line(info.data_id)
             sys.stdout.flush()  # an object that is stored is told of, whatever becomes of the next
-    sys.exit(code)
+    click.get_current_context().exit(code)
 
 
 @click.command()

@@ -19,7 +19,6 @@ from vault.cli.arguments import SizeType
 from vault.cli.demo.coherence import show_coherence
 from vault.cli.demo.narration import memory_text, rate_text, step
 from vault.cli.demo.processes import DemoError, ServerProcess, run_command
-from vault.cli.exits import Exit, complain
 from vault.cli.output import size_text
 from vault.model import BLOCK_SIZE
 
@@ -42,17 +41,14 @@ def demo(size: int) -> None:
         folder = Path(name)
         free = shutil.disk_usage(folder).free
         if free < 3 * size + (64 << 20):
-            sys.exit(
-                complain(
-                    f"{folder.parent} has {size_text(free)} free, and {size_text(3 * size)} are needed; "
-                    "a smaller --size, or another TMPDIR, will do",
-                    Exit.FAILURE,
-                )
+            raise click.ClickException(
+                f"{folder.parent} has {size_text(free)} free, and {size_text(3 * size)} are needed; "
+                "a smaller --size, or another TMPDIR, will do"
             )
         try:
             _show(console, folder, size)
         except DemoError as error:
-            sys.exit(complain(f"the demo failed: {error}", Exit.FAILURE))
+            raise click.ClickException(f"the demo failed: {error}") from error
     console.print(f"[dim]{folder} and everything in it is gone again.[/]")
 
 
