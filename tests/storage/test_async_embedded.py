@@ -176,7 +176,7 @@ async def test_five_hundred_watchers_see_every_change_in_order(
         return revisions
 
     followers = [asyncio.create_task(follow(number)) for number in range(500)]
-    await all_ready.wait()
+    await asyncio.wait_for(all_ready.wait(), 60)
     assert threading.active_count() <= threads + 1
     for _ in range(20):
         await async_store.upload_many(UNIT, [small()])
