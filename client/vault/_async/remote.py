@@ -1,19 +1,19 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from vault.channel import MAX_MESSAGE_SIZE, AsyncChannel, AsyncDuplex, AsyncReceiver
-from vault.errors import NotFoundError, ProtocolError, VaultError
+from vault._async.remote_batches import ask_all
+from vault.channel import AsyncChannel, AsyncDuplex, AsyncReceiver
+from vault.concurrency import AsyncReturned
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Capabilities,
     Change,
     DeleteSpec,
     Key,
-    LoadedObject,
     LoadItem,
     MetadataSpec,
     NotModified,
@@ -39,9 +39,6 @@ from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWat
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 
-_HEADROOM: Final = 64 << 10  # of a message, for what surrounds its items
-_STATS_A_MESSAGE: Final = 40  # an ObjectInfo with the longest name and tags takes under 80 KiB
-_ITEMS_A_MESSAGE: Final = 1000
 _WATCH_IDLE: Final = 30.0  # seconds; a server that is alive sends progress more often
 
 
@@ -50,8 +47,6 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
-AskedT = TypeVar("AskedT")
-AnswerT = TypeVar("AnswerT")
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
 
 
@@ -188,19 +183,22 @@ class AsyncRemoteStore(AsyncStore):
 
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         check_unit(unit)
-        generations: list[int] = []
-        for _, requests in _chunks(_checked(keys), wire.key_to_wire):
-            reply = await self._unary("Exists", pb.ExistsRequest(unit=unit, keys=requests))
-            generations += _as_many(reply.generations, requests)
-        return generations
+        _check_keys(keys)
+
+        async def ask(part: list[pb.Key]) -> Sequence[int]:
+            return list((await self._unary("Exists", pb.ExistsRequest(unit=unit, keys=part))).generations)
+
+        return await ask_all(ask, keys, wire.key_to_wire)
 
     async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         check_unit(unit)
-        infos: list[ObjectInfo | None] = []
-        for _, requests in _chunks(_checked(keys), wire.key_to_wire, most=_STATS_A_MESSAGE):
-            reply = await self._unary("Stat", pb.StatRequest(unit=unit, keys=requests))
-            infos += map(wire.stat_result_from_wire, _as_many(reply.items, requests))
-        return infos
+        _check_keys(keys)
+
+        async def ask(part: list[pb.Key]) -> list[ObjectInfo | None]:
+            reply = await self._unary("Stat", pb.StatRequest(unit=unit, keys=part))
+            return [wire.stat_result_from_wire(item) for item in reply.items]
+
+        return await ask_all(ask, keys, wire.key_to_wire)
 
     async def list_page(
         self,
@@ -217,6 +215,7 @@ class AsyncRemoteStore(AsyncStore):
         if tags is not None:
             check_tags(tags)
         check_page_size(page_size)
+        _check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         return wire.page_from_wire(await self._unary("List", request))
 
@@ -264,21 +263,12 @@ class AsyncRemoteStore(AsyncStore):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
-        check_batch(len(items))
-        results: list[LoadResult] = [None] * len(items)
-        wanted = _valid(items, results)
-        while wanted:
-            left: list[tuple[int, LoadItem]] = []
-            for chunk, requests in _chunks(wanted, wire.load_item_to_wire):
-                reply = await self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=requests))
-                answers = [wire.load_result_from_wire(answer) for answer in _as_many(reply.items, requests)]
-                helps = not all(map(_left_out, answers))  # to ask again for what did not fit this reply
-                for (index, item), answer in zip(chunk, answers, strict=True):
-                    results[index] = answer
-                    if helps and _left_out(answer):
-                        left.append((index, item))
-            wanted = left
-        return results
+
+        async def ask(part: list[pb.LoadManyRequest.Item]) -> list[LoadResult]:
+            reply = await self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=part))
+            return [wire.load_result_from_wire(item) for item in reply.items]
+
+        return await _each_valid(ask, items, wire.load_item_to_wire, writes=False)
 
     async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
         check_unit(unit)
@@ -294,21 +284,30 @@ class AsyncRemoteStore(AsyncStore):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return await self._write_many("UploadMany", pb.UploadManyRequest, unit, items, wire.small_upload_to_wire)
+
+        async def ask(part: list[pb.UploadManyRequest.Item]) -> list[ObjectInfo | VaultError]:
+            reply = await self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=part))
+            return [wire.write_result_from_wire(result) for result in reply.results]
+
+        return await _each_valid(ask, items, wire.small_upload_to_wire)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return await self._write_many("UpdateMany", pb.UpdateManyRequest, unit, items, wire.small_update_to_wire)
+
+        async def ask(part: list[pb.UpdateManyRequest.Item]) -> list[ObjectInfo | VaultError]:
+            reply = await self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=part))
+            return [wire.write_result_from_wire(result) for result in reply.results]
+
+        return await _each_valid(ask, items, wire.small_update_to_wire)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
-        check_batch(len(items))
-        results: list[int | VaultError] = [0] * len(items)
-        for chunk, requests in _chunks(_valid(items, results), wire.delete_spec_to_wire):
-            reply = await self._unary("Delete", pb.DeleteRequest(unit=unit, items=requests))
-            for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
-                results[index] = wire.delete_result_from_wire(answer)
-        return results
+
+        async def ask(part: list[pb.DeleteRequest.Item]) -> list[int | VaultError]:
+            reply = await self._unary("Delete", pb.DeleteRequest(unit=unit, items=part))
+            return [wire.delete_result_from_wire(result) for result in reply.results]
+
+        return await _each_valid(ask, items, wire.delete_spec_to_wire)
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         check_unit(unit)
@@ -336,30 +335,35 @@ class AsyncRemoteStore(AsyncStore):
         self._see(first.revision)
         return AsyncRemoteWriter(duplex, message, self._see)
 
-    async def _write_many(
-        self, method: str, message: Any, unit: str, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any]
-    ) -> list[ObjectInfo | VaultError]:
-        check_batch(len(items))
-        results: list[Any] = [None] * len(items)
-        for chunk, requests in _chunks(_valid(items, results), to_wire):
-            reply = await self._unary(method, message(unit=unit, items=requests))
-            for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
-                results[index] = wire.write_result_from_wire(answer)
-        return results
-
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
 
 
-def _checked(keys: Sequence[Key]) -> list[tuple[int, Key]]:
+def _check_keys(keys: Sequence[Key]) -> None:
     check_batch(len(keys))
     for key in keys:
         check_key(key)
-    return list(enumerate(keys))
 
 
-def _valid(items: Sequence[ItemT], results: list[Any]) -> list[tuple[int, ItemT]]:
-    """The items that can be asked for, with their places; the others' errors become their results."""
+def _check_page_token(token: str) -> None:
+    try:
+        token.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidArgumentError(
+            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
+        ) from None
+
+
+async def _each_valid(
+    ask: Callable[[list[Any]], AsyncReturned[Sequence[Any]]],
+    items: Sequence[ItemT],
+    to_wire: Callable[[ItemT], Any],
+    *,
+    writes: bool = True,
+) -> list[Any]:
+    """`ask_all` about the items that can be asked about; the outcome of each of the others is what is wrong with it."""
+    check_batch(len(items))
+    results: list[Any] = [None] * len(items)
     valid = []
     for index, item in enumerate(items):
         try:
@@ -367,36 +371,8 @@ def _valid(items: Sequence[ItemT], results: list[Any]) -> list[tuple[int, ItemT]
         except VaultError as error:
             results[index] = error
         else:
-            valid.append((index, item))
-    return valid
-
-
-def _chunks(
-    items: Sequence[tuple[int, AskedT]], to_wire: Callable[[AskedT], Any], *, most: int = _ITEMS_A_MESSAGE
-) -> Iterator[tuple[list[tuple[int, AskedT]], list[Any]]]:
-    """The items, and their messages, in runs that fit a message."""
-    chunk: list[tuple[int, AskedT]] = []
-    requests: list[Any] = []
-    size = 0
-    for place in items:
-        request = to_wire(place[1])
-        request_size = request.ByteSize() + 8  # its own tag and length
-        if requests and (size + request_size > MAX_MESSAGE_SIZE - _HEADROOM or len(requests) == most):
-            yield chunk, requests
-            chunk, requests, size = [], [], 0
-        chunk.append(place)
-        requests.append(request)
-        size += request_size
-    if requests:
-        yield chunk, requests
-
-
-def _as_many(answers: Sequence[AnswerT], asked: Sequence[object]) -> Sequence[AnswerT]:
-    if len(answers) != len(asked):
-        raise ProtocolError(f"the server sent {len(answers)} answers to {len(asked)} questions")
-    return answers
-
-
-def _left_out(answer: LoadResult) -> bool:
-    """Whether an object would have fitted a batch, but came without its bytes."""
-    return isinstance(answer, LoadedObject) and answer.data is None and answer.info.size <= BLOCK_SIZE
+            valid.append(index)
+    answers = await ask_all(ask, [items[index] for index in valid], to_wire, writes=writes)
+    for index, answer in zip(valid, answers, strict=True):
+        results[index] = answer
+    return results

@@ -2,19 +2,19 @@
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
 import contextlib
-from collections.abc import Iterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from vault.channel import MAX_MESSAGE_SIZE, Channel, Duplex, Receiver
-from vault.errors import NotFoundError, ProtocolError, VaultError
+from vault._sync.remote_batches import ask_all
+from vault.channel import Channel, Duplex, Receiver
+from vault.concurrency import Returned
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Capabilities,
     Change,
     DeleteSpec,
     Key,
-    LoadedObject,
     LoadItem,
     MetadataSpec,
     NotModified,
@@ -40,9 +40,6 @@ from vault.store import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 
-_HEADROOM: Final = 64 << 10  # of a message, for what surrounds its items
-_STATS_A_MESSAGE: Final = 40  # an ObjectInfo with the longest name and tags takes under 80 KiB
-_ITEMS_A_MESSAGE: Final = 1000
 _WATCH_IDLE: Final = 30.0  # seconds; a server that is alive sends progress more often
 
 
@@ -51,8 +48,6 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
-AskedT = TypeVar("AskedT")
-AnswerT = TypeVar("AnswerT")
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
 
 
@@ -189,19 +184,22 @@ class RemoteStore(Store):
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         check_unit(unit)
-        generations: list[int] = []
-        for _, requests in _chunks(_checked(keys), wire.key_to_wire):
-            reply = self._unary("Exists", pb.ExistsRequest(unit=unit, keys=requests))
-            generations += _as_many(reply.generations, requests)
-        return generations
+        _check_keys(keys)
+
+        def ask(part: list[pb.Key]) -> Sequence[int]:
+            return list((self._unary("Exists", pb.ExistsRequest(unit=unit, keys=part))).generations)
+
+        return ask_all(ask, keys, wire.key_to_wire)
 
     def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         check_unit(unit)
-        infos: list[ObjectInfo | None] = []
-        for _, requests in _chunks(_checked(keys), wire.key_to_wire, most=_STATS_A_MESSAGE):
-            reply = self._unary("Stat", pb.StatRequest(unit=unit, keys=requests))
-            infos += map(wire.stat_result_from_wire, _as_many(reply.items, requests))
-        return infos
+        _check_keys(keys)
+
+        def ask(part: list[pb.Key]) -> list[ObjectInfo | None]:
+            reply = self._unary("Stat", pb.StatRequest(unit=unit, keys=part))
+            return [wire.stat_result_from_wire(item) for item in reply.items]
+
+        return ask_all(ask, keys, wire.key_to_wire)
 
     def list_page(
         self,
@@ -218,6 +216,7 @@ class RemoteStore(Store):
         if tags is not None:
             check_tags(tags)
         check_page_size(page_size)
+        _check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         return wire.page_from_wire(self._unary("List", request))
 
@@ -265,21 +264,12 @@ class RemoteStore(Store):
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
-        check_batch(len(items))
-        results: list[LoadResult] = [None] * len(items)
-        wanted = _valid(items, results)
-        while wanted:
-            left: list[tuple[int, LoadItem]] = []
-            for chunk, requests in _chunks(wanted, wire.load_item_to_wire):
-                reply = self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=requests))
-                answers = [wire.load_result_from_wire(answer) for answer in _as_many(reply.items, requests)]
-                helps = not all(map(_left_out, answers))  # to ask again for what did not fit this reply
-                for (index, item), answer in zip(chunk, answers, strict=True):
-                    results[index] = answer
-                    if helps and _left_out(answer):
-                        left.append((index, item))
-            wanted = left
-        return results
+
+        def ask(part: list[pb.LoadManyRequest.Item]) -> list[LoadResult]:
+            reply = self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=part))
+            return [wire.load_result_from_wire(item) for item in reply.items]
+
+        return _each_valid(ask, items, wire.load_item_to_wire, writes=False)
 
     def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
         check_unit(unit)
@@ -295,21 +285,30 @@ class RemoteStore(Store):
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return self._write_many("UploadMany", pb.UploadManyRequest, unit, items, wire.small_upload_to_wire)
+
+        def ask(part: list[pb.UploadManyRequest.Item]) -> list[ObjectInfo | VaultError]:
+            reply = self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=part))
+            return [wire.write_result_from_wire(result) for result in reply.results]
+
+        return _each_valid(ask, items, wire.small_upload_to_wire)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-        return self._write_many("UpdateMany", pb.UpdateManyRequest, unit, items, wire.small_update_to_wire)
+
+        def ask(part: list[pb.UpdateManyRequest.Item]) -> list[ObjectInfo | VaultError]:
+            reply = self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=part))
+            return [wire.write_result_from_wire(result) for result in reply.results]
+
+        return _each_valid(ask, items, wire.small_update_to_wire)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
-        check_batch(len(items))
-        results: list[int | VaultError] = [0] * len(items)
-        for chunk, requests in _chunks(_valid(items, results), wire.delete_spec_to_wire):
-            reply = self._unary("Delete", pb.DeleteRequest(unit=unit, items=requests))
-            for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
-                results[index] = wire.delete_result_from_wire(answer)
-        return results
+
+        def ask(part: list[pb.DeleteRequest.Item]) -> list[int | VaultError]:
+            reply = self._unary("Delete", pb.DeleteRequest(unit=unit, items=part))
+            return [wire.delete_result_from_wire(result) for result in reply.results]
+
+        return _each_valid(ask, items, wire.delete_spec_to_wire)
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         check_unit(unit)
@@ -337,30 +336,35 @@ class RemoteStore(Store):
         self._see(first.revision)
         return RemoteWriter(duplex, message, self._see)
 
-    def _write_many(
-        self, method: str, message: Any, unit: str, items: Sequence[ItemT], to_wire: Callable[[ItemT], Any]
-    ) -> list[ObjectInfo | VaultError]:
-        check_batch(len(items))
-        results: list[Any] = [None] * len(items)
-        for chunk, requests in _chunks(_valid(items, results), to_wire):
-            reply = self._unary(method, message(unit=unit, items=requests))
-            for (index, _), answer in zip(chunk, _as_many(reply.results, requests), strict=True):
-                results[index] = wire.write_result_from_wire(answer)
-        return results
-
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
 
 
-def _checked(keys: Sequence[Key]) -> list[tuple[int, Key]]:
+def _check_keys(keys: Sequence[Key]) -> None:
     check_batch(len(keys))
     for key in keys:
         check_key(key)
-    return list(enumerate(keys))
 
 
-def _valid(items: Sequence[ItemT], results: list[Any]) -> list[tuple[int, ItemT]]:
-    """The items that can be asked for, with their places; the others' errors become their results."""
+def _check_page_token(token: str) -> None:
+    try:
+        token.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidArgumentError(
+            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
+        ) from None
+
+
+def _each_valid(
+    ask: Callable[[list[Any]], Returned[Sequence[Any]]],
+    items: Sequence[ItemT],
+    to_wire: Callable[[ItemT], Any],
+    *,
+    writes: bool = True,
+) -> list[Any]:
+    """`ask_all` about the items that can be asked about; the outcome of each of the others is what is wrong with it."""
+    check_batch(len(items))
+    results: list[Any] = [None] * len(items)
     valid = []
     for index, item in enumerate(items):
         try:
@@ -368,36 +372,8 @@ def _valid(items: Sequence[ItemT], results: list[Any]) -> list[tuple[int, ItemT]
         except VaultError as error:
             results[index] = error
         else:
-            valid.append((index, item))
-    return valid
-
-
-def _chunks(
-    items: Sequence[tuple[int, AskedT]], to_wire: Callable[[AskedT], Any], *, most: int = _ITEMS_A_MESSAGE
-) -> Iterator[tuple[list[tuple[int, AskedT]], list[Any]]]:
-    """The items, and their messages, in runs that fit a message."""
-    chunk: list[tuple[int, AskedT]] = []
-    requests: list[Any] = []
-    size = 0
-    for place in items:
-        request = to_wire(place[1])
-        request_size = request.ByteSize() + 8  # its own tag and length
-        if requests and (size + request_size > MAX_MESSAGE_SIZE - _HEADROOM or len(requests) == most):
-            yield chunk, requests
-            chunk, requests, size = [], [], 0
-        chunk.append(place)
-        requests.append(request)
-        size += request_size
-    if requests:
-        yield chunk, requests
-
-
-def _as_many(answers: Sequence[AnswerT], asked: Sequence[object]) -> Sequence[AnswerT]:
-    if len(answers) != len(asked):
-        raise ProtocolError(f"the server sent {len(answers)} answers to {len(asked)} questions")
-    return answers
-
-
-def _left_out(answer: LoadResult) -> bool:
-    """Whether an object would have fitted a batch, but came without its bytes."""
-    return isinstance(answer, LoadedObject) and answer.data is None and answer.info.size <= BLOCK_SIZE
+            valid.append(index)
+    answers = ask_all(ask, [items[index] for index in valid], to_wire, writes=writes)
+    for index, answer in zip(valid, answers, strict=True):
+        results[index] = answer
+    return results

@@ -1,0 +1,95 @@
+"""Batches over messages of limited size: cut into requests that fit, asked again where replies did not."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from vault.channel import MAX_MESSAGE_SIZE
+from vault.concurrency import AsyncReturned
+from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.model import BLOCK_SIZE, LoadedObject
+
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
+
+_HEADROOM: Final = 64 << 10  # of a message, for what surrounds its items
+_FRAME: Final = 8  # of an item: its tag and its length
+_ITEMS: Final = 1000  # in a message, at first
+
+
+async def ask_all(
+    ask: Callable[[list[Any]], AsyncReturned[Sequence[AnswerT]]],
+    items: Sequence[ItemT],
+    to_wire: Callable[[ItemT], Any],
+    *,
+    writes: bool = False,
+) -> list[AnswerT]:
+    """The answer to each item, in order, in as few messages as carry them.
+
+    What is too large for a server with a lower limit, or has too large a reply, is sent again in halves.
+    What did not fit its reply is asked for again, in the end alone: a write under its request id is
+    answered as it was the first time.
+
+    Args:
+        ask: Sends one message with some of the items, and returns as many answers.
+        to_wire: Makes an item's part of the message.
+        writes: Earlier messages have taken effect when a later one fails, so what they came to is returned,
+            and the error stands for the rest. Otherwise it is raised.
+    """
+    answers: list[Any] = [None] * len(items)
+    pending = deque(range(len(items)))
+    settled = 0
+    most = _ITEMS
+    while pending:
+        run, parts = _next_run(pending, items, to_wire, most)
+        try:
+            found = await ask(parts)
+        except VaultError as error:
+            if _is_too_large(error) and len(run) > 1:
+                most = len(run) // 2
+                pending.extendleft(reversed(run))
+                continue
+            if not (writes and settled):
+                raise
+            for place in [*run, *pending]:
+                answers[place] = error
+            break
+        if len(found) != len(run):
+            raise ProtocolError(f"the server sent {len(found)} answers to {len(run)} questions")
+        for place, answer in zip(run, found, strict=True):
+            answers[place] = answer
+        left = [place for place in run if _did_not_fit(answers[place])]
+        if left and len(run) > 1:
+            pending.extendleft(reversed(left))
+            # About as many as a reply holds: each is looked up again every time it is asked for.
+            most = min(2 * (len(run) - len(left)), _ITEMS) or len(run) // 2
+        settled += len(run)
+    return answers
+
+
+def _next_run(
+    pending: deque[int], items: Sequence[ItemT], to_wire: Callable[[ItemT], Any], most: int
+) -> tuple[list[int], list[Any]]:
+    """Takes from `pending` what fits a message, one item at least; their places, and their parts of the message."""
+    run: list[int] = []
+    parts: list[Any] = []
+    size = 0
+    while pending and len(run) < most:
+        part = to_wire(items[pending[0]])
+        size += part.ByteSize() + _FRAME
+        if run and size > MAX_MESSAGE_SIZE - _HEADROOM:
+            break
+        run.append(pending.popleft())
+        parts.append(part)
+    return run, parts
+
+
+def _is_too_large(error: VaultError) -> bool:
+    return isinstance(error, InvalidArgumentError) and error.reason == "MESSAGE_TOO_LARGE"
+
+
+def _did_not_fit(answer: object) -> bool:
+    """Whether the server left an answer out of a full reply, or an object's bytes though it fits a batch."""
+    if isinstance(answer, LoadedObject):
+        return answer.data is None and answer.info.size <= BLOCK_SIZE
+    return isinstance(answer, UnavailableError) and answer.reason == "OVERLOADED"
