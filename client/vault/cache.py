@@ -107,6 +107,21 @@ class _Shelf:
         )
 
 
+class _Locked:
+    """A lock, with something to do first whenever it is taken. Made by hand: it is taken at every load."""
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self.lock = threading.Lock()
+        self._first = first
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self._first()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.lock.release()
+
+
 class ObjectCache(Generic[FlightT]):
     """Decoded objects by unit and id, least recently used out first.
 
@@ -123,7 +138,7 @@ class ObjectCache(Generic[FlightT]):
         self._shelves = {name: _Shelf(unit) for name, unit in units.items()}
         self._make_flight = make_flight
         self._enabled = enabled
-        self._lock = threading.Lock()
+        self._locked = _Locked(self._settle)
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self._dropped: deque[Entry] = deque()  # by finalizers, which may run while the lock is held
         self._clock = 0
@@ -135,7 +150,7 @@ class ObjectCache(Generic[FlightT]):
         Args:
             epoch: The one that holds now; see the module's text.
         """
-        with self._locked():
+        with self._locked:
             shelf = self._shelves[unit]
             data_id = shelf.names.get(key) if isinstance(key, str) else key
             entry = shelf.entries.get(data_id) if data_id is not None else None
@@ -155,7 +170,7 @@ class ObjectCache(Generic[FlightT]):
 
     def finish(self, unit: str, key: Key, flight: FlightT) -> None:
         """The load is over, one way or the other. The caller wakes those who wait for the flight."""
-        with self._locked():
+        with self._locked:
             if self._flights.get((unit, key)) is flight:
                 del self._flights[unit, key]
 
@@ -163,12 +178,12 @@ class ObjectCache(Generic[FlightT]):
     def airborne(self, unit: str) -> Iterator[None]:
         """Around a request to the store and the `land` or `confirm` of its reply."""
         shelf = self._shelves[unit]
-        with self._locked():
+        with self._locked:
             shelf.airborne += 1
         try:
             yield
         finally:
-            with self._locked():
+            with self._locked:
                 shelf.airborne -= 1
                 if not shelf.airborne:
                     shelf.changed.clear()
@@ -184,7 +199,7 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             An entry, pinned, and whether it is the newest that is known. One that is not is not kept.
         """
-        with self._locked():
+        with self._locked:
             self._misses += loaded
             shelf = self._shelves[info.unit]
             if not self._enabled:
@@ -215,7 +230,7 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             Whether the store still has these bytes. When not, the entry is kept no longer.
         """
-        with self._locked():
+        with self._locked:
             shelf = self._shelves[entry.info.unit]
             here = shelf.entries.get(entry.info.data_id) is entry
             if not _same_bytes(entry.info, info):
@@ -231,7 +246,7 @@ class ObjectCache(Generic[FlightT]):
 
     def forget(self, entry: Entry) -> None:
         """The store no longer has this, or nobody knows what it has."""
-        with self._locked():
+        with self._locked:
             shelf = self._shelves[entry.info.unit]
             if shelf.entries.get(entry.info.data_id) is entry:
                 self._remove(shelf, entry)
@@ -242,7 +257,7 @@ class ObjectCache(Generic[FlightT]):
         Args:
             epoch: The one that held before the request left.
         """
-        with self._locked():
+        with self._locked:
             shelf = self._shelves[entry.info.unit]
             info = entry.info
             known = shelf.entries.get(info.data_id)
@@ -265,7 +280,7 @@ class ObjectCache(Generic[FlightT]):
         shelf = self._shelves.get(change.unit)
         if shelf is None:
             return
-        with self._locked():
+        with self._locked:
             if shelf.airborne:
                 shelf.note(change)
             if change.name is not None and change.kind is not ChangeKind.DELETED:
@@ -283,7 +298,7 @@ class ObjectCache(Generic[FlightT]):
 
     def doubt(self, unit: str, revision: int) -> None:
         """Some object of the unit, unknown which, changed at this revision: whatever is older is asked after."""
-        with self._locked():
+        with self._locked:
             shelf = self._shelves[unit]
             if shelf.airborne:
                 shelf.changed_all = max(shelf.changed_all, revision)
@@ -293,12 +308,12 @@ class ObjectCache(Generic[FlightT]):
 
     def pin(self, entry: Entry) -> None:
         """One ticket more on an entry that has one."""
-        with self._locked():
+        with self._locked:
             self._pin(entry)
 
     def unpin(self, entry: Entry) -> None:
         """A ticket was closed."""
-        with self._locked():
+        with self._locked:
             self._unpin(entry)
 
     def drop(self, entry: Entry) -> None:
@@ -315,7 +330,7 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             How many entries went.
         """
-        with self._locked():
+        with self._locked:
             idle = sum(len(shelf.idle) for shelf in self._shelves.values())
             wanted, gone, freed = share * idle, 0, 0
             while gone < idle and (freed < amount or gone < wanted):
@@ -330,13 +345,13 @@ class ObjectCache(Generic[FlightT]):
 
     def clear(self) -> None:
         """Keeps nothing. Open tickets keep what they have."""
-        with self._locked():
+        with self._locked:
             for shelf in self._shelves.values():
                 for entry in list(shelf.entries.values()):
                     self._remove(shelf, entry)
 
     def stats(self) -> CacheStats:
-        with self._locked():
+        with self._locked:
             shelves = self._shelves.values()
             return CacheStats(
                 hits=self._hits,
@@ -348,12 +363,9 @@ class ObjectCache(Generic[FlightT]):
                 rss=resident(),
             )
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._lock:
-            while self._dropped:
-                self._unpin(self._dropped.popleft())
-            yield
+    def _settle(self) -> None:
+        while self._dropped:
+            self._unpin(self._dropped.popleft())
 
     def _detached(self, info: ObjectInfo, data: Any) -> Entry:
         entry = Entry(info, data, self)

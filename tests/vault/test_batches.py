@@ -16,7 +16,8 @@ from vault import (
     Ticket,
     Vault,
 )
-from vault.model import BLOCK_SIZE
+from vault._sync import batches
+from vault.model import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Count, Note, Place
@@ -107,16 +108,22 @@ def test_names_and_tags_are_as_many_as_objects(vault: Vault) -> None:
     assert vault.units() == []
 
 
-def test_more_than_a_store_takes_at_a_time_is_no_matter(tmp_path: Path) -> None:
-    vault = Vault(tmp_path / "store", STRUCTURE)
-    ids = vault.upload_many("counts", map(Count, range(10_001)))
-    tickets = vault.load_many("counts", ids)
-    assert [ticket.get_data().number for ticket in tickets if ticket] == list(range(10_001))
-    for ticket in filter(None, tickets):
-        ticket.close()
-    assert vault.exists_many("counts", ids) == [True] * 10_001
-    assert vault.delete_many("counts", ids) == [True] * 10_001
-    vault.close()
+def test_more_than_a_store_takes_at_a_time_is_no_matter(place: Place) -> None:
+    vault = place.open()
+    there = vault.upload("notes", Note("there"))
+    keys = [*range(1, MAX_BATCH_ITEMS + 1), there]
+    assert vault.exists_many("notes", keys) == [False] * MAX_BATCH_ITEMS + [True]
+    assert texts(vault.load_many("notes", keys)) == [None] * MAX_BATCH_ITEMS + ["there"]
+    assert vault.delete_many("notes", keys) == [False] * MAX_BATCH_ITEMS + [True]
+
+
+def test_more_than_is_sent_at_a_time_is_no_matter(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_BATCH_ITEMS", 40)
+    monkeypatch.setattr(batches, "_BYTES_AT_A_TIME", 1000)
+    vault = place.open()
+    lengths = [1] * 90 + [300] * 10
+    ids = vault.upload_many("notes", [Note("x" * length) for length in lengths])
+    assert texts(vault.load_many("notes", ids)) == ["x" * length for length in lengths]
 
 
 class Calls(grpc.aio.ServerInterceptor):

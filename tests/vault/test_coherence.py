@@ -1,13 +1,16 @@
 """What a load may show: never an outdated object while it is known to be one, across vaults and failures."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from vault import RemoteVault, UnavailableError, Vault
+from vault._sync import coherence
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, following, text_of, until
@@ -304,3 +307,54 @@ def test_units_that_are_not_in_the_structure_do_not_matter(place: Place) -> None
     following(vault)
     assert text_of(vault, data_id) == "one"
     assert misses(vault) == 1
+
+
+class Cable:
+    """A TCP connection between a client and a server that can fall silent, as a cut network does."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.rsplit(":", 1)
+        self._server = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.cut = threading.Event()
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(self._server)
+                self._sockets += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):  # one of the two was closed
+            while data := one.recv(65536):
+                if not self.cut.is_set():  # else it is lost, and nobody is told
+                    other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listener.close()
+        for one in self._sockets:
+            one.close()
+
+
+def test_a_network_that_falls_silent_is_not_believed_for_long(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coherence, "_LEASE", 3.0)
+    with closing(Cable(remote.server.address)) as cable:
+        vault = RemoteVault(cable.address, STRUCTURE, timeout=1)
+        with vault:
+            data_id = vault.upload("notes", Note("one"))
+            text_of(vault, data_id)
+            following(vault)
+            text_of(vault, data_id)
+            cable.cut.set()
+            remote.open().update("notes", data_id, Note("two"))
+            assert text_of(vault, data_id) == "one"  # it cannot know yet
+            until(lambda: not vault._coherence.epoch(), seconds=6)
+            with pytest.raises(UnavailableError):
+                vault.load("notes", data_id)

@@ -148,9 +148,13 @@ class AsyncLoader:
                 else:
                     self._cache.unpin(entry)
                     again.append(key)
+        await self.took(size)
+        return again
+
+    async def took(self, size: int) -> None:
+        """So many bytes came in: looks after the memory, when it is time to."""
         if self._memory.took(size):
             await AsyncBlocking.run(self._memory.relieve, self._cache.shed)
-        return again
 
     async def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
         match result:

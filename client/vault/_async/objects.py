@@ -102,7 +102,9 @@ class AsyncObjects(AsyncVaultBase):
         with self._cache.airborne(unit):
             info = await self._saver.upload(unit, spec, data)
             entry, _ = self._cache.land(info, data, epoch, loaded=False)
-        return info.data_id, self._ticket(entry)
+        ticket = self._ticket(entry)
+        await self._loader.took(info.size)
+        return info.data_id, ticket
 
     async def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
         """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.

@@ -80,13 +80,16 @@ class AsyncSaver:
     async def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
         outcomes = await self._store.delete_many(unit, items)
+        somewhere = 0
         for item, revision in zip(items, outcomes, strict=True):
-            if not isinstance(revision, int) or not revision:
+            if isinstance(revision, VaultError) or not revision:
                 continue
             if isinstance(item.key, int):
                 self._cache.apply(Change(revision, unit, item.key, ChangeKind.DELETED, 0))
-            else:
-                self._coherence.wrote_somewhere(unit, revision)
+            else:  # the reply does not say which object had that name
+                somewhere = max(somewhere, revision)
+        if somewhere:
+            self._coherence.wrote_somewhere(unit, somewhere)
         return outcomes
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:

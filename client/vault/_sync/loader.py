@@ -149,9 +149,13 @@ class Loader:
                 else:
                     self._cache.unpin(entry)
                     again.append(key)
+        self.took(size)
+        return again
+
+    def took(self, size: int) -> None:
+        """So many bytes came in: looks after the memory, when it is time to."""
         if self._memory.took(size):
             Blocking.run(self._memory.relieve, self._cache.shed)
-        return again
 
     def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
         match result:
