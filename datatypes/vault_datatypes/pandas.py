@@ -1,6 +1,7 @@
 """pandas DataFrames, as Parquet or Feather."""
 
 import copy
+import json
 from typing import Any, BinaryIO, ClassVar, Self
 
 from vault.datatype import Datatype, ObjectStream, Wrapper
@@ -17,13 +18,14 @@ with extra("pandas"):
 
 _PARQUET = b"PAR1"
 _FEATHER = b"ARROW1"  # version 2, which is an Arrow IPC file
+_ATTRS = b"PANDAS_ATTRS"  # where pandas itself keeps them in a Parquet file
 
 
 class PandasWrapper(Wrapper):
     """A pandas DataFrame, as Parquet with zstd. Its siblings write the other formats.
 
     The index, the dtypes (categorical, time zones, nullable, strings), names of columns that are all of
-    one kind, and `attrs` come back. What would come back as something else is an EncodeError: columns
+    one kind, and `attrs` (as JSON) come back. What would come back as something else is an EncodeError: columns
     of mixed names, or with the same name twice, complex numbers. Object columns come back with the
     type of what they hold, and Parquet, which has no seconds, gives datetime64[s] back as [ms].
 
@@ -33,8 +35,8 @@ class PandasWrapper(Wrapper):
         >>> import pandas as pd
         >>> from vault_datatypes import PandasFeatherWrapper, PandasWrapper
         >>> frame = pd.DataFrame({"price": [1.5, 2.0]}, index=pd.Index(["AAA", "BBB"], name="share"))
-        >>> PandasWrapper._load(PandasFeatherWrapper(frame)._dump()).data.loc["BBB", "price"]
-        np.float64(2.0)
+        >>> float(PandasWrapper._load(PandasFeatherWrapper(frame)._dump()).data.loc["BBB", "price"])
+        2.0
     """
 
     datatype_tag = "pandas.DataFrame+parquet"
@@ -59,8 +61,11 @@ class PandasWrapper(Wrapper):
         else:
             raise DecodeError(f"neither Parquet nor Feather: the object begins with {magic!r}")
         del source
+        attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))
         # Arrow's memory goes column by column as pandas takes its place.
-        return cls(table.to_pandas(split_blocks=True, self_destruct=True))
+        frame = table.to_pandas(split_blocks=True, self_destruct=True)
+        frame.attrs = attrs
+        return cls(frame)
 
     @classmethod
     def decoder_for(cls, tag: str) -> type[Datatype]:
@@ -123,4 +128,5 @@ def _to_table(frame: Any) -> Any:
         without_values = before.kind == "O"  # objects, categories: without rows their dtype says little
         if before != after and not without_values:
             raise EncodeError(f"column {name!r} is {before} and would come back as {after}")
-    return table
+    attrs = {_ATTRS: json.dumps(frame.attrs)} if frame.attrs else {}
+    return table.replace_schema_metadata({**table.schema.metadata, **attrs})

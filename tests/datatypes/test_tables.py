@@ -62,7 +62,11 @@ def test_pandas_frames_come_back_as_they_were(kind: type[PandasWrapper], name: s
 def test_attrs_of_a_pandas_frame_come_back() -> None:
     frame = pd.DataFrame({"a": [1]})
     frame.attrs["unit"] = "m"
-    assert [loaded.attrs for loaded in every_way(PandasWrapper(frame))] == [{"unit": "m"}] * 3
+    for kind in PANDAS:
+        assert [loaded.attrs for loaded in every_way(kind(frame))] == [{"unit": "m"}] * 3
+    parquet = io.BytesIO()
+    frame.to_parquet(parquet)
+    assert PandasWrapper._load(parquet.getvalue()).data.attrs == {"unit": "m"}
 
 
 @pytest.mark.parametrize("written", PANDAS)
@@ -210,7 +214,7 @@ def test_arrow_wrappers_compare_their_tables() -> None:
 SERIES: dict[str, pl.Series] = {
     "categories": pl.Series(["a", "b", None], dtype=pl.Categorical),
     "enum": pl.Series(["a", "b"], dtype=pl.Enum(["b", "a", "c"])),
-    "decimal": pl.Series([decimal.Decimal("1.23")]),
+    "decimal": pl.Series([decimal.Decimal("1.23")], dtype=pl.Decimal(10, 2)),
     "duration": pl.Series([dt.timedelta(1)]),
     "time": pl.Series([dt.time(1, 2)]),
     "zoned": pl.Series([dt.datetime(2020, 1, 1)]).dt.replace_time_zone("Europe/Berlin"),  # noqa: DTZ001  # zoned after
