@@ -1,4 +1,4 @@
-"""Cutting bytes into blocks and checking them on the way back. No I/O."""
+"""Cutting bytes into blocks, checking them on the way back, choosing which to ask for. No I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import xxhash
 
-from vault.model import BLOCK_SIZE, Block, checksum
+from vault.errors import ChecksumError, CorruptionError, ProtocolError, UnavailableError, VaultError
+from vault.model import BLOCK_SIZE, Block, ObjectInfo, checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,15 @@ class BlockCutter:
         return self._hash.intdigest()
 
     def feed(self, data: Any) -> Iterator[Block]:
-        """Takes bytes-like data; yields the blocks that it completes. Exhaust it."""
+        """Takes bytes-like data; yields the blocks that it completes. Exhaust it.
+
+        A block that is in `data` whole is not copied: it is the caller's memory, and to be stored or sent
+        before that changes.
+        """
         view = memoryview(data).cast("B")
         start = 0
         while start < len(view):
             if not self._buffer and len(view) - start >= BLOCK_SIZE:
-                # A whole block that is there already is not copied.
                 yield self._block(view[start : start + BLOCK_SIZE])
                 start += BLOCK_SIZE
                 continue
@@ -82,23 +86,123 @@ class BlockCutter:
         return block
 
 
-READ_AHEAD: Final = 2
-"""Blocks that a reader keeps: enough for seeking back over a boundary, as zipfile and pyarrow do."""
+def worth_repeating(error: VaultError, sent: int) -> bool:
+    """Whether a write that failed after so many bytes is to be done once more, under its request id.
+
+    When a block changed on its way, or the connection was lost: not when a server that could not be had at
+    all, or did not answer, was waited for already.
+    """
+    if isinstance(error, UnavailableError):
+        return sent > 0 and error.reason != "TIMEOUT"
+    return isinstance(error, ChecksumError)
+
+
+def verified(block: Block, info: ObjectInfo, index: int) -> bytes:
+    """The bytes of the object's block of that index, which `block` has to be.
+
+    Raises:
+        CorruptionError: They do not match their stored checksum.
+        ProtocolError: It is another block, or of another size.
+    """
+    expected = min(BLOCK_SIZE, info.size - index * BLOCK_SIZE)
+    if (block.offset, len(block.data)) != (index * BLOCK_SIZE, expected):
+        raise ProtocolError(
+            f"object {info.data_id} in unit {info.unit!r}: {expected} bytes at {index * BLOCK_SIZE} were due, and "
+            f"{len(block.data)} bytes at {block.offset} came",
+            unit=info.unit,
+            data_id=info.data_id,
+            block=index,
+        )
+    block.verify(info)
+    return block.data if isinstance(block.data, bytes) else bytes(block.data)
+
+
+def cut_short(info: ObjectInfo, index: int) -> CorruptionError:
+    """The error for an object whose blocks ended before the one of that index."""
+    return CorruptionError(
+        f"object {info.data_id} in unit {info.unit!r} ends before block {index} of {info.block_count}",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+        block=index,
+    )
+
+
+def check_whole(info: ObjectInfo, whole: int) -> None:
+    """Raises CorruptionError unless `whole` is the checksum of all the object's bytes."""
+    if whole != info.checksum:
+        raise CorruptionError(
+            f"object {info.data_id} in unit {info.unit!r} does not match its stored checksum, though its blocks do",
+            unit=info.unit,
+            data_id=info.data_id,
+            generation=info.generation,
+        )
+
+
+def spans(position: int, count: int) -> Iterator[tuple[int, int, int]]:
+    """Where `count` bytes from `position` on are: index of a block, and start and end in it, one by one."""
+    end = position + count
+    while position < end:
+        index, start = divmod(position, BLOCK_SIZE)
+        stop = min(BLOCK_SIZE, start + end - position)
+        yield index, start, stop
+        position += stop - start
+
+
+class RangePlan:
+    """Chooses how far a stream of blocks goes.
+
+    One that begins where reading left off, or at the object's start, goes to the end: reading is likely
+    to go on, and the store sends ahead. One elsewhere covers what was asked for and no more, since
+    whoever seeks is likely to seek again.
+    """
+
+    def __init__(self, block_count: int) -> None:
+        self._count = block_count
+        self._follows = 0  # the block after the one that was read last
+        self._end = 0  # of the open stream
+
+    def streamed(self) -> None:
+        """A stream is open that goes from the object's start to its end."""
+        self._end = self._count
+
+    def goes_on(self, index: int) -> bool:
+        """Whether the block is the next one of the open stream."""
+        return index == self._follows < self._end
+
+    def begin(self, index: int, through: int) -> int:
+        """A stream begins at `index`, for blocks up to and with `through`. Returns the one it ends before."""
+        self._end = self._count if index == self._follows else min(through + 1, self._count)
+        return self._end
+
+    def took(self, index: int) -> None:
+        """The block has come out of the stream."""
+        self._follows = index + 1
+
+    def lost(self) -> None:
+        """No stream is open any more."""
+        self._end = 0
+
+
+KEPT: Final = 4
+"""Blocks that a reader keeps: zipfile and pyarrow go back and forth between a directory and what it lists."""
 
 
 class BlockShelf:
-    """The last blocks a reader has seen, by index."""
+    """The last blocks a reader has used, by index."""
 
     def __init__(self) -> None:
-        self._blocks: dict[int, memoryview] = {}
+        self._blocks: dict[int, bytes] = {}
 
-    def get(self, index: int) -> memoryview | None:
-        return self._blocks.get(index)
+    def get(self, index: int) -> bytes | None:
+        data = self._blocks.pop(index, None)
+        if data is not None:
+            self._blocks[index] = data
+        return data
 
-    def put(self, index: int, data: memoryview) -> None:
-        self._blocks.pop(index, None)
+    def put(self, index: int, data: bytes) -> None:
         self._blocks[index] = data
-        while len(self._blocks) > READ_AHEAD:
+        while len(self._blocks) > KEPT:
             del self._blocks[next(iter(self._blocks))]
 
     def clear(self) -> None:

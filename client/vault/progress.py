@@ -14,3 +14,30 @@ class ProgressCallback(Protocol):
 
     def relative_update(self, inc: int = 1, /) -> object:
         """So many bytes more."""
+
+
+class Meter:
+    """Tells a callback, where there is one, how far a transfer is.
+
+    Attributes:
+        moved: Bytes told of.
+    """
+
+    def __init__(self, progress: ProgressCallback | None) -> None:
+        self._progress = progress
+        self.moved = 0
+
+    def size(self, size: int | None) -> None:
+        """So many bytes in all."""
+        if self._progress is not None:
+            self._progress.set_size(size)
+
+    def add(self, count: int) -> None:
+        """So many bytes more."""
+        self.moved += count
+        if self._progress is not None:
+            self._progress.relative_update(count)
+
+    def restart(self) -> None:
+        """Back to the beginning."""
+        self.add(-self.moved)

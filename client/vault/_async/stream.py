@@ -1,37 +1,47 @@
 """One object's bytes by block, verified, wherever in it they are wanted."""
 
 import io
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
-from vault.blocks import BlockShelf
-from vault.concurrency import AsyncBridge, AsyncReturned
-from vault.errors import CorruptionError, VaultError
+from vault.blocks import BlockShelf, RangePlan, cut_short, spans, verified
+from vault.concurrency import AsyncBridge
+from vault.errors import UnavailableError, VaultError
 from vault.model import BLOCK_SIZE, Block, ObjectInfo
 from vault.store import AsyncBlockReader
 
-Reopen = Callable[[int], AsyncReturned[AsyncBlockReader]]
-"""Opens the same generation of an object from an offset on."""
+
+class AsyncReopen(Protocol):
+    """Opens the same generation of an object from an offset on, for so many bytes; None: to its end."""
+
+    async def __call__(self, offset: int, length: int | None = None) -> AsyncBlockReader: ...
 
 
 class AsyncBlockSource:
     """The blocks of one generation of an object.
 
-    Blocks that follow each other come out of one stream, which the store sends ahead; a block elsewhere
-    opens a stream there. The last few are kept.
+    Blocks that follow each other come out of one stream, which the store sends ahead of its reader as far
+    as its flow control goes; a block elsewhere opens a stream there. The last few are kept. A stream that
+    is lost with its connection is opened anew, once for each block.
     """
 
-    def __init__(self, info: ObjectInfo, reopen: Reopen, reader: AsyncBlockReader | None = None) -> None:
-        """Begins with `reader`, where one is open already; it starts at the object's first block."""
+    def __init__(self, info: ObjectInfo, reopen: AsyncReopen, reader: AsyncBlockReader | None = None) -> None:
+        """Begins with `reader`, where one is open already; it goes from the object's start to its end."""
         self.info = info
         self._reopen = reopen
         self._reader = reader
         self._blocks: AsyncIterator[Block] | None = None
-        self._next = 0
+        self._plan = RangePlan(info.block_count)
         self._shelf = BlockShelf()
+        if reader is not None:
+            self._plan.streamed()
 
-    async def block(self, index: int) -> memoryview:
+    async def block(self, index: int, through: int | None = None) -> bytes:
         """The bytes of a block.
+
+        Args:
+            index: Of the block; below the object's block count.
+            through: The last block that will be asked for after it, as far as is known.
 
         Raises:
             CorruptionError: They do not match their stored checksum, or are not there.
@@ -40,61 +50,82 @@ class AsyncBlockSource:
         held = self._shelf.get(index)
         if held is not None:
             return held
-        if self._reader is None or self._next != index:
-            await self._seek(index)
-        if self._blocks is None:
-            self._blocks = aiter(self._reader)  # type: ignore[arg-type]  # just opened
+        last = index if through is None else through
         try:
-            block = await anext(self._blocks)
-        except StopAsyncIteration:
-            raise CorruptionError(
-                f"object {self.info.data_id} in unit {self.info.unit!r} ends before block {index}",
-                unit=self.info.unit,
-                data_id=self.info.data_id,
-                generation=self.info.generation,
-                block=index,
-            ) from None
-        block.verify(self.info)
-        self._next = index + 1
-        data = memoryview(block.data)
+            data = await self._take(index, last)
+        except UnavailableError as error:
+            await self._drop()
+            if error.reason == "TIMEOUT":  # it was waited for long enough
+                raise
+            data = await self._take(index, last)
+        except BaseException:
+            await self._drop()  # what failed, or was cancelled, cannot be read on
+            raise
         self._shelf.put(index, data)
         return data
 
+    async def map(self) -> memoryview | None:
+        """The whole object, mapped from a local file and verified; None where it is none."""
+        if self._reader is not None and self._blocks is None:
+            return await self._reader.map()
+        async with await self._reopen(0, 0) as reader:
+            return await reader.map()
+
     async def close(self) -> None:
         """Ends the stream that is open. Harmless when repeated."""
-        reader, self._reader, self._blocks = self._reader, None, None
         self._shelf.clear()
+        await self._drop()
+
+    async def _take(self, index: int, through: int) -> bytes:
+        if self._reader is None or not self._plan.goes_on(index):
+            await self._drop()
+            end = self._plan.begin(index, through)
+            length = None if end == self.info.block_count else (end - index) * BLOCK_SIZE
+            self._reader = await self._reopen(index * BLOCK_SIZE, length)
+        if self._blocks is None:
+            self._blocks = aiter(self._reader)
+        try:
+            block = await anext(self._blocks)
+        except StopAsyncIteration:
+            raise cut_short(self.info, index) from None
+        data = verified(block, self.info, index)
+        self._plan.took(index)
+        return data
+
+    async def _drop(self) -> None:
+        reader, self._reader, self._blocks = self._reader, None, None
+        self._plan.lost()
         if reader is not None:
             await reader.close()
 
-    async def _seek(self, index: int) -> None:
-        if self._reader is not None:
-            await self._reader.close()
-            self._reader = None
-        self._blocks = None
-        self._reader = await self._reopen(index * BLOCK_SIZE)
-        self._next = index
 
-
-class ObjectSource(io.RawIOBase):
+class ObjectSource(io.BufferedIOBase):
     """A block source as the binary stream that `Datatype._load_from` reads; see `ObjectStream`.
+
+    The hook runs in a thread, and the source on the event loop: each block is fetched across once, however
+    small the pieces are that the hook reads.
 
     Attributes:
         size: Bytes in the object.
         failure: What the store raised, whatever the hook made of it.
     """
 
-    def __init__(self, source: AsyncBlockSource, bridge: AsyncBridge, mapped: memoryview | None) -> None:
+    def __init__(self, source: AsyncBlockSource, bridge: AsyncBridge) -> None:
         super().__init__()
         self.size = source.info.size
         self.failure: VaultError | None = None
         self._source = source
         self._bridge = bridge
-        self._mapped = mapped
         self._position = 0
+        self._index = -1
+        self._block = b""
 
     def map(self) -> memoryview | None:
-        return self._mapped
+        try:
+            return self._bridge.call(self._source.map)
+        except VaultError as error:
+            self.failure = error
+            raise
 
     def readable(self) -> bool:
         return True
@@ -109,21 +140,58 @@ class ObjectSource(io.RawIOBase):
         self._position = sought(self._position, self.size, offset, whence)
         return self._position
 
+    def peek(self, _size: int = 0, /) -> bytes:
+        """Some of what comes next, without moving; what makes `readline` fast."""
+        if self._position >= self.size:
+            return b""
+        index, start = divmod(self._position, BLOCK_SIZE)
+        return self._fetch(index, index)[start : start + io.DEFAULT_BUFFER_SIZE]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = to_read(self._position, self.size, size)
+        gathered = io.BytesIO()  # gives its bytes away without a copy
+        for piece in self._pieces(wanted):
+            if len(piece) == wanted:
+                return bytes(piece)
+            gathered.write(piece)
+        return gathered.getvalue()
+
+    def read1(self, size: int = -1, /) -> bytes:
+        left = BLOCK_SIZE - self._position % BLOCK_SIZE
+        return self.read(left if size < 0 else min(size, left))
+
     def readinto(self, buffer: Any, /) -> int:
-        """Fills the buffer, but for what is past the object's end."""
         target = memoryview(buffer).cast("B")
         filled = 0
-        while filled < len(target) and self._position < self.size:
-            index, start = divmod(self._position, BLOCK_SIZE)
+        for piece in self._pieces(to_read(self._position, self.size, len(target))):
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+    def _pieces(self, wanted: int) -> Any:
+        through = (self._position + wanted - 1) // BLOCK_SIZE
+        for index, start, stop in spans(self._position, wanted):
+            block = self._fetch(index, through)
+            self._position += stop - start
+            yield block if stop - start == len(block) else memoryview(block)[start:stop]
+
+    def _fetch(self, index: int, through: int) -> bytes:
+        if self.closed:
+            raise ValueError("the stream of a loaded object is closed: read it while `_load_from` runs")
+        if index != self._index:
             try:
-                piece = self._bridge.call(self._source.block, index)[start : start + len(target) - filled]
+                self._block = self._bridge.call(self._source.block, index, through)
             except VaultError as error:
                 self.failure = error
                 raise
-            target[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            self._position += len(piece)
-        return filled
+            self._index = index
+        return self._block
+
+
+def to_read(position: int, size: int, asked: int | None) -> int:
+    """How many bytes a read gets: what was asked for, as far as there is as much; None or less than 0 is all."""
+    left = max(size - position, 0)
+    return left if asked is None or asked < 0 else min(asked, left)
 
 
 def sought(position: int, size: int, offset: int, whence: int) -> int:

@@ -5,13 +5,14 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, cast
 
-from vault._sync.stream import BlockSource, ObjectSource, Reopen
-from vault.blocks import BlockCutter, Encoded
+from vault._sync.stream import BlockSource, Reopen, ObjectSource
+from vault.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.concurrency import Blocking, Bridge, Returned
 from vault.datatype import Datatype
-from vault.errors import ChecksumError, CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
+from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.model import BLOCK_SIZE, Block, ObjectInfo, checksum
 from vault.store import BlockReader, BlockWriter
+from vault.threads import Hook
 
 _INLINE: Final = 64 << 10  # bytes up to which a hook may run on the event loop
 
@@ -49,15 +50,22 @@ class Codec:
     def write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
 
-        A block that changed on the way to the store is sent once more, with all the others.
+        When a block changed on its way, or the connection was lost, all of it is sent once more; an object
+        whose class streams is dumped once more.
+
+        Args:
+            open_writer: Begins the write; the same one, when it is called again.
 
         Raises:
             EncodeError: A hook failed; nothing was stored.
         """
+        cutter = BlockCutter()
         try:
-            return self._write(open_writer, data, encoded)
-        except ChecksumError:
-            return self._write(open_writer, data, encoded)
+            return self._write(open_writer, data, encoded, cutter)
+        except VaultError as error:
+            if not worth_repeating(error, cutter.size):
+                raise
+        return self._write(open_writer, data, encoded, BlockCutter())
 
     def decode(self, info: ObjectInfo, raw: bytes) -> Any:
         """The object that small, whole `raw` is.
@@ -80,39 +88,44 @@ class Codec:
         return Blocking.run(self._load, decoder, info, raw)
 
     def load_stream(self, reader: BlockReader, reopen: Reopen) -> Any:
-        """The object whose blocks `reader` yields, from the first on; closes it. Raises as `decode`.
+        """The object whose blocks `reader` yields, from the first to the last; closes it. Raises as `decode`.
 
         Args:
-            reader: Open on the object.
+            reader: Open on the object, and nothing read from it.
             reopen: Opens the same generation from elsewhere, for a `_load_from` that seeks.
         """
         info = reader.info
-        with reader:
+        source = BlockSource(info, reopen, reader)
+        try:
             decoder = self._decoder(info)
-            if not decoder.streams():
-                # `_load` is promised bytes: one buffer of the object's size, filled in place, then one
-                # copy of it; joining the blocks would hold as much.
-                buffer = bytearray(info.size)
-                for block in reader:
-                    block.verify(info)
-                    buffer[block.offset : block.offset + len(block.data)] = block.data
-                return Blocking.run(self._load, decoder, info, bytes(buffer))
-            source = BlockSource(info, reopen, reader)
-            stream = ObjectSource(source, Bridge(), reader.map())
-            try:
-                return Blocking.run(self._load_from, decoder, info, stream)
-            finally:
-                source.close()
+            if decoder.streams():
+                stream = ObjectSource(source, Bridge())
+                return Hook.run(self._load_from, decoder, info, stream)
+            raw = self._whole(source)
+        finally:
+            source.close()
+        check_whole(info, checksum(raw))
+        return Blocking.run(self._load, decoder, info, raw)
 
-    def _write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
-        cutter = BlockCutter()
+    @staticmethod
+    def _whole(source: BlockSource) -> bytes:
+        """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
+        where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
+        gathered = io.BytesIO()
+        for index in range(source.info.block_count):
+            gathered.write(source.block(index))
+        return gathered.getvalue()
+
+    def _write(
+        self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None, cutter: BlockCutter
+    ) -> ObjectInfo:
         with open_writer(type(data).datatype_tag) as writer:
             if encoded is not None:
                 for block in cutter.feed(encoded.data):
                     writer.write(block)
             else:
                 sink = _Sink(cutter, writer, Bridge())
-                Blocking.run(self._dump_to, data, sink)
+                Hook.run(self._dump_to, data, sink)
             for block in cutter.rest():
                 writer.write(block)
             return writer.commit(cutter.size, cutter.checksum)
@@ -176,11 +189,16 @@ class Codec:
 
     def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
         try:
-            return decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
+            loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
         except Exception as error:
             if stream.failure is not None:
                 raise stream.failure from None
             raise _not_loaded(decoder, info, error) from error
+        finally:
+            stream.close()
+        if stream.failure is not None:  # whatever the hook made of what it could not read
+            raise stream.failure
+        return loaded
 
 
 def _not_loaded(decoder: type[Datatype], info: ObjectInfo, error: Exception) -> DecodeError:

@@ -2,24 +2,28 @@
 """Objects as binary files: a seekable reader, and a writer whose object exists when it closes."""
 
 import io
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
-from vault._sync.stream import BlockSource, Reopen, sought
-from vault.blocks import BlockCutter
+from vault._sync.stream import BlockSource, Reopen, sought, to_read
+from vault.blocks import BlockCutter, spans
 from vault.concurrency import File, Returned
-from vault.errors import ClosedError, ConflictError, NotFoundError, VaultError
+from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.model import BLOCK_SIZE, Key, NotModified, ObjectInfo
 from vault.store import BlockReader, BlockWriter, Store
+from vault.threads import Finalizer
 
 
 def reopener(store: Store, info: ObjectInfo) -> Reopen:
     """Opens the generation that `info` shows, from an offset on."""
 
-    def reopen(offset: int) -> BlockReader:
+    def reopen(offset: int, length: int | None = None) -> BlockReader:
         try:
-            reader = store.load(info.unit, info.data_id, offset=offset, if_generation=info.generation)
+            reader = store.load(
+                info.unit, info.data_id, offset=offset, length=length, if_generation=info.generation
+            )
         except ConflictError as error:
             raise ConflictError(
                 f"object {info.data_id} in unit {info.unit!r} was replaced while it was read: "
@@ -99,17 +103,16 @@ class ObjectReader(File):
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes, fewer only at the end; without a size, all that is left."""
         self._check_open()
-        left = max(self.size - self._position, 0)
-        wanted = left if size is None or size < 0 else min(size, left)
-        if wanted:
-            index, start = divmod(self._position, BLOCK_SIZE)
-            if start + wanted <= BLOCK_SIZE:  # within one block: no buffer in between
-                piece = bytes((self._source.block(index))[start : start + wanted])
-                self._position += len(piece)
-                return piece
-        buffer = bytearray(wanted)
-        self.readinto(buffer)
-        return bytes(buffer)
+        wanted = to_read(self._position, self.size, size)
+        through = (self._position + wanted - 1) // BLOCK_SIZE
+        gathered = io.BytesIO()  # gives its bytes away without a copy
+        for index, start, stop in spans(self._position, wanted):
+            block = self._source.block(index, through)
+            self._position += stop - start
+            if stop - start == wanted:
+                return block[start:stop]
+            gathered.write(memoryview(block)[start:stop])
+        return gathered.getvalue()
 
     def read1(self, size: int = -1, /) -> bytes:
         """What is left of the present block, at most `size` bytes."""
@@ -121,13 +124,14 @@ class ObjectReader(File):
         """Fills the buffer, but for what is past the object's end. Returns how many bytes it took."""
         self._check_open()
         target = memoryview(buffer).cast("B")
+        wanted = to_read(self._position, self.size, len(target))
+        through = (self._position + wanted - 1) // BLOCK_SIZE
         filled = 0
-        while filled < len(target) and self._position < self.size:
-            index, start = divmod(self._position, BLOCK_SIZE)
-            piece = (self._source.block(index))[start : start + len(target) - filled]
-            target[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            self._position += len(piece)
+        for index, start, stop in spans(self._position, wanted):
+            block = self._source.block(index, through)
+            self._position += stop - start
+            target[filled : filled + stop - start] = memoryview(block)[start:stop]
+            filled += stop - start
         return filled
 
     def readinto1(self, buffer: Any, /) -> int:
@@ -138,18 +142,26 @@ class ObjectReader(File):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Bytes up to and with the next newline, at most `size`."""
         self._check_open()
-        most = self.size if size is None or size < 0 else size
-        line = b""
-        while len(line) < most and self._position < self.size:
-            index, start = divmod(self._position, BLOCK_SIZE)
+        line = bytearray()
+        for index, start, stop in spans(self._position, to_read(self._position, self.size, size)):
             block = self._source.block(index)
-            piece = bytes(block[start : start + most - len(line)])
-            end = piece.find(b"\n") + 1
-            line += piece[: end or None]
-            self._position += end or len(piece)
-            if end:
+            newline = block.find(b"\n", start, stop)
+            end = stop if newline < 0 else newline + 1
+            self._position += end - start
+            if not line and newline >= 0:
+                return block[start:end]
+            line += memoryview(block)[start:end]
+            if newline >= 0:
                 break
-        return line
+        return bytes(line)
+
+    def map(self) -> memoryview | None:
+        """The whole object, mapped read-only from a local file and verified; None where it is not in one.
+
+        The view outlives the reader.
+        """
+        self._check_open()
+        return self._source.map()
 
     def close(self) -> None:
         """Lets go of the stream. Harmless when repeated."""
@@ -173,7 +185,9 @@ class ObjectWriter(File):
     """A new object, written as a binary file.
 
     It exists when `close` returns, durably, and not at all when the `with` block raises, when `abort` is
-    called, or when the writer is dropped without closing (which warns). For one thread (or task) at a time.
+    called, or when the writer is dropped without closing (which warns). Use its own `with` block, also under
+    something that closes it, such as an io.TextIOWrapper: that closes when its block raises, too, and only
+    the writer's own block can tell that from an end. For one thread (or task) at a time.
     """
 
     def __init__(self, data_id: int, begin: Callable[[], Returned[BlockWriter]]) -> None:
@@ -182,6 +196,8 @@ class ObjectWriter(File):
         self._cutter = BlockCutter()
         self._writer: BlockWriter | None = None
         self._info: ObjectInfo | None = None
+        self._entered = False
+        self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
 
     @property
@@ -225,6 +241,7 @@ class ObjectWriter(File):
 
     def start(self) -> None:
         """Begins the write, so that a taken name is known before the first byte."""
+        self._finalizer = Finalizer()
         self._writer = self._begin()
         self._open = True
 
@@ -236,13 +253,15 @@ class ObjectWriter(File):
             StorageFullError, UnavailableError: The write is over; nothing of it stays.
         """
         writer = self._check_open()
+        view = memoryview(data)
         try:
-            for block in self._cutter.feed(data):
+            for block in self._cutter.feed(view):
                 writer.write(block)
-        except VaultError:
+        except BaseException:
+            # Cancelled, too: nobody could say where to go on.
             self.abort()
             raise
-        return memoryview(data).nbytes
+        return view.nbytes
 
     def flush(self) -> None:
         """Nothing: blocks leave when they are full."""
@@ -250,11 +269,14 @@ class ObjectWriter(File):
     def close(self) -> None:
         """Makes the object exist. Harmless when repeated, or after `abort`.
 
+        Within the writer's `with` block, and while an exception is on its way, it leaves that to the block's
+        end.
+
         Raises:
             AlreadyExistsError: The name, or the id, was taken meanwhile.
             StorageFullError, UnavailableError: Nothing of the object stays, or it is not known whether it does.
         """
-        if not self._open:
+        if not self._open or (self._entered and sys.exception() is not self._before):
             return
         writer = self._check_open()
         self._open = False
@@ -272,9 +294,13 @@ class ObjectWriter(File):
 
     def __enter__(self) -> Self:
         self._check_open()
+        self._entered = True
+        self._before = sys.exception()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        self._entered = False
+        self._before = None
         if kind is None:
             self.close()
         else:
@@ -282,8 +308,9 @@ class ObjectWriter(File):
 
     def __del__(self) -> None:
         # io's own finalizer would close, and so commit, what may be half an object.
-        if self._open:
+        if self._open and self._writer is not None:
             self._open = False
+            self._finalizer.run(self._writer.abort)
             warnings.warn(
                 f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
                 ResourceWarning,

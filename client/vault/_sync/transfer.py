@@ -1,77 +1,54 @@
 # Generated from _async/transfer.py by scripts/unasync: DO NOT CHANGE.
 """Whole files into objects and back, in flat memory."""
 
-import contextlib
-import os
-import secrets
-import stat
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from functools import partial
+from typing import Any
 
-from vault._sync.files import missing
-from vault.blocks import BlockCutter
-from vault.concurrency import Blocking, Returned
-from vault.errors import ChecksumError, ConflictError, CorruptionError
-from vault.model import BLOCK_SIZE, Block, Key, NotModified, ObjectInfo
-from vault.progress import ProgressCallback
-from vault.store import BlockReader, BlockWriter, Store
+import xxhash
+
+from vault._sync.files import missing, reopener
+from vault._sync.stream import BlockSource
+from vault.blocks import BlockCutter, check_whole, worth_repeating
+from vault.concurrency import Returned
+from vault.errors import VaultError
+from vault.localfile import PartFile, PathOrFile, SourceFile, is_path, read_some, write_all
+from vault.model import Key, NotModified, ObjectInfo
+from vault.progress import Meter, ProgressCallback
+from vault.store import BlockWriter, Store
+from vault.threads import Disk
+
+__all__ = ["PathOrFile", "download_file", "upload_file"]
 
 Begin = Callable[[], Returned[BlockWriter]]
-PathOrFile = str | os.PathLike[str] | BinaryIO
 
 
 def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | None) -> ObjectInfo:
     """Stores a file's bytes, or what a binary file object still has, as one object.
 
-    A block that changed on the way to the store is sent once more, with all the others, where `source` is a
-    path.
+    The next block is read while one is on its way. When a block changed on its way, or the connection was
+    lost, all of a path's bytes are sent once more, under the same request id; those of a file object are
+    gone.
+
+    Args:
+        begin: Begins the write; the same one, however often it is called.
 
     Raises:
         OSError: The file cannot be read, as Python says it; nothing was stored.
         ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
+        InvalidArgumentError: BAD_FILE, it is no file, or not a binary one.
     """
-    if not isinstance(source, str | os.PathLike):
-        return _send(begin, source, progress)
-    for attempt in (1, 2):
-        with contextlib.closing(Blocking.run(_open, source)) as file:
-            before = os.fstat(file.fileno())
-            if progress is not None:
-                progress.set_size(before.st_size if stat.S_ISREG(before.st_mode) else None)
-
-            def unchanged(file: BinaryIO = file, before: os.stat_result = before) -> None:
-                after = os.fstat(file.fileno())
-                if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                    raise ConflictError(
-                        f"{os.fspath(source)} was written while it was read: nothing was stored", reason="FILE_CHANGED"
-                    )
-
-            try:
-                return _send(begin, file, progress, unchanged)
-            except ChecksumError:
-                if attempt == 2:
-                    raise
-    raise AssertionError  # the loop returns or raises
-
-
-def _send(
-    begin: Begin,
-    file: BinaryIO,
-    progress: ProgressCallback | None,
-    before_commit: Callable[[], Returned[None]] | None = None,
-) -> ObjectInfo:
-    cutter = BlockCutter()
-    with begin() as writer:
-        while data := Blocking.run(file.read, BLOCK_SIZE):
-            for block in cutter.feed(data):
-                writer.write(block)
-            if progress is not None:
-                progress.relative_update(len(data))
-        for block in cutter.rest():
-            writer.write(block)
-        if before_commit is not None:
-            before_commit()
-        return writer.commit(cutter.size, cutter.checksum)
+    meter = Meter(progress)
+    if not is_path(source):
+        with Disk() as disk:
+            return _send(begin, disk, partial(read_some, source), _nothing, meter)
+    try:
+        return _send_path(begin, source, meter)
+    except VaultError as error:
+        if not worth_repeating(error, meter.moved):
+            raise
+        meter.restart()
+        return _send_path(begin, source, meter)
 
 
 def download_file(
@@ -79,77 +56,90 @@ def download_file(
 ) -> ObjectInfo:
     """Writes an object's bytes into a file, each block verified first.
 
-    A path is replaced at the end, in one step: whoever opens it finds the old file or the whole new one.
-    Nothing else stays behind when the download fails. A file object gets the blocks as they come.
+    A block is written while the next is on its way. A path is replaced at the end, in one step: whoever
+    opens it finds the old file or the whole new one, also after a crash of the machine. Until then the bytes
+    are beside it under NAME.vault-part-…, which goes when the download fails. A file object gets the blocks
+    as they come, and stays where it is, open, when the download fails.
 
     Raises:
         NotFoundError: There is no such object.
         CorruptionError: Stored bytes do not match their checksum.
+        ConflictError: The connection was lost, and the object was replaced before it was there again.
         OSError: The file cannot be written, as Python says it.
+        InvalidArgumentError: BAD_FILE, it is no file.
     """
-    if not isinstance(target, str | os.PathLike):
-        return _receive(store, unit, key, target, progress)
-    path = Path(target)
-    if Blocking.run(path.is_dir):
-        raise IsADirectoryError(f"{path} is a directory: name the file to write")
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
-    reader = _reader(store, unit, key)
-    try:
-        with reader:
-            with contextlib.closing(Blocking.run(_create, part)) as file:
-                info = _copy(reader, file, progress)
-        Blocking.run(os.replace, part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    meter = Meter(progress)
+    with Disk() as disk:
+        if not is_path(target):
+            source = _source(store, unit, key)
+            try:
+                return _receive(source, disk, partial(write_all, target), meter)
+            finally:
+                source.close()
+        disk.run(PartFile.check, target)
+        source = _source(store, unit, key)
+        part = PartFile(target)
+        try:
+            disk.run(part.open)
+            info = _receive(source, disk, part.write, meter)
+            disk.run(part.finish)
+        finally:
+            disk.run(part.discard)
+            source.close()
     return info
 
 
-def _receive(
-    store: Store, unit: str, key: Key, file: BinaryIO, progress: ProgressCallback | None
+def _send_path(begin: Begin, path: Any, meter: Meter) -> ObjectInfo:
+    file = SourceFile(path)
+    with Disk() as disk:
+        try:
+            meter.size(disk.run(file.open))
+            return _send(begin, disk, file.read, file.check_unchanged, meter)
+        finally:
+            disk.run(file.close)
+
+
+def _send(
+    begin: Begin, disk: Disk, read: Callable[[], bytes], before_commit: Callable[[], None], meter: Meter
 ) -> ObjectInfo:
-    with _reader(store, unit, key) as reader:
-        return _copy(reader, file, progress)
+    cutter = BlockCutter()
+    with begin() as writer:
+        disk.begin(read)
+        while data := disk.ended():
+            disk.begin(read)
+            for block in cutter.feed(data):
+                writer.write(block)
+            meter.add(len(data))
+        for block in cutter.rest():
+            writer.write(block)
+        disk.run(before_commit)
+        return writer.commit(cutter.size, cutter.checksum)
 
 
-def _reader(store: Store, unit: str, key: Key) -> BlockReader:
+def _receive(
+    source: BlockSource, disk: Disk, write: Callable[[bytes], None], meter: Meter
+) -> ObjectInfo:
+    info = source.info
+    meter.size(info.size)
+    whole = xxhash.xxh3_64()
+    for index in range(info.block_count):
+        data = source.block(index)
+        whole.update(data)
+        disk.ended()
+        disk.begin(write, data)
+        meter.add(len(data))
+    disk.ended()
+    check_whole(info, whole.intdigest())
+    return info
+
+
+def _source(store: Store, unit: str, key: Key) -> BlockSource:
     reader = store.load(unit, key)
     if reader is None:
         raise missing(unit, key)
     assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
-    return reader
+    return BlockSource(reader.info, reopener(store, reader.info), reader)
 
 
-def _copy(reader: BlockReader, file: BinaryIO, progress: ProgressCallback | None) -> ObjectInfo:
-    info = reader.info
-    if progress is not None:
-        progress.set_size(info.size)
-    received = 0
-    for block in reader:
-        Blocking.run(_write, block, info, file)
-        received += len(block.data)
-        if progress is not None:
-            progress.relative_update(len(block.data))
-    if received != info.size:
-        raise CorruptionError(
-            f"object {info.data_id} in unit {info.unit!r} ends after {received} of {info.size} bytes",
-            unit=info.unit,
-            data_id=info.data_id,
-            generation=info.generation,
-        )
-    return info
-
-
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    return cast(BinaryIO, Path(path).open("rb", buffering=0))
-
-
-def _create(path: Path) -> BinaryIO:
-    return cast(BinaryIO, path.open("xb", buffering=0))
-
-
-def _write(block: Block, info: ObjectInfo, file: BinaryIO) -> None:
-    block.verify(info)
-    left: Any = memoryview(block.data)
-    while left:  # an unbuffered file may take less than it is given
-        left = left[file.write(left) :]
+def _nothing() -> None:
+    """A file object is taken as it comes."""

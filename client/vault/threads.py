@@ -1,0 +1,158 @@
+"""Work that blocks, kept off the event loop: disk calls, hooks of Datatypes, finalizers.
+
+Pairs of one shape, as in `vault.concurrency`; the sync ones call.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+_log = logging.getLogger("vault.threads")
+
+
+class AsyncHook:
+    """Runs a hook that may call back through an AsyncBridge."""
+
+    @staticmethod
+    async def run(function: Callable[..., T], *args: Any) -> T:
+        # In a thread of its own: hooks that wait for the loop could take every thread of a pool, and what
+        # they wait for may need one of them.
+        executor = ThreadPoolExecutor(1, thread_name_prefix="vault-hook")
+        try:
+            call = partial(contextvars.copy_context().run, function, *args)
+            return await asyncio.get_running_loop().run_in_executor(executor, call)
+        finally:
+            executor.shutdown(wait=False)
+
+
+class Hook:
+    """Runs a hook: a call."""
+
+    @staticmethod
+    def run(function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+
+class AsyncDisk:
+    """Blocking calls on one file, one at a time, and one ahead of their caller.
+
+    What was begun ends before the next call, and before the `with` block does, also when the task that
+    waits is cancelled: a file must not be closed while a thread reads from it.
+    """
+
+    def __init__(self) -> None:
+        self._begun: asyncio.Task[Any] | None = None
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> None:
+        """Begins a call, to be waited for with `ended`."""
+        self._begun = asyncio.ensure_future(asyncio.to_thread(function, *args))
+
+    async def ended(self) -> Any:
+        """The result of what was begun; None when nothing was."""
+        if self._begun is None:
+            return None
+        result = await asyncio.shield(self._begun)
+        self._begun = None
+        return result
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Waits until what was begun has ended, whatever became of it; then calls, and waits."""
+        await self._settle()
+        self.begin(function, *args)
+        try:
+            result: T = await self.ended()
+        finally:
+            await self._settle()
+        return result
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._settle()
+
+    async def _settle(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        while not begun.done():
+            try:
+                await asyncio.wait([begun])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not begun.cancelled():
+            begun.exception()  # seen: who waited for it was told, or has an error of its own
+        if cancelled is not None:
+            raise cancelled
+
+
+class Disk:
+    """AsyncDisk where blocking is no matter: `begin` calls, `ended` tells."""
+
+    def __init__(self) -> None:
+        self._result: Any = None
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> None:
+        self._result = function(*args)
+
+    def ended(self) -> Any:
+        result, self._result = self._result, None
+        return result
+
+    def run(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._result = None
+
+
+class AsyncFinalizer:
+    """Runs what a finalizer has to do, and cannot wait for, on the event loop that this was made on."""
+
+    _running: "set[asyncio.Task[None]]" = set()  # noqa: RUF012  # of all of them: a loop holds its tasks weakly
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Returns at once. May be called from any thread; does nothing when the loop is closed."""
+        with contextlib.suppress(RuntimeError):  # closed, also between the asking and the calling
+            self._loop.call_soon_threadsafe(self._start, function)
+
+    def _start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(function(), name="vault-finalizer")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("could not give up an unfinished write: %s", error)
+
+
+class Finalizer:
+    """Runs what a finalizer has to do in a thread: it may come while its own thread holds any lock."""
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Returns at once. Does nothing when the process is about to end."""
+        with contextlib.suppress(RuntimeError):  # no new threads: whatever is unfinished ends with the process
+            threading.Thread(target=self._call, args=(function,), name="vault-finalizer", daemon=True).start()
+
+    @staticmethod
+    def _call(function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001  # nobody is left to raise it to
+            _log.warning("could not give up an unfinished write: %s", error)
