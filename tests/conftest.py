@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from vault_server.storage import EmbeddedStore
+from vault_server import EmbeddedStore, Server
 
 pytest.register_assert_rewrite("vault.testing")  # before anything imports it
 
@@ -32,6 +32,13 @@ def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
     with EmbeddedStore(directory) as opened:
         report = opened.check(deep=True)
     assert report.ok, report.problems
+
+
+@pytest.fixture
+def server(store: EmbeddedStore) -> Iterator[Server]:
+    """A server on loopback in front of `store`."""
+    with Server(store, listen="127.0.0.1:0") as started:
+        yield started
 
 
 @pytest.fixture

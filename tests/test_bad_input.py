@@ -1,0 +1,452 @@
+"""Bad input to a vault: refused with the same error embedded and remote, to the letter, and nothing is changed."""
+
+import ctypes
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pytest
+from vault import BytesWrapper, Datatype, JsonWrapper, RemoteVault, TextWrapper, Vault
+from vault.errors import (
+    AlreadyExistsError,
+    DecodeError,
+    EncodeError,
+    InvalidArgumentError,
+    StorageError,
+    UnknownUnitError,
+    VaultError,
+)
+from vault.model import BLOCK_SIZE, MAX_TAGS, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.structure import Unit
+from vault.testing import bad_input as bad
+from vault.testing.congruence import assert_congruent
+from vault.testing.objects import failed_with, payload
+from vault_server import EmbeddedStore, Server
+
+Call = Callable[[Vault], Any]
+
+STRUCTURE = {
+    "texts": (TextWrapper, 10),
+    "json": (JsonWrapper, 0),
+    "bytes": (BytesWrapper, 0),
+    "empty": (TextWrapper, 0),
+}
+
+
+class Pair(NamedTuple):
+    """An embedded vault and a remote one that have been asked the same things, and the stores under them."""
+
+    embedded: Vault
+    remote: Vault
+    stores: tuple[EmbeddedStore, EmbeddedStore]
+
+    def ask(self, call: Call) -> Any:
+        return assert_congruent(call, self.embedded, self.remote)
+
+    def do(self, call: Callable[[EmbeddedStore], Any]) -> None:
+        """Does something to both stores, behind the vaults' back."""
+        for store in self.stores:
+            call(store)
+
+    def refused(self, call: Call, kind: type[VaultError], reason: str, *words: str) -> VaultError:
+        """Asserts that both refuse the call in the same words, and that it changed nothing in either store."""
+        before = [everything(store) for store in self.stores]
+        error = self.ask(call)
+        failed_with(error, kind, reason, *words)
+        assert [everything(store) for store in self.stores] == before
+        return cast(VaultError, error)
+
+
+def everything(store: EmbeddedStore) -> tuple[int, dict[str, Any]]:
+    """The store's revision and every object in it."""
+    units = store.list_units()
+    return store.revision, {unit: store.list_page(unit, page_size=1000).objects for unit in units}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    with (
+        EmbeddedStore(folder / "embedded", durability="relaxed") as store,
+        EmbeddedStore(folder / "served", durability="relaxed") as served,
+        Server(served, listen="127.0.0.1:0") as server,
+        Vault(store, STRUCTURE) as embedded,
+        RemoteVault(server.address, STRUCTURE) as remote,
+    ):
+        yield Pair(embedded, remote, (store, served))
+        for each in (store, served):
+            assert each.check(deep=True).ok
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _an_object(pair: Pair) -> None:
+    pair.ask(lambda vault: vault.upload("texts", TextWrapper("text"), name="name", data_id=5))
+
+
+CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
+    "exists": lambda vault, unit, key: vault.exists(unit, key),
+    "load": lambda vault, unit, key: vault.load(unit, key),
+    "update": lambda vault, unit, key: vault.update(unit, key, TextWrapper("new")),
+    "delete": lambda vault, unit, key: vault.delete(unit, key),
+    "stat": lambda vault, unit, key: vault.stat(unit, key),
+    "set_metadata": lambda vault, unit, key: vault.set_metadata(unit, key, tags={"a": "b"}),
+    "edit": lambda vault, unit, key: vault.edit(unit, key, lambda _data: None),
+    "exists_many": lambda vault, unit, key: vault.exists_many(unit, [key]),
+    "open": lambda vault, unit, key: vault.open(unit, key),
+    "download_file": lambda vault, unit, key: vault.download_file(unit, key, "/no/such/folder/file"),
+}
+"""Every call that takes a unit and a key and fails as a whole."""
+
+UNIT_CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
+    **CALLS,
+    "upload": lambda vault, unit, _: vault.upload(unit, TextWrapper("new")),
+    "create": lambda vault, unit, _: vault.create(unit, TextWrapper("new")),
+    "find": lambda vault, unit, _: vault.find(unit, "name"),
+    "list": lambda vault, unit, _: vault.list(unit),
+    "load_many": lambda vault, unit, _: vault.load_many(unit, [5]),
+    "upload_many": lambda vault, unit, _: vault.upload_many(unit, [TextWrapper("new")]),
+    "delete_many": lambda vault, unit, _: vault.delete_many(unit, [5]),
+    "open_writer": lambda vault, unit, _: vault.open_writer(unit),
+    "upload_file": lambda vault, unit, _: vault.upload_file(unit, __file__),
+    "get_datatype": lambda vault, unit, _: vault.get_datatype(unit),
+}
+
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+each_unit_call = pytest.mark.parametrize("call", UNIT_CALLS.values(), ids=UNIT_CALLS.keys())
+
+
+def shown(value: object) -> str:
+    return repr(value)[:40]
+
+
+# Units
+
+
+@each_unit_call
+def test_a_name_that_no_unit_can_have(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
+    for unit in bad.UNITS.values():
+        pair.refused(lambda vault, unit=unit: call(vault, unit, 5), InvalidArgumentError, "BAD_UNIT", shown(unit))  # type: ignore[misc]
+
+
+@each_unit_call
+def test_a_unit_that_is_not_in_the_structure(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
+    error = pair.refused(
+        lambda vault: call(vault, "other", 5), UnknownUnitError, "UNKNOWN_UNIT", "'other'", "'texts'", "'json'"
+    )
+    assert isinstance(error, LookupError)
+    assert isinstance(error, ValueError)
+
+
+# Ids, names, tags
+
+
+@each_call
+def test_what_is_no_key(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
+    for key in bad.IDS.values():
+        pair.refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_ID", shown(key))  # type: ignore[misc]
+    for key in ["", *bad.NAMES.values()]:
+        pair.refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_NAME", "name")  # type: ignore[misc]
+
+
+def test_a_number_in_quotes_is_a_name(pair: Pair) -> None:
+    assert pair.ask(lambda vault: vault.exists("texts", "5")) is False
+    assert pair.ask(lambda vault: vault.exists("texts", 5)) is True
+
+
+@pytest.mark.parametrize("data_id", [*bad.IDS.values(), "5"], ids=[*bad.IDS, "text"])
+def test_an_id_that_no_object_can_have(pair: Pair, data_id: Any) -> None:
+    if data_id is None:
+        return  # None asks for a random one
+    for call in (
+        lambda vault: vault.upload("texts", TextWrapper("new"), data_id=data_id),
+        lambda vault: vault.create("texts", TextWrapper("new"), data_id=data_id),
+        lambda vault: vault.open_writer("texts", data_id=data_id),
+        lambda vault: vault.upload_file("texts", __file__, data_id=data_id),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_ID", shown(data_id))
+
+
+@pytest.mark.parametrize("name", [*bad.NAMES.values(), "", 5, b"name"], ids=[*bad.NAMES, "empty", "number", "bytes"])
+def test_a_name_that_no_object_can_have(pair: Pair, name: Any) -> None:
+    for call in (
+        lambda vault: vault.upload("texts", TextWrapper("new"), name=name),
+        lambda vault: vault.create("texts", TextWrapper("new"), name=name),
+        lambda vault: vault.open_writer("texts", name=name),
+        lambda vault: vault.upload_file("texts", __file__, name=name),
+        lambda vault: vault.find("texts", name),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_NAME", "name", shown(name))
+    if name != "":
+        pair.refused(lambda vault: vault.set_metadata("texts", 5, name=name), InvalidArgumentError, "BAD_NAME")
+        pair.refused(lambda vault: vault.list("texts", prefix=name), InvalidArgumentError, "BAD_NAME", "prefix")
+
+
+@pytest.mark.parametrize("tags", bad.TAGS.values(), ids=bad.TAGS.keys())
+def test_tags_that_no_object_can_have(pair: Pair, tags: Any) -> None:
+    for call in (
+        lambda vault: vault.upload("texts", TextWrapper("new"), tags=tags),
+        lambda vault: vault.create("texts", TextWrapper("new"), tags=tags),
+        lambda vault: vault.open_writer("texts", tags=tags),
+        lambda vault: vault.upload_file("texts", __file__, tags=tags),
+        lambda vault: vault.set_metadata("texts", 5, tags=tags),
+        lambda vault: vault.list("texts", tags=tags),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_TAGS", "tag")
+
+
+def test_too_many_tags_are_counted(pair: Pair) -> None:
+    tags = {f"key {number}": "" for number in range(MAX_TAGS + 1)}
+    pair.refused(
+        lambda vault: vault.upload("texts", TextWrapper("new"), tags=tags),
+        InvalidArgumentError,
+        "BAD_TAGS",
+        str(MAX_TAGS + 1),
+        str(MAX_TAGS),
+    )
+
+
+def test_ids_and_names_that_are_taken(pair: Pair) -> None:
+    for data_id, name, reason, word in ((5, None, "OBJECT_EXISTS", "5"), (6, "name", "NAME_TAKEN", "'name'")):
+
+        def upload(vault: Vault, data_id: int = data_id, name: str | None = name) -> int:
+            return vault.upload("texts", TextWrapper("new"), data_id=data_id, name=name)
+
+        def write(vault: Vault, data_id: int = data_id, name: str | None = name) -> None:
+            with vault.open_writer("texts", data_id=data_id, name=name) as writer:
+                writer.write(payload(2 * BLOCK_SIZE))
+
+        pair.refused(upload, AlreadyExistsError, reason, word)
+        pair.refused(write, AlreadyExistsError, reason, word)
+
+
+@pytest.mark.parametrize("generation", bad.GENERATIONS.values(), ids=bad.GENERATIONS.keys())
+def test_what_is_no_generation(pair: Pair, generation: Any) -> None:
+    for call in (
+        lambda vault: vault.update("texts", 5, TextWrapper("new"), if_generation=generation),
+        lambda vault: vault.delete("texts", 5, if_generation=generation),
+        lambda vault: vault.set_metadata("texts", 5, tags={}, if_generation=generation),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_GENERATION", shown(generation))
+
+
+# Sizes and ranges
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1])
+def test_objects_around_the_size_of_a_block_are_as_good_as_others(pair: Pair, size: int) -> None:
+    def there_and_back(vault: Vault) -> tuple[int, bytes, bytes]:
+        vault.upload("bytes", BytesWrapper(payload(size)), data_id=size + 1)
+        with vault.open("bytes", size + 1) as reader, vault.load("bytes", size + 1) as ticket:  # type: ignore[union-attr]
+            return reader.size, reader.read(), ticket.get_data().data
+
+    assert pair.ask(there_and_back) == (size, payload(size), payload(size))
+
+
+def test_ranges_past_the_end_are_empty_and_before_the_start_refused(pair: Pair) -> None:
+    def past(vault: Vault) -> tuple[bytes, bytes, bytes]:
+        with vault.open("texts", 5) as reader:
+            reader.seek(1000)
+            far = reader.read()
+            reader.seek(2)
+            return far, reader.read(1000), reader.read()
+
+    assert pair.ask(past) == (b"", b"xt", b"")
+
+    def before(vault: Vault) -> None:
+        with vault.open("texts", 5) as reader:
+            reader.seek(-1)
+
+    for vault in (pair.embedded, pair.remote):
+        with pytest.raises(ValueError, match="-1"):
+            before(vault)
+
+
+# Datatypes
+
+
+def test_an_object_of_another_class(pair: Pair) -> None:
+    wrong: list[Any] = ["text", None, JsonWrapper(1), TextWrapper]
+    for data in wrong:
+        for call in (
+            lambda vault, data=data: vault.upload("texts", data),
+            lambda vault, data=data: vault.create("texts", data),
+            lambda vault, data=data: vault.update("texts", 5, data),
+            lambda vault, data=data: vault.edit("texts", 5, lambda _, data=data: data or 1),
+        ):
+            pair.refused(call, InvalidArgumentError, "BAD_OBJECT", "'texts'", "TextWrapper")
+
+
+def test_an_object_that_does_not_dump(pair: Pair) -> None:
+    pair.ask(lambda vault: vault.upload("json", JsonWrapper("old"), data_id=7))
+
+    def edit(vault: Vault) -> None:
+        with vault.load("json", 7) as ticket:  # type: ignore[union-attr]
+            ticket.get_ref().data = {1, 2}
+
+    for call in (
+        lambda vault: vault.upload("json", JsonWrapper({1, 2})),
+        lambda vault: vault.update("json", 7, JsonWrapper({1, 2})),
+        edit,
+    ):
+        error = pair.refused(call, EncodeError, "ENCODE", "'json'", "JsonWrapper")
+        assert isinstance(error.__cause__, TypeError)
+
+
+def test_a_tag_that_the_unit_does_not_load(pair: Pair) -> None:
+    raw = b'"text"'
+    spec = UploadSpec(data_id=11, name="foreign", datatype="Foreign")
+    pair.do(lambda store: store.upload_many("json", [SmallUpload(spec, raw, checksum(raw))]))
+    for call in (
+        lambda vault: vault.load("json", 11),
+        lambda vault: vault.load("json", "foreign"),
+        lambda vault: vault.edit("json", 11, lambda _: None),
+    ):
+        error = pair.refused(call, DecodeError, "DATATYPE_MISMATCH", "'Foreign'", "'json'", "11")
+        assert error.context["data_id"] == 11
+    assert pair.ask(lambda vault: vault.exists("json", 11)) is True
+
+
+def test_bytes_that_do_not_decode(pair: Pair) -> None:
+    for data_id, unit, raw, datatype in ((12, "json", b"{", "json"), (13, "json", b"", ""), (14, "texts", b"\xff", "")):
+        spec = UploadSpec(data_id=data_id, datatype=datatype)
+
+        def store_raw(store: EmbeddedStore, unit: str = unit, raw: bytes = raw, spec: UploadSpec = spec) -> None:
+            store.upload_many(unit, [SmallUpload(spec, raw, checksum(raw))])
+
+        pair.do(store_raw)
+        error = pair.refused(
+            lambda vault, unit=unit, data_id=data_id: vault.load(unit, data_id),  # type: ignore[misc]
+            DecodeError,
+            "DECODE",
+            f"'{unit}'",
+            str(data_id),
+        )
+        assert isinstance(error.__cause__, ValueError)
+        assert error.context["data_id"] == data_id
+
+
+def test_a_datatype_that_returns_something_else_than_bytes(tmp_path: Path) -> None:
+    class Wrong(Datatype):
+        def _dump(self) -> Any:
+            return "text"
+
+    with Vault(tmp_path, {"wrong": (Wrong, 0)}) as vault:
+        with pytest.raises(EncodeError, match=r"str.*bytes"):
+            vault.upload("wrong", Wrong())
+        assert vault.units() == []
+
+
+# Structures
+
+
+@pytest.mark.parametrize(
+    ("structure", "reason", "word"),
+    [
+        (None, "BAD_STRUCTURE", "None"),
+        (["texts"], "BAD_STRUCTURE", "texts"),
+        ({"texts": None}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": TextWrapper}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (TextWrapper,)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (TextWrapper, 0, 0)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (str, 0)}, "BAD_STRUCTURE", "<class 'str'>"),
+        ({"texts": (TextWrapper("text"), 0)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": ("TextWrapper", 0)}, "BAD_STRUCTURE", "'TextWrapper'"),
+        ({"texts": (TextWrapper, -1)}, "BAD_STRUCTURE", "-1"),
+        ({"texts": (TextWrapper, 1.5)}, "BAD_STRUCTURE", "1.5"),
+        ({"texts": (TextWrapper, True)}, "BAD_STRUCTURE", "True"),
+        ({"texts": (TextWrapper, None)}, "BAD_STRUCTURE", "None"),
+        ({"texts": Unit(TextWrapper, max_bytes=-1)}, "BAD_STRUCTURE", "max_bytes"),
+        ({"../texts": (TextWrapper, 0)}, "BAD_UNIT", "'../texts'"),
+        ({5: (TextWrapper, 0)}, "BAD_UNIT", "5"),
+    ],
+    ids=range(16),
+)
+def test_a_structure_that_is_none(tmp_path: Path, structure: Any, reason: str, word: str) -> None:
+    def opened(opener: Callable[[Any], Vault]) -> None:
+        opener(structure).close()
+
+    def embedded(structure: Any) -> Vault:
+        return Vault(tmp_path / "new", structure)
+
+    def remote(structure: Any) -> Vault:
+        return RemoteVault("127.0.0.1:1", structure)
+
+    failed_with(assert_congruent(opened, embedded, remote), InvalidArgumentError, reason, word)
+    assert not (tmp_path / "new").exists(), "nothing was made"
+
+
+# Directories
+
+
+def test_a_file_where_a_directory_should_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("text")
+    for location in (file, str(file), f"file://{file}"):
+        with pytest.raises(InvalidArgumentError, match="is a file") as caught:
+            Vault(location, STRUCTURE)
+        failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", str(file))
+    with pytest.raises((StorageError, InvalidArgumentError), match="file"):
+        Vault(file / "below", STRUCTURE)
+    assert file.read_text() == "text"
+
+
+@pytest.mark.parametrize("location", ["", "a\0b", 5, None, b"bytes"])
+def test_a_location_that_is_none(location: Any) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Vault(location, STRUCTURE)
+    failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", repr(location))
+
+
+def test_a_scheme_that_nobody_offers() -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Vault("s3://bucket/folder", STRUCTURE)
+    failed_with(caught.value, InvalidArgumentError, "UNKNOWN_SCHEME", "s3://", "file", "grpc")
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    Vault(tmp_path / "elsewhere", STRUCTURE).close()  # everything is imported, which it cannot be without rights
+    with unwritable_directory() as directory:
+        for location in (directory, directory / "new"):
+            with rights_of_nobody(), pytest.raises(StorageError) as caught:
+                Vault(location, STRUCTURE)
+            failed_with(caught.value, StorageError, "STORAGE_FAILED", str(location))
+        assert list(directory.iterdir()) == []
+
+
+@contextmanager
+def unwritable_directory() -> Iterator[Path]:
+    """A directory that everybody may read and nobody may write, below others that everybody may read."""
+    with tempfile.TemporaryDirectory(prefix="vault-unwritable-") as made:
+        Path(made).chmod(0o755)
+        directory = Path(made) / "directory"
+        directory.mkdir(mode=0o555)
+        yield directory
+        directory.chmod(0o755)
+
+
+@contextmanager
+def rights_of_nobody() -> Iterator[None]:
+    """Takes the rights of root from this thread, where it has them: root may write everywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.setfsuid(65534)  # of this thread alone; seteuid would be of the process
+    try:
+        yield
+    finally:
+        libc.setfsuid(0)
+
+
+def test_an_update_of_nothing_leaves_nothing(pair: Pair) -> None:
+    """A write that cannot succeed is refused before its bytes are stored."""
+
+    def update(store: EmbeddedStore) -> None:
+        with pytest.raises(LookupError), store.update("empty", UpdateSpec("name")) as writer:
+            writer.commit(0)
+
+    pair.do(update)
+    assert pair.ask(lambda vault: [info.data_id for info in vault.list("empty")]) == []
