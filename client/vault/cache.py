@@ -12,20 +12,19 @@ meanwhile are kept, and an object that lands older than them does not count as c
 """
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vault.entry import Entry
 from vault.memory import resident
 from vault.model import Change, ChangeKind, Key, ObjectInfo
+from vault.shelf import Shelf
 from vault.structure import Unit
 
 FlightT = TypeVar("FlightT")
-
-_MOST_CHANGED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,49 +78,6 @@ class Join(Generic[FlightT]):
     flight: FlightT
 
 
-class _Shelf:
-    """What the cache knows of one unit."""
-
-    def __init__(self, unit: Unit) -> None:
-        self.unit = unit
-        self.entries: dict[int, Entry] = {}
-        self.names: dict[str, int] = {}
-        self.idle: OrderedDict[int, int] = OrderedDict()  # not pinned, longest unused first -> when it was let go
-        self.bytes = 0
-        self.airborne = 0
-        self.changed: dict[int, int] = {}  # id -> newest revision that arrived while a load was in the air
-        self.changed_all = 0  # the same, for a change of some object unknown
-
-    def note(self, change: Change) -> None:
-        """A change arrived while loads are in the air."""
-        self.changed[change.data_id] = max(self.changed.get(change.data_id, 0), change.revision)
-        if len(self.changed) > _MOST_CHANGED:  # the air is never clear: know less, rather than grow
-            self.changed_all = max(self.changed_all, *self.changed.values())
-            self.changed.clear()
-
-    @property
-    def over_limit(self) -> bool:
-        unit = self.unit
-        return bool(unit.max_cached and len(self.entries) > unit.max_cached) or bool(
-            unit.max_bytes and self.bytes > unit.max_bytes
-        )
-
-
-class _Locked:
-    """A lock, with something to do first whenever it is taken. Made by hand: it is taken at every load."""
-
-    def __init__(self, first: Callable[[], None]) -> None:
-        self.lock = threading.Lock()
-        self._first = first
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
-        self._first()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.lock.release()
-
-
 class ObjectCache(Generic[FlightT]):
     """Decoded objects by unit and id, least recently used out first.
 
@@ -135,10 +91,10 @@ class ObjectCache(Generic[FlightT]):
             make_flight: Makes what waits for a load, of the kind that the vault's code uses.
             enabled: When not, nothing is kept and every load is its caller's own.
         """
-        self._shelves = {name: _Shelf(unit) for name, unit in units.items()}
+        self._shelves = {name: Shelf(unit) for name, unit in units.items()}
         self._make_flight = make_flight
         self._enabled = enabled
-        self._locked = _Locked(self._settle)
+        self._lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self._dropped: deque[Entry] = deque()  # by finalizers, which may run while the lock is held
         self._clock = 0
@@ -150,10 +106,9 @@ class ObjectCache(Generic[FlightT]):
         Args:
             epoch: The one that holds now; see the module's text.
         """
-        with self._locked:
-            shelf = self._shelves[unit]
-            data_id = shelf.names.get(key) if isinstance(key, str) else key
-            entry = shelf.entries.get(data_id) if data_id is not None else None
+        with self._lock:
+            self._settle()
+            entry = self._shelves[unit].find(key)
             if entry is not None:
                 self._pin(entry)
                 if epoch and entry.epoch == epoch:
@@ -170,24 +125,23 @@ class ObjectCache(Generic[FlightT]):
 
     def finish(self, unit: str, key: Key, flight: FlightT) -> None:
         """The load is over, one way or the other. The caller wakes those who wait for the flight."""
-        with self._locked:
+        with self._lock:
             if self._flights.get((unit, key)) is flight:
                 del self._flights[unit, key]
 
     @contextmanager
     def airborne(self, unit: str) -> Iterator[None]:
-        """Around a request to the store and the `land` or `confirm` of its reply."""
+        """Around a request to the store and the `land`, `confirm` or `replaced` of its reply."""
         shelf = self._shelves[unit]
-        with self._locked:
+        with self._lock:
             shelf.airborne += 1
         try:
             yield
         finally:
-            with self._locked:
+            with self._lock:
                 shelf.airborne -= 1
                 if not shelf.airborne:
-                    shelf.changed.clear()
-                    shelf.changed_all = 0
+                    shelf.clear_air()
 
     def land(self, info: ObjectInfo, data: Any, epoch: int, *, loaded: bool = True) -> tuple[Entry, bool]:
         """Takes an object in, which the store held when it replied.
@@ -199,26 +153,28 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             An entry, pinned, and whether it is the newest that is known. One that is not is not kept.
         """
-        with self._locked:
+        with self._lock:
+            self._settle()
             self._misses += loaded
-            shelf = self._shelves[info.unit]
-            if not self._enabled:
-                return self._detached(info, data), True
-            fresh = shelf.changed.get(info.data_id, 0) <= info.revision
-            known = shelf.entries.get(info.data_id)
-            if known is not None and _same_bytes(known.info, info):
-                self._describe(shelf, known, info)  # tickets share it already: so does this one
-                entry = known
-            elif not fresh or (known is not None and known.info.revision > info.revision):
-                return self._detached(info, data), False
-            else:
-                if known is not None:
-                    self._remove(shelf, known)
-                entry = Entry(info, data, self)
-                self._count(shelf, entry)
-            entry.epoch = epoch if fresh and shelf.changed_all <= info.revision else 0
+            entry = Entry(info, data, self)
+            fresh = True
+            if self._enabled:
+                shelf = self._shelves[info.unit]
+                fresh = shelf.is_newest(info)
+                known = shelf.entries.get(info.data_id)
+                if known is not None and _same_bytes(known.info, info):
+                    entry = known  # tickets share it already: so does this one
+                    shelf.describe(entry, info)
+                elif known is not None and known.info.revision > info.revision:
+                    fresh = False
+                elif fresh:
+                    if known is not None:
+                        shelf.remove(known)
+                    shelf.put(entry)
+                if shelf.holds(entry):
+                    entry.epoch = shelf.epoch_of(info, epoch)
             self._pin(entry)
-            self._evict(shelf)
+            self._evict(info.unit)
             return entry, fresh
 
     def confirm(self, entry: Entry, info: ObjectInfo, epoch: int) -> bool:
@@ -230,26 +186,25 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             Whether the store still has these bytes. When not, the entry is kept no longer.
         """
-        with self._locked:
+        with self._lock:
             shelf = self._shelves[entry.info.unit]
-            here = shelf.entries.get(entry.info.data_id) is entry
+            here = shelf.holds(entry)
             if not _same_bytes(entry.info, info):
                 if here:
-                    self._remove(shelf, entry)
+                    shelf.remove(entry)
                 return False
             if here:
-                self._describe(shelf, entry, info)
-                newest = max(shelf.changed.get(info.data_id, 0), shelf.changed_all)
-                entry.epoch = epoch if newest <= info.revision else 0
+                shelf.describe(entry, info)
+                entry.epoch = shelf.epoch_of(info, epoch)
             self._hits += 1
             return True
 
     def forget(self, entry: Entry) -> None:
         """The store no longer has this, or nobody knows what it has."""
-        with self._locked:
+        with self._lock:
             shelf = self._shelves[entry.info.unit]
-            if shelf.entries.get(entry.info.data_id) is entry:
-                self._remove(shelf, entry)
+            if shelf.holds(entry):
+                shelf.remove(entry)
 
     def replaced(self, entry: Entry, epoch: int) -> None:
         """An open ticket wrote its object back: the entry holds the new generation now.
@@ -257,63 +212,55 @@ class ObjectCache(Generic[FlightT]):
         Args:
             epoch: The one that held before the request left.
         """
-        with self._locked:
-            shelf = self._shelves[entry.info.unit]
+        with self._lock:
             info = entry.info
+            shelf = self._shelves[info.unit]
             known = shelf.entries.get(info.data_id)
-            if known is not entry:
-                # The change was announced before the reply came, and the entry taken out.
-                if not self._enabled or (known is not None and known.info.revision >= info.revision):
-                    return
-                if known is not None:
-                    self._remove(shelf, known)
-            if shelf.changed.get(info.data_id, 0) > info.revision:
-                if known is entry:
-                    self._remove(shelf, entry)
+            if not self._enabled or (known is not None and known is not entry and not _older(known, info)):
                 return
-            self._count(shelf, entry)
-            entry.epoch = epoch if shelf.changed_all <= info.revision else 0
-            self._evict(shelf)
+            if known is not None and (known is not entry or not shelf.is_newest(info)):
+                shelf.remove(known)
+            if shelf.is_newest(info):
+                # It may have been taken out meanwhile, when its change was heard of before the reply came.
+                shelf.put(entry)
+                entry.epoch = shelf.epoch_of(info, epoch)
+                self._evict(info.unit)
 
     def apply(self, change: Change) -> None:
         """A committed change: what it makes outdated is not current any more. See the module's text."""
         shelf = self._shelves.get(change.unit)
         if shelf is None:
             return
-        with self._locked:
-            if shelf.airborne:
-                shelf.note(change)
+        with self._lock:
+            shelf.note(change)
             if change.name is not None and change.kind is not ChangeKind.DELETED:
-                holder = shelf.names.get(change.name)
-                if holder is not None and shelf.entries[holder].info.revision < change.revision:
-                    del shelf.names[change.name]
+                shelf.take_name(change.name, change.revision)
             entry = shelf.entries.get(change.data_id)
             if entry is None or entry.info.revision >= change.revision:
                 return
             if change.kind is ChangeKind.METADATA:
                 entry.epoch = 0  # its bytes are right; what it is called may not be
-                _unname(shelf, entry)
+                shelf.unname(entry)
             else:
-                self._remove(shelf, entry)
+                shelf.remove(entry)
 
     def doubt(self, unit: str, revision: int) -> None:
         """Some object of the unit, unknown which, changed at this revision: whatever is older is asked after."""
-        with self._locked:
+        with self._lock:
             shelf = self._shelves[unit]
-            if shelf.airborne:
-                shelf.changed_all = max(shelf.changed_all, revision)
+            shelf.note_all(revision)
             for entry in shelf.entries.values():
                 if entry.info.revision < revision:
                     entry.epoch = 0
 
     def pin(self, entry: Entry) -> None:
         """One ticket more on an entry that has one."""
-        with self._locked:
+        with self._lock:
             self._pin(entry)
 
     def unpin(self, entry: Entry) -> None:
         """A ticket was closed."""
-        with self._locked:
+        with self._lock:
             self._unpin(entry)
 
     def drop(self, entry: Entry) -> None:
@@ -330,7 +277,8 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             How many entries went.
         """
-        with self._locked:
+        with self._lock:
+            self._settle()
             idle = sum(len(shelf.idle) for shelf in self._shelves.values())
             wanted, gone, freed = share * idle, 0, 0
             while gone < idle and (freed < amount or gone < wanted):
@@ -338,20 +286,21 @@ class ObjectCache(Generic[FlightT]):
                     (shelf for shelf in self._shelves.values() if shelf.idle),
                     key=lambda shelf: next(iter(shelf.idle.values())),
                 )
-                entry = self._evict_first(shelf)
-                freed += entry.size
+                freed += self._evict_first(shelf)
                 gone += 1
             return gone
 
     def clear(self) -> None:
         """Keeps nothing. Open tickets keep what they have."""
-        with self._locked:
+        with self._lock:
             for shelf in self._shelves.values():
                 for entry in list(shelf.entries.values()):
-                    self._remove(shelf, entry)
+                    shelf.remove(entry)
 
     def stats(self) -> CacheStats:
-        with self._locked:
+        """What was counted, and the process's memory now."""
+        with self._lock:
+            self._settle()
             shelves = self._shelves.values()
             return CacheStats(
                 hits=self._hits,
@@ -367,16 +316,11 @@ class ObjectCache(Generic[FlightT]):
         while self._dropped:
             self._unpin(self._dropped.popleft())
 
-    def _detached(self, info: ObjectInfo, data: Any) -> Entry:
-        entry = Entry(info, data, self)
-        self._pin(entry)
-        return entry
-
     def _pin(self, entry: Entry) -> None:
         entry.pins += 1
         self._pins += 1
         shelf = self._shelves[entry.info.unit]
-        if shelf.entries.get(entry.info.data_id) is entry:
+        if shelf.holds(entry):
             shelf.idle.pop(entry.info.data_id, None)
 
     def _unpin(self, entry: Entry) -> None:
@@ -385,45 +329,25 @@ class ObjectCache(Generic[FlightT]):
         entry.pins -= 1
         self._pins -= 1
         shelf = self._shelves[entry.info.unit]
-        if not entry.pins and shelf.entries.get(entry.info.data_id) is entry:
+        if not entry.pins and shelf.holds(entry):
             self._clock += 1
             shelf.idle[entry.info.data_id] = self._clock
-            self._evict(shelf)
+            self._evict(entry.info.unit)
 
-    def _count(self, shelf: _Shelf, entry: Entry) -> None:
-        """Puts an entry in, or what it has become in its place."""
-        info = entry.info
-        if shelf.entries.get(info.data_id) is entry:
-            shelf.bytes -= entry.size
-            _unname(shelf, entry)
-        shelf.entries[info.data_id] = entry
-        entry.size = info.size
-        shelf.bytes += info.size
-        entry.name = info.name
-        if info.name is not None:
-            shelf.names[info.name] = info.data_id
-
-    def _remove(self, shelf: _Shelf, entry: Entry) -> None:
-        data_id = entry.info.data_id
-        del shelf.entries[data_id]
-        shelf.idle.pop(data_id, None)
-        shelf.bytes -= entry.size
-        _unname(shelf, entry)
-
-    def _describe(self, shelf: _Shelf, entry: Entry, info: ObjectInfo) -> None:
-        if info.revision >= entry.info.revision:
-            entry.describe(info)
-            self._count(shelf, entry)
-
-    def _evict(self, shelf: _Shelf) -> None:
-        while shelf.idle and shelf.over_limit:
+    def _evict(self, unit: str) -> None:
+        shelf = self._shelves[unit]
+        while shelf.idle and shelf.is_over_limit:
             self._evict_first(shelf)
 
-    def _evict_first(self, shelf: _Shelf) -> Entry:
+    def _evict_first(self, shelf: Shelf) -> int:
         entry = shelf.entries[next(iter(shelf.idle))]
-        self._remove(shelf, entry)
+        shelf.remove(entry)
         self._evictions += 1
-        return entry
+        return entry.size
+
+
+def _older(entry: Entry, info: ObjectInfo) -> bool:
+    return entry.info.revision < info.revision
 
 
 def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:
@@ -435,8 +359,3 @@ def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:
         other.size,
         other.datatype,
     )
-
-
-def _unname(shelf: _Shelf, entry: Entry) -> None:
-    if entry.name is not None and shelf.names.get(entry.name) == entry.info.data_id:
-        del shelf.names[entry.name]
