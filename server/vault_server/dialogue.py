@@ -24,8 +24,8 @@ async def take_write(
     this order. Whatever else happens (an error, a cancellation, the stream's end) aborts the write.
 
     Raises:
-        ProtocolError: NOT_STARTED, ALREADY_STARTED, ALREADY_COMMITTED, NOT_COMMITTED; PROTOCOL, a message
-            with none of the three.
+        ProtocolError: NOT_STARTED, ALREADY_STARTED, ALREADY_COMMITTED, NOT_COMMITTED;
+            EMPTY_MESSAGE, one with none of the three.
     """
     async with await begin(await _start(requests)) as writer:
         # Before any bytes: the client learns here whether it is worth sending them.
@@ -73,4 +73,4 @@ async def _end(requests: AsyncIterator[Request]) -> None:
 
 
 def _empty() -> ProtocolError:
-    return ProtocolError("a message without start, block or commit")
+    return ProtocolError("a message without start, block or commit", reason="EMPTY_MESSAGE")

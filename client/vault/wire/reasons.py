@@ -82,6 +82,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
     # The other side does not speak vault.v1; below, the dialogue of a streamed write out of order.
     "PROTOCOL": Row(errors.ProtocolError, code_pb2.INTERNAL),
+    "EMPTY_MESSAGE": _dialogue,
     "NOT_STARTED": _dialogue,
     "ALREADY_STARTED": _dialogue,
     "ALREADY_COMMITTED": _dialogue,
