@@ -10,11 +10,12 @@ import pytest_asyncio
 
 from vault._async.vault import AsyncVault
 from vault._sync.vault import Vault
-from vault.datatype import BytesWrapper, Datatype, JsonWrapper, ObjectStream
+from vault.datatype import Datatype, ObjectStream
 from vault.errors import VaultError
 from vault.model import BLOCK_SIZE, Key
 from vault.structure import Unit
 from vault.testing.vault_faces import as_async_vault
+from vault.wrappers import BytesWrapper, JsonWrapper
 
 OpenVault = Callable[[dict[str, Any]], Vault | AsyncVault]
 

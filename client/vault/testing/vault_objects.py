@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from vault._async.vault import AsyncVault
-from vault.datatype import BytesWrapper, JsonWrapper
 from vault.errors import (
     AlreadyExistsError,
     ClosedError,
@@ -19,6 +18,7 @@ from vault.errors import (
 from vault.model import BLOCK_SIZE, Key, ObjectInfo, checksum
 from vault.testing.objects import every_size, payload, refused
 from vault.testing.vault_harness import Document, Report, Streamed, VaultHarness, long_text, read, text_of
+from vault.wrappers import BytesWrapper, JsonWrapper
 
 
 async def _listed(vault: AsyncVault, unit: str, **options: Any) -> list[ObjectInfo]:
