@@ -15,17 +15,7 @@ if TYPE_CHECKING:
     from vault._sync.ticket import Ticket
     from vault._sync.vault import Vault
     from vault.cache import CacheStats
-    from vault.datatype import (
-        BytesWrapper,
-        Datatype,
-        JsonDatatype,
-        JsonWrapper,
-        ObjectStream,
-        PickleDatatype,
-        PickleWrapper,
-        TextWrapper,
-        Wrapper,
-    )
+    from vault.datatype import Datatype, ObjectStream
     from vault.errors import (
         AlreadyExistsError,
         BatchError,
@@ -51,6 +41,15 @@ if TYPE_CHECKING:
     from vault.model import Change, ChangeKind, Key, ObjectInfo
     from vault.store import AsyncStore, Store
     from vault.structure import Unit
+    from vault.wrappers import (
+        BytesWrapper,
+        JsonDatatype,
+        JsonWrapper,
+        PickleDatatype,
+        PickleWrapper,
+        TextWrapper,
+        Wrapper,
+    )
 
 # By the module a name lives in. Nothing is imported before it is used: embedded vaults do without gRPC.
 _HOMES = {
@@ -72,15 +71,15 @@ _HOMES = {
     "Unit": "structure",
     "Vault": "_sync.vault",
     # Datatypes
-    "BytesWrapper": "datatype",
+    "BytesWrapper": "wrappers",
     "Datatype": "datatype",
-    "JsonDatatype": "datatype",
-    "JsonWrapper": "datatype",
+    "JsonDatatype": "wrappers",
+    "JsonWrapper": "wrappers",
     "ObjectStream": "datatype",
-    "PickleDatatype": "datatype",
-    "PickleWrapper": "datatype",
-    "TextWrapper": "datatype",
-    "Wrapper": "datatype",
+    "PickleDatatype": "wrappers",
+    "PickleWrapper": "wrappers",
+    "TextWrapper": "wrappers",
+    "Wrapper": "wrappers",
     # Stores
     "AsyncRemoteStore": "_async.remote",
     "AsyncStore": "store",

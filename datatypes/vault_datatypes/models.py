@@ -3,8 +3,8 @@
 from threading import Lock
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
 
-from vault.datatype import Wrapper
 from vault.errors import EncodeError
+from vault.wrappers import Wrapper
 
 Model = TypeVar("Model")
 

@@ -6,8 +6,9 @@ import math
 import struct
 from typing import Any, BinaryIO, Literal, Self
 
-from vault.datatype import ObjectStream, Wrapper
+from vault.datatype import ObjectStream
 from vault.errors import DecodeError, EncodeError
+from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
 

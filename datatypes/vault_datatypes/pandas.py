@@ -4,8 +4,9 @@ import copy
 import json
 from typing import Any, BinaryIO, ClassVar, Self
 
-from vault.datatype import Datatype, ObjectStream, Wrapper
+from vault.datatype import Datatype, ObjectStream
 from vault.errors import DecodeError, EncodeError
+from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
 

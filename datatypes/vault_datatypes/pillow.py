@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping
 from typing import Any, Self
 
-from vault.datatype import Wrapper
 from vault.errors import DecodeError, EncodeError
+from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
 

@@ -8,8 +8,8 @@ import copy
 import io
 from typing import Any, BinaryIO, Self
 
-from vault.datatype import Wrapper
 from vault.errors import EncodeError
+from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
 

@@ -3,8 +3,9 @@
 import copy
 from typing import Any, BinaryIO, Self
 
-from vault.datatype import ObjectStream, Wrapper
+from vault.datatype import ObjectStream
 from vault.errors import EncodeError
+from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
 

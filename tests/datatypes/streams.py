@@ -3,7 +3,8 @@
 import io
 from typing import Any
 
-from vault.datatype import MemoryStream, Wrapper
+from vault.datatype import MemoryStream
+from vault.wrappers import Wrapper
 
 
 class OutStream(io.BytesIO):

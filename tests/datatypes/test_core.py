@@ -7,20 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Self
 
 import pytest
-from vault.datatype import (
-    BytesWrapper,
-    Datatype,
-    JsonDatatype,
-    JsonWrapper,
-    MemoryStream,
-    ObjectStream,
-    PickleDatatype,
-    PickleWrapper,
-    TextWrapper,
-    Wrapper,
-    check_datatype_class,
-)
+from vault.datatype import Datatype, MemoryStream, ObjectStream, check_datatype_class
 from vault.errors import DecodeError, InvalidArgumentError
+from vault.wrappers import BytesWrapper, JsonDatatype, JsonWrapper, PickleDatatype, PickleWrapper, TextWrapper, Wrapper
 
 
 class Text(Datatype):
