@@ -358,3 +358,46 @@ def test_a_network_that_falls_silent_is_not_believed_for_long(remote: Place, mon
             until(lambda: not vault._coherence.epoch(), seconds=6)
             with pytest.raises(UnavailableError):
                 vault.load("notes", data_id)
+
+
+def write_a_lot(store: EmbeddedStore) -> None:
+    """More changes than the store's feed keeps."""
+    with Vault(store, STRUCTURE) as vault:
+        for _ in range(30):
+            vault.delete_many("counts", vault.upload_many("counts", [Count(number) for number in range(100)]))
+
+
+def test_a_feed_that_forgot_makes_a_vault_ask(tmp_path: Path) -> None:
+    with (
+        EmbeddedStore(tmp_path / "store", feed_history=1000) as writing,
+        Vault(writing, STRUCTURE) as writer,
+        Vault(tmp_path / "store", STRUCTURE) as reader,
+    ):
+        kept, changed = writer.upload_many("notes", [Note("kept"), Note("old")])
+        assert [text_of(reader, kept), text_of(reader, changed)] == ["kept", "old"]
+        epoch = reader._coherence.epoch()
+        writer.update("notes", changed, Note("new"))
+        write_a_lot(writing)
+        assert [text_of(reader, kept), text_of(reader, changed)] == ["kept", "new"]
+        assert reader._coherence.epoch() > epoch
+        assert misses(reader) == 3
+
+
+def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "store", feed_history=1000) as store:
+        server = Server(store)
+        server.start()
+        with RemoteVault(server.address, STRUCTURE) as vault, Vault(store, STRUCTURE) as beside:
+            kept, changed = beside.upload_many("notes", [Note("kept"), Note("old")])
+            assert [text_of(vault, kept), text_of(vault, changed)] == ["kept", "old"]
+            following(vault)
+            server.stop(grace=0)
+            until(lambda: not vault._coherence.epoch())
+            beside.update("notes", changed, Note("new"))
+            write_a_lot(store)
+            with Server(store, listen=server.address):
+                assert [text_of(vault, kept), text_of(vault, changed)] == ["kept", "new"]
+                assert misses(vault) == 3
+                following(vault)
+                beside.update("notes", kept, Note("newer"))
+                until(lambda: text_of(vault, kept) == "newer")
