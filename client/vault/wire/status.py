@@ -71,7 +71,7 @@ def status_of(error: VaultError) -> Status:
         status.details.add().Pack(retry)
     while info.metadata and status.ByteSize() + info.ByteSize() > _MAX_DETAILS:
         del info.metadata[max(info.metadata, key=lambda key: len(info.metadata[key]))]
-    status.details.add().Pack(info)
+    status.details.add().Pack(info, deterministic=True)  # the same error, the same bytes
     return Status(_CODES[row.code], message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
