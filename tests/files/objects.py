@@ -1,11 +1,14 @@
 """Writing test objects straight into a store."""
 
 import random
+import re
 from functools import partial
+from pathlib import Path
 
 from vault._sync.files import ObjectWriter
 from vault.model import BLOCK_SIZE, ObjectInfo, UploadSpec, new_data_id
 from vault.store import Store
+from vault_server import EmbeddedStore
 
 SIZES = [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 3 * BLOCK_SIZE + 5]
 
@@ -25,3 +28,8 @@ def put(store: Store, data: bytes, name: str | None = None) -> ObjectInfo:
     with new_writer(store, name) as writer:
         writer.write(data)
     return writer.info
+
+
+def staged_files(store: EmbeddedStore) -> list[Path]:
+    """The files of writes that are not committed."""
+    return [path for path in (store.directory / ".staging").glob("*/*") if re.fullmatch("[0-9a-f]{16}", path.name)]

@@ -83,3 +83,32 @@ def test_text_can_be_written_over_it(any_store: Store) -> None:
     with io.TextIOWrapper(cast(BinaryIO, writer), encoding="utf-8", write_through=True) as text:
         text.write("größer\n")
     assert writer.info.size == len("größer\n".encode())
+
+
+def test_a_text_wrapper_under_a_block_that_raises_leaves_nothing(any_store: Store) -> None:
+    def fail() -> None:
+        with new_writer(any_store) as writer, io.TextIOWrapper(cast(BinaryIO, writer), encoding="utf-8") as text:
+            text.write("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert any_store.list_units() == []
+
+
+def test_a_text_wrapper_in_an_exception_handler_writes_as_elsewhere(any_store: Store) -> None:
+    try:
+        int("no number")
+    except ValueError:
+        with new_writer(any_store) as writer, io.TextIOWrapper(cast(BinaryIO, writer), encoding="utf-8") as text:
+            text.write("whole")
+    assert writer.info.size == 5
+
+
+def test_a_write_that_failed_ends_the_writer_and_bad_data_does_not(any_store: Store) -> None:
+    with new_writer(any_store) as writer:
+        with pytest.raises(TypeError):
+            writer.write("text")
+        writer.write(memoryview(b"bytes"))
+        writer.write(bytearray(b"more"))
+    assert writer.info.size == 9

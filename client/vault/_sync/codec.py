@@ -215,16 +215,28 @@ class _TooLargeError(Exception):
     """An object that is streamed does not fit a block."""
 
 
-class _SmallSink(io.BytesIO):
-    """Takes at most a block."""
+class _SmallSink(io.BufferedIOBase):
+    """Takes at most a block. (No BytesIO: that has ways to be written that pass its `write` by.)"""
 
-    over = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = False
+        self._taken = io.BytesIO()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._taken.tell()
 
     def write(self, data: Any, /) -> int:
-        if self.over or self.tell() + memoryview(data).nbytes > BLOCK_SIZE:
+        if self.over or self._taken.tell() + memoryview(data).nbytes > BLOCK_SIZE:
             self.over = True
             raise _TooLargeError
-        return super().write(data)
+        return self._taken.write(data)
+
+    def getvalue(self) -> bytes:
+        return self._taken.getvalue()
 
 
 class _Sink(io.RawIOBase):

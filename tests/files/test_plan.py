@@ -1,0 +1,124 @@
+"""Which blocks are asked for, and which are asked for again."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from vault._sync.files import ObjectReader, open_reader
+from vault.blocks import RangePlan, spans, verified
+from vault.errors import CorruptionError, ProtocolError
+from vault.model import BLOCK_SIZE, Block, Key, NotModified, checksum
+from vault.store import BlockReader
+from vault_server import EmbeddedStore
+
+from tests.files.objects import put, some_bytes
+
+
+class ObservedStore(EmbeddedStore):
+    """Embedded storage that notes the ranges it is asked for, in blocks."""
+
+    asked: list[tuple[int, int | None]]
+
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+    ) -> BlockReader | NotModified | None:
+        self.asked.append((offset // BLOCK_SIZE, None if length is None else -(-length // BLOCK_SIZE)))
+        return super().load(
+            unit,
+            key,
+            offset=offset,
+            length=length,
+            if_generation=if_generation,
+            if_generation_not_match=if_generation_not_match,
+        )
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> ObservedStore:
+    observed = ObservedStore(tmp_path / "observed")
+    observed.asked = []
+    return observed
+
+
+def opened(store: ObservedStore, data: bytes) -> ObjectReader:
+    return open_reader(store, "files", put(store, data).data_id)
+
+
+def test_reading_in_order_is_one_stream(observed: ObservedStore) -> None:
+    data = some_bytes(5 * BLOCK_SIZE + 9)
+    with observed, opened(observed, data) as reader:
+        assert b"".join(iter(lambda: reader.read(300_000), b"")) == data
+    assert observed.asked == [(0, None)]
+
+
+def test_a_read_after_a_seek_asks_for_its_blocks_alone_and_going_on_streams(observed: ObservedStore) -> None:
+    data = some_bytes(12 * BLOCK_SIZE)
+    with observed, opened(observed, data) as reader:
+        reader.seek(5 * BLOCK_SIZE - 10)
+        assert reader.read(20) == data[5 * BLOCK_SIZE - 10 : 5 * BLOCK_SIZE + 10]
+        assert observed.asked == [(4, 2)]
+        reader.seek(6 * BLOCK_SIZE)
+        assert reader.read() == data[6 * BLOCK_SIZE :]
+        assert observed.asked == [(4, 2), (6, None)]
+
+
+def test_seeks_back_and_forth_reload_nothing(observed: ObservedStore) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for number in range(40):
+            packed.writestr(f"{number}.bin", some_bytes(50_000, number))
+    with observed, opened(observed, archive.getvalue()) as reader, zipfile.ZipFile(reader) as unpacked:
+        for number in reversed(range(40)):
+            assert unpacked.read(f"{number}.bin") == some_bytes(50_000, number)
+    blocks = [first for first, _ in observed.asked]
+    assert sorted(blocks) == sorted(set(blocks)), "a block was asked for twice"
+
+
+def test_opening_and_seeking_alone_fetch_nothing(observed: ObservedStore) -> None:
+    with observed, opened(observed, some_bytes(3 * BLOCK_SIZE)) as reader:
+        reader.seek(0, io.SEEK_END)
+        reader.seek(7)
+    assert observed.asked == []
+
+
+def test_spans_cover_a_range_block_by_block() -> None:
+    assert list(spans(0, 0)) == []
+    assert list(spans(7, 5)) == [(0, 7, 12)]
+    assert list(spans(BLOCK_SIZE - 1, BLOCK_SIZE + 2)) == [
+        (0, BLOCK_SIZE - 1, BLOCK_SIZE),
+        (1, 0, BLOCK_SIZE),
+        (2, 0, 1),
+    ]
+
+
+def test_a_lost_stream_is_no_stream() -> None:
+    plan = RangePlan(10)
+    assert plan.begin(0, 0) == 10
+    plan.took(0)
+    assert plan.goes_on(1)
+    plan.lost()
+    assert not plan.goes_on(1)
+    assert plan.begin(1, 1) == 10, "reading goes on, so the rest is streamed"
+    assert plan.begin(5, 6) == 7
+    assert plan.begin(8, 99) == 10
+
+
+def test_another_block_than_the_one_that_is_due_is_refused(store: EmbeddedStore) -> None:
+    data = some_bytes(2 * BLOCK_SIZE)
+    info = put(store, data)
+    first = Block(0, data[:BLOCK_SIZE], checksum(data[:BLOCK_SIZE]))
+    assert verified(first, info, 0) == data[:BLOCK_SIZE]
+    with pytest.raises(ProtocolError, match="were due"):
+        verified(first, info, 1)
+    with pytest.raises(ProtocolError, match="were due"):
+        verified(Block(0, data[:10], checksum(data[:10])), info, 0)
+    with pytest.raises(CorruptionError):
+        verified(Block(0, data[BLOCK_SIZE:], first.checksum), info, 0)
