@@ -99,11 +99,11 @@ def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(
 
 
 @pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["cat", "a", "-u", UNIT], ["get", "a", "-", "-u", UNIT]])
-def test_a_full_device_is_a_failure(program: Program, command: list[str]) -> None:
-    program.put("a", b"1")
+def test_a_full_device_is_a_failure(embedded: Program, command: list[str]) -> None:
+    embedded.put("a", b"1")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [COMMAND, *command], stdout=full, stderr=subprocess.PIPE, env=program.environment, check=False, timeout=60
+            [COMMAND, *command], stdout=full, stderr=subprocess.PIPE, env=embedded.environment, check=False, timeout=60
         )
     assert done.returncode == 1
     assert done.stderr.decode() == "vault-grpc: No space left on device\n"

@@ -31,15 +31,15 @@ def test_ls_selects_by_every_tag(program: Program) -> None:
     assert program.documents("ls", "-u", UNIT, "-t", "x=3") == []
 
 
-def test_ls_long_adds_what_is_known(program: Program) -> None:
-    data_id = program.put("a", b"1", x="1", b="2")
-    fields = program.text("ls", "-u", UNIT, "--long").rstrip("\n").split("\t")
+def test_ls_long_adds_what_is_known(embedded: Program) -> None:
+    data_id = embedded.put("a", b"1", x="1", b="2")
+    fields = embedded.text("ls", "-u", UNIT, "--long").rstrip("\n").split("\t")
     assert [fields[i] for i in (0, 1, 2, 5, 6)] == [str(data_id), "1", "1", "b=2 x=1", "a"]
 
 
-def test_ls_of_a_unit_without_objects_is_empty(program: Program) -> None:
-    program.put("a", b"")
-    assert program.out("ls", "--unit", "empty") == b""
+def test_ls_of_a_unit_without_objects_is_empty(embedded: Program) -> None:
+    embedded.put("a", b"")
+    assert embedded.out("ls", "--unit", "empty") == b""
 
 
 def test_ls_lists_more_than_a_page(embedded: Program) -> None:
@@ -66,19 +66,19 @@ def test_stat_is_one_json_document_with_ids_as_text(program: Program) -> None:
     assert set(document) >= {"datatype", "updated_at"}
 
 
-def test_stat_by_id_and_by_name_is_the_same(program: Program) -> None:
-    data_id = program.put("a", b"1")
-    by_name = program.text("stat", "a", "-u", UNIT)
-    assert program.text("stat", str(data_id), "-u", UNIT) == by_name
-    assert program.text("stat", f"id:{data_id}", "-u", UNIT) == by_name
+def test_stat_by_id_and_by_name_is_the_same(embedded: Program) -> None:
+    data_id = embedded.put("a", b"1")
+    by_name = embedded.text("stat", "a", "-u", UNIT)
+    assert embedded.text("stat", str(data_id), "-u", UNIT) == by_name
+    assert embedded.text("stat", f"id:{data_id}", "-u", UNIT) == by_name
     assert f"data_id\t{data_id}\n" in by_name
 
 
-def test_a_name_of_digits_is_found_when_it_is_said_to_be_one(program: Program) -> None:
-    data_id = program.put("2024", b"x")
-    assert "no object with id 2024" in program.fails(3, "stat", "2024", "-u", UNIT)
-    assert program.documents("stat", "name:2024", "-u", UNIT)[0]["data_id"] == str(data_id)
-    assert program.text("find", "2024") == f"{UNIT}\t{data_id}\t1\t2024\n"
+def test_a_name_of_digits_is_found_when_it_is_said_to_be_one(embedded: Program) -> None:
+    data_id = embedded.put("2024", b"x")
+    assert "no object with id 2024" in embedded.fails(3, "stat", "2024", "-u", UNIT)
+    assert embedded.documents("stat", "name:2024", "-u", UNIT)[0]["data_id"] == str(data_id)
+    assert embedded.text("find", "2024") == f"{UNIT}\t{data_id}\t1\t2024\n"
 
 
 def test_find_looks_in_every_unit_or_in_one(program: Program) -> None:
@@ -112,12 +112,12 @@ def test_tag_renames(program: Program) -> None:
     assert program.documents("stat", str(data_id), "-u", UNIT)[0]["data_id"] == str(data_id)
 
 
-def test_tag_refuses_what_contradicts_itself(program: Program) -> None:
-    program.put("a", b"1")
-    program.fails(2, "tag", "a", "x=1", "-r", "x", "-u", UNIT)
-    program.fails(2, "tag", "a", "--name", "b", "--no-name", "-u", UNIT)
-    program.fails(2, "tag", "a", "x", "-u", UNIT)
-    program.fails(3, "tag", "b", "x=1", "-u", UNIT)
+def test_tag_refuses_what_contradicts_itself(embedded: Program) -> None:
+    embedded.put("a", b"1")
+    embedded.fails(2, "tag", "a", "x=1", "-r", "x", "-u", UNIT)
+    embedded.fails(2, "tag", "a", "--name", "b", "--no-name", "-u", UNIT)
+    embedded.fails(2, "tag", "a", "x", "-u", UNIT)
+    embedded.fails(3, "tag", "b", "x=1", "-u", UNIT)
 
 
 def test_rm_deletes_what_is_there_and_says_what_is_not(program: Program) -> None:

@@ -51,9 +51,9 @@ def plain(shown: str) -> str:
     return _CONTROL.sub("", shown).replace("\r", "")
 
 
-def test_ls_is_a_table(program: Program) -> None:
-    data_id = program.put("two words ä", bytes(1536))
-    code, shown = on_terminal(program, "ls", "-u", UNIT)
+def test_ls_is_a_table(embedded: Program) -> None:
+    data_id = embedded.put("two words ä", bytes(1536))
+    code, shown = on_terminal(embedded, "ls", "-u", UNIT)
     header, row = (line.split() for line in plain(shown).splitlines())
     assert code == 0
     assert header == ["id", "size", "updated", "name"]
@@ -61,33 +61,33 @@ def test_ls_is_a_table(program: Program) -> None:
     assert row[-3:] == ["two", "words", "ä"]
 
 
-def test_ls_long_and_find_show_what_they_add(program: Program) -> None:
-    program.put("a", b"1", k="v")
-    _, shown = on_terminal(program, "ls", "-u", UNIT, "-l", columns=140)
+def test_ls_long_and_find_show_what_they_add(embedded: Program) -> None:
+    embedded.put("a", b"1", k="v")
+    _, shown = on_terminal(embedded, "ls", "-u", UNIT, "-l", columns=140)
     assert "k=v" in plain(shown)
     assert plain(shown).split()[:7] == ["id", "size", "updated", "gen", "datatype", "name", "tags"]
-    _, shown = on_terminal(program, "find", "a")
+    _, shown = on_terminal(embedded, "find", "a")
     assert plain(shown).split()[0] == "unit"
     assert UNIT in plain(shown)
 
 
-def test_stat_is_a_table(program: Program) -> None:
-    data_id = program.put("a", b"1")
-    _, shown = on_terminal(program, "stat", "a", "-u", UNIT)
+def test_stat_is_a_table(embedded: Program) -> None:
+    data_id = embedded.put("a", b"1")
+    _, shown = on_terminal(embedded, "stat", "a", "-u", UNIT)
     assert ["data_id", str(data_id)] in [line.split() for line in plain(shown).splitlines()]
 
 
-def test_json_stays_json(program: Program) -> None:
-    program.put("a", b"1")
-    code, shown = on_terminal(program, "ls", "-u", UNIT, "--json")
+def test_json_stays_json(embedded: Program) -> None:
+    embedded.put("a", b"1")
+    code, shown = on_terminal(embedded, "ls", "-u", UNIT, "--json")
     assert code == 0
     assert shown.startswith("{")
     assert "\x1b" not in shown
 
 
-def test_names_are_not_read_as_markup_and_cannot_steer_the_terminal(program: Program) -> None:
-    program.put("[red]x[/red] \x9b31m", b"1")
-    _, shown = on_terminal(program, "ls", "-u", UNIT)
+def test_names_are_not_read_as_markup_and_cannot_steer_the_terminal(embedded: Program) -> None:
+    embedded.put("[red]x[/red] \x9b31m", b"1")
+    _, shown = on_terminal(embedded, "ls", "-u", UNIT)
     assert "[red]x[/red] \\x9b31m" in plain(shown)
     assert "\x9b" not in shown
 
@@ -106,13 +106,13 @@ def test_put_and_get_show_a_progress_bar(program: Program, random_file: Path, tm
     assert (tmp_path / "copy").read_bytes() == named.read_bytes()
 
 
-def test_cat_to_a_terminal_shows_the_bytes_and_no_bar(program: Program) -> None:
-    program.put("a", b"just this")
-    assert on_terminal(program, "cat", "a", "-u", UNIT) == (0, "just this")
+def test_cat_to_a_terminal_shows_the_bytes_and_no_bar(embedded: Program) -> None:
+    embedded.put("a", b"just this")
+    assert on_terminal(embedded, "cat", "a", "-u", UNIT) == (0, "just this")
 
 
-def test_an_error_is_one_line_on_a_terminal_too(program: Program, tmp_path: Path) -> None:
-    program.put("a", b"1")
-    code, shown = on_terminal(program, "get", "b", tmp_path / "copy", "-u", UNIT)
+def test_an_error_is_one_line_on_a_terminal_too(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"1")
+    code, shown = on_terminal(embedded, "get", "b", tmp_path / "copy", "-u", UNIT)
     assert code == 3
     assert len(plain(shown).split("vault-grpc: ")) == 2

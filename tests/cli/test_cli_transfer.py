@@ -18,16 +18,16 @@ def test_put_prints_the_id_and_names_the_object_after_the_file(program: Program,
     assert document["checksum"] == xxhash.xxh3_64_hexdigest(random_file.read_bytes())
 
 
-def test_put_json_is_what_stat_says(program: Program, random_file: Path) -> None:
-    stored = program.documents("put", random_file, "-u", UNIT)
-    assert stored == program.documents("stat", random_file.name, "-u", UNIT)
+def test_put_json_is_what_stat_says(embedded: Program, random_file: Path) -> None:
+    stored = embedded.documents("put", random_file, "-u", UNIT)
+    assert stored == embedded.documents("stat", random_file.name, "-u", UNIT)
 
 
-def test_put_takes_a_name_or_none(program: Program, random_file: Path) -> None:
-    assert program.documents("put", random_file, "-u", UNIT, "--name", "2024")[0]["name"] == "2024"
-    assert program.documents("put", random_file, "-u", UNIT, "--no-name")[0]["name"] is None
-    assert program.documents("put", random_file, "-u", UNIT)[0]["name"] == random_file.name
-    assert program.documents("put", "-", "-u", UNIT)[0]["name"] is None
+def test_put_takes_a_name_or_none(embedded: Program, random_file: Path) -> None:
+    assert embedded.documents("put", random_file, "-u", UNIT, "--name", "2024")[0]["name"] == "2024"
+    assert embedded.documents("put", random_file, "-u", UNIT, "--no-name")[0]["name"] is None
+    assert embedded.documents("put", random_file, "-u", UNIT)[0]["name"] == random_file.name
+    assert embedded.documents("put", "-", "-u", UNIT)[0]["name"] is None
 
 
 def test_put_stores_several_files_and_goes_on_after_one_that_fails(program: Program, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_put_refuses_what_contradicts_itself(embedded: Program, random_file: Pat
     assert not embedded.directory.exists()
 
 
-def test_put_of_a_file_that_cannot_be_read_stores_nothing(program: Program, tmp_path: Path) -> None:
-    assert "No such file" in program.fails(1, "put", tmp_path / "missing", "-u", UNIT)
-    assert program.fails(1, "put", tmp_path, "-u", UNIT)
-    assert program.text("units") == ""
+def test_put_of_a_file_that_cannot_be_read_stores_nothing(embedded: Program, tmp_path: Path) -> None:
+    assert "No such file" in embedded.fails(1, "put", tmp_path / "missing", "-u", UNIT)
+    assert embedded.fails(1, "put", tmp_path, "-u", UNIT)
+    assert embedded.text("units") == ""
 
 
 def test_get_writes_the_bytes_that_were_put(program: Program, random_file: Path, tmp_path: Path) -> None:
@@ -97,12 +97,12 @@ def test_sizes_around_a_block_come_back(program: Program, tmp_path: Path) -> Non
         assert (tmp_path / "copy").read_bytes() == file.read_bytes()
 
 
-def test_get_replaces_a_file_and_leaves_nothing_beside_it(program: Program, tmp_path: Path) -> None:
-    program.put("a", b"new")
+def test_get_replaces_a_file_and_leaves_nothing_beside_it(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"new")
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "file").write_bytes(b"something longer")
-    program.out("get", "a", folder / "file", "-u", UNIT)
+    embedded.out("get", "a", folder / "file", "-u", UNIT)
     assert [(p.name, p.read_bytes()) for p in folder.iterdir()] == [("file", b"new")]
 
 
@@ -115,52 +115,52 @@ def test_get_of_what_does_not_exist_leaves_the_file_as_it_was(program: Program, 
     assert not (tmp_path / "other").exists()
 
 
-def test_get_goes_through_a_symbolic_link(program: Program, tmp_path: Path) -> None:
-    program.put("a", b"new")
+def test_get_goes_through_a_symbolic_link(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"new")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    program.out("get", "a", tmp_path / "link", "-u", UNIT)
+    embedded.out("get", "a", tmp_path / "link", "-u", UNIT)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
-def test_get_into_a_directory_takes_the_objects_name_but_none_of_its_folders(program: Program, tmp_path: Path) -> None:
+def test_get_into_a_directory_takes_the_objects_name_but_none_of_its_folders(embedded: Program, tmp_path: Path) -> None:
     folder = tmp_path / "in" / "side"
     folder.mkdir(parents=True)
-    program.put("../../escaped", b"1")
-    data_id = program.put(None, b"2")
-    program.put("a/..", b"3")
-    program.out("get", "../../escaped", folder, "-u", UNIT)
-    program.out("get", str(data_id), folder, "-u", UNIT)
-    program.fails(2, "get", "a/..", folder, "-u", UNIT)
+    embedded.put("../../escaped", b"1")
+    data_id = embedded.put(None, b"2")
+    embedded.put("a/..", b"3")
+    embedded.out("get", "../../escaped", folder, "-u", UNIT)
+    embedded.out("get", str(data_id), folder, "-u", UNIT)
+    embedded.fails(2, "get", "a/..", folder, "-u", UNIT)
     assert sorted(p.name for p in folder.iterdir()) == sorted(["escaped", str(data_id)])
     assert not (tmp_path / "escaped").exists()
 
 
-def test_get_writes_into_a_pipe_that_has_a_name_and_does_not_replace_it(program: Program, tmp_path: Path) -> None:
-    program.put("a", b"through")
+def test_get_writes_into_a_pipe_that_has_a_name_and_does_not_replace_it(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"through")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # Opened for both, so that neither side waits for the other.
     descriptor = os.open(pipe, os.O_RDWR)
     try:
-        program.out("get", "a", pipe, "-u", UNIT)
+        embedded.out("get", "a", pipe, "-u", UNIT)
         assert os.read(descriptor, 100) == b"through"
     finally:
         os.close(descriptor)
     assert pipe.is_fifo()
 
 
-def test_get_into_a_folder_that_is_not_there_fails(program: Program, tmp_path: Path) -> None:
-    program.put("a", b"1")
-    assert "No such file" in program.fails(1, "get", "a", tmp_path / "missing" / "file", "-u", UNIT)
+def test_get_into_a_folder_that_is_not_there_fails(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"1")
+    assert "No such file" in embedded.fails(1, "get", "a", tmp_path / "missing" / "file", "-u", UNIT)
 
 
-def test_cat_writes_objects_one_after_the_other(program: Program) -> None:
-    program.put("a", b"1\n")
-    data_id = program.put("b", b"2\n")
-    assert program.out("cat", "a", str(data_id), "a", "-u", UNIT) == b"1\n2\n1\n"
-    assert program.out("get", "a", "-", "-u", UNIT) == b"1\n"
-    program.fails(3, "cat", "c", "-u", UNIT)
+def test_cat_writes_objects_one_after_the_other(embedded: Program) -> None:
+    embedded.put("a", b"1\n")
+    data_id = embedded.put("b", b"2\n")
+    assert embedded.out("cat", "a", str(data_id), "a", "-u", UNIT) == b"1\n2\n1\n"
+    assert embedded.out("get", "a", "-", "-u", UNIT) == b"1\n"
+    embedded.fails(3, "cat", "c", "-u", UNIT)
 
 
 def test_cat_writes_part_of_an_object(program: Program, random_file: Path) -> None:

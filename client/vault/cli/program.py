@@ -90,7 +90,7 @@ def _offered() -> dict[str, EntryPoint]:
 @click.group(
     cls=Program,
     context_settings={"auto_envvar_prefix": "VAULT_GRPC", "help_option_names": ["-h", "--help"]},
-    no_args_is_help=False,
+    no_args_is_help=False,  # a script that forgot the command must not take help for success
 )
 @group_location_options
 @click.version_option(package_name=NAME, prog_name=NAME)
@@ -138,9 +138,6 @@ def _run(arguments: Sequence[str]) -> int:
         code = Exit.OK.value
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stdout.write(error.format_message() + "\n")
-        code = Exit.OK.value
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
         return complain(f"{error.format_message()} Try '{path} --help'.", Exit.USAGE)
