@@ -191,7 +191,8 @@ KEPT: Final = 4
 class BlockShelf:
     """The last blocks a reader has used, by index."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
         self._blocks: dict[int, bytes] = {}
 
     def get(self, index: int) -> bytes | None:
@@ -202,7 +203,7 @@ class BlockShelf:
 
     def put(self, index: int, data: bytes) -> None:
         self._blocks[index] = data
-        while len(self._blocks) > KEPT:
+        while len(self._blocks) > self._kept:
             del self._blocks[next(iter(self._blocks))]
 
     def clear(self) -> None:

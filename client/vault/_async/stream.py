@@ -4,7 +4,7 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from vault.blocks import BlockShelf, RangePlan, cut_short, spans, verified
+from vault.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
 from vault.concurrency import AsyncBridge
 from vault.errors import UnavailableError, VaultError
 from vault.model import BLOCK_SIZE, Block, ObjectInfo
@@ -25,14 +25,20 @@ class AsyncBlockSource:
     is lost with its connection is opened anew, once for each block.
     """
 
-    def __init__(self, info: ObjectInfo, reopen: AsyncReopen, reader: AsyncBlockReader | None = None) -> None:
-        """Begins with `reader`, where one is open already; it goes from the object's start to its end."""
+    def __init__(
+        self, info: ObjectInfo, reopen: AsyncReopen, reader: AsyncBlockReader | None = None, *, kept: int = KEPT
+    ) -> None:
+        """Begins with `reader`, where one is open already; it goes from the object's start to its end.
+
+        Args:
+            kept: Blocks to keep, for a caller that goes back; 0 for one that does not.
+        """
         self.info = info
         self._reopen = reopen
         self._reader = reader
         self._blocks: AsyncIterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
-        self._shelf = BlockShelf()
+        self._shelf = BlockShelf(kept)
         if reader is not None:
             self._plan.streamed()
 

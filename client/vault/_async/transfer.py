@@ -137,7 +137,7 @@ async def _source(store: AsyncStore, unit: str, key: Key) -> AsyncBlockSource:
     if reader is None:
         raise missing(unit, key)
     assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
-    return AsyncBlockSource(reader.info, reopener(store, reader.info), reader)
+    return AsyncBlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
 
 
 def _nothing() -> None:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from vault.blocks import BlockShelf, RangePlan, cut_short, spans, verified
+from vault.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
 from vault.concurrency import Bridge
 from vault.errors import UnavailableError, VaultError
 from vault.model import BLOCK_SIZE, Block, ObjectInfo
@@ -26,14 +26,20 @@ class BlockSource:
     is lost with its connection is opened anew, once for each block.
     """
 
-    def __init__(self, info: ObjectInfo, reopen: Reopen, reader: BlockReader | None = None) -> None:
-        """Begins with `reader`, where one is open already; it goes from the object's start to its end."""
+    def __init__(
+        self, info: ObjectInfo, reopen: Reopen, reader: BlockReader | None = None, *, kept: int = KEPT
+    ) -> None:
+        """Begins with `reader`, where one is open already; it goes from the object's start to its end.
+
+        Args:
+            kept: Blocks to keep, for a caller that goes back; 0 for one that does not.
+        """
         self.info = info
         self._reopen = reopen
         self._reader = reader
         self._blocks: Iterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
-        self._shelf = BlockShelf()
+        self._shelf = BlockShelf(kept)
         if reader is not None:
             self._plan.streamed()
 

@@ -138,7 +138,7 @@ def _source(store: Store, unit: str, key: Key) -> BlockSource:
     if reader is None:
         raise missing(unit, key)
     assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
-    return BlockSource(reader.info, reopener(store, reader.info), reader)
+    return BlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
 
 
 def _nothing() -> None:
