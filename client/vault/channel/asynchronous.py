@@ -3,9 +3,10 @@
 import asyncio
 import collections
 import contextlib
+import functools
 import weakref
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -15,6 +16,9 @@ from vault.channel.calls import OPTIONS, Attempts, check_timeout, closed, someth
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.status import error_from_rpc
+
+_MADE_UP: Final = "Internal error from Core"
+_STATUS_WAIT: Final = 1.0  # seconds
 
 
 class AsyncReceiver:
@@ -72,6 +76,8 @@ class AsyncDuplex:
         self._news = asyncio.Event()
         self._ended = False
         self._error: VaultError | None = None
+        self._status: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        call.add_done_callback(functools.partial(_note_status, self._status))
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="vault-replies")
 
     async def send(self, message: Any) -> None:
@@ -134,11 +140,23 @@ class AsyncDuplex:
                 self._replies.append(message)
                 self._news.set()
         except (grpc.RpcError, asyncio.CancelledError) as error:
-            self._error = self._why(error)
-            self._error.__cause__ = error
+            cause = await self._servers(error) if isinstance(error, grpc.RpcError) else error
+            self._error = self._why(cause)
+            self._error.__cause__ = cause
         finally:
             self._ended = True
             self._news.set()
+
+    async def _servers(self, error: grpc.RpcError) -> grpc.RpcError:
+        """The status that the server sent, for one that grpc.aio made up.
+
+        When the server ends the call while a message is being sent, that send fails too, and grpc.aio puts this
+        failure in the place of the server's status (`Call._write`, `set_internal_error`), before or after it is in.
+        """
+        if isinstance(error, grpc.aio.AioRpcError) and error.details() == _MADE_UP:
+            await asyncio.wait([self._status], timeout=_STATUS_WAIT)
+            return self._status.result() if self._status.done() else error
+        return error
 
     def _why(self, error: BaseException) -> VaultError:
         if self._is_closed():
@@ -269,3 +287,22 @@ def _is_cancelled() -> bool:
     """Whether it is this task that was cancelled, and not only the call it waits for: gRPC raises the same."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _note_status(status: "asyncio.Future[grpc.aio.AioRpcError]", call: Any) -> None:
+    """Keeps the status that came from the server: called as each is set, while it can still be read."""
+    details = _at_once(call.details())
+    if details != _MADE_UP and not status.done():
+        metadata = _at_once(call.trailing_metadata())
+        status.set_result(grpc.aio.AioRpcError(_at_once(call.code()), grpc.aio.Metadata(), metadata, details))
+
+
+def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    finally:
+        coroutine.close()
+    return None
