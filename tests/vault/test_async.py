@@ -253,6 +253,23 @@ async def test_a_waiter_that_is_cancelled_disturbs_nobody(opener: Opener, counte
     assert vault.cache_stats().open_tickets == 0
 
 
+async def test_an_edit_whose_close_was_cancelled_in_the_queue_is_given_up(opener: Opener) -> None:
+    vault = opener()
+    data_id = await vault.upload("notes", Note("one"))
+    ticket = await vault.load("notes", data_id)
+    ticket.get_ref().text = "given up"
+    async with ticket._entry.write_lock:  # as while another ticket on it writes
+        closing = asyncio.create_task(ticket.close())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    async with await vault.load("notes", data_id) as later:
+        later.get_ref().text += " and two"
+    async with await vault.load("notes", data_id) as later:
+        assert later.get_data().text == "one and two"
+
+
 async def test_a_vault_closes_while_its_server_is_away(tmp_path: Path) -> None:
     async with AsyncEmbeddedStore(tmp_path / "store") as store:
         server = AsyncServer(store)

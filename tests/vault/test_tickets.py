@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from vault import ClosedError, ConflictError, EncodeError, NotFoundError, Ticket, Vault
 
-from tests.vault.places import Note, Place, text_of
+from tests.vault.places import Count, Note, Place, text_of
 
 
 class Fragile(Note):
@@ -352,3 +352,21 @@ def test_many_threads_edit_through_tickets_and_lose_nothing_unnoticed(place: Pla
     assert text is not None
     assert landed
     assert sorted(landed) == sorted(f"<{part}" for part in text.split("<")[1:])
+
+
+def test_without_auto_update_editors_of_one_vault_do_not_overtake_each_other(place: Place) -> None:
+    vault = place.open(auto_update=False)
+    data_id = vault.upload("counts", Count(0))
+    counting = threading.Lock()
+
+    def work(_: int) -> None:
+        for _ in range(15):
+            ticket = load(vault, data_id, "counts")
+            with counting:
+                ticket.get_ref().number += 1
+            ticket.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    with load(vault, data_id, "counts") as ticket:
+        assert ticket.get_data().number == 60

@@ -103,23 +103,28 @@ class Saver:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
 
-    def write_back(self, entry: Entry, draft: Draft) -> None:
+    def write_back(self, entry: Entry, draft: Draft, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
 
         Whatever goes wrong, the working copy is given up: nobody writes it later.
+
+        Args:
+            last_only: Leaves the writing to the other tickets that have the working copy, while there are any.
 
         Raises:
             ConflictError: The object is at another generation, or the working copy was given up.
             NotFoundError: It was deleted meanwhile.
             EncodeError, StorageFullError, UnavailableError: It could not be written.
         """
-        with entry.write_lock:
-            try:
-                self._write_back(entry, draft)
-            except BaseException:
-                draft.broken = True
-                self._cache.forget(entry)
-                raise
+        try:
+            with entry.write_lock:
+                # Asked under the lock: a working copy begun from a sealed one could overtake it otherwise.
+                if draft.broken or not last_only or entry.leave_or_seal(draft):
+                    self._write_back(entry, draft)
+        except BaseException:
+            draft.broken = True
+            self._cache.forget(entry)
+            raise
 
     def _write_back(self, entry: Entry, draft: Draft) -> None:
         if self._closed:

@@ -103,8 +103,8 @@ class Ticket:
         self._closed = True
         draft = self._draft
         try:
-            if draft is not None and (self._auto_update or draft.broken or self._entry.leave_or_seal(draft)):
-                self._saver.write_back(self._entry, draft)
+            if draft is not None:
+                self._saver.write_back(self._entry, draft, last_only=not self._auto_update)
         finally:
             self._cache.unpin(self._entry)
 
