@@ -6,13 +6,18 @@ from typing import ClassVar
 
 import pytest
 from vault.store import Store
-from vault.testing import StoreConformance
+from vault.testing import StoreConformance, StoreHarness
+from vault.testing.batches import BatchConformance
+from vault.testing.delete import DeleteConformance
+from vault.testing.load import LoadConformance
+from vault.testing.update import UpdateConformance
+from vault.testing.upload import UploadConformance
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.conformance.raw import RawDirectory
 
 
-class EmbeddedConformance(StoreConformance):
+class InADirectory(StoreHarness):
     """What both faces have: a directory of the test's own, sound when the test is over."""
 
     raw_access: ClassVar[bool] = True
@@ -34,21 +39,25 @@ class EmbeddedConformance(StoreConformance):
         self.raw.flip(unit, data_id, offset)
 
 
-class TestEmbeddedStore(EmbeddedConformance):
+class TestEmbeddedStore(InADirectory, StoreConformance):
     @pytest.fixture
     def store(self, directory: Path, no_thread_left: None) -> Iterator[Store]:
         with EmbeddedStore(directory) as store:
             yield store
 
 
-class TestEmbeddedStoreOfFilesOnly(EmbeddedConformance):
+class TestEmbeddedStoreOfFilesOnly(
+    InADirectory, UploadConformance, LoadConformance, UpdateConformance, DeleteConformance, BatchConformance
+):
+    """What depends on where the bytes lie."""
+
     @pytest.fixture
     def store(self, directory: Path) -> Iterator[Store]:
         with EmbeddedStore(directory, durability="relaxed", inline_limit=0) as store:
             yield store
 
 
-class TestAsyncEmbeddedStore(EmbeddedConformance):
+class TestAsyncEmbeddedStore(InADirectory, StoreConformance):
     @pytest.fixture
     async def store(self, directory: Path) -> AsyncIterator[AsyncEmbeddedStore]:
         async with AsyncEmbeddedStore(directory) as store:

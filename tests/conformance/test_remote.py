@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import ClassVar
 
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault import AsyncRemoteStore, RemoteStore
 from vault.store import AsyncStore, Store
-from vault.testing import StoreConformance
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
+from vault.testing import StoreConformance, StoreHarness
+from vault.testing.closing import ClosingConformance
+from vault.testing.feed import FeedConformance
+from vault.testing.load import LoadConformance
+from vault.testing.upload import UploadConformance
+from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
 
 from tests.conformance.raw import RawDirectory
 
@@ -46,7 +49,7 @@ def unix_origin(raw: RawDirectory, tmp_path_factory: pytest.TempPathFactory) -> 
         yield server.address
 
 
-class RemoteConformance(StoreConformance):
+class Behind(StoreHarness):
     """What all of them have: the directory behind the server can be looked at."""
 
     raw_access: ClassVar[bool] = True
@@ -67,36 +70,44 @@ class RemoteConformance(StoreConformance):
         self.raw.flip(unit, data_id, offset)
 
 
-class TestRemoteStore(RemoteConformance):
+class TestRemoteStore(Behind, StoreConformance):
     @pytest.fixture
     def store(self, origin: str) -> Iterator[Store]:
         with RemoteStore(origin) as store:
             yield store
 
 
-class TestAsyncRemoteStore(RemoteConformance):
+class TestAsyncRemoteStore(Behind, StoreConformance):
     @pytest.fixture
     async def store(self, origin: str) -> AsyncIterator[AsyncStore]:
         async with AsyncRemoteStore(origin) as store:
             yield store
 
 
-class TestRemoteStoreOverAUnixSocket(RemoteConformance):
+class TestRemoteStoreOverAUnixSocket(Behind, UploadConformance, LoadConformance, FeedConformance, ClosingConformance):
+    """What depends on the transport."""
+
     @pytest.fixture
     def store(self, unix_origin: str) -> Iterator[Store]:
         with RemoteStore(unix_origin) as store:
             yield store
 
 
-class TestRemoteStoreOfAnEdgeServer(RemoteConformance):
+class TestRemoteStoreOfAnEdgeServer(Behind, StoreConformance):
     @pytest.fixture
     def store(self, edge: str) -> Iterator[Store]:
         with RemoteStore(edge) as store:
             yield store
 
 
-class TestAsyncRemoteStoreOfAnEdgeServer(RemoteConformance):
+class TestAsyncRemoteStoreOfAnEdgeServer(Behind, StoreConformance):
+    """Everything on one event loop: a client, a server, and the client that the server has for a store."""
+
     @pytest.fixture
-    async def store(self, edge: str) -> AsyncIterator[AsyncStore]:
-        async with AsyncRemoteStore(edge) as store:
+    async def store(self, origin: str) -> AsyncIterator[AsyncStore]:
+        async with (
+            AsyncRemoteStore(origin) as behind,
+            AsyncServer(behind, listen="127.0.0.1:0") as edge,
+            AsyncRemoteStore(edge.address) as store,
+        ):
             yield store

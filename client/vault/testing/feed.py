@@ -30,7 +30,7 @@ class FeedConformance(StoreHarness):
         start = await self._start(subject, unit)
         expected = await self._history(subject, unit)
         async with await subject.watch([unit], since=start) as watch:
-            assert await _collect(watch, len(expected)) == expected
+            assert await _up_to(expected[-1].revision, watch) == expected
 
     async def test_changes_come_as_they_commit(self, subject: AsyncStore, unit: str) -> None:
         await put(subject, unit, b"before")
@@ -47,19 +47,21 @@ class FeedConformance(StoreHarness):
         for name in (unit, f"{unit}.b", f"{unit}.c"):
             infos[name] = [await put(subject, name, b"data") for _ in range(2)]
         async with await subject.watch([f"{unit}.b"], since=start) as watch:
-            assert await _collect(watch, 2) == [_uploaded(info) for info in infos[f"{unit}.b"]]
+            wanted = [_uploaded(info) for info in infos[f"{unit}.b"]]
+            assert await _up_to(wanted[-1].revision, watch) == wanted
         async with await subject.watch([unit, f"{unit}.c"], since=start) as watch:
-            found = await _collect(watch, 4)
-            assert found == [_uploaded(info) for info in infos[unit] + infos[f"{unit}.c"]]
+            wanted = [_uploaded(info) for info in infos[unit] + infos[f"{unit}.c"]]
+            assert await _up_to(wanted[-1].revision, watch) == wanted
         async with await subject.watch(since=start) as watch:
-            assert [change.unit for change in await _collect(watch, 6)] == sorted([*infos] * 2)
+            found = await _up_to(wanted[-1].revision, watch)
+            assert [change.unit for change in found] == sorted([*infos] * 2)
 
     async def test_a_watch_goes_on_from_any_revision_it_was_told(self, subject: AsyncStore, unit: str) -> None:
         start = await self._start(subject, unit)
         expected = await self._history(subject, unit)
         for index, change in enumerate(expected[:-1]):
             async with await subject.watch([unit], since=change.revision) as watch:
-                assert await _collect(watch, len(expected) - index - 1) == expected[index + 1 :]
+                assert await _up_to(expected[-1].revision, watch) == expected[index + 1 :]
         assert start < expected[0].revision
 
     async def test_a_retried_write_is_told_once(self, subject: AsyncStore, unit: str) -> None:
@@ -75,7 +77,7 @@ class FeedConformance(StoreHarness):
             await remove(subject, unit, delete)
         last = await put(subject, unit, b"the last one")
         async with await subject.watch([unit], since=start) as watch:
-            found = await _collect(watch, 4)
+            found = await _up_to(last.revision, watch)
         assert [change.kind.name for change in found] == ["UPLOADED", "UPDATED", "DELETED", "UPLOADED"]
         assert [found[0].revision, found[1].revision, found[3].revision] == [
             first.revision,
@@ -92,7 +94,7 @@ class FeedConformance(StoreHarness):
         await subject.upload_many(unit, [small_upload(b"no", upload_spec(name="name"))])
         last = await put(subject, unit, b"data")
         async with await subject.watch([unit], since=start) as watch:
-            assert await _collect(watch, 2) == [_uploaded(info), _uploaded(last)]
+            assert await _up_to(last.revision, watch) == [_uploaded(info), _uploaded(last)]
 
     async def test_many_writers_at_once_leave_no_hole(self, subject: AsyncStore, unit: str) -> None:
         writers, each = 6, 8
@@ -105,14 +107,14 @@ class FeedConformance(StoreHarness):
             return [info.revision, *(update.revision for update in updates), deleted]
 
         async with await subject.watch([unit]) as live:
-            collecting = asyncio.create_task(_collect(live, writers * each))
+            collecting = asyncio.create_task(_first(writers * each, live))
             await asyncio.sleep(0)
             told = await asyncio.gather(*[write(number) for number in range(writers)])
             expected = sorted(revision for revisions in told for revision in revisions)
             assert [change.revision for change in await collecting] == expected
         assert len(set(expected)) == writers * each, "every change has a revision of its own"
         async with await subject.watch([unit], since=start) as watch:
-            assert [change.revision for change in await _collect(watch, writers * each)] == expected
+            assert [change.revision for change in await _up_to(expected[-1], watch)] == expected
 
     async def test_progress_never_runs_ahead_of_the_changes(self, subject: AsyncStore, unit: str) -> None:
         start = await self._start(subject, unit)
@@ -201,6 +203,20 @@ async def _next_change(events: AsyncIterator[Change | Progress]) -> Change:
     return event
 
 
-async def _collect(watch: AsyncWatch, count: int) -> list[Change]:
+async def _up_to(revision: int, watch: AsyncWatch) -> list[Change]:
+    """Every change that is told before the watch has come to the revision."""
+    found: list[Change] = []
+    async with asyncio.timeout(PATIENCE):
+        async for event in watch:
+            if isinstance(event, Change):
+                found.append(event)
+            if event.revision >= revision:
+                break
+    return found
+
+
+async def _first(count: int, watch: AsyncWatch) -> list[Change]:
+    """So many changes, the first that are told."""
     events = aiter(watch)
-    return [await _next_change(events) for _ in range(count)]
+    async with asyncio.timeout(PATIENCE):
+        return [await _next_change(events) for _ in range(count)]

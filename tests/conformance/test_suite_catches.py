@@ -1,0 +1,287 @@
+"""The suite is held to something too: each of these stores breaks one promise, and the test of that promise fails."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vault.errors import VaultError
+from vault.model import (
+    BLOCK_SIZE,
+    Block,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    Progress,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+    new_request_id,
+)
+from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
+from vault.testing import AsyncFace, StoreConformance, feed
+from vault.testing.faces import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace
+from vault.testing.objects import put
+from vault_server import EmbeddedStore
+
+
+class LosesTags(AsyncFace):
+    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        return await super().upload(unit, replace(spec, tags={}))
+
+
+class _CommittingWriter(AsyncWriterFace):
+    size = 0
+
+    async def write(self, block: Block) -> None:
+        await super().write(block)
+        self.size += len(block.data)
+
+    async def abort(self) -> None:
+        try:
+            await self.commit(self.size)
+        except VaultError:
+            await super().abort()
+
+
+class TakesTheEndForACommit(AsyncFace):
+    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        return _CommittingWriter(self._store.upload(unit, spec))
+
+
+class _TrustingWriter(AsyncWriterFace):
+    async def write(self, block: Block) -> None:
+        await super().write(Block(block.offset, block.data, checksum(block.data)))
+
+
+class TrustsChecksums(AsyncFace):
+    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        return _TrustingWriter(self._store.upload(unit, spec))
+
+
+class _CarelessWriter(AsyncWriterFace):
+    size = 0
+
+    async def write(self, block: Block) -> None:
+        await super().write(block)
+        self.size += len(block.data)
+
+    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        return await super().commit(self.size)
+
+
+class CommitsWhateverCame(AsyncFace):
+    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        return _CarelessWriter(self._store.upload(unit, spec))
+
+
+class IgnoresPreconditions(AsyncFace):
+    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
+        return await super().update(unit, replace(spec, if_generation=None))
+
+    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return await super().delete_many(unit, [replace(item, if_generation=None) for item in items])
+
+
+class ForgetsRequests(AsyncFace):
+    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
+        return await super().update(unit, replace(spec, request_id=new_request_id()))
+
+    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return await super().delete_many(unit, [replace(item, request_id=new_request_id()) for item in items])
+
+
+class ListsByWildcard(AsyncFace):
+    async def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        prefix = prefix and prefix.split("%", maxsplit=1)[0]
+        return await super().list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+
+
+class SkipsBetweenPages(AsyncFace):
+    async def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        page = await super().list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        return Page(page.objects[1:] if page_token else page.objects, page.next_page_token)
+
+
+class _Reader(AsyncReaderFace):
+    """Blocks with something changed."""
+
+    def __init__(self, reader: AsyncReaderFace, change: Any) -> None:
+        super().__init__(reader._reader)
+        self._change = change
+
+    async def __aiter__(self) -> AsyncIterator[Block]:
+        async for block in super().__aiter__():
+            yield self._change(block)
+
+
+class MakesNewChecksums(AsyncFace):
+    async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
+        found = await super().load(unit, key, **options)
+        if isinstance(found, AsyncReaderFace):
+            return _Reader(found, lambda block: Block(block.offset, block.data, 0))
+        return found
+
+
+class SendsMoreThanTheRange(AsyncFace):
+    async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
+        return await super().load(unit, key, **{**options, "length": None})
+
+
+class _LateReader(AsyncReaderFace):
+    def __init__(self, store: EmbeddedStore, reader: AsyncReaderFace) -> None:
+        super().__init__(reader._reader)
+        self._store = store
+
+    async def __aiter__(self) -> AsyncIterator[Block]:
+        for index in range(self.info.block_count):
+            newest: Any = self._store.load(self.info.unit, self.info.data_id, offset=index * BLOCK_SIZE, length=1)
+            if newest is None:
+                return
+            with newest:
+                for block in newest:
+                    yield block
+
+
+class ReadsTheNewest(AsyncFace):
+    async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
+        found = await super().load(unit, key, **options)
+        assert isinstance(self._store, EmbeddedStore)
+        return _LateReader(self._store, found) if isinstance(found, AsyncReaderFace) else found
+
+
+class AnswersOutOfOrder(AsyncFace):
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return list(reversed(await super().load_many(unit, items)))
+
+
+class WritesOnMetadata(AsyncFace):
+    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        info = await super().set_metadata(unit, spec)
+        return replace(info, generation=info.revision)
+
+
+class KnowsOnlyThatItExists(AsyncFace):
+    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return [min(generation, 1) for generation in await super().exists_many(unit, keys)]
+
+
+class _Watch(AsyncWatchFace):
+    def __init__(self, watch: AsyncWatchFace, keep: Any) -> None:
+        super().__init__(watch._watch)
+        self._keep = keep
+
+    async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        async for event in super().__aiter__():
+            if self._keep(event):
+                yield event
+
+
+class LosesChanges(AsyncFace):
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        watch = await super().watch(units, since=since)
+        assert isinstance(watch, AsyncWatchFace)
+        return _Watch(watch, lambda event: not (isinstance(event, Change) and event.kind.name == "METADATA"))
+
+
+class StartsInSilence(AsyncFace):
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        watch = await super().watch(units, since=since)
+        assert isinstance(watch, AsyncWatchFace)
+        return _Watch(watch, lambda event: isinstance(event, Change))
+
+
+class TellsOfEveryUnit(AsyncFace):
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        return await super().watch([], since=since)
+
+
+class StaysOpen(AsyncFace):
+    async def close(self) -> None:
+        """Does not."""
+
+
+class MakesUnitsOfAnyName(AsyncFace):
+    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        try:
+            return await super().exists_many(unit, keys)
+        except ValueError:
+            return [0] * len(keys)
+
+
+Broken = tuple[type[AsyncFace], str, dict[str, Any]]
+BROKEN: list[Broken] = [
+    (LosesTags, "test_the_info_says_all_that_the_spec_said", {}),
+    (TakesTheEndForACommit, "test_a_writer_left_without_a_commit_leaves_nothing", {}),
+    (TakesTheEndForACommit, "test_a_writer_left_by_an_exception_leaves_nothing", {}),
+    (TrustsChecksums, "test_a_block_with_a_wrong_checksum_is_refused", {"wrong": 1}),
+    (CommitsWhateverCame, "test_a_commit_with_a_wrong_size_is_refused", {"size": 3}),
+    (CommitsWhateverCame, "test_a_commit_with_a_wrong_checksum_is_refused", {"size": 4}),
+    (IgnoresPreconditions, "test_if_generation_lets_the_right_writer_through", {}),
+    (IgnoresPreconditions, "test_of_two_writers_of_one_generation_the_first_to_commit_wins", {}),
+    (IgnoresPreconditions, "test_if_generation_protects_what_was_written_since", {}),
+    (ForgetsRequests, "test_a_retried_update_is_done_once_and_answers_the_same", {"size": 1000}),
+    (ForgetsRequests, "test_a_retried_deletion_is_done_once_and_answers_the_same", {}),
+    (ListsByWildcard, "test_with_a_prefix_named_objects_come_in_the_order_of_names", {}),
+    (SkipsBetweenPages, "test_pages_put_together_are_the_listing", {"page_size": 3}),
+    (SkipsBetweenPages, "test_what_exists_all_the_while_is_listed_once", {"prefix": ""}),
+    (MakesNewChecksums, "test_blocks_are_whole_in_order_and_carry_the_writers_checksums", {"size": 1000}),
+    (SendsMoreThanTheRange, "test_a_range_is_answered_by_the_blocks_that_cover_it", {"offset": 0, "length": 1}),
+    (
+        ReadsTheNewest,
+        "test_a_reader_finishes_the_generation_it_began_while_it_is_replaced",
+        {"size": 12 * BLOCK_SIZE + 1},
+    ),
+    (ReadsTheNewest, "test_a_reader_finishes_an_object_that_is_deleted", {"size": 12 * BLOCK_SIZE + 1}),
+    (AnswersOutOfOrder, "test_each_item_wanted_has_its_own_outcome_in_order", {}),
+    (WritesOnMetadata, "test_a_name_and_tags_are_set_without_touching_the_bytes", {}),
+    (KnowsOnlyThatItExists, "test_objects_are_asked_for_in_any_order_and_number", {}),
+    (LosesChanges, "test_every_kind_of_change_is_told_with_what_came_of_it", {}),
+    (StartsInSilence, "test_the_first_event_says_where_the_watch_starts", {}),
+    (TellsOfEveryUnit, "test_a_watch_of_units_tells_of_no_others", {}),
+    (StaysOpen, "test_leaving_the_with_block_closes", {}),
+    (
+        MakesUnitsOfAnyName,
+        "test_a_bad_unit_is_refused",
+        {"act": lambda store, unit, key: store.exists_many(unit, [key])},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("broken", "test", "options"), BROKEN, ids=[f"{kind.__name__}-{name}" for kind, name, _ in BROKEN]
+)
+async def test_a_broken_promise_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: type[AsyncFace], test: str, options: dict[str, Any]
+) -> None:
+    held_to = getattr(StoreConformance(), test)
+    with EmbeddedStore(tmp_path / "sound", durability="relaxed") as store:
+        await held_to(AsyncFace(store), "unit", **options)
+    with EmbeddedStore(tmp_path / "broken", durability="relaxed") as store:
+        subject = broken(store)
+        monkeypatch.setattr(feed, "PATIENCE", 1.0)  # what does not come is known not to come
+        await put(AsyncFace(store), "another", b"data")
+        with pytest.raises((AssertionError, VaultError, pytest.fail.Exception, TimeoutError)):
+            await held_to(subject, "unit", **options)
