@@ -86,7 +86,7 @@ class BlockWriter(ABC):
 
     @abstractmethod
     def write(self, block: Block) -> None:
-        """Takes the next block.
+        """Takes the next block. Its memory is the caller's again when this returns.
 
         Raises:
             InvalidArgumentError: BAD_OFFSET, it is not the next one; BAD_SIZE, it is empty, over
