@@ -1,7 +1,7 @@
 """Messages for raw dialogues with a server."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -46,10 +46,19 @@ def whole(data: bytes, data_id: int = 1, unit: str = "u", **spec: str) -> list[p
     return [start(data_id, unit, **spec), *blocks(data), commit(len(data), checksum(data))]
 
 
-async def say(stub: Stub, requests: Iterable[pb.UploadRequest]) -> list[pb.UploadResponse]:
-    """Sends the requests, ends the stream, and returns the replies."""
-    call = stub.Upload(_each(requests))
-    return [reply async for reply in call]
+async def say(stub: Stub, requests: Sequence[pb.UploadRequest]) -> list[pb.UploadResponse]:
+    """Sends the requests, ends the stream, and returns the replies.
+
+    When the server refuses one request while the next is being sent, grpc.aio may report its own failed send
+    in place of the server's status. Then the same is said again, under the same request id.
+    """
+    while True:
+        call = stub.Upload(_each(requests))
+        try:
+            return [reply async for reply in call]
+        except grpc.aio.AioRpcError as error:
+            if error.details() != "Internal error from Core":
+                raise
 
 
 async def _each(requests: Iterable[pb.UploadRequest]) -> AsyncIterator[pb.UploadRequest]:

@@ -133,6 +133,7 @@ def test_text_that_is_not_unicode_is_sent_all_the_same() -> None:
         ),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!", UnavailableError, "OVERLOADED"),
         (grpc.StatusCode.UNKNOWN, "Stream removed", UnavailableError, "UNAVAILABLE"),
+        (grpc.StatusCode.INTERNAL, "Internal error from Core", UnavailableError, "UNAVAILABLE"),
         (grpc.StatusCode.UNKNOWN, "Exception calling application: oh", VaultError, "INTERNAL"),
         (grpc.StatusCode.INTERNAL, "Exception deserializing request!", VaultError, "INTERNAL"),
         (grpc.StatusCode.UNAUTHENTICATED, "no token", VaultError, "UNAUTHENTICATED"),

@@ -34,7 +34,8 @@ _FOREIGN: Final = re.compile(r"http1\.x server|http2 header with status|invalid 
 # The transport's own words for a connection that went away in the middle of a call: gRPC reports some of
 # them as UNKNOWN or INTERNAL (https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
 _LOST: Final = re.compile(
-    r"stream removed|rst_stream|socket closed|goaway|connection reset|transport closed", re.IGNORECASE
+    r"stream removed|rst_stream|socket closed|goaway|connection reset|transport closed|internal error from core",
+    re.IGNORECASE,
 )
 
 
