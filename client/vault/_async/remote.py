@@ -39,7 +39,7 @@ from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWat
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 
-_WATCH_IDLE: Final = 30.0  # seconds; a server that is alive sends progress more often
+_WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
 
 
 class _Item(Protocol):

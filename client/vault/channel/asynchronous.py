@@ -204,11 +204,11 @@ class AsyncChannel:
                     raise closed(self.address) from error
                 raise
 
-    async def stream(self, method: str, request: Any, *, idle: float = 0.0) -> AsyncReceiver:
+    async def stream(self, method: str, request: Any, *, idle: float | None = None) -> AsyncReceiver:
         """One request, many replies; returns when the first is here.
 
         Args:
-            idle: Seconds between two messages, where that should be longer than the timeout.
+            idle: Seconds between two messages, where the stream has a pace of its own; the timeout otherwise.
         """
         attempts = Attempts(self.address, self.timeout)
         while True:
@@ -218,7 +218,7 @@ class AsyncChannel:
                 async with asyncio.timeout(attempts.remaining):
                     first = await call.read()
                 first = something(None if first is grpc.aio.EOF else first, self.address, method)
-                return AsyncReceiver(call, first, self.address, max(idle, self.timeout))
+                return AsyncReceiver(call, first, self.address, idle or self.timeout)
             except TimeoutError as error:
                 call.cancel()
                 raise stalled(self.address, self.timeout) from error

@@ -186,11 +186,11 @@ class Channel:
             except grpc.RpcError as error:
                 self._pause(attempts, error)
 
-    def stream(self, method: str, request: Any, *, idle: float = 0.0) -> Receiver:
+    def stream(self, method: str, request: Any, *, idle: float | None = None) -> Receiver:
         """One request, many replies; returns when the first is here.
 
         Args:
-            idle: Seconds between two messages, where that should be longer than the timeout.
+            idle: Seconds between two messages, where the stream has a pace of its own; the timeout otherwise.
         """
         attempts = Attempts(self.address, self.timeout)
         while True:
@@ -199,7 +199,7 @@ class Channel:
             try:
                 with self._watchdog.watching(call, attempts.remaining):
                     first = something(next(call, None), self.address, method)
-                return Receiver(call, first, self.address, max(idle, self.timeout), self._watchdog, self._is_closed)
+                return Receiver(call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed)
             except grpc.RpcError as error:
                 if self._watchdog.overdue(call):
                     raise stalled(self.address, self.timeout) from error
