@@ -13,7 +13,8 @@ import grpc
 import pytest
 from vault import RemoteVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, UnknownUnitError
-from vault.model import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, UploadSpec
+from vault.model import UploadSpec
+from vault.rules import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.testing.objects import blocks_of, failed_with, payload, small_upload
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub

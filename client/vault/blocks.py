@@ -7,7 +7,8 @@ from typing import Any, Final
 import xxhash
 
 from vault.errors import ChecksumError, CorruptionError, ProtocolError, UnavailableError, VaultError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo, checksum
+from vault.model import Block, ObjectInfo, checksum
+from vault.rules import BLOCK_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from operator import attrgetter
 from typing import Any, BinaryIO, ClassVar, Protocol, Self, TypeVar
 
 from vault.errors import DecodeError, InvalidArgumentError
-from vault.model import check_datatype
+from vault.rules import check_datatype
 
 
 class ObjectStream(Protocol):

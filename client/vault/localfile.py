@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from vault.errors import ConflictError, InvalidArgumentError
-from vault.model import BLOCK_SIZE
+from vault.rules import BLOCK_SIZE
 
 PathOrFile = str | os.PathLike[str] | BinaryIO
 

@@ -1,35 +1,31 @@
-"""The values that cross the Store contract, and the rules for what a caller may put into them."""
+"""The values that cross the Store contract. What may be put into them is in `vault.rules`."""
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Final
 
 import xxhash
 
 from vault.errors import CorruptionError, InvalidArgumentError
-
-BLOCK_SIZE: Final = 1 << 20
-"""Bytes in a block of an object; only the last may be shorter."""
-
-MAX_DATA_ID: Final = (1 << 63) - 1
-MAX_NAME_BYTES: Final = 1024
-MAX_TAGS: Final = 64
-MAX_TAG_KEY: Final = 128
-MAX_TAG_VALUE: Final = 1024
-MAX_DATATYPE: Final = 128
-MAX_BATCH_ITEMS: Final = 10_000
-MAX_PAGE_SIZE: Final = 1000
+from vault.rules import (
+    BLOCK_SIZE,
+    MAX_BATCH_ITEMS,
+    MAX_DATA_ID,
+    check_block,
+    check_data_id,
+    check_datatype,
+    check_generation,
+    check_key,
+    check_name,
+    check_request_id,
+    check_small,
+    check_tags,
+)
 
 Key = int | str
 """An object's id, or its name."""
-
-_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-_MAX_BYTES: Final = (1 << 63) - 1
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,9 @@ class Block:
     offset: int
     data: bytes | bytearray | memoryview
     checksum: int
+
+    def validate(self) -> None:
+        check_block(self.offset, self.data, self.checksum)
 
     def verify(self, info: ObjectInfo) -> None:
         """Raises CorruptionError when the bytes do not match the stored checksum."""
@@ -292,187 +291,3 @@ def checksum(data: bytes | bytearray | memoryview) -> int:
     https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
     """
     return xxhash.xxh3_64_intdigest(data)
-
-
-def check_unit(unit: str) -> None:
-    """Raises InvalidArgumentError unless `unit` may name a unit."""
-    if not isinstance(unit, str) or _UNIT.fullmatch(unit) is None:
-        raise InvalidArgumentError(
-            f"bad unit name {_shown(unit)}: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit",
-            reason="BAD_UNIT",
-        )
-
-
-def check_data_id(data_id: int) -> None:
-    """Raises InvalidArgumentError unless `data_id` is an int from 1 to 2^63 - 1."""
-    if isinstance(data_id, bool) or not isinstance(data_id, int) or not 1 <= data_id <= MAX_DATA_ID:
-        raise InvalidArgumentError(f"bad id {_shown(data_id)}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
-
-
-def check_name(name: str) -> None:
-    """Raises InvalidArgumentError unless `name` may name an object."""
-    if not isinstance(name, str) or not _text_fits(name, 1, MAX_NAME_BYTES):
-        raise InvalidArgumentError(
-            f"bad name {_shown(name)}: text of 1 to {MAX_NAME_BYTES} UTF-8 bytes without control characters",
-            reason="BAD_NAME",
-        )
-
-
-def check_key(key: Key) -> None:
-    """Raises InvalidArgumentError unless `key` is a valid id or name."""
-    if isinstance(key, str):
-        check_name(key)
-    elif isinstance(key, int):
-        check_data_id(key)
-    else:
-        raise InvalidArgumentError(
-            f"bad key {_shown(key)}: an id (int) or a name (str), not {type(key).__name__}", reason="BAD_ID"
-        )
-
-
-def check_tags(tags: Mapping[str, str]) -> None:
-    """Raises InvalidArgumentError unless `tags` are few and short enough."""
-    if not isinstance(tags, Mapping):
-        raise InvalidArgumentError(f"tags are a mapping of text to text, not {type(tags).__name__}", reason="BAD_TAGS")
-    if len(tags) > MAX_TAGS:
-        raise InvalidArgumentError(f"{len(tags)} tags: at most {MAX_TAGS} are allowed", reason="BAD_TAGS")
-    for key, value in tags.items():
-        if not isinstance(key, str) or not _text_fits(key, 1, MAX_TAG_KEY):
-            raise InvalidArgumentError(
-                f"bad tag {_shown(key)}: a key is text of 1 to {MAX_TAG_KEY} UTF-8 bytes without control characters",
-                reason="BAD_TAGS",
-            )
-        if not isinstance(value, str) or not _text_fits(value, 0, MAX_TAG_VALUE):
-            raise InvalidArgumentError(
-                f"bad value of tag {key!r}, {_shown(value)}: text of at most {MAX_TAG_VALUE} UTF-8 bytes "
-                "without control characters",
-                reason="BAD_TAGS",
-            )
-
-
-def check_datatype(tag: str) -> None:
-    """Raises InvalidArgumentError unless `tag` may tag an object's datatype."""
-    if not isinstance(tag, str) or not _text_fits(tag, 0, MAX_DATATYPE):
-        raise InvalidArgumentError(
-            f"bad datatype tag {_shown(tag)}: text of at most {MAX_DATATYPE} UTF-8 bytes without control characters",
-            reason="BAD_DATATYPE",
-        )
-
-
-def check_generation(generation: int | None) -> None:
-    """Raises InvalidArgumentError unless `generation` is None or a whole number from 0."""
-    if generation is None:
-        return
-    if isinstance(generation, bool) or not isinstance(generation, int) or not 0 <= generation <= MAX_DATA_ID:
-        raise InvalidArgumentError(
-            f"bad generation {_shown(generation)}: a whole number from 0 to 2^63 - 1", reason="BAD_GENERATION"
-        )
-
-
-def check_range(offset: int, length: int | None, size: int | None = None) -> None:
-    """Raises InvalidArgumentError unless the range starts within an object of `size` bytes.
-
-    A range may start at the very end, and may end after it: what is there is read.
-    """
-    for what, value in (("offset", offset), ("length", 0 if length is None else length)):
-        if not _is_whole(value, _MAX_BYTES):
-            raise InvalidArgumentError(
-                f"bad {what} {_shown(value)}: a whole number of bytes from 0 to 2^63 - 1", reason="BAD_RANGE"
-            )
-    if size is not None and offset > size:
-        raise InvalidArgumentError(
-            f"offset {offset} is past the end of an object of {size} bytes", reason="BAD_RANGE", size=size
-        )
-
-
-def check_prefix(prefix: str) -> None:
-    """Raises InvalidArgumentError unless names may begin with `prefix`; the empty one is valid."""
-    if not isinstance(prefix, str) or not _text_fits(prefix, 0, MAX_NAME_BYTES):
-        raise InvalidArgumentError(
-            f"bad prefix {_shown(prefix)}: text of at most {MAX_NAME_BYTES} UTF-8 bytes without control characters",
-            reason="BAD_NAME",
-        )
-
-
-def check_page_size(page_size: int) -> None:
-    """Raises InvalidArgumentError unless `page_size` is a whole number from 0 to MAX_PAGE_SIZE."""
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or not 0 <= page_size <= MAX_PAGE_SIZE:
-        raise InvalidArgumentError(
-            f"bad page size {_shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
-            reason="BAD_PAGE_SIZE",
-        )
-
-
-def check_block(block: Block) -> None:
-    """Raises InvalidArgumentError unless `block` could be one of an object's, somewhere."""
-    _check_bytes(block.data)
-    size = memoryview(block.data).nbytes
-    if not 1 <= size <= BLOCK_SIZE:
-        raise InvalidArgumentError(f"a block of {size} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
-    if not _is_whole(block.offset, _MAX_BYTES):
-        raise InvalidArgumentError(
-            f"bad offset {_shown(block.offset)} of a block: bytes, from 0 to 2^63 - 1", reason="BAD_OFFSET"
-        )
-    _check_checksum(block.checksum)
-
-
-def check_commit(size: int, checksum: int | None) -> None:
-    """Raises InvalidArgumentError unless an object could have this size and checksum."""
-    if not _is_whole(size, _MAX_BYTES):
-        raise InvalidArgumentError(f"bad size {_shown(size)}: bytes, from 0 to 2^63 - 1", reason="BAD_SIZE")
-    if checksum is not None:
-        _check_checksum(checksum)
-
-
-def check_small(data: bytes, checksum: int) -> None:
-    """Raises InvalidArgumentError unless these could be the bytes and the checksum of an item of a batch."""
-    _check_bytes(data)
-    _check_checksum(checksum)
-    if len(data) > BLOCK_SIZE:
-        raise InvalidArgumentError(
-            f"{len(data)} bytes in one item of a batch: at most {BLOCK_SIZE}, more is streamed", reason="BAD_SIZE"
-        )
-
-
-def check_batch(items: int) -> None:
-    """Raises InvalidArgumentError when a batch has too many items."""
-    if items > MAX_BATCH_ITEMS:
-        raise InvalidArgumentError(
-            f"{items} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
-        )
-
-
-def check_request_id(request_id: bytes) -> None:
-    """Raises InvalidArgumentError unless `request_id` is 16 bytes."""
-    if not isinstance(request_id, bytes) or len(request_id) != 16:
-        raise InvalidArgumentError("a request id is 16 bytes", reason="BAD_REQUEST_ID")
-
-
-def _check_bytes(data: object) -> None:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
-
-
-def _check_checksum(checksum: int) -> None:
-    if not _is_whole(checksum, (1 << 64) - 1):
-        raise InvalidArgumentError(
-            f"bad checksum {_shown(checksum)}: a whole number from 0 to 2^64 - 1", reason="BAD_CHECKSUM"
-        )
-
-
-def _is_whole(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def _text_fits(text: str, least: int, most: int) -> bool:
-    if _CONTROL.search(text):
-        return False
-    try:
-        return least <= len(text.encode()) <= most
-    except UnicodeEncodeError:
-        return False
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

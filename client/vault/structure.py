@@ -6,7 +6,7 @@ from typing import Any
 
 from vault.datatype import Datatype, check_datatype_class
 from vault.errors import InvalidArgumentError, UnknownUnitError
-from vault.model import check_unit
+from vault.rules import check_unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vault.errors import InvalidArgumentError
-from vault.model import BLOCK_SIZE, check_unit
+from vault.rules import BLOCK_SIZE, check_unit
 
 DEFAULT_GRACE: Final = 10.0
 """Seconds that running transfers get to finish when a server stops."""

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from vault.errors import ProtocolError
-from vault.model import BLOCK_SIZE, ObjectInfo
+from vault.model import ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockWriter
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages

@@ -19,7 +19,7 @@ from vault.errors import (
     UnknownUnitError,
     VaultError,
 )
-from vault.model import MAX_DATA_ID
+from vault.rules import MAX_DATA_ID
 
 
 @pytest.mark.parametrize(

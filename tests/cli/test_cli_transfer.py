@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import xxhash
-from vault.model import BLOCK_SIZE
+from vault.rules import BLOCK_SIZE
 
 from tests.cli.program import UNIT, Program
 

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from vault._sync.remote import RemoteStore
 from vault.errors import VaultError
 from vault.model import (
-    BLOCK_SIZE,
-    MAX_BATCH_ITEMS,
     Block,
     DeleteSpec,
     LoadItem,
@@ -22,6 +20,7 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
+from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store import AsyncBlockReader, BlockWriter, Store
 from vault.testing import bad_input as bad
 from vault.testing.congruence import assert_congruent

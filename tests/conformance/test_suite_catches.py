@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from vault.errors import VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Change,
     DeleteSpec,
@@ -24,6 +23,7 @@ from vault.model import (
     checksum,
     new_request_id,
 )
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
 from vault.testing import AsyncFace, StoreConformance, feed
 from vault.testing.faces import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace

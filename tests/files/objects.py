@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from vault._sync.files import ObjectWriter
-from vault.model import BLOCK_SIZE, ObjectInfo, UploadSpec, new_data_id
+from vault.model import ObjectInfo, UploadSpec, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import Store
 from vault_server import EmbeddedStore
 

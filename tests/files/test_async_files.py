@@ -13,7 +13,8 @@ from vault._async.files import AsyncObjectWriter, open_reader
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.files import open_reader as open_sync_reader
 from vault.errors import ClosedError, ConflictError, NotFoundError
-from vault.model import BLOCK_SIZE, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.model import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncStore
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 

@@ -24,7 +24,8 @@ from vault.errors import (
     InvalidArgumentError,
     StorageFullError,
 )
-from vault.model import BLOCK_SIZE, Block, NotModified, ObjectInfo, UploadSpec, new_data_id
+from vault.model import Block, NotModified, ObjectInfo, UploadSpec, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockWriter, Store
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 

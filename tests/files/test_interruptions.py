@@ -21,7 +21,8 @@ from vault._sync.files import open_reader
 from vault._sync.remote import RemoteStore
 from vault._sync.transfer import download_file, upload_file
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.model import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import Store
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
 from vault._sync.files import open_reader
-from vault.model import BLOCK_SIZE
+from vault.rules import BLOCK_SIZE
 from vault.store import Store
 
 from tests.files.objects import new_writer, put, some_bytes

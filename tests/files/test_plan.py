@@ -8,7 +8,8 @@ import pytest
 from vault._sync.files import ObjectReader, open_reader
 from vault.blocks import RangePlan, spans, verified
 from vault.errors import CorruptionError, ProtocolError
-from vault.model import BLOCK_SIZE, Block, Key, NotModified, checksum
+from vault.model import Block, Key, NotModified, checksum
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 from vault_server import EmbeddedStore
 

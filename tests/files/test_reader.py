@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from vault._sync.files import open_reader
 from vault.errors import ClosedError, ConflictError, CorruptionError, NotFoundError
-from vault.model import BLOCK_SIZE, DeleteSpec
+from vault.model import DeleteSpec
+from vault.rules import BLOCK_SIZE
 from vault.store import Store
 from vault_server import EmbeddedStore
 

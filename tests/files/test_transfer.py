@@ -11,8 +11,9 @@ from vault._async.transfer import download_file as async_download_file
 from vault._async.transfer import upload_file as async_upload_file
 from vault._sync.transfer import download_file, upload_file
 from vault.errors import CorruptionError, NotFoundError
-from vault.model import BLOCK_SIZE, ObjectInfo, UploadSpec, new_data_id
+from vault.model import ObjectInfo, UploadSpec, new_data_id
 from vault.progress import ProgressCallback
+from vault.rules import BLOCK_SIZE
 from vault.store import Store
 from vault_server import EmbeddedStore, Server
 

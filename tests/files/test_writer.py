@@ -7,7 +7,8 @@ from typing import BinaryIO, cast
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, NotFoundError
-from vault.model import BLOCK_SIZE, checksum
+from vault.model import checksum
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, Store
 
 from tests.files.objects import SIZES, new_writer, put, some_bytes

@@ -18,7 +18,8 @@ import pytest
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.model import BLOCK_SIZE, Block, UploadSpec, checksum, new_data_id
+from vault.model import Block, UploadSpec, checksum, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 from vault_server import EmbeddedStore, Server
 

@@ -10,7 +10,6 @@ from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import InvalidArgumentError, StorageFullError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     DeleteSpec,
     LoadedObject,
@@ -24,6 +23,7 @@ from vault.model import (
     checksum,
     new_data_id,
 )
+from vault.rules import BLOCK_SIZE
 from vault_server import EmbeddedStore, Server, ServerSettings
 
 FULL_TAGS = {f"key {number}": "v" * 1000 for number in range(64)}

@@ -4,7 +4,8 @@ import pytest
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import ChecksumError
-from vault.model import BLOCK_SIZE, Block, UploadSpec, checksum, new_data_id
+from vault.model import Block, UploadSpec, checksum, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault_server import EmbeddedStore, Server
 
 DATA = bytes(BLOCK_SIZE)

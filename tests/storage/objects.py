@@ -8,18 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vault.errors import VaultError
-from vault.model import (
-    BLOCK_SIZE,
-    Block,
-    DeleteSpec,
-    Key,
-    ObjectInfo,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.model import Block, DeleteSpec, Key, ObjectInfo, SmallUpload, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter, Store
 
 UNIT = "documents"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import StorageError
-from vault.model import MAX_DATA_ID, checksum
+from vault.model import checksum
+from vault.rules import MAX_DATA_ID
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import LARGE, SMALL, blob_files, delete, read, reader_of, run, stat, update, upload

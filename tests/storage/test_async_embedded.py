@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from vault.errors import ClosedError, ConflictError, RevisionCompactedError, VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Change,
     DeleteSpec,
@@ -22,6 +21,7 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 

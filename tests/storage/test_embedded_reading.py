@@ -4,7 +4,8 @@ import threading
 
 import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, LoadedObject, LoadItem, NotModified
+from vault.model import LoadedObject, LoadItem, NotModified
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.reads import BATCH_BYTES

@@ -14,7 +14,6 @@ from vault.errors import (
     VaultError,
 )
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Change,
     DeleteSpec,
@@ -26,6 +25,7 @@ from vault.model import (
     checksum,
     new_data_id,
 )
+from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import (

@@ -11,7 +11,8 @@ LIMITED = """
 import resource, sys
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blocks_of, read, small, staged_files, upload
 from vault.errors import StorageFullError
-from vault.model import BLOCK_SIZE, UploadSpec
+from vault.model import UploadSpec
+from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 
 def limit(size):

@@ -17,7 +17,7 @@ from vault import (
     Vault,
 )
 from vault._sync import batches
-from vault.model import BLOCK_SIZE, MAX_BATCH_ITEMS
+from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Count, Note, Place

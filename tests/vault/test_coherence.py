@@ -383,6 +383,28 @@ def test_a_feed_that_forgot_makes_a_vault_ask(tmp_path: Path) -> None:
         assert misses(reader) == 3
 
 
+def test_who_comes_while_a_forgotten_feed_is_skipped_does_not_believe_what_is_from_before(tmp_path: Path) -> None:
+    class Interrupted(coherence.FeedCoherence):
+        """Somebody else asks at the very moment at which the feed is skipped."""
+
+        armed = False
+        seen = 0
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "_since" and self.armed:
+                self.armed = False
+                self.seen = self.epoch()
+
+    with EmbeddedStore(tmp_path / "store", feed_history=1000) as store, Vault(store, STRUCTURE) as vault:
+        feed = Interrupted(store, vault._cache)
+        before = feed.epoch()
+        write_a_lot(store)
+        feed.armed = True
+        assert feed.epoch() > before
+        assert feed.seen > before
+
+
 def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_path: Path) -> None:
     with EmbeddedStore(tmp_path / "store", feed_history=1000) as store:
         server = Server(store)

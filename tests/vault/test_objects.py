@@ -15,7 +15,7 @@ from vault import (
     TextWrapper,
     Vault,
 )
-from vault.model import BLOCK_SIZE
+from vault.rules import BLOCK_SIZE
 
 from tests.vault.places import Count, Note, Place, text_of
 

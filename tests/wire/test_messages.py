@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    MAX_DATA_ID,
     Block,
     Capabilities,
     Change,
@@ -27,6 +26,7 @@ from vault.model import (
     UpdateSpec,
     UploadSpec,
 )
+from vault.rules import MAX_DATA_ID
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as m
 

@@ -8,13 +8,8 @@ from vault._async.ticket import AsyncTicket
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import BatchError, InvalidArgumentError, VaultError
-from vault.model import (
-    MAX_BATCH_ITEMS,
-    DeleteSpec,
-    Key,
-    SmallUpload,
-    check_key,
-)
+from vault.model import DeleteSpec, Key, SmallUpload
+from vault.rules import MAX_BATCH_ITEMS, check_key
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 

@@ -58,14 +58,18 @@ class AsyncFeedCoherence(AsyncCoherence):
         self._cache = cache
         self._since = store.revision
         self._epoch = 1
+        self._skipping = AsyncLock()
 
     async def epoch(self) -> int:
         try:
             revision, changes = await self._store.changes(self._since)
         except RevisionCompactedError:
-            self._since = self._store.revision
-            self._epoch += 1
-            return self._epoch
+            async with self._skipping:
+                revision = self._store.revision
+                # First: whoever reads from there on must not believe what is here from before.
+                self._epoch += 1
+                self._since = revision
+                return self._epoch
         for change in changes:
             self._cache.apply(change)
         # Only now: whoever reads from here on finds what came before in the cache.

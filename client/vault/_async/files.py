@@ -10,7 +10,8 @@ from vault._async.stream import AsyncBlockSource, AsyncReopen, sought, to_read
 from vault.blocks import BlockCutter, spans
 from vault.concurrency import AsyncFile, AsyncReturned
 from vault.errors import ClosedError, ConflictError, NotFoundError
-from vault.model import BLOCK_SIZE, Key, NotModified, ObjectInfo
+from vault.model import Key, NotModified, ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 from vault.threads import AsyncFinalizer
 

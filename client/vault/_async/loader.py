@@ -12,7 +12,8 @@ from vault.concurrency import AsyncBlocking, AsyncFlight
 from vault.entry import Entry
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.memory import MemoryWatermark
-from vault.model import MAX_BATCH_ITEMS, Key, LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.rules import MAX_BATCH_ITEMS
 from vault.store import AsyncStore, LoadResult
 
 Landing = AsyncFlight[None]

@@ -8,17 +8,8 @@ from vault._async.ticket import AsyncTicket
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import VaultError
-from vault.model import (
-    DeleteSpec,
-    Key,
-    MetadataSpec,
-    ObjectInfo,
-    UpdateSpec,
-    check_key,
-    check_name,
-    check_prefix,
-    check_tags,
-)
+from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
+from vault.rules import check_key, check_name, check_prefix, check_tags
 
 
 class AsyncObjects(AsyncVaultBase):

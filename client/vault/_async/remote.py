@@ -24,8 +24,9 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+)
+from vault.rules import (
     check_batch,
-    check_block,
     check_commit,
     check_generation,
     check_key,
@@ -87,7 +88,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     async def write(self, block: Block) -> None:
         try:
-            check_block(block)
+            block.validate()
             await self._duplex.send(self._message(block=wire.block_to_wire(block)))
         except BaseException:
             await self.abort()

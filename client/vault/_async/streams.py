@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from vault._async.base import AsyncVaultBase, new_spec
 from vault._async.files import AsyncObjectReader, AsyncObjectWriter, open_reader
 from vault._async.transfer import PathOrFile, download_file, upload_file
-from vault.model import Key, ObjectInfo, check_key
+from vault.model import Key, ObjectInfo
 from vault.progress import ProgressCallback
+from vault.rules import check_key
 
 
 class AsyncStreams(AsyncVaultBase):

@@ -10,7 +10,8 @@ from vault.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.concurrency import Blocking, Bridge, Returned
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo, checksum
+from vault.model import Block, ObjectInfo, checksum
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter
 from vault.threads import Hook
 

@@ -11,7 +11,8 @@ from vault._sync.stream import BlockSource, Reopen, sought, to_read
 from vault.blocks import BlockCutter, spans
 from vault.concurrency import File, Returned
 from vault.errors import ClosedError, ConflictError, NotFoundError
-from vault.model import BLOCK_SIZE, Key, NotModified, ObjectInfo
+from vault.model import Key, NotModified, ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter, Store
 from vault.threads import Finalizer
 

@@ -25,8 +25,9 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+)
+from vault.rules import (
     check_batch,
-    check_block,
     check_commit,
     check_generation,
     check_key,
@@ -88,7 +89,7 @@ class RemoteWriter(BlockWriter):
 
     def write(self, block: Block) -> None:
         try:
-            check_block(block)
+            block.validate()
             self._duplex.send(self._message(block=wire.block_to_wire(block)))
         except BaseException:
             self.abort()

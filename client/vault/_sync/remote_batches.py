@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 from vault.channel import MAX_MESSAGE_SIZE
 from vault.concurrency import Returned
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.model import BLOCK_SIZE, LoadedObject
+from vault.model import LoadedObject
+from vault.rules import BLOCK_SIZE
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")

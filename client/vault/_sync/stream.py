@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from vault.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
 from vault.concurrency import Bridge
 from vault.errors import UnavailableError, VaultError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo
+from vault.model import Block, ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from vault._sync.base import VaultBase, new_spec
 from vault._sync.files import ObjectReader, ObjectWriter, open_reader
 from vault._sync.transfer import PathOrFile, download_file, upload_file
-from vault.model import Key, ObjectInfo, check_key
+from vault.model import Key, ObjectInfo
 from vault.progress import ProgressCallback
+from vault.rules import check_key
 
 
 class Streams(VaultBase):

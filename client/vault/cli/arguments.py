@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from vault.errors import InvalidArgumentError
-from vault.model import Key, check_datatype, check_key, check_name, check_tags, check_unit
+from vault.model import Key
+from vault.rules import check_datatype, check_key, check_name, check_tags, check_unit
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}

@@ -10,7 +10,8 @@ from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
 from vault.errors import NotFoundError, VaultError
-from vault.model import MAX_PAGE_SIZE, DeleteSpec, Key, MetadataSpec, ObjectInfo
+from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo
+from vault.rules import MAX_PAGE_SIZE
 from vault.store import Store
 
 

@@ -18,7 +18,8 @@ from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line
 from vault.cli.progress import progress_of
 from vault.errors import InvalidArgumentError, UnavailableError, VaultError
-from vault.model import BLOCK_SIZE, Key, ObjectInfo, UpdateSpec, UploadSpec, check_range, new_data_id
+from vault.model import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
+from vault.rules import BLOCK_SIZE, check_range
 from vault.store import BlockWriter, Store
 
 STREAM = "-"

@@ -6,22 +6,8 @@ from typing import Any, cast
 import pytest
 
 from vault.errors import InvalidArgumentError
-from vault.model import (
-    BLOCK_SIZE,
-    MAX_DATATYPE,
-    MAX_NAME_BYTES,
-    MAX_TAG_KEY,
-    MAX_TAG_VALUE,
-    MAX_TAGS,
-    Block,
-    DeleteSpec,
-    LoadItem,
-    MetadataSpec,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-)
+from vault.model import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec
+from vault.rules import BLOCK_SIZE, MAX_DATATYPE, MAX_NAME_BYTES, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import put, refused, remove, replace, small_update, small_upload, upload_spec

@@ -12,18 +12,8 @@ from vault.errors import (
     NotFoundError,
     VaultError,
 )
-from vault.model import (
-    BLOCK_SIZE,
-    MAX_BATCH_ITEMS,
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    checksum,
-)
+from vault.model import LoadedObject, LoadItem, NotModified, ObjectInfo, SmallUpdate, SmallUpload, UpdateSpec, checksum
+from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import (

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from vault.errors import ClosedError, UnavailableError
-from vault.model import BLOCK_SIZE, MAX_BATCH_ITEMS, DeleteSpec, LoadItem, MetadataSpec, Progress, UpdateSpec
+from vault.model import DeleteSpec, LoadItem, MetadataSpec, Progress, UpdateSpec
+from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store import AsyncStore
 from vault.testing.feed import PATIENCE
 from vault.testing.harness import StoreHarness

@@ -3,7 +3,8 @@
 import pytest
 
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
-from vault.model import BLOCK_SIZE, MAX_BATCH_ITEMS, DeleteSpec
+from vault.model import DeleteSpec
+from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import (

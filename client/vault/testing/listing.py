@@ -5,7 +5,8 @@ import secrets
 import pytest
 
 from vault.errors import InvalidArgumentError
-from vault.model import MAX_PAGE_SIZE, MetadataSpec, ObjectInfo
+from vault.model import MetadataSpec, ObjectInfo
+from vault.rules import MAX_PAGE_SIZE
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import listed, put, refused, remove, replace, small_upload, upload_spec

@@ -3,7 +3,8 @@
 import pytest
 
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, Block, LoadedObject, LoadItem, NotModified, checksum
+from vault.model import Block, LoadedObject, LoadItem, NotModified, checksum
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import (

@@ -3,7 +3,8 @@
 import pytest
 
 from vault.errors import AlreadyExistsError, ConflictError, NotFoundError
-from vault.model import MAX_TAGS, MetadataSpec
+from vault.model import MetadataSpec
+from vault.rules import MAX_TAGS
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import fetch, listed, put, refused, replace, stat, upload_spec

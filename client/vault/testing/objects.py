@@ -10,7 +10,6 @@ import pytest
 
 from vault.errors import VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     DeleteSpec,
     Key,
@@ -24,6 +23,7 @@ from vault.model import (
     new_data_id,
     new_request_id,
 )
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 
 E = TypeVar("E", bound=VaultError)

@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from vault.errors import AlreadyExistsError, ConflictError, NotFoundError, VaultError
 from vault.model import (
-    BLOCK_SIZE,
     Block,
     Change,
     ChangeKind,
@@ -39,6 +38,7 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter, Store
 from vault.testing.objects import blocks_of, payload
 

@@ -3,7 +3,8 @@
 import pytest
 
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, NotFoundError
-from vault.model import BLOCK_SIZE, Block, UpdateSpec, checksum, new_request_id
+from vault.model import Block, UpdateSpec, checksum, new_request_id
+from vault.rules import BLOCK_SIZE
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import (

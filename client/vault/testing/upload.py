@@ -6,17 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vault.errors import AlreadyExistsError, ChecksumError, InvalidArgumentError, VaultError
-from vault.model import (
-    BLOCK_SIZE,
-    MAX_DATA_ID,
-    MAX_DATATYPE,
-    MAX_NAME_BYTES,
-    MAX_TAG_KEY,
-    MAX_TAG_VALUE,
-    MAX_TAGS,
-    Block,
-    checksum,
-)
+from vault.model import Block, checksum
+from vault.rules import BLOCK_SIZE, MAX_DATA_ID, MAX_DATATYPE, MAX_NAME_BYTES, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.store import AsyncStore
 from vault.testing.harness import StoreHarness
 from vault.testing.objects import (

@@ -5,7 +5,8 @@ import pytest
 from vault._async.ticket import AsyncTicket
 from vault._async.vault import AsyncVault
 from vault.errors import AlreadyExistsError, BatchError, DecodeError, EncodeError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, Key
+from vault.model import Key
+from vault.rules import BLOCK_SIZE
 from vault.testing.objects import failed_with, payload, refused
 from vault.testing.vault_harness import Document, VaultHarness, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper

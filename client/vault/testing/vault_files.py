@@ -8,7 +8,8 @@ from fsspec.callbacks import Callback
 
 from vault._async.vault import AsyncVault
 from vault.errors import AlreadyExistsError, NotFoundError
-from vault.model import BLOCK_SIZE, checksum
+from vault.model import checksum
+from vault.rules import BLOCK_SIZE
 from vault.testing.objects import every_size, payload, refused
 from vault.testing.vault_harness import VaultHarness, read
 

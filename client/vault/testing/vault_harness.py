@@ -12,7 +12,8 @@ from vault._async.vault import AsyncVault
 from vault._sync.vault import Vault
 from vault.datatype import Datatype, ObjectStream
 from vault.errors import VaultError
-from vault.model import BLOCK_SIZE, Key
+from vault.model import Key
+from vault.rules import BLOCK_SIZE
 from vault.structure import Unit
 from vault.testing.vault_faces import as_async_vault
 from vault.wrappers import BytesWrapper, JsonWrapper

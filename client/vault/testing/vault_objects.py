@@ -15,7 +15,8 @@ from vault.errors import (
     NotFoundError,
     UnknownUnitError,
 )
-from vault.model import BLOCK_SIZE, Key, ObjectInfo, checksum
+from vault.model import Key, ObjectInfo, checksum
+from vault.rules import BLOCK_SIZE
 from vault.testing.objects import every_size, payload, refused
 from vault.testing.vault_harness import Document, Report, Streamed, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper

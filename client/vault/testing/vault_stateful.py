@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from vault._sync.ticket import Ticket
 from vault._sync.vault import Vault
 from vault.errors import AlreadyExistsError, BatchError, ConflictError, NotFoundError, VaultError
-from vault.model import BLOCK_SIZE, Key, ObjectInfo
+from vault.model import Key, ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.structure import UnitLike
 from vault.testing.vault_harness import Document
 

@@ -14,7 +14,8 @@ from typing import Final
 
 import xxhash
 from vault.errors import InvalidArgumentError
-from vault.model import BLOCK_SIZE, ObjectInfo, check_unit, checksum
+from vault.model import ObjectInfo, checksum
+from vault.rules import BLOCK_SIZE, check_unit
 
 from vault_server.storage.blobs import blob_id, unit_folder
 from vault_server.storage.commands import insert_object

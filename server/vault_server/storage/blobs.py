@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from vault.model import MAX_DATA_ID
+from vault.rules import MAX_DATA_ID
 
 from vault_server.storage.staging import StagedFile
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import xxhash
 from vault.errors import CorruptionError, InvalidArgumentError
-from vault.model import ObjectInfo, check_unit
+from vault.model import ObjectInfo
+from vault.rules import check_unit
 
 from vault_server.storage.blobs import blob_id, folder_unit, unit_folder
 from vault_server.storage.engine import Engine

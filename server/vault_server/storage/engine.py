@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from vault.errors import ClosedError, InvalidArgumentError, UnknownUnitError
-from vault.model import check_unit
+from vault.rules import check_unit
 
 from vault_server.storage.adoption import adopt
 from vault_server.storage.blobs import REGISTER, Blobs, sync_folder

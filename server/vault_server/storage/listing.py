@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import xxhash
 from vault.errors import InvalidArgumentError
-from vault.model import Page, check_key
+from vault.model import Page
+from vault.rules import check_key
 
 from vault_server.storage.register import INFO_COLUMNS, to_info
 

@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Iterator
 
 from vault.errors import ClosedError, CorruptionError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo
+from vault.model import Block, ObjectInfo
+from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 
 from vault_server.storage.failures import storing

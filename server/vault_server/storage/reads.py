@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vault.errors import VaultError
-from vault.model import (
+from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
+from vault.rules import (
     BLOCK_SIZE,
-    Key,
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    Page,
     check_batch,
     check_generation,
     check_key,

@@ -22,9 +22,8 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    check_generation,
-    check_unit,
 )
+from vault.rules import check_generation, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 
 from vault_server.storage.check import CheckReport, check

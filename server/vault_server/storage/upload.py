@@ -9,8 +9,9 @@ from typing import Final
 
 import xxhash
 from vault.errors import ChecksumError, ClosedError, InvalidArgumentError
-from vault.model import BLOCK_SIZE, Block, ObjectInfo, check_block, check_commit, check_small
+from vault.model import Block, ObjectInfo
 from vault.model import checksum as checksum_of
+from vault.rules import BLOCK_SIZE, check_commit, check_small
 from vault.store import BlockWriter
 
 from vault_server.storage.commands import NewContents
@@ -85,7 +86,7 @@ class StagingWriter(BlockWriter):
     def _write(self, block: Block) -> None:
         self._require_open()
         try:
-            check_block(block)
+            block.validate()
             data = memoryview(block.data).cast("B")
             self._check(block, data)
             self._take(data)

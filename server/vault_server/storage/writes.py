@@ -18,8 +18,8 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    check_batch,
 )
+from vault.rules import check_batch
 
 from vault_server.storage import commands
 from vault_server.storage.commands import NewContents
