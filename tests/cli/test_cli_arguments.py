@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault.cli.arguments import parse_key, parse_size, parse_tags
 from vault.cli.exits import Exit, exit_code, text_of
-from vault.cli.output import size_text
+from vault.cli.wording import size_text
 from vault.errors import (
     AlreadyExistsError,
     BatchError,

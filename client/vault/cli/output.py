@@ -3,10 +3,10 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from vault.cli.wording import tags_text
 from vault.model import ObjectInfo
 
 _ROWS_AT_ONCE = 200
@@ -72,28 +72,6 @@ def write_object(info: ObjectInfo, *, as_json: bool) -> None:
         return
     for field, value in document.items():
         write_line(field, value)
-
-
-def tags_text(info: ObjectInfo) -> str:
-    """Tags as they are given: `K=V K=V`, by key."""
-    return " ".join(f"{key}={value}" for key, value in sorted(info.tags.items()))
-
-
-def time_text(moment: datetime) -> str:
-    """To the second, in local time."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def size_text(size: int) -> str:
-    """Bytes for people: 999 B, 1.5 KiB, 12 MiB."""
-    if size < 1024:
-        return f"{size} B"
-    amount, unit = float(size), ""
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007  # the unit that it stops at is used
-        amount /= 1024
-        if amount < 1023.95:
-            break
-    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
 
 
 def _fields(info: ObjectInfo, *, long: bool, with_unit: bool) -> Iterator[object]:

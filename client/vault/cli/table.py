@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vault.cli.output import size_text, tags_text, time_text
+from vault.cli.wording import size_text, tags_text, time_text
 from vault.model import ObjectInfo
 
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from vault.cli.demo.processes import Run
-from vault.cli.output import size_text
+from vault.cli.wording import size_text
 
 
 def step(console: Console, title: str, happened: str, shows: str) -> None:
