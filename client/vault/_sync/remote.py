@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 from vault._sync.remote_batches import ask_all
 from vault.channel import Channel, Duplex, Receiver
 from vault.concurrency import Returned
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, UnavailableError, VaultError
 from vault.model import (
     Block,
     Capabilities,
@@ -107,8 +107,10 @@ class RemoteWriter(BlockWriter):
                 self._note(reply)
                 if reply.WhichOneof("part") == "info":
                     info = wire.object_info_from_wire(reply.info)
-        except BaseException:
+        except BaseException as error:
             self.abort()
+            if info is not None and isinstance(error, UnavailableError):
+                return info  # it is stored: only the end of the stream was lost
             raise
         self._done = True
         if info is None:
