@@ -185,3 +185,14 @@ def test_keys_may_come_from_any_iterable(vault: Vault) -> None:
     assert texts(vault.load_many("notes", itertools.chain(ids))) == ["0", "1", "2"]
     assert vault.exists_many("notes", iter(ids)) == [True, True, True]
     assert vault.delete_many("notes", iter(ids)) == [True, True, True]
+
+
+@pytest.mark.parametrize("large", [0, 1])
+def test_of_two_with_one_name_the_first_is_stored_whatever_their_sizes(vault: Vault, large: int) -> None:
+    texts = ["small", "small"]
+    texts[large] = "large" * BLOCK_SIZE
+    with pytest.raises(BatchError) as caught:
+        vault.upload_many("notes", [Note(text) for text in texts], names=["one name", "one name"])
+    first, second = caught.value.results
+    assert vault.find("notes", "one name") == first
+    assert isinstance(second, AlreadyExistsError)

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from vault._sync.base import VaultBase
 from vault._sync.ticket import Ticket
+from vault.blocks import Encoded
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import BatchError, InvalidArgumentError, VaultError
-from vault.model import DeleteSpec, Key, SmallUpload
+from vault.model import DeleteSpec, Key, SmallUpload, UploadSpec
 from vault.rules import MAX_BATCH_ITEMS, check_key
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
@@ -79,7 +80,8 @@ class Batches(VaultBase):
     ) -> list[int]:
         """Stores new objects; as `upload`, for all of them in one round trip.
 
-        Objects that do not fit a block are streamed one after the other.
+        They are stored in their order. One that does not fit a block is streamed, between the round trips of
+        what comes before and after it.
 
         Args:
             names: One for each object, None for none.
@@ -104,11 +106,14 @@ class Batches(VaultBase):
             try:
                 spec = self._new_spec(unit, data, names[index] if names else None, tags[index] if tags else None, None)
                 encoded = self._codecs[unit].encode(data)
-                if encoded is None or not encoded.fits_block:
-                    results[index] = (self._saver.stream(unit, spec, data, encoded)).data_id
-                    continue
             except VaultError as error:
                 results[index] = error
+                continue
+            if encoded is None or not encoded.fits_block:
+                # What comes before it goes before it: of two with one name, the first is stored.
+                self._send(unit, batch, results)
+                batch, size = {}, 0
+                results[index] = self._stream(unit, spec, data, encoded)
                 continue
             batch[index] = SmallUpload(spec, encoded.data, encoded.checksum)
             size += len(encoded.data)
@@ -141,6 +146,12 @@ class Batches(VaultBase):
             for index, outcome in zip(part, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome != 0
         return _all_or_error(results)
+
+    def _stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> int | VaultError:
+        try:
+            return (self._saver.stream(unit, spec, data, encoded)).data_id
+        except VaultError as error:
+            return error
 
     def _send(self, unit: str, batch: Mapping[int, SmallUpload], results: list[int | VaultError | None]) -> None:
         if batch:

@@ -34,36 +34,37 @@ class Ticket:
         self._saver = saver
         self._cache = cache
         self._entry = entry
+        self._info, self._data = entry.state  # kept, whatever is committed meanwhile
         self._auto_update = auto_update
         self._draft: Draft | None = None
         self._closed = False
 
     @property
     def data_id(self) -> int:
-        return self._entry.info.data_id
+        return self._info.data_id
 
     @property
     def info(self) -> ObjectInfo:
         """What is known of the object as it is held here; after `close`, as it was written back."""
-        return self._entry.info
+        return self._info
 
     @property
     def generation(self) -> int:
         """The generation held here."""
-        return self._entry.info.generation
+        return self._info.generation
 
     @property
     def closed(self) -> bool:
         return self._closed
 
     def get_data(self) -> Any:
-        """The object, to read: the committed one; after this ticket's `get_ref`, the working copy.
+        """The object, to read: as it was loaded, or, after this ticket's `get_ref`, the working copy.
 
         Raises:
             ClosedError: The ticket is closed.
         """
         self._require_open()
-        return self._entry.data if self._draft is None else self._draft.data
+        return self._data if self._draft is None else self._draft.data
 
     def get_clone(self) -> Any:
         """A copy of what `get_data` gives, the caller's own. Nobody writes it back.
@@ -76,12 +77,16 @@ class Ticket:
     def get_ref(self) -> Any:
         """The working copy, to edit; it is written back when the ticket closes. Not to be used after that.
 
+        It is made of the newest generation that this vault has written or loaded through a ticket that is
+        open on the same object, which may be newer than what this ticket has shown.
+
         Raises:
             ClosedError: The ticket is closed.
         """
         self._require_open()
         if self._draft is None:
             self._draft = self._entry.edit(Lock)
+            self._info, self._data = self._entry.state
         return self._draft.data
 
     def close(self) -> None:
@@ -105,7 +110,9 @@ class Ticket:
         try:
             if draft is not None:
                 self._saver.write_back(self._entry, draft, last_only=not self._auto_update)
+                self._info = self._entry.info
         finally:
+            self._data = None
             self._cache.unpin(self._entry)
 
     def discard(self) -> None:
@@ -132,7 +139,7 @@ class Ticket:
             self.discard()
 
     def __repr__(self) -> str:
-        info = self._entry.info
+        info = self._info
         state = "closed" if self._closed else "open" if self._draft is None else "edited"
         return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
 
@@ -144,7 +151,7 @@ class Ticket:
         if self._draft is not None:
             self._draft.broken = True
         self._cache.drop(self._entry)
-        info = self._entry.info
+        info = self._info
         warnings.warn(
             f"a ticket on object {info.data_id} in unit {info.unit!r} was dropped without close()"
             + ("; its edit is not written" if edited else ""),
@@ -156,7 +163,7 @@ class Ticket:
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError(
-                f"the ticket on object {self.data_id} in unit {self._entry.info.unit!r} is closed",
-                unit=self._entry.info.unit,
+                f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
+                unit=self._info.unit,
                 data_id=self.data_id,
             )
