@@ -137,7 +137,7 @@ def _each(values: dict[str, Any], name: str) -> pytest.MarkDecorator:
 
 
 class BadInputConformance(StoreHarness):
-    """What `vault.model`'s rules forbid, in every place where it can be put."""
+    """What `vault.rules` forbids, in every place where it can be put."""
 
     @_each(UNIT_ACTS, "act")
     async def test_a_bad_unit_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
