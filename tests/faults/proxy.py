@@ -1,0 +1,362 @@
+"""A TCP proxy on loopback between client and server, that does to connections what networks do."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Self, TypeVar
+
+Direction = Literal["up", "down"]
+"""up: from the client to the server; down: back."""
+
+_CHUNK: Final = 64 << 10  # bytes at most that are read at a time
+_QUEUED: Final = 64  # chunks on their way while a delay holds them
+_STEPS: Final = 20  # pieces in which a second's throttled bytes go
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: to close is to send RST
+
+_Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+ResultT = TypeVar("ResultT")
+
+
+class Proxy:
+    """Forwards connections to `target`, until told otherwise. Methods may be called from any thread.
+
+    It runs in a thread with an event loop of its own, so an async test calls it as a sync one does: calls take
+    microseconds. What a method changes holds when it returns.
+
+        with Proxy(server.address) as proxy, RemoteVault(proxy.address, STRUCTURE) as vault:
+            cut = proxy.cut_after(3_000_000, "up")
+            vault.upload_file("files", path)
+            assert cut.is_set()
+
+    Attributes:
+        target: host:port of the server. When that moves, set it again, for connections from then on.
+        connections: How many were ever made.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.connections = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        # Bound and not listening: while it is there, the port is nobody else's, also when we refuse.
+        self._place = _bound(0)
+        self._port: int = self._place.getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._open: set[_Connection] = set()
+        self._weather = _Weather(self._cut)
+        self._swallowing = False
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def forwarded(self) -> Mapping[Direction, int]:
+        """Bytes so far in each direction, of all connections."""
+        return self._weather.forwarded
+
+    @property
+    def open_connections(self) -> int:
+        """How many are open now, black holes too."""
+        return len(self._open)
+
+    def start(self) -> None:
+        self._thread.start()
+        self.accept()
+
+    def close(self) -> None:
+        """Resets what is open, and ends. Harmless when repeated."""
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            self.refuse()
+            self.cut()
+            self._call(self._finish)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+        self._place.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def refuse(self) -> None:
+        """New connections are refused, as where nobody listens. Those that are open go on."""
+
+        async def stop_listening() -> None:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+
+        self._call(stop_listening)
+
+    def accept(self) -> None:
+        """New connections are taken, and forwarded."""
+        self._call(self._listen)
+
+    def cut(self, *, reset: bool = True) -> int:
+        """Ends every open connection; returns how many there were. New ones are taken.
+
+        Args:
+            reset: By RST, which also drops what the other side had not read yet. Otherwise by FIN.
+        """
+
+        async def cut() -> int:
+            return self._cut(reset=reset)
+
+        return self._call(cut)
+
+    def cut_after(self, size: int, direction: Direction, *, reset: bool = True) -> threading.Event:
+        """Ends every open connection once `size` more bytes went in that direction.
+
+        Args:
+            reset: See `cut`.
+
+        Returns:
+            Set when it has happened. Another call for the same direction takes the place of this one.
+        """
+        due = _Cut(size, reset=reset)
+
+        async def note() -> None:
+            self._weather.cuts[direction] = due
+
+        self._call(note)
+        return due.happened
+
+    def delay(self, seconds: float) -> None:
+        """What is read from now on is passed on that much later, in order. 0: at once."""
+
+        async def note() -> None:
+            self._weather.delay = seconds
+
+        self._call(note)
+
+    def throttle(self, rate: float | None, direction: Direction | None = None) -> None:
+        """At most `rate` bytes a second, all connections together. None: any number.
+
+        Args:
+            direction: Only there; None: in each.
+        """
+
+        async def note() -> None:
+            for each in ("up", "down") if direction is None else (direction,):
+                self._weather.rates[each] = rate
+
+        self._call(note)
+
+    def blackhole(self, *, new: bool = False) -> int:
+        """Open connections forward nothing any more and stay open, as when a router forgot them; returns how many.
+
+        Args:
+            new: So do those that are made later, until `restore`. Otherwise later ones work.
+        """
+
+        async def swallow() -> int:
+            self._swallowing = new
+            for connection in self._open:
+                connection.freeze()
+            return len(self._open)
+
+        return self._call(swallow)
+
+    def restore(self) -> None:
+        """New connections work: not refused, delayed, throttled, swallowed or to be cut. Old black holes stay."""
+
+        async def clear() -> None:
+            self._weather.clear()
+            self._swallowing = False
+            await self._listen()
+
+        self._call(clear)
+
+    def _call(self, function: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
+        """The function's result, of the loop's thread."""
+        return asyncio.run_coroutine_threadsafe(function(), self._loop).result()
+
+    async def _listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._take, sock=_bound(self._port), backlog=512)
+
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        connection = _Connection((reader, writer), self._weather, self._open)
+        if not self._swallowing:
+            connection.begin(self.target)
+
+    def _cut(self, *, reset: bool) -> int:
+        cut = list(self._open)
+        for connection in cut:
+            connection.end(reset=reset)
+        return len(cut)
+
+    async def _finish(self) -> None:
+        await asyncio.sleep(0)  # a connection that was just taken is known in the loop's next round
+        self._cut(reset=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # aborted transports close their sockets in the loop's next round
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A cut to come."""
+
+    left: int
+    reset: bool
+    happened: threading.Event = field(default_factory=threading.Event)
+
+
+class _Weather:
+    """What happens to bytes on their way, on all connections together."""
+
+    def __init__(self, cut: Callable[..., int]) -> None:
+        self._cut = cut
+        self.forwarded: dict[Direction, int] = {"up": 0, "down": 0}
+        self._free_at: dict[Direction, float] = {"up": 0.0, "down": 0.0}
+        self.clear()
+
+    def clear(self) -> None:
+        self.delay = 0.0
+        self.rates: dict[Direction, float | None] = {"up": None, "down": None}
+        self.cuts: dict[Direction, _Cut | None] = {"up": None, "down": None}
+
+    async def send(self, direction: Direction, data: bytes, sink: asyncio.StreamWriter) -> None:
+        """Passes the data on when it may go."""
+        while data:
+            piece = data[: await self._clearance(direction)]
+            data = data[len(piece) :]
+            cut = self.cuts[direction]
+            if cut is not None:
+                piece = piece[: cut.left]
+                cut.left -= len(piece)
+            self._charge(direction, len(piece))
+            sink.write(piece)
+            await sink.drain()
+            if cut is not None and not cut.left and not cut.happened.is_set():
+                self.cuts[direction] = None
+                self._cut(reset=cut.reset)
+                cut.happened.set()
+                await asyncio.sleep(0)  # this task was cancelled with its connection
+
+    async def _clearance(self, direction: Direction) -> int:
+        """How many bytes may go now; waits until some may."""
+        loop = asyncio.get_running_loop()
+        while (rate := self.rates[direction]) is not None:
+            if (wait := self._free_at[direction] - loop.time()) <= 0:
+                break
+            await asyncio.sleep(min(wait, 0.1))  # the rate may be another by then
+        return _CHUNK if rate is None else max(1, int(rate / _STEPS))
+
+    def _charge(self, direction: Direction, size: int) -> None:
+        self.forwarded[direction] += size
+        if (rate := self.rates[direction]) is not None:
+            now = asyncio.get_running_loop().time()
+            self._free_at[direction] = max(now, self._free_at[direction]) + size / rate
+
+
+class _Connection:
+    """A client's connection, and the one to the server that goes with it."""
+
+    def __init__(self, client: _Side, weather: _Weather, others: set["_Connection"]) -> None:
+        self._weather = weather
+        self._others = others
+        self._sides = [client]
+        self._tasks: list[asyncio.Task[None]] = []
+        others.add(self)
+
+    def begin(self, target: str) -> None:
+        """Connects and forwards."""
+        self._spawn(self._run(target))
+
+    def freeze(self) -> None:
+        """Nothing is forwarded from now on."""
+        for task in self._tasks:
+            task.cancel()
+
+    def end(self, *, reset: bool) -> None:
+        """Both sides are told that it is over."""
+        self.freeze()
+        self._others.discard(self)
+        for reader, writer in self._sides:
+            transport = writer.transport
+            if reset:
+                if not transport.is_closing():
+                    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                transport.abort()
+            else:
+                drain = asyncio.get_running_loop().create_task(_end_gently(reader, writer))
+                _gentle.add(drain)
+                drain.add_done_callback(_gentle.discard)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._tasks.append(asyncio.get_running_loop().create_task(coroutine))
+        return self._tasks[-1]
+
+    async def _run(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        try:
+            self._sides.append(await asyncio.open_connection(host, int(port)))
+            (client, to_client), (server, to_server) = self._sides
+            await asyncio.gather(*self._forward("up", client, to_server), *self._forward("down", server, to_client))
+        except OSError:
+            self.end(reset=True)
+        else:
+            self.end(reset=False)
+
+    def _forward(
+        self, direction: Direction, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> tuple[asyncio.Task[None], asyncio.Task[None]]:
+        """Begins to, until the source ends, which the sink is told."""
+        sink.transport.set_write_buffer_limits(high=0)  # drained: the kernel has it
+        clock = asyncio.get_running_loop().time
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_QUEUED)
+
+        async def read() -> None:
+            data = b"begun"
+            while data:
+                data = await source.read(_CHUNK)
+                await queue.put((clock() + self._weather.delay, data))
+
+        async def write() -> None:
+            data = b"begun"
+            while data:
+                due, data = await queue.get()
+                if (wait := due - clock()) > 0:
+                    await asyncio.sleep(wait)
+                await self._weather.send(direction, data, sink)
+            sink.write_eof()
+
+        return self._spawn(read()), self._spawn(write())
+
+
+_gentle: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
+
+
+async def _end_gently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """FIN; what still comes is read and dropped, since to close on unread bytes would be RST."""
+    try:
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+            while await reader.read(_CHUNK):
+                continue
+    finally:
+        writer.transport.abort()
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    bound.setblocking(False)
+    return bound
