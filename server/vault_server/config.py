@@ -60,6 +60,9 @@ class ServerSettings:
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(self.min_ping_interval)),
+            # How far a client may send ahead of the disk, each write: fixed, as for the client (vault.channel.calls).
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", 4 << 20),
             # A second server on the port is an error, not half of the connections.
             ("grpc.so_reuseport", 0),
         ]

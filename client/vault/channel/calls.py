@@ -13,6 +13,15 @@ from vault.wire.status import error_from_rpc
 MAX_MESSAGE_SIZE: Final = 4 << 20
 """Bytes in one message, each way: gRPC's usual limit."""
 
+FLOW_CONTROL: Final[list[tuple[str, Any]]] = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4 << 20)]
+"""How far the other side of a stream may send ahead of its reader: 4 MiB, fixed.
+
+Left to itself gRPC doubles this window for as long as the connection carries it, and on a busy machine, where
+round trips look long, it held 50 MiB of one download (10 GiB on loopback, 2 cores; VmHWM 105 MB against 61 MB
+with the fixed window). 4 MiB was no slower there, 1 MiB was by a third. Over a network it bounds one stream to
+4 MiB a round trip: 400 MB/s at 10 ms.
+"""
+
 OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_send_message_length", MAX_MESSAGE_SIZE),
     ("grpc.max_receive_message_length", MAX_MESSAGE_SIZE),
@@ -20,6 +29,7 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    *FLOW_CONTROL,
     # Two clients in one process must not share a connection: its flow control would couple them, and
     # closing one would not close it.
     ("grpc.use_local_subchannel_pool", 1),
