@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from vault._async.files import AsyncObjectReader, AsyncObjectWriter
     from vault._async.remote import AsyncRemoteStore
     from vault._async.remote_vault import AsyncRemoteVault
+    from vault._async.subscription import AsyncSubscription
     from vault._async.ticket import AsyncTicket
     from vault._async.vault import AsyncVault
     from vault._sync.files import ObjectReader, ObjectWriter
     from vault._sync.remote import RemoteStore
     from vault._sync.remote_vault import RemoteVault
+    from vault._sync.subscription import Subscription
     from vault._sync.ticket import Ticket
     from vault._sync.vault import Vault
     from vault.cache import CacheStats
@@ -57,6 +59,7 @@ _HOMES = {
     "AsyncObjectReader": "_async.files",
     "AsyncObjectWriter": "_async.files",
     "AsyncRemoteVault": "_async.remote_vault",
+    "AsyncSubscription": "_async.subscription",
     "AsyncTicket": "_async.ticket",
     "AsyncVault": "_async.vault",
     "CacheStats": "cache",
@@ -67,6 +70,7 @@ _HOMES = {
     "ObjectReader": "_sync.files",
     "ObjectWriter": "_sync.files",
     "RemoteVault": "_sync.remote_vault",
+    "Subscription": "_sync.subscription",
     "Ticket": "_sync.ticket",
     "Unit": "structure",
     "Vault": "_sync.vault",
@@ -115,6 +119,7 @@ __all__ = [
     "AsyncRemoteStore",
     "AsyncRemoteVault",
     "AsyncStore",
+    "AsyncSubscription",
     "AsyncTicket",
     "AsyncVault",
     "BatchError",
@@ -150,6 +155,7 @@ __all__ = [
     "StorageError",
     "StorageFullError",
     "Store",
+    "Subscription",
     "TextWrapper",
     "Ticket",
     "UnavailableError",

@@ -141,6 +141,11 @@ class AsyncBackground:
     def is_alive(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    def leave(self) -> None:
+        """Nobody waits for it any more: ends it where it can be ended. Harmless when it has ended."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def stop(self) -> None:
         """Waits until the function has returned; what it raised is raised here."""
         if self._task is not None and self._task is not asyncio.current_task():
@@ -158,6 +163,9 @@ class Background:
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    def leave(self) -> None:
+        """Nobody waits for it any more. A thread cannot be ended: it ends with what it waits for."""
 
     def stop(self) -> None:
         """Waits until the function has returned."""

@@ -34,7 +34,20 @@ def test_both_sides_have_the_same_methods(asynchronous: type, synchronous: type)
 
 def test_options_are_named_never_counted() -> None:
     """Beyond what a call is about, every argument is keyword-only."""
-    about = {"unit", "key", "keys", "data", "objects", "name", "path", "function", "seconds", "location", "structure"}
+    about = {
+        "unit",
+        "units",
+        "key",
+        "keys",
+        "data",
+        "objects",
+        "name",
+        "path",
+        "function",
+        "seconds",
+        "location",
+        "structure",
+    }
     for name, arguments in interface(Vault).items():
         for argument, kind, _ in arguments:
             if name not in DUNDERS.values() and argument != "self" and kind is not inspect.Parameter.KEYWORD_ONLY:

@@ -1,6 +1,7 @@
 """What every part of an AsyncVault stands on: its parts, its life, its memory."""
 
 import os
+import weakref
 from collections.abc import Mapping
 from typing import Self
 
@@ -9,6 +10,7 @@ from vault._async.coherence import check_consistency, make_coherence
 from vault._async.editing import AsyncEditor
 from vault._async.loader import AsyncLoader, Landing
 from vault._async.saver import AsyncSaver
+from vault._async.subscription import AsyncSubscription
 from vault._async.ticket import AsyncTicket
 from vault._async.upkeeping import AsyncUpkeeping
 from vault.cache import CacheStats, ObjectCache
@@ -120,6 +122,8 @@ class AsyncVaultBase:
         if self._closed:
             return
         self._closed = True
+        for subscription in list(self._subscriptions):
+            await subscription.close()
         self._saver.close()
         await self._coherence.end()
         if self._owns_store:
@@ -149,6 +153,8 @@ class AsyncVaultBase:
 
     def renew(self) -> None:
         """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        for subscription in list(self._subscriptions):
+            subscription.disown()
         self._cache = self._new_cache()
         self._coherence.renew(self._cache)
         self._assemble()
@@ -161,6 +167,7 @@ class AsyncVaultBase:
         self._saver = AsyncSaver(self._store, self._cache, self._coherence, self._codecs)
         self._editor = AsyncEditor(self._loader, self._saver, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
+        self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
 
     def _ticket(self, entry: Entry) -> AsyncTicket:
         return AsyncTicket(self._saver, self._cache, entry, auto_update=self._auto_update)

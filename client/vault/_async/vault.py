@@ -3,9 +3,10 @@
 from vault._async.batches import AsyncBatches
 from vault._async.objects import AsyncObjects
 from vault._async.streams import AsyncStreams
+from vault._async.watching import AsyncWatching
 
 
-class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams):
+class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams, AsyncWatching):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
         async with AsyncVault("./data", {"documents": (Document, 100)}) as vault:
@@ -15,5 +16,5 @@ class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams):
 
     `Vault` may be shared by threads, `AsyncVault` by the tasks of one event loop. One on a server may be
     made before a fork and used in the child, which then has a connection and a cache of its own; tickets,
-    readers and writers stay with the process that opened them, and so does a vault on a directory.
+    readers, writers and subscriptions stay with the process that opened them, and so does a vault on a directory.
     """

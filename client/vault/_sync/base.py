@@ -2,6 +2,7 @@
 """What every part of an Vault stands on: its parts, its life, its memory."""
 
 import os
+import weakref
 from collections.abc import Mapping
 from typing import Self
 
@@ -10,6 +11,7 @@ from vault._sync.coherence import check_consistency, make_coherence
 from vault._sync.editing import Editor
 from vault._sync.loader import Loader, Landing
 from vault._sync.saver import Saver
+from vault._sync.subscription import Subscription
 from vault._sync.ticket import Ticket
 from vault._sync.upkeeping import Upkeeping
 from vault.cache import CacheStats, ObjectCache
@@ -121,6 +123,8 @@ class VaultBase:
         if self._closed:
             return
         self._closed = True
+        for subscription in list(self._subscriptions):
+            subscription.close()
         self._saver.close()
         self._coherence.end()
         if self._owns_store:
@@ -150,6 +154,8 @@ class VaultBase:
 
     def renew(self) -> None:
         """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        for subscription in list(self._subscriptions):
+            subscription.disown()
         self._cache = self._new_cache()
         self._coherence.renew(self._cache)
         self._assemble()
@@ -162,6 +168,7 @@ class VaultBase:
         self._saver = Saver(self._store, self._cache, self._coherence, self._codecs)
         self._editor = Editor(self._loader, self._saver, self._cache)
         self._upkeepings: list[Upkeeping] = []
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
     def _ticket(self, entry: Entry) -> Ticket:
         return Ticket(self._saver, self._cache, entry, auto_update=self._auto_update)

@@ -4,9 +4,10 @@
 from vault._sync.batches import Batches
 from vault._sync.objects import Objects
 from vault._sync.streams import Streams
+from vault._sync.watching import Watching
 
 
-class Vault(Objects, Batches, Streams):
+class Vault(Objects, Batches, Streams, Watching):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
         with Vault("./data", {"documents": (Document, 100)}) as vault:
@@ -16,5 +17,5 @@ class Vault(Objects, Batches, Streams):
 
     `Vault` may be shared by threads, `Vault` by the tasks of one event loop. One on a server may be
     made before a fork and used in the child, which then has a connection and a cache of its own; tickets,
-    readers and writers stay with the process that opened them, and so does a vault on a directory.
+    readers, writers and subscriptions stay with the process that opened them, and so does a vault on a directory.
     """
