@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self, TypeVar
 
+from tests.faults.ports import bound
+
 Direction = Literal["up", "down"]
 """up: from the client to the server; down: back."""
 
@@ -42,8 +44,7 @@ class Proxy:
         self.connections = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        # Bound and not listening: while it is there, the port is nobody else's, also when we refuse.
-        self._place = _bound(0)
+        self._place = bound()  # the port stays ours when we refuse
         self._port: int = self._place.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
@@ -184,7 +185,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._take, sock=_bound(self._port), backlog=512)
+            self._server = await asyncio.start_server(self._take, sock=bound(self._port), backlog=512)
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -352,11 +353,3 @@ async def _end_gently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
                 continue
     finally:
         writer.transport.abort()
-
-
-def _bound(port: int) -> socket.socket:
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    bound.setblocking(False)
-    return bound
