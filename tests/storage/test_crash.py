@@ -117,3 +117,22 @@ def test_a_kill_at_any_point_of_a_commit_leaves_all_or_nothing(directory: Path, 
         assert store.revision == (2 if done else 1)
     assert len(blob_files(directory)) == (2 if done and command == "upload" else 1)
     assert leftovers(directory) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["\0" * 20, "gone/7.vault", "../7.vault", "documents/../7.vault", "documents", "documents/1.vault", ""]
+)
+def test_a_list_of_intended_files_torn_by_a_power_loss_does_no_harm(directory: Path, line: str) -> None:
+    with EmbeddedStore(directory) as store:
+        upload(store, LARGE, data_id=1)
+    outside = directory.with_name("7.vault")
+    outside.write_bytes(b"somebody else's")
+    folder = directory / ".staging" / "dead"
+    folder.mkdir(parents=True)
+    (folder / "intents").write_text(f"{line}\n")
+    with EmbeddedStore(directory) as store:
+        for data_id in range(2, 6):  # enough transactions to sweep in
+            upload(store, LARGE[data_id:], data_id=data_id)
+        assert read(store, 1) == LARGE
+    assert outside.exists()
+    assert leftovers(directory) == []

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from vault.rules import MAX_DATA_ID
+from vault.errors import InvalidArgumentError
+from vault.rules import MAX_DATA_ID, check_unit
 
 from vault_server.storage.staging import StagedFile
 
@@ -36,6 +37,16 @@ def blob_id(name: str) -> int | None:
     return int(match[1])
 
 
+def is_blob(file: str) -> bool:
+    """Whether a path relative to the store's directory is one that Vault may have given to an object's bytes."""
+    folder, _, name = file.partition("/")
+    try:
+        check_unit(folder_unit(folder))
+    except InvalidArgumentError:
+        return False
+    return unit_folder(folder_unit(folder)) == folder and blob_id(name) is not None
+
+
 class Blobs:
     """The files under one store's directory. `file` is always a path relative to it.
 
@@ -46,14 +57,20 @@ class Blobs:
     def __init__(self, root: Path, *, durable: bool) -> None:
         self.root = root
         self.durable = durable
+        self._durable_folders: set[Path] = set()
 
     def choose(self, unit: str, data_id: int, generation: int, *, first: bool) -> str:
-        """A free name: `<unit>/<id>.vault` for the first generation, with the generation otherwise."""
-        folder = unit_folder(unit)
-        plain = f"{folder}/{data_id}.vault"
-        if first and not os.path.lexists(self.root / plain):
-            return plain
-        return f"{folder}/{data_id}.{generation}.vault"
+        """A free name: `<unit>/<id>.vault` for the first generation, with the generation otherwise.
+
+        Never one that is there: a commit that failed may have given it to its file, and its row may
+        come back with the next crash (see `sweeper`), in this process or another. It must find its own bytes then.
+        """
+        stem = f"{unit_folder(unit)}/{data_id}"
+        file = f"{stem}.vault" if first else f"{stem}.{generation}.vault"
+        while os.path.lexists(self.root / file):
+            file = f"{stem}.{generation}.vault"
+            generation += 1
+        return file
 
     def place(self, staged: StagedFile, file: str) -> Path:
         """Gives a staged file its final name.
@@ -62,23 +79,34 @@ class Blobs:
             The folder, to be synced before the transaction commits.
         """
         target = self.root / file
+        if target.parent not in self._durable_folders:
+            self._make_folder(target.parent)
         try:
             staged.rename(target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            self.sync_folder(self.root)
+        except FileNotFoundError:  # somebody removed the empty folder by hand
+            self._make_folder(target.parent)
             staged.rename(target)
         return target.parent
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        # Also where it was there: whoever made it may have been killed, or have failed, before this.
+        self.sync_folder(self.root)
+        self._durable_folders.add(folder)
 
     def open(self, file: str) -> io.FileIO:
         return io.FileIO(self.root / file, "rb")
 
-    def remove(self, file: str) -> Path:
-        """Removes a file, if it is there, and returns its folder."""
+    def remove(self, file: str) -> Path | None:
+        """Removes a file, if it is there.
+
+        Returns:
+            The folder, to be synced before the transaction commits; None when it is not there.
+        """
         target = self.root / file
         with contextlib.suppress(FileNotFoundError):  # removed by a transaction that then failed to commit
             target.unlink()
-        return target.parent
+        return target.parent if target.parent.exists() else None
 
     def sync_folder(self, folder: Path) -> None:
         """Makes the names in a folder durable."""

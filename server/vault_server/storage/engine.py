@@ -12,7 +12,7 @@ from vault.errors import ClosedError, InvalidArgumentError, UnknownUnitError
 from vault.rules import check_unit
 
 from vault_server.storage.adoption import adopt
-from vault_server.storage.blobs import REGISTER, Blobs, sync_folder
+from vault_server.storage.blobs import REGISTER, Blobs, is_blob, sync_folder
 from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storing
 from vault_server.storage.feed import Feed
@@ -82,7 +82,8 @@ class Engine:
         with storing("clear away what a dead process left"):
             left = leftovers(root)
             try:
-                intents = [file for leftover in left for file in leftover.intents]
+                # After a power loss a list may hold anything.
+                intents = [file for leftover in left for file in leftover.intents if is_blob(file)]
                 if intents:
                     self.writer.take_over(intents)
             finally:
@@ -130,6 +131,15 @@ def _make_directory(root: Path) -> None:
             with contextlib.suppress(FileExistsError):  # another process makes the same store
                 folder.mkdir()
             sync_folder(folder.parent)
+        if not missing and not (root / REGISTER).exists():
+            _sync_above(root)
+
+
+def _sync_above(root: Path) -> None:
+    """Makes the names that lead to the directory durable: whoever made them may have been killed before that."""
+    for folder in root.parents:
+        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
+            sync_folder(folder)
 
 
 class ForkAware(Protocol):

@@ -65,7 +65,9 @@ class Transaction:
 
     def unlink(self, file: str) -> None:
         """Removes a file that nothing references."""
-        self._folders.add(self._blobs.remove(file))
+        folder = self._blobs.remove(file)
+        if folder is not None:
+            self._folders.add(folder)
 
     def record(self, kind: ChangeKind, info: ObjectInfo, revision: int, request_id: bytes | None) -> None:
         """Puts a change into the feed, with what its request is answered."""

@@ -1,0 +1,261 @@
+"""What the recorded process does, and what must be found after any of it.
+
+A scenario is one list of steps for each actor; actors are threads that own their objects. The process prints
+`ack ACTOR STEP REVISION` after each step. As a program:
+
+    python -m tests.powerloss.scenario DIRECTORY SCENARIO FIRST-STEP [CHANGE]
+"""
+
+import os
+import random
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from vault.errors import StorageError, VaultError
+from vault.model import MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.rules import BLOCK_SIZE
+from vault_server.storage import EmbeddedStore, connections
+
+from tests.powerloss.changes import CHANGES
+from tests.storage.objects import delete, update, upload
+
+INLINE: Final = 300
+FILE: Final = 70_000
+_TRIES: Final = 5
+BLOCKS: Final = 2 * BLOCK_SIZE + 4321
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An object as it must be found."""
+
+    size: int
+    checksum: int
+    name: str | None = None
+
+
+Key = tuple[str, int]
+State = dict[Key, Held]
+
+
+class Step(Protocol):
+    """One call of a store."""
+
+    def perform(self, store: EmbeddedStore) -> object: ...
+
+    def expect(self, state: State) -> State:
+        """The state after it."""
+        ...
+
+
+def contents(unit: str, data_id: int, size: int, version: int) -> bytes:
+    return random.Random(f"{unit} {data_id} {version}").randbytes(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    data_id: int
+    size: int
+    unit: str = "documents"
+    name: str | None = None
+    version: int = 0
+
+    def data(self) -> bytes:
+        return contents(self.unit, self.data_id, self.size, self.version)
+
+    def perform(self, store: EmbeddedStore) -> ObjectInfo:
+        return upload(store, self.data(), unit=self.unit, data_id=self.data_id, name=self.name)
+
+    def expect(self, state: State) -> State:
+        return {**state, (self.unit, self.data_id): Held(self.size, checksum(self.data()), self.name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    data_id: int
+    size: int
+    version: int
+    unit: str = "documents"
+
+    def data(self) -> bytes:
+        return contents(self.unit, self.data_id, self.size, self.version)
+
+    def perform(self, store: EmbeddedStore) -> ObjectInfo:
+        return update(store, self.data_id, self.data(), unit=self.unit)
+
+    def expect(self, state: State) -> State:
+        key = self.unit, self.data_id
+        return {**state, key: replace(state[key], size=self.size, checksum=checksum(self.data()))}
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    data_id: int
+    unit: str = "documents"
+
+    def perform(self, store: EmbeddedStore) -> int:
+        return delete(store, self.data_id, unit=self.unit)
+
+    def expect(self, state: State) -> State:
+        return {key: held for key, held in state.items() if key != (self.unit, self.data_id)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    data_id: int
+    name: str
+    unit: str = "documents"
+
+    def perform(self, store: EmbeddedStore) -> ObjectInfo:
+        return store.set_metadata(self.unit, MetadataSpec(self.data_id, self.name))
+
+    def expect(self, state: State) -> State:
+        key = self.unit, self.data_id
+        return {**state, key: replace(state[key], name=self.name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several objects in one call, which go into one transaction."""
+
+    uploads: tuple[Upload, ...]
+
+    def perform(self, store: EmbeddedStore) -> None:
+        items = [
+            SmallUpload(UploadSpec(item.data_id, item.name), item.data(), checksum(item.data()))
+            for item in self.uploads
+        ]
+        for outcome in store.upload_many("documents", items):
+            if isinstance(outcome, VaultError):
+                raise outcome
+
+    def expect(self, state: State) -> State:
+        for item in self.uploads:
+            state = item.expect(state)
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Time for the store to tidy up."""
+
+    seconds: float = 0.3
+
+    def perform(self, store: EmbeddedStore) -> None:
+        time.sleep(self.seconds)
+
+    def expect(self, state: State) -> State:
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`checkpoint_pages`: pages in the write-ahead log after which it is brought into the register."""
+
+    actors: tuple[tuple[Step, ...], ...]
+    checkpoint_pages: int = 4000
+
+    def states(self, actor: int) -> list[State]:
+        """What the actor's objects are after each number of its steps."""
+        found: list[State] = [{}]
+        for step in self.actors[actor]:
+            found.append(step.expect(found[-1]))
+        return found
+
+
+WRITES: Final = Scenario(
+    (
+        (
+            Upload(1, INLINE, name="one"),
+            Upload(2, FILE, name="two"),
+            Upload(3, BLOCKS),
+            Update(2, FILE + 1, 1),
+            Update(1, FILE, 1),
+            Update(3, INLINE, 1),
+            Pause(),
+            Rename(2, "renamed"),
+            Batch((Upload(4, INLINE), Upload(5, FILE), Upload(6, INLINE, name="six"), Upload(7, FILE + 7))),
+            Delete(5),
+            Delete(6),
+            Upload(5, FILE, version=2),
+            Upload(1, FILE, unit="second"),
+            Delete(1, unit="second"),
+            Upload(1, INLINE, unit="second", version=2),
+            Pause(),
+        ),
+    )
+)
+
+CHECKPOINTS: Final = Scenario(
+    (tuple(step for n in range(1, 11) for step in (Upload(n, 9000), Update(n, 20_000 if n % 3 else FILE, 1))),),
+    checkpoint_pages=12,
+)
+
+THREADS: Final = Scenario(
+    tuple(
+        (
+            *(
+                step
+                for n in range(actor * 100, actor * 100 + 3)
+                for step in (Upload(n, INLINE if n % 2 else FILE), Update(n, FILE + n, 1), Rename(n, f"name {n}"))
+            ),
+            Delete(actor * 100),
+        )
+        for actor in range(1, 5)
+    )
+)
+
+FEW: Final = Scenario(
+    ((Upload(2, INLINE), Upload(1, FILE), Update(1, FILE, 1), Delete(2), Upload(1, FILE, unit="second")),)
+)
+
+SCENARIOS: Final = {"few": FEW, "writes": WRITES, "checkpoints": CHECKPOINTS, "threads": THREADS}
+
+
+def say(line: str) -> None:
+    """One line to standard output, in one system call; whatever fault is being injected."""
+    while True:
+        with suppress(OSError):
+            os.write(1, f"{line}\n".encode())
+            return
+
+
+def play(directory: str, scenario: Scenario, *, first: int = 1) -> None:
+    """Performs a scenario, from each actor's step `first` on, and says what is acknowledged."""
+    connections._CHECKPOINT_PAGES = scenario.checkpoint_pages  # type: ignore[misc]
+    with EmbeddedStore(directory) as store:
+        say(f"opened {store.capabilities().store_id}")
+
+        def act(actor: int) -> None:
+            for number, step in enumerate(scenario.actors[actor][first - 1 :], first):
+                _persist(step, store)
+                say(f"ack {actor} {number} {store.revision}")
+
+        threads = [threading.Thread(target=act, args=(actor,)) for actor in range(1, len(scenario.actors))]
+        for thread in threads:
+            thread.start()
+        act(0)
+        for thread in threads:
+            thread.join()
+    say("closed")
+
+
+def _persist(step: Step, store: EmbeddedStore) -> None:
+    for _ in range(_TRIES):
+        try:
+            step.perform(store)
+        except StorageError as error:
+            say(f"refused {error}")
+        else:
+            return
+    raise RuntimeError(f"{step} failed {_TRIES} times")
+
+
+if __name__ == "__main__":
+    for change in sys.argv[4:]:
+        CHANGES[change]()
+    play(sys.argv[1], SCENARIOS[sys.argv[2]], first=int(sys.argv[3]))
