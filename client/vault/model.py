@@ -242,6 +242,7 @@ class Capabilities:
         max_message_size: Bytes of one message on the wire; 0 where there is no wire.
         max_batch_items: Items in one batch.
         allowed_units: The only units accepted; empty: any.
+        resume_window: Seconds that a resumable write is kept after its last byte; 0: none is.
     """
 
     store_id: str
@@ -250,6 +251,20 @@ class Capabilities:
     max_message_size: int = 0
     max_batch_items: int = MAX_BATCH_ITEMS
     allowed_units: tuple[str, ...] = ()
+    resume_window: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """How far a resumable write has come.
+
+    Attributes:
+        persisted_size: Bytes that the store has of it.
+        info: What it was answered, when it was committed.
+    """
+
+    persisted_size: int
+    info: ObjectInfo | None = None
 
 
 class ChangeKind(Enum):

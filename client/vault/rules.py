@@ -177,6 +177,12 @@ def check_request_id(request_id: bytes) -> None:
         raise InvalidArgumentError("a request id is 16 bytes", reason="BAD_REQUEST_ID")
 
 
+def check_resumable(resumable: bool) -> None:  # noqa: FBT001  # what is checked
+    """Raises InvalidArgumentError unless it is True or False."""
+    if not isinstance(resumable, bool):
+        raise InvalidArgumentError(f"resumable is True or False, not {resumable!r}", reason="INVALID_ARGUMENT")
+
+
 def _check_bytes(data: object) -> None:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")

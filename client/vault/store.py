@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
-from vault.errors import VaultError
+from vault.errors import NotFoundError, VaultError
 from vault.model import (
     Block,
     Capabilities,
@@ -39,7 +39,9 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
+from vault.rules import check_request_id, check_unit
 
 LoadResult = LoadedObject | NotModified | VaultError | None
 
@@ -82,7 +84,11 @@ class BlockWriter(ABC):
     @property
     @abstractmethod
     def persisted_size(self) -> int:
-        """Bytes that the store has taken so far, as far as is known here."""
+        """Bytes that the store has taken so far, as far as is known here. Does not block.
+
+        Of a resumable write: bytes that are found again when it is resumed. Above 0 at its beginning
+        when it is one, and the first block to write is the one there.
+        """
 
     @abstractmethod
     def write(self, block: Block) -> None:
@@ -114,6 +120,14 @@ class BlockWriter(ABC):
     @abstractmethod
     def abort(self) -> None:
         """Gives the write up; nothing of it stays. Harmless when repeated or after a commit."""
+
+    def suspend(self) -> None:
+        """Lets go of a resumable write (files, memory, connection) and leaves what is persisted in the store.
+
+        It is resumed by beginning it again under its request id. One that is not resumable is aborted.
+        Harmless when repeated, or after a commit or an abort.
+        """
+        self.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -236,23 +250,59 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
-        """Begins a new object.
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        """Begins a new object, or goes on with it.
+
+        Args:
+            resumable: What is written stays when the writer is suspended, or its process is killed, for
+                the store's `resume_window`; beginning it again with the same spec then goes on at the
+                writer's `persisted_size`. When it was committed already that is the size of the whole,
+                and a commit of it is answered as it was then. Beginning it while another writer has it
+                takes it from that one. A store that keeps nothing (`Capabilities.resume_window` is 0)
+                begins anew.
 
         Raises (here or at the commit, which decides):
             AlreadyExistsError: OBJECT_EXISTS, the id is taken; NAME_TAKEN.
-            InvalidArgumentError: The spec breaks a rule.
+            InvalidArgumentError: The spec breaks a rule; BAD_REQUEST_ID, it is not the one that this
+                resumable write was begun with.
+            ConflictError: WRITE_TAKEN_OVER, at a later call: it was begun again meanwhile.
+            UnavailableError: WRITE_BUSY, another process has it, and must let go of it first.
         """
 
     @abstractmethod
-    def update(self, unit: str, spec: UpdateSpec) -> BlockWriter:
-        """Begins new bytes for an object. Its id, name and tags stay.
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        """Begins new bytes for an object, or goes on with them. Its id, name and tags stay.
+
+        Args:
+            resumable: As for `upload`.
 
         Raises (here or at the commit, which decides):
             NotFoundError: There is no such object.
-            ConflictError: It is not at `spec.if_generation`.
-            InvalidArgumentError: The spec breaks a rule.
+            ConflictError: It is not at `spec.if_generation`; WRITE_TAKEN_OVER, as for `upload`.
+            InvalidArgumentError, UnavailableError: As for `upload`.
         """
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        """How far a resumable write has come, without taking it up; what it came to when it was committed.
+
+        What it says of one that is not committed is not verified: the writer that resumes it knows.
+
+        Raises:
+            NotFoundError: WRITE_NOT_FOUND, there is none in this unit: it was never begun, was aborted,
+                or has expired.
+        """
+        check_unit(unit)
+        check_request_id(request_id)
+        raise write_not_found(unit)
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        """Gives a resumable write up, whoever has it. Harmless when there is none, or it was committed.
+
+        Raises:
+            UnavailableError: WRITE_BUSY, another process has it, and must let go of it first.
+        """
+        check_unit(unit)
+        check_request_id(request_id)
 
     @abstractmethod
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
@@ -352,6 +402,9 @@ class AsyncBlockWriter(ABC):
     @abstractmethod
     async def abort(self) -> None: ...
 
+    async def suspend(self) -> None:
+        await self.abort()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -423,10 +476,19 @@ class AsyncStore(ABC):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]: ...
 
     @abstractmethod
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter: ...
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter: ...
 
     @abstractmethod
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter: ...
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter: ...
+
+    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        check_unit(unit)
+        check_request_id(request_id)
+        raise write_not_found(unit)
+
+    async def abort_write(self, unit: str, request_id: bytes) -> None:
+        check_unit(unit)
+        check_request_id(request_id)
 
     @abstractmethod
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]: ...
@@ -454,3 +516,12 @@ class AsyncStore(ABC):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+def write_not_found(unit: str) -> NotFoundError:
+    """The error for a resumable write that is not there."""
+    return NotFoundError(
+        f"unit {unit!r} has no write under this request id: it was not begun, was aborted, or has expired",
+        reason="WRITE_NOT_FOUND",
+        unit=unit,
+    )

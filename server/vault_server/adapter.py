@@ -22,6 +22,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.store import (
     AsyncBlockReader,
@@ -114,11 +115,17 @@ class ThreadedStore(AsyncStore):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return await _run(self._pool, self._store.load_many, unit, items)
 
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return _ThreadedWriter(await self._begin(self._store.upload, unit, spec), self._pool)
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return _ThreadedWriter(await self._begin(self._store.upload, unit, spec, resumable=resumable), self._pool)
 
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
-        return _ThreadedWriter(await self._begin(self._store.update, unit, spec), self._pool)
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return _ThreadedWriter(await self._begin(self._store.update, unit, spec, resumable=resumable), self._pool)
+
+    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return await _run(self._pool, self._store.write_status, unit, request_id)
+
+    async def abort_write(self, unit: str, request_id: bytes) -> None:
+        await _run(self._pool, self._store.abort_write, unit, request_id)
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         return await _run(self._pool, self._store.upload_many, unit, items)
@@ -148,7 +155,7 @@ class ThreadedStore(AsyncStore):
         except asyncio.CancelledError:
             for each in begun:
                 if isinstance(each, BlockWriter):
-                    self._pool.submit(each.abort)
+                    self._pool.submit(each.suspend)  # which aborts what is not resumable
                 elif isinstance(each, BlockReader):
                     self._pool.submit(each.close)
             raise
@@ -189,6 +196,9 @@ class _ThreadedWriter(AsyncBlockWriter):
 
     async def abort(self) -> None:
         await _run(self._pool, self._writer.abort)
+
+    async def suspend(self) -> None:
+        await _run(self._pool, self._writer.suspend)
 
 
 class _ThreadedWatch(AsyncWatch):

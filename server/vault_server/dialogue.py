@@ -1,9 +1,11 @@
-"""The dialogue of a streamed write: start, blocks, commit."""
+"""The dialogue of a streamed write: start, blocks, commit; suspended when its stream is lost, if it is resumable."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
-from vault.errors import ProtocolError
+from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.model import ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockWriter
@@ -12,8 +14,14 @@ from vault.wire import messages
 
 Request = TypeVar("Request", pb.UploadRequest, pb.UpdateRequest)
 
-REPORT_EVERY: Final = 16
-"""Blocks between two reports of what is staged."""
+REPORT_EVERY: Final = 4
+"""Blocks between two reports of what is staged; the contract says at most 4 MiB.
+
+It is what a client has to keep, at least, to go on after a lost connection.
+"""
+
+_FIRST_LOOK: Final = 0.05
+_LAST_LOOK: Final = 1.0
 
 
 async def take_write(
@@ -22,36 +30,94 @@ async def take_write(
     """Runs one write, and yields what the client is told: sizes staged so far, at the end the object.
 
     Nothing is stored unless exactly one start, the blocks, one commit and the end of the stream arrive in
-    this order. Whatever else happens (an error, a cancellation, the stream's end) aborts the write.
+    this order. Whatever else happens (an error, a cancellation, the stream's end) aborts the write; but a
+    resumable one is suspended where its stream was lost, and where a store behind this one was.
 
     Raises:
         ProtocolError: NOT_STARTED, ALREADY_STARTED, ALREADY_COMMITTED, NOT_COMMITTED;
             EMPTY_MESSAGE, one with none of the three.
     """
-    async with await begin(await _start(requests)) as writer:
-        # Before any bytes: the client learns here whether it is worth sending them.
-        yield writer.persisted_size
-        blocks = 0
-        async for request in requests:
-            match request.WhichOneof("part"):
-                case "block":
-                    await writer.write(messages.block_from_wire(request.block))
-                    blocks += 1
-                    if blocks % REPORT_EVERY == 0:
-                        yield writer.persisted_size
-                case "commit":
-                    await _end(requests)
-                    commit = request.commit
-                    yield await writer.commit(commit.size, commit.checksum if commit.HasField("checksum") else None)
-                    return
-                case "start":
-                    raise ProtocolError("a second start: a stream carries one write", reason="ALREADY_STARTED")
-                case _:
-                    raise _empty()
+    start = await _start(requests)
+    writer = await begin(start)
+    try:
+        async with contextlib.aclosing(_converse(requests, writer)) as told:
+            async for each in told:
+                yield each
+    except BaseException as error:
+        await (writer.suspend() if start.start.resumable and _is_lost(error) else writer.abort())
+        raise
+
+
+async def _converse(
+    requests: AsyncIterator[Request], writer: AsyncBlockWriter
+) -> AsyncGenerator[int | ObjectInfo, None]:
+    # Before any bytes: the client learns here whether it is worth sending them, and from where.
+    told = received = writer.persisted_size
+    yield told
+    blocks = 0
+    async with contextlib.aclosing(_with_looks(requests, lambda: writer.persisted_size < received)) as messages_in:
+        async for request in messages_in:
+            if request is not None:
+                match request.WhichOneof("part"):
+                    case "block":
+                        await writer.write(messages.block_from_wire(request.block))
+                        received += len(request.block.data)
+                        blocks += 1
+                    case "commit":
+                        await _end(requests)
+                        commit = request.commit
+                        checksum = commit.checksum if commit.HasField("checksum") else None
+                        yield await writer.commit(commit.size, checksum)
+                        return
+                    case "start":
+                        raise ProtocolError("a second start: a stream carries one write", reason="ALREADY_STARTED")
+                    case _:
+                        raise _empty()
+            size = writer.persisted_size
+            if size > told and (request is None or size - told >= REPORT_EVERY * BLOCK_SIZE):
+                told = size
+                yield told
     raise ProtocolError(
         f"the stream ended after {blocks} blocks (of at most {BLOCK_SIZE} bytes) without a commit: nothing is stored",
         reason="NOT_COMMITTED",
     )
+
+
+async def _with_looks(
+    requests: AsyncIterator[Request], behind: Callable[[], bool]
+) -> AsyncGenerator[Request | None, None]:
+    """The requests; and None from time to time while the next one is waited for and the store is behind.
+
+    A store behind another server learns what is persisted there some time after it wrote it, and the client
+    may wait for exactly that before it sends more.
+    """
+    while True:
+        if not behind():
+            request = await _next(requests)
+        else:
+            coming = asyncio.ensure_future(_next(requests))
+            try:
+                look = _FIRST_LOOK
+                while behind() and not (await asyncio.wait([coming], timeout=look))[0]:
+                    yield None
+                    look = min(2 * look, _LAST_LOOK)
+                request = await coming
+            finally:
+                coming.cancel()
+        if request is None:
+            return
+        yield request
+
+
+async def _next(requests: AsyncIterator[Request]) -> Request | None:
+    return await anext(requests, None)
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether a write ended without its client's doing, as far as can be told."""
+    if isinstance(error, VaultError):
+        return isinstance(error, UnavailableError) or error.reason == "NOT_COMMITTED"
+    return True
 
 
 async def _start(requests: AsyncIterator[Request]) -> Request:

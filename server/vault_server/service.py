@@ -102,7 +102,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async def begin(request: pb.UploadRequest) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit)
-            return await self._store.upload(start.unit, messages.upload_spec_from_wire(start.spec))
+            spec = messages.upload_spec_from_wire(start.spec)
+            return await self._store.upload(start.unit, spec, resumable=start.resumable)
 
         async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
@@ -120,7 +121,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async def begin(request: pb.UpdateRequest) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit)
-            return await self._store.update(start.unit, messages.update_spec_from_wire(start.spec))
+            spec = messages.update_spec_from_wire(start.spec)
+            return await self._store.update(start.unit, spec, resumable=start.resumable)
 
         async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
@@ -129,6 +131,20 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                     yield pb.UpdateResponse(info=info, revision=max(revision, each.revision))
                 else:
                     yield pb.UpdateResponse(persisted_size=each, revision=revision)
+
+    async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: object) -> pb.GetWriteStatusResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        status = await self._store.write_status(request.unit, request.request_id)
+        reply = messages.write_status_to_wire(status)
+        reply.revision = revision if status.info is None else max(revision, status.info.revision)
+        return reply
+
+    async def AbortWrite(self, request: pb.AbortWriteRequest, context: object) -> pb.AbortWriteResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        await self._store.abort_write(request.unit, request.request_id)
+        return pb.AbortWriteResponse(revision=revision)
 
     async def UploadMany(self, request: pb.UploadManyRequest, context: object) -> pb.UploadManyResponse:
         self._check_unit(request.unit)

@@ -32,8 +32,8 @@ from vault_server import EmbeddedStore
 
 
 class LosesTags(AsyncFace):
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return await super().upload(unit, replace(spec, tags={}))
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return await super().upload(unit, replace(spec, tags={}), resumable=resumable)
 
 
 class _CommittingWriter(AsyncWriterFace):
@@ -51,8 +51,8 @@ class _CommittingWriter(AsyncWriterFace):
 
 
 class TakesTheEndForACommit(AsyncFace):
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return _CommittingWriter(self._store.upload(unit, spec))
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return _CommittingWriter(self._store.upload(unit, spec, resumable=resumable))
 
 
 class _TrustingWriter(AsyncWriterFace):
@@ -61,8 +61,8 @@ class _TrustingWriter(AsyncWriterFace):
 
 
 class TrustsChecksums(AsyncFace):
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return _TrustingWriter(self._store.upload(unit, spec))
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return _TrustingWriter(self._store.upload(unit, spec, resumable=resumable))
 
 
 class _CarelessWriter(AsyncWriterFace):
@@ -77,21 +77,21 @@ class _CarelessWriter(AsyncWriterFace):
 
 
 class CommitsWhateverCame(AsyncFace):
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return _CarelessWriter(self._store.upload(unit, spec))
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return _CarelessWriter(self._store.upload(unit, spec, resumable=resumable))
 
 
 class IgnoresPreconditions(AsyncFace):
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
-        return await super().update(unit, replace(spec, if_generation=None))
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return await super().update(unit, replace(spec, if_generation=None), resumable=resumable)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         return await super().delete_many(unit, [replace(item, if_generation=None) for item in items])
 
 
 class ForgetsRequests(AsyncFace):
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
-        return await super().update(unit, replace(spec, request_id=new_request_id()))
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return await super().update(unit, replace(spec, request_id=new_request_id()), resumable=resumable)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         return await super().delete_many(unit, [replace(item, request_id=new_request_id()) for item in items])

@@ -56,10 +56,10 @@ async def test_a_taken_id_or_name_is_told_before_any_bytes_are_sent(stub: Stub) 
         assert error.reason == reason
 
 
-async def test_persisted_size_is_reported_every_16_blocks(stub: Stub) -> None:
-    replies = await say(stub, whole(BLOCK * 33))
+async def test_persisted_size_is_reported_every_4_blocks(stub: Stub) -> None:
+    replies = await say(stub, whole(BLOCK * 9))
     reported = [reply.persisted_size for reply in replies if reply.WhichOneof("part") == "persisted_size"]
-    assert reported == [0, 16 * BLOCK_SIZE, 32 * BLOCK_SIZE]
+    assert reported == [0, 4 * BLOCK_SIZE, 8 * BLOCK_SIZE]
     assert [reply.WhichOneof("part") for reply in replies].index("info") == 3
 
 

@@ -25,6 +25,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.rules import (
     check_batch,
@@ -34,6 +35,8 @@ from vault.rules import (
     check_page_size,
     check_prefix,
     check_range,
+    check_request_id,
+    check_resumable,
     check_tags,
     check_unit,
 )
@@ -274,17 +277,30 @@ class RemoteStore(Store):
 
         return _each_valid(ask, items, wire.load_item_to_wire, writes=False)
 
-    def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         check_unit(unit)
         spec.validate()
-        start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec))
+        check_resumable(resumable)
+        start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec), resumable=resumable)
         return self._begin("Upload", pb.UploadRequest, pb.UploadRequest(start=start))
 
-    def update(self, unit: str, spec: UpdateSpec) -> BlockWriter:
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         check_unit(unit)
         spec.validate()
-        start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec))
+        check_resumable(resumable)
+        start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec), resumable=resumable)
         return self._begin("Update", pb.UpdateRequest, pb.UpdateRequest(start=start))
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        check_unit(unit)
+        check_request_id(request_id)
+        request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
+        return wire.write_status_from_wire(self._unary("GetWriteStatus", request))
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        check_unit(unit)
+        check_request_id(request_id)
+        self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)

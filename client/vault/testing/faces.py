@@ -26,6 +26,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.store import (
     AsyncBlockReader,
@@ -106,11 +107,17 @@ class AsyncFace(AsyncStore):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return await asyncio.to_thread(self._store.load_many, unit, items)
 
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return AsyncWriterFace(await asyncio.to_thread(self._store.upload, unit, spec))
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return AsyncWriterFace(await asyncio.to_thread(self._store.upload, unit, spec, resumable=resumable))
 
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
-        return AsyncWriterFace(await asyncio.to_thread(self._store.update, unit, spec))
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return AsyncWriterFace(await asyncio.to_thread(self._store.update, unit, spec, resumable=resumable))
+
+    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return await asyncio.to_thread(self._store.write_status, unit, request_id)
+
+    async def abort_write(self, unit: str, request_id: bytes) -> None:
+        await asyncio.to_thread(self._store.abort_write, unit, request_id)
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         return await asyncio.to_thread(self._store.upload_many, unit, items)
@@ -169,6 +176,9 @@ class AsyncWriterFace(AsyncBlockWriter):
 
     async def abort(self) -> None:
         await asyncio.to_thread(self._writer.abort)
+
+    async def suspend(self) -> None:
+        await asyncio.to_thread(self._writer.suspend)
 
 
 class AsyncWatchFace(AsyncWatch):
@@ -259,11 +269,17 @@ class SyncFace(Store):
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return self._run(self._store.load_many(unit, items))
 
-    def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
-        return WriterFace(self._run(self._store.upload(unit, spec)), self._run)
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        return WriterFace(self._run(self._store.upload(unit, spec, resumable=resumable)), self._run)
 
-    def update(self, unit: str, spec: UpdateSpec) -> BlockWriter:
-        return WriterFace(self._run(self._store.update(unit, spec)), self._run)
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        return WriterFace(self._run(self._store.update(unit, spec, resumable=resumable)), self._run)
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return self._run(self._store.write_status(unit, request_id))
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        self._run(self._store.abort_write(unit, request_id))
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         return self._run(self._store.upload_many(unit, items))
@@ -336,6 +352,9 @@ class WriterFace(BlockWriter):
 
     def abort(self) -> None:
         self._run(self._writer.abort())
+
+    def suspend(self) -> None:
+        self._run(self._writer.suspend())
 
 
 class WatchFace(Watch):

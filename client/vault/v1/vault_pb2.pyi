@@ -18,6 +18,7 @@ Rules that hold for every RPC:
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -199,6 +200,7 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_BATCH_ITEMS_FIELD_NUMBER: _builtins.int
     ALLOWED_UNITS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    RESUME_WINDOW_FIELD_NUMBER: _builtins.int
     store_id: _builtins.str
     """Random, made with the store; the same for every server in front of it."""
     server_version: _builtins.str
@@ -212,6 +214,12 @@ class GetCapabilitiesResponse(_message.Message):
     def allowed_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The only units that this server accepts; empty: any."""
 
+    @_builtins.property
+    def resume_window(self) -> _duration_pb2.Duration:
+        """How long a resumable write is kept after its last byte arrived, once its
+        stream is lost. Unset or 0: nothing is, writes begin again from the start.
+        """
+
     def __init__(
         self,
         *,
@@ -222,10 +230,11 @@ class GetCapabilitiesResponse(_message.Message):
         max_batch_items: _builtins.int = ...,
         allowed_units: _abc.Iterable[_builtins.str] | None = ...,
         revision: _builtins.int = ...,
+        resume_window: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resume_window", b"resume_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_units", b"allowed_units", "block_size", b"block_size", "max_batch_items", b"max_batch_items", "max_message_size", b"max_message_size", "revision", b"revision", "server_version", b"server_version", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_units", b"allowed_units", "block_size", b"block_size", "max_batch_items", b"max_batch_items", "max_message_size", b"max_message_size", "resume_window", b"resume_window", "revision", b"revision", "server_version", b"server_version", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -885,7 +894,15 @@ class UploadRequest(_message.Message):
 
         UNIT_FIELD_NUMBER: _builtins.int
         SPEC_FIELD_NUMBER: _builtins.int
+        RESUMABLE_FIELD_NUMBER: _builtins.int
         unit: _builtins.str
+        resumable: _builtins.bool
+        """Keep what is staged when the stream is lost (it breaks, is cancelled, ends
+        without a commit, or the server stops), for `resume_window`, and go on
+        with what is kept under `spec.request_id`. A write that is refused (a bad
+        block, a lost race) keeps nothing. The unit and the spec must be those of
+        the first start: INVALID_ARGUMENT / BAD_REQUEST_ID when they are not.
+        """
         @_builtins.property
         def spec(self) -> Global___UploadSpec: ...
         def __init__(
@@ -893,10 +910,11 @@ class UploadRequest(_message.Message):
             *,
             unit: _builtins.str = ...,
             spec: Global___UploadSpec | None = ...,
+            resumable: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "unit", b"unit"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["resumable", b"resumable", "spec", b"spec", "unit", b"unit"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -934,7 +952,9 @@ class UploadResponse(_message.Message):
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     persisted_size: _builtins.int
-    """bytes staged so far"""
+    """Bytes staged so far: of a resumable write, those that a later start finds
+    again, also when the server's process is killed.
+    """
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
@@ -965,7 +985,10 @@ class UpdateRequest(_message.Message):
 
         UNIT_FIELD_NUMBER: _builtins.int
         SPEC_FIELD_NUMBER: _builtins.int
+        RESUMABLE_FIELD_NUMBER: _builtins.int
         unit: _builtins.str
+        resumable: _builtins.bool
+        """as UploadRequest.Start.resumable"""
         @_builtins.property
         def spec(self) -> Global___UpdateSpec: ...
         def __init__(
@@ -973,10 +996,11 @@ class UpdateRequest(_message.Message):
             *,
             unit: _builtins.str = ...,
             spec: Global___UpdateSpec | None = ...,
+            resumable: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "unit", b"unit"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["resumable", b"resumable", "spec", b"spec", "unit", b"unit"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1014,7 +1038,7 @@ class UpdateResponse(_message.Message):
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     persisted_size: _builtins.int
-    """bytes staged so far"""
+    """as UploadResponse.persisted_size"""
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
@@ -1034,6 +1058,102 @@ class UpdateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___UpdateResponse: _TypeAlias = UpdateResponse  # noqa: Y015
+
+@_typing.final
+class GetWriteStatusRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    request_id: _builtins.bytes
+    """16 bytes"""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWriteStatusRequest: _TypeAlias = GetWriteStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetWriteStatusResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
+    INFO_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    persisted_size: _builtins.int
+    """bytes staged so far"""
+    revision: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___ObjectInfo:
+        """it was committed, and this is what it was answered"""
+
+    def __init__(
+        self,
+        *,
+        persisted_size: _builtins.int = ...,
+        info: Global___ObjectInfo | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "revision", b"revision", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_status: _TypeAlias = _typing.Literal["persisted_size", "info"]  # noqa: Y015
+    _WhichOneofArgType_status: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_status) -> _WhichOneofReturnType_status | None: ...
+
+Global___GetWriteStatusResponse: _TypeAlias = GetWriteStatusResponse  # noqa: Y015
+
+@_typing.final
+class AbortWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    request_id: _builtins.bytes
+    """16 bytes"""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortWriteRequest: _TypeAlias = AbortWriteRequest  # noqa: Y015
+
+@_typing.final
+class AbortWriteResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortWriteResponse: _TypeAlias = AbortWriteResponse  # noqa: Y015
 
 @_typing.final
 class WriteResult(_message.Message):

@@ -80,6 +80,16 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.UpdateRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.UpdateResponse.FromString,
                 _registered_method=True)
+        self.GetWriteStatus = channel.unary_unary(
+                '/vault.v1.VaultService/GetWriteStatus',
+                request_serializer=vault_dot_v1_dot_vault__pb2.GetWriteStatusRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.GetWriteStatusResponse.FromString,
+                _registered_method=True)
+        self.AbortWrite = channel.unary_unary(
+                '/vault.v1.VaultService/AbortWrite',
+                request_serializer=vault_dot_v1_dot_vault__pb2.AbortWriteRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.AbortWriteResponse.FromString,
+                _registered_method=True)
         self.UploadMany = channel.unary_unary(
                 '/vault.v1.VaultService/UploadMany',
                 request_serializer=vault_dot_v1_dot_vault__pb2.UploadManyRequest.SerializeToString,
@@ -170,13 +180,23 @@ class VaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Upload(self, request_iterator, context):
-        """Stores one new object. The client sends `spec`, then blocks in order, then
+        """Stores one new object. The client sends `start`, then blocks in order, then
         `commit`; a stream that ends without a commit stores nothing. The server
-        sends `persisted_size` when it has accepted the spec (0) and from time to
-        time while blocks arrive, and `info` once, at the end.
+        sends `persisted_size` when it has accepted the spec, and at least once for
+        every 4 MiB that it has staged, and `info` once, at the end.
+
+        A resumable write (see Start) that has lost its stream, or its server, goes
+        on where it was: the client sends the same start again, the first reply's
+        `persisted_size` says from which offset, and the blocks continue there. Of a
+        write that was committed already (the reply to the commit was lost) it is
+        the size of the whole, and the same `commit` is answered with the `info` of
+        then. A client keeps what is after the last `persisted_size` that it saw.
 
         ALREADY_EXISTS / OBJECT_EXISTS or NAME_TAKEN, INVALID_ARGUMENT /
-        CHECKSUM_MISMATCH, BAD_OFFSET or BAD_SIZE, RESOURCE_EXHAUSTED / STORAGE_FULL.
+        CHECKSUM_MISMATCH, BAD_OFFSET, BAD_SIZE or BAD_REQUEST_ID,
+        RESOURCE_EXHAUSTED / STORAGE_FULL. Of a resumable write also UNAVAILABLE /
+        WRITE_BUSY: another process of the server still holds it, try again; and
+        ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +206,27 @@ class VaultServiceServicer:
         """Replaces an object's bytes; name, tags and id stay. The same dialogue as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWriteStatus(self, request, context):
+        """How far a resumable write has come, without taking it up. What it says is
+        not verified yet: the first reply to the next start is, and may be less.
+
+        NOT_FOUND / WRITE_NOT_FOUND: there is none in this unit; it was never begun,
+        was aborted, or has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortWrite(self, request, context):
+        """Gives a resumable write up: what is staged of it goes, and a stream that
+        still carries it fails. Harmless when there is none, or it was committed.
+
+        UNAVAILABLE / WRITE_BUSY as for Upload.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,6 +322,16 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.Update,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.UpdateRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.UpdateResponse.SerializeToString,
+            ),
+            'GetWriteStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWriteStatus,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.GetWriteStatusRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.GetWriteStatusResponse.SerializeToString,
+            ),
+            'AbortWrite': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortWrite,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.AbortWriteRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.AbortWriteResponse.SerializeToString,
             ),
             'UploadMany': grpc.unary_unary_rpc_method_handler(
                     servicer.UploadMany,
@@ -552,6 +603,60 @@ class VaultService:
             '/vault.v1.VaultService/Update',
             vault_dot_v1_dot_vault__pb2.UpdateRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.UpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWriteStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/GetWriteStatus',
+            vault_dot_v1_dot_vault__pb2.GetWriteStatusRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.GetWriteStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortWrite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/AbortWrite',
+            vault_dot_v1_dot_vault__pb2.AbortWriteRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.AbortWriteResponse.FromString,
             options,
             channel_credentials,
             insecure,

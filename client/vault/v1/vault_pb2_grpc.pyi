@@ -73,18 +73,41 @@ class VaultServiceStub:
     Load, or ask again.
     """
     Upload: _grpc.StreamStreamMultiCallable[_vault_pb2.UploadRequest, _vault_pb2.UploadResponse]
-    """Stores one new object. The client sends `spec`, then blocks in order, then
+    """Stores one new object. The client sends `start`, then blocks in order, then
     `commit`; a stream that ends without a commit stores nothing. The server
-    sends `persisted_size` when it has accepted the spec (0) and from time to
-    time while blocks arrive, and `info` once, at the end.
+    sends `persisted_size` when it has accepted the spec, and at least once for
+    every 4 MiB that it has staged, and `info` once, at the end.
+
+    A resumable write (see Start) that has lost its stream, or its server, goes
+    on where it was: the client sends the same start again, the first reply's
+    `persisted_size` says from which offset, and the blocks continue there. Of a
+    write that was committed already (the reply to the commit was lost) it is
+    the size of the whole, and the same `commit` is answered with the `info` of
+    then. A client keeps what is after the last `persisted_size` that it saw.
 
     ALREADY_EXISTS / OBJECT_EXISTS or NAME_TAKEN, INVALID_ARGUMENT /
-    CHECKSUM_MISMATCH, BAD_OFFSET or BAD_SIZE, RESOURCE_EXHAUSTED / STORAGE_FULL.
+    CHECKSUM_MISMATCH, BAD_OFFSET, BAD_SIZE or BAD_REQUEST_ID,
+    RESOURCE_EXHAUSTED / STORAGE_FULL. Of a resumable write also UNAVAILABLE /
+    WRITE_BUSY: another process of the server still holds it, try again; and
+    ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
     """
     Update: _grpc.StreamStreamMultiCallable[_vault_pb2.UpdateRequest, _vault_pb2.UpdateResponse]
     """Replaces an object's bytes; name, tags and id stay. The same dialogue as
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
+    """
+    GetWriteStatus: _grpc.UnaryUnaryMultiCallable[_vault_pb2.GetWriteStatusRequest, _vault_pb2.GetWriteStatusResponse]
+    """How far a resumable write has come, without taking it up. What it says is
+    not verified yet: the first reply to the next start is, and may be less.
+
+    NOT_FOUND / WRITE_NOT_FOUND: there is none in this unit; it was never begun,
+    was aborted, or has expired.
+    """
+    AbortWrite: _grpc.UnaryUnaryMultiCallable[_vault_pb2.AbortWriteRequest, _vault_pb2.AbortWriteResponse]
+    """Gives a resumable write up: what is staged of it goes, and a stream that
+    still carries it fails. Harmless when there is none, or it was committed.
+
+    UNAVAILABLE / WRITE_BUSY as for Upload.
     """
     UploadMany: _grpc.UnaryUnaryMultiCallable[_vault_pb2.UploadManyRequest, _vault_pb2.UploadManyResponse]
     """Stores many new objects of at most one block each, in one round trip. Order
@@ -140,18 +163,41 @@ class VaultServiceAsyncStub(VaultServiceStub):
     Load, or ask again.
     """
     Upload: _aio.StreamStreamMultiCallable[_vault_pb2.UploadRequest, _vault_pb2.UploadResponse]  # type: ignore[assignment]
-    """Stores one new object. The client sends `spec`, then blocks in order, then
+    """Stores one new object. The client sends `start`, then blocks in order, then
     `commit`; a stream that ends without a commit stores nothing. The server
-    sends `persisted_size` when it has accepted the spec (0) and from time to
-    time while blocks arrive, and `info` once, at the end.
+    sends `persisted_size` when it has accepted the spec, and at least once for
+    every 4 MiB that it has staged, and `info` once, at the end.
+
+    A resumable write (see Start) that has lost its stream, or its server, goes
+    on where it was: the client sends the same start again, the first reply's
+    `persisted_size` says from which offset, and the blocks continue there. Of a
+    write that was committed already (the reply to the commit was lost) it is
+    the size of the whole, and the same `commit` is answered with the `info` of
+    then. A client keeps what is after the last `persisted_size` that it saw.
 
     ALREADY_EXISTS / OBJECT_EXISTS or NAME_TAKEN, INVALID_ARGUMENT /
-    CHECKSUM_MISMATCH, BAD_OFFSET or BAD_SIZE, RESOURCE_EXHAUSTED / STORAGE_FULL.
+    CHECKSUM_MISMATCH, BAD_OFFSET, BAD_SIZE or BAD_REQUEST_ID,
+    RESOURCE_EXHAUSTED / STORAGE_FULL. Of a resumable write also UNAVAILABLE /
+    WRITE_BUSY: another process of the server still holds it, try again; and
+    ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
     """
     Update: _aio.StreamStreamMultiCallable[_vault_pb2.UpdateRequest, _vault_pb2.UpdateResponse]  # type: ignore[assignment]
     """Replaces an object's bytes; name, tags and id stay. The same dialogue as
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
+    """
+    GetWriteStatus: _aio.UnaryUnaryMultiCallable[_vault_pb2.GetWriteStatusRequest, _vault_pb2.GetWriteStatusResponse]  # type: ignore[assignment]
+    """How far a resumable write has come, without taking it up. What it says is
+    not verified yet: the first reply to the next start is, and may be less.
+
+    NOT_FOUND / WRITE_NOT_FOUND: there is none in this unit; it was never begun,
+    was aborted, or has expired.
+    """
+    AbortWrite: _aio.UnaryUnaryMultiCallable[_vault_pb2.AbortWriteRequest, _vault_pb2.AbortWriteResponse]  # type: ignore[assignment]
+    """Gives a resumable write up: what is staged of it goes, and a stream that
+    still carries it fails. Harmless when there is none, or it was committed.
+
+    UNAVAILABLE / WRITE_BUSY as for Upload.
     """
     UploadMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.UploadManyRequest, _vault_pb2.UploadManyResponse]  # type: ignore[assignment]
     """Stores many new objects of at most one block each, in one round trip. Order
@@ -252,13 +298,23 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_vault_pb2.UploadRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vault_pb2.UploadResponse], _abc.AsyncIterator[_vault_pb2.UploadResponse]]:
-        """Stores one new object. The client sends `spec`, then blocks in order, then
+        """Stores one new object. The client sends `start`, then blocks in order, then
         `commit`; a stream that ends without a commit stores nothing. The server
-        sends `persisted_size` when it has accepted the spec (0) and from time to
-        time while blocks arrive, and `info` once, at the end.
+        sends `persisted_size` when it has accepted the spec, and at least once for
+        every 4 MiB that it has staged, and `info` once, at the end.
+
+        A resumable write (see Start) that has lost its stream, or its server, goes
+        on where it was: the client sends the same start again, the first reply's
+        `persisted_size` says from which offset, and the blocks continue there. Of a
+        write that was committed already (the reply to the commit was lost) it is
+        the size of the whole, and the same `commit` is answered with the `info` of
+        then. A client keeps what is after the last `persisted_size` that it saw.
 
         ALREADY_EXISTS / OBJECT_EXISTS or NAME_TAKEN, INVALID_ARGUMENT /
-        CHECKSUM_MISMATCH, BAD_OFFSET or BAD_SIZE, RESOURCE_EXHAUSTED / STORAGE_FULL.
+        CHECKSUM_MISMATCH, BAD_OFFSET, BAD_SIZE or BAD_REQUEST_ID,
+        RESOURCE_EXHAUSTED / STORAGE_FULL. Of a resumable write also UNAVAILABLE /
+        WRITE_BUSY: another process of the server still holds it, try again; and
+        ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
         """
 
     @_abc_1.abstractmethod
@@ -270,6 +326,31 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces an object's bytes; name, tags and id stay. The same dialogue as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
+        """
+
+    @_abc_1.abstractmethod
+    def GetWriteStatus(
+        self,
+        request: _vault_pb2.GetWriteStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.GetWriteStatusResponse, _abc.Awaitable[_vault_pb2.GetWriteStatusResponse]]:
+        """How far a resumable write has come, without taking it up. What it says is
+        not verified yet: the first reply to the next start is, and may be less.
+
+        NOT_FOUND / WRITE_NOT_FOUND: there is none in this unit; it was never begun,
+        was aborted, or has expired.
+        """
+
+    @_abc_1.abstractmethod
+    def AbortWrite(
+        self,
+        request: _vault_pb2.AbortWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.AbortWriteResponse, _abc.Awaitable[_vault_pb2.AbortWriteResponse]]:
+        """Gives a resumable write up: what is staged of it goes, and a stream that
+        still carries it fails. Harmless when there is none, or it was committed.
+
+        UNAVAILABLE / WRITE_BUSY as for Upload.
         """
 
     @_abc_1.abstractmethod

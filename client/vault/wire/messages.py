@@ -9,6 +9,7 @@ to set.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
@@ -30,6 +31,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.store import LoadResult
 from vault.v1 import vault_pb2 as pb
@@ -253,6 +255,23 @@ def write_result_from_wire(wire: pb.WriteResult) -> ObjectInfo | VaultError:
             raise ProtocolError("the server sent a write's result with neither info nor error")
 
 
+def write_status_to_wire(status: WriteStatus) -> pb.GetWriteStatusResponse:
+    if status.info is not None:
+        return pb.GetWriteStatusResponse(info=object_info_to_wire(status.info))
+    return pb.GetWriteStatusResponse(persisted_size=status.persisted_size)
+
+
+def write_status_from_wire(wire: pb.GetWriteStatusResponse) -> WriteStatus:
+    match wire.WhichOneof("status"):
+        case "info":
+            info = object_info_from_wire(wire.info)
+            return WriteStatus(info.size, info)
+        case "persisted_size":
+            return WriteStatus(wire.persisted_size)
+        case _:
+            raise ProtocolError("the server sent a write's status with neither persisted_size nor info")
+
+
 def delete_result_to_wire(result: int | VaultError) -> pb.DeleteResponse.Result:
     if isinstance(result, VaultError):
         return pb.DeleteResponse.Result(error=item_error_to_wire(result))
@@ -287,6 +306,7 @@ def capabilities_to_wire(capabilities: Capabilities) -> pb.GetCapabilitiesRespon
         max_message_size=capabilities.max_message_size,
         max_batch_items=capabilities.max_batch_items,
         allowed_units=capabilities.allowed_units,
+        resume_window=_duration(capabilities.resume_window),
     )
 
 
@@ -300,6 +320,7 @@ def capabilities_from_wire(wire: pb.GetCapabilitiesResponse) -> Capabilities:
         max_message_size=wire.max_message_size,
         max_batch_items=wire.max_batch_items,
         allowed_units=tuple(wire.allowed_units),
+        resume_window=wire.resume_window.ToNanoseconds() / 1e9,
     )
 
 
@@ -359,6 +380,12 @@ _KIND_TO_WIRE: "Mapping[ChangeKind, pb.Change.Kind.ValueType]" = {
     ChangeKind.DELETED: pb.Change.KIND_DELETED,
 }
 _KIND_FROM_WIRE: Mapping[int, ChangeKind] = {wire: kind for kind, wire in _KIND_TO_WIRE.items()}
+
+
+def _duration(seconds: float) -> Duration:
+    span = Duration()
+    span.FromNanoseconds(round(seconds * 1e9))
+    return span
 
 
 def _timestamp(moment: datetime) -> Timestamp:

@@ -63,6 +63,8 @@ TABLE: Final[Mapping[str, Row]] = {
     # Preconditions.
     "OBJECT_NOT_FOUND": Row(errors.NotFoundError, code_pb2.NOT_FOUND),
     "GENERATION_MISMATCH": Row(errors.ConflictError, code_pb2.ABORTED),
+    "WRITE_NOT_FOUND": Row(errors.NotFoundError, code_pb2.NOT_FOUND),
+    "WRITE_TAKEN_OVER": Row(errors.ConflictError, code_pb2.ABORTED),
     "OBJECT_EXISTS": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
     "NAME_TAKEN": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
     # Bytes.
@@ -75,6 +77,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "STORAGE_FULL": _full,
     "QUOTA": _full,
     "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
+    "WRITE_BUSY": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.2),
+    "WRITE_LOST": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
     "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
     "CANCELLED": Row(errors.UnavailableError, code_pb2.CANCELLED),

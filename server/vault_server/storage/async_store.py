@@ -22,6 +22,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 
@@ -32,7 +33,7 @@ from vault_server.storage.notifier import Notifier
 from vault_server.storage.reader import StoredReader
 from vault_server.storage.store import EmbeddedStore
 from vault_server.storage.transaction import FEED_HISTORY
-from vault_server.storage.upload import INLINE_LIMIT
+from vault_server.storage.upload import INLINE_LIMIT, StagingWriter
 
 THREADS: Final = 8
 """Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""
@@ -145,11 +146,17 @@ class AsyncEmbeddedStore(AsyncStore):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return await self.call(self._store.load_many, unit, items)
 
-    async def upload(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        return AsyncStagingWriter(await self.call(self._store.writes.upload, unit, spec), self)
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return await self._begin(lambda: self._store.writes.upload(unit, spec, resumable=resumable))
 
-    async def update(self, unit: str, spec: UpdateSpec) -> AsyncBlockWriter:
-        return AsyncStagingWriter(await self.call(self._store.writes.update, unit, spec), self)
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return await self._begin(lambda: self._store.writes.update(unit, spec, resumable=resumable))
+
+    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return await self.call(self._store.write_status, unit, request_id)
+
+    async def abort_write(self, unit: str, request_id: bytes) -> None:
+        await self.call(self._store.abort_write, unit, request_id)
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         self._require_open()
@@ -212,6 +219,19 @@ class AsyncEmbeddedStore(AsyncStore):
         self._unfinished.add(task)
         task.add_done_callback(self._finished)
         return asyncio.shield(task)
+
+    async def _begin(self, begin: Callable[[], StagingWriter]) -> AsyncBlockWriter:
+        beginning = self.call(begin)
+        try:
+            return AsyncStagingWriter(await asyncio.shield(beginning), self)
+        except asyncio.CancelledError:
+            beginning.add_done_callback(self._suspend)
+            raise
+
+    def _suspend(self, beginning: "asyncio.Future[StagingWriter]") -> None:
+        """Gives back what a cancelled call began."""
+        if not beginning.cancelled() and beginning.exception() is None:
+            self.send(beginning.result().suspend)
 
     async def _write(self, begin: Callable[..., "Future[T]"], *args: Any, directly: bool) -> T:
         future = begin(*args) if directly else await self.call(begin, *args)

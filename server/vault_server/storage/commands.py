@@ -147,19 +147,35 @@ def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
 
 def find_answer(connection: sqlite3.Connection, unit: str, kind: ChangeKind, request_id: bytes) -> ObjectInfo | None:
     """What this request was answered when it was applied; None when it was not (within the feed's history)."""
+    found = _find_change(connection, request_id)
+    if found is None:
+        return None
+    of_kind, info = found
+    if info.unit != unit or of_kind is not kind:
+        raise InvalidArgumentError(
+            "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
+        )
+    return info
+
+
+def find_written(connection: sqlite3.Connection, unit: str, request_id: bytes) -> ObjectInfo | None:
+    """What an upload or update with this id in this unit was answered; None when there was none."""
+    found = _find_change(connection, request_id)
+    if found is None or found[1].unit != unit or found[0] not in (ChangeKind.UPLOADED, ChangeKind.UPDATED):
+        return None
+    return found[1]
+
+
+def _find_change(connection: sqlite3.Connection, request_id: bytes) -> tuple[ChangeKind, ObjectInfo] | None:
     found = connection.execute(
         "SELECT revision, unit, data_id, kind, generation, name, answer FROM changes WHERE request_id = ?",
         (request_id,),
     ).fetchone()
     if found is None:
         return None
-    revision, of_unit, data_id, of_kind, generation, name, answer = found
-    if of_unit != unit or of_kind != kind.value:
-        raise InvalidArgumentError(
-            "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
-        )
+    revision, unit, data_id, kind, generation, name, answer = found
     size, checksum, datatype, tags, created_at, updated_at = json.loads(answer)
-    return ObjectInfo(
+    return ChangeKind(kind), ObjectInfo(
         unit=unit,
         data_id=data_id,
         generation=generation,

@@ -22,6 +22,7 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
 from vault.rules import check_generation, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
@@ -159,11 +160,17 @@ class EmbeddedStore(Store):
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return self.reads.load_many(unit, items)
 
-    def upload(self, unit: str, spec: UploadSpec) -> BlockWriter:
-        return self.writes.upload(unit, spec)
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        return self.writes.upload(unit, spec, resumable=resumable)
 
-    def update(self, unit: str, spec: UpdateSpec) -> BlockWriter:
-        return self.writes.update(unit, spec)
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        return self.writes.update(unit, spec, resumable=resumable)
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return self.writes.status(unit, request_id)
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        self.writes.abort(unit, request_id)
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         return self.writes.upload_many(unit, items).result()

@@ -18,8 +18,10 @@ from vault.model import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
+    WriteStatus,
 )
-from vault.rules import check_batch
+from vault.rules import check_batch, check_request_id, check_resumable
+from vault.store import write_not_found
 
 from vault_server.storage import commands
 from vault_server.storage.commands import NewContents
@@ -35,9 +37,10 @@ class Writes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def upload(self, unit: str, spec: UploadSpec) -> StagingWriter:
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> StagingWriter:
         self._engine.require_unit(unit)
         spec.validate()
+        check_resumable(resumable)
 
         # The commit decides; this is to refuse before the bytes are sent.
         def refuse(connection: Any) -> None:
@@ -47,9 +50,10 @@ class Writes:
         self._engine.connections.read(refuse)
         return self._begin(lambda tx, contents: commands.upload(tx, unit, spec, contents))
 
-    def update(self, unit: str, spec: UpdateSpec) -> StagingWriter:
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagingWriter:
         self._engine.require_unit(unit)
         spec.validate()
+        check_resumable(resumable)
 
         def refuse(connection: Any) -> None:
             if commands.find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id) is None:
@@ -58,6 +62,18 @@ class Writes:
 
         self._engine.connections.read(refuse)
         return self._begin(lambda tx, contents: commands.update(tx, unit, spec, contents))
+
+    def status(self, unit: str, request_id: bytes) -> WriteStatus:
+        self._engine.require_unit(unit)
+        check_request_id(request_id)
+        info = self._engine.connections.read(lambda connection: commands.find_written(connection, unit, request_id))
+        if info is None:
+            raise write_not_found(unit)
+        return WriteStatus(info.size, info)
+
+    def abort(self, unit: str, request_id: bytes) -> None:
+        self._engine.require_unit(unit)
+        check_request_id(request_id)
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> "Future[list[ObjectInfo | VaultError]]":
         return self._write_many(unit, items, commands.upload)
