@@ -110,7 +110,8 @@ class AsyncServer:
             raise ClosedError("the server was stopped; make another one")
         if self._running is not None:
             return
-        await asyncio.to_thread(self._listen.prepare)
+        if not self._settings.share_port:  # then somebody who holds the port for all has looked
+            await asyncio.to_thread(self._listen.prepare)
         running = _Running(self._store, self._settings, self._interceptors)
         self._address = await running.start(self._listen, self._services)
         self._running = running

@@ -1,24 +1,19 @@
 """`vault-grpc serve`: settings from flags, the environment and a file, and a server until a signal comes."""
 
 import asyncio
-import logging
-import signal
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from vault.errors import InvalidArgumentError
 
-from vault_server.app import AsyncServer
-from vault_server.config import DEFAULT_GRACE, ServerSettings
+from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, ServerSettings
 from vault_server.listen import Listen
-from vault_server.logs import FORMATS, LEVELS, LogFormat, configure
-from vault_server.storage import AsyncEmbeddedStore
+from vault_server.logs import FORMATS, LEVELS, LogFormat
+from vault_server.serving import Serving, serve_until_signal
 from vault_server.storage.engine import DURABILITIES, Durability
-
-logger: Final = logging.getLogger("vault_server")
+from vault_server.workers import serve_with_workers
 
 _NUMBER: Final = (int, float)
 _KEYS: Final[dict[str, tuple[type, ...]]] = {
@@ -27,6 +22,8 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "durability": (str,),
     "grace": _NUMBER,
     "max_concurrent_rpcs": (int,),
+    "max_connection_age": _NUMBER,
+    "workers": (int,),
     "log_format": (str,),
     "log_level": (str,),
     "insecure": (bool,),
@@ -111,6 +108,24 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     metavar="NUMBER",
     help="Calls that may run at the same time, watches not counted. Without it: any number.",
 )
+@click.option(
+    "--max-connection-age",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_CONNECTION_AGE,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="When clients are asked to connect anew, for load balancers; what runs is not cut. 0: never.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    show_envvar=True,
+    metavar="NUMBER",
+    help="Server processes that share the port; for HOST:PORT. The other limits are each worker's own.",
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="console", show_default=True, show_envvar=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, show_envvar=True)
 @click.option(
@@ -127,6 +142,8 @@ def serve(
     durability: Durability,
     grace: float,
     max_concurrent_rpcs: int | None,
+    max_connection_age: float,
+    workers: int,
     log_format: LogFormat,
     log_level: str,
     insecure: bool,
@@ -137,6 +154,9 @@ def serve(
     SIGTERM or SIGINT drains: health says NOT_SERVING, running transfers finish within the grace, then the
     server exits 0. A second signal ends it at once.
 
+    With several workers, the line is printed when all of them are ready, signals go to the first process,
+    and a worker that dies is started anew.
+
     Flags win over the environment, the environment over the configuration file.
     """
     if not insecure and not Listen.parse(listen).is_local():
@@ -144,35 +164,25 @@ def serve(
             f"refusing to listen on {listen}: channels are not encrypted, so only loopback addresses and unix "
             "sockets are allowed; --insecure allows the others"
         )
-    configure(log_format, log_level)
-    settings = ServerSettings(allowed_units=units, max_concurrent_rpcs=max_concurrent_rpcs)
-    asyncio.run(_serve(directory, listen, durability, settings, grace))
+    serving = Serving(
+        directory=directory,
+        listen=listen,
+        durability=durability,
+        settings=ServerSettings(
+            allowed_units=units,
+            max_concurrent_rpcs=max_concurrent_rpcs,
+            max_connection_age=max_connection_age or None,
+        ),
+        grace=grace,
+        log_format=log_format,
+        log_level=log_level,
+    )
+    serving.configure_logs()
+    if workers > 1:
+        serve_with_workers(serving, workers, _announce)
+    else:
+        asyncio.run(serve_until_signal(serving, _announce))
 
 
-async def _serve(directory: Path, listen: str, durability: Durability, settings: ServerSettings, grace: float) -> None:
-    stop = asyncio.Event()
-    async with AsyncEmbeddedStore(directory, durability=durability) as store:
-        server = AsyncServer(store, listen, settings=settings)
-        await server.start()
-        _on_first_signal(stop.set)
-        click.echo(f"vault-grpc listening on {server.address}")
-        logger.info("serving", extra={"address": server.address, "directory": str(directory)})
-        await stop.wait()
-        logger.info("draining", extra={"grace": grace})
-        await server.stop(grace)
-    logger.info("stopped")
-
-
-def _on_first_signal(call: Callable[[], Any]) -> None:
-    """Calls once, for SIGTERM or SIGINT. The next one ends the process: the store is made for that."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def handle() -> None:
-        for each in signals:
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
-        call()
-
-    for each in signals:
-        loop.add_signal_handler(each, handle)
+def _announce(address: str) -> None:
+    click.echo(f"vault-grpc listening on {address}")

@@ -9,6 +9,9 @@ from vault.rules import BLOCK_SIZE, check_unit
 DEFAULT_GRACE: Final = 10.0
 """Seconds that running transfers get to finish when a server stops."""
 
+DEFAULT_CONNECTION_AGE: Final = 1800.0
+"""Seconds after which a client is asked to connect anew, so that a load balancer can send it elsewhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -23,6 +26,12 @@ class ServerSettings:
         keepalive_timeout: Seconds after which a probe without an answer ends the connection, and with it
             every write that runs over it.
         min_ping_interval: Seconds between a client's own probes, at least, while it has nothing to say.
+        max_connection_age: Seconds, more or less a tenth, after which a client is told to connect anew for its
+            next calls. Running transfers and watches stay where they are, without a limit. None: never.
+        slow_watcher: Seconds that one event may wait for a watcher to take it; then the watch ends with
+            SLOW_CONSUMER, and the watcher may go on from the last revision it has seen.
+        share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
+            connections. For the workers of one server, on one store.
 
     Raises:
         InvalidArgumentError: A value that cannot work.
@@ -34,6 +43,9 @@ class ServerSettings:
     keepalive: float = 60.0
     keepalive_timeout: float = 20.0
     min_ping_interval: float = 30.0
+    max_connection_age: float | None = DEFAULT_CONNECTION_AGE
+    slow_watcher: float = 30.0
+    share_port: bool = False
 
     def __post_init__(self) -> None:
         for unit in self.allowed_units:
@@ -44,7 +56,9 @@ class ServerSettings:
             )
         if self.max_concurrent_rpcs is not None and self.max_concurrent_rpcs < 1:
             raise InvalidArgumentError(f"max_concurrent_rpcs of {self.max_concurrent_rpcs}: at least 1, or None")
-        for name in ("keepalive", "keepalive_timeout", "min_ping_interval"):
+        for name in ("keepalive", "keepalive_timeout", "min_ping_interval", "max_connection_age", "slow_watcher"):
+            if getattr(self, name) is None and name == "max_connection_age":
+                continue
             if not getattr(self, name) > 0:
                 raise InvalidArgumentError(f"{name} of {getattr(self, name)} seconds: more than 0")
 
@@ -63,9 +77,16 @@ class ServerSettings:
             # How far a client may send ahead of the disk, each write: fixed, as for the client (vault.channel.calls).
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", 4 << 20),
-            # A second server on the port is an error, not half of the connections.
-            ("grpc.so_reuseport", 0),
+            # A second server on the port is an error, not half of the connections, unless it is meant to be.
+            ("grpc.so_reuseport", int(self.share_port)),
+            *self._age(),
         ]
+
+    def _age(self) -> list[tuple[str, int]]:
+        if self.max_connection_age is None:
+            return []
+        # The grace after it is without end unless it is set (max_connection_age_grace_ms), so what runs is never cut.
+        return [("grpc.max_connection_age_ms", _milliseconds(self.max_connection_age))]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,10 +1,11 @@
 """Where a server listens: host and port, or a unix socket; and what may be wrong with it."""
 
+import contextlib
 import errno
 import ipaddress
 import socket
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -88,6 +89,33 @@ class Listen:
                     probe.listen(1)
                 except OSError as error:
                     raise self._not_bound(error) from error
+
+    def shared(self, stack: contextlib.ExitStack) -> Self:
+        """Takes the port for several processes of this user, until `stack` ends. Blocks.
+
+        It is bound and does not listen; with port 0, a free one is chosen.
+
+        Returns:
+            The same, with the port that was bound.
+
+        Raises:
+            InvalidArgumentError, UnavailableError: As `prepare`; BAD_ADDRESS for a unix socket.
+        """
+        if self.path:
+            raise _bad(self.target, "a unix socket belongs to one process: with several workers, HOST:PORT")
+        self.prepare()
+        port = self.port
+        for family, kind, protocol, _, address in self._resolved():
+            held = stack.enter_context(socket.socket(family, kind, protocol))
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                held.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                raise self._not_bound(error) from error
+            port = held.getsockname()[1]
+        return replace(self, port=port)
 
     def _resolved(self) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
         try:

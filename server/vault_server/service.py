@@ -1,11 +1,14 @@
 """VaultService over an AsyncStore: decode, check, call, encode."""
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from vault.errors import NotFoundError, UnknownUnitError
+import grpc
+from vault.errors import NotFoundError, SlowConsumerError, UnknownUnitError
 from vault.model import Key, NotModified, ObjectInfo
 from vault.store import AsyncBlockWriter, AsyncStore
 from vault.v1 import vault_pb2 as pb
@@ -27,6 +30,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._store = store
         self._allowed = frozenset(settings.allowed_units)
         self._limit = settings.max_message_size
+        self._slow_watcher = settings.slow_watcher
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: object) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
@@ -180,14 +184,25 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
         return pb.SetMetadataResponse(info=messages.object_info_to_wire(info), revision=max(revision, info.revision))
 
-    async def Watch(self, request: pb.WatchRequest, context: object) -> AsyncIterator[pb.WatchResponse]:
+    async def Watch(  # type: ignore[override]  # a coroutine that writes is the other way that grpc.aio knows
+        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
         for unit in request.units:
             self._check_unit(unit)
         units = list(request.units) or sorted(self._allowed)
         since = request.since_revision if request.HasField("since_revision") else None
         async with await self._store.watch(units, since=since) as watch:
             async for event in watch:
-                yield messages.watch_event_to_wire(event)
+                # Written here rather than yielded: how long it takes is how slow the watcher is. gRPC holds one
+                # message and what flow control lets through, so that a watcher that stands still costs no more.
+                try:
+                    async with asyncio.timeout(self._slow_watcher):
+                        await context.write(messages.watch_event_to_wire(event))
+                except TimeoutError:
+                    raise SlowConsumerError(
+                        f"the watcher took no event for {self._slow_watcher:g} s: go on from the last revision seen",
+                        limit=self._slow_watcher,
+                    ) from None
 
     def _check_unit(self, unit: str) -> None:
         """The Store checks how a unit may be named; a server may be held to a list as well."""

@@ -23,6 +23,9 @@ def test_options_are_the_settings_in_grpcs_units() -> None:
     assert options["grpc.keepalive_time_ms"] == 1500
     assert options["grpc.max_receive_message_length"] == 8 << 20
     assert options["grpc.so_reuseport"] == 0
+    assert dict(ServerSettings(share_port=True).options())["grpc.so_reuseport"] == 1
+    assert options["grpc.max_connection_age_ms"] == 1_800_000
+    assert "grpc.max_connection_age_ms" not in dict(ServerSettings(max_connection_age=None).options())
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,8 @@ def test_options_are_the_settings_in_grpcs_units() -> None:
         {"keepalive": 0},
         {"keepalive_timeout": -1},
         {"min_ping_interval": math.nan},
+        {"max_connection_age": 0},
+        {"slow_watcher": -1},
     ],
 )
 def test_settings_that_cannot_work_are_refused(bad: dict[str, int]) -> None:

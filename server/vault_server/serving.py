@@ -1,0 +1,89 @@
+"""One server process of `vault-grpc serve`: its settings, and its life from its address to its last reply."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from vault_server.app import AsyncServer
+from vault_server.config import ServerSettings
+from vault_server.logs import LogFormat, configure
+from vault_server.storage import AsyncEmbeddedStore
+from vault_server.storage.engine import Durability
+
+logger: Final = logging.getLogger("vault_server")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What `serve` was asked for. It is pickled on its way to worker processes.
+
+    Attributes:
+        directory: Of the store.
+        listen: Where; see AsyncServer.
+        durability: EmbeddedStore's.
+        settings: The server's.
+        grace: Seconds for running transfers, when it stops.
+        log_format, log_level: See `logs.configure`.
+        worker: Which of several workers this is, from 0; None: there is only one process.
+    """
+
+    directory: Path
+    listen: str
+    durability: Durability
+    settings: ServerSettings
+    grace: float
+    log_format: LogFormat
+    log_level: str
+    worker: int | None = None
+
+    def configure_logs(self) -> None:
+        """Sends the log lines of this process where they were asked for."""
+        configure(self.log_format, self.log_level)
+
+    def open_store(self) -> AsyncEmbeddedStore:
+        """The store, opened."""
+        return AsyncEmbeddedStore(self.directory, durability=self.durability)
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What its log lines carry, to be told apart."""
+        return {} if self.worker is None else {"worker": self.worker}
+
+
+async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT comes, then drains. A second signal ends the process at once.
+
+    Args:
+        announce: Is called with the address, when clients can connect.
+    """
+    stop = asyncio.Event()
+    labels = serving.labels
+    async with serving.open_store() as store:
+        server = AsyncServer(store, serving.listen, settings=serving.settings)
+        await server.start()
+        on_first_signal(stop.set)
+        announce(server.address)
+        logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
+        await stop.wait()
+        logger.info("draining", extra={"grace": serving.grace, **labels})
+        await server.stop(serving.grace)
+    logger.info("stopped", extra=labels)
+
+
+def on_first_signal(call: Callable[[], Any]) -> None:
+    """Calls once, for SIGTERM or SIGINT. The next one ends the process: the store is made for that."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def handle() -> None:
+        for each in signals:
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        call()
+
+    for each in signals:
+        loop.add_signal_handler(each, handle)
