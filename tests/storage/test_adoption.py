@@ -74,7 +74,6 @@ def test_other_files_are_left_alone_and_named_in_the_log(directory: Path, caplog
         "unit/0.vault",
         "unit/-5.vault",
         "unit/+5.vault",
-        "unit/5.7.vault",
         f"unit/{MAX_DATA_ID + 1}.vault",
         "unit/٣.vault",
         "unit/5.vault.bak",
@@ -92,7 +91,6 @@ def test_other_files_are_left_alone_and_named_in_the_log(directory: Path, caplog
     assert "007.vault" in caplog.text
     assert "not a unit" in caplog.text
     assert all((directory / other).read_bytes() == b"somebody's" for other in others)
-    (directory / "unit" / "5.7.vault").unlink()  # the audit, rightly, asks whose generation it is
 
 
 def test_only_a_directory_without_a_register_is_adopted(directory: Path) -> None:

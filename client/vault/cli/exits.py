@@ -29,6 +29,7 @@ class Exit(IntEnum):
     CONFLICT = 4
     UNAVAILABLE = 5
     CORRUPTION = 6
+    REPAIRED = 7
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -40,7 +41,8 @@ MEANINGS = {
     Exit.NOT_FOUND: "no such object",
     Exit.CONFLICT: "the id or name is taken, or the object is at another generation",
     Exit.UNAVAILABLE: "no server there, it does not answer, or no vault in the directory",
-    Exit.CORRUPTION: "bytes do not match their checksum",
+    Exit.CORRUPTION: "bytes do not match their checksum; a check found something wrong",
+    Exit.REPAIRED: "a check found something wrong, and all of it is mended",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.BROKEN_PIPE: "whoever read the output stopped reading",
 }

@@ -64,5 +64,5 @@ def check_vault(path: Path) -> None:
         raise UnavailableError(f"no vault at {path}: there is no such directory{hint}", reason="NO_VAULT")
     if not path.is_dir():
         raise InvalidArgumentError(f"no vault at {path}: it is not a directory", reason="BAD_LOCATION")
-    if not (path / "register.db").exists() and next(path.glob("*/*.vault"), None) is None:
+    if not any(path.glob("register.db*")) and not any(path.glob("*/*.vault")):
         raise UnavailableError(f"no vault at {path}: the directory holds no register.db", reason="NO_VAULT")

@@ -33,7 +33,10 @@ _OWN = {
 }
 
 # Lines of commands that other packages of this project offer; others' are asked for their own.
-_OFFERED = {"serve": "Serve a directory to clients, over gRPC."}
+_OFFERED = {
+    "check": "Check a directory, and mend what can be mended.",
+    "serve": "Serve a directory to clients, over gRPC.",
+}
 
 
 class Program(click.Group):

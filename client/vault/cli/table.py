@@ -40,6 +40,16 @@ def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, 
     Console().print(table)
 
 
+def show_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Any table; None is an empty cell."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in header:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(shown("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
 def show_fields(fields: Mapping[str, object]) -> None:
     """One object's fields, one under the other."""
     table = Table(box=None, show_header=False, pad_edge=False)

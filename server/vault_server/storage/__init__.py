@@ -7,12 +7,14 @@ writer      the thread that commits; `transaction` and `commands` are what a com
 blobs       files and their names; `staging` before they are committed, `sweeper` when they are dropped
 feed        what was committed, in order; `watch` follows it
 adoption    directories that pyvault wrote
-check       the audit
+opening     a register that is missing, torn or too old is told; `watermark` is how the last is known
+presence    who has a directory open
+check       the audit, repair, and the rebuild of a damaged register
 """
 
 from vault_server.storage.async_store import AsyncEmbeddedStore
-from vault_server.storage.check import CheckReport, Problem, ProblemKind
+from vault_server.storage.check import CheckReport, Problem, ProblemKind, Repair
 from vault_server.storage.opener import opener
 from vault_server.storage.store import EmbeddedStore
 
-__all__ = ["AsyncEmbeddedStore", "CheckReport", "EmbeddedStore", "Problem", "ProblemKind", "opener"]
+__all__ = ["AsyncEmbeddedStore", "CheckReport", "EmbeddedStore", "Problem", "ProblemKind", "Repair", "opener"]

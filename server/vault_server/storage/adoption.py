@@ -4,23 +4,20 @@ Adopting is reading: every file is read once for its checksums, and nothing is m
 """
 
 import logging
-import os
 import sqlite3
 import time
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import xxhash
 from vault.errors import InvalidArgumentError
-from vault.model import ObjectInfo, checksum
-from vault.rules import BLOCK_SIZE, check_unit
+from vault.model import ObjectInfo
+from vault.rules import check_unit
 
 from vault_server.storage.blobs import blob_id, unit_folder
 from vault_server.storage.commands import insert_object
 from vault_server.storage.failures import storing
-from vault_server.storage.reader import read_at
+from vault_server.storage.measuring import measure
 from vault_server.storage.register import pack_checksums, to_time
 
 _log = logging.getLogger(__name__)
@@ -38,7 +35,7 @@ def adopt(connection: sqlite3.Connection, root: Path) -> None:
     for unit, data_id, path in _files(root):
         revision += 1
         with storing(f"adopt {str(path)!r}"):
-            size, whole, blocks, modified = _measure(path)
+            size, whole, blocks, modified = measure(path)
         info = ObjectInfo(
             unit=unit,
             data_id=data_id,
@@ -75,17 +72,3 @@ def _files(root: Path) -> Iterator[tuple[str, int, Path]]:
                 _log.warning("%s is left alone: it is no file of the form <id>.vault", path)
                 continue
             yield folder.name, data_id, path
-
-
-def _measure(path: Path) -> "tuple[int, int, array[int], int]":
-    """Size, checksum, blocks' checksums, and time of the last modification in microseconds since 1970."""
-    whole = xxhash.xxh3_64()
-    blocks = array("Q")
-    size = 0
-    with path.open("rb", buffering=0) as file:
-        while data := read_at(file.fileno(), BLOCK_SIZE, size):
-            whole.update(data)
-            blocks.append(checksum(data))
-            size += len(data)
-        modified = os.fstat(file.fileno()).st_mtime_ns // 1000
-    return size, whole.intdigest(), blocks, modified

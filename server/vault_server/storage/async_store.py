@@ -24,6 +24,7 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
+from vault.progress import ProgressCallback
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 
 from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
@@ -187,9 +188,11 @@ class AsyncEmbeddedStore(AsyncStore):
         self._require_open()
         return self._store.changes(since)
 
-    async def check(self, *, deep: bool = False) -> CheckReport:
-        """EmbeddedStore.check, on a thread."""
-        return await self.call(lambda: self._store.check(deep=deep))
+    async def check(
+        self, *, deep: bool = False, repair: bool = False, progress: ProgressCallback | None = None
+    ) -> CheckReport:
+        """EmbeddedStore.check, on a thread, which `progress` is called from."""
+        return await self.call(lambda: self._store.check(deep=deep, repair=repair, progress=progress))
 
     async def close(self) -> None:
         if self._closed:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,26 @@ def is_blob(file: str) -> bool:
     except InvalidArgumentError:
         return False
     return unit_folder(folder_unit(folder)) == folder and blob_id(name) is not None
+
+
+def blob_generation(file: str) -> int | None:
+    """The generation in a blob's file name; None for one without, which may be any."""
+    match = _NAME.fullmatch(file.rpartition("/")[2])
+    return int(match[2]) if match and match[2] else None
+
+
+def blob_files(root: Path) -> Iterator[list[str]]:
+    """The files that Vault may have named, by folder, relative to `root`. Others are not ours to judge."""
+    folders = [entry.name for entry in os.scandir(root) if entry.is_dir()]
+    for folder in sorted(folders):
+        try:
+            unit = folder_unit(folder)
+            check_unit(unit)
+        except InvalidArgumentError:
+            continue
+        if unit_folder(unit) == folder:
+            names = sorted(entry.name for entry in os.scandir(root / folder) if entry.is_file())
+            yield [f"{folder}/{name}" for name in names if blob_id(name) is not None]
 
 
 class Blobs:

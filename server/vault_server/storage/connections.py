@@ -20,6 +20,7 @@ from typing import Final, Literal, TypeVar
 from vault.errors import ClosedError
 
 from vault_server.storage.failures import is_busy, storage_error
+from vault_server.storage.watermark import note_revision, turn_file
 
 BUSY_SECONDS: Final = 300.0
 """How long to wait for other processes before an operation fails. Adoption of a large directory holds
@@ -47,6 +48,7 @@ class Connections:
         self._condition = threading.Condition(threading.Lock())
         self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
         self._leases = 0
+        self._turn: int | None = None
         self._paused = False
         self._closed = False
 
@@ -74,12 +76,19 @@ class Connections:
         The lease comes first, so that no fork happens while the lock's file is open.
         """
         with self.lease("write") as connection:
-            turn = os.open(self.path.with_name(f"{self.path.name}-turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            turn = os.open(turn_file(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 fcntl.flock(turn, fcntl.LOCK_EX)
+                self._turn = turn
                 yield connection
             finally:
+                self._turn = None
                 os.close(turn)
+
+    def note(self, revision: int) -> None:
+        """Notes beside the register what was committed, inside `writing`; see `watermark`."""
+        if self._turn is not None and self._synchronous == "FULL":
+            note_revision(self._turn, revision)
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `query` in a read transaction: all of it sees one state of the register.
@@ -133,6 +142,7 @@ class Connections:
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
             connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("PRAGMA cell_size_check=ON")  # a damaged page is an error before it is made sense of
         except sqlite3.Error:
             connection.close()
             raise

@@ -11,12 +11,13 @@ from typing import Final, Literal, Protocol
 from vault.errors import ClosedError, InvalidArgumentError, UnknownUnitError
 from vault.rules import check_unit
 
+from vault_server.storage import presence
 from vault_server.storage.adoption import adopt
 from vault_server.storage.blobs import REGISTER, Blobs, is_blob, sync_folder
 from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storing
 from vault_server.storage.feed import Feed
-from vault_server.storage.schema import prepare
+from vault_server.storage.opening import open_register
 from vault_server.storage.staging import Staging, leftovers
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
@@ -58,6 +59,7 @@ class Engine:
             committed=self.feed.wake,
             feed_history=settings.feed_history,
         )
+        self._presence: int | None = None
         self._closing = threading.Lock()
         self.closed = False
 
@@ -78,7 +80,8 @@ class Engine:
         """Makes or checks the directory and its register; the store's id."""
         root = self.settings.root
         _make_directory(root)
-        store_id = prepare(self.connections, lambda connection: adopt(connection, root))
+        self._presence = presence.enter(root)
+        store_id = open_register(root, self.connections, lambda connection: adopt(connection, root))
         with storing("clear away what a dead process left"):
             left = leftovers(root)
             try:
@@ -101,6 +104,9 @@ class Engine:
             self.writer.close()
             self.connections.close()
             self.staging.close()
+            if self._presence is not None:
+                os.close(self._presence)
+                self._presence = None
 
     def reborn(self) -> "Engine":
         """In a forked child, whose connections are closed: the same store with nothing of the parent's.
@@ -110,6 +116,7 @@ class Engine:
         self.staging.leave()
         self.feed.abandon()
         engine = Engine(self.settings)
+        engine._presence, self._presence = self._presence, None  # of its own class
         if self.closed:
             engine.close()
         self.closed = True

@@ -17,6 +17,7 @@ _REASON_BY_CODE: Final = {
     sqlite3.SQLITE_CORRUPT: "REGISTER_DAMAGED",
     sqlite3.SQLITE_BUSY: "REGISTER_BUSY",
 }
+_REMEDY: Final = "`vault-grpc check DIRECTORY --repair` saves what can be saved, when nobody has the store open"
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -43,9 +44,11 @@ def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
     code = primary_code(error)
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(f"could not {attempt}: {error}")
+    reason = _REASON_BY_CODE.get(code)
+    remedy = f"; {_REMEDY}" if reason == "REGISTER_DAMAGED" else ""
     return StorageError(
-        f"could not {attempt}: {error}",
-        reason=_REASON_BY_CODE.get(code),
+        f"could not {attempt}: {error}{remedy}",
+        reason=reason,
         sqlite=getattr(error, "sqlite_errorname", None),
     )
 
@@ -65,7 +68,14 @@ def register_error(error: sqlite3.Error, attempt: str, register: Path) -> Storag
         except OSError as found:
             if found.errno in _FULL:
                 return storage_error(found, attempt)
+    if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        attempt = f"{attempt} {str(register)!r}"
     return storage_error(error, attempt)
+
+
+def damaged(register: Path, what: str) -> StorageError:
+    """The error of a register that cannot be used as it is."""
+    return StorageError(f"the register {str(register)!r} {what}; {_REMEDY}", reason="REGISTER_DAMAGED")
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Feed:
             try:
                 self._look()
             except sqlite3.Error as error:
-                raise storage_error(error, "read the change feed") from error
+                raise storage_error(error, f"read the change feed in {str(self._connections.path)!r}") from error
             return self._window.until
 
     def changes(self, since: int) -> tuple[int, list[Change]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from vault.errors import ConflictError, NotFoundError
+from vault.errors import ConflictError, CorruptionError, NotFoundError
 from vault.model import Key, ObjectInfo
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def pack_checksums(checksums: Iterable[int]) -> bytes:
 
 def unpack_checksums(packed: bytes) -> "array[int]":
     """The inverse of `pack_checksums`."""
-    checksums = array("Q", packed)
+    checksums = array("Q", packed[: len(packed) // 8 * 8])  # what a damaged row cuts short is missing to its reader
     if sys.byteorder == "big":
         checksums.byteswap()
     return checksums
@@ -95,19 +95,24 @@ def from_time(moment: datetime) -> int:
 def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     """The ObjectInfo of a row that begins with INFO_COLUMNS."""
     unit, data_id, generation, revision, size, checksum, datatype, name, tags, created_at, updated_at = row[:11]
-    return ObjectInfo(
-        unit=unit,
-        data_id=data_id,
-        generation=generation,
-        revision=revision,
-        size=size,
-        checksum=unsigned(checksum),
-        datatype=datatype,
-        name=name,
-        tags=unpack_tags(tags),
-        created_at=to_time(created_at),
-        updated_at=to_time(updated_at),
-    )
+    try:
+        return ObjectInfo(
+            unit=unit,
+            data_id=data_id,
+            generation=generation,
+            revision=revision,
+            size=size,
+            checksum=unsigned(checksum),
+            datatype=datatype,
+            name=name,
+            tags=unpack_tags(tags),
+            created_at=to_time(created_at),
+            updated_at=to_time(updated_at),
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CorruptionError(
+            f"the register's row of object {data_id} in unit {unit!r} is damaged: {error}", unit=unit, data_id=data_id
+        ) from error
 
 
 def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row | None:

@@ -24,10 +24,12 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
+from vault.progress import ProgressCallback
 from vault.rules import check_generation, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 
-from vault_server.storage.check import CheckReport, check
+from vault_server.storage.check import CheckReport, audit
+from vault_server.storage.check import repair as mend
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.reads import Reads
 from vault_server.storage.transaction import FEED_HISTORY
@@ -199,14 +201,31 @@ class EmbeddedStore(Store):
         self.engine.require_open()
         return self.engine.feed.changes(since)
 
-    def check(self, *, deep: bool = False) -> CheckReport:
-        """Audits the register against the files, both ways. Reads only; other calls go on meanwhile.
+    def check(
+        self,
+        *,
+        deep: bool = False,
+        repair: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> CheckReport:
+        """Audits the register against the files, both ways, and mends what can be mended, if told to.
+
+        Other calls, also of other processes, go on meanwhile. Without `repair` nothing is changed. A
+        register that is damaged in itself is not rebuilt here, which needs a store that nobody has
+        open: see `check_directory`.
 
         Args:
             deep: Read every byte and verify every block's checksum.
+            repair: Before that, mend: damaged indexes, tags, the feed's holes, rows that contradict each
+                other. Files that no object has are moved to `.lost`. Objects whose bytes are missing or
+                damaged stay, are reported, and raise CorruptionError when they are read.
+            progress: Told of the bytes to read, and of those read.
         """
         self.engine.require_open()
-        return check(self.engine, deep=deep)
+        repairs = mend(self.engine) if repair else []
+        report = audit(self.engine, deep=deep, repaired=repair, progress=progress)
+        report.repairs = repairs
+        return report
 
     def close(self) -> None:
         self.engine.close()

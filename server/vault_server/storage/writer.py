@@ -163,6 +163,7 @@ class Writer:
                     outcomes = [[_attempt(transaction, job) for job in entry.jobs] for entry in entries]
                     transaction.finish()
                     connection.execute("COMMIT")
+                    self._connections.note(transaction.revision)
                 except BaseException:
                     _roll_back(connection)
                     raise

@@ -1,0 +1,13 @@
+"""Auditing a store and mending it.
+
+report      what was looked at, found and mended
+audit       register against files, both ways, and every block; `verify` is the reading of one object
+repair      what can be mended while the store is in use
+directory   a directory from outside: opened, its register rebuilt when it must be, audited, mended
+"""
+
+from vault_server.storage.check.audit import audit
+from vault_server.storage.check.repair import repair
+from vault_server.storage.check.report import CheckReport, Problem, ProblemKind, Repair
+
+__all__ = ["CheckReport", "Problem", "ProblemKind", "Repair", "audit", "repair"]

@@ -1,0 +1,37 @@
+"""A directory checked from outside: opened, audited and mended; its register rebuilt when it must be."""
+
+import os
+from pathlib import Path
+
+from vault.errors import StorageError
+from vault.progress import ProgressCallback
+
+from vault_server.storage.check.report import CheckReport, Problem, ProblemKind
+from vault_server.storage.store import EmbeddedStore
+
+
+def check_directory(
+    directory: str | os.PathLike[str],
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    progress: ProgressCallback | None = None,
+) -> CheckReport:
+    """`EmbeddedStore.check` of a directory, for one that may not open, too.
+
+    A register that is missing, torn or damaged is reported as a problem.
+
+    Raises:
+        StorageError: The directory cannot be read or written.
+    """
+    return _check(Path(directory).absolute(), deep=deep, repair=repair, progress=progress)
+
+
+def _check(root: Path, *, deep: bool, repair: bool, progress: ProgressCallback | None) -> CheckReport:
+    try:
+        with EmbeddedStore(root) as store:
+            return store.check(deep=deep, repair=repair, progress=progress)
+    except StorageError as error:
+        if error.reason != "REGISTER_DAMAGED":
+            raise
+        return CheckReport(deep, problems=[Problem(ProblemKind.DAMAGED_REGISTER, error.message)])
