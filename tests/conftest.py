@@ -24,10 +24,10 @@ settings.load_profile(os.environ.get("VAULT_HYPOTHESIS", "ci"))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """An embedded store in a directory of its own, audited when the test is over."""
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedStore]:
+    """An embedded store in a directory of its own, audited when the test is over. Its parameter: options."""
     directory = tmp_path / "store"
-    with EmbeddedStore(directory) as opened:
+    with EmbeddedStore(directory, **getattr(request, "param", {})) as opened:
         yield opened
     with EmbeddedStore(directory) as opened:
         report = opened.check(deep=True)

@@ -222,6 +222,7 @@ class Store(ABC):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> BlockReader | NotModified | None:
         """The object's bytes from `offset` on, as a stream of the blocks that cover them.
 
@@ -230,13 +231,19 @@ class Store(ABC):
             length: Bytes; None: to the end. More than there is: to the end.
             if_generation: Raise ConflictError when the object is at another.
             if_generation_not_match: Return NotModified when the object is still at this one.
+            generation: The bytes of exactly this generation, also when it was replaced or deleted since,
+                for as long as the store retains it, with the name and tags that it had at the end. None:
+                the present one. The preconditions are then about the generation that is asked for. A
+                name leads to the object that bears it now, so ask by id for one that may
+                be gone. As `generation` of Google Cloud Storage.
 
         Returns:
-            None when there is no such object.
+            None when there is no such object, nor a retained generation of it that was asked for.
 
         Raises:
             InvalidArgumentError: BAD_RANGE and what the arguments' rules say.
-            ConflictError: See `if_generation`.
+            ConflictError: See `if_generation`; or `generation` is asked for, the object is at another,
+                and that one is not retained.
             CorruptionError: While iterating, when the store finds its bytes cut short or gone.
         """
 
@@ -470,6 +477,7 @@ class AsyncStore(ABC):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None: ...
 
     @abstractmethod

@@ -98,6 +98,7 @@ class ThreadedStore(AsyncStore):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
         def open_reader() -> BlockReader | NotModified | None:
             return self._store.load(
@@ -107,6 +108,7 @@ class ThreadedStore(AsyncStore):
                 length=length,
                 if_generation=if_generation,
                 if_generation_not_match=if_generation_not_match,
+                generation=generation,
             )
 
         found = await self._begin(open_reader)

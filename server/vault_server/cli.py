@@ -13,6 +13,7 @@ from vault_server.listen import Listen
 from vault_server.logs import FORMATS, LEVELS, LogFormat
 from vault_server.serving import Serving, serve_until_signal
 from vault_server.storage.engine import DURABILITIES, Durability
+from vault_server.storage.retention import MAX_RETENTION, RETENTION
 from vault_server.workers import serve_with_workers
 
 _NUMBER: Final = (int, float)
@@ -20,6 +21,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "listen": (str,),
     "units": (list,),
     "durability": (str,),
+    "retention": _NUMBER,
     "grace": _NUMBER,
     "max_concurrent_rpcs": (int,),
     "max_connection_age": _NUMBER,
@@ -93,6 +95,15 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="full: what is acknowledged survives a crash of the machine. relaxed: of the process only.",
 )
 @click.option(
+    "--retention",
+    type=click.FloatRange(0, MAX_RETENTION),
+    default=RETENTION,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long the bytes of an object that was replaced or deleted stay, for readers that are not done with them.",
+)
+@click.option(
     "--grace",
     type=click.FloatRange(min=0),
     default=DEFAULT_GRACE,
@@ -140,6 +151,7 @@ def serve(
     listen: str,
     units: tuple[str, ...],
     durability: Durability,
+    retention: float,
     grace: float,
     max_concurrent_rpcs: int | None,
     max_connection_age: float,
@@ -168,6 +180,7 @@ def serve(
         directory=directory,
         listen=listen,
         durability=durability,
+        retention=retention,
         settings=ServerSettings(
             allowed_units=units,
             max_concurrent_rpcs=max_concurrent_rpcs,

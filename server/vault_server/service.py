@@ -79,6 +79,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             if_generation_not_match=(
                 request.if_generation_not_match if request.HasField("if_generation_not_match") else None
             ),
+            generation=request.generation if request.HasField("generation") else None,
         )
         if found is None:
             raise _missing(request.unit, key)

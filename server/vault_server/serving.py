@@ -24,7 +24,7 @@ class Serving:
     Attributes:
         directory: Of the store.
         listen: Where; see AsyncServer.
-        durability: EmbeddedStore's.
+        durability, retention: EmbeddedStore's.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
         log_format, log_level: See `logs.configure`.
@@ -34,6 +34,7 @@ class Serving:
     directory: Path
     listen: str
     durability: Durability
+    retention: float
     settings: ServerSettings
     grace: float
     log_format: LogFormat
@@ -46,7 +47,7 @@ class Serving:
 
     def open_store(self) -> AsyncEmbeddedStore:
         """The store, opened."""
-        return AsyncEmbeddedStore(self.directory, durability=self.durability)
+        return AsyncEmbeddedStore(self.directory, durability=self.durability, retention=self.retention)
 
     @property
     def labels(self) -> dict[str, Any]:

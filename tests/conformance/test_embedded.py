@@ -9,6 +9,7 @@ from vault.store import Store
 from vault.testing import StoreConformance, StoreHarness
 from vault.testing.batches import BatchConformance
 from vault.testing.delete import DeleteConformance
+from vault.testing.generations import GenerationConformance
 from vault.testing.load import LoadConformance
 from vault.testing.update import UpdateConformance
 from vault.testing.upload import UploadConformance
@@ -22,6 +23,7 @@ class InADirectory(StoreHarness):
 
     raw_access: ClassVar[bool] = True
     corruptible: ClassVar[bool] = True
+    retains: ClassVar[bool] = True
 
     raw: RawDirectory
 
@@ -47,13 +49,32 @@ class TestEmbeddedStore(InADirectory, StoreConformance):
 
 
 class TestEmbeddedStoreOfFilesOnly(
-    InADirectory, UploadConformance, LoadConformance, UpdateConformance, DeleteConformance, BatchConformance
+    InADirectory,
+    UploadConformance,
+    LoadConformance,
+    GenerationConformance,
+    UpdateConformance,
+    DeleteConformance,
+    BatchConformance,
 ):
     """What depends on where the bytes lie."""
 
     @pytest.fixture
     def store(self, directory: Path) -> Iterator[Store]:
         with EmbeddedStore(directory, durability="relaxed", inline_limit=0) as store:
+            yield store
+
+
+class TestEmbeddedStoreThatRetainsNothing(
+    InADirectory, LoadConformance, GenerationConformance, UpdateConformance, DeleteConformance
+):
+    """What depends on what becomes of replaced bytes."""
+
+    retains: ClassVar[bool] = False
+
+    @pytest.fixture
+    def store(self, directory: Path) -> Iterator[Store]:
+        with EmbeddedStore(directory, durability="relaxed", retention=0) as store:
             yield store
 
 

@@ -54,6 +54,7 @@ class Behind(StoreHarness):
 
     raw_access: ClassVar[bool] = True
     corruptible: ClassVar[bool] = True
+    retains: ClassVar[bool] = True
 
     raw: RawDirectory
 

@@ -172,6 +172,11 @@ class ReadsTheNewest(AsyncFace):
         return _LateReader(self._store, found) if isinstance(found, AsyncReaderFace) else found
 
 
+class LoadsThePresentGeneration(AsyncFace):
+    async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
+        return await super().load(unit, key, **{**options, "generation": None})
+
+
 class AnswersOutOfOrder(AsyncFace):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         return list(reversed(await super().load_many(unit, items)))
@@ -255,6 +260,8 @@ BROKEN: list[Broken] = [
         {"size": 12 * BLOCK_SIZE + 1},
     ),
     (ReadsTheNewest, "test_a_reader_finishes_an_object_that_is_deleted", {"size": 12 * BLOCK_SIZE + 1}),
+    (LoadsThePresentGeneration, "test_a_replaced_generation_is_whole_or_gone", {"size": 1000}),
+    (LoadsThePresentGeneration, "test_a_generation_that_never_was_is_a_conflict", {}),
     (AnswersOutOfOrder, "test_each_item_wanted_has_its_own_outcome_in_order", {}),
     (WritesOnMetadata, "test_a_name_and_tags_are_set_without_touching_the_bytes", {}),
     (KnowsOnlyThatItExists, "test_objects_are_asked_for_in_any_order_and_number", {}),
@@ -276,7 +283,9 @@ BROKEN: list[Broken] = [
 async def test_a_broken_promise_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: type[AsyncFace], test: str, options: dict[str, Any]
 ) -> None:
-    held_to = getattr(StoreConformance(), test)
+    suite = StoreConformance()
+    monkeypatch.setattr(StoreConformance, "retains", True)
+    held_to = getattr(suite, test)
     with EmbeddedStore(tmp_path / "sound", durability="relaxed") as store:
         await held_to(AsyncFace(store), "unit", **options)
     with EmbeddedStore(tmp_path / "broken", durability="relaxed") as store:

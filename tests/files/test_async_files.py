@@ -150,7 +150,20 @@ async def test_one_reader_never_mixes_generations(face: AsyncStore) -> None:
         assert await reader.read() == b"new"
 
 
-async def test_a_seek_in_a_replaced_object_is_a_conflict_that_says_so(face: AsyncStore) -> None:
+async def test_a_seek_in_a_replaced_object_finds_the_old_bytes(face: AsyncStore) -> None:
+    data = some_bytes(8 * BLOCK_SIZE)
+    data_id = await put_async(face, data)
+    async with await open_reader(face, "files", data_id) as reader:
+        await reader.read(10)
+        await face.update_many("files", [SmallUpdate(UpdateSpec(data_id), b"new", checksum(b"new"))])
+        reader.seek(7 * BLOCK_SIZE)
+        assert await reader.read() == data[7 * BLOCK_SIZE :]
+
+
+@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+async def test_a_seek_in_a_replaced_object_of_which_nothing_is_retained_is_a_conflict_that_says_so(
+    face: AsyncStore,
+) -> None:
     data_id = await put_async(face, some_bytes(8 * BLOCK_SIZE))
     async with await open_reader(face, "files", data_id) as reader:
         await reader.read(10)

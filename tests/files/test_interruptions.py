@@ -21,7 +21,7 @@ from vault._sync.files import open_reader
 from vault._sync.remote import RemoteStore
 from vault._sync.transfer import download_file, upload_file
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
-from vault.model import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.model import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
 from vault.rules import BLOCK_SIZE
 from vault.store import Store
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
@@ -99,7 +99,27 @@ def test_a_download_outlives_its_connection(server: Restartable, store: Embedded
     assert progress.value == len(data)
 
 
-def test_a_download_whose_object_is_replaced_while_the_connection_is_away_leaves_nothing(
+@pytest.mark.parametrize("fate", ["replaced", "deleted"])
+def test_a_download_goes_on_with_the_old_bytes_when_its_object_changed_while_the_connection_was_away(
+    server: Restartable, store: EmbeddedStore, tmp_path: Path, fate: str
+) -> None:
+    data = some_bytes(40 * BLOCK_SIZE)
+    info = put(store, data)
+
+    def change() -> None:
+        if fate == "replaced":
+            store.update_many("files", [SmallUpdate(UpdateSpec(info.data_id), b"new", checksum(b"new"))])
+        else:
+            store.delete_many("files", [DeleteSpec(info.data_id)])
+        server.restart()
+
+    with RemoteStore(server.address, timeout=20) as remote:
+        assert download_file(remote, "files", info.data_id, tmp_path / "out", At(2 * BLOCK_SIZE, change)) == info
+    assert (tmp_path / "out").read_bytes() == data
+
+
+@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+def test_a_download_whose_old_bytes_are_gone_when_the_connection_is_back_leaves_nothing(
     server: Restartable, store: EmbeddedStore, tmp_path: Path
 ) -> None:
     info = put(store, some_bytes(40 * BLOCK_SIZE))

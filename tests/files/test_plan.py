@@ -30,6 +30,7 @@ class ObservedStore(EmbeddedStore):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> BlockReader | NotModified | None:
         self.asked.append((offset // BLOCK_SIZE, None if length is None else -(-length // BLOCK_SIZE)))
         return super().load(
@@ -39,6 +40,7 @@ class ObservedStore(EmbeddedStore):
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
+            generation=generation,
         )
 
 

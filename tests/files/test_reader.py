@@ -77,7 +77,22 @@ def test_a_reader_finishes_with_the_bytes_it_began_with(any_store: Store) -> Non
         assert reader.read() == data[10:]
 
 
-def test_a_seek_after_the_object_was_deleted_is_a_conflict(any_store: Store) -> None:
+def test_a_seek_after_the_object_was_deleted_finds_the_old_bytes(any_store: Store) -> None:
+    data = some_bytes(6 * BLOCK_SIZE)
+    info = put(any_store, data)
+    small = put(any_store, b"one block")
+    with open_reader(any_store, "files", info.data_id) as reader, open_reader(any_store, "files", small.data_id) as one:
+        reader.read(1)
+        any_store.delete_many("files", [DeleteSpec(info.data_id), DeleteSpec(small.data_id)])
+        reader.seek(5 * BLOCK_SIZE)
+        assert reader.read() == data[5 * BLOCK_SIZE :]
+        reader.seek(0)
+        assert reader.read() == data
+        assert one.read() == b"one block", "a reader that had read nothing yet"
+
+
+@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+def test_a_seek_after_the_object_was_deleted_and_nothing_is_retained_is_a_conflict(any_store: Store) -> None:
     info = put(any_store, some_bytes(6 * BLOCK_SIZE))
     with open_reader(any_store, "files", info.data_id) as reader:
         reader.read(1)

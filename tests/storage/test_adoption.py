@@ -56,7 +56,7 @@ def test_every_object_loads_and_no_file_is_touched(directory: Path) -> None:
 
 def test_adopted_objects_are_objects_like_any_other(directory: Path) -> None:
     pyvault_directory(directory)
-    with EmbeddedStore(directory) as store:
+    with EmbeddedStore(directory, retention=0) as store:
         changed = update(store, MAX_DATA_ID, LARGE[1:], unit="Document")
         delete(store, 2, unit="folders")
         upload(store, LARGE, unit="folders", data_id=2)

@@ -43,7 +43,7 @@ from tests.storage.objects import LARGE, UNIT, upload, update
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.transaction import Transaction
-store = EmbeddedStore(sys.argv[1])
+store = EmbeddedStore(sys.argv[1], retention=0)
 upload(store, LARGE, data_id=1)
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -67,7 +67,7 @@ def test_small_objects_live_in_the_register_and_large_ones_in_files(store: Embed
 
 
 def test_a_later_generation_has_a_file_of_its_own_and_the_old_one_goes(directory: Path) -> None:
-    with EmbeddedStore(directory) as store:
+    with EmbeddedStore(directory, retention=0) as store:
         upload(store, LARGE, data_id=5)
         second = update(store, 5, LARGE[:-1])
         assert read(store, 5) == LARGE[:-1]
@@ -75,7 +75,7 @@ def test_a_later_generation_has_a_file_of_its_own_and_the_old_one_goes(directory
 
 
 def test_an_id_used_anew_never_meets_the_old_file(directory: Path) -> None:
-    with EmbeddedStore(directory) as store:
+    with EmbeddedStore(directory, retention=0) as store:
         for turn in range(5):
             data = LARGE[turn:]
             upload(store, data, data_id=5)

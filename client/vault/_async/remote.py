@@ -237,12 +237,14 @@ class AsyncRemoteStore(AsyncStore):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
         check_unit(unit)
         check_key(key)
         check_range(offset, length)
         check_generation(if_generation)
         check_generation(if_generation_not_match)
+        check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
             key=wire.key_to_wire(key),
@@ -250,6 +252,7 @@ class AsyncRemoteStore(AsyncStore):
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
+            generation=generation,
         )
         try:
             receiver = await self._channel.stream("Load", request)

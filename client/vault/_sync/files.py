@@ -18,12 +18,21 @@ from vault.threads import Finalizer
 
 
 def reopener(store: Store, info: ObjectInfo) -> Reopen:
-    """Opens the generation that `info` shows, from an offset on."""
+    """Opens the generation that `info` shows, from an offset on; also when it was replaced or deleted since.
+
+    As long as the store retains it; ConflictError then.
+    """
 
     def reopen(offset: int, length: int | None = None) -> BlockReader:
         try:
+            # A server of before `generation` knows its precondition.
             reader = store.load(
-                info.unit, info.data_id, offset=offset, length=length, if_generation=info.generation
+                info.unit,
+                info.data_id,
+                offset=offset,
+                length=length,
+                if_generation=info.generation,
+                generation=info.generation,
             )
         except ConflictError as error:
             raise ConflictError(
@@ -48,8 +57,9 @@ class ObjectReader(File):
     """One object, read as a seekable binary file.
 
     Only the blocks that are asked for are fetched, each is verified before any of it is returned, and all
-    are of the generation that the reader was opened on. An object that is replaced or deleted meanwhile can
-    be read on in the stream that is open; a seek elsewhere then raises ConflictError.
+    are of the generation that the reader was opened on, also when the object is replaced or deleted meanwhile:
+    the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
+    After that a seek raises ConflictError, and what is open is read to its end.
 
     For one thread (or task) at a time.
 

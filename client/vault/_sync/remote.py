@@ -238,12 +238,14 @@ class RemoteStore(Store):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> BlockReader | NotModified | None:
         check_unit(unit)
         check_key(key)
         check_range(offset, length)
         check_generation(if_generation)
         check_generation(if_generation_not_match)
+        check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
             key=wire.key_to_wire(key),
@@ -251,6 +253,7 @@ class RemoteStore(Store):
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
+            generation=generation,
         )
         try:
             receiver = self._channel.stream("Load", request)

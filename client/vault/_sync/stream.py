@@ -53,7 +53,7 @@ class BlockSource:
 
         Raises:
             CorruptionError: They do not match their stored checksum, or are not there.
-            ConflictError: The object was replaced meanwhile, and its old bytes cannot be had any more.
+            ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
         held = self._shelf.get(index)
         if held is not None:

@@ -64,7 +64,8 @@ def download_file(
     Raises:
         NotFoundError: There is no such object.
         CorruptionError: Stored bytes do not match their checksum.
-        ConflictError: The connection was lost, and the object was replaced before it was there again.
+        ConflictError: The connection was lost, the object was replaced or deleted, and the store did not retain
+            its old bytes until the connection was there again.
         OSError: The file cannot be written, as Python says it.
         InvalidArgumentError: BAD_FILE, it is no file.
     """

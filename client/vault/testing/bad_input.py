@@ -219,6 +219,8 @@ class BadInputConformance(StoreHarness):
             with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await subject.load(unit, key, if_generation_not_match=bad)
             with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await subject.load(unit, key, generation=bad)
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await _only(subject.load_many(unit, [LoadItem(key, if_generation_not_match=bad)]))
             with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await replace(subject, unit, UpdateSpec(key, if_generation=bad), b"new")

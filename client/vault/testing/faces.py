@@ -92,6 +92,7 @@ class AsyncFace(AsyncStore):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
         found = await asyncio.to_thread(
             self._store.load,
@@ -101,6 +102,7 @@ class AsyncFace(AsyncStore):
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
+            generation=generation,
         )
         return AsyncReaderFace(found) if isinstance(found, BlockReader) else found
 
@@ -253,6 +255,7 @@ class SyncFace(Store):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> BlockReader | NotModified | None:
         found = self._run(
             self._store.load(
@@ -262,6 +265,7 @@ class SyncFace(Store):
                 length=length,
                 if_generation=if_generation,
                 if_generation_not_match=if_generation_not_match,
+                generation=generation,
             )
         )
         return ReaderFace(found, self._run) if isinstance(found, AsyncBlockReader) else found

@@ -22,10 +22,12 @@ class StoreHarness:
     Attributes:
         raw_access: `read_raw` is there, and what methods say is compared with what lies in the storage.
         corruptible: `corrupt` is there.
+        retains: A generation that was replaced or deleted can be loaded for a while.
     """
 
     raw_access: ClassVar[bool] = False
     corruptible: ClassVar[bool] = False
+    retains: ClassVar[bool] = False
 
     @pytest.fixture
     def store(self) -> Store | AsyncStore:

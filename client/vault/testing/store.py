@@ -5,6 +5,7 @@ from vault.testing.batches import BatchConformance
 from vault.testing.closing import ClosingConformance
 from vault.testing.delete import DeleteConformance
 from vault.testing.feed import FeedConformance
+from vault.testing.generations import GenerationConformance
 from vault.testing.listing import ListingConformance
 from vault.testing.load import LoadConformance
 from vault.testing.metadata import MetadataConformance
@@ -15,6 +16,7 @@ from vault.testing.upload import UploadConformance
 class StoreConformance(
     UploadConformance,
     LoadConformance,
+    GenerationConformance,
     UpdateConformance,
     DeleteConformance,
     MetadataConformance,

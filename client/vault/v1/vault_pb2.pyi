@@ -490,6 +490,7 @@ class LoadRequest(_message.Message):
     LENGTH_FIELD_NUMBER: _builtins.int
     IF_GENERATION_FIELD_NUMBER: _builtins.int
     IF_GENERATION_NOT_MATCH_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     offset: _builtins.int
     """bytes; at most the object's size"""
@@ -501,6 +502,13 @@ class LoadRequest(_message.Message):
     """Fail with GENERATION_MISMATCH when the object is at another generation."""
     if_generation_not_match: _builtins.int
     """Answer `not_modified` when the object is still at this generation."""
+    generation: _builtins.int
+    """The bytes of exactly this generation, also when it was replaced or deleted
+    since, for as long as the server retains it. Where it does not any more:
+    GENERATION_MISMATCH, or OBJECT_NOT_FOUND when the object is gone. The
+    preconditions above are then about this generation. A name leads to the
+    object that bears it now. A reader that lost its stream goes on with this.
+    """
     @_builtins.property
     def key(self) -> Global___Key: ...
     def __init__(
@@ -512,17 +520,22 @@ class LoadRequest(_message.Message):
         length: _builtins.int | None = ...,
         if_generation: _builtins.int | None = ...,
         if_generation_not_match: _builtins.int | None = ...,
+        generation: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "generation", b"generation", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length", "offset", b"offset", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "generation", b"generation", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length", "offset", b"offset", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__generation: _TypeAlias = _typing.Literal["generation"]  # noqa: Y015
+    _WhichOneofArgType__generation: _TypeAlias = _typing.Literal["_generation", b"_generation"]  # noqa: Y015
     _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
     _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
     _WhichOneofReturnType__if_generation_not_match: _TypeAlias = _typing.Literal["if_generation_not_match"]  # noqa: Y015
     _WhichOneofArgType__if_generation_not_match: _TypeAlias = _typing.Literal["_if_generation_not_match", b"_if_generation_not_match"]  # noqa: Y015
     _WhichOneofReturnType__length: _TypeAlias = _typing.Literal["length"]  # noqa: Y015
     _WhichOneofArgType__length: _TypeAlias = _typing.Literal["_length", b"_length"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__generation) -> _WhichOneofReturnType__generation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
     @_typing.overload

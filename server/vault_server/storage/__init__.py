@@ -5,6 +5,7 @@ engine      the parts of one open store, and what a fork does to them
 register    rows as values; `schema` makes the tables, `connections` leases SQLite connections
 writer      the thread that commits; `transaction` and `commands` are what a commit is made of
 blobs       files and their names; `staging` before they are committed, `sweeper` when they are dropped
+retention   generations that were replaced or deleted, for as long as they are kept
 feed        what was committed, in order; `watch` follows it
 adoption    directories that pyvault wrote
 opening     a register that is missing, torn or too old is told; `watermark` is how the last is known

@@ -32,6 +32,7 @@ from vault_server.storage.check import CheckReport
 from vault_server.storage.engine import Durability
 from vault_server.storage.notifier import Notifier
 from vault_server.storage.reader import StoredReader
+from vault_server.storage.retention import RETENTION
 from vault_server.storage.store import EmbeddedStore
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT, StagingWriter
@@ -55,7 +56,7 @@ class AsyncEmbeddedStore(AsyncStore):
 
     Args:
         store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
-        durability, allowed_units, inline_limit, feed_history: EmbeddedStore's, for a directory.
+        durability, allowed_units, inline_limit, feed_history, retention: EmbeddedStore's, for a directory.
     """
 
     local_feed: ClassVar[bool] = True
@@ -68,6 +69,7 @@ class AsyncEmbeddedStore(AsyncStore):
         allowed_units: Sequence[str] = (),
         inline_limit: int = INLINE_LIMIT,
         feed_history: int = FEED_HISTORY,
+        retention: float = RETENTION,
     ) -> None:
         self._owned = not isinstance(store, EmbeddedStore)
         self._store = (
@@ -79,6 +81,7 @@ class AsyncEmbeddedStore(AsyncStore):
                 allowed_units=allowed_units,
                 inline_limit=inline_limit,
                 feed_history=feed_history,
+                retention=retention,
             )
         )
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
@@ -126,6 +129,7 @@ class AsyncEmbeddedStore(AsyncStore):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
         opening: asyncio.Future[StoredReader | NotModified | None] = self.call(
             lambda: self._store.reads.load(
@@ -135,6 +139,7 @@ class AsyncEmbeddedStore(AsyncStore):
                 length=length,
                 if_generation=if_generation,
                 if_generation_not_match=if_generation_not_match,
+                generation=generation,
             )
         )
         try:

@@ -142,3 +142,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_path(folder: Path) -> None:
+    """Makes a folder's names durable, and those that lead to it, as far as its file system reaches.
+
+    A folder that is there is not durable by being there: whoever made it may have been killed first.
+    """
+    device = folder.stat().st_dev
+    for each in (folder, *folder.parents):
+        if each.stat().st_dev != device:
+            return
+        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
+            sync_folder(each)

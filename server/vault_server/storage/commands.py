@@ -11,8 +11,6 @@ from vault.errors import AlreadyExistsError, InvalidArgumentError
 from vault.model import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 
 from vault_server.storage.register import (
-    Row,
-    find_contents,
     find_generation,
     find_row,
     from_time,
@@ -83,7 +81,7 @@ def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) 
         datatype=row.info.datatype if spec.datatype is None else spec.datatype,
         updated_at=tx.now,
     )
-    _drop_file(tx, row)
+    tx.retire(row)
     file = None
     if contents.staged is not None:
         file = tx.place(contents.staged, unit, info.data_id, revision, first=False)
@@ -109,7 +107,7 @@ def delete(tx: Transaction, unit: str, spec: DeleteSpec) -> int:
         return 0
     require_generation(row.info, spec.if_generation)
     revision = tx.take_revision()
-    _drop_file(tx, row)
+    tx.retire(row)
     tx.connection.execute("DELETE FROM contents WHERE number = ?", (row.number,))
     tx.connection.execute("DELETE FROM objects WHERE number = ?", (row.number,))
     _remove_tags(tx.connection, row.info)
@@ -256,9 +254,3 @@ def _remove_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
             "DELETE FROM tags WHERE unit = ? AND key = ? AND value = ? AND data_id = ?",
             [(info.unit, key, value, info.data_id) for key, value in info.tags.items()],
         )
-
-
-def _drop_file(tx: Transaction, row: Row) -> None:
-    contents = find_contents(tx.connection, row.number)
-    if contents is not None and contents.file is not None:
-        tx.drop(contents.file)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storing
 from vault_server.storage.feed import Feed
 from vault_server.storage.opening import open_register
+from vault_server.storage.register import has_trash
+from vault_server.storage.retention import RETENTION, next_look
 from vault_server.storage.staging import Staging, leftovers
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
@@ -36,6 +39,7 @@ class Settings:
     allowed_units: tuple[str, ...] = ()
     inline_limit: int = INLINE_LIMIT
     feed_history: int = FEED_HISTORY
+    retention: float = RETENTION
 
     @property
     def durable(self) -> bool:
@@ -58,6 +62,7 @@ class Engine:
             self.staging,
             committed=self.feed.wake,
             feed_history=settings.feed_history,
+            retention=settings.retention,
         )
         self._presence: int | None = None
         self._closing = threading.Lock()
@@ -82,6 +87,9 @@ class Engine:
         _make_directory(root)
         self._presence = presence.enter(root)
         store_id = open_register(root, self.connections, lambda connection: adopt(connection, root))
+        now = time.time_ns() // 1000
+        seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
+        self.writer.expect(seconds, trash=trash)
         with storing("clear away what a dead process left"):
             left = leftovers(root)
             try:
@@ -92,6 +100,8 @@ class Engine:
             finally:
                 for leftover in left:
                     leftover.remove()
+        if trash or seconds is not None:
+            self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
         return store_id
 
     def close(self) -> None:
@@ -138,15 +148,6 @@ def _make_directory(root: Path) -> None:
             with contextlib.suppress(FileExistsError):  # another process makes the same store
                 folder.mkdir()
             sync_folder(folder.parent)
-        if not missing and not (root / REGISTER).exists():
-            _sync_above(root)
-
-
-def _sync_above(root: Path) -> None:
-    """Makes the names that lead to the directory durable: whoever made them may have been killed before that."""
-    for folder in root.parents:
-        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
-            sync_folder(folder)
 
 
 class ForkAware(Protocol):

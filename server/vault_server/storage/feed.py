@@ -151,6 +151,8 @@ class Feed:
         connection.execute("BEGIN")
         try:
             until, floor = connection.execute("SELECT revision, feed_floor FROM meta").fetchone()
+            if until == old.until and floor <= old.after:  # a collection, which changes no object
+                return
             after = max(old.until, floor, until - _WINDOW)
             new = _read_changes(connection, after, until, (), _WINDOW)
         finally:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from vault.errors import VaultError
+from vault.errors import ConflictError, VaultError
 from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 from vault.rules import (
     BLOCK_SIZE,
@@ -31,6 +31,7 @@ from vault_server.storage.register import (
     find_row,
     require_generation,
 )
+from vault_server.storage.retention import find_retired
 
 BATCH_BYTES: Final = 64 << 20
 """Bytes in the answer to one `load_many`; objects beyond it come without their data."""
@@ -84,20 +85,23 @@ class Reads:
         length: int | None,
         if_generation: int | None,
         if_generation_not_match: int | None,
+        generation: int | None = None,
     ) -> StoredReader | NotModified | None:
         self._engine.require_unit(unit)
         check_key(key)
         check_range(offset, length)
         check_generation(if_generation)
         check_generation(if_generation_not_match)
-        found = self._find(unit, key)
+        check_generation(generation)
+        found = self._find(unit, key, generation)
         while found is not None:
             row, contents = found
             require_generation(row.info, if_generation)
             if row.info.generation == if_generation_not_match:
                 return NotModified(row.info.generation)
             check_range(offset, length, row.info.size)
-            reader, found = self._open(row, contents, *blocks_covering(row.info.size, offset, length))
+            blocks = blocks_covering(row.info.size, offset, length)
+            reader, found = self._open(row, contents, *blocks, generation=generation)
             if reader is not None:
                 return reader
         return None
@@ -123,13 +127,13 @@ class Reads:
         for key in keys:
             check_key(key)
 
-    def _find(self, unit: str, key: Key) -> _Found | None:
-        return self._engine.connections.read(lambda connection: _find(connection, unit, key))
+    def _find(self, unit: str, key: Key, generation: int | None = None) -> _Found | None:
+        return self._engine.connections.read(lambda connection: _find(connection, unit, key, generation))
 
     def _open(
-        self, row: Row, contents: StoredContents, first: int, end: int
+        self, row: Row, contents: StoredContents, first: int, end: int, *, generation: int | None = None
     ) -> tuple[StoredReader | None, _Found | None]:
-        """A reader; or none, and what the object is by now, when it was replaced while its file was opened."""
+        """A reader; or none, and what there is by now, when that is another since its file was opened."""
         info = row.info
         if contents.file is None:
             return StoredReader(info, contents.data or b"", contents.blocks, first=first, end=end), None
@@ -140,7 +144,17 @@ class Reads:
             except FileNotFoundError:
                 file = None
         # Asked again after the opening: an id that is deleted and used anew may use its file name anew.
-        now = self._find(info.unit, info.data_id)
+        try:
+            now = self._find(info.unit, info.data_id, generation)
+        except ConflictError:  # the generation asked for was collected
+            if file is not None:
+                file.close()
+            raise
+        if now is not None and now[1].retired and file is None:  # collected in haste, for the sake of a full disk
+            now = self._find(info.unit, info.data_id)
+            if now is not None:
+                require_generation(now[0].info, generation)
+            return None, None
         if now is not None and now[0].info.generation == info.generation:
             source = b"" if file is None else file  # a reader without the bytes reports their loss
             return StoredReader(info, source, contents.blocks, first=first, end=end), None
@@ -190,7 +204,14 @@ class Reads:
         return None
 
 
-def _find(connection: sqlite3.Connection, unit: str, key: Key) -> _Found | None:
+def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int | None) -> _Found | None:
+    """The object, or one generation of it, which may be retired."""
     row = find_row(connection, unit, key)
+    if generation is not None and (row is None or row.info.generation != generation):
+        data_id = row.info.data_id if row else key
+        retired = None if isinstance(data_id, str) else find_retired(connection, unit, data_id, generation)
+        if retired is None and row is not None:
+            require_generation(row.info, generation)
+        return retired
     contents = find_contents(connection, row.number) if row else None
     return (row, contents) if row and contents else None

@@ -39,11 +39,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StoredContents:
-    """Where an object's bytes are: in `data`, or in a file; and its blocks' checksums."""
+    """Where an object's bytes are: in `data`, or in a file; and its blocks' checksums.
+
+    Attributes:
+        retired: They are of a generation that was replaced or deleted, and is kept for a while.
+    """
 
     file: str | None
     data: bytes | None
     blocks: "array[int]"
+    retired: bool = False
 
 
 def signed(checksum: int) -> int:
@@ -158,8 +163,16 @@ def require_generation(info: ObjectInfo, wanted: int | None) -> None:
 
 
 def file_is_referenced(connection: sqlite3.Connection, file: str) -> bool:
-    """Whether an object's bytes are in this file."""
-    return connection.execute("SELECT 1 FROM contents WHERE file = ?", (file,)).fetchone() is not None
+    """Whether the bytes of an object, or of a generation that is retained, are in this file."""
+    found = connection.execute(
+        "SELECT 1 FROM contents WHERE file = ?1 UNION ALL SELECT 1 FROM retired WHERE file = ?1", (file,)
+    )
+    return found.fetchone() is not None
+
+
+def has_trash(connection: sqlite3.Connection) -> bool:
+    """Whether there is any file to be removed."""
+    return connection.execute("SELECT 1 FROM trash LIMIT 1").fetchone() is not None
 
 
 def is_trash(connection: sqlite3.Connection, file: str) -> bool:

@@ -1,24 +1,27 @@
-"""The register's tables, how they come into being, and which versions this code understands."""
+"""The register's tables, how they come into being, how older ones become the newest, and which are understood."""
 
+import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from vault.errors import StorageError
 
+from vault_server.storage.blobs import sync_path
 from vault_server.storage.connections import BUSY_SECONDS, Connections
-from vault_server.storage.failures import is_busy, storage_error
+from vault_server.storage.failures import is_busy, storage_error, storing
 
-SCHEMA_VERSION: Final = 1
+_log = logging.getLogger(__name__)
+
 OLDEST_SQLITE: Final = (3, 37)
 """STRICT tables."""
 
 APPLICATION_ID: Final = 0x56415554
 """`VAUT`, so that `file register.db` and we tell a register from somebody else's database."""
 
-_SCHEMA: Final = """
+_VERSION_1: Final = """
 CREATE TABLE meta (
     store_id TEXT NOT NULL,
     revision INTEGER NOT NULL,          -- of the last change; 0: none yet
@@ -73,12 +76,53 @@ CREATE TABLE trash (
     since INTEGER NOT NULL              -- the revision that put it there
 ) STRICT, WITHOUT ROWID;
 """
+_VERSION_2: Final = """
+-- Generations that were replaced or deleted, with all it takes to serve them until they expire.
+CREATE TABLE retired (
+    number INTEGER PRIMARY KEY,
+    unit TEXT NOT NULL,
+    data_id INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    datatype TEXT NOT NULL,
+    name TEXT,
+    tags TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    retired_at INTEGER NOT NULL,        -- microseconds since 1970, UTC
+    expires_at INTEGER NOT NULL,        -- from then on it may be collected
+    file TEXT,                          -- these three as in `contents`
+    blocks BLOB NOT NULL,
+    data BLOB
+) STRICT;
+CREATE UNIQUE INDEX retired_by_generation ON retired (unit, data_id, generation);
+CREATE UNIQUE INDEX retired_by_file ON retired (file) WHERE file IS NOT NULL;
+CREATE INDEX retired_by_expiry ON retired (expires_at);
+"""
+
+
+def _run(script: str) -> Callable[[sqlite3.Connection], None]:
+    def step(connection: sqlite3.Connection) -> None:
+        # One statement at a time: executescript would commit the transaction first.
+        for statement in filter(str.strip, script.split(";\n")):
+            connection.execute(statement)
+
+    return step
+
+
+_STEPS: Final[Sequence[Callable[[sqlite3.Connection], None]]] = (_run(_VERSION_1), _run(_VERSION_2))
+"""What makes version n + 1 of version n. A new register goes through all of them, an older one through the rest."""
+
+SCHEMA_VERSION: Final = len(_STEPS)
 
 
 def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
     """Makes the register when there is none, in one transaction with `adopt`; checks it otherwise.
 
-    Several processes may do this at the same time: one makes it, the others wait.
+    An older version's is migrated, in one transaction. Several processes may do this at the same time:
+    one makes or migrates it, the others wait.
 
     Returns:
         The store's id.
@@ -93,45 +137,52 @@ def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection = connections.connect()
-            try:
-                return _prepare(connection, str(connections.path), adopt)
-            finally:
-                connection.close()
+            return _prepare(connections, adopt)
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise storage_error(error, f"open the register {str(connections.path)!r}") from error
         time.sleep(0.02)  # switching to WAL does not wait for other openers by itself
 
 
-def _prepare(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> str:
-    if not _is_made(connection, path):
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        if mode != "wal":
-            raise StorageError(
-                f"the file system of {path!r} does not support SQLite's write-ahead log (it needs shared memory): "
-                "use a local one"
-            )
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if not _is_made(connection, path):
-                _make(connection, adopt)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    return str(connection.execute("SELECT store_id FROM meta").fetchone()[0])
+def _prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
+    path = str(connections.path)
+    connection = connections.connect()
+    try:
+        version = _version(connection, path)
+        if version == 0:
+            _switch_to_wal(connection, path)
+            # Whoever finds version 0 does so, so that a store is not lost whose maker was killed right here.
+            with storing(f"make the directory of {path!r} durable"):
+                sync_path(connections.path.parent)
+            _bring_up(connection, path, adopt)
+    finally:
+        connection.close()
+    if 0 < version < SCHEMA_VERSION:
+        attempt = f"migrate the register {path!r}"
+        with storing(attempt), connections.writing() as leased:  # processes of the older version may be at work
+            _bring_up(leased, path, adopt)
+        _log.info("migrated the register %s from version %d to %d", path, version, SCHEMA_VERSION)
+    return str(connections.read(lambda reading: reading.execute("SELECT store_id FROM meta").fetchone()[0]))
 
 
-def _is_made(connection: sqlite3.Connection, path: str) -> bool:
+def _switch_to_wal(connection: sqlite3.Connection, path: str) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StorageError(
+            f"the file system of {path!r} does not support SQLite's write-ahead log (it needs shared memory): "
+            "use a local one"
+        )
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    """The register's version; 0 where there is nothing yet."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     if version == 0 and application == 0:
         if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
             raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
-        return False
-    if application != APPLICATION_ID:
+        return 0
+    if application != APPLICATION_ID or version < 1:
         raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
     if version > SCHEMA_VERSION:
         raise StorageError(
@@ -140,14 +191,23 @@ def _is_made(connection: sqlite3.Connection, path: str) -> bool:
             reason="REGISTER_TOO_NEW",
             version=version,
         )
-    return True
+    return version
 
 
-def _make(connection: sqlite3.Connection, adopt: Callable[[sqlite3.Connection], None]) -> None:
-    # One statement at a time: executescript would commit the transaction first.
-    for statement in filter(str.strip, _SCHEMA.split(";\n")):
-        connection.execute(statement)
-    connection.execute("INSERT INTO meta VALUES (?, 0, 0)", (secrets.token_hex(16),))
-    adopt(connection)
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+def _bring_up(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> None:
+    """Makes the register, or migrates it, in one transaction; nothing when another process has done it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, path)
+        for step in _STEPS[version:]:
+            step(connection)
+        if version == 0:
+            connection.execute("INSERT INTO meta VALUES (?, 0, 0)", (secrets.token_hex(16),))
+            adopt(connection)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -32,6 +32,7 @@ from vault_server.storage.check import CheckReport, audit
 from vault_server.storage.check import repair as mend
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.reads import Reads
+from vault_server.storage.retention import RETENTION, check_retention
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
 from vault_server.storage.watch import StoredWatch
@@ -59,6 +60,10 @@ class EmbeddedStore(Store):
         allowed_units: The only units accepted; none: any.
         inline_limit: Bytes up to which an object lives in the register.
         feed_history: Changes that the feed keeps, at least.
+        retention: Seconds for which a generation that was replaced or deleted stays readable
+            (`load(generation=...)`), so that readers, seekable ones and downloads that resume finish.
+            0: its bytes go at once. A disk that is full, or more than 64 MiB of replaced objects in the
+            register, shorten it.
 
     Raises:
         InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
@@ -85,6 +90,7 @@ class EmbeddedStore(Store):
         allowed_units: Sequence[str] = (),
         inline_limit: int = INLINE_LIMIT,
         feed_history: int = FEED_HISTORY,
+        retention: float = RETENTION,
     ) -> None:
         if durability not in DURABILITIES:
             raise InvalidArgumentError(
@@ -92,8 +98,9 @@ class EmbeddedStore(Store):
             )
         for unit in allowed_units:
             check_unit(unit)
+        check_retention(retention)
         root = Path(_location(directory)).absolute()  # the process may change its directory later
-        engine = Engine(Settings(root, durability, tuple(allowed_units), inline_limit, feed_history))
+        engine = Engine(Settings(root, durability, tuple(allowed_units), inline_limit, feed_history, retention))
         try:
             self._store_id = engine.prepare()
         except BaseException:
@@ -149,6 +156,7 @@ class EmbeddedStore(Store):
         length: int | None = None,
         if_generation: int | None = None,
         if_generation_not_match: int | None = None,
+        generation: int | None = None,
     ) -> BlockReader | NotModified | None:
         return self.reads.load(
             unit,
@@ -157,6 +165,7 @@ class EmbeddedStore(Store):
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
+            generation=generation,
         )
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:

@@ -1,4 +1,7 @@
-"""Removing files that no object has any more: replaced, deleted, or named by a commit that failed.
+"""Removing files that nothing needs any more: of generations that have expired, or named by a commit that failed.
+
+A generation that was replaced or deleted goes in three steps, each in a transaction of its own: `retired`,
+until it expires; `trash`; removed from the disk. So whatever a crash brings back, its file is there.
 
 What a failed COMMIT leaves: its frames may be whole in the write-ahead log although nobody sees
 them, and a crash right then could bring them back. So the files it named are kept until a later
@@ -6,10 +9,12 @@ COMMIT has overwritten those frames ("settled"), and are removed in a transactio
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Final
 
-from vault_server.storage.register import file_is_referenced
+from vault_server.storage.register import file_is_referenced, from_time
+from vault_server.storage.retention import INLINED_LIMIT, collect, trim
 from vault_server.storage.staging import Staging
 from vault_server.storage.transaction import Transaction
 
@@ -20,6 +25,15 @@ SETTLING_COMMITS: Final = 3
 
 _FILES_AT_ONCE: Final = 256
 
+_COLLECT_APART: Final = 0.25
+"""Seconds between two collections at least, so that a stream of small updates is not doubled by one of small
+collections."""
+
+_RETRY_SECONDS: Final = 30.0
+_SOON: Final = 0.05
+_LONGEST: Final = 3600.0
+"""Seconds after which a look is worth it in any case: the clock may have been set."""
+
 
 class Sweeper:
     """What the writer has to remove. Of the writer's thread alone, but for `take_over`."""
@@ -29,13 +43,35 @@ class Sweeper:
         self._unsettled: list[str] = []
         self._orphans: list[str] = []
         self._tried: list[str] = []
+        self._inlined = 0
+        self._due: float | None = 0.0  # at the start there may be what an earlier process retired
         self.wanted = True
-        """Whether a transaction for sweeping alone is worth it. At the start there may be trash of
+        """Whether a transaction for sweeping alone is worth it, soon. At the start there may be trash of
         an earlier process."""
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until a transaction for sweeping alone is worth it; None: there is nothing to sweep."""
+        if self.wanted:
+            return _SOON
+        return None if self._due is None else max(self._due - time.monotonic(), 0.0)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a retained generation may have expired."""
+        return self._due is not None and time.monotonic() >= self._due
+
+    def expect(self, seconds: float | None, *, trash: bool) -> None:
+        """What an opener found in the register: when the next generation expires. Before the first transaction."""
+        self._due = None
+        if seconds is not None:
+            self._expect(seconds)
+        self.wanted = trash
 
     def take_over(self, files: Sequence[str]) -> None:
         """Files that a dead process may have named without committing. Before the writer's first transaction."""
         self._staging.intend(files)
+        self.wanted = True
         self._unsettled.extend(files)
 
     def sweep(self, transaction: Transaction) -> None:
@@ -50,12 +86,32 @@ class Sweeper:
         removed = [(file,) for (file,) in trash if _remove(transaction, file)]
         connection.executemany("DELETE FROM trash WHERE file = ?", removed)
         self.wanted = len(removed) == _FILES_AT_ONCE
+        if self.is_due:
+            self._collect(transaction)
+
+    def _collect(self, transaction: Transaction) -> None:
+        if self._inlined > INLINED_LIMIT // 4:
+            trim(transaction.connection)
+            self._inlined = 0
+        now = from_time(transaction.now)
+        done = collect(transaction.connection, now=now, limit=_FILES_AT_ONCE)
+        self._due = None
+        if done.next_look is not None:
+            self._expect(max(done.next_look, _COLLECT_APART))
+        self.wanted = self.wanted or bool(done.files) or done.rows == _FILES_AT_ONCE
+
+    def _expect(self, seconds: float) -> None:
+        moment = time.monotonic() + min(seconds, _LONGEST)
+        self._due = moment if self._due is None else min(self._due, moment)
 
     def committed(self, transaction: Transaction) -> None:
         """The transaction that `sweep` was in is durable."""
         self._orphans = self._orphans[len(self._tried) :] + self._unsettled + transaction.abandoned
         self._unsettled = []
         self.wanted = self.wanted or transaction.has_trash or bool(self._orphans)
+        if transaction.has_retired:
+            self._inlined += transaction.inlined
+            self._expect(0.0 if self._inlined > INLINED_LIMIT // 4 else max(transaction.retention, _COLLECT_APART))
         if not self._orphans:
             try:
                 self._staging.forget_intents()
@@ -68,6 +124,8 @@ class Sweeper:
         Not tried again by itself, so that a full disk is not hammered: the next job brings it along.
         """
         self.wanted = False
+        if self._due is not None:
+            self._due = max(self._due, time.monotonic() + _RETRY_SECONDS)
         if transaction is not None:
             self._unsettled += transaction.placed + transaction.abandoned
 

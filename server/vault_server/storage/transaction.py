@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 from vault.model import ChangeKind, ObjectInfo
 
 from vault_server.storage.blobs import Blobs
-from vault_server.storage.register import from_time, pack_tags, to_time
+from vault_server.storage.register import Row, find_contents, from_time, pack_tags, to_time
+from vault_server.storage.retention import RETENTION, give_up_file, retire
 from vault_server.storage.staging import StagedFile, Staging
 
 FEED_HISTORY: Final = 100_000
@@ -29,19 +30,29 @@ class Transaction:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, blobs: Blobs, staging: Staging, *, feed_history: int = FEED_HISTORY
+        self,
+        connection: sqlite3.Connection,
+        blobs: Blobs,
+        staging: Staging,
+        *,
+        feed_history: int = FEED_HISTORY,
+        retention: float = RETENTION,
     ) -> None:
         self.connection = connection
         self.now = to_time(time.time_ns() // 1000)
         self.placed: list[str] = []
         self.abandoned: list[str] = []
         self.has_trash = False
+        self.has_retired = False
+        self.inlined = 0
+        """Bytes by which retired generations have made the register grow."""
+        self.retention = retention
         self._blobs = blobs
         self._staging = staging
         self._feed_history = feed_history
         self._folders: set[Path] = set()
-        self._begun_at, self._floor = connection.execute("SELECT revision, feed_floor FROM meta").fetchone()
-        self.revision = int(self._begun_at)
+        self.begun_at, self._floor = connection.execute("SELECT revision, feed_floor FROM meta").fetchone()
+        self.revision = int(self.begun_at)
 
     def take_revision(self) -> int:
         """The next revision; the job that takes it must record a change under it."""
@@ -56,12 +67,23 @@ class Transaction:
         self.placed.append(file)
         # The name may have been in the trash from an object of the same id, and gone from the disk.
         self.connection.execute("DELETE FROM trash WHERE file = ?", (file,))
+        give_up_file(self.connection, file)  # likewise
         return file
 
-    def drop(self, file: str) -> None:
-        """Leaves a file to be removed once this transaction is durable."""
-        self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (file, self.revision))
-        self.has_trash = True
+    def retire(self, row: Row) -> None:
+        """Keeps the bytes of an object that is about to be replaced or deleted, for as long as the store retains.
+
+        Without a retention a file is left to be removed once this transaction is durable.
+        """
+        if self.retention:
+            now = from_time(self.now)
+            self.inlined += retire(self.connection, row.number, now=now, retention=self.retention)
+            self.has_retired = True
+            return
+        contents = find_contents(self.connection, row.number)
+        if contents is not None and contents.file is not None:
+            self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (contents.file, self.revision))
+            self.has_trash = True
 
     def unlink(self, file: str) -> None:
         """Removes a file that nothing references."""
@@ -121,7 +143,7 @@ class Transaction:
         """What must be done before COMMIT: names durable, revision kept, the feed held to its length."""
         for folder in self._folders:
             self._blobs.sync_folder(folder)
-        if self.revision == self._begun_at:
+        if self.revision == self.begun_at:
             return
         self.connection.execute("UPDATE meta SET revision = ?", (self.revision,))
         floor = self.revision - self._feed_history

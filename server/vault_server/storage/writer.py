@@ -20,6 +20,7 @@ from vault.errors import ClosedError, VaultError
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, register_error, storage_error
+from vault_server.storage.retention import RETENTION
 from vault_server.storage.staging import StagedFile, Staging
 from vault_server.storage.sweeper import Sweeper
 from vault_server.storage.transaction import FEED_HISTORY, Transaction
@@ -28,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 MAX_JOBS: Final = 1000
 """Jobs in one transaction, unless one batch alone has more: nobody waits for too many others."""
-
-_IDLE_SECONDS: Final = 0.05
 
 T = TypeVar("T")
 
@@ -59,12 +58,14 @@ class Writer:
         *,
         committed: Callable[[], None],
         feed_history: int = FEED_HISTORY,
+        retention: float = RETENTION,
     ) -> None:
         self._connections = connections
         self._blobs = blobs
         self._staging = staging
         self._committed = committed
         self._feed_history = feed_history
+        self._retention = retention
         self._sweeper = Sweeper(staging)
         self._condition = threading.Condition()
         self._queue: deque[_Entry] = deque()
@@ -103,7 +104,21 @@ class Writer:
     def take_over(self, files: Sequence[str]) -> None:
         """Removes files that a dead process may have named without committing. Before the first job only."""
         self._sweeper.take_over(files)
-        self._start()
+        self.start()
+
+    def expect(self, seconds: float | None, *, trash: bool) -> None:
+        """What an opener found: whether files are to be removed, and when a retained generation expires.
+
+        Before the first job only.
+        """
+        self._sweeper.expect(seconds, trash=trash)
+
+    def start(self) -> None:
+        """Starts the thread before there is a job. Harmless when repeated."""
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
         """Finishes what was submitted and ends the thread."""
@@ -123,13 +138,7 @@ class Writer:
         if closed:
             _discard([entry])
             raise ClosedError("the store is closed")
-        self._start()
-
-    def _start(self) -> None:
-        with self._condition:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
-                self._thread.start()
+        self.start()
 
     def _run(self) -> None:
         while True:
@@ -137,14 +146,14 @@ class Writer:
             if entries or self._sweeper.wanted:
                 self._transact(entries)
             elif self._closed:
-                return
+                return  # what is retained is collected by whoever opens the store next
+            elif self._sweeper.is_due:
+                self._transact(entries)
 
     def _next(self) -> list[_Entry]:
         """The entries for the next transaction; none: time for housekeeping, or the end."""
         with self._condition:
-            self._condition.wait_for(
-                lambda: bool(self._queue) or self._closed, timeout=_IDLE_SECONDS if self._sweeper.wanted else None
-            )
+            self._condition.wait_for(lambda: bool(self._queue) or self._closed, timeout=self._sweeper.wait)
             entries: list[_Entry] = []
             jobs = 0
             while self._queue and (not entries or jobs + len(self._queue[0].jobs) <= MAX_JOBS):
@@ -158,7 +167,13 @@ class Writer:
             with self._connections.writing() as connection:
                 _begin(connection)
                 try:
-                    transaction = Transaction(connection, self._blobs, self._staging, feed_history=self._feed_history)
+                    transaction = Transaction(
+                        connection,
+                        self._blobs,
+                        self._staging,
+                        feed_history=self._feed_history,
+                        retention=self._retention,
+                    )
                     self._sweeper.sweep(transaction)
                     outcomes = [[_attempt(transaction, job) for job in entry.jobs] for entry in entries]
                     transaction.finish()
@@ -172,7 +187,8 @@ class Writer:
             self._sweeper.failed(transaction)
             self._refuse(entries, error)
             return
-        self._committed()
+        if transaction.revision != transaction.begun_at:
+            self._committed()
         _discard(entries)
         for entry, outcome in zip(entries, outcomes, strict=True):
             entry.answer(outcome)

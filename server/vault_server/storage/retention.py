@@ -1,0 +1,141 @@
+"""Generations that were replaced or deleted: kept for a grace, found by their number, collected when it is over.
+
+So that who reads one finishes: a reader that seeks, a download that resumes. Each row of `retired` says when it
+expires, so that processes with different settings may share a directory and collect each other's.
+
+The times are the wall clock's, since they must survive a restart. A clock that jumps forward shortens the
+grace; of one that jumps back, what was retired "in the future" is taken as retired now.
+"""
+
+import math
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from vault.errors import InvalidArgumentError
+
+from vault_server.storage.register import Row, StoredContents, to_info, unpack_checksums
+
+RETENTION: Final = 300.0
+"""Seconds. A client that lost its connection tries for a minute by default."""
+
+MAX_RETENTION: Final = 366 * 86400.0
+
+INLINED_LIMIT: Final = 64 << 20
+"""Bytes of objects that live in the register which are retained there. Files give their space back; the register
+keeps what it has grown by, so the oldest expire early when small objects are replaced by the thousands."""
+
+_ROW_BYTES: Final = 500
+"""What a row takes besides its bytes, about."""
+
+_COLUMNS: Final = "unit, data_id, generation, revision, size, checksum, datatype, name, tags, created_at, updated_at"
+_SELECT: Final = f"SELECT {_COLUMNS}, number, file, data, blocks FROM retired"  # noqa: S608  # only names of columns
+_RETIRE: Final = (
+    f"INSERT OR REPLACE INTO retired ({_COLUMNS}, retired_at, expires_at, file, blocks, data) "  # noqa: S608  # as above
+    f"SELECT {_COLUMNS}, ?, ?, file, blocks, data FROM objects JOIN contents USING (number) WHERE number = ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one collection did.
+
+    Attributes:
+        files: Now in the trash.
+        rows: How many generations that were.
+        next_look: Seconds until the next expires; None: nothing is retained.
+    """
+
+    files: list[str]
+    rows: int
+    next_look: float | None
+
+
+def check_retention(seconds: float) -> None:
+    """Raises InvalidArgumentError unless it is a number of seconds from 0 to a year."""
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not math.isfinite(seconds) or not 0 <= seconds <= MAX_RETENTION:
+        raise InvalidArgumentError(
+            f"bad retention {seconds!r}: seconds, from 0 to {MAX_RETENTION:.0f} (a year)", reason="BAD_SETTING"
+        )
+
+
+def retire(connection: sqlite3.Connection, number: int, *, now: int, retention: float) -> int:
+    """Keeps the present generation of the object with this row number; before its rows change.
+
+    Args:
+        now: Microseconds since 1970.
+
+    Returns:
+        How much the register grew by bytes that it holds, about.
+    """
+    connection.execute(_RETIRE, (now, now + round(retention * 1e6), number))
+    found = connection.execute("SELECT length(data) FROM contents WHERE number = ?", (number,)).fetchone()
+    return int(found[0]) + _ROW_BYTES if found and found[0] is not None else 0
+
+
+def find_retired(
+    connection: sqlite3.Connection, unit: str, data_id: int, generation: int
+) -> tuple[Row, StoredContents] | None:
+    """A generation that was replaced or deleted, while it is kept."""
+    found = connection.execute(
+        f"{_SELECT} WHERE unit = ? AND data_id = ? AND generation = ?", (unit, data_id, generation)
+    ).fetchone()
+    if found is None:
+        return None
+    contents = StoredContents(found[12], found[13], unpack_checksums(found[14]), retired=True)
+    return Row(to_info(found), found[11]), contents
+
+
+def next_look(connection: sqlite3.Connection, *, now: int) -> float | None:
+    """Seconds until `collect` has something to do; None: nothing is retained."""
+    if _is_future(connection, now):
+        return 0.0
+    (expiry,) = connection.execute("SELECT min(expires_at) FROM retired").fetchone()
+    return None if expiry is None else max(expiry - now, 0) / 1e6
+
+
+def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collected:
+    """Gives up to `limit` generations up whose time has come: their files are trash from here on."""
+    if _is_future(connection, now):
+        connection.execute(
+            "UPDATE retired SET expires_at = expires_at - retired_at + ?1, retired_at = ?1 WHERE retired_at > ?1",
+            (now,),
+        )
+    due = connection.execute(
+        "SELECT number, file FROM retired WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now, limit)
+    ).fetchall()
+    files = _give_up(connection, due)
+    return Collected(files, len(due), next_look(connection, now=now))
+
+
+def trim(connection: sqlite3.Connection) -> None:
+    """Holds the bytes that are retained in the register to INLINED_LIMIT; the first to expire go."""
+    rows = connection.execute("SELECT number, size FROM retired WHERE file IS NULL ORDER BY expires_at DESC")
+    held = 0
+    surplus: list[tuple[int, None]] = []
+    for number, size in rows:
+        held += size + _ROW_BYTES
+        if held > INLINED_LIMIT:
+            surplus.append((number, None))
+    _give_up(connection, surplus)
+
+
+def give_up_file(connection: sqlite3.Connection, file: str) -> None:
+    """Forgets a generation whose file is gone: another's bytes are getting its name."""
+    connection.execute("DELETE FROM retired WHERE file = ?", (file,))
+
+
+def _is_future(connection: sqlite3.Connection, now: int) -> bool:
+    """Whether the last to expire was retired by a clock that has jumped back since."""
+    last = connection.execute("SELECT retired_at FROM retired ORDER BY expires_at DESC LIMIT 1").fetchone()
+    return last is not None and last[0] > now
+
+
+def _give_up(
+    connection: sqlite3.Connection, rows: "list[tuple[int, str | None]] | list[tuple[int, None]]"
+) -> list[str]:
+    files = [file for _, file in rows if file is not None]
+    connection.executemany("INSERT OR REPLACE INTO trash SELECT ?, revision FROM meta", [(file,) for file in files])
+    connection.executemany("DELETE FROM retired WHERE number = ?", [(number,) for number, _ in rows])
+    return files
