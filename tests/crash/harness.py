@@ -118,7 +118,7 @@ def crash_server(folder: Path, plan: Plan, *options: str) -> tuple[Figures, int]
 
         def serve() -> Served:
             served = Served(store, "--listen", address, "--log-level", "error", *options)
-            stack.callback(served.process.wait)
+            stack.callback(served.end)
             stack.callback(served.process.kill)
             assert served.address == address, served.end()
             return served
@@ -134,8 +134,7 @@ def crash_server(folder: Path, plan: Plan, *options: str) -> tuple[Figures, int]
         for _, pause in plan.rounds():
             wait_for_progress(clients)
             time.sleep(pause)
-            served.process.kill()
-            served.end()
+            served.kill()
             audit.look()
             served = serve()
         wait_for_progress(clients)

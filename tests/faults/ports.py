@@ -14,6 +14,7 @@ def bound(port: int = 0) -> socket.socket:
     """
     place = socket.socket()
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # for servers whose workers share it
     place.bind(("127.0.0.1", port))
     return place
 

@@ -194,7 +194,7 @@ def record(folder: Path, setting: Setting) -> Recording:
 
         def serve() -> Served:
             served = Served(directory, "--listen", address, "--log-level", "error", *setting.options)
-            stack.callback(served.process.wait)
+            stack.callback(served.end)
             stack.callback(served.process.kill)
             assert served.address == address, served.end()
             return served
@@ -209,8 +209,7 @@ def record(folder: Path, setting: Setting) -> Recording:
             for part in range(setting.kills + 1):
                 time.sleep(setting.seconds / (setting.kills + 1) * chance.uniform(0.5, 1.5))
                 if part < setting.kills:
-                    served.process.kill()
-                    served.end()
+                    served.kill()
                     time.sleep(chance.choice([0, _TIMEOUT]))
                     served = serve()
         finally:

@@ -1,10 +1,13 @@
 """`vault-grpc serve` as a process of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import psutil
 
 COMMAND = Path(sys.executable).with_name("vault-grpc")
 
@@ -29,6 +32,15 @@ class Served:
         """Exit code, the rest of standard output, and standard error, when it has ended."""
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err
+
+    def kill(self) -> None:
+        """SIGKILL, for its workers too; returns when all are gone."""
+        processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.end()
+        psutil.wait_procs(processes)
 
     def terminate(self) -> tuple[int, str, str]:
         self.process.terminate()
