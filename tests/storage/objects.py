@@ -57,14 +57,22 @@ def small(data: bytes = SMALL, *, data_id: int | None = None, name: str | None =
     return SmallUpload(UploadSpec(new_data_id() if data_id is None else data_id, name), data, checksum(data))
 
 
-def reader_of(store: Store, key: Key, *, unit: str = UNIT, offset: int = 0, length: int | None = None) -> BlockReader:
-    reader = store.load(unit, key, offset=offset, length=length)
+def reader_of(
+    store: Store,
+    key: Key,
+    *,
+    unit: str = UNIT,
+    offset: int = 0,
+    length: int | None = None,
+    generation: int | None = None,
+) -> BlockReader:
+    reader = store.load(unit, key, offset=offset, length=length, generation=generation)
     assert isinstance(reader, BlockReader), reader
     return reader
 
 
-def read(store: Store, key: Key, *, unit: str = UNIT) -> bytes:
-    with reader_of(store, key, unit=unit) as reader:
+def read(store: Store, key: Key, *, unit: str = UNIT, generation: int | None = None) -> bytes:
+    with reader_of(store, key, unit=unit, generation=generation) as reader:
         pieces = []
         for block in reader:
             block.verify(reader.info)

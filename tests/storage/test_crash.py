@@ -8,7 +8,7 @@ from vault.model import checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.staging import leftovers
 
-from tests.storage.objects import LARGE, UNIT, blob_files, read, staged_files, start, upload
+from tests.storage.objects import LARGE, UNIT, read, staged_files, start, upload
 
 STREAMING = """
 import sys
@@ -36,27 +36,6 @@ for number in itertools.count(1):
         update(store, number - 4, b"new" * 30_000)
         print(-(number - 4), 0, flush=True)
 """
-
-AT_A_POINT = """
-import os, signal, sys
-from tests.storage.objects import LARGE, UNIT, upload, update
-from vault_server.storage import EmbeddedStore
-from vault_server.storage.blobs import Blobs
-from vault_server.storage.transaction import Transaction
-store = EmbeddedStore(sys.argv[1], retention=0)
-upload(store, LARGE, data_id=1)
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-{point} = die
-update(store, 1, LARGE[1:]) if sys.argv[2] == "update" else upload(store, LARGE[1:], data_id=2)
-"""
-
-POINTS = {
-    "before the rename": "Blobs.place",
-    "after the rename": "Transaction.record",
-    "before the commit": "Transaction.finish",
-    "after the commit": "store.engine.writer._committed",
-}
 
 
 def test_an_upload_cut_off_by_a_kill_leaves_nothing(directory: Path) -> None:
@@ -98,25 +77,6 @@ def test_what_was_acknowledged_survives_a_kill(directory: Path, writes: int) -> 
         assert len(listed) - len([number for number in acknowledged if number > 0]) in (0, 1)
         revision, changes = store.changes(0)
         assert [change.revision for change in changes] == list(range(1, revision + 1))
-
-
-@pytest.mark.parametrize("command", ["upload", "update"])
-@pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_any_point_of_a_commit_leaves_all_or_nothing(directory: Path, command: str, point: str) -> None:
-    with start(AT_A_POINT.format(point=POINTS[point]), directory, command) as process:
-        pass
-    assert process.returncode == -signal.SIGKILL
-    done = point == "after the commit"
-    with EmbeddedStore(directory) as store:
-        assert store.check(deep=True).ok
-        if command == "update":
-            assert read(store, 1) == (LARGE[1:] if done else LARGE)
-        else:
-            assert read(store, 1) == LARGE
-            assert bool(store.exists_many(UNIT, [2])[0]) == done
-        assert store.revision == (2 if done else 1)
-    assert len(blob_files(directory)) == (2 if done and command == "upload" else 1)
-    assert leftovers(directory) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Final
 from vault.errors import InvalidArgumentError
 from vault.rules import MAX_DATA_ID, check_unit
 
+from vault_server.storage.faultpoints import reached
 from vault_server.storage.staging import StagedFile
 
 REGISTER: Final = "register.db"
@@ -107,13 +108,16 @@ class Blobs:
         except FileNotFoundError:  # somebody removed the empty folder by hand
             self._make_folder(target.parent)
             staged.rename(target)
+        reached("renamed")
         return target.parent
 
     def _make_folder(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
+        reached("unit folder made")
         # Also where it was there: whoever made it may have been killed, or have failed, before this.
         self.sync_folder(self.root)
         self._durable_folders.add(folder)
+        reached("unit folder durable")
 
     def open(self, file: str) -> io.FileIO:
         return io.FileIO(self.root / file, "rb")

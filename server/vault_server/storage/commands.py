@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from vault.errors import AlreadyExistsError, InvalidArgumentError
 from vault.model import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 
+from vault_server.storage.faultpoints import reached
 from vault_server.storage.register import (
     find_generation,
     find_row,
@@ -90,9 +91,11 @@ def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) 
         "WHERE number = ?",
         (revision, revision, info.size, signed(info.checksum), info.datatype, from_time(info.updated_at), row.number),
     )
+    reached("object written")
     tx.connection.execute(
         "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", (row.number, file, contents.data, contents.blocks)
     )
+    reached("contents written")
     tx.record(ChangeKind.UPDATED, info, revision, spec.request_id)
     return info
 
@@ -109,7 +112,9 @@ def delete(tx: Transaction, unit: str, spec: DeleteSpec) -> int:
     revision = tx.take_revision()
     tx.retire(row)
     tx.connection.execute("DELETE FROM contents WHERE number = ?", (row.number,))
+    reached("contents deleted")
     tx.connection.execute("DELETE FROM objects WHERE number = ?", (row.number,))
+    reached("object deleted")
     _remove_tags(tx.connection, row.info)
     tx.record(ChangeKind.DELETED, row.info, revision, spec.request_id)
     return revision
@@ -136,6 +141,7 @@ def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
         "UPDATE objects SET revision = ?, name = ?, tags = ?, updated_at = ? WHERE number = ?",
         (revision, info.name, pack_tags(info.tags), from_time(info.updated_at), row.number),
     )
+    reached("metadata written")
     if info.tags != row.info.tags:
         _remove_tags(tx.connection, row.info)
         _insert_tags(tx.connection, info)
@@ -236,7 +242,9 @@ def insert_object(
             from_time(info.updated_at),
         ),
     ).lastrowid
+    reached("object written")
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (number, file, data, blocks))
+    reached("contents written")
     _insert_tags(connection, info)
 
 
@@ -246,6 +254,7 @@ def _insert_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
             "INSERT INTO tags VALUES (?, ?, ?, ?)",
             [(info.unit, key, value, info.data_id) for key, value in info.tags.items()],
         )
+        reached("tags written")
 
 
 def _remove_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
@@ -254,3 +263,4 @@ def _remove_tags(connection: sqlite3.Connection, info: ObjectInfo) -> None:
             "DELETE FROM tags WHERE unit = ? AND key = ? AND value = ? AND data_id = ?",
             [(info.unit, key, value, info.data_id) for key, value in info.tags.items()],
         )
+        reached("tags deleted")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from vault_server.storage.failures import storing
+from vault_server.storage.faultpoints import reached
 
 STAGING: Final = ".staging"
 _INTENTS: Final = "intents"
@@ -39,12 +40,15 @@ class StagedFile:
         while view:
             written = self._file.write(view)
             view = view[written:]
+        reached("bytes staged")
 
     def finish(self, *, durable: bool) -> None:
         """Ends writing; with `durable`, the bytes are on the disk when this returns."""
         try:
+            reached("before the fsync of a staged file")
             if durable:
                 os.fsync(self._file.fileno())
+            reached("staged file durable")
         finally:
             self._file.close()
 
@@ -75,7 +79,9 @@ class Staging:
     def create(self) -> StagedFile:
         """A new empty file."""
         with storing("stage an upload"):
-            return StagedFile(self._own_folder() / secrets.token_hex(8))
+            staged = StagedFile(self._own_folder() / secrets.token_hex(8))
+        reached("staged file made")
+        return staged
 
     def intend(self, files: Iterable[str]) -> None:
         """Notes final names before files get them. Only the writer's thread calls this.
@@ -95,6 +101,7 @@ class Staging:
         """Every noted name is referenced, or its file removed."""
         if self._intents is not None:
             os.ftruncate(self._intents, 0)
+            reached("intents forgotten")
 
     def close(self) -> None:
         """Removes the folder with everything in it, unless it holds intents that the next opener must see to."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from vault_server.storage.faultpoints import reached
 from vault_server.storage.register import file_is_referenced, from_time
 from vault_server.storage.retention import INLINED_LIMIT, collect, trim
 from vault_server.storage.staging import Staging
@@ -74,8 +75,12 @@ class Sweeper:
         self.wanted = True
         self._unsettled.extend(files)
 
-    def sweep(self, transaction: Transaction) -> None:
-        """Removes in this transaction what earlier ones left."""
+    def sweep(self, transaction: Transaction, *, collecting: bool) -> None:
+        """Removes in this transaction what earlier ones left.
+
+        Args:
+            collecting: Also look for generations that have expired.
+        """
         connection = transaction.connection
         if self._unsettled:
             connection.execute("UPDATE meta SET revision = revision")  # any commit that writes settles them
@@ -84,9 +89,12 @@ class Sweeper:
             _remove(transaction, file)
         trash = connection.execute("SELECT file FROM trash LIMIT ?", (_FILES_AT_ONCE,)).fetchall()
         removed = [(file,) for (file,) in trash if _remove(transaction, file)]
-        connection.executemany("DELETE FROM trash WHERE file = ?", removed)
+        if removed:
+            reached("before trash is forgotten")
+            connection.executemany("DELETE FROM trash WHERE file = ?", removed)
+            reached("trash forgotten")
         self.wanted = len(removed) == _FILES_AT_ONCE
-        if self.is_due:
+        if collecting and self.is_due:
             self._collect(transaction)
 
     def _collect(self, transaction: Transaction) -> None:
@@ -94,7 +102,9 @@ class Sweeper:
             trim(transaction.connection)
             self._inlined = 0
         now = from_time(transaction.now)
+        reached("before collection")
         done = collect(transaction.connection, now=now, limit=_FILES_AT_ONCE)
+        reached("collected")
         self._due = None
         if done.next_look is not None:
             self._expect(max(done.next_look, _COLLECT_APART))
@@ -124,8 +134,7 @@ class Sweeper:
         Not tried again by itself, so that a full disk is not hammered: the next job brings it along.
         """
         self.wanted = False
-        if self._due is not None:
-            self._due = max(self._due, time.monotonic() + _RETRY_SECONDS)
+        self._due = max(self._due or 0.0, time.monotonic() + _RETRY_SECONDS)
         if transaction is not None:
             self._unsettled += transaction.placed + transaction.abandoned
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from vault.model import ChangeKind, ObjectInfo
 
 from vault_server.storage.blobs import Blobs
+from vault_server.storage.faultpoints import reached
 from vault_server.storage.register import Row, find_contents, from_time, pack_tags, to_time
 from vault_server.storage.retention import RETENTION, give_up_file, retire
 from vault_server.storage.staging import StagedFile, Staging
@@ -62,12 +63,15 @@ class Transaction:
     def place(self, staged: StagedFile, unit: str, data_id: int, generation: int, *, first: bool) -> str:
         """Gives staged bytes their final name and returns it."""
         file = self._blobs.choose(unit, data_id, generation, first=first)
+        reached("before intent")
         self._staging.intend([file])
+        reached("intent noted")
         self._folders.add(self._blobs.place(staged, file))
         self.placed.append(file)
         # The name may have been in the trash from an object of the same id, and gone from the disk.
         self.connection.execute("DELETE FROM trash WHERE file = ?", (file,))
         give_up_file(self.connection, file)  # likewise
+        reached("placed")
         return file
 
     def retire(self, row: Row) -> None:
@@ -75,24 +79,29 @@ class Transaction:
 
         Without a retention a file is left to be removed once this transaction is durable.
         """
+        reached("before retirement")
         if self.retention:
             now = from_time(self.now)
             self.inlined += retire(self.connection, row.number, now=now, retention=self.retention)
             self.has_retired = True
-            return
-        contents = find_contents(self.connection, row.number)
-        if contents is not None and contents.file is not None:
-            self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (contents.file, self.revision))
-            self.has_trash = True
+        else:
+            contents = find_contents(self.connection, row.number)
+            if contents is not None and contents.file is not None:
+                self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (contents.file, self.revision))
+                self.has_trash = True
+        reached("retired")
 
     def unlink(self, file: str) -> None:
         """Removes a file that nothing references."""
+        reached("before unlink")
         folder = self._blobs.remove(file)
+        reached("unlinked")
         if folder is not None:
             self._folders.add(folder)
 
     def record(self, kind: ChangeKind, info: ObjectInfo, revision: int, request_id: bytes | None) -> None:
         """Puts a change into the feed, with what its request is answered."""
+        reached("before the change is recorded")
         answer = [
             info.size,
             info.checksum,
@@ -114,6 +123,7 @@ class Transaction:
                 json.dumps(answer, ensure_ascii=False, separators=(",", ":")),
             ),
         )
+        reached("change recorded")
 
     def attempt(self, job: Callable[["Transaction"], T]) -> T:
         """Runs a job so that nothing of it stays when it raises, and the others' work does."""
@@ -141,8 +151,10 @@ class Transaction:
 
     def finish(self) -> None:
         """What must be done before COMMIT: names durable, revision kept, the feed held to its length."""
+        reached("before the fsync of folders")
         for folder in self._folders:
             self._blobs.sync_folder(folder)
+        reached("folders durable")
         if self.revision == self.begun_at:
             return
         self.connection.execute("UPDATE meta SET revision = ?", (self.revision,))
@@ -150,3 +162,4 @@ class Transaction:
         if floor >= self._floor + min(_COMPACT_EVERY, self._feed_history):
             self.connection.execute("DELETE FROM changes WHERE revision <= ?", (floor,))
             self.connection.execute("UPDATE meta SET feed_floor = ?", (floor,))
+        reached("revision kept")

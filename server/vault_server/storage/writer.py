@@ -20,6 +20,7 @@ from vault.errors import ClosedError, VaultError
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, register_error, storage_error
+from vault_server.storage.faultpoints import reached
 from vault_server.storage.retention import RETENTION
 from vault_server.storage.staging import StagedFile, Staging
 from vault_server.storage.sweeper import Sweeper
@@ -167,6 +168,7 @@ class Writer:
             with self._connections.writing() as connection:
                 _begin(connection)
                 try:
+                    reached("transaction begun")
                     transaction = Transaction(
                         connection,
                         self._blobs,
@@ -174,11 +176,14 @@ class Writer:
                         feed_history=self._feed_history,
                         retention=self._retention,
                     )
-                    self._sweeper.sweep(transaction)
+                    self._sweeper.sweep(transaction, collecting=not self._closed)
                     outcomes = [[_attempt(transaction, job) for job in entry.jobs] for entry in entries]
                     transaction.finish()
+                    reached("before COMMIT")
                     connection.execute("COMMIT")
+                    reached("committed")
                     self._connections.note(transaction.revision)
+                    reached("revision noted")
                 except BaseException:
                     _roll_back(connection)
                     raise
@@ -190,8 +195,10 @@ class Writer:
         if transaction.revision != transaction.begun_at:
             self._committed()
         _discard(entries)
+        reached("before the answer")
         for entry, outcome in zip(entries, outcomes, strict=True):
             entry.answer(outcome)
+        reached("answered")
 
     def _refuse(self, entries: list[_Entry], error: Exception) -> None:
         told = error

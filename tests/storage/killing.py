@@ -1,0 +1,177 @@
+"""Processes that are killed at a named point of a commit: what they do, and the process that forks them.
+
+Forking from a process that has everything imported, and no store open, makes a case cost milliseconds.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from vault.model import MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.faultpoints import Point, switch_on
+
+from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload
+
+MEDIUM = LARGE[:70_000]
+TWO_BLOCKS = LARGE[: (1 << 20) + 17]
+
+
+def prepare(store: EmbeddedStore) -> None:
+    """What is there before: objects in a file and in the register, tagged and not; nothing to collect."""
+    upload(store, TWO_BLOCKS, data_id=1, name="large", tags={"k": "v", "l": "w"})
+    upload(store, SMALL, data_id=2, name="small", tags={"k": "v"})
+    upload(store, MEDIUM, data_id=3)
+    upload(store, SMALL, data_id=4)
+
+
+def prepare_expired(store: EmbeddedStore) -> None:
+    """The same, and generations in files and in the register whose time has come."""
+    prepare(store)
+    update(store, 1, MEDIUM)
+    update(store, 2, SMALL[1:])
+    delete(store, 3)
+    delete(store, 4)
+    store.engine.writer.submit(lambda tx: tx.connection.execute("UPDATE retired SET expires_at = 1")).result()
+
+
+def _upload(store: EmbeddedStore) -> None:
+    upload(store, TWO_BLOCKS[1:], unit="new", data_id=11, name="new", tags={"a": "b"})
+
+
+def _update(store: EmbeddedStore) -> None:
+    update(store, 1, TWO_BLOCKS[1:])
+
+
+def _update_small(store: EmbeddedStore) -> None:
+    (outcome,) = store.update_many(UNIT, [SmallUpdate(UpdateSpec(2), SMALL[1:], checksum(SMALL[1:]))])
+    succeeded(outcome)
+
+
+def _delete(store: EmbeddedStore) -> None:
+    assert delete(store, 1)
+
+
+def _upload_many(store: EmbeddedStore) -> None:
+    contents = [SMALL, MEDIUM, b"", LARGE[: 1 << 20]]
+    for outcome in store.upload_many(UNIT, [small(data, data_id=20 + n) for n, data in enumerate(contents)]):
+        succeeded(outcome)
+
+
+def _set_metadata(store: EmbeddedStore) -> None:
+    store.set_metadata(UNIT, MetadataSpec(1, name="renamed", tags={"k": "other"}))
+
+
+def _wait_until_collected(store: EmbeddedStore) -> None:
+    def left(connection: Any) -> int:
+        query = "SELECT (SELECT count(*) FROM retired) + (SELECT count(*) FROM trash)"
+        return int(connection.execute(query).fetchone()[0])
+
+    deadline = time.monotonic() + 60
+    while store.engine.connections.read(left):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a process does to a store until it is killed.
+
+    Attributes:
+        prepare: Makes what is there before, in another process.
+        act: Does it. It is acknowledged when this returns.
+        retention: EmbeddedStore's, while it acts.
+    """
+
+    act: Callable[[EmbeddedStore], None]
+    prepare: Callable[[EmbeddedStore], None] = prepare
+    retention: float = 300.0
+
+
+OPERATIONS = {
+    "upload": Operation(_upload),
+    "update": Operation(_update),
+    "update of a small object": Operation(_update_small),
+    "delete": Operation(_delete),
+    "upload_many": Operation(_upload_many),
+    "set_metadata": Operation(_set_metadata),
+    "collection": Operation(_wait_until_collected, prepare_expired),
+    "update that retains nothing": Operation(_update, retention=0),
+    "delete that retains nothing": Operation(_delete, retention=0),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended: by which signal (0: it did not), the points that it reached, and whether it was answered."""
+
+    signal: int
+    points: list[Point]
+    acknowledged: bool
+
+
+class Killer:
+    """The process that forks others and tells how they ended."""
+
+    def __init__(self) -> None:
+        self._process = start("from tests.storage.killing import serve\nserve()")
+
+    def run(self, operation: str, directory: Path, kill_at: int | None = None) -> Outcome:
+        """Does an operation in a process of its own, which dies when it reaches its `kill_at`th point, from 0."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([operation, str(directory), kill_at]) + "\n")
+        self._process.stdin.flush()
+        return Outcome(*json.loads(self._process.stdout.readline()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.communicate(timeout=60)
+
+
+def serve() -> None:
+    """The killer's own process: a line in, a process forked and waited for, a line out."""
+    for line in sys.stdin:
+        operation, directory, kill_at = json.loads(line)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            code = 1
+            with suppress(BaseException):
+                _act(OPERATIONS[operation], directory, kill_at, writing)
+                code = 0
+            os._exit(code)
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            points = told.read().splitlines()
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+            print(json.dumps([-1, points, False]), flush=True)
+            continue
+        killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        print(json.dumps([killed, [p for p in points if p != "!"], "!" in points]), flush=True)
+
+
+def _act(operation: Operation, directory: str, kill_at: int | None, told: int) -> None:
+    reached: list[Point] = []
+
+    def at(point: Point) -> None:
+        reached.append(point)
+        os.write(told, f"{point}\n".encode())
+        if len(reached) - 1 == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    switch_on(at)
+    with EmbeddedStore(directory, retention=operation.retention) as store:
+        operation.act(store)
+        os.write(told, b"!\n")
