@@ -13,6 +13,7 @@ from vault_server.listen import Listen
 from vault_server.logs import FORMATS, LEVELS, LogFormat
 from vault_server.serving import Serving, serve_until_signal
 from vault_server.storage.engine import DURABILITIES, Durability
+from vault_server.storage.resumption import RESUME_WINDOW
 from vault_server.storage.retention import MAX_RETENTION, RETENTION
 from vault_server.workers import serve_with_workers
 
@@ -23,6 +24,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "durability": (str,),
     "retention": _NUMBER,
     "grace": _NUMBER,
+    "resume_window": _NUMBER,
     "max_concurrent_rpcs": (int,),
     "max_connection_age": _NUMBER,
     "workers": (int,),
@@ -113,6 +115,15 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="How long running transfers may take to finish after SIGTERM.",
 )
 @click.option(
+    "--resume-window",
+    type=click.FloatRange(min=0),
+    default=RESUME_WINDOW,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long what has arrived of an interrupted upload is kept, to be resumed. 0: not at all.",
+)
+@click.option(
     "--max-concurrent-rpcs",
     type=click.IntRange(min=1),
     show_envvar=True,
@@ -153,6 +164,7 @@ def serve(
     durability: Durability,
     retention: float,
     grace: float,
+    resume_window: float,
     max_concurrent_rpcs: int | None,
     max_connection_age: float,
     workers: int,
@@ -187,6 +199,7 @@ def serve(
             max_connection_age=max_connection_age or None,
         ),
         grace=grace,
+        resume_window=resume_window,
         log_format=log_format,
         log_level=log_level,
     )

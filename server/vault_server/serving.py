@@ -24,7 +24,7 @@ class Serving:
     Attributes:
         directory: Of the store.
         listen: Where; see AsyncServer.
-        durability, retention: EmbeddedStore's.
+        durability, retention, resume_window: EmbeddedStore's.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
         log_format, log_level: See `logs.configure`.
@@ -37,6 +37,7 @@ class Serving:
     retention: float
     settings: ServerSettings
     grace: float
+    resume_window: float
     log_format: LogFormat
     log_level: str
     worker: int | None = None
@@ -47,7 +48,12 @@ class Serving:
 
     def open_store(self) -> AsyncEmbeddedStore:
         """The store, opened."""
-        return AsyncEmbeddedStore(self.directory, durability=self.durability, retention=self.retention)
+        return AsyncEmbeddedStore(
+            self.directory,
+            durability=self.durability,
+            retention=self.retention,
+            resume_window=self.resume_window,
+        )
 
     @property
     def labels(self) -> dict[str, Any]:

@@ -78,12 +78,13 @@ class AsyncRemoteReader(AsyncBlockReader):
 class AsyncRemoteWriter(AsyncBlockWriter):
     """A write in progress on a server."""
 
-    def __init__(self, duplex: AsyncDuplex, message: WriteMessage, seen: Callable[[int], None]) -> None:
+    def __init__(self, duplex: AsyncDuplex, message: WriteMessage, seen: Callable[[int], None], first: Any) -> None:
         self._duplex = duplex
         self._message = message
         self._seen = seen
         self._persisted = 0
         self._done = False
+        self._note(first)
 
     @property
     def persisted_size(self) -> int:
@@ -125,6 +126,14 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             self._done = True
             self._duplex.cancel()
             await self._duplex.finish()
+
+    async def suspend(self) -> None:
+        if not self._done:
+            with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                await self._duplex.half_close()
+                while await self._duplex.receive() is not None:
+                    continue
+        await self.abort()
 
     def __del__(self) -> None:
         if not self._done:  # dropped: the server is told, so that it gives up what is staged
@@ -354,8 +363,7 @@ class AsyncRemoteStore(AsyncStore):
 
     async def _begin(self, method: str, message: WriteMessage, start: Any) -> AsyncBlockWriter:
         duplex, first = await self._channel.duplex(method, start)
-        self._see(first.revision)
-        return AsyncRemoteWriter(duplex, message, self._see)
+        return AsyncRemoteWriter(duplex, message, self._see, first)
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)

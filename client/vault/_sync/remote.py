@@ -79,12 +79,13 @@ class RemoteReader(BlockReader):
 class RemoteWriter(BlockWriter):
     """A write in progress on a server."""
 
-    def __init__(self, duplex: Duplex, message: WriteMessage, seen: Callable[[int], None]) -> None:
+    def __init__(self, duplex: Duplex, message: WriteMessage, seen: Callable[[int], None], first: Any) -> None:
         self._duplex = duplex
         self._message = message
         self._seen = seen
         self._persisted = 0
         self._done = False
+        self._note(first)
 
     @property
     def persisted_size(self) -> int:
@@ -126,6 +127,14 @@ class RemoteWriter(BlockWriter):
             self._done = True
             self._duplex.cancel()
             self._duplex.finish()
+
+    def suspend(self) -> None:
+        if not self._done:
+            with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._duplex.half_close()
+                while self._duplex.receive() is not None:
+                    continue
+        self.abort()
 
     def __del__(self) -> None:
         if not self._done:  # dropped: the server is told, so that it gives up what is staged
@@ -355,8 +364,7 @@ class RemoteStore(Store):
 
     def _begin(self, method: str, message: WriteMessage, start: Any) -> BlockWriter:
         duplex, first = self._channel.duplex(method, start)
-        self._see(first.revision)
-        return RemoteWriter(duplex, message, self._see)
+        return RemoteWriter(duplex, message, self._see, first)
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)

@@ -23,11 +23,13 @@ class StoreHarness:
         raw_access: `read_raw` is there, and what methods say is compared with what lies in the storage.
         corruptible: `corrupt` is there.
         retains: A generation that was replaced or deleted can be loaded for a while.
+        resumes: The store keeps resumable writes that were suspended.
     """
 
     raw_access: ClassVar[bool] = False
     corruptible: ClassVar[bool] = False
     retains: ClassVar[bool] = False
+    resumes: ClassVar[bool] = True
 
     @pytest.fixture
     def store(self) -> Store | AsyncStore:

@@ -9,12 +9,14 @@ from vault.testing.generations import GenerationConformance
 from vault.testing.listing import ListingConformance
 from vault.testing.load import LoadConformance
 from vault.testing.metadata import MetadataConformance
+from vault.testing.resuming import ResumeConformance
 from vault.testing.update import UpdateConformance
 from vault.testing.upload import UploadConformance
 
 
 class StoreConformance(
     UploadConformance,
+    ResumeConformance,
     LoadConformance,
     GenerationConformance,
     UpdateConformance,

@@ -32,10 +32,12 @@ from vault_server.storage.check import CheckReport
 from vault_server.storage.engine import Durability
 from vault_server.storage.notifier import Notifier
 from vault_server.storage.reader import StoredReader
+from vault_server.storage.resumption import RESUME_WINDOW
 from vault_server.storage.retention import RETENTION
 from vault_server.storage.store import EmbeddedStore
 from vault_server.storage.transaction import FEED_HISTORY
-from vault_server.storage.upload import INLINE_LIMIT, StagingWriter
+from vault_server.storage.upload import INLINE_LIMIT
+from vault_server.storage.writes import StagedWriter
 
 THREADS: Final = 8
 """Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""
@@ -56,7 +58,8 @@ class AsyncEmbeddedStore(AsyncStore):
 
     Args:
         store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
-        durability, allowed_units, inline_limit, feed_history, retention: EmbeddedStore's, for a directory.
+        durability, allowed_units, inline_limit, feed_history, retention, resume_window: EmbeddedStore's, for a
+            directory.
     """
 
     local_feed: ClassVar[bool] = True
@@ -70,6 +73,7 @@ class AsyncEmbeddedStore(AsyncStore):
         inline_limit: int = INLINE_LIMIT,
         feed_history: int = FEED_HISTORY,
         retention: float = RETENTION,
+        resume_window: float = RESUME_WINDOW,
     ) -> None:
         self._owned = not isinstance(store, EmbeddedStore)
         self._store = (
@@ -82,6 +86,7 @@ class AsyncEmbeddedStore(AsyncStore):
                 inline_limit=inline_limit,
                 feed_history=feed_history,
                 retention=retention,
+                resume_window=resume_window,
             )
         )
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
@@ -228,7 +233,7 @@ class AsyncEmbeddedStore(AsyncStore):
         task.add_done_callback(self._finished)
         return asyncio.shield(task)
 
-    async def _begin(self, begin: Callable[[], StagingWriter]) -> AsyncBlockWriter:
+    async def _begin(self, begin: Callable[[], StagedWriter]) -> AsyncBlockWriter:
         beginning = self.call(begin)
         try:
             return AsyncStagingWriter(await asyncio.shield(beginning), self)
@@ -236,7 +241,7 @@ class AsyncEmbeddedStore(AsyncStore):
             beginning.add_done_callback(self._suspend)
             raise
 
-    def _suspend(self, beginning: "asyncio.Future[StagingWriter]") -> None:
+    def _suspend(self, beginning: "asyncio.Future[StagedWriter]") -> None:
         """Gives back what a cancelled call began."""
         if not beginning.cancelled() and beginning.exception() is None:
             self.send(beginning.result().suspend)

@@ -12,8 +12,8 @@ from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
 from vault_server.storage.feed import Feed
 from vault_server.storage.notifier import Notifier
 from vault_server.storage.reader import StoredReader
-from vault_server.storage.upload import StagingWriter
 from vault_server.storage.watch import HEARTBEAT_SECONDS, Position
+from vault_server.storage.writes import StagedWriter
 
 T = TypeVar("T")
 
@@ -65,9 +65,10 @@ class AsyncStoredReader(AsyncBlockReader):
 
 
 class AsyncStagingWriter(AsyncBlockWriter):
-    """A cancelled `write` aborts; a `commit` that was begun finishes, whoever is cancelled."""
+    """A cancelled `write` aborts, unless the write is resumable: then whoever has the writer decides. A `commit`
+    that was begun finishes, whoever is cancelled."""
 
-    def __init__(self, writer: StagingWriter, threads: Threads) -> None:
+    def __init__(self, writer: StagedWriter, threads: Threads) -> None:
         self._writer = writer
         self._threads = threads
         self._committing = False
@@ -83,7 +84,8 @@ class AsyncStagingWriter(AsyncBlockWriter):
         try:
             await self._threads.call(self._writer.write, block)
         except asyncio.CancelledError:
-            self._threads.send(self._writer.abort)  # it waits for the block that is being written
+            if not self._writer.resumable:
+                self._threads.send(self._writer.abort)  # it waits for the block that is being written
             raise
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
@@ -96,14 +98,21 @@ class AsyncStagingWriter(AsyncBlockWriter):
         if self._writer.in_memory:
             self._writer.abort()
         else:
-            # To its end: gRPC cancels a handler a second time while the first cancellation unwinds it.
-            await self._threads.finish(self._abort())
+            await self._end(self._writer.abort)
 
-    async def _abort(self) -> None:
+    async def suspend(self) -> None:
+        if not self._committing:
+            await self._end(self._writer.suspend)
+
+    async def _end(self, how: Callable[[], None]) -> None:
+        # To its end: gRPC cancels a handler a second time while the first cancellation unwinds it.
+        await self._threads.finish(self._ended(how))
+
+    async def _ended(self, how: Callable[[], None]) -> None:
         try:
-            await self._threads.call(self._writer.abort)
+            await self._threads.call(how)
         except ClosedError:  # the store was closed, and its threads are gone
-            self._writer.abort()
+            how()
 
     async def _commit(self, size: int, checksum: int | None) -> ObjectInfo:
         if self._writer.in_memory:

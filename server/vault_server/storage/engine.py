@@ -20,6 +20,7 @@ from vault_server.storage.failures import storing
 from vault_server.storage.feed import Feed
 from vault_server.storage.opening import open_register
 from vault_server.storage.register import has_trash
+from vault_server.storage.resumption import RESUME_WINDOW, Resumption
 from vault_server.storage.retention import RETENTION, next_look
 from vault_server.storage.staging import Staging, leftovers
 from vault_server.storage.transaction import FEED_HISTORY
@@ -40,6 +41,7 @@ class Settings:
     inline_limit: int = INLINE_LIMIT
     feed_history: int = FEED_HISTORY
     retention: float = RETENTION
+    resume_window: float = RESUME_WINDOW
 
     @property
     def durable(self) -> bool:
@@ -54,7 +56,8 @@ class Engine:
         root = settings.root
         self.connections = Connections(root / REGISTER, synchronous="FULL" if settings.durable else "NORMAL")
         self.blobs = Blobs(root, durable=settings.durable)
-        self.staging = Staging(root)
+        self.resumption = Resumption(root, settings.resume_window)
+        self.staging = Staging(root, self.resumption.make_room)
         self.feed = Feed(self.connections)
         self.writer = Writer(
             self.connections,
@@ -102,6 +105,7 @@ class Engine:
                     leftover.remove()
         if trash or seconds is not None:
             self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
+        self.resumption.watch()
         return store_id
 
     def close(self) -> None:
@@ -112,6 +116,7 @@ class Engine:
             self.closed = True
             self.feed.close()
             self.writer.close()
+            self.resumption.close()
             self.connections.close()
             self.staging.close()
             if self._presence is not None:
@@ -124,6 +129,7 @@ class Engine:
         Writes and watches that the parent began are the parent's: in the child they are closed.
         """
         self.staging.leave()
+        self.resumption.abandon()
         self.feed.abandon()
         engine = Engine(self.settings)
         engine._presence, self._presence = self._presence, None  # of its own class

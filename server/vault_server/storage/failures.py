@@ -30,6 +30,11 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def no_room(error: OSError) -> bool:
+    """Whether the disk is full, or a quota or a size limit reached."""
+    return error.errno in _FULL
+
+
 def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
     """The StorageError to raise from `error`.
 

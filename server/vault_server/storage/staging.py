@@ -4,6 +4,8 @@ Every open store has a folder of its own there and holds an flock on it while it
 later opener can tell the leftovers of the dead from the work of the living. The folder also holds
 `intents`: the final names that the running transaction gives to files. A process killed between the
 rename and the COMMIT leaves a file that nothing references, and its name in `intents`.
+
+Writes that can be resumed have folders of their own under `.staging/writes/`; see `journal` and `resumption`.
 """
 
 import contextlib
@@ -13,23 +15,27 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault_server.storage.failures import storing
+from vault_server.storage.failures import no_room, storing
 from vault_server.storage.faultpoints import reached
 
 STAGING: Final = ".staging"
+WRITES: Final = "writes"
+"""In STAGING: the writes that can be resumed."""
+
 _INTENTS: Final = "intents"
 
 
 class StagedFile:
     """Bytes of one generation that is not committed. Used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, make_room: Callable[[], bool]) -> None:
         self.path = path
+        self._make_room = make_room
         self._file = io.FileIO(path, "xb")
         self._process = os.getpid()
         self._exists = True
@@ -38,8 +44,13 @@ class StagedFile:
         """Appends all of `data`."""
         view = memoryview(data).cast("B")
         while view:
-            written = self._file.write(view)
-            view = view[written:]
+            try:
+                written = self._file.write(view)
+            except OSError as error:
+                if not (no_room(error) and self._make_room()):
+                    raise
+            else:
+                view = view[written:]
         reached("bytes staged")
 
     def finish(self, *, durable: bool) -> None:
@@ -67,10 +78,15 @@ class StagedFile:
 
 
 class Staging:
-    """One open store's folder of staged files. Made with the first file; safe to share between threads."""
+    """One open store's folder of staged files. Made with the first file; safe to share between threads.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        make_room: Called when the disk is full; whether it removed something, so that trying again may help.
+    """
+
+    def __init__(self, root: Path, make_room: Callable[[], bool] = lambda: False) -> None:
         self._parent = root / STAGING
+        self._make_room = make_room
         self._mutex = threading.Lock()
         self._folder: Path | None = None
         self._lock: int | None = None
@@ -79,7 +95,7 @@ class Staging:
     def create(self) -> StagedFile:
         """A new empty file."""
         with storing("stage an upload"):
-            staged = StagedFile(self._own_folder() / secrets.token_hex(8))
+            staged = StagedFile(self._own_folder() / secrets.token_hex(8), self._make_room)
         reached("staged file made")
         return staged
 
@@ -165,7 +181,7 @@ def leftovers(root: Path) -> list[Leftover]:
     found = []
     with contextlib.suppress(FileNotFoundError):  # nothing was ever staged, or a folder just went away
         for folder in sorted((root / STAGING).iterdir()):
-            leftover = _take_over(folder)
+            leftover = None if folder.name == WRITES else _take_over(folder)
             if leftover is not None:
                 found.append(leftover)
     return found

@@ -32,6 +32,7 @@ from vault_server.storage.check import CheckReport, audit
 from vault_server.storage.check import repair as mend
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.reads import Reads
+from vault_server.storage.resumption import RESUME_WINDOW, check_resume_window
 from vault_server.storage.retention import RETENTION, check_retention
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
@@ -64,6 +65,7 @@ class EmbeddedStore(Store):
             (`load(generation=...)`), so that readers, seekable ones and downloads that resume finish.
             0: its bytes go at once. A disk that is full, or more than 64 MiB of replaced objects in the
             register, shorten it.
+        resume_window: Seconds that a resumable write is kept after it lost its writer; 0: not at all.
 
     Raises:
         InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
@@ -91,6 +93,7 @@ class EmbeddedStore(Store):
         inline_limit: int = INLINE_LIMIT,
         feed_history: int = FEED_HISTORY,
         retention: float = RETENTION,
+        resume_window: float = RESUME_WINDOW,
     ) -> None:
         if durability not in DURABILITIES:
             raise InvalidArgumentError(
@@ -99,8 +102,19 @@ class EmbeddedStore(Store):
         for unit in allowed_units:
             check_unit(unit)
         check_retention(retention)
+        check_resume_window(resume_window)
         root = Path(_location(directory)).absolute()  # the process may change its directory later
-        engine = Engine(Settings(root, durability, tuple(allowed_units), inline_limit, feed_history, retention))
+        engine = Engine(
+            Settings(
+                root,
+                durability,
+                tuple(allowed_units),
+                inline_limit,
+                feed_history,
+                retention,
+                float(resume_window),
+            )
+        )
         try:
             self._store_id = engine.prepare()
         except BaseException:
@@ -125,6 +139,7 @@ class EmbeddedStore(Store):
             store_id=self._store_id,
             version=version("vault-grpc"),
             allowed_units=self.engine.settings.allowed_units,
+            resume_window=self.engine.settings.resume_window,
         )
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:

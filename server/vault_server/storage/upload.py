@@ -43,15 +43,17 @@ class StagingWriter(BlockWriter):
     One thread at a time writes; `abort` may come from another, and waits for the block being written.
     """
 
+    resumable = False
+
     def __init__(
         self,
-        staging: Staging,
+        create: Callable[[], StagedFile],
         submit: Callable[[NewContents], "Future[ObjectInfo]"],
         *,
         durable: bool,
         inline_limit: int = INLINE_LIMIT,
     ) -> None:
-        self._staging = staging
+        self._create = create
         self._submit = submit
         self._durable = durable
         self._inline_limit = inline_limit
@@ -90,12 +92,13 @@ class StagingWriter(BlockWriter):
             data = memoryview(block.data).cast("B")
             self._check(block, data)
             self._take(data)
+            self._checksums.append(block.checksum)
+            self._whole.update(data)
+            self._size += len(data)
+            self._taken()
         except BaseException:
             self._abort()
             raise
-        self._checksums.append(block.checksum)
-        self._whole.update(data)
-        self._size += len(data)
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         return self.begin_commit(size, checksum).result()
@@ -152,10 +155,13 @@ class StagingWriter(BlockWriter):
             if self._size + len(data) <= self._inline_limit:
                 self._small += bytes(data)
                 return
-            self._staged = self._staging.create()
+            self._staged = self._create()
             self._append(self._staged, self._small)
             self._small = b""
         self._append(self._staged, data)
+
+    def _taken(self) -> None:
+        """A block was taken, whole."""
 
     @staticmethod
     def _append(staged: StagedFile, data: bytes | memoryview) -> None:

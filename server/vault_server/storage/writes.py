@@ -21,14 +21,20 @@ from vault.model import (
     WriteStatus,
 )
 from vault.rules import check_batch, check_request_id, check_resumable
-from vault.store import write_not_found
 
 from vault_server.storage import commands
 from vault_server.storage.commands import NewContents
 from vault_server.storage.engine import Engine
+from vault_server.storage.journal import other_spec
 from vault_server.storage.register import require_generation, require_row
+from vault_server.storage.resumable import AnsweredWriter, ResumableWriter
 from vault_server.storage.upload import StagingWriter, small_contents
 from vault_server.storage.writer import Job
+
+Write = Callable[[Any, NewContents], ObjectInfo]
+"""A write in a transaction, once its bytes are there."""
+
+StagedWriter = StagingWriter | AnsweredWriter
 
 
 class Writes:
@@ -37,43 +43,60 @@ class Writes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> StagingWriter:
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> StagedWriter:
         self._engine.require_unit(unit)
         spec.validate()
         check_resumable(resumable)
 
         # The commit decides; this is to refuse before the bytes are sent.
-        def refuse(connection: Any) -> None:
-            if commands.find_answer(connection, unit, ChangeKind.UPLOADED, spec.request_id) is None:
+        def look(connection: Any) -> ObjectInfo | None:
+            answered = commands.find_answer(connection, unit, ChangeKind.UPLOADED, spec.request_id)
+            if answered is None:
                 commands.refuse_taken(connection, unit, spec)
+            elif resumable and (spec.data_id, spec.name) != (answered.data_id, answered.name):
+                raise other_spec(unit)
+            return answered
 
-        self._engine.connections.read(refuse)
-        return self._begin(lambda tx, contents: commands.upload(tx, unit, spec, contents))
+        def write(tx: Any, contents: NewContents) -> ObjectInfo:
+            return commands.upload(tx, unit, spec, contents)
 
-    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagingWriter:
+        if resumable and self._engine.settings.resume_window:
+            return self._resume(spec.request_id, upload_fingerprint(unit, spec), look, write)
+        self._engine.connections.read(look)
+        return self._begin(write)
+
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagedWriter:
         self._engine.require_unit(unit)
         spec.validate()
         check_resumable(resumable)
 
-        def refuse(connection: Any) -> None:
-            if commands.find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id) is None:
+        def look(connection: Any) -> ObjectInfo | None:
+            answered = commands.find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id)
+            if answered is None:
                 row = require_row(connection, unit, spec.key)
                 require_generation(row.info, spec.if_generation)
+            elif resumable and spec.key not in (answered.data_id, answered.name):
+                raise other_spec(unit)
+            return answered
 
-        self._engine.connections.read(refuse)
-        return self._begin(lambda tx, contents: commands.update(tx, unit, spec, contents))
+        def write(tx: Any, contents: NewContents) -> ObjectInfo:
+            return commands.update(tx, unit, spec, contents)
+
+        if resumable and self._engine.settings.resume_window:
+            return self._resume(spec.request_id, update_fingerprint(unit, spec), look, write)
+        self._engine.connections.read(look)
+        return self._begin(write)
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._engine.require_unit(unit)
         check_request_id(request_id)
         info = self._engine.connections.read(lambda connection: commands.find_written(connection, unit, request_id))
-        if info is None:
-            raise write_not_found(unit)
-        return WriteStatus(info.size, info)
+        return self._engine.resumption.status(unit, request_id) if info is None else WriteStatus(info.size, info)
 
     def abort(self, unit: str, request_id: bytes) -> None:
         self._engine.require_unit(unit)
         check_request_id(request_id)
+        self._engine.resumption.abort(unit, request_id)
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> "Future[list[ObjectInfo | VaultError]]":
         return self._write_many(unit, items, commands.upload)
@@ -96,14 +119,60 @@ class Writes:
         spec.validate()
         return self._engine.writer.submit(lambda tx: commands.set_metadata(tx, unit, spec))
 
-    def _begin(self, write: Callable[[Any, NewContents], ObjectInfo]) -> StagingWriter:
+    def _begin(self, write: Write) -> StagingWriter:
+        settings = self._engine.settings
+        return StagingWriter(
+            self._engine.staging.create,
+            self._submitting(write),
+            durable=settings.durable,
+            inline_limit=settings.inline_limit,
+        )
+
+    def _resume(
+        self,
+        request_id: bytes,
+        fingerprint: dict[str, Any],
+        look: Callable[[Any], ObjectInfo | None],
+        write: Write,
+    ) -> StagedWriter:
+        """Begins a resumable write, or goes on with it.
+
+        Args:
+            look: What it was answered when it was committed; None when it was not. Raises what refuses it.
+        """
         engine = self._engine
 
-        def submit(contents: NewContents) -> "Future[ObjectInfo]":
-            return engine.writer.submit(lambda tx: write(tx, contents), staged=contents.staged)
+        def answered() -> ObjectInfo | None:
+            return engine.connections.read(look)
 
-        settings = engine.settings
-        return StagingWriter(engine.staging, submit, durable=settings.durable, inline_limit=settings.inline_limit)
+        writer = ResumableWriter(
+            engine.resumption,
+            fingerprint,
+            request_id,
+            self._submitting(write),
+            answered,
+            durable=engine.settings.durable,
+            inline_limit=engine.settings.inline_limit,
+        )
+        writer.open()
+        try:
+            # After it was taken over: it may have been committed until then.
+            info = answered()
+        except BaseException:
+            writer.abort()
+            raise
+        if info is None:
+            return writer
+        writer.abort()
+        return AnsweredWriter(info)
+
+    def _submitting(self, write: Write) -> Callable[[NewContents], "Future[ObjectInfo]"]:
+        writer = self._engine.writer
+
+        def submit(contents: NewContents) -> "Future[ObjectInfo]":
+            return writer.submit(lambda tx: write(tx, contents), staged=contents.staged)
+
+        return submit
 
     def _write_many(
         self, unit: str, items: Sequence[Any], write: Callable[..., ObjectInfo]
@@ -144,3 +213,26 @@ def _written(
 
 def _refuse(error: VaultError, _tx: Any) -> Any:
     raise error
+
+
+def upload_fingerprint(unit: str, spec: UploadSpec) -> dict[str, Any]:
+    """What an upload begins, as JSON has it: the same for the same, and after a restart."""
+    return {
+        "kind": "upload",
+        "unit": unit,
+        "data_id": spec.data_id,
+        "name": spec.name,
+        "tags": dict(spec.tags),
+        "datatype": spec.datatype,
+    }
+
+
+def update_fingerprint(unit: str, spec: UpdateSpec) -> dict[str, Any]:
+    """`upload_fingerprint`, of an update."""
+    return {
+        "kind": "update",
+        "unit": unit,
+        "key": spec.key,
+        "if_generation": spec.if_generation,
+        "datatype": spec.datatype,
+    }
