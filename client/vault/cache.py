@@ -7,8 +7,10 @@ and when it still is what the store has, it is confirmed without its bytes being
 
 Changes reach the cache by `apply`, in any order and repeated as they like: each carries its revision,
 and what an entry holds at or above that revision is newer than the change. A change may overtake the
-reply of a load that left before it. So loads are announced (`airborne`), the changes that arrive
-meanwhile are kept, and an object that lands older than them does not count as current.
+reply of a load that left before it, and so may the reply of another load. So requests are announced
+(`airborne`), what is heard meanwhile is kept (`vault.air`), and an object that lands older than that does
+not count as current. What the cache shows of a key never goes back by it: not to before a change that was
+applied, a write of one's own, or what was shown already.
 """
 
 import threading
@@ -130,24 +132,28 @@ class ObjectCache(Generic[FlightT]):
                 del self._flights[unit, key]
 
     @contextmanager
-    def airborne(self, unit: str) -> Iterator[None]:
-        """Around a request to the store and the `land`, `confirm` or `replaced` of its reply."""
-        shelf = self._shelves[unit]
+    def airborne(self, unit: str) -> Iterator[int]:
+        """Around a request to the store and the `land`, `confirm`, `missing` or `replaced` of its reply.
+
+        Yields its departure, for those.
+        """
+        air = self._shelves[unit].air
         with self._lock:
-            shelf.airborne += 1
+            departed = air.depart()
         try:
-            yield
+            yield departed
         finally:
             with self._lock:
-                shelf.airborne -= 1
-                if not shelf.airborne:
-                    shelf.clear_air()
+                air.arrive(departed)
 
-    def land(self, info: ObjectInfo, data: Any, epoch: int, *, loaded: bool = True) -> tuple[Entry, bool]:
+    def land(
+        self, info: ObjectInfo, data: Any, epoch: int, *, departed: int | None = None, loaded: bool = True
+    ) -> tuple[Entry, bool]:
         """Takes an object in, which the store held when it replied.
 
         Args:
             epoch: The one that held before the request left.
+            departed: When the request left; None: nothing can have overtaken its reply.
             loaded: It came because a load found nothing here.
 
         Returns:
@@ -160,28 +166,31 @@ class ObjectCache(Generic[FlightT]):
             fresh = True
             if self._enabled:
                 shelf = self._shelves[info.unit]
-                fresh = shelf.is_newest(info)
+                departed = shelf.air.now if departed is None else departed
+                fresh = shelf.air.is_newest(info, departed)
                 known = shelf.entries.get(info.data_id)
-                if known is not None and _same_bytes(known.info, info):
+                # One that is fresh and yet of an older revision is of a store that was put back to an older copy.
+                went_back = fresh and known is not None and known.info.revision > info.revision
+                if known is not None and _same_bytes(known.info, info) and not went_back:
                     entry = known  # tickets share it already: so does this one
-                    shelf.describe(entry, info)
-                elif known is not None and known.info.revision > info.revision:
-                    fresh = False
+                    shelf.describe(entry, info, departed)
                 elif fresh:
                     if known is not None:
                         shelf.remove(known)
-                    shelf.put(entry)
-                if shelf.holds(entry):
-                    entry.epoch = shelf.epoch_of(info, epoch)
+                    shelf.put(entry, departed)
+                if shelf.holds(entry) and info.revision >= entry.info.revision:
+                    entry.epoch = shelf.epoch_of(info, epoch, departed)
+                shelf.note(info)
             self._pin(entry)
             self._evict(info.unit)
             return entry, fresh
 
-    def confirm(self, entry: Entry, info: ObjectInfo, epoch: int) -> bool:
+    def confirm(self, entry: Entry, info: ObjectInfo, epoch: int, *, departed: int | None = None) -> bool:
         """Takes in what the store says of an object that is here, after a `Check`.
 
         Args:
             epoch: The one that held before the request left.
+            departed: When the request left; None: nothing can have overtaken its reply.
 
         Returns:
             Whether the store still has these bytes. When not, the entry is kept no longer.
@@ -189,13 +198,17 @@ class ObjectCache(Generic[FlightT]):
         with self._lock:
             shelf = self._shelves[entry.info.unit]
             here = shelf.holds(entry)
-            if not _same_bytes(entry.info, info):
+            # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
+            # changes would seem to be known here.
+            if not _same_bytes(entry.info, info) or info.revision < entry.info.revision:
                 if here:
                     shelf.remove(entry)
                 return False
             if here:
-                shelf.describe(entry, info)
-                entry.epoch = shelf.epoch_of(info, epoch)
+                departed = shelf.air.now if departed is None else departed
+                shelf.describe(entry, info, departed)
+                entry.epoch = shelf.epoch_of(info, epoch, departed)
+                shelf.note(info)
             self._hits += 1
             return True
 
@@ -206,24 +219,37 @@ class ObjectCache(Generic[FlightT]):
             if shelf.holds(entry):
                 shelf.remove(entry)
 
-    def replaced(self, entry: Entry, epoch: int) -> None:
+    def missing(self, unit: str, key: Key) -> None:
+        """The store said that it has no such object. What is here of it, or arrives late, is asked after."""
+        with self._lock:
+            shelf = self._shelves[unit]
+            shelf.air.note_missing(key)
+            entry = shelf.find(key)
+            if entry is not None:
+                entry.epoch = 0
+
+    def replaced(self, entry: Entry, epoch: int, *, departed: int | None = None) -> None:
         """An open ticket wrote its object back: the entry holds the new generation now.
 
         Args:
             epoch: The one that held before the request left.
+            departed: When the request left; None: nothing can have overtaken its reply.
         """
         with self._lock:
             info = entry.info
             shelf = self._shelves[info.unit]
+            departed = shelf.air.now if departed is None else departed
             known = shelf.entries.get(info.data_id)
+            fresh = shelf.air.is_newest(info, departed)
+            shelf.note(info)
             if not self._enabled or (known is not None and known is not entry and not _older(known, info)):
                 return
-            if known is not None and (known is not entry or not shelf.is_newest(info)):
+            if known is not None and (known is not entry or not fresh):
                 shelf.remove(known)
-            if shelf.is_newest(info):
+            if fresh:
                 # It may have been taken out meanwhile, when its change was heard of before the reply came.
-                shelf.put(entry)
-                entry.epoch = shelf.epoch_of(info, epoch)
+                shelf.put(entry, departed)
+                entry.epoch = shelf.epoch_of(info, epoch, departed)
                 self._evict(info.unit)
 
     def apply(self, change: Change) -> None:
@@ -232,8 +258,9 @@ class ObjectCache(Generic[FlightT]):
         if shelf is None:
             return
         with self._lock:
-            shelf.note(change)
+            shelf.air.note(change.data_id, change.revision)
             if change.name is not None and change.kind is not ChangeKind.DELETED:
+                shelf.air.note(change.name, change.revision)
                 shelf.take_name(change.name, change.revision)
             entry = shelf.entries.get(change.data_id)
             if entry is None or entry.info.revision >= change.revision:
@@ -248,7 +275,7 @@ class ObjectCache(Generic[FlightT]):
         """Some object of the unit, unknown which, changed at this revision: whatever is older is asked after."""
         with self._lock:
             shelf = self._shelves[unit]
-            shelf.note_all(revision)
+            shelf.air.note_all(revision)
             for entry in shelf.entries.values():
                 if entry.info.revision < revision:
                     entry.epoch = 0

@@ -1,16 +1,14 @@
-"""One unit's part of the object cache: its index, its books, and what changed while loads are in the air.
+"""One unit's part of the object cache: its index and its books.
 
 No lock of its own: the cache's is held around every call.
 """
 
 from collections import OrderedDict
-from typing import Final
 
+from vault.air import Air
 from vault.entry import Entry
-from vault.model import Change, Key, ObjectInfo
+from vault.model import Key, ObjectInfo
 from vault.structure import Unit
-
-_MOST_CHANGED: Final = 10_000
 
 
 class Shelf:
@@ -20,9 +18,7 @@ class Shelf:
         entries: By id.
         idle: Ids of those without an open ticket, the longest unused first, and when each was let go.
         bytes: Of all entries, as they are stored.
-        airborne: Requests to the store whose replies may bring objects here.
-        changed: While any is in the air, the newest revision that was heard of, by id.
-        changed_all: The same, of a change of some object, unknown which.
+        air: Requests to the store whose replies may bring objects here, and what is heard meanwhile.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -31,9 +27,7 @@ class Shelf:
         self.entries: dict[int, Entry] = {}
         self.idle: OrderedDict[int, int] = OrderedDict()
         self.bytes = 0
-        self.airborne = 0
-        self.changed: dict[int, int] = {}
-        self.changed_all = 0
+        self.air = Air()
 
     @property
     def is_over_limit(self) -> bool:
@@ -51,8 +45,8 @@ class Shelf:
         """Whether it is in the index: not outdated, not put out."""
         return self.entries.get(entry.info.data_id) is entry
 
-    def put(self, entry: Entry) -> None:
-        """Puts an entry in, or what it has become in its place."""
+    def put(self, entry: Entry, departed: int) -> None:
+        """Puts an entry in, or what it has become in its place. Its name leads to it, unless to something newer."""
         info = entry.info
         if self.holds(entry):
             self.bytes -= entry.size
@@ -61,8 +55,10 @@ class Shelf:
         entry.size = info.size
         self.bytes += info.size
         entry.name = info.name
-        if info.name is not None:
-            self._names[info.name] = info.data_id
+        if info.name is not None and self.air.revision_of(info.name, departed) <= info.revision:
+            holder = self.entries.get(self._names.get(info.name, 0))
+            if holder is None or holder.info.revision <= info.revision:
+                self._names[info.name] = info.data_id
 
     def remove(self, entry: Entry) -> None:
         """Takes an entry out; open tickets keep it."""
@@ -83,35 +79,18 @@ class Shelf:
         if holder is not None and self.entries[holder].info.revision < revision:
             del self._names[name]
 
-    def describe(self, entry: Entry, info: ObjectInfo) -> None:
+    def describe(self, entry: Entry, info: ObjectInfo, departed: int) -> None:
         """What the store says of the same bytes."""
         if info.revision >= entry.info.revision:
             entry.describe(info)
-            self.put(entry)
+            self.put(entry, departed)
 
-    def note(self, change: Change) -> None:
-        """A change was heard of."""
-        if not self.airborne:
-            return
-        self.changed[change.data_id] = max(self.changed.get(change.data_id, 0), change.revision)
-        if len(self.changed) > _MOST_CHANGED:  # the air is never clear: know less, rather than grow
-            self.changed_all = max(self.changed_all, *self.changed.values())
-            self.changed.clear()
+    def note(self, info: ObjectInfo) -> None:
+        """The store held this, or holds it now: what is in the air and older is not current."""
+        self.air.note(info.data_id, info.revision)
+        if info.name is not None:
+            self.air.note(info.name, info.revision)
 
-    def note_all(self, revision: int) -> None:
-        """Some object changed, unknown which."""
-        if self.airborne:
-            self.changed_all = max(self.changed_all, revision)
-
-    def clear_air(self) -> None:
-        """Nothing is in the air: what changes finds it here."""
-        self.changed.clear()
-        self.changed_all = 0
-
-    def is_newest(self, info: ObjectInfo) -> bool:
-        """Whether no newer change of it was heard of since requests left."""
-        return self.changed.get(info.data_id, 0) <= info.revision
-
-    def epoch_of(self, info: ObjectInfo, epoch: int) -> int:
+    def epoch_of(self, info: ObjectInfo, epoch: int, departed: int) -> int:
         """Under which epoch it is current; `epoch` is the one that held before the request left."""
-        return epoch if self.is_newest(info) and self.changed_all <= info.revision else 0
+        return epoch if self.air.is_certain(info, departed) else 0

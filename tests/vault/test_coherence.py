@@ -183,7 +183,11 @@ def test_a_change_that_overtakes_a_load_is_not_lost(place: Place, slow: type[Slo
         # The old bytes are here and being decoded, when the object is written and the news arrives.
         new = slow("new") if writer == "the same" else Note("new")
         info = writing.update("notes", data_id, new)
-        until(lambda: vault._coherence.epoch() and vault._cache._shelves["notes"].changed.get(data_id) == info.revision)
+        until(
+            lambda: (
+                vault._coherence.epoch() and vault._cache._shelves["notes"].air.revision_of(data_id, 0) == info.revision
+            )
+        )
         slow.waits = False
         slow.go_on.set()
         assert loading.result(20) == "new"

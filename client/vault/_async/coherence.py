@@ -61,8 +61,9 @@ class AsyncFeedCoherence(AsyncCoherence):
         self._skipping = AsyncLock()
 
     async def epoch(self) -> int:
+        epoch, since = self._epoch, self._since
         try:
-            revision, changes = await self._store.changes(self._since)
+            revision, changes = await self._store.changes(since)
         except RevisionCompactedError:
             async with self._skipping:
                 revision = self._store.revision
@@ -72,8 +73,11 @@ class AsyncFeedCoherence(AsyncCoherence):
                 return self._epoch
         for change in changes:
             self._cache.apply(change)
-        # Only now: whoever reads from here on finds what came before in the cache.
-        self._since = max(self._since, revision)
+        if revision != since:
+            async with self._skipping:
+                if self._epoch == epoch:  # else somebody skipped, perhaps to a lower revision, and goes on from there
+                    # Only now: whoever reads from here on finds what came before in the cache.
+                    self._since = max(self._since, revision)
         return self._epoch
 
     def renew(self, cache: ObjectCache[Any]) -> None:

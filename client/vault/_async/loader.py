@@ -103,14 +103,15 @@ class AsyncLoader:
             return []
         again = []
         keys = list(checks)
-        with self._cache.airborne(unit):
+        with self._cache.airborne(unit) as departed:
             for key, info in zip(keys, await self._store.stat_many(unit, keys), strict=True):
                 entry = checks.pop(key)
-                if info is not None and self._cache.confirm(entry, info, epoch):
+                if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
                     done[key] = entry
                     continue
                 if info is None:
                     self._cache.forget(entry)
+                    self._cache.missing(unit, key)
                     done[key] = None
                 else:
                     again.append(key)
@@ -125,7 +126,7 @@ class AsyncLoader:
             return []
         again = []
         size = 0
-        with self._cache.airborne(unit):
+        with self._cache.airborne(unit) as departed:
             results = await self._store.load_many(unit, [LoadItem(key) for key in keys])
             for key, result in zip(keys, results, strict=True):
                 loads[key] = loads.get(key, 0) + 1
@@ -139,11 +140,12 @@ class AsyncLoader:
                         done[key] = error
                     continue
                 if loaded is None:
+                    self._cache.missing(unit, key)
                     done[key] = None
                     continue
                 info, data = loaded
                 size += info.size
-                entry, fresh = self._cache.land(info, data, epoch)
+                entry, fresh = self._cache.land(info, data, epoch, departed=departed)
                 if fresh or last:
                     done[key] = entry
                 else:

@@ -90,9 +90,9 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = await self._coherence.epoch()
-        with self._cache.airborne(unit):
+        with self._cache.airborne(unit) as departed:
             info = await self._saver.upload(unit, spec, data)
-            entry, _ = self._cache.land(info, data, epoch, loaded=False)
+            entry, _ = self._cache.land(info, data, epoch, departed=departed, loaded=False)
         ticket = self._ticket(entry)
         await self._loader.took(info.size)
         return info.data_id, ticket

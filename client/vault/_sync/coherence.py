@@ -62,8 +62,9 @@ class FeedCoherence(Coherence):
         self._skipping = Lock()
 
     def epoch(self) -> int:
+        epoch, since = self._epoch, self._since
         try:
-            revision, changes = self._store.changes(self._since)
+            revision, changes = self._store.changes(since)
         except RevisionCompactedError:
             with self._skipping:
                 revision = self._store.revision
@@ -73,8 +74,11 @@ class FeedCoherence(Coherence):
                 return self._epoch
         for change in changes:
             self._cache.apply(change)
-        # Only now: whoever reads from here on finds what came before in the cache.
-        self._since = max(self._since, revision)
+        if revision != since:
+            with self._skipping:
+                if self._epoch == epoch:  # else somebody skipped, perhaps to a lower revision, and goes on from there
+                    # Only now: whoever reads from here on finds what came before in the cache.
+                    self._since = max(self._since, revision)
         return self._epoch
 
     def renew(self, cache: ObjectCache[Any]) -> None:

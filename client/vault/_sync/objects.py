@@ -91,9 +91,9 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
-        with self._cache.airborne(unit):
+        with self._cache.airborne(unit) as departed:
             info = self._saver.upload(unit, spec, data)
-            entry, _ = self._cache.land(info, data, epoch, loaded=False)
+            entry, _ = self._cache.land(info, data, epoch, departed=departed, loaded=False)
         ticket = self._ticket(entry)
         self._loader.took(info.size)
         return info.data_id, ticket
