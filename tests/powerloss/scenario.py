@@ -11,17 +11,21 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from vault.errors import StorageError, VaultError
-from vault.model import MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.model import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore, connections
 
 from tests.powerloss.changes import CHANGES
-from tests.storage.objects import delete, update, upload
+from tests.storage.objects import read, update, upload
+
+T = TypeVar("T")
 
 INLINE: Final = 300
 FILE: Final = 70_000
@@ -97,8 +101,10 @@ class Delete:
     data_id: int
     unit: str = "documents"
 
-    def perform(self, store: EmbeddedStore) -> int:
-        return delete(store, self.data_id, unit=self.unit)
+    def perform(self, store: EmbeddedStore) -> None:
+        (outcome,) = store.delete_many(self.unit, [DeleteSpec(self.data_id)])
+        if isinstance(outcome, VaultError):
+            raise outcome
 
     def expect(self, state: State) -> State:
         return {key: held for key, held in state.items() if key != (self.unit, self.data_id)}
@@ -119,14 +125,32 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """Reads an object, which must be what the step that wrote it says."""
+
+    written: Upload | Update
+
+    def perform(self, store: EmbeddedStore) -> None:
+        if read(store, self.written.data_id, unit=self.written.unit) != self.written.data():
+            raise AssertionError(f"read something else than {self.written}")
+
+    def expect(self, state: State) -> State:
+        return state
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Several objects in one call, which go into one transaction."""
+    """Several objects in one call, which go into one transaction. When some are refused it can be tried again."""
 
     uploads: tuple[Upload, ...]
 
     def perform(self, store: EmbeddedStore) -> None:
         items = [
-            SmallUpload(UploadSpec(item.data_id, item.name), item.data(), checksum(item.data()))
+            SmallUpload(
+                UploadSpec(item.data_id, item.name, request_id=item.data_id.to_bytes(16)),
+                item.data(),
+                checksum(item.data()),
+            )
             for item in self.uploads
         ]
         for outcome in store.upload_many("documents", items):
@@ -158,6 +182,7 @@ class Scenario:
 
     actors: tuple[tuple[Step, ...], ...]
     checkpoint_pages: int = 4000
+    retention: float = 0.05
 
     def states(self, actor: int) -> list[State]:
         """What the actor's objects are after each number of its steps."""
@@ -213,27 +238,59 @@ FEW: Final = Scenario(
     ((Upload(2, INLINE), Upload(1, FILE), Update(1, FILE, 1), Delete(2), Upload(1, FILE, unit="second")),)
 )
 
-SCENARIOS: Final = {"few": FEW, "writes": WRITES, "checkpoints": CHECKPOINTS, "threads": THREADS}
+READS: Final = Scenario(
+    (
+        (
+            *(
+                step
+                for written in (Upload(1, FILE), Upload(2, INLINE), Upload(3, BLOCKS))
+                for step in (written, Read(written))
+            ),
+            Update(1, FILE + 1, 1),
+            Read(Update(1, FILE + 1, 1)),
+            Batch((Upload(4, INLINE), Upload(5, FILE))),
+            Delete(4),
+            Rename(5, "five"),
+            Upload(1, FILE, unit="second"),
+            Pause(0.1),
+        ),
+    )
+)
+
+SCENARIOS: Final = {"few": FEW, "reads": READS, "writes": WRITES, "checkpoints": CHECKPOINTS, "threads": THREADS}
 
 
 def say(line: str) -> None:
     """One line to standard output, in one system call; whatever fault is being injected."""
-    while True:
+    text = f"{line}\n".encode()
+    for _ in range(_TRIES):
         with suppress(OSError):
-            os.write(1, f"{line}\n".encode())
+            os.write(1, text)
             return
+    os.writev(1, [text])  # every write fails, and this is another call
 
 
-def play(directory: str, scenario: Scenario, *, first: int = 1) -> None:
-    """Performs a scenario, from each actor's step `first` on, and says what is acknowledged."""
+def play(directory: str, scenario: Scenario, *, first: int = 1) -> bool:
+    """Performs a scenario, from each actor's step `first` on, and says what is acknowledged.
+
+    What is refused is tried again, some times; whether everything was done in the end.
+    """
     connections._CHECKPOINT_PAGES = scenario.checkpoint_pages  # type: ignore[misc]
-    with EmbeddedStore(directory) as store:
+    gave_up: list[object] = []
+    store = _persist(lambda: EmbeddedStore(directory, retention=scenario.retention))
+    if store is None:
+        return False
+    with store:
         say(f"opened {store.capabilities().store_id}")
 
         def act(actor: int) -> None:
             for number, step in enumerate(scenario.actors[actor][first - 1 :], first):
-                _persist(step, store)
-                say(f"ack {actor} {number} {store.revision}")
+                done = _persist(partial(_perform, step, store))
+                revision = _persist(lambda: store.revision) if done else None
+                if revision is None:
+                    gave_up.append(step)
+                    return
+                say(f"ack {actor} {number} {revision}")
 
         threads = [threading.Thread(target=act, args=(actor,)) for actor in range(1, len(scenario.actors))]
         for thread in threads:
@@ -242,20 +299,24 @@ def play(directory: str, scenario: Scenario, *, first: int = 1) -> None:
         for thread in threads:
             thread.join()
     say("closed")
+    return not gave_up
 
 
-def _persist(step: Step, store: EmbeddedStore) -> None:
+def _perform(step: Step, store: EmbeddedStore) -> bool:
+    step.perform(store)
+    return True
+
+
+def _persist(call: Callable[[], T]) -> T | None:
     for _ in range(_TRIES):
         try:
-            step.perform(store)
+            return call()
         except StorageError as error:
             say(f"refused {error}")
-        else:
-            return
-    raise RuntimeError(f"{step} failed {_TRIES} times")
+    return None
 
 
 if __name__ == "__main__":
     for change in sys.argv[4:]:
         CHANGES[change]()
-    play(sys.argv[1], SCENARIOS[sys.argv[2]], first=int(sys.argv[3]))
+    assert play(sys.argv[1], SCENARIOS[sys.argv[2]], first=int(sys.argv[3]))

@@ -32,7 +32,9 @@ def adopt(connection: sqlite3.Connection, root: Path) -> None:
     """
     revision = 0
     now = time.time_ns() // 1000
-    for unit, data_id, path in _files(root):
+    with storing(f"look for files to adopt in {str(root)!r}"):
+        files = list(_files(root))
+    for unit, data_id, path in files:
         revision += 1
         with storing(f"adopt {str(path)!r}"):
             size, whole, blocks, modified = measure(path)

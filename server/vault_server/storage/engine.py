@@ -87,7 +87,8 @@ class Engine:
     def prepare(self) -> str:
         """Makes or checks the directory and its register; the store's id."""
         root = self.settings.root
-        _make_directory(root)
+        with storing(f"make the directory {str(root)!r}"):
+            _make_directory(root)
         self._presence = presence.enter(root)
         store_id = open_register(root, self.connections, lambda connection: adopt(connection, root))
         now = time.time_ns() // 1000
@@ -149,11 +150,19 @@ def _make_directory(root: Path) -> None:
         folder = folder.parent
     if missing and not folder.is_dir():
         raise InvalidArgumentError(f"{str(root)!r} cannot be made: {str(folder)!r} is a file", reason="BAD_LOCATION")
-    with storing(f"make the directory {str(root)!r}"):
-        for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):  # another process makes the same store
-                folder.mkdir()
-            sync_folder(folder.parent)
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process makes the same store
+            folder.mkdir()
+        sync_folder(folder.parent)
+    if not missing and not (root / REGISTER).exists():
+        _sync_above(root)
+
+
+def _sync_above(root: Path) -> None:
+    """Makes the names that lead to the directory durable: whoever made them may have been killed before that."""
+    for folder in root.parents:
+        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
+            sync_folder(folder)
 
 
 class ForkAware(Protocol):

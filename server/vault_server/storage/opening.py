@@ -76,7 +76,8 @@ def _refuse_lost(root: Path, register: Path) -> None:
 
 
 def _refuse_emptied(root: Path, register: Path) -> None:
-    trace = trace_of_a_register(root, register)
+    with storing(f"look through {str(root)!r}"):
+        trace = trace_of_a_register(root, register)
     if trace is not None:
         raise damaged(register, f"holds nothing, and {trace!r} shows that it did")
 

@@ -11,6 +11,7 @@ Writes that can be resumed have folders of their own under `.staging/writes/`; s
 import contextlib
 import fcntl
 import io
+import logging
 import os
 import secrets
 import shutil
@@ -22,6 +23,8 @@ from typing import Final
 
 from vault_server.storage.failures import no_room, storing
 from vault_server.storage.faultpoints import reached
+
+_log = logging.getLogger(__name__)
 
 STAGING: Final = ".staging"
 WRITES: Final = "writes"
@@ -122,10 +125,14 @@ class Staging:
     def close(self) -> None:
         """Removes the folder with everything in it, unless it holds intents that the next opener must see to."""
         with self._mutex:
-            pending = self._intents is not None and os.fstat(self._intents).st_size > 0
-            if self._folder is not None and not pending:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            self._let_go()
+            try:
+                pending = self._intents is not None and os.fstat(self._intents).st_size > 0
+                if self._folder is not None and not pending:
+                    shutil.rmtree(self._folder, ignore_errors=True)
+            except OSError as error:
+                _log.warning("%s is left to the next opener: %s", self._folder, error)
+            finally:
+                self._let_go()
 
     def leave(self) -> None:
         """Forgets the folder without touching it: it belongs to the process that this one was forked from."""

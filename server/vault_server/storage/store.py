@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from vault.errors import InvalidArgumentError, VaultError
 from vault.model import (
@@ -38,6 +38,8 @@ from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
 from vault_server.storage.watch import StoredWatch
 from vault_server.storage.writes import Writes
+
+_VERSION: Final = version("vault-grpc")  # read once: it is in a file, and there may be no descriptor left for that
 
 
 class EmbeddedStore(Store):
@@ -137,7 +139,7 @@ class EmbeddedStore(Store):
         self.engine.require_open()
         return Capabilities(
             store_id=self._store_id,
-            version=version("vault-grpc"),
+            version=_VERSION,
             allowed_units=self.engine.settings.allowed_units,
             resume_window=self.engine.settings.resume_window,
         )

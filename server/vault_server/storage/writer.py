@@ -19,7 +19,7 @@ from vault.errors import ClosedError, VaultError
 
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.connections import BUSY_SECONDS, Connections
-from vault_server.storage.failures import is_busy, register_error, storage_error
+from vault_server.storage.failures import is_busy, is_readonly, register_error, storage_error
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.retention import RETENTION
 from vault_server.storage.staging import StagedFile, Staging
@@ -233,7 +233,7 @@ def _attempt(transaction: Transaction, job: Job) -> Any:
     try:
         return transaction.attempt(job.run)
     except Exception as error:  # an outcome like any other, for the caller that it belongs to
-        if not transaction.connection.in_transaction:
+        if not transaction.connection.in_transaction or is_readonly(error):
             raise
         if isinstance(error, sqlite3.Error | OSError):
             told = storage_error(error, "write")

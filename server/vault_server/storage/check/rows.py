@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from vault.model import ObjectInfo, checksum
 from vault.rules import BLOCK_SIZE
 
-from vault_server.storage.blobs import unit_folder
+from vault_server.storage.blobs import blob_generation, blob_id, unit_folder
 from vault_server.storage.check.report import Problem, ProblemKind
 from vault_server.storage.register import INFO_COLUMNS, from_time, pack_tags, unpack_checksums
 
@@ -60,9 +60,17 @@ def contradiction(info: ObjectInfo, stored: Stored) -> Problem | None:
 
 
 def file_of(info: ObjectInfo) -> tuple[str, str]:
-    """The names that an object's file may have."""
+    """The names that an object's file has, unless they were taken when it was written."""
     folder = unit_folder(info.unit)
     return f"{folder}/{info.data_id}.vault", f"{folder}/{info.data_id}.{info.generation}.vault"
+
+
+def is_file_of(info: ObjectInfo, file: str) -> bool:
+    """Whether an object's file may have this name; the next free number is taken, see `Blobs.choose`."""
+    folder, _, name = file.partition("/")
+    generation = blob_generation(file)
+    own = folder == unit_folder(info.unit) and blob_id(name) == info.data_id
+    return own and (generation is None or generation >= info.generation)
 
 
 def _contents_fault(info: ObjectInfo, stored: Stored) -> str | None:
@@ -70,7 +78,7 @@ def _contents_fault(info: ObjectInfo, stored: Stored) -> str | None:
         return "it has no row that says where its bytes are"
     if stored.file is None and stored.data_size != info.size:
         return f"the register holds {stored.data_size or 0} bytes of it, not {info.size}"
-    if stored.file is not None and (stored.data_size is not None or stored.file not in file_of(info)):
+    if stored.file is not None and (stored.data_size is not None or not is_file_of(info, stored.file)):
         return f"its bytes are said to be in {stored.file!r}, which is not its file"
     packed = stored.blocks or b""
     if len(packed) != 8 * info.block_count:

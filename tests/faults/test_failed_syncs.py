@@ -1,0 +1,122 @@
+"""After a failed fsync nothing is believed that relied on it, and what a failed commit left hurts nobody.
+
+An fsync that fails may have dropped the bytes, and a later one that succeeds says nothing about them
+(https://wiki.postgresql.org/wiki/Fsync_Errors).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from vault_server.storage import EmbeddedStore
+
+from tests.powerloss.calls import strace_missing
+from tests.storage.objects import LARGE, read, upload
+
+pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
+
+FIRST, REFUSED, NEXT = LARGE[:70_000], LARGE[1:80_001], LARGE[2:90_002]
+
+PROGRAM = """
+import os, signal, subprocess, sys
+from tests.storage.objects import UNIT, delete, read, update, upload
+from tests.faults.test_failed_syncs import FIRST, NEXT, REFUSED
+from vault.errors import StorageError
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.transaction import Transaction
+
+def refused(call):
+    try:
+        call()
+    except StorageError as error:
+        print("refused", error, flush=True)
+    else:
+        print("done", flush=True)
+
+store = EmbeddedStore(sys.argv[1])
+"""
+
+KILLED_NEXT = (
+    PROGRAM
+    + """
+if sys.argv[2] != "next":
+    refused(lambda: update(store, 1, REFUSED))
+    assert read(store, 1) == FIRST
+if sys.argv[2] == "another process":
+    subprocess.run([sys.executable, "-c", sys.argv[3], sys.argv[1], "next"])
+    os.kill(os.getpid(), signal.SIGKILL)
+Transaction.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+update(store, 1, NEXT)
+"""
+)
+
+STAGED = (
+    PROGRAM
+    + """
+refused(lambda: upload(store, REFUSED, data_id=2))
+assert store.exists_many(UNIT, [2]) == [0]
+while not store.exists_many(UNIT, [2])[0]:  # the fault meets the writer's thread too
+    refused(lambda: upload(store, NEXT, data_id=2))
+assert read(store, 2) == NEXT
+assert store.check(deep=True).ok
+store.close()
+"""
+)
+
+
+def made(directory: Path) -> Path:
+    with EmbeddedStore(directory) as store:
+        upload(store, FIRST, data_id=1)
+    return directory
+
+
+def run(program: str, directory: Path, inject: str, *arguments: str, only: Path | None = None) -> tuple[int, str]:
+    """Exit code and output of a program whose system calls are tampered with, on one file alone where one is named."""
+    tracing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={inject}", *(["-P", str(only)] if only else [])]
+    done = subprocess.run(
+        [*tracing, sys.executable, "-c", program, str(directory), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("who", ["the same process", "another process"])
+def test_a_commit_whose_sync_failed_never_takes_the_next_ones_bytes_for_its_own(tmp_path: Path, who: str) -> None:
+    came_back = 0
+    for number in range(1, 4):
+        directory = made(tmp_path / str(number))
+        wal = directory / "register.db-wal"
+        code, output = run(KILLED_NEXT, directory, f"fdatasync:error=EIO:when={number}", who, KILLED_NEXT, only=wal)
+        if "refused" not in output:
+            continue
+        assert code == -signal.SIGKILL, output
+        with EmbeddedStore(directory) as store:
+            found = read(store, 1)
+            report = store.check(deep=True)
+        assert report.ok, report.problems
+        # Its frames may be whole in the log, so the crash may bring back what was refused; whole, or not at all.
+        assert found in (FIRST, REFUSED)
+        came_back += found == REFUSED
+    assert came_back, "no sync of a commit was hit"
+
+
+def test_a_staged_file_whose_sync_failed_is_never_committed(tmp_path: Path) -> None:
+    hit = 0
+    for number in range(1, 3):
+        directory = made(tmp_path / str(number))
+        code, output = run(STAGED, directory, f"fsync:error=EIO:when={number}")
+        if "refused could not make an upload durable" not in output:
+            continue
+        assert code == 0, output
+        hit += 1
+        with EmbeddedStore(directory) as store:
+            assert read(store, 2) == NEXT
+            assert store.check(deep=True).ok
+    assert hit
