@@ -123,8 +123,8 @@ class Killer:
     def __init__(self) -> None:
         self._process = start("from tests.storage.killing import serve\nserve()")
 
-    def run(self, operation: str, directory: Path, kill_at: int | None = None) -> Outcome:
-        """Does an operation in a process of its own, which dies when it reaches its `kill_at`th point, from 0."""
+    def run(self, operation: str, directory: Path, kill_at: int | Point | None = None) -> Outcome:
+        """Does an operation in a process of its own, which dies when it reaches a point: the `kill_at`th, from 0."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([operation, str(directory), kill_at]) + "\n")
@@ -162,13 +162,13 @@ def serve() -> None:
         print(json.dumps([killed, [p for p in points if p != "!"], "!" in points]), flush=True)
 
 
-def _act(operation: Operation, directory: str, kill_at: int | None, told: int) -> None:
+def _act(operation: Operation, directory: str, kill_at: int | Point | None, told: int) -> None:
     reached: list[Point] = []
 
     def at(point: Point) -> None:
         reached.append(point)
         os.write(told, f"{point}\n".encode())
-        if len(reached) - 1 == kill_at:
+        if kill_at in (len(reached) - 1, point):
             os.kill(os.getpid(), signal.SIGKILL)
 
     switch_on(at)
