@@ -82,6 +82,7 @@ class AsyncFeedCoherence(AsyncCoherence):
 
     def renew(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
+        self._skipping = AsyncLock()
 
 
 class AsyncStrictCoherence(AsyncCoherence):

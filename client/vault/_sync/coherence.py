@@ -83,6 +83,7 @@ class FeedCoherence(Coherence):
 
     def renew(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
+        self._skipping = Lock()
 
 
 class StrictCoherence(Coherence):
