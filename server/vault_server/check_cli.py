@@ -26,6 +26,9 @@ def check(*, directory: Path, deep: bool, repair: bool, as_json: bool) -> None:
 
     A server or programs may be at work on it meanwhile. Ends with 0 when nothing is wrong, with 7 when
     everything that was wrong is mended, and with 6 when something is wrong still.
+
+    A register that is missing or damaged is rebuilt by --repair, from what can be read of it and from the
+    files; for that nobody may have the directory open.
     """
     check_vault(directory)
     with progress_of("check") as progress:

@@ -15,7 +15,17 @@ check       the audit, repair, and the rebuild of a damaged register
 
 from vault_server.storage.async_store import AsyncEmbeddedStore
 from vault_server.storage.check import CheckReport, Problem, ProblemKind, Repair
+from vault_server.storage.check.directory import check_directory
 from vault_server.storage.opener import opener
 from vault_server.storage.store import EmbeddedStore
 
-__all__ = ["AsyncEmbeddedStore", "CheckReport", "EmbeddedStore", "Problem", "ProblemKind", "Repair", "opener"]
+__all__ = [
+    "AsyncEmbeddedStore",
+    "CheckReport",
+    "EmbeddedStore",
+    "Problem",
+    "ProblemKind",
+    "Repair",
+    "check_directory",
+    "opener",
+]

@@ -59,6 +59,8 @@ def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(f"could not {attempt}: {error}")
     reason = _REASON_BY_CODE.get(code)
+    if code == 0 and isinstance(error, sqlite3.OperationalError):  # Python's own: a text in a damaged row is none
+        reason = "REGISTER_DAMAGED"
     remedy = f"; {_REMEDY}" if reason == "REGISTER_DAMAGED" else ""
     return StorageError(
         f"could not {attempt}: {error}{remedy}",

@@ -30,6 +30,7 @@ from vault_server.storage.register import (
     find_generation,
     find_row,
     require_generation,
+    require_sound,
 )
 from vault_server.storage.retention import find_retired
 
@@ -171,10 +172,10 @@ class Reads:
             try:
                 check_key(item.key)
                 check_generation(item.if_generation_not_match)
+                row = find_row(connection, unit, item.key)
             except VaultError as error:
                 outcomes.append(error)
                 continue
-            row = find_row(connection, unit, item.key)
             if row is None:
                 outcomes.append(None)
             elif row.info.generation == item.if_generation_not_match:
@@ -182,8 +183,7 @@ class Reads:
             elif row.info.size > min(BLOCK_SIZE, room):
                 outcomes.append(LoadedObject(row.info, None))
             else:
-                contents = find_contents(connection, row.number)
-                outcomes.append(None if contents is None else (row, contents))
+                outcomes.append(_found_or_fault(connection, row))
                 room -= row.info.size
         return outcomes
 
@@ -210,8 +210,16 @@ def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int |
     if generation is not None and (row is None or row.info.generation != generation):
         data_id = row.info.data_id if row else key
         retired = None if isinstance(data_id, str) else find_retired(connection, unit, data_id, generation)
-        if retired is None and row is not None:
+        if retired is not None:
+            return retired[0], require_sound(retired[0].info, retired[1])
+        if row is not None:
             require_generation(row.info, generation)
-        return retired
-    contents = find_contents(connection, row.number) if row else None
-    return (row, contents) if row and contents else None
+        return None
+    return (row, require_sound(row.info, find_contents(connection, row.number))) if row else None
+
+
+def _found_or_fault(connection: sqlite3.Connection, row: Row) -> _Found | VaultError:
+    try:
+        return row, require_sound(row.info, find_contents(connection, row.number))
+    except VaultError as error:
+        return error

@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from vault.errors import ConflictError, CorruptionError, NotFoundError
 from vault.model import Key, ObjectInfo
+from vault.rules import BLOCK_SIZE
+
+from vault_server.storage.blobs import blob_id, unit_folder
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -23,10 +26,14 @@ INFO_COLUMNS: Final = (
     "o.created_at, o.updated_at"
 )
 _SELECT: Final = f"SELECT {INFO_COLUMNS}, o.number FROM objects o"  # noqa: S608  # only names of columns are put in
-_SELECT_BY_ID: Final = f"{_SELECT} WHERE o.unit = ? AND o.data_id = ?"
-_SELECT_BY_NAME: Final = f"{_SELECT} WHERE o.unit = ? AND o.name = ?"
-_GENERATION_BY_ID: Final = "SELECT generation FROM objects WHERE unit = ? AND data_id = ?"
-_GENERATION_BY_NAME: Final = "SELECT generation FROM objects WHERE unit = ? AND name = ?"
+# The row is read by its number, not with the index that found it: what it says of itself must not come from there.
+_NUMBER_BY_ID: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?)"
+_NUMBER_BY_NAME: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?)"
+_SELECT_BY_ID: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_ID}"
+_SELECT_BY_NAME: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_NAME}"
+_GENERATION: Final = "SELECT o.generation, o.unit, o.data_id, o.name FROM objects o"
+_GENERATION_BY_ID: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_ID}"
+_GENERATION_BY_NAME: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_NAME}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,8 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     """The ObjectInfo of a row that begins with INFO_COLUMNS."""
     unit, data_id, generation, revision, size, checksum, datatype, name, tags, created_at, updated_at = row[:11]
     try:
+        if size < 0 or not 0 < generation <= revision:
+            raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
         return ObjectInfo(
             unit=unit,
             data_id=data_id,
@@ -124,20 +133,68 @@ def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row | None:
     """The object's row, None when there is none."""
     statement = _SELECT_BY_NAME if isinstance(key, str) else _SELECT_BY_ID
     found = connection.execute(statement, (unit, key)).fetchone()
-    return Row(to_info(found), found[11]) if found else None
+    if found is None:
+        return None
+    _require_asked(unit, key, found[0], found[1], found[7])
+    return Row(to_info(found), found[11])
 
 
 def find_generation(connection: sqlite3.Connection, unit: str, key: Key) -> int:
     """The object's generation, 0 when there is none."""
     statement = _GENERATION_BY_NAME if isinstance(key, str) else _GENERATION_BY_ID
     found = connection.execute(statement, (unit, key)).fetchone()
-    return int(found[0]) if found else 0
+    if found is None:
+        return 0
+    _require_asked(unit, key, *found[1:])
+    return int(found[0])
+
+
+def _require_asked(unit: str, key: Key, of_unit: str, data_id: int, name: str | None) -> None:
+    """Raises CorruptionError when a damaged index, or row, led to another object."""
+    if (of_unit, name if isinstance(key, str) else data_id) != (unit, key):
+        about = {"name": key} if isinstance(key, str) else {"data_id": key}
+        raise CorruptionError(
+            f"the register is damaged: asked for {key!r} of unit {unit!r} it has {data_id}, {name!r}, of {of_unit!r}",
+            unit=unit,
+            **about,
+        )
 
 
 def find_contents(connection: sqlite3.Connection, number: int) -> StoredContents | None:
     """Where the bytes of the object with this row number are."""
     found = connection.execute("SELECT file, data, blocks FROM contents WHERE number = ?", (number,)).fetchone()
     return StoredContents(found[0], found[1], unpack_checksums(found[2])) if found else None
+
+
+def require_sound(info: ObjectInfo, contents: StoredContents | None) -> StoredContents:
+    """The contents, when they can be this generation's; CorruptionError for a damaged register's.
+
+    Every block has its checksum; this is against the rows themselves having been mixed up.
+    """
+    if contents is None:
+        fault = "nothing says where its bytes are"
+    elif contents.file is not None and not is_file_of(info, contents.file):
+        fault = f"its bytes are said to be in {contents.file!r}"
+    elif info.size <= BLOCK_SIZE and list(contents.blocks) != ([info.checksum] if info.size else []):
+        fault = "its checksum and that of its one block differ"
+    else:
+        return contents
+    raise CorruptionError(
+        f"object {info.data_id} in unit {info.unit!r} is damaged in the register: {fault}",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+    )
+
+
+def is_file_of(info: ObjectInfo, file: str) -> bool:
+    """Whether an object's file may have this name.
+
+    The number in it is only where to begin: it is higher where a name was taken (`Blobs.choose`), and lower
+    where a rebuilt register knew the file by its name alone.
+    """
+    folder, _, name = file.partition("/")
+    return folder == unit_folder(info.unit) and blob_id(name) == info.data_id
 
 
 def require_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row:

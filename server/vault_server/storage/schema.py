@@ -100,6 +100,21 @@ CREATE TABLE retired (
 CREATE UNIQUE INDEX retired_by_generation ON retired (unit, data_id, generation);
 CREATE UNIQUE INDEX retired_by_file ON retired (file) WHERE file IS NOT NULL;
 CREATE INDEX retired_by_expiry ON retired (expires_at);
+-- How far the background reading of everything is, and what the last whole pass found: one row, or none yet.
+CREATE TABLE scrub (
+    number INTEGER NOT NULL,            -- of the object that is next, or in the middle
+    generation INTEGER NOT NULL,        -- that of it which was being read
+    block INTEGER NOT NULL,             -- the next of it
+    began_at INTEGER NOT NULL,          -- microseconds since 1970, UTC; 0: no pass is under way
+    objects INTEGER NOT NULL,           -- read in this pass
+    size INTEGER NOT NULL,              -- bytes of them
+    problems TEXT NOT NULL,             -- found in this pass; a JSON array
+    last_began_at INTEGER NOT NULL,     -- these of the last whole pass; 0: there was none
+    last_ended_at INTEGER NOT NULL,
+    last_objects INTEGER NOT NULL,
+    last_size INTEGER NOT NULL,
+    last_problems TEXT NOT NULL
+) STRICT;
 """
 
 

@@ -112,18 +112,16 @@ class _Audit:
     def _check_object(self, info: ObjectInfo, stored: rows.Stored) -> None:
         if stored.file is not None:
             self._report.files += 1
-        problem = rows.contradiction(info, stored)
+        self._report.problems += rows.feed_faults(info, stored)
+        problem = rows.contents_fault(info, stored)
         if problem is None and stored.file is not None:
             problem = self._check_file(info, stored.file)
         if problem is not None:
             # A row is read before its file is looked at.
             if not self._changed(info):
                 self._report.problems.append(problem)
-                self._meter.add(info.size if self._report.deep else 0)
-                if problem.kind != ProblemKind.REGISTER:
-                    return
-            return
-        if self._report.deep:
+            self._meter.add(info.size if self._report.deep else 0)
+        elif self._report.deep:
             self._check_bytes(info)
 
     def _check_file(self, info: ObjectInfo, file: str) -> Problem | None:
@@ -138,8 +136,12 @@ class _Audit:
         return None
 
     def _check_bytes(self, info: ObjectInfo) -> None:
-        reader = Reads(self._engine).open_generation(info)
-        if reader is None:  # replaced or deleted meanwhile
+        try:
+            reader = Reads(self._engine).open_generation(info)
+        except CorruptionError as error:
+            self._report.problems.append(Problem(ProblemKind.REGISTER, error.message, info.unit, info.data_id))
+            reader = None
+        if reader is None:  # or it was replaced or deleted meanwhile
             self._meter.add(info.size)
             return
         with reader:
@@ -149,7 +151,10 @@ class _Audit:
                     self._report.problems.append(verified.problem)
 
     def _changed(self, info: ObjectInfo) -> bool:
-        return Reads(self._engine).exists_many(info.unit, [info.data_id]) != [info.generation]
+        try:
+            return Reads(self._engine).exists_many(info.unit, [info.data_id]) != [info.generation]
+        except CorruptionError:
+            return False
 
     def _check_files(self) -> None:
         suspects = unreferenced(self._engine)

@@ -6,6 +6,7 @@ from pathlib import Path
 from vault.errors import StorageError
 from vault.progress import ProgressCallback
 
+from vault_server.storage.check.rebuild import rebuild
 from vault_server.storage.check.report import CheckReport, Problem, ProblemKind
 from vault_server.storage.store import EmbeddedStore
 
@@ -19,12 +20,23 @@ def check_directory(
 ) -> CheckReport:
     """`EmbeddedStore.check` of a directory, for one that may not open, too.
 
-    A register that is missing, torn or damaged is reported as a problem.
+    A register that is missing, torn or damaged is reported as a problem; with `repair` it is rebuilt of what
+    can still be read of it and of the files, when nobody has the store open.
 
     Raises:
-        StorageError: The directory cannot be read or written.
+        StorageError: REGISTER_BUSY, a rebuild is needed, and somebody has the store open; or the directory
+            cannot be read or written.
     """
-    return _check(Path(directory).absolute(), deep=deep, repair=repair, progress=progress)
+    root = Path(directory).absolute()
+    report = _check(root, deep=deep, repair=repair, progress=progress)
+    if not repair or all(problem.kind != ProblemKind.DAMAGED_REGISTER for problem in report.problems):
+        return report
+    rebuilt = rebuild(root, progress=progress)
+    done = [*report.repairs, *rebuilt.repairs]
+    report = _check(root, deep=deep, repair=True, progress=progress)
+    report.repairs = [*done, *report.repairs]
+    report.problems = [*rebuilt.lost, *report.problems]
+    return report
 
 
 def _check(root: Path, *, deep: bool, repair: bool, progress: ProgressCallback | None) -> CheckReport:

@@ -27,7 +27,7 @@ class Pages:
     """The newest readable version of every page.
 
     Attributes:
-        broken: Frames of the log that do not match their checksums, or pages cut short.
+        broken: Frames of the log that do not match their checksums, though a commit follows them.
     """
 
     def __init__(self, database: bytes, log: bytes) -> None:
@@ -63,6 +63,7 @@ class Pages:
             order, salts = "<", bytes(log[32 + 8 : 32 + 16])
         step = _FRAME_HEADER + self.page_size
         pending: dict[int, memoryview] = {}
+        broken = 0
         for start in range(32, len(log) - step + 1, step):
             number, commit, of_frame, *stored = struct.unpack(">II8sII", log[start : start + _FRAME_HEADER])
             if of_frame != salts:
@@ -74,8 +75,9 @@ class Pages:
                 if commit:
                     self._logged.update(pending)
                     pending.clear()
+                    self.broken = broken
             else:
-                self.broken += 1
+                broken += 1
             seed = stored
 
     def _free(self) -> set[int]:

@@ -17,13 +17,13 @@ from typing import Any, Final, TypeVar
 
 from vault.errors import CorruptionError, StorageError
 
-from vault_server.storage.blobs import blob_id, folder_unit, sync_folder
+from vault_server.storage.blobs import blob_id, folder_unit, sync_folder, unit_folder
 from vault_server.storage.check import rows
 from vault_server.storage.check.audit import known_files, unreferenced
 from vault_server.storage.check.report import Repair
 from vault_server.storage.engine import Engine
 from vault_server.storage.measuring import measure
-from vault_server.storage.register import INFO_COLUMNS, pack_checksums, to_info
+from vault_server.storage.register import INFO_COLUMNS, is_file_of, pack_checksums, to_info
 from vault_server.storage.sweeper import SETTLING_COMMITS
 from vault_server.storage.transaction import Transaction
 
@@ -44,11 +44,15 @@ def repair(engine: Engine) -> list[Repair]:
     # What a commit that failed has left may come back until another one was written over it; see `sweeper`.
     for _ in range(SETTLING_COMMITS):
         _run(engine, lambda tx: tx.connection.execute("UPDATE meta SET revision = revision"))
-    for mend in (_indexes, _revision, _contents, _orphans, _tags, _feed):
-        done += _run(engine, lambda tx, mend=mend: mend(tx, engine.settings.root)) or []  # type: ignore[misc]
-    suspects = unreferenced(engine)
-    if suspects:
-        done += _run(engine, lambda tx: _put_aside(tx, engine.settings.root, suspects)) or []
+    sound = _run(engine, _indexes)
+    done += sound or []
+    # Where rows cannot be reached, what seems to be nobody's may be somebody's: that is for a rebuild to tell.
+    if sound is not None:
+        for mend in (_revision, _contents, _orphans, _tags, _entries, _feed):
+            done += _run(engine, lambda tx, mend=mend: mend(tx, engine.settings.root)) or []  # type: ignore[misc]
+        suspects = unreferenced(engine)
+        if suspects:
+            done += _run(engine, lambda tx: _put_aside(tx, engine.settings.root, suspects)) or []
     for each in done:
         _log.warning("repaired: %s", each.detail, extra={"unit": each.unit, "data_id": each.data_id})
     return done
@@ -58,14 +62,14 @@ def _run(engine: Engine, job: Callable[[Transaction], T]) -> T | None:
     """The job's result; None when the register's damage does not let it be done."""
     try:
         return engine.writer.submit(job).result()
-    except StorageError as error:
-        if not isinstance(error.__cause__, sqlite3.DatabaseError):
+    except (StorageError, UnicodeDecodeError) as error:
+        if isinstance(error, StorageError) and not isinstance(error.__cause__, sqlite3.DatabaseError):
             raise
         _log.warning("a repair is not possible: %s", error)
         return None
 
 
-def _indexes(tx: Transaction, _root: Path) -> list[Repair]:
+def _indexes(tx: Transaction) -> list[Repair]:
     """Rebuilds indexes that disagree with their tables."""
     faults = rows.integrity(tx.connection, full=True)
     if not faults:
@@ -123,9 +127,14 @@ def _contents(tx: Transaction, root: Path) -> list[Repair]:
 def _reattach(tx: Transaction, root: Path, row: tuple[Any, ...]) -> Repair:
     with contextlib.suppress(CorruptionError):
         info = to_info(row)
-        for file in rows.file_of(info):
-            path = root / file
-            if known_files(tx.connection, [file]) or not path.is_file() or path.stat().st_size != info.size:
+        for path in sorted((root / unit_folder(info.unit)).glob(f"{info.data_id}.*vault")):
+            file = str(path.relative_to(root))
+            if (
+                not is_file_of(info, file)
+                or known_files(tx.connection, [file])
+                or not path.is_file()
+                or path.stat().st_size != info.size
+            ):
                 continue
             measured = measure(path)
             if measured.checksum == info.checksum:
@@ -165,6 +174,12 @@ def _tags(tx: Transaction, _root: Path) -> list[Repair]:
     if not surplus + missing:
         return []
     return [Repair(f"tags are searchable as their objects have them: {surplus} rows less, {missing} more")]
+
+
+def _entries(tx: Transaction, _root: Path) -> list[Repair]:
+    """Takes entries out of the feed that nobody could read."""
+    count = tx.connection.execute(f"DELETE FROM changes WHERE {rows.UNREADABLE_CHANGE}").rowcount  # noqa: S608  # a constant
+    return [Repair(f"{count} entries of the feed, which could not be read, are taken out of it")] if count else []
 
 
 def _feed(tx: Transaction, _root: Path) -> list[Repair]:

@@ -9,9 +9,8 @@ from typing import Any, Final, NamedTuple
 from vault.model import ObjectInfo, checksum
 from vault.rules import BLOCK_SIZE
 
-from vault_server.storage.blobs import blob_generation, blob_id, unit_folder
 from vault_server.storage.check.report import Problem, ProblemKind
-from vault_server.storage.register import INFO_COLUMNS, from_time, pack_tags, unpack_checksums
+from vault_server.storage.register import INFO_COLUMNS, from_time, is_file_of, pack_tags, unpack_checksums
 
 
 class Stored(NamedTuple):
@@ -53,24 +52,16 @@ def page(connection: sqlite3.Connection, after: int | None, limit: int) -> list[
     return [(*row[:16], row[17:] if row[16] is not None else None) for row in found]
 
 
-def contradiction(info: ObjectInfo, stored: Stored) -> Problem | None:
-    """What is wrong with an object's rows; they were read in one transaction."""
-    detail = _contents_fault(info, stored) or _change_fault(info, stored.change)
+def contents_fault(info: ObjectInfo, stored: Stored) -> Problem | None:
+    """What is wrong with what is said of an object's bytes; the rows were read in one transaction."""
+    detail = _contents_fault(info, stored)
     return Problem(ProblemKind.REGISTER, detail, info.unit, info.data_id) if detail else None
 
 
-def file_of(info: ObjectInfo) -> tuple[str, str]:
-    """The names that an object's file has, unless they were taken when it was written."""
-    folder = unit_folder(info.unit)
-    return f"{folder}/{info.data_id}.vault", f"{folder}/{info.data_id}.{info.generation}.vault"
-
-
-def is_file_of(info: ObjectInfo, file: str) -> bool:
-    """Whether an object's file may have this name; the next free number is taken, see `Blobs.choose`."""
-    folder, _, name = file.partition("/")
-    generation = blob_generation(file)
-    own = folder == unit_folder(info.unit) and blob_id(name) == info.data_id
-    return own and (generation is None or generation >= info.generation)
+def feed_faults(info: ObjectInfo, stored: Stored) -> list[Problem]:
+    """Where an object's row and the feed contradict each other; likewise."""
+    detail = _change_fault(info, stored.change)
+    return [Problem(ProblemKind.REGISTER, detail, info.unit, info.data_id)] if detail else []
 
 
 def _contents_fault(info: ObjectInfo, stored: Stored) -> str | None:
@@ -129,6 +120,7 @@ SURPLUS_TAG: Final = (
     "NOT EXISTS (SELECT 1 FROM objects o JOIN json_each(CASE WHEN json_valid(o.tags) THEN o.tags ELSE '{}' END) j "
     "WHERE o.unit = tags.unit AND o.data_id = tags.data_id AND j.key = tags.key AND j.value = tags.value)"
 )
+UNREADABLE_CHANGE: Final = "(kind NOT BETWEEN 1 AND 4 OR (answer IS NOT NULL AND NOT json_valid(answer)))"
 MISSING_TAG: Final = (
     "NOT EXISTS (SELECT 1 FROM tags t "
     "WHERE t.unit = o.unit AND t.key = j.key AND t.value = j.value AND t.data_id = o.data_id)"
@@ -184,8 +176,7 @@ CONTRADICTIONS: Final[Sequence[Callable[[sqlite3.Connection], list[Problem]]]] =
     partial(
         _count,
         what="entries of the feed that cannot be read",
-        query="SELECT count(*) FROM changes "
-        "WHERE kind NOT BETWEEN 1 AND 4 OR (answer IS NOT NULL AND NOT json_valid(answer))",
+        query=f"SELECT count(*) FROM changes WHERE {UNREADABLE_CHANGE}",  # noqa: S608
     ),
 )
 """Each looks in a read transaction, so that what it compares is of one moment."""

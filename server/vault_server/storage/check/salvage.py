@@ -17,6 +17,8 @@ from vault_server.storage.check.pages import read_pages
 TABLES: Final = ("meta", "objects", "contents", "changes", "retired")
 """Those that cannot be made of the others."""
 
+_SINCE_VERSION_2: Final = ("retired",)
+
 _KINDS: Final[dict[str, type]] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
@@ -92,24 +94,34 @@ def _by_sqlite(database: Path, tables: Tables, work: sqlite3.Connection) -> list
     try:
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("PRAGMA cell_size_check=ON")
-            faults += [fault for fault in rows.integrity(connection, full=True) if not rows.is_of_an_index(fault)]
-            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            for table in tables:
-                if table not in there:
-                    if table != "retired":  # of version 2
-                        faults.append(f"there is no table {table}")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            for table, columns in tables.items():
+                if table in _SINCE_VERSION_2 and version == 1:
                     continue
-                names = [column.name for column in tables[table]]
-                insert = _insert(table, tables[table])
-                # All that comes before the damage.
-                for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} NOT INDEXED"):
-                    if _fits(row, tables[table]):
-                        work.execute(insert, row)
-                    else:
-                        faults.append(f"a row of {table} is damaged")
-    except (sqlite3.Error, ValueError, OverflowError) as error:
+                try:
+                    _read_table(connection, table, columns, work)
+                except (sqlite3.Error, ValueError, OverflowError) as error:
+                    faults.append(f"{table}: {error}")
+            found = rows.integrity(connection, full=True)
+            faults += [fault for fault in found if not rows.is_of_an_index(fault)]
+    except (sqlite3.Error, ValueError) as error:
         faults.append(str(error))
     return faults
+
+
+def _read_table(
+    connection: sqlite3.Connection, table: str, columns: Sequence[Column], work: sqlite3.Connection
+) -> None:
+    names = ", ".join(column.name for column in columns)
+    insert = _insert(table, columns)
+    damaged = 0
+    for row in connection.execute(f"SELECT {names} FROM {table} NOT INDEXED"):  # noqa: S608  # names of our own
+        if _fits(row, columns):
+            work.execute(insert, row)  # all that comes before the damage
+        else:
+            damaged += 1
+    if damaged:
+        raise ValueError(f"{damaged} rows are damaged")
 
 
 def _by_page(found: Any, tables: Tables, work: sqlite3.Connection) -> None:
@@ -136,4 +148,4 @@ def _fits(row: Sequence[Any], columns: Sequence[Column]) -> bool:
 
 
 def _insert(table: str, columns: Sequence[Column]) -> str:
-    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # names of our own  # noqa: S608  # names of our own

@@ -1,0 +1,169 @@
+"""A new register in the place of a damaged one, while nobody has the store open.
+
+It is made in `.rebuild` from a copy of the damaged one and the files, which are only read, and put in place when it is
+whole and durable. At every moment before that the directory has no register or the damaged one, which every
+opener refuses; a rebuild that was killed is begun again. The damaged register is renamed, never written to.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from vault.errors import StorageError
+from vault.progress import Meter, ProgressCallback
+
+from vault_server.storage import presence
+from vault_server.storage.blobs import REGISTER, sync_folder
+from vault_server.storage.check import rows
+from vault_server.storage.check.pages import PAGE_SIZE
+from vault_server.storage.check.report import Repair
+from vault_server.storage.check.resolve import Resolution, resolve
+from vault_server.storage.check.salvage import columns_of, salvage
+from vault_server.storage.connections import Connections
+from vault_server.storage.failures import storing
+from vault_server.storage.opening import REBUILD
+from vault_server.storage.schema import prepare
+from vault_server.storage.watermark import note_revision, noted_revision, turn_file
+
+_MOVED: Final = "moved"
+"""In `.rebuild`: the name that the damaged register is being given, while it and its log are renamed."""
+
+
+def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resolution:
+    """Makes a new register of what is left of the old one and of the files.
+
+    Raises:
+        StorageError: REGISTER_BUSY, somebody has the store open; or the disk is full, or does not read.
+    """
+    with presence.alone(root), storing("rebuild the register"):
+        source, log = _source(root)
+        folder = root / REBUILD
+        _clear(folder)
+        copy = folder / "copy.db"
+        for original, copied in ((source, copy), (log, copy.with_name("copy.db-wal"))):
+            if original.exists():
+                _copy(original, copied)
+        outcome = _make(root, folder, copy, Meter(progress))
+        aside = _move_aside(root, folder, source)
+        (folder / REGISTER).rename(root / REGISTER)
+        sync_folder(root)
+        _note(root / REGISTER, outcome.revision)
+        shutil.rmtree(folder)
+    if aside is not None:
+        outcome.repairs.append(Repair(f"the damaged register is kept as {aside}"))
+    return outcome
+
+
+def _source(root: Path) -> tuple[Path, Path]:
+    """The damaged register and its log, wherever a rebuild that was killed has left them."""
+    register = root / REGISTER
+    moved = _moved(root)
+    if moved is None or register.exists():
+        return register, root / f"{REGISTER}-wal"
+    _rename(root / f"{REGISTER}-wal", root / f"{moved}-wal")
+    return root / moved, root / f"{moved}-wal"
+
+
+def _moved(root: Path) -> str | None:
+    try:
+        name = (root / REBUILD / _MOVED).read_text()
+    except FileNotFoundError:
+        return None
+    return name if name.startswith(f"{REGISTER}.damaged-") and (root / name).exists() else None
+
+
+def _clear(folder: Path) -> None:
+    """Empties the folder, but for what says where the damaged register is."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name != _MOVED:
+            path.unlink()
+    sync_folder(folder.parent)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file; where the disk does not read, there are zeros."""
+    with source.open("rb", buffering=0) as original, target.open("xb") as copied:
+        size = os.fstat(original.fileno()).st_size
+        for offset in range(0, size, PAGE_SIZE):
+            try:
+                piece = os.pread(original.fileno(), PAGE_SIZE, offset)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                piece = bytes(min(PAGE_SIZE, size - offset))
+            copied.write(piece)
+
+
+def _make(root: Path, folder: Path, copy: Path, meter: Meter) -> Resolution:
+    noted = noted_revision(root / REGISTER)
+    outcome: list[Resolution] = []
+
+    def fill(register: sqlite3.Connection) -> None:
+        tables = columns_of(register)
+        with _work(folder / "work.db") as work:
+            found = salvage(copy, noted, tables, work)
+            outcome.append(resolve(root, found, noted, tables, register, meter))
+        outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
+
+    connections = Connections(folder / REGISTER, synchronous="FULL")
+    try:
+        prepare(connections, fill)
+        faults = connections.read(lambda connection: rows.integrity(connection, full=True))
+    finally:
+        connections.close()
+    if faults or (folder / f"{REGISTER}-wal").exists():
+        raise StorageError(f"the new register is not sound: {faults}; the damaged one is untouched")
+    with (folder / REGISTER).open("rb") as made:
+        os.fsync(made.fileno())
+    sync_folder(folder)
+    return outcome[0]
+
+
+@contextlib.contextmanager
+def _work(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as work:
+        work.execute("PRAGMA journal_mode=OFF")
+        work.execute("PRAGMA synchronous=OFF")
+        work.execute("BEGIN")
+        yield work
+
+
+def _move_aside(root: Path, folder: Path, source: Path) -> str | None:
+    """Renames the damaged register, if there is one, and then its log. Returns its new name."""
+    if source.name != REGISTER:
+        return source.name  # a rebuild that was killed has done it
+    if not source.exists() and not (root / f"{REGISTER}-wal").exists():
+        return None
+    name = f"{REGISTER}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    (folder / _MOVED).unlink(missing_ok=True)
+    with (folder / _MOVED).open("x") as note:
+        note.write(name)
+        note.flush()
+        os.fsync(note.fileno())
+    sync_folder(folder)
+    _rename(source, root / name)
+    _rename(root / f"{REGISTER}-wal", root / f"{name}-wal")
+    (root / f"{REGISTER}-shm").unlink(missing_ok=True)
+    sync_folder(root)
+    return name
+
+
+def _rename(source: Path, target: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        source.rename(target)
+
+
+def _note(register: Path, revision: int) -> None:
+    descriptor = os.open(turn_file(register), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        note_revision(descriptor, revision)
+    finally:
+        os.close(descriptor)
