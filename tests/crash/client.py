@@ -199,7 +199,7 @@ def main() -> int:
             thread.join()
     for error in broken:
         print(repr(error), file=sys.stderr, flush=True)
-    print(sum(owner.loads for owner in owners), flush=True)
+    print(sum(owner.loads for owner in owners), sum(owner.lost for owner in owners), flush=True)
     return 1 if broken else 0
 
 

@@ -70,11 +70,12 @@ class Client:
         self._process.kill()
         self._process.communicate()
 
-    def finish(self) -> int:
-        """Ends it when its running calls have ended; the number of reads that it compared."""
+    def finish(self) -> tuple[int, int]:
+        """Ends it when its running calls have ended; how many reads it compared, and how many gave up."""
         out, _ = self._process.communicate(timeout=_PATIENCE)
         assert self._process.returncode == 0, f"a client found a promise broken; its owners are {self._journals}"
-        return int(out)
+        loads, lost = map(int, out.split())
+        return loads, lost
 
     def _tell(self, word: str) -> None:
         assert self._process.stdin is not None
@@ -138,7 +139,7 @@ def crash_server(folder: Path, plan: Plan, *options: str) -> tuple[Figures, int]
             audit.look()
             served = serve()
         wait_for_progress(clients)
-        loads = sum(client.finish() for client in clients)
+        loads = sum(client.finish()[0] for client in clients)
         code, _, err = served.terminate()
         assert code == 0, err
         audit.look()
@@ -182,6 +183,6 @@ def crash_embedded(folder: Path, plan: Plan, *, processes: int = 3) -> tuple[Fig
                 client.go()
             clients.append(begin())
         wait_for_progress(clients)
-        loads = sum(client.finish() for client in clients)
+        loads = sum(client.finish()[0] for client in clients)
         audit.look()
         return audit.figures, loads

@@ -48,11 +48,16 @@ class Owner:
     Args:
         number: Unique; its objects' ids come from it.
         seed: What it does follows from it, as far as the outcomes are the same.
+
+    Attributes:
+        loads: Reads that were compared.
+        lost: Reads that gave up, since the server was away for too long.
     """
 
     def __init__(self, number: int, seed: object, journal: Journal) -> None:
         self.journal = journal
         self.loads = 0
+        self.lost = 0
         self._name = f"owner{number}"
         self._first_id = number << 32
         self._random = random.Random(f"{seed}:{number}")
@@ -149,6 +154,7 @@ class Owner:
         """It raised. What must not happen is raised as a Violation."""
         if step.number is None:
             if isinstance(error, UnavailableError):
+                self.lost += 1
                 return
         elif isinstance(error, UnavailableError):
             self.journal.unknown(step.number, repr(error))

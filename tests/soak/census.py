@@ -1,10 +1,13 @@
 """What a process holds: threads, tasks, descriptors, memory. Two of them tell what leaked in between."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -16,7 +19,7 @@ class Census:
 
     threads: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, int] = field(default_factory=dict)
-    descriptors: int = 0
+    descriptors: dict[str, int] = field(default_factory=dict)
     memory: float = 0.0  # resident, MiB
 
     @classmethod
@@ -28,7 +31,7 @@ class Census:
         return cls(
             dict(Counter(thread.name.rstrip("0123456789-_ ()") for thread in threading.enumerate())),
             dict(Counter(names)),
-            process.num_fds(),
+            dict(Counter(_descriptors())),
             process.memory_info().rss / (1 << 20),
         )
 
@@ -36,12 +39,14 @@ class Census:
         """What is here now and was not before. Pools of threads may have grown, by not more than they hold."""
         found = [
             f"{count} {what} of {name}, {earlier.get(name, 0)} before"
-            for what, now, earlier in (("threads", self.threads, before.threads), ("tasks", self.tasks, before.tasks))
+            for what, now, earlier in (
+                ("threads", self.threads, before.threads),
+                ("tasks", self.tasks, before.tasks),
+                ("descriptors", self.descriptors, before.descriptors),
+            )
             for name, count in now.items()
             if count > max(earlier.get(name, 0), POOLS.get(name, 0))
         ]
-        if self.descriptors > before.descriptors:
-            found.append(f"{self.descriptors} descriptors, {before.descriptors} before")
         allowed = before.memory * GROWTH + SLACK
         if self.memory > allowed:
             found.append(f"{self.memory:.0f} MiB, {before.memory:.0f} before, {allowed:.0f} allowed")
@@ -54,5 +59,12 @@ GROWTH = 1.25
 SLACK = 32.0
 """And how many MiB besides, which matter for short runs only."""
 
-POOLS = {"asyncio": 32, "vault-storage": 8, "vault-store": 16}
-"""Threads that pools begin as they are needed, and keep."""
+POOLS = {"asyncio": 32, "vault-storage": 8, "vault-store": 16, "register.db": 11, "register.db-wal": 11}
+"""Threads, and connections to the register, that are begun as they are needed, and kept: how many at most."""
+
+
+def _descriptors() -> Iterator[str]:
+    """What this process has open: a file's name, or what else it is."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            yield str(entry.readlink()).partition(":[")[0].rpartition("/")[2]

@@ -204,6 +204,14 @@ class Crowd:
             thread.join()
 
 
+def settle() -> None:
+    """Waits until what vaults had in the background is gone, which takes a moment after they are closed."""
+    time.sleep(0.5)  # gRPC closes its connections a little later
+    deadline = time.monotonic() + 20
+    while any(thread.name.startswith("vault-") for thread in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def report(figures: Round, census: Census) -> None:
     print(json.dumps(dataclasses.asdict(figures) | {"census": dataclasses.asdict(census)}), flush=True)
 
@@ -212,7 +220,7 @@ async def main_async(crowd: Crowd) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         figures = Round(**json.loads(line))
         await crowd.run(figures)
-        await asyncio.sleep(1)  # gRPC closes its connections a little later
+        await asyncio.to_thread(settle)
         report(figures, Census.take(asyncio.all_tasks()))
 
 
@@ -220,7 +228,7 @@ def main_on_threads(crowd: Crowd) -> None:
     for line in sys.stdin:
         figures = Round(**json.loads(line))
         crowd.run_on_threads(figures)
-        time.sleep(1)
+        settle()
         report(figures, Census.take())
 
 

@@ -60,7 +60,7 @@ class Soaked:
         lines = [f"{self.operations} operations, {self.changes} changes, {self.delivered} deliveries to watchers"]
         lines += [
             f"{name}: {before.memory:.0f} MiB before, {self.after[name].memory:.0f} after; "
-            f"{before.descriptors} descriptors before, {self.after[name].descriptors} after; "
+            f"descriptors {sum(before.descriptors.values())}, {sum(self.after[name].descriptors.values())}; "
             f"threads {sum(before.threads.values())}, {sum(self.after[name].threads.values())}; "
             f"tasks {sum(before.tasks.values())}, {sum(self.after[name].tasks.values())}"
             for name, before in self.before.items()

