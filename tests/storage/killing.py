@@ -32,13 +32,18 @@ def prepare(store: EmbeddedStore) -> None:
     upload(store, SMALL, data_id=4)
 
 
-def prepare_expired(store: EmbeddedStore) -> None:
-    """The same, and generations in files and in the register whose time has come."""
+def prepare_retained(store: EmbeddedStore) -> None:
+    """The same, and retained generations in files and in the register."""
     prepare(store)
     update(store, 1, MEDIUM)
     update(store, 2, SMALL[1:])
     delete(store, 3)
     delete(store, 4)
+
+
+def prepare_expired(store: EmbeddedStore) -> None:
+    """The same, and their time has come."""
+    prepare_retained(store)
     store.engine.writer.submit(lambda tx: tx.connection.execute("UPDATE retired SET expires_at = 1")).result()
 
 
@@ -69,6 +74,10 @@ def _set_metadata(store: EmbeddedStore) -> None:
     store.set_metadata(UNIT, MetadataSpec(1, name="renamed", tags={"k": "other"}))
 
 
+def _make_room(store: EmbeddedStore) -> None:
+    assert store.engine.writer.make_room()
+
+
 def _wait_until_collected(store: EmbeddedStore) -> None:
     def left(connection: Any) -> int:
         query = "SELECT (SELECT count(*) FROM retired) + (SELECT count(*) FROM trash)"
@@ -88,11 +97,13 @@ class Operation:
         prepare: Makes what is there before, in another process.
         act: Does it. It is acknowledged when this returns.
         retention: EmbeddedStore's, while it acts.
+        changes: Whether it changes an object.
     """
 
     act: Callable[[EmbeddedStore], None]
     prepare: Callable[[EmbeddedStore], None] = prepare
     retention: float = 300.0
+    changes: bool = True
 
 
 OPERATIONS = {
@@ -102,7 +113,8 @@ OPERATIONS = {
     "delete": Operation(_delete),
     "upload_many": Operation(_upload_many),
     "set_metadata": Operation(_set_metadata),
-    "collection": Operation(_wait_until_collected, prepare_expired),
+    "collection": Operation(_wait_until_collected, prepare_expired, changes=False),
+    "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
     "update that retains nothing": Operation(_update, retention=0),
     "delete that retains nothing": Operation(_delete, retention=0),
 }

@@ -175,7 +175,6 @@ def test_replaced_small_objects_do_not_grow_the_register_for_ever(
 ) -> None:
     limit = 1 << 20
     monkeypatch.setattr(retention, "INLINED_LIMIT", limit)
-    monkeypatch.setattr("vault_server.storage.sweeper.INLINED_LIMIT", limit)
     data = bytes(50_000)
     with EmbeddedStore(directory) as store:
         store.upload_many(UNIT, [small(data, data_id=1)])

@@ -56,7 +56,7 @@ class Engine:
         root = settings.root
         self.connections = Connections(root / REGISTER, synchronous="FULL" if settings.durable else "NORMAL")
         self.blobs = Blobs(root, durable=settings.durable)
-        self.resumption = Resumption(root, settings.resume_window)
+        self.resumption = Resumption(root, settings.resume_window, self._give_up_retired)
         self.staging = Staging(root, self.resumption.make_room)
         self.feed = Feed(self.connections)
         self.writer = Writer(
@@ -108,6 +108,9 @@ class Engine:
             self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
         self.resumption.watch()
         return store_id
+
+    def _give_up_retired(self) -> bool:
+        return self.writer.make_room()
 
     def close(self) -> None:
         """Finishes what was submitted and gives everything back. Harmless when repeated."""

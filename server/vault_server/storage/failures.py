@@ -44,6 +44,11 @@ def is_readonly(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_READONLY
 
 
+def room_helps(error: StorageError) -> bool:
+    """Whether what failed may succeed when there is more room on the disk. It is no help against RLIMIT_FSIZE."""
+    return isinstance(error, StorageFullError) and error.context.get("errno") != "EFBIG"
+
+
 def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
     """The StorageError to raise from `error`.
 

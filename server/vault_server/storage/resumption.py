@@ -60,8 +60,9 @@ class Resumption:
     or with the opening that finds any, and sleeps until something is due.
     """
 
-    def __init__(self, root: Path, window: float) -> None:
+    def __init__(self, root: Path, window: float, make_more_room: Callable[[], bool] = lambda: False) -> None:
         self.window = window
+        self._make_more_room = make_more_room
         self._parent = root / STAGING / WRITES
         self._condition = threading.Condition()
         self._held: dict[bytes, Held] = {}
@@ -161,9 +162,9 @@ class Resumption:
             _remove(self._folder(request_id))
 
     def make_room(self) -> bool:
-        """Removes what has expired; whether that was anything."""
+        """Removes what has expired, or else what others keep for a while; whether that was anything."""
         expired = [entry.folder for entry in self._entries() if self._is_expired(entry.found)]
-        return sum(_remove(folder, self._is_expired) for folder in expired) > 0
+        return sum(_remove(folder, self._is_expired) for folder in expired) > 0 or self._make_more_room()
 
     def watch(self) -> None:
         """Begins to see to what earlier processes left, if they left anything."""

@@ -8,8 +8,10 @@ grace; of one that jumps back, what was retired "in the future" is taken as reti
 """
 
 import math
+import os
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from vault.errors import InvalidArgumentError
@@ -22,8 +24,9 @@ RETENTION: Final = 300.0
 MAX_RETENTION: Final = 366 * 86400.0
 
 INLINED_LIMIT: Final = 64 << 20
-"""Bytes of objects that live in the register which are retained there. Files give their space back; the register
-keeps what it has grown by, so the oldest expire early when small objects are replaced by the thousands."""
+"""Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
+disk. Files give their space back; the register keeps what it has grown by, so the oldest expire early when small
+objects are replaced by the thousands."""
 
 _ROW_BYTES: Final = 500
 """What a row takes besides its bytes, about."""
@@ -109,14 +112,20 @@ def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collecte
     return Collected(files, len(due), next_look(connection, now=now))
 
 
-def trim(connection: sqlite3.Connection) -> None:
-    """Holds the bytes that are retained in the register to INLINED_LIMIT; the first to expire go."""
+def inlined_limit(root: Path) -> int:
+    """How many bytes may be retained in the register now."""
+    disk = os.statvfs(root)
+    return min(INLINED_LIMIT, disk.f_bavail * disk.f_frsize // 4)
+
+
+def trim(connection: sqlite3.Connection, limit: int) -> None:
+    """Holds the bytes that are retained in the register to a limit; the first to expire go."""
     rows = connection.execute("SELECT number, size FROM retired WHERE file IS NULL ORDER BY expires_at DESC")
     held = 0
     surplus: list[tuple[int, None]] = []
     for number, size in rows:
         held += size + _ROW_BYTES
-        if held > INLINED_LIMIT:
+        if held > limit:
             surplus.append((number, None))
     _give_up(connection, surplus)
 

@@ -9,6 +9,7 @@ Writes that can be resumed have folders of their own under `.staging/writes/`; s
 """
 
 import contextlib
+import errno
 import fcntl
 import io
 import logging
@@ -67,8 +68,9 @@ class StagedFile:
             self._file.close()
 
     def rename(self, target: Path) -> None:
-        """Moves the file to its final name, over whatever is there."""
+        """Moves the file to its final name, over whatever is there. Once more, when the commit is tried once more."""
         self.path.rename(target)
+        self.path = target
         self._exists = False
 
     def discard(self) -> None:
@@ -114,7 +116,8 @@ class Staging:
         if self._intents is None:
             path = self._own_folder() / _INTENTS
             self._intents = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        os.write(self._intents, text)
+        if os.write(self._intents, text) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def forget_intents(self) -> None:
         """Every noted name is referenced, or its file removed."""

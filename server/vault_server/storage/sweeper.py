@@ -15,7 +15,7 @@ from typing import Final
 
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.register import file_is_referenced, from_time
-from vault_server.storage.retention import INLINED_LIMIT, collect, trim
+from vault_server.storage.retention import collect, inlined_limit, trim
 from vault_server.storage.staging import Staging
 from vault_server.storage.transaction import Transaction
 
@@ -98,8 +98,9 @@ class Sweeper:
             self._collect(transaction)
 
     def _collect(self, transaction: Transaction) -> None:
-        if self._inlined > INLINED_LIMIT // 4:
-            trim(transaction.connection)
+        limit = inlined_limit(transaction.root)
+        if self._inlined > limit // 4:
+            trim(transaction.connection, limit)
             self._inlined = 0
         now = from_time(transaction.now)
         reached("before collection")
@@ -114,6 +115,31 @@ class Sweeper:
         moment = time.monotonic() + min(seconds, _LONGEST)
         self._due = moment if self._due is None else min(self._due, moment)
 
+    def rest(self) -> None:
+        """Sweeps nothing in this transaction."""
+        self._tried = []
+
+    def make_room(self, transaction: Transaction) -> bool:
+        """Removes every retained generation now, and what is trash; whether there was any.
+
+        Off the disk first, since a register that cannot be written is why: a kill, or a COMMIT that fails all the
+        same, leaves rows of `retired` without files, which count as gone.
+        """
+        connection = transaction.connection
+        retired = connection.execute("SELECT number, file FROM retired").fetchall()
+        trash = connection.execute("SELECT file FROM trash").fetchall()
+        files = [file for _, file in retired if file is not None] + [file for (file,) in trash]
+        for file in files:
+            if file not in self._unsettled:
+                transaction.unlink(file)
+        if retired or trash:
+            connection.execute("DELETE FROM retired")
+            connection.execute("DELETE FROM trash")
+            _log.warning("the disk is full: %d retained generations were given up to make room", len(retired))
+        if self._unsettled:
+            connection.execute("UPDATE meta SET revision = revision")  # as in `sweep`
+        return bool(retired or trash)
+
     def committed(self, transaction: Transaction) -> None:
         """The transaction that `sweep` was in is durable."""
         self._orphans = self._orphans[len(self._tried) :] + self._unsettled + transaction.abandoned
@@ -121,7 +147,8 @@ class Sweeper:
         self.wanted = self.wanted or transaction.has_trash or bool(self._orphans)
         if transaction.has_retired:
             self._inlined += transaction.inlined
-            self._expect(0.0 if self._inlined > INLINED_LIMIT // 4 else max(transaction.retention, _COLLECT_APART))
+            crowded = transaction.inlined and self._inlined > inlined_limit(transaction.root) // 4
+            self._expect(0.0 if crowded else max(transaction.retention, _COLLECT_APART))
         if not self._orphans:
             try:
                 self._staging.forget_intents()

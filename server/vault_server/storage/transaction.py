@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from vault.model import ChangeKind, ObjectInfo
 
 from vault_server.storage.blobs import Blobs
+from vault_server.storage.failures import room_helps, storage_error
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.register import Row, find_contents, from_time, pack_tags, to_time
 from vault_server.storage.retention import RETENTION, give_up_file, retire
@@ -28,6 +29,10 @@ class Transaction:
     """What a job may use: the connection, the next revision, and the placing and dropping of files.
 
     Lives between BEGIN IMMEDIATE and COMMIT, on the writer's thread.
+
+    Args:
+        retention: Seconds for which what it replaces and deletes is kept.
+        gives_up_when_full: A job that fails for want of room ends all of it, with nothing undone.
     """
 
     def __init__(
@@ -38,8 +43,10 @@ class Transaction:
         *,
         feed_history: int = FEED_HISTORY,
         retention: float = RETENTION,
+        gives_up_when_full: bool = False,
     ) -> None:
         self.connection = connection
+        self.root = blobs.root
         self.now = to_time(time.time_ns() // 1000)
         self.placed: list[str] = []
         self.abandoned: list[str] = []
@@ -48,6 +55,7 @@ class Transaction:
         self.inlined = 0
         """Bytes by which retired generations have made the register grow."""
         self.retention = retention
+        self.gives_up_when_full = gives_up_when_full
         self._blobs = blobs
         self._staging = staging
         self._feed_history = feed_history
@@ -131,7 +139,9 @@ class Transaction:
         revision, placed = self.revision, len(self.placed)
         try:
             result = job(self)
-        except BaseException:
+        except BaseException as error:
+            if self.must_give_up(error):
+                raise
             for file in self.placed[placed:]:
                 self._undo(file)
             self.revision = revision
@@ -141,6 +151,12 @@ class Transaction:
             raise
         self.connection.execute("RELEASE job")
         return result
+
+    def must_give_up(self, error: BaseException) -> bool:
+        """Whether this error of a job ends the transaction, so that all of it is tried again when there is room."""
+        if not self.gives_up_when_full or not isinstance(error, sqlite3.Error | OSError):
+            return False
+        return room_helps(storage_error(error, "write"))
 
     def _undo(self, file: str) -> None:
         self.placed.remove(file)

@@ -5,6 +5,7 @@ transaction was being committed goes into the next (group commit). Each job runs
 that one that fails takes nobody with it.
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -15,11 +16,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from vault.errors import ClosedError, VaultError
+from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.connections import BUSY_SECONDS, Connections
-from vault_server.storage.failures import is_busy, is_readonly, register_error, storage_error
+from vault_server.storage.failures import is_busy, is_readonly, register_error, room_helps, storage_error
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.retention import RETENTION
 from vault_server.storage.staging import StagedFile, Staging
@@ -121,6 +122,13 @@ class Writer:
                 self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
                 self._thread.start()
 
+    def make_room(self) -> bool:
+        """Gives up every retained generation, because the disk is full; whether there was any. Not of its thread."""
+        try:
+            return self.submit(self._sweeper.make_room).result()
+        except VaultError:  # whoever asks has an error of its own to raise
+            return False
+
     def close(self) -> None:
         """Finishes what was submitted and ends the thread."""
         with self._condition:
@@ -163,9 +171,42 @@ class Writer:
             return entries
 
     def _transact(self, entries: list[_Entry]) -> None:
+        try:
+            outcomes = self._commit([entry.jobs for entry in entries], first=True)
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers; the thread must go on
+            told = self._told(error)
+            again = self._commit_with_room(entries) if isinstance(told, StorageError) and room_helps(told) else None
+            if again is None:
+                self._refuse(entries, told)
+                return
+            outcomes = again
+        _discard(entries)
+        reached("before the answer")
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            entry.answer(outcome)
+        reached("answered")
+
+    def _commit_with_room(self, entries: list[_Entry]) -> list[list[Any]] | None:
+        """As `_commit`, after one that failed because the disk was full; None when it is of no use."""
+        try:
+            self._commit([[Job(self._sweeper.make_room)]], first=False)
+            return self._commit([entry.jobs for entry in entries], first=False)
+        except Exception as error:  # noqa: BLE001  # the callers are told why it failed in the first place
+            _log.warning("there is no room on the disk, after all: %s", error)
+            return None
+
+    def _commit(self, batch: Sequence[Sequence[Job]], *, first: bool) -> list[list[Any]]:
+        """Runs the jobs in one transaction; the outcomes of each sequence of them, once they are durable.
+
+        Args:
+            first: Not after one that failed because the disk was full. Then it retains nothing, and leaves the
+                files alone that the one before has named: its own jobs name them anew.
+        """
         transaction: Transaction | None = None
         try:
             with self._connections.writing() as connection:
+                if not first:
+                    _checkpoint(connection)
                 _begin(connection)
                 try:
                     reached("transaction begun")
@@ -174,10 +215,14 @@ class Writer:
                         self._blobs,
                         self._staging,
                         feed_history=self._feed_history,
-                        retention=self._retention,
+                        retention=self._retention if first else 0,
+                        gives_up_when_full=first,
                     )
-                    self._sweeper.sweep(transaction, collecting=not self._closed)
-                    outcomes = [[_attempt(transaction, job) for job in entry.jobs] for entry in entries]
+                    if first:
+                        self._sweeper.sweep(transaction, collecting=not self._closed)
+                    else:
+                        self._sweeper.rest()
+                    outcomes = [[_attempt(transaction, job) for job in jobs] for jobs in batch]
                     transaction.finish()
                     reached("before COMMIT")
                     connection.execute("COMMIT")
@@ -187,20 +232,15 @@ class Writer:
                 except BaseException:
                     _roll_back(connection)
                     raise
-            self._sweeper.committed(transaction)
-        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers; the thread must go on
+        except BaseException:
             self._sweeper.failed(transaction)
-            self._refuse(entries, error)
-            return
+            raise
+        self._sweeper.committed(transaction)
         if transaction.revision != transaction.begun_at:
             self._committed()
-        _discard(entries)
-        reached("before the answer")
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            entry.answer(outcome)
-        reached("answered")
+        return outcomes
 
-    def _refuse(self, entries: list[_Entry], error: Exception) -> None:
+    def _told(self, error: Exception) -> Exception:
         told = error
         if isinstance(error, sqlite3.Error):
             told = register_error(error, "commit to the register", self._connections.path)
@@ -208,11 +248,20 @@ class Writer:
             told = storage_error(error, "commit to the register")
         if told is not error:
             told.__cause__ = error
+        return told
+
+    def _refuse(self, entries: list[_Entry], told: Exception) -> None:
         if not entries:
             _log.warning("removing files that no object has any more is left for later: %s", told)
         _discard(entries)
         for entry in entries:
             entry.answer([told] * len(entry.jobs))
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Lets the write-ahead log begin anew in the room that it has, if nobody reads in it right now."""
+    with contextlib.suppress(sqlite3.Error):  # a register that cannot grow, or whatever else the next statement tells
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _begin(connection: sqlite3.Connection) -> None:
