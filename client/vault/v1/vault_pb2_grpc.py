@@ -268,8 +268,9 @@ class VaultServiceServicer:
         from; while nothing happens, `progress` is repeated.
 
         OUT_OF_RANGE / REVISION_COMPACTED when `since_revision` is older than the
-        feed's history, RESOURCE_EXHAUSTED / SLOW_CONSUMER when the client does not
-        keep up. After either, everything held must be revalidated.
+        feed's history: everything held must be revalidated. RESOURCE_EXHAUSTED /
+        SLOW_CONSUMER when the client takes no event for a while: it may go on from
+        the last revision that it has seen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

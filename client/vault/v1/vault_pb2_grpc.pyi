@@ -127,8 +127,9 @@ class VaultServiceStub:
     from; while nothing happens, `progress` is repeated.
 
     OUT_OF_RANGE / REVISION_COMPACTED when `since_revision` is older than the
-    feed's history, RESOURCE_EXHAUSTED / SLOW_CONSUMER when the client does not
-    keep up. After either, everything held must be revalidated.
+    feed's history: everything held must be revalidated. RESOURCE_EXHAUSTED /
+    SLOW_CONSUMER when the client takes no event for a while: it may go on from
+    the last revision that it has seen.
     """
 
 @_typing.type_check_only
@@ -217,8 +218,9 @@ class VaultServiceAsyncStub(VaultServiceStub):
     from; while nothing happens, `progress` is repeated.
 
     OUT_OF_RANGE / REVISION_COMPACTED when `since_revision` is older than the
-    feed's history, RESOURCE_EXHAUSTED / SLOW_CONSUMER when the client does not
-    keep up. After either, everything held must be revalidated.
+    feed's history: everything held must be revalidated. RESOURCE_EXHAUSTED /
+    SLOW_CONSUMER when the client takes no event for a while: it may go on from
+    the last revision that it has seen.
     """
 
 class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -400,8 +402,9 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         from; while nothing happens, `progress` is repeated.
 
         OUT_OF_RANGE / REVISION_COMPACTED when `since_revision` is older than the
-        feed's history, RESOURCE_EXHAUSTED / SLOW_CONSUMER when the client does not
-        keep up. After either, everything held must be revalidated.
+        feed's history: everything held must be revalidated. RESOURCE_EXHAUSTED /
+        SLOW_CONSUMER when the client takes no event for a while: it may go on from
+        the last revision that it has seen.
         """
 
 def add_VaultServiceServicer_to_server(servicer: VaultServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

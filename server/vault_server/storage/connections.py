@@ -52,6 +52,11 @@ class Connections:
         self._paused = False
         self._closed = False
 
+    @property
+    def turn(self) -> Path:
+        """The file whose lock is the turn to write; it is closed, by whoever had the turn, at its end."""
+        return self.path.with_name(f"{self.path.name}-turn")
+
     @contextmanager
     def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
         """A connection for the block, in autocommit mode. One that failed is not used again."""

@@ -16,11 +16,13 @@ from typing import Final
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.model import Change, ChangeKind
 
+from vault_server.storage.bell import Bell
 from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storage_error
 
 POLL_SECONDS: Final = 0.05
-"""How late another process's commits reach a watcher, at most. This process's come at once."""
+"""How late another process's commits reach a watcher, at most. This process's come at once, and so do another's
+where the bell rings."""
 
 PAGE: Final = 500
 """Changes read at a time, so that a watcher far behind costs little memory."""
@@ -48,6 +50,7 @@ class Feed:
         self._window = _Window(0, 0, ())
         self._condition = threading.Condition()
         self._wakes = 0
+        self._bell = Bell(connections.turn, self.wake)
         self._closed = False
 
     @property
@@ -112,6 +115,8 @@ class Feed:
         Returns:
             How often it was called, for the next wait.
         """
+        if not self._bell.started and not self._closed:
+            self._bell.start()
         with self._condition:
             self._condition.wait_for(lambda: self._wakes > wakes, timeout)
             return self._wakes
@@ -124,11 +129,13 @@ class Feed:
 
     def close(self) -> None:
         self._closed = True
+        self._bell.close()
         self.wake()
 
     def abandon(self) -> None:
         """Closes it in a forked child, where its locks may be held by threads that are not there."""
         self._closed = True
+        self._bell.abandon()
 
     def require_open(self) -> None:
         if self._closed:

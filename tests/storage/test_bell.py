@@ -1,0 +1,100 @@
+"""Commits of another process reach watchers though nobody looks for them, and the bell leaves nothing behind."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from vault.model import Change
+from vault_server import EmbeddedStore
+from vault_server.storage import AsyncEmbeddedStore, notifier, watch
+from vault_server.storage.bell import Bell
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's; elsewhere commits are polled for")
+
+COMMITTING = """
+import sys
+from vault import BytesWrapper, Vault
+with Vault(sys.argv[1], {"u": (BytesWrapper, 0)}) as vault:
+    for line in sys.stdin:
+        vault.upload("u", BytesWrapper(b"x"))
+"""
+
+
+@pytest.fixture
+def never_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks for another process's commits in the time of a test."""
+    monkeypatch.setattr(notifier, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 600.0)
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that commits once for each line that it is given."""
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMITTING, tmp_path / "own"], stdin=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def commit(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+
+
+@pytest.mark.usefixtures("never_polling")
+def test_a_thread_hears_of_another_processs_commits(tmp_path: Path, beside: "subprocess.Popen[str]") -> None:
+    with EmbeddedStore(tmp_path / "own") as store, store.watch() as followed, ThreadPoolExecutor(1) as thread:
+        events = iter(followed)
+        next(events)
+        for revision in range(1, 11):
+            commit(beside)
+            while not isinstance(event := thread.submit(next, events).result(30), Change):
+                continue
+            assert event.revision == revision
+
+
+@pytest.mark.usefixtures("never_polling")
+async def test_a_task_hears_of_another_processs_commits(tmp_path: Path, beside: "subprocess.Popen[str]") -> None:
+    async with AsyncEmbeddedStore(tmp_path / "own") as store, await store.watch() as followed:
+        events = aiter(followed)
+        await anext(events)
+        for revision in range(1, 11):
+            commit(beside)
+            while not isinstance(event := await asyncio.wait_for(anext(events), 30), Change):
+                continue
+            assert event.revision == revision
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_closed_store_has_given_back_thread_and_descriptors(tmp_path: Path) -> None:
+    before, threads = descriptors(), threading.active_count()
+    for _ in range(3):
+        with EmbeddedStore(tmp_path / "own") as store, store.watch() as followed, ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(list, followed)
+            while not store.engine.feed._bell.started:
+                continue
+            followed.close()
+            waiting.result(20)
+        assert store.engine.closed
+    assert (descriptors(), threading.active_count()) == (before, threads)
+
+
+def test_a_bell_that_cannot_ring_is_silent_and_holds_nothing(tmp_path: Path) -> None:
+    before = descriptors()
+    bell = Bell(tmp_path / "no such folder" / "file", lambda: None)
+    bell.start()
+    assert descriptors() == before
+    bell.close()
+    bell.close()
+    bell.start()
+    assert descriptors() == before
