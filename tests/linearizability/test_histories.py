@@ -9,9 +9,12 @@ from tests.linearizability.judge import judge
 from tests.linearizability.record import Setting, record
 
 
-@pytest.mark.parametrize("consistency", ["strict", "watch"])
-def test_clients_see_what_their_consistency_promises(tmp_path: Path, consistency: str) -> None:
-    setting = Setting(3, consistency, secrets.randbelow(1 << 32), kills=1)
+@pytest.mark.parametrize(
+    ("consistency", "options"),
+    [("strict", []), ("watch", []), ("strict", ["--workers", "2"]), ("watch", ["--workers", "2"])],
+)
+def test_clients_see_what_their_consistency_promises(tmp_path: Path, consistency: str, options: list[str]) -> None:
+    setting = Setting(1.5, consistency, secrets.randbelow(1 << 32), kills=1, options=options)
     print(setting)
     judgement = judge(record(tmp_path, setting), consistency)
     print(judgement)
