@@ -10,7 +10,7 @@ from vault.cli.location import check_vault
 from vault.cli.options import json_option
 from vault.cli.output import write_json, write_line
 from vault.cli.progress import progress_of
-from vault.cli.wording import size_text
+from vault.cli.wording import size_text, time_text
 
 from vault_server.storage.check.directory import check_directory
 from vault_server.storage.check.report import CheckReport
@@ -67,5 +67,8 @@ def _show(report: CheckReport) -> None:
         show_rows(("", "kind", "unit", "id", "block", "what"), [*mended, *found])
     document = report.document()
     document["size"] = size_text(report.size)
+    if report.scrub is not None and report.scrub.ended_at is not None:
+        ended = time_text(report.scrub.ended_at)
+        document["scrub"] = f"ended {ended}, {len(report.scrub.problems)} problems in {size_text(report.scrub.size)}"
     document["problems"], document["repairs"] = len(report.problems), len(report.repairs)
     show_fields({name: value for name, value in document.items() if value is not None})

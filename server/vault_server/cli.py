@@ -15,6 +15,7 @@ from vault_server.serving import Serving, serve_until_signal
 from vault_server.storage.engine import DURABILITIES, Durability
 from vault_server.storage.resumption import RESUME_WINDOW
 from vault_server.storage.retention import MAX_RETENTION, RETENTION
+from vault_server.storage.scrub import SCRUB_RATE
 from vault_server.workers import serve_with_workers
 
 _NUMBER: Final = (int, float)
@@ -25,6 +26,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "retention": _NUMBER,
     "grace": _NUMBER,
     "resume_window": _NUMBER,
+    "scrub_rate": _NUMBER,
     "max_concurrent_rpcs": (int,),
     "max_connection_age": _NUMBER,
     "workers": (int,),
@@ -124,6 +126,15 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="How long what has arrived of an interrupted upload is kept, to be resumed. 0: not at all.",
 )
 @click.option(
+    "--scrub-rate",
+    type=click.FloatRange(min=0),
+    default=SCRUB_RATE,
+    show_default=True,
+    show_envvar=True,
+    metavar="MIB_PER_SECOND",
+    help="How fast everything stored is read in the background and verified, once a day at most. 0: not at all.",
+)
+@click.option(
     "--max-concurrent-rpcs",
     type=click.IntRange(min=1),
     show_envvar=True,
@@ -165,6 +176,7 @@ def serve(
     retention: float,
     grace: float,
     resume_window: float,
+    scrub_rate: float,
     max_concurrent_rpcs: int | None,
     max_connection_age: float,
     workers: int,
@@ -200,6 +212,7 @@ def serve(
         ),
         grace=grace,
         resume_window=resume_window,
+        scrub_rate=scrub_rate,
         log_format=log_format,
         log_level=log_level,
     )

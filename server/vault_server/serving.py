@@ -27,6 +27,7 @@ class Serving:
         durability, retention, resume_window: EmbeddedStore's.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
+        scrub_rate: MiB a second of the background scrub; 0: none.
         log_format, log_level: See `logs.configure`.
         worker: Which of several workers this is, from 0; None: there is only one process.
     """
@@ -38,6 +39,7 @@ class Serving:
     settings: ServerSettings
     grace: float
     resume_window: float
+    scrub_rate: float
     log_format: LogFormat
     log_level: str
     worker: int | None = None
@@ -75,6 +77,8 @@ async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) 
         on_first_signal(stop.set)
         announce(server.address)
         logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
+        if serving.scrub_rate:
+            await store.start_scrub(serving.scrub_rate)
         await stop.wait()
         logger.info("draining", extra={"grace": serving.grace, **labels})
         await server.stop(serving.grace)

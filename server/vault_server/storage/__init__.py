@@ -10,11 +10,12 @@ feed        what was committed, in order; `watch` follows it
 adoption    directories that pyvault wrote
 opening     a register that is missing, torn or too old is told; `watermark` is how the last is known
 presence    who has a directory open
+scrub       everything read in the background
 check       the audit, repair, and the rebuild of a damaged register
 """
 
 from vault_server.storage.async_store import AsyncEmbeddedStore
-from vault_server.storage.check import CheckReport, Problem, ProblemKind, Repair
+from vault_server.storage.check import CheckReport, Problem, ProblemKind, Repair, ScrubPass, ScrubStatus
 from vault_server.storage.check.directory import check_directory
 from vault_server.storage.opener import opener
 from vault_server.storage.store import EmbeddedStore
@@ -26,6 +27,8 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "Repair",
+    "ScrubPass",
+    "ScrubStatus",
     "check_directory",
     "opener",
 ]

@@ -28,12 +28,13 @@ from vault.progress import ProgressCallback
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 
 from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
-from vault_server.storage.check import CheckReport
+from vault_server.storage.check import CheckReport, ScrubStatus
 from vault_server.storage.engine import Durability
 from vault_server.storage.notifier import Notifier
 from vault_server.storage.reader import StoredReader
 from vault_server.storage.resumption import RESUME_WINDOW
 from vault_server.storage.retention import RETENTION
+from vault_server.storage.scrub import PASS_INTERVAL, SCRUB_RATE
 from vault_server.storage.store import EmbeddedStore
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
@@ -203,6 +204,14 @@ class AsyncEmbeddedStore(AsyncStore):
     ) -> CheckReport:
         """EmbeddedStore.check, on a thread, which `progress` is called from."""
         return await self.call(lambda: self._store.check(deep=deep, repair=repair, progress=progress))
+
+    async def start_scrub(self, rate: float = SCRUB_RATE, *, interval: float = PASS_INTERVAL) -> None:
+        """EmbeddedStore.start_scrub: it has a thread of its own."""
+        await self.call(lambda: self._store.start_scrub(rate, interval=interval))
+
+    async def scrub_status(self) -> ScrubStatus:
+        """EmbeddedStore.scrub_status, on a thread."""
+        return await self.call(self._store.scrub_status)
 
     async def close(self) -> None:
         if self._closed:

@@ -48,6 +48,16 @@ class Settings:
         return self.durability == "full"
 
 
+class Background(Protocol):
+    """What works on the store by itself until it is stopped."""
+
+    def stop(self) -> None:
+        """Ends it, while the store still works."""
+
+    def leave(self) -> None:
+        """Gives up what is the parent's, in a forked child."""
+
+
 class Engine:
     """Connections, writer, feed, blobs and staging of one open store in one process."""
 
@@ -67,6 +77,7 @@ class Engine:
             feed_history=settings.feed_history,
             retention=settings.retention,
         )
+        self.background: list[Background] = []
         self._presence: int | None = None
         self._closing = threading.Lock()
         self.closed = False
@@ -117,6 +128,8 @@ class Engine:
         with self._closing:
             if self.closed:
                 return
+            for each in self.background:
+                each.stop()
             self.closed = True
             self.feed.close()
             self.writer.close()
@@ -132,6 +145,9 @@ class Engine:
 
         Writes and watches that the parent began are the parent's: in the child they are closed.
         """
+        for each in self.background:
+            each.leave()
+        self.background.clear()
         self.staging.leave()
         self.resumption.abandon()
         self.feed.abandon()

@@ -36,6 +36,7 @@ class StoredReader(BlockReader):
         self._next = first
         self._end = info.block_count if end is None else end
         self._mutex = threading.Lock()
+        self._fleeting = False
 
     @property
     def in_memory(self) -> bool:
@@ -56,6 +57,16 @@ class StoredReader(BlockReader):
             block = Block(index * BLOCK_SIZE, self._read(index), self._checksums[index])
             self._next = index + 1
             return block
+
+    def leave_no_trace(self) -> None:
+        """From here on, what is read of the file leaves the system's page cache again, unless it was there before.
+
+        For reading everything once: it must not drive out what programs read again and again.
+        """
+        with self._mutex:
+            if isinstance(self._source, io.FileIO) and hasattr(os, "posix_fadvise"):
+                self._fleeting = True
+                os.posix_fadvise(self._source.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
 
     def skip_to(self, index: int) -> None:
         """Goes on with another block."""
@@ -104,7 +115,11 @@ class StoredReader(BlockReader):
         else:
             assert self._source is not None  # noqa: S101  # `_let_go` leaves nothing to read
             with storing(f"read object {self.info.data_id} of unit {self.info.unit!r}"):
-                data = read_at(self._source.fileno(), wanted, offset)
+                descriptor = self._source.fileno()
+                passing = self._fleeting and not _is_cached(descriptor, offset)
+                data = read_at(descriptor, wanted, offset)
+                if passing:
+                    os.posix_fadvise(descriptor, offset, wanted, os.POSIX_FADV_DONTNEED)
         if len(data) < wanted or index >= len(self._checksums):
             raise self._cut(index)
         return data
@@ -118,6 +133,14 @@ class StoredReader(BlockReader):
             generation=self.info.generation,
             block=index,
         )
+
+
+def _is_cached(descriptor: int, offset: int) -> bool:
+    """Whether the system has the byte at `offset` in memory; False where it does not say."""
+    try:
+        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+    except (OSError, AttributeError):  # it would have to be read; or the file system, or the system, cannot tell
+        return False
 
 
 def read_at(descriptor: int, length: int, offset: int) -> bytes:

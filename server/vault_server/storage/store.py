@@ -28,12 +28,13 @@ from vault.progress import ProgressCallback
 from vault.rules import check_generation, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 
-from vault_server.storage.check import CheckReport, audit
+from vault_server.storage.check import CheckReport, ScrubStatus, audit
 from vault_server.storage.check import repair as mend
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.reads import Reads
 from vault_server.storage.resumption import RESUME_WINDOW, check_resume_window
 from vault_server.storage.retention import RETENTION, check_retention
+from vault_server.storage.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
 from vault_server.storage.transaction import FEED_HISTORY
 from vault_server.storage.upload import INLINE_LIMIT
 from vault_server.storage.watch import StoredWatch
@@ -251,7 +252,32 @@ class EmbeddedStore(Store):
         repairs = mend(self.engine) if repair else []
         report = audit(self.engine, deep=deep, repaired=repair, progress=progress)
         report.repairs = repairs
+        report.scrub = scrub_status(self.engine).last
         return report
+
+    def start_scrub(self, rate: float = SCRUB_RATE, *, interval: float = PASS_INTERVAL) -> None:
+        """Reads the whole store in the background from now on, again and again, and verifies every block.
+
+        What is found goes into the log and into `scrub_status`; nothing is mended. Of several stores on a
+        directory, also in other processes, one scrubs; another goes on when it is closed. Ends with `close`.
+        A fork of this process does not scrub.
+
+        Args:
+            rate: MiB a second.
+            interval: Seconds from the beginning of a pass to that of the next, at least.
+
+        Raises:
+            InvalidArgumentError: A value that is not positive; or it scrubs already.
+        """
+        self.engine.require_open()
+        if self.engine.background:
+            raise InvalidArgumentError("the store is being scrubbed already", reason="BAD_SETTING")
+        self.engine.background.append(Scrubber(self.engine, rate=rate, interval=interval))
+
+    def scrub_status(self) -> ScrubStatus:
+        """How far the scrub is, of whichever process, and what the last whole pass found."""
+        self.engine.require_open()
+        return scrub_status(self.engine)
 
     def close(self) -> None:
         self.engine.close()

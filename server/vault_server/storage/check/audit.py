@@ -1,23 +1,20 @@
 """The audit: does the register make sense, does every row have its bytes, and every file its row?"""
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from vault.errors import CorruptionError, StorageError
-from vault.model import ObjectInfo
+from vault.errors import StorageError
 from vault.progress import Meter, ProgressCallback
 
 from vault_server.storage.blobs import blob_files, blob_id, folder_unit
 from vault_server.storage.check import rows
+from vault_server.storage.check.examine import examine
 from vault_server.storage.check.report import CheckReport, Problem, ProblemKind
-from vault_server.storage.check.verify import verify
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
-from vault_server.storage.reads import Reads
-from vault_server.storage.register import file_is_referenced, is_trash, to_info
+from vault_server.storage.register import file_is_referenced, is_trash
 from vault_server.storage.sweeper import SETTLING_COMMITS
 from vault_server.storage.transaction import Transaction
 
@@ -89,72 +86,26 @@ class _Audit:
             self._report.problems.append(Problem(kind, fault))
         for look in rows.CONTRADICTIONS:
             self._report.problems += read(look)
+        self._report.retired, self._report.retired_size = read(rows.retired)
 
     def _check_objects(self) -> None:
-        if self._report.deep:
+        report = self._report
+        if report.deep:
             self._meter.size(self._engine.connections.read(rows.total_size))
         for row in self._rows():
-            self._report.objects += 1
-            try:
-                info = to_info(row)
-            except CorruptionError as error:
-                self._report.problems.append(Problem(ProblemKind.REGISTER, error.message, str(row[0]), row[1]))
-                continue
-            self._report.size += info.size
-            self._check_object(info, rows.Stored(*row[12:]))
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        number = None
-        while page := self._engine.connections.read(partial(rows.page, after=number, limit=_ROWS)):
-            yield from page
-            number = page[-1][11]
-
-    def _check_object(self, info: ObjectInfo, stored: rows.Stored) -> None:
-        if stored.file is not None:
-            self._report.files += 1
-        self._report.problems += rows.feed_faults(info, stored)
-        problem = rows.contents_fault(info, stored)
-        if problem is None and stored.file is not None:
-            problem = self._check_file(info, stored.file)
-        if problem is not None:
-            # A row is read before its file is looked at.
-            if not self._changed(info):
-                self._report.problems.append(problem)
-            self._meter.add(info.size if self._report.deep else 0)
-        elif self._report.deep:
-            self._check_bytes(info)
-
-    def _check_file(self, info: ObjectInfo, file: str) -> Problem | None:
-        size = None
-        with storing(f"look at {file}"), contextlib.suppress(FileNotFoundError):
-            size = (self._engine.settings.root / file).stat().st_size
-        if size is None:
-            return Problem(ProblemKind.MISSING_FILE, f"{file} is not there", info.unit, info.data_id)
-        if size != info.size:
-            detail = f"{file} has {size} bytes, not {info.size}"
-            return Problem(ProblemKind.WRONG_SIZE, detail, info.unit, info.data_id)
-        return None
-
-    def _check_bytes(self, info: ObjectInfo) -> None:
-        try:
-            reader = Reads(self._engine).open_generation(info)
-        except CorruptionError as error:
-            self._report.problems.append(Problem(ProblemKind.REGISTER, error.message, info.unit, info.data_id))
-            reader = None
-        if reader is None:  # or it was replaced or deleted meanwhile
-            self._meter.add(info.size)
-            return
-        with reader:
-            for verified in verify(reader):
+            report.objects += 1
+            report.size += max(row[4], 0)
+            report.files += row[13] is not None
+            for verified in examine(self._engine, row, deep=report.deep):
                 self._meter.add(verified.size)
                 if verified.problem is not None:
-                    self._report.problems.append(verified.problem)
+                    report.problems.append(verified.problem)
 
-    def _changed(self, info: ObjectInfo) -> bool:
-        try:
-            return Reads(self._engine).exists_many(info.unit, [info.data_id]) != [info.generation]
-        except CorruptionError:
-            return False
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        first = rows.FIRST
+        while page := self._engine.connections.read(partial(rows.page_from, first=first, limit=_ROWS)):
+            yield from page
+            first = page[-1][11] + 1
 
     def _check_files(self) -> None:
         suspects = unreferenced(self._engine)

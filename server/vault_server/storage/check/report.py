@@ -1,6 +1,7 @@
 """What an audit looked at, what it found, and what was mended."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -41,6 +42,30 @@ class Repair:
     data_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ScrubPass:
+    """What one pass read and found; the first thousand problems."""
+
+    began_at: datetime
+    ended_at: datetime | None = None
+    objects: int = 0
+    size: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubStatus:
+    """How far the scrub is.
+
+    Attributes:
+        current: The pass that is under way, or was interrupted; None: none is.
+        last: The last whole pass; None: there has been none.
+    """
+
+    current: ScrubPass | None = None
+    last: ScrubPass | None = None
+
+
 @dataclass(slots=True)
 class CheckReport:
     """What an audit looked at, what it found, and what was mended before.
@@ -50,16 +75,24 @@ class CheckReport:
         objects: Objects in the register.
         files: Those of them that have a file of their own.
         size: Their bytes.
+        retired: Replaced and deleted generations that are kept for a while.
+        retired_size: Their bytes.
+        suspended: Writes that lost their writer and can be resumed.
         problems: What is wrong now.
         repairs: What was wrong and is no longer, or is as good as it can be.
+        scrub: The last whole pass of the scrub in the background; None: there has been none.
     """
 
     deep: bool
     objects: int = 0
     files: int = 0
     size: int = 0
+    retired: int = field(default=0, compare=False)
+    retired_size: int = field(default=0, compare=False)
+    suspended: int = field(default=0, compare=False)
     problems: list[Problem] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
+    scrub: ScrubPass | None = field(default=None, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -74,10 +107,21 @@ class CheckReport:
             "objects": self.objects,
             "files": self.files,
             "size": self.size,
+            "retired": self.retired,
+            "retired_size": self.retired_size,
+            "suspended": self.suspended,
             "problems": [
                 {"kind": problem.kind.value, **_about(problem), "block": problem.block} for problem in self.problems
             ],
             "repairs": [_about(repair) for repair in self.repairs],
+            "scrub": self.scrub
+            and {
+                "began_at": self.scrub.began_at.isoformat(),
+                "ended_at": self.scrub.ended_at and self.scrub.ended_at.isoformat(),
+                "objects": self.scrub.objects,
+                "size": self.scrub.size,
+                "problems": len(self.scrub.problems),
+            },
         }
 
 

@@ -39,15 +39,25 @@ def total_size(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(sum(size), 0) FROM objects").fetchone()[0])
 
 
-def page(connection: sqlite3.Connection, after: int | None, limit: int) -> list[tuple[Any, ...]]:
-    """The next rows by number: INFO_COLUMNS, the number, and what makes a `Stored`."""
+def retired(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many replaced and deleted generations are kept for a while, and their bytes."""
+    count, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM retired").fetchone()
+    return count, size
+
+
+FIRST: Final = -(1 << 63)
+"""No row has a lower number, not even a damaged one."""
+
+
+def page_from(connection: sqlite3.Connection, first: int, limit: int) -> list[tuple[Any, ...]]:
+    """The next rows by number, from this one on: INFO_COLUMNS, the number, and what makes a `Stored`."""
     found = connection.execute(
         f"SELECT {INFO_COLUMNS}, o.number, c.number, c.file, length(c.data), c.blocks, "  # noqa: S608  # only names
         "h.revision, h.unit, h.data_id, h.generation, h.name, h.answer "
         "FROM objects o NOT INDEXED LEFT JOIN contents c ON c.number = o.number "
         "LEFT JOIN changes h ON h.revision = o.revision "
-        "WHERE o.number > ? OR ? ORDER BY o.number LIMIT ?",
-        (after or 0, after is None, limit),
+        "WHERE o.number >= ? ORDER BY o.number LIMIT ?",
+        (first, limit),
     ).fetchall()
     return [(*row[:16], row[17:] if row[16] is not None else None) for row in found]
 

@@ -19,6 +19,11 @@ class Verified(NamedTuple):
     problem: Problem | None
 
 
+def is_damage(error: CorruptionError | StorageError) -> bool:
+    """Whether it is of the stored bytes: a sector that cannot be read is, the system's other troubles are not."""
+    return isinstance(error, CorruptionError) or error.context.get("errno") == "EIO"
+
+
 def verify(reader: StoredReader, first: int = 0) -> Iterator[Verified]:
     """Reads the blocks from `first` on; a damaged one does not end it.
 
@@ -36,7 +41,9 @@ def verify(reader: StoredReader, first: int = 0) -> Iterator[Verified]:
                 return  # it was closed
             whole.update(block.data)
             block.verify(info)
-        except (CorruptionError, StorageError) as error:  # a sector that cannot be read is a finding like any other
+        except (CorruptionError, StorageError) as error:
+            if not is_damage(error):
+                raise
             complete = False
             problem = Problem(ProblemKind.BAD_BLOCK, error.message, info.unit, info.data_id, index)
             reader.skip_to(index + 1)
