@@ -116,7 +116,9 @@ class Staging:
         if self._intents is None:
             path = self._own_folder() / _INTENTS
             self._intents = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        size = os.fstat(self._intents).st_size
         if os.write(self._intents, text) < len(text):
+            os.ftruncate(self._intents, size)  # half a name would take the next one with it
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def forget_intents(self) -> None:

@@ -30,6 +30,9 @@ _COLLECT_APART: Final = 0.25
 """Seconds between two collections at least, so that a stream of small updates is not doubled by one of small
 collections."""
 
+_TRIMMED_AT_ONCE: Final = 256 << 10
+"""Bytes at least, so that on a disk that is nearly full not every update trims."""
+
 _RETRY_SECONDS: Final = 30.0
 _SOON: Final = 0.05
 _LONGEST: Final = 3600.0
@@ -44,7 +47,10 @@ class Sweeper:
         self._unsettled: list[str] = []
         self._orphans: list[str] = []
         self._tried: list[str] = []
-        self._inlined = 0
+        self._inlined = (
+            0  # bytes that this process has retained in the register since it last looked how many there are
+        )
+        self._crowded = False
         self._due: float | None = 0.0  # at the start there may be what an earlier process retired
         self.wanted = True
         """Whether a transaction for sweeping alone is worth it, soon. At the start there may be trash of
@@ -94,14 +100,13 @@ class Sweeper:
             connection.executemany("DELETE FROM trash WHERE file = ?", removed)
             reached("trash forgotten")
         self.wanted = len(removed) == _FILES_AT_ONCE
-        if collecting and self.is_due:
+        if collecting and (self._crowded or self.is_due):
             self._collect(transaction)
 
     def _collect(self, transaction: Transaction) -> None:
-        limit = inlined_limit(transaction.root)
-        if self._inlined > limit // 4:
-            trim(transaction.connection, limit)
-            self._inlined = 0
+        if self._crowded:
+            trim(transaction.connection, inlined_limit(transaction.root))
+            self._inlined, self._crowded = 0, False
         now = from_time(transaction.now)
         reached("before collection")
         done = collect(transaction.connection, now=now, limit=_FILES_AT_ONCE)
@@ -147,8 +152,9 @@ class Sweeper:
         self.wanted = self.wanted or transaction.has_trash or bool(self._orphans)
         if transaction.has_retired:
             self._inlined += transaction.inlined
-            crowded = transaction.inlined and self._inlined > inlined_limit(transaction.root) // 4
-            self._expect(0.0 if crowded else max(transaction.retention, _COLLECT_APART))
+            if transaction.inlined:
+                self._crowded = self._inlined > max(inlined_limit(transaction.root) // 4, _TRIMMED_AT_ONCE)
+            self._expect(_COLLECT_APART if self._crowded else max(transaction.retention, _COLLECT_APART))
         if not self._orphans:
             try:
                 self._staging.forget_intents()

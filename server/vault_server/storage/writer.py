@@ -123,7 +123,9 @@ class Writer:
                 self._thread.start()
 
     def make_room(self) -> bool:
-        """Gives up every retained generation, because the disk is full; whether there was any. Not of its thread."""
+        """Gives up every retained generation, because the disk is full; whether there was any."""
+        if threading.current_thread() is self._thread:  # it would wait for itself
+            return False
         try:
             return self.submit(self._sweeper.make_room).result()
         except VaultError:  # whoever asks has an error of its own to raise
