@@ -99,8 +99,8 @@ class AsyncWatchCoherence(AsyncCoherence):
     """Follows a store's change feed in the background, from the first load on.
 
     An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
-    nothing came for longer than a server that is alive would let pass. What was loaded under an earlier
-    epoch is asked after.
+    nothing came for longer than a server that is alive would let pass; also when something comes after all.
+    What was loaded under an earlier epoch is asked after.
     """
 
     def __init__(self, store: AsyncStore, cache: ObjectCache[Any], units: Sequence[str]) -> None:
@@ -115,14 +115,14 @@ class AsyncWatchCoherence(AsyncCoherence):
         self._ended = AsyncEvent()
         self._abandoned = False
         self._watch: AsyncWatch | None = None
-        self._streams = 0
+        self._epochs = 0
         self._live = 0  # the epoch, while a stream is live
         self._heard_at = 0.0
 
     async def epoch(self) -> int:
         if self._background is None:
             await self._start()
-        return self._live if time.monotonic() - self._heard_at < _LEASE else 0
+        return self._live if _now() - self._heard_at < _LEASE else 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         self._cache.doubt(unit, revision)
@@ -185,11 +185,21 @@ class AsyncWatchCoherence(AsyncCoherence):
         return self._abandoned or self._ended.is_set()
 
     def _heard(self) -> None:
-        self._heard_at = time.monotonic()
-        if not self._live:
-            self._streams += 1
-            self._live = self._streams
+        now = _now()
+        # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
+        # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
+        if not self._live or now - self._heard_at >= _LEASE:
+            self._epochs += 1
+            self._live = self._epochs
+        self._heard_at = now
 
+
+def _now() -> float:
+    """Seconds, by a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _strays: list[Any] = []
 

@@ -51,8 +51,9 @@ class Bell:
             thread, self._thread = self._thread, None
             if thread is not None:
                 os.write(self._stop, b"x")
-                thread.join()
-            self._close_descriptors()
+        # A store that was dropped may be closed by its finalizer in this very thread.
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def abandon(self) -> None:
         """Gives back what a forked child has of its parent's."""
@@ -83,3 +84,4 @@ class Bell:
         while stopped not in dict(poll.poll()):
             os.read(listening, _EVENTS_AT_A_TIME)
             self._ring()
+        self._close_descriptors()
