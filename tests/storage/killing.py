@@ -19,6 +19,7 @@ from vault_server.storage import EmbeddedStore
 from vault_server.storage.faultpoints import Point, switch_on
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload
+from tests.storage.resuming import go_on
 
 MEDIUM = LARGE[:70_000]
 TWO_BLOCKS = LARGE[: (1 << 20) + 17]
@@ -60,6 +61,10 @@ def _update_small(store: EmbeddedStore) -> None:
     succeeded(outcome)
 
 
+def _resumable_upload(store: EmbeddedStore) -> None:
+    go_on(store)
+
+
 def _delete(store: EmbeddedStore) -> None:
     assert delete(store, 1)
 
@@ -98,18 +103,21 @@ class Operation:
         act: Does it. It is acknowledged when this returns.
         retention: EmbeddedStore's, while it acts.
         changes: Whether it changes an object.
+        resumable: Doing it once more goes on with it.
     """
 
     act: Callable[[EmbeddedStore], None]
     prepare: Callable[[EmbeddedStore], None] = prepare
     retention: float = 300.0
     changes: bool = True
+    resumable: bool = False
 
 
 OPERATIONS = {
     "upload": Operation(_upload),
     "update": Operation(_update),
     "update of a small object": Operation(_update_small),
+    "resumable upload": Operation(_resumable_upload, resumable=True),
     "delete": Operation(_delete),
     "upload_many": Operation(_upload_many),
     "set_metadata": Operation(_set_metadata),

@@ -70,7 +70,7 @@ def test_a_kill_at_any_point_leaves_all_or_nothing_and_no_file_over(
     whole = killer.run(operation, complete)
     assert (whole.signal, whole.acknowledged) == (0, True)
     with EmbeddedStore(complete) as store:
-        after = state_of(store)
+        after, final = state_of(store), store.revision
     assert (after != before) == OPERATIONS[operation].changes
 
     for kill_at, point in enumerate(whole.points):
@@ -91,6 +91,10 @@ def test_a_kill_at_any_point_leaves_all_or_nothing_and_no_file_over(
                 assert read(store, 1, generation=generation) == before[UNIT, 1][0], where
             revision, changes = store.changes(0)
             assert [change.revision for change in changes] == list(range(1, revision + 1)), where
+            if OPERATIONS[operation].resumable:
+                OPERATIONS[operation].act(store)
+                assert state_of(store) == after, where
+                assert store.revision == final, f"{where}: it was applied twice"
             needed, retained = referenced(store, "contents"), referenced(store, "retired")
         # Closing has swept: what is in trash by then is gone.
         files = files_of(directory)
