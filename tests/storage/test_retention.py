@@ -77,6 +77,15 @@ def test_an_idle_store_collects_when_it_is_time_and_sleeps_until_then(directory:
         eventually(lambda: store.engine.writer._sweeper.wait is None)  # nothing is left to wake up for
 
 
+def test_the_writer_sleeps_while_nothing_is_due(directory: Path) -> None:
+    for _ in range(2):  # what this process retired; what another did
+        with EmbeddedStore(directory) as store:
+            if store.revision == 0:
+                upload(store, LARGE, data_id=1)
+                update(store, 1, SMALL)
+            eventually(lambda: 200 < (store.engine.writer._sweeper.wait or 0) <= 300)
+
+
 def test_any_process_collects_what_another_retired(directory: Path) -> None:
     run(
         """

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from vault.errors import ConflictError, VaultError
+from vault.errors import VaultError
 from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 from vault.rules import (
     BLOCK_SIZE,
@@ -147,7 +147,7 @@ class Reads:
         # Asked again after the opening: an id that is deleted and used anew may use its file name anew.
         try:
             now = self._find(info.unit, info.data_id, generation)
-        except ConflictError:  # the generation asked for was collected
+        except VaultError:  # the generation asked for was collected; or the register cannot be read
             if file is not None:
                 file.close()
             raise
