@@ -116,6 +116,15 @@ class Reads:
                 return reader
         return None
 
+    def open_retired(self, unit: str, data_id: int, generation: int) -> StoredReader | None:
+        """A reader of this generation, which may be retired; None or ConflictError when it was collected."""
+        found = self._find(unit, data_id, generation)
+        while found is not None:
+            reader, found = self._open(*found, 0, found[0].info.block_count, generation=generation)
+            if reader is not None:
+                return reader
+        return None
+
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         self._engine.require_unit(unit)
         check_batch(len(items))

@@ -1,5 +1,6 @@
 """The audit: does the register make sense, does every row have its bytes, and every file its row?"""
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,11 +11,12 @@ from vault.progress import Meter, ProgressCallback
 
 from vault_server.storage.blobs import blob_files, blob_id, folder_unit
 from vault_server.storage.check import rows
-from vault_server.storage.check.examine import examine
+from vault_server.storage.check.examine import examine, examine_retired
 from vault_server.storage.check.report import CheckReport, Problem, ProblemKind
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
 from vault_server.storage.register import file_is_referenced, is_trash
+from vault_server.storage.staging import STAGING, WRITES
 from vault_server.storage.sweeper import SETTLING_COMMITS
 from vault_server.storage.transaction import Transaction
 
@@ -60,6 +62,7 @@ class _Audit:
         self._phase(self._settle)
         self._phase(self._check_register)
         self._phase(self._check_objects)
+        self._phase(self._check_retired)
         self._phase(self._check_files)
         return self._report
 
@@ -86,7 +89,6 @@ class _Audit:
             self._report.problems.append(Problem(kind, fault))
         for look in rows.CONTRADICTIONS:
             self._report.problems += read(look)
-        self._report.retired, self._report.retired_size = read(rows.retired)
 
     def _check_objects(self) -> None:
         report = self._report
@@ -106,6 +108,20 @@ class _Audit:
         while page := self._engine.connections.read(partial(rows.page_from, first=first, limit=_ROWS)):
             yield from page
             first = page[-1][11] + 1
+
+    def _check_retired(self) -> None:
+        self._report.retired, self._report.retired_size = self._engine.connections.read(rows.retired)
+        first = rows.FIRST
+        while page := self._engine.connections.read(partial(rows.retired_from, first=first, limit=_ROWS)):
+            for number, unit, data_id, generation in page:
+                for verified in examine_retired(self._engine, unit, data_id, generation, deep=self._report.deep):
+                    self._meter.add(verified.size)
+                    if verified.problem is not None:
+                        self._report.problems.append(verified.problem)
+                first = number + 1
+        with storing("look at writes that can be resumed"), contextlib.suppress(FileNotFoundError):
+            writes = self._engine.settings.root / STAGING / WRITES
+            self._report.suspended = sum(1 for _ in writes.iterdir())
 
     def _check_files(self) -> None:
         suspects = unreferenced(self._engine)

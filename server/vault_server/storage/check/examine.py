@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from vault.errors import CorruptionError, StorageError
+from vault.errors import ConflictError, CorruptionError, StorageError
 from vault.model import ObjectInfo
 
 from vault_server.storage.check import rows
@@ -13,7 +13,7 @@ from vault_server.storage.check.verify import Verified, is_damage, verify
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
 from vault_server.storage.reads import Reads
-from vault_server.storage.register import to_info
+from vault_server.storage.register import find_generation, to_info
 
 
 def examine(
@@ -45,6 +45,23 @@ def examine(
         yield from _read(engine, info, first, fleeting=fleeting)
 
 
+def examine_retired(engine: Engine, unit: str, data_id: int, generation: int, *, deep: bool) -> Iterator[Verified]:
+    """What is wrong with a generation that is kept for a while; nothing when it was collected meanwhile."""
+    try:
+        reader = Reads(engine).open_retired(unit, data_id, generation)
+    except ConflictError:
+        return
+    except (CorruptionError, StorageError) as error:
+        if not is_damage(error):
+            raise
+        yield Verified(0, 0, Problem(ProblemKind.REGISTER, f"generation {generation}: {error.message}", unit, data_id))
+        return
+    if reader is not None:
+        with reader:
+            if deep:
+                yield from verify(reader)
+
+
 def _file_fault(engine: Engine, info: ObjectInfo, file: str) -> Problem | None:
     size = None
     with storing(f"look at {file}"), contextlib.suppress(FileNotFoundError):
@@ -59,7 +76,8 @@ def _file_fault(engine: Engine, info: ObjectInfo, file: str) -> Problem | None:
 
 def _has_changed(engine: Engine, info: ObjectInfo) -> bool:
     with contextlib.suppress(CorruptionError):
-        return Reads(engine).exists_many(info.unit, [info.data_id]) != [info.generation]
+        now = engine.connections.read(lambda connection: find_generation(connection, info.unit, info.data_id))
+        return now != info.generation
     return False
 
 

@@ -35,14 +35,23 @@ def is_of_an_index(fault: str) -> bool:
 
 
 def total_size(connection: sqlite3.Connection) -> int:
-    """Bytes of all objects."""
-    return int(connection.execute("SELECT coalesce(sum(size), 0) FROM objects").fetchone()[0])
+    """Bytes of all objects, and of generations that are retired."""
+    query = "SELECT (SELECT coalesce(sum(size), 0) FROM objects) + (SELECT coalesce(sum(size), 0) FROM retired)"
+    return int(connection.execute(query).fetchone()[0])
 
 
 def retired(connection: sqlite3.Connection) -> tuple[int, int]:
     """How many replaced and deleted generations are kept for a while, and their bytes."""
     count, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM retired").fetchone()
     return count, size
+
+
+def retired_from(connection: sqlite3.Connection, first: int, limit: int) -> list[tuple[Any, ...]]:
+    """The next retired generations by number, from this one on: number, unit, id, generation."""
+    return connection.execute(
+        "SELECT number, unit, data_id, generation FROM retired NOT INDEXED WHERE number >= ? ORDER BY number LIMIT ?",
+        (first, limit),
+    ).fetchall()
 
 
 FIRST: Final = -(1 << 63)
