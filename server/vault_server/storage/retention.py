@@ -114,7 +114,10 @@ def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collecte
 
 def inlined_limit(root: Path) -> int:
     """How many bytes may be retained in the register now."""
-    disk = os.statvfs(root)
+    try:
+        disk = os.statvfs(root)
+    except OSError:  # asked after a COMMIT, which has succeeded
+        return INLINED_LIMIT
     return min(INLINED_LIMIT, disk.f_bavail * disk.f_frsize // 4)
 
 

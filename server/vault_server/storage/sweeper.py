@@ -51,6 +51,7 @@ class Sweeper:
             0  # bytes that this process has retained in the register since it last looked how many there are
         )
         self._crowded = False
+        self._pause = _RETRY_SECONDS
         self._due: float | None = 0.0  # at the start there may be what an earlier process retired
         self.wanted = True
         """Whether a transaction for sweeping alone is worth it, soon. At the start there may be trash of
@@ -149,6 +150,7 @@ class Sweeper:
         """The transaction that `sweep` was in is durable."""
         self._orphans = self._orphans[len(self._tried) :] + self._unsettled + transaction.abandoned
         self._unsettled = []
+        self._pause = _RETRY_SECONDS
         self.wanted = self.wanted or transaction.has_trash or bool(self._orphans)
         if transaction.has_retired:
             self._inlined += transaction.inlined
@@ -167,7 +169,8 @@ class Sweeper:
         Not tried again by itself, so that a full disk is not hammered: the next job brings it along.
         """
         self.wanted = False
-        self._due = max(self._due or 0.0, time.monotonic() + _RETRY_SECONDS)
+        self._due = max(self._due or 0.0, time.monotonic() + self._pause)
+        self._pause = min(2 * self._pause, _LONGEST)
         if transaction is not None:
             self._unsettled += transaction.placed + transaction.abandoned
 
