@@ -161,6 +161,11 @@ class Reading:
             case "ftruncate":
                 self._sizes[inode] = call.number(1)
                 self._add(Truncate(*self._when(call), inode, call.number(1)))
+            case "fallocate":
+                assert call.arguments[1] == "0", call.arguments
+                size = max(self._sizes[inode], call.number(2) + call.number(3))
+                self._sizes[inode] = size
+                self._add(Truncate(*self._when(call), inode, size))
             case "fsync" | "fdatasync":
                 self._add(Sync(*self._when(call), inode))
             case "lseek":

@@ -141,7 +141,7 @@ try:
 except StorageFullError:
     pass
 assert number > 3
-fill(spare=1 << 20)  # enough for SQLite, not for another object
+fill(spare=1 << 18)  # enough for SQLite, not for another object
 refused(lambda: upload(store, LARGE, data_id=999))
 for data_id in range(1, number):
     assert delete(store, data_id)

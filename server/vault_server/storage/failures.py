@@ -75,21 +75,23 @@ def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
 
 
 def register_error(error: sqlite3.Error, attempt: str, register: Path) -> StorageError:
-    """As `storage_error`, for a failed write to the register.
+    """As `storage_error`, for a failed opening of the register or write to it.
 
-    SQLite says "disk I/O error" of a quota or a file size limit that is reached, so a write like the
-    one that failed is tried on a file of our own to see what the system says.
+    SQLite says "disk I/O error" of a quota or a file size limit that is reached, and "unable to open database file"
+    of a file system that is read-only, so a write like the one that failed is tried on a file of our own to
+    see what the system says.
     """
-    if primary_code(error) == sqlite3.SQLITE_IOERR:
+    code = primary_code(error)
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
         log = register.with_name(f"{register.name}-wal")
         try:
-            end = max(path.stat().st_size for path in (register, log) if path.exists())
+            end = max((path.stat().st_size for path in (register, log) if path.exists()), default=0)
             with tempfile.TemporaryFile(dir=register.parent) as probe:
                 os.pwrite(probe.fileno(), bytes(1 << 16), end)
         except OSError as found:
-            if found.errno in _FULL:
+            if found.errno in _FULL or code != sqlite3.SQLITE_IOERR:
                 return storage_error(found, attempt)
-    if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         attempt = f"{attempt} {str(register)!r}"
     return storage_error(error, attempt)
 

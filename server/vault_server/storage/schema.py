@@ -11,7 +11,7 @@ from vault.errors import StorageError
 
 from vault_server.storage.blobs import sync_path
 from vault_server.storage.connections import BUSY_SECONDS, Connections
-from vault_server.storage.failures import is_busy, storage_error, storing
+from vault_server.storage.failures import is_busy, primary_code, register_error, storage_error, storing
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +155,10 @@ def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None
             return _prepare(connections, adopt)
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
-                raise storage_error(error, f"open the register {str(connections.path)!r}") from error
+                attempt = f"open the register {str(connections.path)!r}"
+                if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                    raise storage_error(error, attempt) from error
+                raise register_error(error, attempt, connections.path) from error
         time.sleep(0.02)  # switching to WAL does not wait for other openers by itself
 
 

@@ -22,6 +22,7 @@ from vault_server.storage.blobs import Blobs
 from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, is_readonly, register_error, room_helps, storage_error
 from vault_server.storage.faultpoints import reached
+from vault_server.storage.reserve import Reserve
 from vault_server.storage.retention import RETENTION
 from vault_server.storage.staging import StagedFile, Staging
 from vault_server.storage.sweeper import Sweeper
@@ -37,16 +38,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One write. `staged` is discarded after it, unless the write placed it."""
+    """One write. `staged` is discarded after it, unless the write placed it. `frees`: it is to work on a full disk."""
 
     run: Callable[[Transaction], Any]
     staged: StagedFile | None = None
+    frees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     jobs: Sequence[Job]
     answer: Callable[[list[Any]], None]
+
+    @property
+    def frees(self) -> bool:
+        return all(job.frees for job in self.jobs)
 
 
 class Writer:
@@ -69,6 +75,7 @@ class Writer:
         self._feed_history = feed_history
         self._retention = retention
         self._sweeper = Sweeper(staging)
+        self._reserve = Reserve(connections.path)
         self._condition = threading.Condition()
         self._queue: deque[_Entry] = deque()
         self._thread: threading.Thread | None = None
@@ -177,7 +184,15 @@ class Writer:
             outcomes = self._commit([entry.jobs for entry in entries], first=True)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers; the thread must go on
             told = self._told(error)
-            again = self._commit_with_room(entries) if isinstance(told, StorageError) and room_helps(told) else None
+            again = None
+            if isinstance(told, StorageError) and room_helps(told):
+                again = self._commit_with_room(entries)
+                freeing = [entry for entry in entries if entry.frees]
+                if again is None and freeing and self._reserve.release():
+                    if others := [entry for entry in entries if not entry.frees]:
+                        self._refuse(others, told)
+                    entries = freeing
+                    again = self._commit_with_room(entries)
             if again is None:
                 self._refuse(entries, told)
                 return
@@ -234,6 +249,7 @@ class Writer:
                 except BaseException:
                     _roll_back(connection)
                     raise
+                self._reserve.hold()
         except BaseException:
             self._sweeper.failed(transaction)
             raise

@@ -110,7 +110,7 @@ class Writes:
 
         def prepare(spec: DeleteSpec) -> Job:
             spec.validate()
-            return Job(lambda tx: commands.delete(tx, unit, spec))
+            return Job(lambda tx: commands.delete(tx, unit, spec), frees=True)
 
         return self._submit(items, prepare)
 
