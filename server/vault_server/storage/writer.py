@@ -300,7 +300,7 @@ def _attempt(transaction: Transaction, job: Job) -> Any:
     try:
         return transaction.attempt(job.run)
     except Exception as error:  # an outcome like any other, for the caller that it belongs to
-        if not transaction.connection.in_transaction or is_readonly(error):
+        if not transaction.connection.in_transaction or is_readonly(error) or transaction.must_give_up(error):
             raise
         if isinstance(error, sqlite3.Error | OSError):
             told = storage_error(error, "write")
