@@ -94,7 +94,7 @@ def assert_nothing_wrong_is_read(store: EmbeddedStore, *errors: type[VaultError]
 def assert_repaired(directory: Path, *, files_only: bool = False) -> CheckReport:
     """Repairs, and asserts that every object which has a file is back, and that nothing is wrong with the rest."""
     report = check_directory(directory, repair=True, deep=True)
-    with EmbeddedStore(directory) as store:
+    with EmbeddedStore(directory, retention=0) as store:
         for number, data in FILES.items():
             assert read(store, number) == data
         assert_nothing_wrong_is_read(store)
