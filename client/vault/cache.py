@@ -18,15 +18,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
+from vault.claims import Check, FlightT, Hit, Join, Lead
 from vault.entry import Entry
 from vault.memory import resident
 from vault.model import Change, ChangeKind, Key, ObjectInfo
 from vault.shelf import Shelf
 from vault.structure import Unit
-
-FlightT = TypeVar("FlightT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +49,6 @@ class CacheStats:
     bytes: int
     open_tickets: int
     rss: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """The object is here and current. It has been pinned."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The object is here, but may be outdated: ask. It has been pinned."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Lead(Generic[FlightT]):
-    """The object is not here: load it, then `finish`. Others wait for this flight meanwhile."""
-
-    flight: FlightT
-
-
-@dataclass(frozen=True, slots=True)
-class Join(Generic[FlightT]):
-    """Somebody is loading it: wait for the flight, then look again."""
-
-    flight: FlightT
 
 
 class ObjectCache(Generic[FlightT]):
@@ -111,6 +82,10 @@ class ObjectCache(Generic[FlightT]):
         with self._lock:
             self._settle()
             entry = self._shelves[unit].find(key)
+            if entry is not None and entry.writing is not None and not (epoch and entry.epoch == epoch):
+                # The store may have the new bytes already. Who loaded them now would not share them with whoever
+                # writes them, and the next two edits of the object would be two.
+                return Join(entry.writing)
             if entry is not None:
                 self._pin(entry)
                 if epoch and entry.epoch == epoch:
@@ -169,6 +144,8 @@ class ObjectCache(Generic[FlightT]):
                 departed = shelf.air.now if departed is None else departed
                 fresh = shelf.air.is_newest(info, departed)
                 known = shelf.entries.get(info.data_id)
+                if known is not None and known.writing is not None and not _same_bytes(known.info, info):
+                    fresh = False  # as in `claim`
                 # One that is fresh and yet of an older revision is of a store that was put back to an older copy.
                 went_back = fresh and known is not None and known.info.revision > info.revision
                 if known is not None and _same_bytes(known.info, info) and not went_back:
@@ -201,8 +178,9 @@ class ObjectCache(Generic[FlightT]):
             # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
             # changes would seem to be known here.
             if not _same_bytes(entry.info, info) or info.revision < entry.info.revision:
-                if here:
+                if here and entry.writing is None:  # as in `claim`
                     shelf.remove(entry)
+                entry.epoch = 0
                 return False
             if here:
                 departed = shelf.air.now if departed is None else departed
@@ -227,6 +205,27 @@ class ObjectCache(Generic[FlightT]):
             entry = shelf.find(key)
             if entry is not None:
                 entry.epoch = 0
+
+    @contextmanager
+    def writing(self, entry: Entry) -> Iterator[int]:
+        """Around the request that writes an open ticket's object back, and the `replaced` of its reply.
+
+        Loads that cannot tell whether the store has the new bytes already wait for its end, so that they get
+        this entry and not one beside it. Yields the request's departure.
+        """
+        shelf = self._shelves[entry.info.unit]
+        flight = self._make_flight()
+        with self._lock:
+            entry.writing, entry.overtaken = flight, 0
+        try:
+            with self.airborne(entry.info.unit) as departed:
+                yield departed
+        finally:
+            with self._lock:
+                entry.writing = None
+                if entry.overtaken > entry.info.revision and shelf.holds(entry):
+                    shelf.remove(entry)
+            flight.set_result(None)
 
     def replaced(self, entry: Entry, epoch: int, *, departed: int | None = None) -> None:
         """An open ticket wrote its object back: the entry holds the new generation now.
@@ -261,11 +260,14 @@ class ObjectCache(Generic[FlightT]):
             shelf.air.note(change.data_id, change.revision)
             if change.name is not None and change.kind is not ChangeKind.DELETED:
                 shelf.air.note(change.name, change.revision)
-                shelf.take_name(change.name, change.revision)
+                shelf.take_name(change.name, change.data_id, change.revision)
             entry = shelf.entries.get(change.data_id)
             if entry is None or entry.info.revision >= change.revision:
                 return
-            if change.kind is ChangeKind.METADATA:
+            if entry.writing is not None:  # this may be what is being written: `writing` looks when that is known
+                entry.epoch = 0
+                entry.overtaken = max(entry.overtaken, change.revision)
+            elif change.kind is ChangeKind.METADATA:
                 entry.epoch = 0  # its bytes are right; what it is called may not be
                 shelf.unname(entry)
             else:

@@ -43,14 +43,18 @@ class Entry:
     """One object at one generation, decoded. Tickets stand on it, the cache may know it.
 
     Attributes:
-        owner: The cache that counts its pins. It alone touches the next four.
+        owner: The cache that counts its pins. It alone touches the next six.
         pins: Open tickets.
         epoch: When it was last known to be current; see the cache.
         size, name: What it is counted and found as.
+        writing: What to wait for while a working copy of it is being written back; None while none is.
+        overtaken: The newest change that was heard of meanwhile: it may be this very write.
         write_lock: Held around a write-back of a working copy; made by the first `edit`.
     """
 
-    __slots__ = ("_draft", "_lock", "_state", "epoch", "name", "owner", "pins", "size", "write_lock")
+    __slots__ = (
+        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "owner", "pins", "size", "write_lock", "writing",
+    )  # fmt: skip
 
     def __init__(self, info: ObjectInfo, data: Any, owner: object) -> None:
         self._state = (info, data)
@@ -62,6 +66,8 @@ class Entry:
         self.epoch = 0
         self.size = 0
         self.name: str | None = None
+        self.writing: Any = None
+        self.overtaken = 0
 
     @property
     def state(self) -> tuple[ObjectInfo, Any]:

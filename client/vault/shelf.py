@@ -73,10 +73,10 @@ class Shelf:
         if entry.name is not None and self._names.get(entry.name) == entry.info.data_id:
             del self._names[entry.name]
 
-    def take_name(self, name: str, revision: int) -> None:
-        """An object got this name at this revision: it leads to nothing older any more."""
+    def take_name(self, name: str, data_id: int, revision: int) -> None:
+        """This object had this name at this revision: it leads to no other that is older any more."""
         holder = self._names.get(name)
-        if holder is not None and self.entries[holder].info.revision < revision:
+        if holder is not None and holder != data_id and self.entries[holder].info.revision < revision:
             del self._names[name]
 
     def describe(self, entry: Entry, info: ObjectInfo, departed: int) -> None:

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from vault.cache import Check, Hit, Join, Lead, ObjectCache
+from vault.cache import ObjectCache
+from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Flight
 from vault.entry import Entry
 from vault.model import Change, ChangeKind, ObjectInfo
@@ -311,6 +312,38 @@ def test_a_store_that_was_put_back_to_an_older_copy_is_believed() -> None:
     cache.apply(changed(1, 51))
     cache.apply(changed(2, 52))
     assert held(cache, 1, 2, epoch=2) == []
+
+
+@pytest.mark.parametrize("ended", ["written", "failed", "written by somebody else after it"])
+def test_who_loads_what_is_being_written_back_waits_for_that(ended: str) -> None:
+    """Else there would be two of one object, each with a working copy: the next edits would be lost races."""
+    cache = make()
+    entry, _ = cache.land(info(1, 5, name="a"), Note("x"), 1)
+    draft = entry.edit(threading.Lock)
+    with cache.writing(entry) as departed:
+        assert isinstance(cache.claim("u", 1, 1), Hit)  # nothing is known yet but the old
+        cache.unpin(entry)
+        cache.apply(changed(1, 6, name="a"))  # the news of it is faster than the reply
+        by_id, by_name = cache.claim("u", 1, 1), cache.claim("u", "a", 1)
+        assert isinstance(by_id, Join)
+        assert isinstance(by_name, Join)
+        assert not by_id.flight.done()
+        other, fresh = cache.land(info(1, 6, name="a"), Note("beside"), 1, departed=departed)
+        assert not fresh
+        cache.unpin(other)
+        if ended.startswith("written by"):
+            cache.apply(changed(1, 7, name="a"))
+        if ended != "failed":
+            entry.commit(draft, info(1, 6, name="a"), draft.data)
+            cache.replaced(entry, 1, departed=departed)
+    assert by_id.flight.done()
+    assert by_name.flight is by_id.flight
+    claim = cache.claim("u", 1, 1)
+    if ended == "written":
+        assert isinstance(claim, Hit)
+        assert claim.entry is entry
+    else:
+        assert isinstance(claim, Lead)
 
 
 def test_two_loads_of_one_generation_share_one_object() -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 from vault._async.codec import AsyncCodec
 from vault._async.coherence import AsyncCoherence
 from vault._async.files import reopener
-from vault.cache import Check, Hit, Join, Lead, ObjectCache
+from vault.cache import ObjectCache
+from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import AsyncBlocking, AsyncFlight
 from vault.entry import Entry
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError

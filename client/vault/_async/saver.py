@@ -139,7 +139,7 @@ class AsyncSaver:
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
         data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = await self._coherence.epoch()
-        with self._cache.airborne(unit) as departed:
+        with self._cache.writing(entry) as departed:
             spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
             info = await self._replace(unit, spec, data)
             entry.commit(draft, info, data)

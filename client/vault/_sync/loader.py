@@ -8,7 +8,8 @@ from typing import Any, Final
 from vault._sync.codec import Codec
 from vault._sync.coherence import Coherence
 from vault._sync.files import reopener
-from vault.cache import Check, Hit, Join, Lead, ObjectCache
+from vault.cache import ObjectCache
+from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Blocking, Flight
 from vault.entry import Entry
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError

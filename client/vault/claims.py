@@ -1,0 +1,41 @@
+"""What the object cache answers to whoever wants an object: here it is, ask after it, load it, or wait."""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from vault.entry import Entry
+
+
+class _Flight(Protocol):
+    def set_result(self, result: None, /) -> None: ...
+
+
+FlightT = TypeVar("FlightT", bound=_Flight)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The object is here and current. It has been pinned."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The object is here, but may be outdated: ask. It has been pinned."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Lead(Generic[FlightT]):
+    """The object is not here: load it, then `finish`. Others wait for this flight meanwhile."""
+
+    flight: FlightT
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Generic[FlightT]):
+    """Somebody is loading it: wait for the flight, then look again."""
+
+    flight: FlightT
