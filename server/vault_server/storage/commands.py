@@ -80,7 +80,7 @@ def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) 
         size=contents.size,
         checksum=contents.checksum,
         datatype=row.info.datatype if spec.datatype is None else spec.datatype,
-        updated_at=tx.now,
+        updated_at=max(tx.now, row.info.updated_at),  # it does not go back where the clock does
     )
     tx.retire(row)
     file = None
@@ -135,7 +135,7 @@ def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
         revision=revision,
         name=row.info.name if spec.name is None else (spec.name or None),
         tags=row.info.tags if spec.tags is None else dict(spec.tags),
-        updated_at=tx.now,
+        updated_at=max(tx.now, row.info.updated_at),  # it does not go back where the clock does
     )
     tx.connection.execute(
         "UPDATE objects SET revision = ?, name = ?, tags = ?, updated_at = ? WHERE number = ?",
