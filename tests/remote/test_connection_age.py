@@ -19,7 +19,7 @@ from tests.faults.proxy import Proxy
 
 STRUCTURE: dict[str, Unit | tuple[type[Datatype], int]] = {"notes": (TextWrapper, 0), "files": (BytesWrapper, 0)}
 AGE = 0.5
-SECONDS = 3.0
+SECONDS = 2.5
 """Several ages."""
 
 
