@@ -6,20 +6,19 @@ no row is left of becomes an object again: an upload that was acknowledged comes
 way, or deleted, within what the register has lost.
 """
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from vault.errors import CorruptionError, VaultError
+from vault.errors import CorruptionError
 from vault.model import ChangeKind, ObjectInfo, checksum
 from vault.progress import Meter
-from vault.rules import MAX_DATA_ID, check_unit
 
 from vault_server.storage.blobs import blob_files, blob_generation, blob_id, folder_unit
+from vault_server.storage.check.fate import Fate, Key, is_key, told_by
 from vault_server.storage.check.report import Problem, ProblemKind, Repair
 from vault_server.storage.check.salvage import Salvage, Tables
 from vault_server.storage.commands import insert_object
@@ -35,21 +34,6 @@ _IMPLAUSIBLE: Final = 1 << 53
 """No store comes to such a revision; a damaged row does."""
 
 _COLUMNS: Final = INFO_COLUMNS.replace("o.", "")
-
-
-class _Key(NamedTuple):
-    unit: str
-    data_id: int
-
-
-class _Fate(NamedTuple):
-    """The last change that the feed knows of an object."""
-
-    revision: int
-    kind: int
-    generation: int
-    name: str | None
-    answer: str | None
 
 
 @dataclass(slots=True)
@@ -84,7 +68,7 @@ class _Resolver:
         self._complete = salvaged.complete
         self._register = register
         self._meter = meter
-        self._files: dict[_Key, list[str]] = defaultdict(list)
+        self._files: dict[Key, list[str]] = defaultdict(list)
         self._names: set[tuple[str, str]] = set()
         self._outcome = Resolution()
         self._look_through_files()
@@ -93,7 +77,7 @@ class _Resolver:
         self._tally = {"kept": 0, "from files": 0}
 
     def run(self, tables: Tables) -> Resolution:
-        done: set[_Key] = set()
+        done: set[Key] = set()
         for key in self._keys():
             if key not in done:
                 done.add(key)
@@ -123,7 +107,7 @@ class _Resolver:
                     folder, name = file.split("/")
                     data_id = blob_id(name)
                     if data_id is not None:
-                        self._files[_Key(folder_unit(folder), data_id)].append(file)
+                        self._files[Key(folder_unit(folder), data_id)].append(file)
                         size += (self._root / file).stat().st_size
         if not self._complete:
             self._meter.size(size)
@@ -149,31 +133,31 @@ class _Resolver:
         found = self._work.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
         return found is not None
 
-    def _keys(self) -> Iterator[_Key]:
+    def _keys(self) -> Iterator[Key]:
         """Every object that a row, the feed or a file's name knows of; the newest rows first, for their names."""
         self._work.execute("CREATE INDEX objects_by_id ON objects (unit, data_id)")
         self._work.execute("CREATE INDEX changes_by_id ON changes (unit, data_id)")
         for unit, data_id in self._work.execute("SELECT unit, data_id FROM objects ORDER BY revision DESC"):
-            yield _Key(unit, data_id)
+            yield Key(unit, data_id)
         if not self._complete:
             for unit, data_id in self._work.execute("SELECT DISTINCT unit, data_id FROM changes"):
-                yield _Key(unit, data_id)
+                yield Key(unit, data_id)
             yield from list(self._files)
 
-    def _decide(self, key: _Key) -> None:
-        if not _is_key(key):
+    def _decide(self, key: Key) -> None:
+        if not is_key(key):
             return
         row = self._row(key)
         fate = None if self._complete else self._fate(key)
         if row is not None and fate is not None and fate.revision > row[0].revision:
             if fate.kind == ChangeKind.DELETED.value:
                 row = None
-            elif (told := _told(key, fate)) is not None:
+            elif (told := told_by(key, fate)) is not None:
                 # The feed has the object as it was then; its row is older.
-                row = told, None
+                row = told, self._number_of(fate)
         if row is None and fate is not None and fate.kind != ChangeKind.DELETED.value:
-            told = _told(key, fate)
-            row = (told, None) if told is not None else None
+            told = told_by(key, fate)
+            row = (told, self._number_of(fate)) if told is not None else None
         deleted_at = fate.revision if fate is not None and fate.kind == ChangeKind.DELETED.value else 0
         file = None if self._complete else self._newer_file(key, row, deleted_at)
         if file is not None:
@@ -181,7 +165,7 @@ class _Resolver:
         elif row is not None:
             self._from_row(*row)
 
-    def _row(self, key: _Key) -> tuple[ObjectInfo, int | None] | None:
+    def _row(self, key: Key) -> tuple[ObjectInfo, int | None] | None:
         found = self._work.execute(
             f"SELECT {_COLUMNS}, number FROM objects WHERE unit = ? AND data_id = ? "  # noqa: S608  # names of columns
             "ORDER BY revision DESC, generation DESC",
@@ -192,19 +176,37 @@ class _Resolver:
                 info = to_info(row)
             except CorruptionError:
                 continue
-            if 0 < info.generation <= info.revision < _IMPLAUSIBLE and info.size >= 0:
+            if info.revision < _IMPLAUSIBLE and not self._is_anothers(key, info):
                 return info, row[11]
         return None
 
-    def _fate(self, key: _Key) -> _Fate | None:
+    def _is_anothers(self, key: Key, info: ObjectInfo) -> bool:
+        """Whether a damaged id makes this row look like one of this object: the feed has it for another one."""
+        query = "SELECT unit, data_id FROM changes WHERE revision = ?"
+        said = self._work.execute(query, (info.revision,)).fetchone()
+        if said is None or said == key:
+            return False
+        # Or it is the feed's id that is damaged; then nothing else is known of this object.
+        for table in ("objects", "changes"):
+            query = f"SELECT 1 FROM {table} WHERE unit = ? AND data_id = ? AND revision <> ?"  # noqa: S608  # as above
+            if self._work.execute(query, (*key, info.revision)).fetchone():
+                return True
+        return False
+
+    def _number_of(self, fate: Fate) -> int | None:
+        """The number of the row that this change wrote, whatever else is left of it."""
+        found = self._work.execute("SELECT number FROM objects WHERE revision = ?", (fate.revision,)).fetchone()
+        return int(found[0]) if found else None
+
+    def _fate(self, key: Key) -> Fate | None:
         found = self._work.execute(
             "SELECT revision, kind, generation, name, answer FROM changes WHERE unit = ? AND data_id = ? "
             "AND revision < ? AND kind BETWEEN 1 AND 4 ORDER BY revision DESC",
             (*key, _IMPLAUSIBLE),
         ).fetchone()
-        return _Fate(*found) if found else None
+        return Fate(*found) if found else None
 
-    def _newer_file(self, key: _Key, row: tuple[ObjectInfo, int | None] | None, deleted_at: int) -> str | None:
+    def _newer_file(self, key: Key, row: tuple[ObjectInfo, int | None] | None, deleted_at: int) -> str | None:
         """The file of a generation that no row or change tells of.
 
         A file's number is its generation's, or the next that was free.
@@ -230,13 +232,13 @@ class _Resolver:
             return False
         return self._measure(file).checksum == info.checksum
 
-    def _is_retired(self, key: _Key, file: str) -> bool:
+    def _is_retired(self, key: Key, file: str) -> bool:
         if not self._has("retired"):
             return False
         query = "SELECT 1 FROM retired WHERE unit = ? AND data_id = ? AND file = ?"
         return self._work.execute(query, (*key, file)).fetchone() is not None
 
-    def _from_file(self, key: _Key, file: str, former: ObjectInfo | None) -> None:
+    def _from_file(self, key: Key, file: str, former: ObjectInfo | None) -> None:
         measured = self._measure(file)
         self._outcome.revision += 1
         revision = self._outcome.revision
@@ -274,7 +276,7 @@ class _Resolver:
                 return
         # Its file may be there though nothing says so, and be known by the checksum of the whole.
         damaged = None
-        for file in self._files.get(_Key(info.unit, info.data_id), ()):
+        for file in self._files.get(Key(info.unit, info.data_id), ()):
             if is_file_of(info, file):
                 measured = self._measure(file)
                 if (measured.size, measured.checksum) == (info.size, info.checksum):
@@ -336,7 +338,7 @@ class _Resolver:
                 (*which, file),
             ).fetchone()
             there = (self._root / file).is_file() if file is not None else named["data"] is not None
-            if which not in seen and current is None and there and _is_key(_Key(*which[:2])):
+            if which not in seen and current is None and there and is_key(Key(*which[:2])):
                 seen.add(which)
                 marks = ", ".join("?" * width)
                 self._register.execute(f"INSERT OR IGNORE INTO retired VALUES ({marks})", row)  # noqa: S608
@@ -361,23 +363,3 @@ class _Resolver:
                 "register alone and were written by them may be lost, and deleted ones may be back"
             )
             self._outcome.lost.append(Problem(ProblemKind.LOST_OBJECT, detail))
-
-
-def _is_key(key: _Key) -> bool:
-    try:
-        check_unit(key.unit)
-    except VaultError:
-        return False
-    return isinstance(key.data_id, int) and 0 < key.data_id <= MAX_DATA_ID
-
-
-def _told(key: _Key, fate: _Fate) -> ObjectInfo | None:
-    """The object as the feed has it after its last change."""
-    try:
-        size, whole, datatype, tags, created_at, updated_at = json.loads(fate.answer or "")
-        row = (*key, fate.generation, fate.revision, size, whole, datatype, fate.name, tags, created_at, updated_at)
-        info = to_info(row)
-    except (ValueError, TypeError, CorruptionError):
-        return None
-    sound = isinstance(size, int) and size >= 0 and 0 < info.generation <= info.revision
-    return info if sound and isinstance(whole, int) else None

@@ -77,6 +77,8 @@ def salvage(database: Path, noted: int, tables: Tables, work: sqlite3.Connection
         found.faults.append("it is missing")
     else:
         found.faults += _by_sqlite(database, tables, work)
+    if work.execute("SELECT 1 FROM objects GROUP BY unit, data_id HAVING count(*) > 1").fetchone():
+        found.faults.append("there are two rows for one object")
     revision = work.execute("SELECT max(revision) FROM meta").fetchone()[0]
     if not found.faults and (revision is None or revision < noted):
         found.faults.append(f"it is at revision {revision}, and {noted} was acknowledged")
