@@ -68,6 +68,8 @@ class Audit:
             revision = store.revision
         # Journals come last: whoever still writes to them knows of no commit after what was looked at.
         self._read_journals()
+        pending = self.figures.unacknowledged
+        assert report.suspended <= pending, f"{report.suspended} writes wait to be resumed, {pending} are unfinished"
         for unit in (OWN, SLOTS):
             self._compare(unit, infos[unit])
         self._compare_lists(lists)
