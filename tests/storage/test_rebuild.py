@@ -313,3 +313,32 @@ def test_an_object_whose_bytes_are_gone_is_there_and_says_so(copy: Path) -> None
         with pytest.raises(CorruptionError):
             list(reader_of(store, 399))
         upload(store, SMALL, data_id=1000)
+
+
+FORKED = """
+import os, sys
+from vault_server.storage import EmbeddedStore
+store = EmbeddedStore(sys.argv[1])
+if os.fork():
+    store.close()
+    print("closed", flush=True)
+    os.wait()
+else:
+    sys.stdin.read()
+    store.close()
+    os._exit(0)
+"""
+
+
+def test_a_store_that_only_a_forked_child_has_is_open(copy: Path) -> None:
+    with start(FORKED, copy) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "closed\n"
+        (copy / "register.db").rename(copy / "elsewhere")
+        with pytest.raises(StorageError) as raised:
+            check_directory(copy, repair=True)
+        assert raised.value.reason == "REGISTER_BUSY"
+        process.stdin.close()
+        process.wait(60)
+    assert_repaired(copy, files_only=True)
