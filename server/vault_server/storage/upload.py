@@ -22,7 +22,7 @@ from vault_server.storage.staging import StagedFile, Staging
 INLINE_LIMIT: Final = 64 << 10
 """Bytes up to which an object lives in the register.
 
-Measured by scripts/bench/inline_threshold.py on a busy 2-core machine (ext4 on a virtual disk), in
+Measured by scripts/benchmarks/inline_threshold.py on a busy 2-core machine (ext4 on a virtual disk), in
 milliseconds an object, register against file:
 
     KiB   1 thread      16 threads    batch          read

@@ -1,6 +1,6 @@
 """Objects in the register against objects in files: what each size costs to write and to read.
 
-    python scripts/bench/inline_threshold.py [DIRECTORY]
+    python scripts/benchmarks/inline_threshold.py [DIRECTORY]
 
 The directory must be on the disk in question; a temporary one is made in it. Figures are
 milliseconds an object: written by one thread (a commit each), by 16 threads (group commit), and as

@@ -1,33 +1,34 @@
-#!/usr/bin/env python3
 """One large object in and out over gRPC, and what it costs in memory.
 
-    scripts/bench/large_object                 4 GiB
-    scripts/bench/large_object --size 512MiB
+    python -m scripts.benchmarks.large_object                 4 GiB
+    python -m scripts.benchmarks.large_object --size 512MiB
 
 Starts `vault-grpc serve` on loopback in a temporary directory. One client process uploads a file of
 pseudo-random bytes with `upload_file`, another downloads it with `download_file`; the two files are
 compared byte by byte. Prints, for the server and for each client, the resident memory before the
 transfer, the most during it (sampled every 20 ms) and the growth, with rates and CPU seconds.
-Exits 1 when the bytes differ or when a side grew by more than --most MiB.
+Fails when the bytes differ, exits 1 when a side grew by more than --most MiB.
 
-Needs an environment with Vault in it, such as the one that scripts/test makes.
+Needs an environment with Vault in it, such as the one that scripts/test makes, and the checkout as the working
+folder. It is the line `memory` of scripts/bench too.
 """
 
 import argparse
 import filecmp
 import json
-import random
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-MIB = 1 << 20
+from scripts.benchmarks.data import MIB, make_file
+from scripts.benchmarks.servers import vault_server
+
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 CLIENT = """
@@ -77,19 +78,32 @@ def parse_size(text: str) -> int:
     return int(text)
 
 
-def make_file(path: Path, size: int) -> None:
-    """Pseudo-random bytes: a piece of 64 MiB, each time with another first byte of every block."""
-    piece = bytearray(random.Random(1).randbytes(min(size, 64 * MIB)))
-    with path.open("wb") as file:
-        left, number = size, 0
-        while left:
-            for start in range(0, len(piece), MIB):
-                piece[start] = number % 256
-            left -= file.write(memoryview(piece)[: min(left, len(piece))])
-            number += 1
+@dataclass(frozen=True)
+class Transfer:
+    """What one transfer took. Memory and processor by side, "client" and "server"."""
+
+    what: str
+    size: int
+    seconds: float
+    before: dict[str, int]
+    most: dict[str, int]
+    cpu: dict[str, float]
+
+    @property
+    def growth(self) -> dict[str, int]:
+        return {side: self.most[side] - self.before[side] for side in self.before}
+
+    def text(self) -> str:
+        rate = self.size / MIB / self.seconds
+        sides = "; ".join(
+            f"{side}: {self.before[side] / MIB:.1f} MiB before, {self.most[side] / MIB:.1f} at most, "
+            f"growth {growth / MIB:.1f}, CPU {self.cpu[side]:.1f} s"
+            for side, growth in self.growth.items()
+        )
+        return f"{self.what}: {self.size / MIB:.0f} MiB in {self.seconds:.1f} s, {rate:.0f} MiB/s; {sides}"
 
 
-def transfer(server: subprocess.Popen[str], address: str, what: str, path: Path, size: int, most: int) -> bool:
+def transfer(server: psutil.Process, address: str, what: str, path: Path, size: int) -> Transfer:
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT, address, what, str(path)],
         stdin=subprocess.PIPE,
@@ -99,32 +113,37 @@ def transfer(server: subprocess.Popen[str], address: str, what: str, path: Path,
     assert client.stdin is not None
     assert client.stdout is not None
     if client.stdout.readline().strip() != "ready":
-        sys.exit(f"the client that should {what} did not start")
-    processes = {"client": psutil.Process(client.pid), "server": psutil.Process(server.pid)}
-    server_cpu = sum(processes["server"].cpu_times()[:2])
-    sampler = Sampler(processes)
+        raise RuntimeError(f"the client that should {what} did not start")
+    server_cpu = sum(server.cpu_times()[:2])
+    sampler = Sampler({"client": psutil.Process(client.pid), "server": server})
     sampler.start()
     client.stdin.write("\n")
     client.stdin.flush()
     answer = client.stdout.readline()
     sampler.end()
-    server_cpu = sum(processes["server"].cpu_times()[:2]) - server_cpu
+    server_cpu = sum(server.cpu_times()[:2]) - server_cpu
     client.stdin.close()
     client.wait(timeout=60)
+    client.stdout.close()
     if not answer:
-        sys.exit(f"the client that should {what} failed")
+        raise RuntimeError(f"the client that should {what} failed")
     done = json.loads(answer)
     cpu = {"client": done["cpu"], "server": server_cpu}
-    print(f"{what}: {size / MIB:.0f} MiB in {done['seconds']:.1f} s, {size / MIB / done['seconds']:.0f} MiB/s")
-    within = True
-    for name in processes:
-        before, top = sampler.before[name] / MIB, sampler.most[name] / MIB
-        within = within and top - before <= most
-        print(
-            f"  {name}: {before:6.1f} MiB before, {top:6.1f} at most, growth {top - before:5.1f} MiB; "
-            f"CPU {cpu[name]:.1f} s"
-        )
-    return within
+    return Transfer(what, size, done["seconds"], sampler.before, sampler.most, cpu)
+
+
+def measure(folder: Path, size: int) -> list[Transfer]:
+    """An upload and a download of so many bytes, with a server of their own. The bytes are compared."""
+    make_file(folder / "in", size)
+    with vault_server()(folder / "server") as server:
+        time.sleep(1)  # the server's first second is not the transfer's
+        done = [
+            transfer(server.process, server.address, "upload", folder / "in", size),
+            transfer(server.process, server.address, "download", folder / "out", size),
+        ]
+    if not filecmp.cmp(folder / "in", folder / "out", shallow=False):
+        raise RuntimeError("what was downloaded is not what was uploaded")
+    return done
 
 
 def main() -> int:
@@ -133,28 +152,13 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=64, help="MiB by which a side may grow")
     parser.add_argument("--directory", help="where the files go; a temporary directory by default")
     arguments = parser.parse_args()
-
-    folder = Path(tempfile.mkdtemp(prefix="vault-bench-", dir=arguments.directory))
-    server = subprocess.Popen(
-        [Path(sys.executable).with_name("vault-grpc"), "serve", folder / "store", "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        address = server.stdout.readline().split()[-1]
-        make_file(folder / "in", arguments.size)
-        time.sleep(1)  # the server's first second is not the transfer's
-        within = transfer(server, address, "upload", folder / "in", arguments.size, arguments.most)
-        within &= transfer(server, address, "download", folder / "out", arguments.size, arguments.most)
-        same = filecmp.cmp(folder / "in", folder / "out", shallow=False)
-        print("bytes equal" if same else "BYTES DIFFER")
-        print(f"growth within {arguments.most} MiB" if within else f"GROWTH OVER {arguments.most} MiB")
-        return 0 if same and within else 1
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder:
+        done = measure(Path(folder), arguments.size)
+    for one in done:
+        print(one.text())
+    within = all(growth <= arguments.most * MIB for one in done for growth in one.growth.values())
+    print("bytes equal;", f"growth {'within' if within else 'OVER'} {arguments.most} MiB")
+    return 0 if within else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What `scripts/bench` runs: Vault beside what its users would pick instead, on the same bytes in one run."""

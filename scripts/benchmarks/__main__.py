@@ -1,0 +1,92 @@
+"""Runs lines: `python -m scripts.benchmarks`, which scripts/bench does in an environment of its own."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scripts.benchmarks import report
+from scripts.benchmarks.harness import Bench
+from scripts.benchmarks.lines import LINES
+from scripts.benchmarks.outcome import Line, Outcome
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Vault beside its peers, in one run.")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes and few runs: under 3 minutes, coarse figures"
+    )
+    parser.add_argument("--only", action="append", metavar="LINE", help="this line alone; may be repeated")
+    parser.add_argument("--list", action="store_true", help="name the lines and end")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("/var/tmp"),
+        help="where the files go: on the disk in question (%(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, help="where JSON and plots go (docs for a whole run that is not quick, .bench otherwise)"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only or ()) - LINES.keys():
+        parser.error(f"no such line: {', '.join(sorted(unknown))}; there are {', '.join(LINES)}")
+    return arguments
+
+
+def run(bench: Bench, chosen: list[Line]) -> tuple[list[tuple[Line, Outcome]], dict[str, str]]:
+    """Every line, one after another; one that fails does not take the others with it."""
+    outcomes, failed = [], {}
+    for line in chosen:
+        began = time.monotonic()
+        try:
+            outcome = line.measure(bench)
+        except Exception as error:  # noqa: BLE001  # whatever a peer raises
+            failed[line.name] = f"{type(error).__name__}: {error}"
+            print(f"\n{line.name}: FAILED: {failed[line.name]}", flush=True)
+            continue
+        report.show(line, outcome)
+        print(f"    ({time.monotonic() - began:.0f} s)", flush=True)
+        outcomes.append((line, outcome))
+    return outcomes, failed
+
+
+def main() -> int:
+    arguments = parse()
+    if arguments.list:
+        for line in LINES.values():
+            print(f"{line.name:24} {line.title}")
+        return 0
+    whole = not arguments.quick and not arguments.only
+    output: Path = arguments.output or Path("docs" if whole else ".bench")
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = [line for line in LINES.values() if not arguments.only or line.name in arguments.only]
+    with (
+        tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder,
+        Bench(Path(folder), quick=arguments.quick) as bench,
+    ):
+        found = report.circumstances(bench)
+        outcomes, failed = run(bench, chosen)
+        found["left_out"] = sorted(bench.left_out)
+    for reason in found["left_out"]:
+        print(f"left out: {reason}")
+    report.summary(outcomes)
+    found["failed"] = failed
+    found["lines"] = [report.to_json(line, outcome) for line, outcome in outcomes]
+    written = output / "performance.json"
+    written.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    print(f"{written}{draw(found, output)}")
+    return 1 if failed else 0
+
+
+def draw(found: dict[str, object], output: Path) -> str:
+    try:
+        from scripts.benchmarks import plots  # noqa: PLC0415  # matplotlib may not be to be had
+    except ModuleNotFoundError as error:
+        return f"; no plots: {error}"
+    return "".join(f", {path}" for path in plots.draw(found, output))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
