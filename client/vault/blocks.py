@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import xxhash
 
-from vault.errors import ChecksumError, CorruptionError, ProtocolError, UnavailableError, VaultError
+from vault.errors import ChecksumError, CorruptionError, ProtocolError, VaultError
 from vault.model import Block, ObjectInfo, checksum
 from vault.rules import BLOCK_SIZE
 
@@ -90,12 +90,11 @@ class BlockCutter:
 def worth_repeating(error: VaultError, sent: int) -> bool:
     """Whether a write that failed after so many bytes is to be done once more, under its request id.
 
-    When a block changed on its way, or the connection was lost: not when a server that could not be had at
-    all, or did not answer, was waited for already.
+    When a block changed on its way, or the server lost what it had reported as persisted, and had to be sent
+    from the start. (If it was committed all the same, the request id tells.) Not when a server that is away was
+    waited for already: a store goes on with a write by itself.
     """
-    if isinstance(error, UnavailableError):
-        return sent > 0 and error.reason != "TIMEOUT"
-    return isinstance(error, ChecksumError)
+    return sent > 0 and (isinstance(error, ChecksumError) or error.reason == "WRITE_LOST")
 
 
 def verified(block: Block, info: ObjectInfo, index: int) -> bytes:

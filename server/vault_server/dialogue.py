@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -20,7 +21,10 @@ REPORT_EVERY: Final = 4
 It is what a client has to keep, at least, to go on after a lost connection.
 """
 
-_FIRST_LOOK: Final = 0.05
+_REPORT_AFTER: Final = 0.25
+"""Seconds after which every block is reported: whoever waits over a slow line sees that it moves."""
+
+_FIRST_LOOK: Final = 0.01
 _LAST_LOOK: Final = 1.0
 
 
@@ -54,6 +58,7 @@ async def _converse(
     # Before any bytes: the client learns here whether it is worth sending them, and from where.
     told = received = writer.persisted_size
     yield told
+    told_at = time.monotonic()
     blocks = 0
     async with contextlib.aclosing(_with_looks(requests, lambda: writer.persisted_size < received)) as messages_in:
         async for request in messages_in:
@@ -74,9 +79,10 @@ async def _converse(
                     case _:
                         raise _empty()
             size = writer.persisted_size
-            if size > told and (request is None or size - told >= REPORT_EVERY * BLOCK_SIZE):
-                told = size
-                yield told
+            due = size - told >= REPORT_EVERY * BLOCK_SIZE or time.monotonic() - told_at >= _REPORT_AFTER
+            if size > told and (due or request is None):
+                yield size
+                told, told_at = size, time.monotonic()
     raise ProtocolError(
         f"the stream ended after {blocks} blocks (of at most {BLOCK_SIZE} bytes) without a commit: nothing is stored",
         reason="NOT_COMMITTED",

@@ -33,4 +33,6 @@ def put(store: Store, data: bytes, name: str | None = None) -> ObjectInfo:
 
 def staged_files(store: EmbeddedStore) -> list[Path]:
     """The files of writes that are not committed."""
-    return [path for path in (store.directory / ".staging").glob("*/*") if re.fullmatch("[0-9a-f]{16}", path.name)]
+    staging = store.directory / ".staging"
+    plain = [path for path in staging.glob("*/*") if re.fullmatch("[0-9a-f]{16}", path.name)]
+    return plain + list(staging.glob("writes/*/bytes"))

@@ -115,7 +115,9 @@ async def test_an_async_writer_that_raises_leaves_nothing(face: AsyncStore) -> N
 async def test_a_dropped_async_writer_warns_and_gives_its_bytes_back(face: AsyncStore, store: EmbeddedStore) -> None:
     writer = await new_writer(face)
     await writer.write(DATA)
-    assert staged_files(store)
+    async with asyncio.timeout(20):
+        while not staged_files(store):  # noqa: ASYNC110  # as below
+            await asyncio.sleep(0.01)
     with pytest.warns(ResourceWarning, match="dropped without closing"):
         del writer
         gc.collect()

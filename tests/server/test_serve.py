@@ -75,7 +75,7 @@ def test_a_running_upload_finishes_when_sigterm_comes(serve: Serve, tmp_path: Pa
         with pytest.raises(subprocess.TimeoutExpired):
             served.process.wait(0.5)
         go_on.set()
-        assert [reply.info.size for reply in replies] == [BLOCK_SIZE + 4]
+        assert [reply.info.size for reply in replies if reply.HasField("info")] == [BLOCK_SIZE + 4]
     assert served.end()[0] == 0
     with EmbeddedStore(tmp_path / "own") as store:
         assert store.exists_many("u", [7]) != [0]

@@ -1,15 +1,15 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from vault._async.remote_batches import ask_all
-from vault.channel import AsyncChannel, AsyncDuplex, AsyncReceiver
+from vault._async.remote_reader import AsyncRemoteReader
+from vault._async.remote_writer import AsyncRemoteWriter, WriteMessage
+from vault.channel import AsyncChannel, AsyncReceiver
 from vault.concurrency import AsyncReturned
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, UnavailableError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    Block,
     Capabilities,
     Change,
     DeleteSpec,
@@ -28,7 +28,6 @@ from vault.model import (
 )
 from vault.rules import (
     check_batch,
-    check_commit,
     check_generation,
     check_key,
     check_page_size,
@@ -51,99 +50,6 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
-WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
-
-
-class AsyncRemoteReader(AsyncBlockReader):
-    """Blocks as a server streams them."""
-
-    def __init__(self, info: ObjectInfo, receiver: AsyncReceiver) -> None:
-        self.info = info
-        self._receiver = receiver
-
-    async def __aiter__(self) -> AsyncIterator[Block]:
-        async for message in self._receiver:
-            match message.WhichOneof("part"):
-                case "block":
-                    yield wire.block_from_wire(message.block)
-                case "info":
-                    continue
-                case _:
-                    raise ProtocolError("the server sent a Load message that is neither info nor block")
-
-    async def close(self) -> None:
-        self._receiver.cancel()
-
-
-class AsyncRemoteWriter(AsyncBlockWriter):
-    """A write in progress on a server."""
-
-    def __init__(self, duplex: AsyncDuplex, message: WriteMessage, seen: Callable[[int], None], first: Any) -> None:
-        self._duplex = duplex
-        self._message = message
-        self._seen = seen
-        self._persisted = 0
-        self._done = False
-        self._note(first)
-
-    @property
-    def persisted_size(self) -> int:
-        return self._persisted
-
-    async def write(self, block: Block) -> None:
-        try:
-            block.validate()
-            await self._duplex.send(self._message(block=wire.block_to_wire(block)))
-        except BaseException:
-            await self.abort()
-            raise
-        for reply in self._duplex.received():
-            self._note(reply)
-
-    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        info: ObjectInfo | None = None
-        try:
-            check_commit(size, checksum)
-            await self._duplex.send(self._message(commit=pb.Commit(size=size, checksum=checksum)))
-            await self._duplex.half_close()
-            while (reply := await self._duplex.receive()) is not None:
-                self._note(reply)
-                if reply.WhichOneof("part") == "info":
-                    info = wire.object_info_from_wire(reply.info)
-        except BaseException as error:
-            await self.abort()
-            if info is not None and isinstance(error, UnavailableError):
-                return info  # it is stored: only the end of the stream was lost
-            raise
-        self._done = True
-        if info is None:
-            raise ProtocolError("the server ended a write without saying what became of it")
-        await self._duplex.finish()
-        return info
-
-    async def abort(self) -> None:
-        if not self._done:
-            self._done = True
-            self._duplex.cancel()
-            await self._duplex.finish()
-
-    async def suspend(self) -> None:
-        if not self._done:
-            with contextlib.suppress(VaultError):  # that the stream ended without a commit
-                await self._duplex.half_close()
-                while await self._duplex.receive() is not None:
-                    continue
-        await self.abort()
-
-    def __del__(self) -> None:
-        if not self._done:  # dropped: the server is told, so that it gives up what is staged
-            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
-                self._duplex.cancel()
-
-    def _note(self, reply: Any) -> None:
-        self._seen(reply.revision)
-        if reply.WhichOneof("part") == "persisted_size":
-            self._persisted = reply.persisted_size
 
 
 class AsyncRemoteWatch(AsyncWatch):
@@ -264,14 +170,15 @@ class AsyncRemoteStore(AsyncStore):
             generation=generation,
         )
         try:
-            receiver = await self._channel.stream("Load", request)
+            receiver = await self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
             return None
         first = receiver.first
         self._see(first.revision)
         match first.WhichOneof("part"):
             case "info":
-                return AsyncRemoteReader(wire.object_info_from_wire(first.info), receiver)
+                info = wire.object_info_from_wire(first.info)
+                return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
             case "not_modified":
                 receiver.cancel()
                 return wire.not_modified_from_wire(first.not_modified)
@@ -293,14 +200,14 @@ class AsyncRemoteStore(AsyncStore):
         spec.validate()
         check_resumable(resumable)
         start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec), resumable=resumable)
-        return await self._begin("Upload", pb.UploadRequest, pb.UploadRequest(start=start))
+        return await self._begin("Upload", pb.UploadRequest, start)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
         start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec), resumable=resumable)
-        return await self._begin("Update", pb.UpdateRequest, pb.UpdateRequest(start=start))
+        return await self._begin("Update", pb.UpdateRequest, start)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         check_unit(unit)
@@ -362,8 +269,9 @@ class AsyncRemoteStore(AsyncStore):
         return reply
 
     async def _begin(self, method: str, message: WriteMessage, start: Any) -> AsyncBlockWriter:
-        duplex, first = await self._channel.duplex(method, start)
-        return AsyncRemoteWriter(duplex, message, self._see, first)
+        writer = AsyncRemoteWriter(self._channel, method, message, start, self._see)
+        await writer.open()
+        return writer
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from vault.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
 from vault.concurrency import AsyncBridge
-from vault.errors import UnavailableError, VaultError
+from vault.errors import VaultError
 from vault.model import Block, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader
@@ -22,8 +22,8 @@ class AsyncBlockSource:
     """The blocks of one generation of an object.
 
     Blocks that follow each other come out of one stream, which the store sends ahead of its reader as far
-    as its flow control goes; a block elsewhere opens a stream there. The last few are kept. A stream that
-    is lost with its connection is opened anew, once for each block.
+    as its flow control goes; a block elsewhere opens a stream there. The last few are kept. (That a stream
+    survives its connection is its store's business.)
     """
 
     def __init__(
@@ -57,14 +57,8 @@ class AsyncBlockSource:
         held = self._shelf.get(index)
         if held is not None:
             return held
-        last = index if through is None else through
         try:
-            data = await self._take(index, last)
-        except UnavailableError as error:
-            await self._drop()
-            if error.reason == "TIMEOUT":  # it was waited for long enough
-                raise
-            data = await self._take(index, last)
+            data = await self._take(index, index if through is None else through)
         except BaseException:
             await self._drop()  # what failed, or was cancelled, cannot be read on
             raise

@@ -1,16 +1,16 @@
 # Generated from _async/remote.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
-import contextlib
 from collections.abc import Iterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from vault._sync.remote_batches import ask_all
-from vault.channel import Channel, Duplex, Receiver
+from vault._sync.remote_reader import RemoteReader
+from vault._sync.remote_writer import RemoteWriter, WriteMessage
+from vault.channel import Channel, Receiver
 from vault.concurrency import Returned
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, UnavailableError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    Block,
     Capabilities,
     Change,
     DeleteSpec,
@@ -29,7 +29,6 @@ from vault.model import (
 )
 from vault.rules import (
     check_batch,
-    check_commit,
     check_generation,
     check_key,
     check_page_size,
@@ -52,99 +51,6 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
-WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
-
-
-class RemoteReader(BlockReader):
-    """Blocks as a server streams them."""
-
-    def __init__(self, info: ObjectInfo, receiver: Receiver) -> None:
-        self.info = info
-        self._receiver = receiver
-
-    def __iter__(self) -> Iterator[Block]:
-        for message in self._receiver:
-            match message.WhichOneof("part"):
-                case "block":
-                    yield wire.block_from_wire(message.block)
-                case "info":
-                    continue
-                case _:
-                    raise ProtocolError("the server sent a Load message that is neither info nor block")
-
-    def close(self) -> None:
-        self._receiver.cancel()
-
-
-class RemoteWriter(BlockWriter):
-    """A write in progress on a server."""
-
-    def __init__(self, duplex: Duplex, message: WriteMessage, seen: Callable[[int], None], first: Any) -> None:
-        self._duplex = duplex
-        self._message = message
-        self._seen = seen
-        self._persisted = 0
-        self._done = False
-        self._note(first)
-
-    @property
-    def persisted_size(self) -> int:
-        return self._persisted
-
-    def write(self, block: Block) -> None:
-        try:
-            block.validate()
-            self._duplex.send(self._message(block=wire.block_to_wire(block)))
-        except BaseException:
-            self.abort()
-            raise
-        for reply in self._duplex.received():
-            self._note(reply)
-
-    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        info: ObjectInfo | None = None
-        try:
-            check_commit(size, checksum)
-            self._duplex.send(self._message(commit=pb.Commit(size=size, checksum=checksum)))
-            self._duplex.half_close()
-            while (reply := self._duplex.receive()) is not None:
-                self._note(reply)
-                if reply.WhichOneof("part") == "info":
-                    info = wire.object_info_from_wire(reply.info)
-        except BaseException as error:
-            self.abort()
-            if info is not None and isinstance(error, UnavailableError):
-                return info  # it is stored: only the end of the stream was lost
-            raise
-        self._done = True
-        if info is None:
-            raise ProtocolError("the server ended a write without saying what became of it")
-        self._duplex.finish()
-        return info
-
-    def abort(self) -> None:
-        if not self._done:
-            self._done = True
-            self._duplex.cancel()
-            self._duplex.finish()
-
-    def suspend(self) -> None:
-        if not self._done:
-            with contextlib.suppress(VaultError):  # that the stream ended without a commit
-                self._duplex.half_close()
-                while self._duplex.receive() is not None:
-                    continue
-        self.abort()
-
-    def __del__(self) -> None:
-        if not self._done:  # dropped: the server is told, so that it gives up what is staged
-            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
-                self._duplex.cancel()
-
-    def _note(self, reply: Any) -> None:
-        self._seen(reply.revision)
-        if reply.WhichOneof("part") == "persisted_size":
-            self._persisted = reply.persisted_size
 
 
 class RemoteWatch(Watch):
@@ -265,14 +171,15 @@ class RemoteStore(Store):
             generation=generation,
         )
         try:
-            receiver = self._channel.stream("Load", request)
+            receiver = self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
             return None
         first = receiver.first
         self._see(first.revision)
         match first.WhichOneof("part"):
             case "info":
-                return RemoteReader(wire.object_info_from_wire(first.info), receiver)
+                info = wire.object_info_from_wire(first.info)
+                return RemoteReader(self._channel, info, receiver, request, self._see)
             case "not_modified":
                 receiver.cancel()
                 return wire.not_modified_from_wire(first.not_modified)
@@ -294,14 +201,14 @@ class RemoteStore(Store):
         spec.validate()
         check_resumable(resumable)
         start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec), resumable=resumable)
-        return self._begin("Upload", pb.UploadRequest, pb.UploadRequest(start=start))
+        return self._begin("Upload", pb.UploadRequest, start)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
         start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec), resumable=resumable)
-        return self._begin("Update", pb.UpdateRequest, pb.UpdateRequest(start=start))
+        return self._begin("Update", pb.UpdateRequest, start)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         check_unit(unit)
@@ -363,8 +270,9 @@ class RemoteStore(Store):
         return reply
 
     def _begin(self, method: str, message: WriteMessage, start: Any) -> BlockWriter:
-        duplex, first = self._channel.duplex(method, start)
-        return RemoteWriter(duplex, message, self._see, first)
+        writer = RemoteWriter(self._channel, method, message, start, self._see)
+        writer.open()
+        return writer
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from vault.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
 from vault.concurrency import Bridge
-from vault.errors import UnavailableError, VaultError
+from vault.errors import VaultError
 from vault.model import Block, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
@@ -23,8 +23,8 @@ class BlockSource:
     """The blocks of one generation of an object.
 
     Blocks that follow each other come out of one stream, which the store sends ahead of its reader as far
-    as its flow control goes; a block elsewhere opens a stream there. The last few are kept. A stream that
-    is lost with its connection is opened anew, once for each block.
+    as its flow control goes; a block elsewhere opens a stream there. The last few are kept. (That a stream
+    survives its connection is its store's business.)
     """
 
     def __init__(
@@ -58,14 +58,8 @@ class BlockSource:
         held = self._shelf.get(index)
         if held is not None:
             return held
-        last = index if through is None else through
         try:
-            data = self._take(index, last)
-        except UnavailableError as error:
-            self._drop()
-            if error.reason == "TIMEOUT":  # it was waited for long enough
-                raise
-            data = self._take(index, last)
+            data = self._take(index, index if through is None else through)
         except BaseException:
             self._drop()  # what failed, or was cancelled, cannot be read on
             raise

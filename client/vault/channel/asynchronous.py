@@ -12,7 +12,16 @@ import grpc
 import grpc.aio
 
 from vault.address import parse_address
-from vault.channel.calls import OPTIONS, Attempts, check_timeout, closed, something, stalled
+from vault.channel.calls import (
+    OPTIONS,
+    Attempts,
+    Retired,
+    check_timeout,
+    closed,
+    patience_of,
+    something,
+    stalled,
+)
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.status import error_from_rpc
@@ -24,11 +33,12 @@ _STATUS_WAIT: Final = 1.0  # seconds
 class AsyncReceiver:
     """The messages of a server's stream; iterate over it once."""
 
-    def __init__(self, call: Any, first: Any, address: str, idle: float) -> None:
+    def __init__(self, call: Any, first: Any, address: str, idle: float, stall: Callable[[Any], None]) -> None:
         self.first = first
         self._call = call
         self._address = address
         self._idle = idle
+        self._stall = stall
         self._cancelled = False
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -43,6 +53,7 @@ class AsyncReceiver:
                 message = await self._call.read()
             return None if message is grpc.aio.EOF else message
         except TimeoutError as error:
+            self._stall(self._call)
             self.cancel()
             raise stalled(self._address, self._idle) from error
         except asyncio.CancelledError as error:
@@ -67,8 +78,16 @@ class AsyncReceiver:
 class AsyncDuplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
 
-    def __init__(self, call: Any, address: str, idle: float, is_closed: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        call: Any,
+        address: str,
+        idle: float,
+        is_closed: Callable[[], bool],
+        stall: Callable[[Any], None],
+    ) -> None:
         self._call = call
+        self._stall = stall
         self._address = address
         self._idle = idle
         self._is_closed = is_closed
@@ -88,6 +107,7 @@ class AsyncDuplex:
                     await self._call.write(message)
                 return
             except TimeoutError as error:
+                self._stall(self._call)
                 self.cancel()
                 raise stalled(self._address, self._idle) from error
             except asyncio.CancelledError:
@@ -110,16 +130,22 @@ class AsyncDuplex:
         self._replies.clear()
         return replies
 
-    async def receive(self) -> Any:
-        """The next reply; None at the end of the stream."""
+    async def receive(self, patience: float | None = None) -> Any:
+        """The next reply; None at the end of the stream.
+
+        Args:
+            patience: Seconds to wait for it, if not those of every message.
+        """
+        idle = self._idle if patience is None else patience
         while not self._replies and not self._ended:
             self._news.clear()
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout(idle):
                     await self._news.wait()
             except TimeoutError as error:
+                self._stall(self._call)
                 self.cancel()
-                raise stalled(self._address, self._idle) from error
+                raise stalled(self._address, idle) from error
         if self._replies:
             return self._replies.popleft()
         if self._error is not None:
@@ -184,14 +210,20 @@ class AsyncChannel:
         """
         self.address, self._target = parse_address(address)
         self.timeout = check_timeout(timeout)
+        self.patience = patience_of(timeout)
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._retired = Retired()
 
-    async def unary(self, method: str, request: Any) -> Any:
-        """One request, one reply."""
-        attempts = Attempts(self.address, self.timeout)
+    async def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        """One request, one reply.
+
+        Args:
+            timeout: Seconds, if not those of every call.
+        """
+        attempts = Attempts(self.address, timeout or self.timeout)
         while True:
             call = self._method(method)(request, timeout=attempts.remaining)
             self._calls.add(call)
@@ -204,24 +236,31 @@ class AsyncChannel:
                     raise closed(self.address) from error
                 raise
 
-    async def stream(self, method: str, request: Any, *, idle: float | None = None) -> AsyncReceiver:
+    async def stream(
+        self, method: str, request: Any, *, idle: float | None = None, attempts: Attempts | None = None
+    ) -> AsyncReceiver:
         """One request, many replies; returns when the first is here.
 
         Args:
             idle: Seconds between two messages, where the stream has a pace of its own; the timeout otherwise.
+            attempts: Those of the transfer that this stream goes on with.
         """
-        attempts = Attempts(self.address, self.timeout)
+        attempts = attempts or Attempts(self.address, self.timeout)
+        for idle_channel in self._retired.take_idle():
+            await idle_channel.close()
         while True:
             call = self._method(method)(request)
             self._calls.add(call)
+            patience = attempts.first_patience
             try:
-                async with asyncio.timeout(attempts.remaining):
+                async with asyncio.timeout(patience):
                     first = await call.read()
                 first = something(None if first is grpc.aio.EOF else first, self.address, method)
-                return AsyncReceiver(call, first, self.address, idle or self.timeout)
-            except TimeoutError as error:
+                return AsyncReceiver(call, first, self.address, idle or self.timeout, self._stall)
+            except TimeoutError:
+                self._stall(call)
                 call.cancel()
-                raise stalled(self.address, self.timeout) from error
+                await asyncio.sleep(attempts.wait(stalled(self.address, patience)))
             except grpc.RpcError as error:
                 await self._pause(attempts, error)
             except asyncio.CancelledError as error:
@@ -230,21 +269,27 @@ class AsyncChannel:
                     raise closed(self.address) from error
                 raise
 
-    async def duplex(self, method: str, start: Any) -> tuple[AsyncDuplex, Any]:
-        """Messages both ways; returns when the first reply to `start` is here, with that reply."""
-        attempts = Attempts(self.address, self.timeout)
+    async def duplex(self, method: str, start: Any, attempts: Attempts | None = None) -> tuple[AsyncDuplex, Any]:
+        """Messages both ways; returns when the first reply to `start` is here, with that reply.
+
+        Args:
+            attempts: Those of the transfer that this call goes on with.
+        """
+        attempts = attempts or Attempts(self.address, self.timeout)
+        for idle_channel in self._retired.take_idle():
+            await idle_channel.close()
         while True:
             call = self._method(method)()
             self._calls.add(call)
-            duplex = AsyncDuplex(call, self.address, self.timeout, self._is_closed)
+            duplex = AsyncDuplex(call, self.address, attempts.patience, self._is_closed, self._stall)
             try:
                 await duplex.send(start)
-                first = await duplex.receive()
+                first = await duplex.receive(attempts.first_patience)
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
-                if not isinstance(error.__cause__, grpc.RpcError):
-                    raise
-                await self._pause(attempts, error.__cause__)
+                duplex.cancel()
+                await duplex.finish()
+                await asyncio.sleep(attempts.wait(error))
             except BaseException:
                 duplex.cancel()
                 await duplex.finish()
@@ -253,14 +298,24 @@ class AsyncChannel:
     async def close(self) -> None:
         """Ends every call that is running with ClosedError. Harmless when repeated."""
         self._closed = True
-        for call in list(self._calls):
-            call.cancel()
-        channel, self._channel = self._channel, None
-        if channel is not None:
+        if self._channel is not None:
+            self._retired.add(self._channel, self._calls, 0)
+            self._channel = None
+        for channel, calls in self._retired.take_all():
+            for call in calls:
+                call.cancel()
             await channel.close()
 
     def _is_closed(self) -> bool:
         return self._closed
+
+    def _stall(self, call: Any) -> None:
+        """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
+        if call not in self._calls or self._channel is None:
+            return
+        self._retired.add(self._channel, self._calls, self.timeout)
+        self._channel = None
+        self._calls = weakref.WeakSet()
 
     async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
         if self._closed:

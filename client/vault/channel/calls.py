@@ -3,6 +3,7 @@
 import math
 import random
 import time
+import weakref
 from typing import Any, Final
 
 import grpc
@@ -49,15 +50,43 @@ def check_timeout(timeout: float) -> float:
     return float(timeout)
 
 
+def patience_of(timeout: float) -> float:
+    """Seconds that a transfer waits for a message before it looks whether a new connection works better.
+
+    Part of the timeout only: a connection whose packets are dropped on their way says nothing, and is to be
+    found and replaced while there is still time to go on.
+    """
+    return max(timeout / 4, min(timeout / 2, 1.0))
+
+
 class Attempts:
-    """When to try a call again, and what to say when trying is over. No I/O."""
+    """When to try a call again, and what to say when trying is over. No I/O.
+
+    For a transfer: from one progress to the next.
+    """
 
     def __init__(self, address: str, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+        self.begin()
+
+    def begin(self) -> None:
+        """The time counts from now: somebody begins to wait, or something has moved."""
+        self._deadline = time.monotonic() + self._timeout
         self._backoff = _FIRST_BACKOFF
+        self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a message; twice as long after each call that brought none, so that a slow line, or a
+        server that has much to read again before it answers, gets there."""
+        return self._patience
+
+    @property
+    def first_patience(self) -> float:
+        """`patience`, as far as there is time."""
+        return min(self._patience, self.remaining)
 
     @property
     def remaining(self) -> float:
@@ -69,19 +98,63 @@ class Attempts:
         error = error_from_rpc(failure, address=self._address)
         if not isinstance(error, UnavailableError):
             raise error from failure
-        over = error.reason in ("TIMEOUT", "CANCELLED")
-        if self._cause is None or not over:  # that time is over says less than why the attempts before it failed
+        error.__cause__ = failure
+        return self.wait(error, over=error.reason in ("TIMEOUT", "CANCELLED"))
+
+    def wait(self, error: UnavailableError, *, over: bool = False) -> float:
+        """As `pause`, for what the failure comes to.
+
+        Args:
+            over: Another attempt does not help.
+        """
+        silent = error.reason in ("TIMEOUT", "CANCELLED")
+        if self._cause is None or not silent:  # that time is over says less than why the attempts before it failed
             self._cause = error
+        if silent:
+            self._patience *= 2
         jitter = random.uniform(0.5, 1.5)  # noqa: S311  # so that many clients do not come back at once
         wait: float = max(error.context.get("retry_after", 0.0), self._backoff * jitter)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
         if over or time.monotonic() + wait >= self._deadline:
+            if self._cause.reason == "TIMEOUT" and not over:
+                raise stalled(self._address, self._timeout) from error
             raise UnavailableError(
                 f"no answer from {self._address} within {self._timeout:g} s: {self._cause.message}",
                 reason=self._cause.reason,
                 address=self._address,
-            ) from failure
+            ) from error.__cause__ or error
         return wait
+
+
+class Retired:
+    """Connections that make no new calls, and are closed when those that they have are over.
+
+    Not thread-safe: whoever shares it locks.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[Any, weakref.WeakSet[Any], float]] = []
+
+    def add(self, channel: Any, calls: "weakref.WeakSet[Any]", seconds: float) -> None:
+        """Takes a channel with its streams; its unary calls have so many seconds left at most."""
+        self._entries.append((channel, calls, time.monotonic() + seconds))
+
+    def take_idle(self) -> list[Any]:
+        """The channels without calls, to be closed."""
+        idle = [entry for entry in self._entries if _is_idle(entry)] if self._entries else []
+        for entry in idle:
+            self._entries.remove(entry)
+        return [channel for channel, _, _ in idle]
+
+    def take_all(self) -> list[tuple[Any, list[Any]]]:
+        """All channels, each with its streams."""
+        entries, self._entries = self._entries, []
+        return [(channel, list(calls)) for channel, calls, _ in entries]
+
+
+def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
+    _, calls, since = entry
+    return time.monotonic() >= since and all(call.done() for call in calls)
 
 
 def stalled(address: str, timeout: float) -> UnavailableError:

@@ -11,7 +11,16 @@ from typing import Any, Final
 import grpc
 
 from vault.address import parse_address
-from vault.channel.calls import OPTIONS, Attempts, check_timeout, closed, something, stalled
+from vault.channel.calls import (
+    OPTIONS,
+    Attempts,
+    Retired,
+    check_timeout,
+    closed,
+    patience_of,
+    something,
+    stalled,
+)
 from vault.channel.watchdog import Watchdog
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.forks import renew_after_fork
@@ -26,7 +35,14 @@ class Receiver:
     """The messages of a server's stream; iterate over it once."""
 
     def __init__(
-        self, call: Any, first: Any, address: str, idle: float, watchdog: Watchdog, is_closed: Callable[[], bool]
+        self,
+        call: Any,
+        first: Any,
+        address: str,
+        idle: float,
+        watchdog: Watchdog,
+        is_closed: Callable[[], bool],
+        stall: Callable[[Any], None],
     ) -> None:
         self.first = first
         self._call = call
@@ -34,6 +50,7 @@ class Receiver:
         self._idle = idle
         self._watchdog = watchdog
         self._is_closed = is_closed
+        self._stall = stall
         self._cancelled = False
 
     def __iter__(self) -> Iterator[Any]:
@@ -48,6 +65,7 @@ class Receiver:
                 return next(self._call, None)
         except grpc.RpcError as error:
             if self._watchdog.overdue(self._call):
+                self._stall(self._call)
                 raise stalled(self._address, self._idle) from error
             if self._cancelled:
                 return None
@@ -64,10 +82,18 @@ class Receiver:
 class Duplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
 
-    def __init__(self, method: Any, address: str, idle: float, is_closed: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        method: Any,
+        address: str,
+        idle: float,
+        is_closed: Callable[[], bool],
+        stall: Callable[[Any], None],
+    ) -> None:
         self._address = address
         self._idle = idle
         self._is_closed = is_closed
+        self._stall = stall
         self._news = threading.Condition()
         self._requests: collections.deque[Any] = collections.deque()
         self._half_closed = False
@@ -81,7 +107,7 @@ class Duplex:
     def send(self, message: Any) -> None:
         """Sends one message; waits while the server does not take it."""
         with self._news:
-            self._wait(lambda: len(self._requests) < SEND_AHEAD)
+            self._wait(lambda: len(self._requests) < SEND_AHEAD, self._idle)
             if self._ended:
                 raise self._error or ProtocolError(
                     f"{self._address} ended the call before its time", address=self._address
@@ -102,10 +128,14 @@ class Duplex:
             self._replies.clear()
             return replies
 
-    def receive(self) -> Any:
-        """The next reply; None at the end of the stream."""
+    def receive(self, patience: float | None = None) -> Any:
+        """The next reply; None at the end of the stream.
+
+        Args:
+            patience: Seconds to wait for it, if not those of every message.
+        """
         with self._news:
-            self._wait(lambda: self._replies)
+            self._wait(lambda: self._replies, self._idle if patience is None else patience)
             if self._replies:
                 return self._replies.popleft()
             if self._error is not None:
@@ -120,10 +150,11 @@ class Duplex:
         """Waits until the call has ended; call it last."""
         self._reader.join()
 
-    def _wait(self, ready: Callable[[], object]) -> None:
-        if not self._news.wait_for(lambda: self._ended or ready(), self._idle):
+    def _wait(self, ready: Callable[[], object], seconds: float) -> None:
+        if not self._news.wait_for(lambda: self._ended or ready(), seconds):
+            self._stall(self.call)
             self.cancel()
-            raise stalled(self._address, self._idle)
+            raise stalled(self._address, seconds)
 
     def _outgoing(self) -> Iterator[Any]:
         while True:
@@ -169,56 +200,76 @@ class Channel:
         """
         self.address, self._target = parse_address(address)
         self.timeout = check_timeout(timeout)
+        self.patience = patience_of(timeout)
         self._closed = False
         self._channel: grpc.Channel | None = None
-        self._parents: grpc.Channel | None = None
+        self._parents: list[Any] = []
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._retired = Retired()
         renew_after_fork(self)
 
-    def unary(self, method: str, request: Any) -> Any:
-        """One request, one reply."""
-        attempts = Attempts(self.address, self.timeout)
+    def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        """One request, one reply.
+
+        Args:
+            timeout: Seconds, if not those of every call.
+        """
+        attempts = Attempts(self.address, timeout or self.timeout)
         while True:
             try:
                 return self._method(method)(request, timeout=attempts.remaining)
             except grpc.RpcError as error:
                 self._pause(attempts, error)
 
-    def stream(self, method: str, request: Any, *, idle: float | None = None) -> Receiver:
+    def stream(
+        self, method: str, request: Any, *, idle: float | None = None, attempts: Attempts | None = None
+    ) -> Receiver:
         """One request, many replies; returns when the first is here.
 
         Args:
             idle: Seconds between two messages, where the stream has a pace of its own; the timeout otherwise.
+            attempts: Those of the transfer that this stream goes on with.
         """
-        attempts = Attempts(self.address, self.timeout)
+        attempts = attempts or Attempts(self.address, self.timeout)
+        self._tidy()
         while True:
             call = self._method(method)(request)
             self._calls.add(call)
+            patience = attempts.first_patience
             try:
-                with self._watchdog.watching(call, attempts.remaining):
+                with self._watchdog.watching(call, patience):
                     first = something(next(call, None), self.address, method)
-                return Receiver(call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed)
+                return Receiver(
+                    call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed, self._stall
+                )
             except grpc.RpcError as error:
-                if self._watchdog.overdue(call):
-                    raise stalled(self.address, self.timeout) from error
-                self._pause(attempts, error)
+                if not self._watchdog.overdue(call):
+                    self._pause(attempts, error)
+                    continue
+            self._stall(call)
+            time.sleep(attempts.wait(stalled(self.address, patience)))
 
-    def duplex(self, method: str, start: Any) -> tuple[Duplex, Any]:
-        """Messages both ways; returns when the first reply to `start` is here, with that reply."""
-        attempts = Attempts(self.address, self.timeout)
+    def duplex(self, method: str, start: Any, attempts: Attempts | None = None) -> tuple[Duplex, Any]:
+        """Messages both ways; returns when the first reply to `start` is here, with that reply.
+
+        Args:
+            attempts: Those of the transfer that this call goes on with.
+        """
+        attempts = attempts or Attempts(self.address, self.timeout)
+        self._tidy()
         while True:
-            duplex = Duplex(self._method(method), self.address, self.timeout, self._is_closed)
+            duplex = Duplex(self._method(method), self.address, attempts.patience, self._is_closed, self._stall)
             self._calls.add(duplex.call)
             try:
                 duplex.send(start)
-                first = duplex.receive()
+                first = duplex.receive(attempts.first_patience)
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
-                if not isinstance(error.__cause__, grpc.RpcError):
-                    raise
-                self._pause(attempts, error.__cause__)
+                duplex.cancel()
+                duplex.finish()
+                time.sleep(attempts.wait(error))
             except BaseException:
                 duplex.cancel()
                 raise
@@ -226,15 +277,33 @@ class Channel:
     def close(self) -> None:
         """Ends every call that is running with ClosedError. Harmless when repeated."""
         self._closed = True
-        for call in list(self._calls):
-            call.cancel()
         with self._lock:
-            channel, self._channel = self._channel, None
-        if channel is not None:
+            if self._channel is not None:
+                self._retired.add(self._channel, self._calls, 0)
+                self._channel = None
+            retired = self._retired.take_all()
+        for channel, calls in retired:
+            for call in calls:
+                call.cancel()
             channel.close()
 
     def _is_closed(self) -> bool:
         return self._closed
+
+    def _stall(self, call: Any) -> None:
+        """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
+        with self._lock:
+            if call not in self._calls or self._channel is None:
+                return
+            self._retired.add(self._channel, self._calls, self.timeout)
+            self._channel = None
+            self._calls = weakref.WeakSet()
+
+    def _tidy(self) -> None:
+        with self._lock:
+            idle = self._retired.take_idle()
+        for channel in idle:
+            channel.close()
 
     def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
         if self._closed:
@@ -261,8 +330,9 @@ class Channel:
     def renew(self) -> None:
         """In a forked child: forgets everything that does not cross a fork."""
         # Kept, so that it is not torn down here: its threads are the parent's.
-        self._parents = self._channel
+        self._parents += [self._channel, self._retired]
         self._lock = threading.Lock()
         self._channel = None
         self._watchdog = Watchdog()
         self._calls = weakref.WeakSet()
+        self._retired = Retired()

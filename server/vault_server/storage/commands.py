@@ -39,7 +39,7 @@ class NewContents:
 
 def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) -> ObjectInfo:
     """Makes a new object. AlreadyExistsError: OBJECT_EXISTS, NAME_TAKEN."""
-    answered = find_answer(tx.connection, unit, ChangeKind.UPLOADED, spec.request_id)
+    answered = find_uploaded(tx.connection, unit, spec)
     if answered is not None:
         return answered
     refuse_taken(tx.connection, unit, spec)
@@ -67,7 +67,7 @@ def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) 
 
 def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) -> ObjectInfo:
     """Replaces an object's bytes. NotFoundError, ConflictError."""
-    answered = find_answer(tx.connection, unit, ChangeKind.UPDATED, spec.request_id)
+    answered = find_updated(tx.connection, unit, spec)
     if answered is not None:
         return answered
     row = require_row(tx.connection, unit, spec.key)
@@ -156,10 +156,31 @@ def find_answer(connection: sqlite3.Connection, unit: str, kind: ChangeKind, req
         return None
     of_kind, info = found
     if info.unit != unit or of_kind is not kind:
-        raise InvalidArgumentError(
-            "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
-        )
+        raise other_write(unit)
     return info
+
+
+def find_uploaded(connection: sqlite3.Connection, unit: str, spec: UploadSpec) -> ObjectInfo | None:
+    """`find_answer` of an upload."""
+    answered = find_answer(connection, unit, ChangeKind.UPLOADED, spec.request_id)
+    if answered is not None and (answered.data_id, answered.name) != (spec.data_id, spec.name):
+        raise other_write(unit)
+    return answered
+
+
+def find_updated(connection: sqlite3.Connection, unit: str, spec: UpdateSpec) -> ObjectInfo | None:
+    """`find_answer` of an update."""
+    answered = find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id)
+    if answered is not None and spec.key not in (answered.data_id, answered.name):
+        raise other_write(unit)
+    return answered
+
+
+def other_write(unit: str) -> InvalidArgumentError:
+    """The error for a request id that was used for another write."""
+    return InvalidArgumentError(
+        "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
+    )
 
 
 def find_written(connection: sqlite3.Connection, unit: str, request_id: bytes) -> ObjectInfo | None:

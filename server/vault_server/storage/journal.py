@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import xxhash
-from vault.errors import InvalidArgumentError
 from vault.model import checksum
 from vault.rules import BLOCK_SIZE
 
+from vault_server.storage.commands import other_write
 from vault_server.storage.failures import no_room
 from vault_server.storage.register import pack_checksums, unpack_checksums
 from vault_server.storage.staging import StagedFile
@@ -185,7 +185,7 @@ class JournaledFile(StagedFile):
         if begun is None:
             return None
         if begun[0] != spec:
-            raise other_spec(str(spec["unit"]))
+            raise other_write(str(spec["unit"]))
         with contextlib.ExitStack() as opened:
             try:
                 _own(folder / _BYTES)
@@ -273,13 +273,6 @@ class JournaledFile(StagedFile):
         for file, size in ((self._file, self.size), (self._blocks, self._noted * _SUM)):
             file.truncate(size)
             file.seek(size)
-
-
-def other_spec(unit: str) -> InvalidArgumentError:
-    """The error for a request id under which another write was begun."""
-    return InvalidArgumentError(
-        "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
-    )
 
 
 def _lock(descriptor: int, tries: int) -> None:

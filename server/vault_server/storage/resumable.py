@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, Final
 
-from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
+from vault.errors import (
+    AlreadyExistsError,
+    ChecksumError,
+    ConflictError,
+    InvalidArgumentError,
+    NotFoundError,
+    VaultError,
+)
 from vault.model import Block, ObjectInfo
 from vault.rules import check_commit
 from vault.store import BlockWriter
@@ -13,6 +20,9 @@ from vault_server.storage.commands import NewContents
 from vault_server.storage.journal import JournaledFile
 from vault_server.storage.resumption import Resumption
 from vault_server.storage.upload import StagingWriter
+
+_REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
+"""What ends a write for good: what was staged of it is of no use."""
 
 
 class ResumableWriter(StagingWriter):
@@ -49,24 +59,34 @@ class ResumableWriter(StagingWriter):
     def persisted_size(self) -> int:
         return 0 if self._journal is None else self._size
 
-    def open(self) -> None:
+    def open(self) -> ObjectInfo | None:
         """Takes the write over from whoever has it in this process, and from the disk what is sound there.
+
+        Returns:
+            What it was answered, when it was committed: then the writer is over.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, it was begun with another spec.
             UnavailableError: WRITE_BUSY, another process has it.
-            ConflictError: WRITE_TAKEN_OVER, it was begun once more meanwhile.
+            ConflictError: WRITE_TAKEN_OVER, it was begun once more meanwhile; or a precondition.
         """
         with self._mutex:
             try:
                 previous = self._resumption.enter(self)
                 if previous is not None:
                     previous.give_way()
-                self._adopt(self._resumption.resume(self, self._go_on))
-            except BaseException:
-                self._over = True
-                self._resumption.leave(self)
+                info = self._answered()
+                if info is None and self._adopt(self._resumption.resume(self, self._go_on)):
+                    info = self._answered()  # another process may have had it, and have committed it
+            except BaseException as error:
+                self._abort()
+                if isinstance(error, _REFUSALS) and error is not self._ended:
+                    self._resumption.drop(self.request_id)
                 raise
+            if info is not None:
+                self._abort()
+                self._resumption.drop(self.request_id)
+            return info
 
     def give_way(self) -> None:
         """A newer writer goes on with this write: lets go of its file; a commit that was begun ends first."""
@@ -80,9 +100,11 @@ class ResumableWriter(StagingWriter):
             wait([committing])
 
     def end(self, error: VaultError) -> None:
-        """Aborts it, whoever has it; later calls raise the error."""
+        """Aborts it, whoever has it; later calls raise the error. A commit that was begun ends first."""
         self._ended = error
         self.abort()
+        if self._committing is not None:
+            wait([self._committing])
 
     def forsake(self) -> None:
         """In a forked child: the write is the parent's."""
@@ -125,10 +147,12 @@ class ResumableWriter(StagingWriter):
         self._journal = self._resumption.begin(self)
         return self._journal
 
-    def _adopt(self, found: JournaledFile | None) -> None:
-        if found is not None:
-            self._journal = self._staged = found
-            self._size, self._checksums, self._whole = found.size, found.checksums, found.whole
+    def _adopt(self, found: JournaledFile | None) -> bool:
+        if found is None:
+            return False
+        self._journal = self._staged = found
+        self._size, self._checksums, self._whole = found.size, found.checksums, found.whole
+        return True
 
     def _submit_noted(self, contents: NewContents) -> "Future[ObjectInfo]":
         try:

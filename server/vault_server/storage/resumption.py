@@ -13,8 +13,9 @@ from vault.model import WriteStatus
 from vault.store import write_not_found
 
 from vault_server.storage import journal
+from vault_server.storage.commands import other_write
 from vault_server.storage.failures import storing
-from vault_server.storage.journal import FolderLock, Found, JournaledFile, other_spec
+from vault_server.storage.journal import FolderLock, Found, JournaledFile
 from vault_server.storage.staging import STAGING, WRITES
 
 RESUME_WINDOW: Final = 900.0
@@ -81,7 +82,7 @@ class Resumption:
                 raise ClosedError("the store is closed")
             previous = self._held.get(writer.request_id)
             if previous is not None and previous.spec != writer.spec:
-                raise other_spec(str(writer.spec["unit"]))
+                raise other_write(str(writer.spec["unit"]))
             self._held[writer.request_id] = writer
             self._start()
             return previous
@@ -142,9 +143,10 @@ class Resumption:
         with self._condition:
             held = self._held.get(request_id)
         if held is not None:
-            if held.spec["unit"] == unit:
-                held.end(write_not_found(unit))
-            return
+            if held.spec["unit"] != unit:
+                return
+            held.end(write_not_found(unit))
+        # Also then: it may just have been suspended.
         folder = self._folder(request_id)
         with storing("remove a write"):
             lock = _locked(folder)
@@ -157,7 +159,7 @@ class Resumption:
                     lock.release()
 
     def drop(self, request_id: bytes) -> None:
-        """Removes what a commit that was killed left of a write, unless somebody has it."""
+        """Removes what is left of a write that is decided, unless somebody has it."""
         with storing("remove a write"):
             _remove(self._folder(request_id))
 

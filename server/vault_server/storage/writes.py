@@ -10,7 +10,6 @@ from typing import Any
 
 from vault.errors import VaultError
 from vault.model import (
-    ChangeKind,
     DeleteSpec,
     MetadataSpec,
     ObjectInfo,
@@ -25,7 +24,6 @@ from vault.rules import check_batch, check_request_id, check_resumable
 from vault_server.storage import commands
 from vault_server.storage.commands import NewContents
 from vault_server.storage.engine import Engine
-from vault_server.storage.journal import other_spec
 from vault_server.storage.register import require_generation, require_row
 from vault_server.storage.resumable import AnsweredWriter, ResumableWriter
 from vault_server.storage.upload import StagingWriter, small_contents
@@ -50,11 +48,9 @@ class Writes:
 
         # The commit decides; this is to refuse before the bytes are sent.
         def look(connection: Any) -> ObjectInfo | None:
-            answered = commands.find_answer(connection, unit, ChangeKind.UPLOADED, spec.request_id)
+            answered = commands.find_uploaded(connection, unit, spec)
             if answered is None:
                 commands.refuse_taken(connection, unit, spec)
-            elif resumable and (spec.data_id, spec.name) != (answered.data_id, answered.name):
-                raise other_spec(unit)
             return answered
 
         def write(tx: Any, contents: NewContents) -> ObjectInfo:
@@ -71,12 +67,10 @@ class Writes:
         check_resumable(resumable)
 
         def look(connection: Any) -> ObjectInfo | None:
-            answered = commands.find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id)
+            answered = commands.find_updated(connection, unit, spec)
             if answered is None:
                 row = require_row(connection, unit, spec.key)
                 require_generation(row.info, spec.if_generation)
-            elif resumable and spec.key not in (answered.data_id, answered.name):
-                raise other_spec(unit)
             return answered
 
         def write(tx: Any, contents: NewContents) -> ObjectInfo:
@@ -154,17 +148,8 @@ class Writes:
             durable=engine.settings.durable,
             inline_limit=engine.settings.inline_limit,
         )
-        writer.open()
-        try:
-            # After it was taken over: it may have been committed until then.
-            info = answered()
-        except BaseException:
-            writer.abort()
-            raise
-        if info is None:
-            return writer
-        writer.abort()
-        return AnsweredWriter(info)
+        info = writer.open()
+        return writer if info is None else AnsweredWriter(info)
 
     def _submitting(self, write: Write) -> Callable[[NewContents], "Future[ObjectInfo]"]:
         writer = self._engine.writer

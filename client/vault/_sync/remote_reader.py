@@ -1,0 +1,100 @@
+# Generated from _async/remote_reader.py by scripts/unasync: DO NOT CHANGE.
+"""A download from a server that survives its connection: opened again after the last block that came."""
+
+from collections.abc import Iterator, Callable
+from typing import Any
+
+from vault.channel import Channel, Receiver, Attempts
+from vault.concurrency import Clock
+from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
+from vault.model import Block, ObjectInfo
+from vault.rules import BLOCK_SIZE
+from vault.store import BlockReader
+from vault.v1 import vault_pb2 as pb
+from vault.wire import messages as wire
+
+
+class RemoteReader(BlockReader):
+    """Blocks as a server streams them.
+
+    When the connection is lost, or silent for too long, the same generation is opened anew from the block after
+    the last one that came, until nothing has come for the timeout.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        info: ObjectInfo,
+        receiver: Receiver,
+        request: pb.LoadRequest,
+        seen: Callable[[int], None],
+    ) -> None:
+        self.info = info
+        self._channel = channel
+        self._receiver = receiver
+        self._request = request
+        self._seen = seen
+        self._attempts = Attempts(channel.address, channel.timeout)
+        self._closed = False
+        end = request.offset + request.length if request.HasField("length") else info.size
+        self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size)
+        self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
+
+    def __iter__(self) -> Iterator[Block]:
+        messages = iter(self._receiver)
+        self._attempts.begin()
+        while not self._closed:
+            try:
+                message = next(messages, None)
+            except UnavailableError as error:
+                if self._next >= self._end:  # only the end of the stream was lost
+                    return
+                self._go_on(error)
+                messages = iter(self._receiver)
+                continue
+            if message is None:
+                return
+            match message.WhichOneof("part"):
+                case "block":
+                    block = wire.block_from_wire(message.block)
+                    self._next = block.offset + len(block.data)
+                    yield block
+                    self._attempts.begin()
+                case "info":
+                    continue
+                case _:
+                    raise ProtocolError("the server sent a Load message that is neither info nor block")
+
+    def close(self) -> None:
+        self._closed = True
+        self._receiver.cancel()
+
+    def _go_on(self, error: UnavailableError) -> None:
+        """Opens the rest."""
+        self._receiver.cancel()
+        Clock.sleep(self._attempts.wait(error))
+        if self._closed:
+            return
+        info = self.info
+        request = pb.LoadRequest(
+            unit=info.unit,
+            key=wire.key_to_wire(info.data_id),
+            offset=self._next,
+            length=self._end - self._next,
+            if_generation=info.generation,  # for a server of before `generation`
+            generation=info.generation,
+        )
+        try:
+            self._receiver = self._channel.stream(
+                "Load", request, idle=self._attempts.patience, attempts=self._attempts
+            )
+        except (ConflictError, NotFoundError) as gone:
+            raise ConflictError(
+                f"object {info.data_id} in unit {info.unit!r} was replaced or deleted while it was read, and the "
+                "connection was lost: what was not read yet of its old bytes is gone",
+                **{"unit": info.unit, "data_id": info.data_id, **gone.context},
+            ) from gone
+        first: Any = self._receiver.first
+        self._seen(first.revision)
+        if first.WhichOneof("part") != "info" or first.info.generation != info.generation:
+            raise ProtocolError("the server opened another generation than the one that was asked for")

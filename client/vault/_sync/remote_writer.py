@@ -1,0 +1,251 @@
+# Generated from _async/remote_writer.py by scripts/unasync: DO NOT CHANGE.
+"""A write on a server that survives its connection: resumed from what the server has persisted."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from vault.channel import Channel, Duplex, Attempts
+from vault.concurrency import Clock
+from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.model import Block, ObjectInfo
+from vault.rules import check_commit
+from vault.store import BlockWriter
+from vault.threads import Finalizer
+from vault.v1 import vault_pb2 as pb
+from vault.wire import messages as wire
+
+WINDOW: Final = 8
+"""Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.
+
+Twice that: one half is on its way, and acknowledged, while the other is filled.
+"""
+
+_GIVING_UP: Final = 2.0
+"""Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
+
+WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
+
+
+class RemoteWriter(BlockWriter):
+    """A write in progress on a server.
+
+    When its connection is lost, or silent for too long, it connects anew and goes on from what the server has
+    persisted, until nothing has moved for the timeout; also when the reply to the commit was lost.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        method: str,
+        message: WriteMessage,
+        start: Any,
+        seen: Callable[[int], None],
+    ) -> None:
+        self._channel = channel
+        self._method = method
+        self._message = message
+        self._unit = start.unit
+        self._request_id = start.spec.request_id
+        # To the server it always is: whoever does not ask for it is spared a lost connection by it all the same.
+        self._asked = start.resumable
+        start.resumable = True
+        self._start = message(start=start)
+        self._seen = seen
+        self._attempts = Attempts(channel.address, channel.timeout)
+        self._window: deque[Any] = deque()  # blocks that are not known to be persisted
+        self._persisted = 0
+        self._furthest = 0  # of what was ever persisted
+        self._written = 0
+        self._over = False
+
+    def open(self) -> None:
+        """Begins the write on the server, or goes on with it. Call it first."""
+        self._finalizer = Finalizer()
+        self._duplex = self._connect(self._start)
+        if self._persisted and not self._asked:
+            self._begin_anew()
+        self._written = self._persisted
+
+    @property
+    def persisted_size(self) -> int:
+        if not self._over:
+            for reply in self._duplex.received():
+                self._note(reply)
+        return self._persisted
+
+    def write(self, block: Block) -> None:
+        try:
+            block.validate()
+            self._require_open()
+            message = self._message(block=wire.block_to_wire(block))
+            self._attempts.begin()
+            self._window.append(message)
+            self._written = max(self._written, _end_of(message))
+            try:
+                self._duplex.send(message)
+            except UnavailableError as error:
+                self._resume(error)
+            for reply in self._duplex.received():
+                self._note(reply)
+            while len(self._window) >= WINDOW:
+                self._await_report()
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        try:
+            check_commit(size, checksum)
+            self._require_open()
+            commit = self._message(commit=pb.Commit(size=size, checksum=checksum))
+            self._attempts.begin()
+            while (info := self._try_to_commit(commit)) is None:
+                continue
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self._end()
+        self._duplex.finish()
+        return info
+
+    def abort(self) -> None:
+        if not self._over:
+            self._end()
+            self._hang_up()
+            _give_up(self._channel, self._unit, self._request_id)
+
+    def suspend(self) -> None:
+        if not self._asked:
+            self.abort()
+        elif not self._over:
+            self._end()
+            # The server keeps what reaches it before the end of the stream.
+            with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._duplex.half_close()
+                while self._duplex.receive() is not None:
+                    continue
+            self._hang_up()
+
+    def __del__(self) -> None:
+        if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
+            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
+                self._duplex.cancel()
+            self._finalizer.run(partial(_give_up, self._channel, self._unit, self._request_id))
+
+    def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
+        """The object; None when the connection was lost before the server said what became of it."""
+        info: ObjectInfo | None = None
+        try:
+            self._duplex.send(commit)
+            self._duplex.half_close()
+            while (reply := self._duplex.receive()) is not None:
+                self._note(reply)
+                if reply.WhichOneof("part") == "info":
+                    info = wire.object_info_from_wire(reply.info)
+        except UnavailableError as error:
+            if info is None:  # otherwise it is stored, and only the end of the stream was lost
+                self._resume(error)
+            return info
+        if info is None:
+            raise ProtocolError("the server ended a write without saying what became of it")
+        return info
+
+    def _await_report(self) -> None:
+        try:
+            reply = self._duplex.receive()
+        except UnavailableError as error:
+            self._resume(error)
+        else:
+            if reply is None:
+                raise ProtocolError("the server ended a write before its commit")
+            self._note(reply)
+
+    def _connect(self, start: Any) -> Duplex:
+        duplex, first = self._channel.duplex(self._method, start, self._attempts)
+        self._note(first)  # which may be less than it was: a power loss takes the last of it
+        return duplex
+
+    def _begin_anew(self) -> None:
+        """Nobody asked to go on with what the server has under this request id: writes it all."""
+        self._hang_up()
+        self._channel.unary("AbortWrite", pb.AbortWriteRequest(unit=self._unit, request_id=self._request_id))
+        self._duplex = self._connect(self._start)
+        if self._persisted:
+            # It was committed: the server takes the bytes once more, and answers as it did then.
+            self._hang_up()
+            start = self._message.FromString(self._start.SerializeToString())
+            start.start.resumable = False
+            self._duplex = self._connect(start)
+
+    def _resume(self, error: UnavailableError) -> None:
+        """Connects anew and sends what the server does not have."""
+        lost: UnavailableError | None = error
+        while lost is not None:
+            self._hang_up()
+            Clock.sleep(self._attempts.wait(lost))
+            begins = self._window[0].block.offset if self._window else self._written
+            self._duplex = self._connect(self._start)
+            if self._persisted < begins:
+                raise UnavailableError(
+                    f"{self._channel.address} has {self._persisted} bytes of a write whose first {begins} were "
+                    "reported as persisted, and are gone here: it must be written again",
+                    reason="WRITE_LOST",
+                    address=self._channel.address,
+                )
+            lost = self._send_window()
+
+    def _send_window(self) -> UnavailableError | None:
+        """Sends what is kept; returns how that failed."""
+        try:
+            for message in list(self._window):
+                self._duplex.send(message)
+        except UnavailableError as error:
+            return error
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends a write that failed."""
+        lost = isinstance(error, UnavailableError) and error.reason != "WRITE_LOST"
+        if (lost or getattr(error, "reason", "") == "WRITE_TAKEN_OVER") and not self._over:
+            # Nobody is there to be told, or it is somebody else's now, and stays.
+            self._end()
+            self._hang_up()
+        else:
+            self.abort()
+
+    def _require_open(self) -> None:
+        if self._over:
+            raise ClosedError("the write is over: it was committed or aborted")
+
+    def _end(self) -> None:
+        self._over = True
+        self._window.clear()
+
+    def _hang_up(self) -> None:
+        self._duplex.cancel()
+        self._duplex.finish()
+
+    def _note(self, reply: Any) -> None:
+        self._seen(reply.revision)
+        if reply.WhichOneof("part") == "persisted_size":
+            self._persisted = reply.persisted_size
+            if self._persisted > self._furthest:
+                self._furthest = self._persisted
+                self._attempts.begin()  # it moves
+            while self._window and _end_of(self._window[0]) <= self._persisted:
+                self._window.popleft()
+
+
+def _end_of(message: Any) -> int:
+    """Where a block ends."""
+    return int(message.block.offset) + len(message.block.data)
+
+
+def _give_up(channel: Channel, unit: str, request_id: bytes) -> None:
+    """Tells the server, if it can be told, so that it does not keep what it has."""
+    request = pb.AbortWriteRequest(unit=unit, request_id=request_id)
+    with contextlib.suppress(VaultError):
+        channel.unary("AbortWrite", request, timeout=min(_GIVING_UP, channel.timeout))
