@@ -6,7 +6,7 @@ from vault_server import EmbeddedStore
 
 from tests.storage.objects import run
 
-# `time.time_ns` is what the store takes its times from. gRPC reads the clock by itself, so the jump is the store's alone.
+# `time.time_ns` is where the store takes its times from; gRPC reads the clock by itself, so the jump is the store's.
 JUMPING = """
 import sys, time
 real_ns, hours = time.time_ns, [0]

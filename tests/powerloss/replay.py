@@ -17,7 +17,7 @@ from tests.powerloss.calls import read_calls, record
 from tests.powerloss.changes import KILLS
 from tests.powerloss.disk import Disk, Names, Tree
 from tests.powerloss.events import History, Reading, Said
-from tests.powerloss.scenario import SCENARIOS, Held, Scenario, State
+from tests.powerloss.scenario import SCENARIOS, Held, Resumed, Scenario, State
 from tests.storage.objects import delete, read, upload
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -125,6 +125,7 @@ def verify(directory: Path, scenario: Scenario, said: list[str], outcome: Outcom
         with EmbeddedStore(directory) as store:
             yield from _audit(store, outcome, killed=killed)
             yield from _compare(store, scenario, said)
+            yield from _go_on(store, scenario)
             data = random.Random(1).randbytes(66_000)
             for data_id, size in ((1, 100), (2, len(data))):
                 upload(store, data[:size], unit=_OWN_UNIT, data_id=data_id)
@@ -169,6 +170,15 @@ def _compare(store: EmbeddedStore, scenario: Scenario, said: list[str]) -> Itera
         allowed = [states[count], *states[count + 1 : count + 2]]
         if here not in allowed:
             yield f"actor {actor} had done {count} steps; found {_shown(here)}, not {' or '.join(map(_shown, allowed))}"
+
+
+def _go_on(store: EmbeddedStore, scenario: Scenario) -> Iterator[str]:
+    """Finishes what was interrupted, from wherever the store says that it is."""
+    for step in (step for steps in scenario.actors for step in steps if isinstance(step, Resumed)):
+        if not store.exists_many(step.unit, [step.data_id])[0]:
+            step.perform(store)
+            if read(store, step.data_id, unit=step.unit) != step.data():
+                yield f"{step} was resumed, and is read as something else"
 
 
 def found_in(store: EmbeddedStore) -> State:

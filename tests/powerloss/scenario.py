@@ -23,7 +23,7 @@ from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore, connections
 
 from tests.powerloss.changes import CHANGES
-from tests.storage.objects import read, update, upload
+from tests.storage.objects import blocks_of, read, update, upload
 
 T = TypeVar("T")
 
@@ -76,6 +76,32 @@ class Upload:
 
     def expect(self, state: State) -> State:
         return {**state, (self.unit, self.data_id): Held(self.size, checksum(self.data()), self.name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An upload that is suspended after each block, and gone on with from where the store says."""
+
+    data_id: int
+    size: int
+    unit: str = "documents"
+
+    def data(self) -> bytes:
+        return contents(self.unit, self.data_id, self.size, 0)
+
+    def perform(self, store: EmbeddedStore) -> ObjectInfo:
+        spec = UploadSpec(self.data_id, request_id=self.data_id.to_bytes(16))
+        blocks = list(blocks_of(self.data()))
+        while True:
+            writer = store.upload(self.unit, spec, resumable=True)
+            rest = [block for block in blocks if block.offset >= writer.persisted_size]
+            if not rest:
+                return writer.commit(self.size, checksum(self.data()))
+            writer.write(rest[0])
+            writer.suspend()
+
+    def expect(self, state: State) -> State:
+        return {**state, (self.unit, self.data_id): Held(self.size, checksum(self.data()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +283,16 @@ READS: Final = Scenario(
     )
 )
 
-SCENARIOS: Final = {"few": FEW, "reads": READS, "writes": WRITES, "checkpoints": CHECKPOINTS, "threads": THREADS}
+RESUMED: Final = Scenario(((Upload(1, INLINE), Resumed(2, BLOCKS), Update(1, FILE, 1)),))
+
+SCENARIOS: Final = {
+    "few": FEW,
+    "resumed": RESUMED,
+    "reads": READS,
+    "writes": WRITES,
+    "checkpoints": CHECKPOINTS,
+    "threads": THREADS,
+}
 
 
 def say(line: str) -> None:

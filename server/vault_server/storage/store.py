@@ -31,6 +31,7 @@ from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 from vault_server.storage.check import CheckReport, ScrubStatus, audit
 from vault_server.storage.check import repair as mend
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
+from vault_server.storage.failures import storing
 from vault_server.storage.reads import Reads
 from vault_server.storage.resumption import RESUME_WINDOW, check_resume_window
 from vault_server.storage.retention import RETENTION, check_retention
@@ -119,7 +120,8 @@ class EmbeddedStore(Store):
             )
         )
         try:
-            self._store_id = engine.prepare()
+            with storing(f"open the store {str(root)!r}"):
+                self._store_id = engine.prepare()
         except BaseException:
             engine.close()
             raise
