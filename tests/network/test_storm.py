@@ -7,8 +7,11 @@ from tests.network.storm import Forecast, storm
 
 
 def test_nothing_is_lost_through_bad_connections(tmp_path: Path) -> None:
-    forecast = Forecast(5, secrets.randbelow(1 << 32), file_size=0)
+    forecast = Forecast(5, secrets.randbelow(1 << 32))
     print(forecast)
     damage = storm(tmp_path, forecast)
     print(damage)
+    assert damage.figures.unacknowledged == 0
+    assert damage.lost == 0
     assert damage.figures.acknowledged > 20
+    assert damage.files > 0
