@@ -1,6 +1,6 @@
 """What a line comes to: the contenders' figures, and what is held against a target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,7 +61,7 @@ def line(name: str, title: str) -> Callable[[Callable[[Bench], Outcome]], Callab
     return register
 
 
-def ratios(series: list[Series], targets: dict[str, float | None], *, ours: str = "Vault") -> list[Verdict]:
+def ratios(series: list[Series], targets: Mapping[str, float | None], *, ours: str = "Vault") -> list[Verdict]:
     """How many times as fast as each peer ours is; peers that were left out are left out here too."""
     by_name = {one.name: one for one in series}
     return [

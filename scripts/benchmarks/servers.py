@@ -106,7 +106,7 @@ def module(name: str) -> Starter:
     """A server of scripts/benchmarks/peers; it serves the files beside its folder."""
 
     def start(folder: Path) -> AbstractContextManager[Server]:
-        command = [sys.executable, "-m", f"scripts.benchmarks.peers.{name}", folder.parent]
+        command: list[str | Path] = [sys.executable, "-m", f"scripts.benchmarks.peers.{name}", folder.parent]
         return _saying_where(command, folder)
 
     return start
@@ -118,7 +118,18 @@ def redis_server(*options: str) -> Starter:
     @contextmanager
     def start(folder: Path) -> Iterator[Server]:
         port = free_port()
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", "", *options]
+        command: list[str | Path] = [
+            "redis-server",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--dir",
+            folder,
+            "--save",
+            "",
+            *options,
+        ]
         with _running(command, folder) as process:
             _wait_for(f"127.0.0.1:{port}", process, folder)
             yield Server(f"127.0.0.1:{port}", psutil.Process(process.pid))
@@ -139,7 +150,7 @@ def seaweed(folder: Path) -> Iterator[Server]:
         for part in ("master", "volume", "filer", "s3")
         for name in (f"{part}.port", f"{part}.port.grpc")
     }
-    command = [
+    command: list[str | Path] = [
         *(weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0"),
         *(f"-{name}={port}" for name, port in ports.items()),
@@ -149,11 +160,12 @@ def seaweed(folder: Path) -> Iterator[Server]:
         _wait_for(address, process, folder)
         _tell_seaweed(weed, ports, folder)
         yield Server(address, psutil.Process(process.pid))
+        process.kill()  # it would take its time to say goodbye to itself, and nobody needs its files any more
 
 
 def _tell_seaweed(weed: Path, ports: dict[str, int], folder: Path) -> None:
     """Makes the bucket, and its writes durable. Tried again, since its parts find each other in the first seconds."""
-    shell = [
+    shell: list[str | Path] = [
         *(weed, "shell", f"-master=127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}"),
         f"-filer=127.0.0.1:{ports['filer.port']}.{ports['filer.port.grpc']}",
     ]

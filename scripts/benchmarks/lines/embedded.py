@@ -1,5 +1,7 @@
 """Objects of 1 KiB in this machine's own directory: by one process, and by eight on one directory."""
 
+from collections.abc import Mapping
+
 from scripts.benchmarks.harness import Bench, Contender
 from scripts.benchmarks.outcome import Outcome, line, ratios
 
@@ -8,7 +10,7 @@ DISKCACHE, DURABLE, FSYNCED = "diskcache", "diskcache, durable", "one fsynced fi
 
 
 def _load(bench: Bench, clients: int) -> Outcome:
-    arguments = {"objects": 1000, "count": bench.scaled(5000) // clients}
+    arguments = {"objects": 1000, "count": max(500, bench.scaled(5000) // clients)}
     series = bench.compare(
         [
             Contender(
@@ -23,8 +25,8 @@ def _load(bench: Bench, clients: int) -> Outcome:
     return Outcome(series=series, verdicts=ratios(series, {DISKCACHE: 1.0}))
 
 
-def _write(bench: Bench, what: str, clients: int, targets: dict[str, float | None]) -> Outcome:
-    arguments = {"count": bench.scaled(500) // clients}
+def _write(bench: Bench, what: str, clients: int, targets: Mapping[str, float | None]) -> Outcome:
+    arguments = {"count": max(50, bench.scaled(500) // clients)}
     sides = [
         ("Vault", f"ours.embedded_{what}", "embedded", arguments),
         (DISKCACHE, f"disk.{what}", "diskcache", {**arguments, "durable": False}),

@@ -104,7 +104,8 @@ def load(address: str, *, objects: int, count: int) -> Iterator[Work]:
 
         def operation(number: int) -> bytes:
             (result,) = client.do_action(fl.Action("load", str(number % objects).encode()))
-            return result.body.to_pybytes()
+            data: bytes = result.body.to_pybytes()
+            return data
 
         yield one_after_another(operation, count, after=lambda data: same(data, small((count - 1) % objects)))
 

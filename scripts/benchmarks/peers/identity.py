@@ -50,7 +50,7 @@ async def serve(folder: Path) -> None:
         return small(int(request))
 
     server = grpc.aio.server(options=ServerSettings().options())
-    handlers = {
+    handlers: dict[str, Any] = {
         "Get": grpc.unary_stream_rpc_method_handler(get),
         "Put": grpc.stream_unary_rpc_method_handler(put),
         "Load": grpc.unary_unary_rpc_method_handler(load),
@@ -62,7 +62,7 @@ async def serve(folder: Path) -> None:
     await server.wait_for_termination()
 
 
-def _channel(address: str) -> grpc.Channel:
+def _channel(address: str) -> Any:
     return grpc.insecure_channel(address, options=OPTIONS)
 
 

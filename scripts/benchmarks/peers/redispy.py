@@ -47,6 +47,7 @@ def upload_many(address: str, *, objects: int) -> Iterator[Work]:
             with client.pipeline(transaction=False) as pipeline:
                 for i in range(objects):
                     pipeline.set(f"new-{i}", small(i))
-                return pipeline.execute()
+                answers: list[object] = pipeline.execute()
+            return answers
 
         yield Work(run=run, count=objects, after=lambda answers: same(answers, [True] * objects))

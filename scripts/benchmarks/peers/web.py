@@ -79,7 +79,7 @@ def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]
     with httpx.Client(base_url=f"http://{address}", timeout=60) as client:
 
         def run() -> bytes:
-            data = client.get(Path(source).name).raise_for_status().content
+            data: bytes = client.get(Path(source).name).raise_for_status().content
             same(xxhash.xxh3_64_intdigest(data), digest)
             return data
 
