@@ -14,7 +14,7 @@ import pytest
 from vault_server.storage import EmbeddedStore
 
 from tests.powerloss.calls import strace_missing
-from tests.storage.objects import LARGE, read, upload
+from tests.storage.objects import LARGE, UNIT, read, upload
 
 pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
 
@@ -50,6 +50,29 @@ if sys.argv[2] == "another process":
     os.kill(os.getpid(), signal.SIGKILL)
 Transaction.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 update(store, 1, NEXT)
+"""
+)
+
+SWEPT = (
+    PROGRAM
+    + """
+from tests.storage.objects import small
+from vault.model import DeleteSpec
+store.close()
+store = EmbeddedStore(sys.argv[1], retention=0)
+again = []
+deleting = store.writes.delete_many(UNIT, [DeleteSpec(1)])
+# On the writer's thread: its very next transaction removes the deleted file, and gives another the name.
+deleting.add_done_callback(lambda _: again.append(store.writes.upload_many(UNIT, [small(REFUSED, data_id=1)])))
+(revision,) = deleting.result()
+if isinstance(revision, StorageError):
+    sys.exit("too early")
+while not again:
+    pass
+(outcome,) = again[0].result()
+print("refused" if isinstance(outcome, StorageError) else "done", flush=True)
+Transaction.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+upload(store, NEXT, data_id=2)
 """
 )
 
@@ -105,6 +128,24 @@ def test_a_commit_whose_sync_failed_never_takes_the_next_ones_bytes_for_its_own(
         assert found in (FIRST, REFUSED)
         came_back += found == REFUSED
     assert came_back, "no sync of a commit was hit"
+
+
+def test_what_a_failed_commit_has_named_is_not_swept_as_what_had_the_name_before(tmp_path: Path) -> None:
+    came_back = 0
+    for number in range(1, 5):
+        directory = made(tmp_path / str(number))
+        wal = directory / "register.db-wal"
+        code, output = run(SWEPT, directory, f"fdatasync:error=EIO:when={number}", only=wal)
+        if "refused" not in output:
+            continue
+        assert code == -signal.SIGKILL, output
+        with EmbeddedStore(directory) as store:
+            report = store.check(deep=True)
+            assert report.ok, report.problems
+            if store.exists_many(UNIT, [1])[0]:
+                assert read(store, 1) == REFUSED
+                came_back += 1
+    assert came_back, "no sync of that commit was hit"
 
 
 def test_a_staged_file_whose_sync_failed_is_never_committed(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Many callers in one transaction: nobody waits for nothing, and nobody pays for another's failure."""
 
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from vault.model import ChangeKind, UpdateSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.transaction import Transaction
 
-from tests.storage.objects import LARGE, SMALL, UNIT, read, small, succeeded, update, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
 
 
 def held(store: EmbeddedStore, submit: Callable[[], None]) -> None:
@@ -132,3 +134,48 @@ def test_closing_finishes_what_was_submitted(store: EmbeddedStore) -> None:
     with EmbeddedStore(store.directory) as again:
         assert all(again.exists_many(UNIT, list(range(1, 51))))
         assert {change.kind for change in again.changes(0)[1]} == {ChangeKind.UPLOADED}
+
+
+ROOM = """
+import os, signal, sys
+from tests.storage.objects import LARGE, UNIT, blocks_of, upload
+from tests.storage.test_group_commit import held
+from vault.model import DeleteSpec, UpdateSpec
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.faultpoints import switch_on
+
+store = EmbeddedStore(sys.argv[1], retention=float(sys.argv[2]))
+upload(store, LARGE, data_id=1)
+upload(store, LARGE, data_id=2)
+writer = store.update(UNIT, UpdateSpec(1))
+for block in blocks_of(LARGE[1:]):
+    writer.write(block)
+done = []
+
+def submit():
+    writer.begin_commit(len(LARGE) - 1)
+    store.writes.delete_many(UNIT, [DeleteSpec(2)])
+    # As a thread asks that stages an upload, and finds the disk full.
+    done.append(store.engine.writer.submit(store.engine.writer._sweeper.make_room))
+
+def at(point):
+    if point == "before COMMIT" and done and done[0].running():
+        finishing.append(point)
+        if len(finishing) == 2:  # the first is that of `held`
+            os.kill(os.getpid(), signal.SIGKILL)
+
+finishing = []
+switch_on(at)
+held(store, submit)
+done[0].result()
+"""
+
+
+@pytest.mark.parametrize("retention", [300, 0])
+def test_room_is_not_made_of_what_its_own_transaction_replaces(directory: Path, retention: int) -> None:
+    with start(ROOM, directory, retention) as process:
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    with EmbeddedStore(directory) as store:
+        assert store.revision == 2
+        assert read(store, 1) == read(store, 2) == LARGE

@@ -166,6 +166,12 @@ def find_contents(connection: sqlite3.Connection, number: int) -> StoredContents
     return StoredContents(found[0], found[1], unpack_checksums(found[2])) if found else None
 
 
+def find_file(connection: sqlite3.Connection, number: int) -> str | None:
+    """The file with the bytes of the object with this row number; None when they are in the register."""
+    found = connection.execute("SELECT file FROM contents WHERE number = ?", (number,)).fetchone()
+    return found[0] if found else None
+
+
 def require_sound(info: ObjectInfo, contents: StoredContents | None) -> StoredContents:
     """The contents, when they can be this generation's; CorruptionError for a damaged register's.
 

@@ -91,11 +91,14 @@ class Sweeper:
         connection = transaction.connection
         if self._unsettled:
             connection.execute("UPDATE meta SET revision = revision")  # any commit that writes settles them
+        # A failed commit may have given its file the name of one that is to be removed, and was gone already.
+        unsettled = set(self._unsettled)
         self._tried = self._orphans[:_FILES_AT_ONCE]
         for file in self._tried:
-            _remove(transaction, file)
+            if file not in unsettled:
+                _remove(transaction, file)
         trash = connection.execute("SELECT file FROM trash LIMIT ?", (_FILES_AT_ONCE,)).fetchall()
-        removed = [(file,) for (file,) in trash if _remove(transaction, file)]
+        removed = [(file,) for (file,) in trash if file not in unsettled and _remove(transaction, file)]
         if removed:
             reached("before trash is forgotten")
             connection.executemany("DELETE FROM trash WHERE file = ?", removed)
@@ -126,21 +129,26 @@ class Sweeper:
         self._tried = []
 
     def make_room(self, transaction: Transaction) -> bool:
-        """Removes every retained generation now, and what is trash; whether there was any.
+        """Removes every generation now that was retained before this transaction, and what was trash; whether there
+        was any.
 
         Off the disk first, since a register that cannot be written is why: a kill, or a COMMIT that fails all the
-        same, leaves rows of `retired` without files, which count as gone.
+        same, leaves rows of `retired` without files, which count as gone. But not what this very transaction
+        replaces and deletes for jobs that came before: without its COMMIT that is what the objects have.
         """
         connection = transaction.connection
-        retired = connection.execute("SELECT number, file FROM retired").fetchall()
-        trash = connection.execute("SELECT file FROM trash").fetchall()
-        files = [file for _, file in retired if file is not None] + [file for (file,) in trash]
-        for file in files:
-            if file not in self._unsettled:
-                transaction.unlink(file)
+        spared = transaction.dropped.union(self._unsettled)
+        retired = [
+            (number, file)
+            for number, file in connection.execute("SELECT number, file FROM retired").fetchall()
+            if file not in spared
+        ]
+        trash = [file for (file,) in connection.execute("SELECT file FROM trash").fetchall() if file not in spared]
+        for file in [file for _, file in retired if file is not None] + trash:
+            transaction.unlink(file)
         if retired or trash:
-            connection.execute("DELETE FROM retired")
-            connection.execute("DELETE FROM trash")
+            connection.executemany("DELETE FROM retired WHERE number = ?", [(number,) for number, _ in retired])
+            connection.executemany("DELETE FROM trash WHERE file = ?", [(file,) for file in trash])
             _log.warning("the disk is full: %d retained generations were given up to make room", len(retired))
         if self._unsettled:
             connection.execute("UPDATE meta SET revision = revision")  # as in `sweep`

@@ -12,7 +12,7 @@ from vault.model import ChangeKind, ObjectInfo
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.failures import room_helps, storage_error
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.register import Row, find_contents, from_time, pack_tags, to_time
+from vault_server.storage.register import Row, find_file, from_time, pack_tags, to_time
 from vault_server.storage.retention import RETENTION, give_up_file, retire
 from vault_server.storage.staging import StagedFile, Staging
 
@@ -54,6 +54,8 @@ class Transaction:
         self.has_retired = False
         self.inlined = 0
         """Bytes by which retired generations have made the register grow."""
+        self.dropped: set[str] = set()
+        """Files of generations that it replaces and deletes: until its COMMIT they are objects' present bytes."""
         self.retention = retention
         self.gives_up_when_full = gives_up_when_full
         self._blobs = blobs
@@ -88,15 +90,16 @@ class Transaction:
         Without a retention a file is left to be removed once this transaction is durable.
         """
         reached("before retirement")
+        file = find_file(self.connection, row.number)
+        if file is not None:
+            self.dropped.add(file)
         if self.retention:
             now = from_time(self.now)
             self.inlined += retire(self.connection, row.number, now=now, retention=self.retention)
             self.has_retired = True
-        else:
-            contents = find_contents(self.connection, row.number)
-            if contents is not None and contents.file is not None:
-                self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (contents.file, self.revision))
-                self.has_trash = True
+        elif file is not None:
+            self.connection.execute("INSERT OR REPLACE INTO trash VALUES (?, ?)", (file, self.revision))
+            self.has_trash = True
         reached("retired")
 
     def unlink(self, file: str) -> None:
