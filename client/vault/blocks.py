@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import xxhash
 
-from vault.errors import ChecksumError, CorruptionError, ProtocolError, VaultError
+from vault.errors import ChecksumError, ConflictError, CorruptionError, ProtocolError, VaultError
 from vault.model import Block, ObjectInfo, checksum
 from vault.rules import BLOCK_SIZE
 
@@ -133,6 +133,22 @@ def check_whole(info: ObjectInfo, whole: int) -> None:
     if whole != info.checksum:
         raise CorruptionError(
             f"object {info.data_id} in unit {info.unit!r} does not match its stored checksum, though its blocks do",
+            unit=info.unit,
+            data_id=info.data_id,
+            generation=info.generation,
+        )
+
+
+def check_same(info: ObjectInfo, found: ObjectInfo) -> None:
+    """Raises ConflictError unless these are the bytes that `info` shows, which a reader that opens anew goes on with.
+
+    Generations are numbers of one store: one that was put back to an older copy, or took another's address, may have
+    given out the same for other bytes.
+    """
+    if (found.generation, found.size, found.checksum) != (info.generation, info.size, info.checksum):
+        raise ConflictError(
+            f"object {info.data_id} in unit {info.unit!r} has other bytes than when its reading began, under the same "
+            "generation: another store answers, or an older copy was put back",
             unit=info.unit,
             data_id=info.data_id,
             generation=info.generation,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vault._async.files import AsyncObjectReader, reopener
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
@@ -569,3 +570,32 @@ async def test_a_replaced_object_is_read_to_its_end_over_cuts(
         again = await remote.load("u", 5)
         assert isinstance(again, AsyncBlockReader)
         assert await drain(again) == b"replaced"
+
+
+async def test_a_download_does_not_go_on_with_another_stores_bytes(
+    local: Server, proxy: Proxy, tmp_path: Path, open_store: Callable[[str], AsyncStore]
+) -> None:
+    with EmbeddedStore(tmp_path / "other") as other_store, Server(other_store) as other:
+        for address, data in ((local.address, PART), (other.address, PART[::-1])):
+            async with open_store(address) as remote:
+                await send(await remote.upload("u", UploadSpec(5)), data=data)
+        async with open_store(proxy.address) as remote:
+            reader = await remote.load("u", 5)
+            assert isinstance(reader, AsyncBlockReader)
+            begun = AsyncObjectReader(reader.info, reopener(remote, reader.info))
+            assert await begun.read(10) == PART[:10]
+            blocks = aiter(reader)
+            await anext(blocks)
+            proxy.target = other.address  # with an object of the same id and generation
+            proxy.cut()
+            with pytest.raises(ConflictError, match="another store"):
+                async for _ in blocks:
+                    pass
+            await reader.close()
+            begun.seek(20 * BLOCK_SIZE)
+            with pytest.raises(ConflictError, match="another store"):
+                await begun.read(10)
+            await begun.close()
+            again = await remote.load("u", 5)
+            assert isinstance(again, AsyncBlockReader)
+            assert await drain(again) == PART[::-1]

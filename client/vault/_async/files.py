@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from vault._async.stream import AsyncBlockSource, AsyncReopen, sought, to_read
-from vault.blocks import BlockCutter, spans
+from vault.blocks import BlockCutter, check_same, spans
 from vault.concurrency import AsyncFile, AsyncReturned
 from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.model import Key, NotModified, ObjectInfo
@@ -47,6 +47,11 @@ def reopener(store: AsyncStore, info: ObjectInfo) -> AsyncReopen:
                 generation=info.generation,
             )
         assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
+        try:
+            check_same(info, reader.info)
+        except ConflictError:
+            await reader.close()
+            raise
         return reader
 
     return reopen

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from vault.blocks import check_same
 from vault.channel import AsyncChannel, AsyncReceiver, Attempts
 from vault.concurrency import AsyncClock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
@@ -97,3 +98,4 @@ class AsyncRemoteReader(AsyncBlockReader):
         self._seen(first.revision)
         if first.WhichOneof("part") != "info" or first.info.generation != info.generation:
             raise ProtocolError("the server opened another generation than the one that was asked for")
+        check_same(info, wire.object_info_from_wire(first.info))

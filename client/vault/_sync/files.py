@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from vault._sync.stream import BlockSource, Reopen, sought, to_read
-from vault.blocks import BlockCutter, spans
+from vault.blocks import BlockCutter, check_same, spans
 from vault.concurrency import File, Returned
 from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.model import Key, NotModified, ObjectInfo
@@ -48,6 +48,11 @@ def reopener(store: Store, info: ObjectInfo) -> Reopen:
                 generation=info.generation,
             )
         assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
+        try:
+            check_same(info, reader.info)
+        except ConflictError:
+            reader.close()
+            raise
         return reader
 
     return reopen

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Callable
 from typing import Any
 
+from vault.blocks import check_same
 from vault.channel import Channel, Receiver, Attempts
 from vault.concurrency import Clock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
@@ -98,3 +99,4 @@ class RemoteReader(BlockReader):
         self._seen(first.revision)
         if first.WhichOneof("part") != "info" or first.info.generation != info.generation:
             raise ProtocolError("the server opened another generation than the one that was asked for")
+        check_same(info, wire.object_info_from_wire(first.info))
