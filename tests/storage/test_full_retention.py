@@ -154,6 +154,38 @@ assert store.check(deep=True).ok, store.check(deep=True)
 store.close()
 """
 
+OPENED = """
+import signal, subprocess
+for data_id in (1, 2, 3):
+    upload(store, LARGE, data_id=data_id)
+store.close()
+if KILLED:  # in the middle of a commit that has given a file its name
+    program = (
+        "import os, signal, sys; from tests.storage.objects import LARGE, upload\\n"
+        "from vault_server.storage import EmbeddedStore; from vault_server.storage.faultpoints import switch_on\\n"
+        "store = EmbeddedStore(sys.argv[1])\\n"
+        "switch_on(lambda point: point == 'renamed' and os.kill(os.getpid(), signal.SIGKILL))\\n"
+        "upload(store, LARGE, data_id=9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(root)]).returncode == -signal.SIGKILL
+fill()
+store = EmbeddedStore(root)
+assert read(store, 3) == LARGE
+assert delete(store, 1)
+assert delete(store, 2)
+store.close()
+empty()
+with EmbeddedStore(root) as store:
+    upload(store, LARGE, data_id=4)
+    assert store.check(deep=True).ok, store.check(deep=True)
+    assert (root / "register.db-reserve").exists()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["closed", "killed"])
+def test_a_store_opens_on_a_full_disk_so_that_it_can_be_emptied(full: Run, killed: bool) -> None:
+    full("16m", OPENED.replace("KILLED", str(killed)))
+
 
 @pytest.mark.parametrize(
     ("size", "program"),

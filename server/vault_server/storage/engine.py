@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from vault.errors import ClosedError, InvalidArgumentError, UnknownUnitError
+from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
 from vault.rules import check_unit
 
 from vault_server.storage import presence
@@ -20,6 +20,7 @@ from vault_server.storage.failures import storing
 from vault_server.storage.feed import Feed
 from vault_server.storage.opening import open_register
 from vault_server.storage.register import has_trash
+from vault_server.storage.reserve import Reserve
 from vault_server.storage.resumption import RESUME_WINDOW, Resumption
 from vault_server.storage.retention import RETENTION, next_look
 from vault_server.storage.staging import Staging, leftovers
@@ -96,25 +97,39 @@ class Engine:
             raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)
 
     def prepare(self) -> str:
-        """Makes or checks the directory and its register; the store's id."""
+        """Makes or checks the directory and its register; the store's id.
+
+        On a full disk with the room that is kept for deletes: who wants to delete has to open the store first.
+        """
         root = self.settings.root
         with storing(f"make the directory {str(root)!r}"):
             _make_directory(root)
         self._presence = presence.enter(root)
+        try:
+            return self._prepare(root)
+        except StorageFullError:
+            if not Reserve(self.connections.path).release():
+                raise
+            return self._prepare(root)
+
+    def _prepare(self, root: Path) -> str:
         store_id = open_register(root, self.connections, lambda connection: adopt(connection, root))
         now = time.time_ns() // 1000
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
         with storing("clear away what a dead process left"):
             left = leftovers(root)
+            # After a power loss a list may hold anything.
+            intents = [file for leftover in left for file in leftover.intents if is_blob(file)]
             try:
-                # After a power loss a list may hold anything.
-                intents = [file for leftover in left for file in leftover.intents if is_blob(file)]
                 if intents:
                     self.writer.take_over(intents)
-            finally:
+            except BaseException:
                 for leftover in left:
-                    leftover.remove()
+                    leftover.leave()
+                raise
+            for leftover in left:
+                leftover.remove()
         if trash or seconds is not None:
             self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
         self.resumption.watch()

@@ -177,7 +177,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """The staging folder of a process that is gone, locked by this one until `remove`."""
+    """The staging folder of a process that is gone, locked by this one until `remove` or `leave`."""
 
     folder: Path
     descriptor: int
@@ -185,11 +185,15 @@ class Leftover:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """To the next opener."""
         os.close(self.descriptor)
 
 
 def leftovers(root: Path) -> list[Leftover]:
-    """What dead processes left in `.staging`; each must be removed by the caller."""
+    """What dead processes left in `.staging`; each must be removed, or left, by the caller."""
     found = []
     with contextlib.suppress(FileNotFoundError):  # nothing was ever staged, or a folder just went away
         for folder in sorted((root / STAGING).iterdir()):
