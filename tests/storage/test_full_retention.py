@@ -181,6 +181,24 @@ with EmbeddedStore(root) as store:
     assert (root / "register.db-reserve").exists()
 """
 
+RESUMABLE = """
+from vault.model import UploadSpec
+from tests.storage.objects import write_all
+# Here the bytes do not fit, there what begins the write does not, and in between it is their checksums.
+for pages in range(250, 258):
+    fill(spare=pages << 12)
+    refused(lambda: write_all(store.upload(UNIT, UploadSpec(1), resumable=True), LARGE[: 1 << 20]))
+    empty()
+assert staged_files(root) == []
+upload(store, LARGE, data_id=1)
+assert store.check(deep=True).ok, store.check(deep=True)
+store.close()
+"""
+
+
+def test_a_resumable_write_is_refused_wherever_it_finds_no_room(full: Run) -> None:
+    full("16m", RESUMABLE)
+
 
 @pytest.mark.parametrize("killed", [False, True], ids=["closed", "killed"])
 def test_a_store_opens_on_a_full_disk_so_that_it_can_be_emptied(full: Run, killed: bool) -> None:

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeVar
 
 from vault.errors import ClosedError
 
-from vault_server.storage.failures import damaged, is_busy, storage_error
+from vault_server.storage.failures import damaged, is_busy, register_error
 from vault_server.storage.watermark import note_revision, turn_file
 
 BUSY_SECONDS: Final = 300.0
@@ -112,7 +112,7 @@ class Connections:
                             connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if not is_busy(error) or time.monotonic() > deadline:
-                    raise storage_error(error, f"read the register {str(self.path)!r}") from error
+                    raise register_error(error, f"read the register {str(self.path)!r}", self.path) from error
             except UnicodeDecodeError as error:  # SQLite quotes a text of the schema that is none
                 raise damaged(self.path, f"cannot be read: {error}") from error
             time.sleep(0.01)

@@ -75,7 +75,7 @@ def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
 
 
 def register_error(error: sqlite3.Error, attempt: str, register: Path) -> StorageError:
-    """As `storage_error`, for a failed opening of the register or write to it.
+    """As `storage_error`, for a failed opening of the register, reading of it or write to it.
 
     SQLite says "disk I/O error" of a quota or a file size limit that is reached, and "unable to open database file"
     of a file system that is read-only, so a write like the one that failed is tried on a file of our own to
@@ -91,7 +91,7 @@ def register_error(error: sqlite3.Error, attempt: str, register: Path) -> Storag
         except OSError as found:
             if found.errno in _FULL or code != sqlite3.SQLITE_IOERR:
                 return storage_error(found, attempt)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) and str(register) not in attempt:
         attempt = f"{attempt} {str(register)!r}"
     return storage_error(error, attempt)
 

@@ -1,8 +1,8 @@
 """Room on the disk that is kept for making room: a delete has to be written down, also when nothing else fits.
 
-On a full disk no commit fits, that of a delete neither, and no store opens, so nobody could ever free anything. So a file beside the
-register holds a little, and goes when a commit that frees something finds no room. It comes back when there is
-enough again.
+On a full disk no commit fits, that of a delete neither, and no store opens, so nobody could ever free anything. So
+a file beside the register holds a little, and goes when an opening, or a commit that frees something, finds no room.
+It comes back when there is enough again.
 """
 
 import contextlib

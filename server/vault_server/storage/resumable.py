@@ -17,6 +17,7 @@ from vault.rules import check_commit
 from vault.store import BlockWriter
 
 from vault_server.storage.commands import NewContents
+from vault_server.storage.failures import storing
 from vault_server.storage.journal import JournaledFile
 from vault_server.storage.resumption import Resumption
 from vault_server.storage.upload import StagingWriter
@@ -140,7 +141,8 @@ class ResumableWriter(StagingWriter):
 
     def _taken(self) -> None:
         if self._journal is not None:
-            self._journal.note(self._checksums)
+            with storing("stage an upload"):
+                self._journal.note(self._checksums)
 
     def _begin_file(self) -> JournaledFile:
         self._go_on()
