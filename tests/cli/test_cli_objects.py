@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -170,5 +171,5 @@ def test_a_directory_that_pyvault_wrote_is_a_vault(tmp_path: Path) -> None:
 def test_a_register_that_is_not_one_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "register.db").write_bytes(b"not a database" * 100)
     Program(str(tmp_path)).fails(1, "units")
-    with pytest.raises(sqlite3.DatabaseError):
-        sqlite3.connect(tmp_path / "register.db").execute("SELECT 1 FROM sqlite_master")
+    with closing(sqlite3.connect(tmp_path / "register.db")) as connection, pytest.raises(sqlite3.DatabaseError):
+        connection.execute("SELECT 1 FROM sqlite_master")

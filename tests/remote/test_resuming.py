@@ -243,14 +243,15 @@ async def test_a_download_survives_many_cuts_anywhere(
 ) -> None:
     dice = random.Random(5)
     async with open_store(proxy.address) as remote:
-        await send(await remote.upload("u", UploadSpec(5)), data=PART)
+        await send(await remote.upload("u", UploadSpec(5)))
         cuts = []
 
         def cut(index: int) -> None:
-            if index % 5 == 3:
+            # Not near the end: what was sent ahead would have passed already.
+            if index % 5 == 3 and index < 40:
                 cuts.append(proxy.cut_after(dice.randrange(BLOCK_SIZE), "down"))
 
-        assert await fetch(remote, 5, cut) == PART
+        assert await fetch(remote, 5, cut) == DATA
         assert sum(event.is_set() for event in cuts) >= 4
 
 
