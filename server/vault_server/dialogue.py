@@ -65,8 +65,9 @@ async def _converse(
             if request is not None:
                 match request.WhichOneof("part"):
                     case "block":
-                        await writer.write(messages.block_from_wire(request.block))
-                        received += len(request.block.data)
+                        block = messages.block_from_wire(request.block)  # once: each look at `data` copies it
+                        await writer.write(block)
+                        received += len(block.data)
                         blocks += 1
                     case "commit":
                         await _end(requests)

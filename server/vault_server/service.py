@@ -89,7 +89,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with found:
             yield pb.LoadResponse(info=messages.object_info_to_wire(found.info), revision=revision)
             async for block in found:
-                yield pb.LoadResponse(block=messages.block_to_wire(block))
+                reply = pb.LoadResponse()
+                messages.fill_block(reply.block, block)
+                yield reply
 
     async def LoadMany(self, request: pb.LoadManyRequest, context: object) -> pb.LoadManyResponse:
         self._check_unit(request.unit)

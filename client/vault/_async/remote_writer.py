@@ -4,7 +4,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vault.channel import AsyncChannel, AsyncDuplex, Attempts
 from vault.concurrency import AsyncClock
@@ -26,6 +26,14 @@ _GIVING_UP: Final = 2.0
 """Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
 
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
+
+
+class _Kept(NamedTuple):
+    """A block that may have to be sent again. Where it is, is not asked of the message: that copies its bytes."""
+
+    message: Any
+    begin: int
+    end: int
 
 
 class AsyncRemoteWriter(AsyncBlockWriter):
@@ -54,7 +62,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._start = message(start=start)
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
-        self._window: deque[Any] = deque()  # blocks that are not known to be persisted
+        self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
         self._persisted = 0
         self._furthest = 0  # of what was ever persisted
         self._written = 0
@@ -79,10 +87,12 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         try:
             block.validate()
             self._require_open()
-            message = self._message(block=wire.block_to_wire(block))
+            message = self._message()
+            wire.fill_block(message.block, block)
+            end = block.offset + len(block.data)
             self._attempts.begin()
-            self._window.append(message)
-            self._written = max(self._written, _end_of(message))
+            self._window.append(_Kept(message, block.offset, end))
+            self._written = max(self._written, end)
             try:
                 await self._duplex.send(message)
             except UnavailableError as error:
@@ -185,7 +195,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         while lost is not None:
             await self._hang_up()
             await AsyncClock.sleep(self._attempts.wait(lost))
-            begins = self._window[0].block.offset if self._window else self._written
+            begins = self._window[0].begin if self._window else self._written
             self._duplex = await self._connect(self._start)
             if self._persisted < begins:
                 raise UnavailableError(
@@ -199,8 +209,8 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     async def _send_window(self) -> UnavailableError | None:
         """Sends what is kept; returns how that failed."""
         try:
-            for message in list(self._window):
-                await self._duplex.send(message)
+            for kept in list(self._window):
+                await self._duplex.send(kept.message)
         except UnavailableError as error:
             return error
         return None
@@ -234,13 +244,8 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             if self._persisted > self._furthest:
                 self._furthest = self._persisted
                 self._attempts.begin()  # it moves
-            while self._window and _end_of(self._window[0]) <= self._persisted:
+            while self._window and self._window[0].end <= self._persisted:
                 self._window.popleft()
-
-
-def _end_of(message: Any) -> int:
-    """Where a block ends."""
-    return int(message.block.offset) + len(message.block.data)
 
 
 async def _give_up(channel: AsyncChannel, unit: str, request_id: bytes) -> None:

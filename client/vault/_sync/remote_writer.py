@@ -5,7 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vault.channel import Channel, Duplex, Attempts
 from vault.concurrency import Clock
@@ -27,6 +27,14 @@ _GIVING_UP: Final = 2.0
 """Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
 
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
+
+
+class _Kept(NamedTuple):
+    """A block that may have to be sent again. Where it is, is not asked of the message: that copies its bytes."""
+
+    message: Any
+    begin: int
+    end: int
 
 
 class RemoteWriter(BlockWriter):
@@ -55,7 +63,7 @@ class RemoteWriter(BlockWriter):
         self._start = message(start=start)
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
-        self._window: deque[Any] = deque()  # blocks that are not known to be persisted
+        self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
         self._persisted = 0
         self._furthest = 0  # of what was ever persisted
         self._written = 0
@@ -80,10 +88,12 @@ class RemoteWriter(BlockWriter):
         try:
             block.validate()
             self._require_open()
-            message = self._message(block=wire.block_to_wire(block))
+            message = self._message()
+            wire.fill_block(message.block, block)
+            end = block.offset + len(block.data)
             self._attempts.begin()
-            self._window.append(message)
-            self._written = max(self._written, _end_of(message))
+            self._window.append(_Kept(message, block.offset, end))
+            self._written = max(self._written, end)
             try:
                 self._duplex.send(message)
             except UnavailableError as error:
@@ -186,7 +196,7 @@ class RemoteWriter(BlockWriter):
         while lost is not None:
             self._hang_up()
             Clock.sleep(self._attempts.wait(lost))
-            begins = self._window[0].block.offset if self._window else self._written
+            begins = self._window[0].begin if self._window else self._written
             self._duplex = self._connect(self._start)
             if self._persisted < begins:
                 raise UnavailableError(
@@ -200,8 +210,8 @@ class RemoteWriter(BlockWriter):
     def _send_window(self) -> UnavailableError | None:
         """Sends what is kept; returns how that failed."""
         try:
-            for message in list(self._window):
-                self._duplex.send(message)
+            for kept in list(self._window):
+                self._duplex.send(kept.message)
         except UnavailableError as error:
             return error
         return None
@@ -235,13 +245,8 @@ class RemoteWriter(BlockWriter):
             if self._persisted > self._furthest:
                 self._furthest = self._persisted
                 self._attempts.begin()  # it moves
-            while self._window and _end_of(self._window[0]) <= self._persisted:
+            while self._window and self._window[0].end <= self._persisted:
                 self._window.popleft()
-
-
-def _end_of(message: Any) -> int:
-    """Where a block ends."""
-    return int(message.block.offset) + len(message.block.data)
 
 
 def _give_up(channel: Channel, unit: str, request_id: bytes) -> None:

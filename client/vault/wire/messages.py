@@ -94,8 +94,11 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
     )
 
 
-def block_to_wire(block: Block) -> pb.Block:
-    return pb.Block(offset=block.offset, data=bytes(block.data), checksum=block.checksum)
+def fill_block(wire: pb.Block, block: Block) -> None:
+    """Fills the block of a larger message in its place: a message given to a constructor is copied, bytes and all."""
+    wire.offset = block.offset
+    wire.data = bytes(block.data)  # what is bytes already is not copied by this
+    wire.checksum = block.checksum
 
 
 def block_from_wire(wire: pb.Block) -> Block:
