@@ -95,7 +95,7 @@ def test_a_server_that_never_answers(silent: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["exists", "upload", "open_writer"])
 def test_a_web_server(web: str, name: str) -> None:
-    _unavailable(web, CALLS[name], "UNAVAILABLE")
+    assert "does not speak gRPC" in _unavailable(web, CALLS[name], "UNAVAILABLE")
 
 
 @each_call
@@ -176,7 +176,8 @@ def test_replies_that_would_be_over_the_limit_come_in_parts(store: EmbeddedStore
         assert vault.delete_many("texts", range(1, 102)) == [True] * 100 + [False]
 
 
-def _unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) -> None:
+def _unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) -> str:
+    """Holds the call to an UnavailableError. Returns what it says."""
     begun = time.monotonic()
     with RemoteVault(address, STRUCTURE, timeout=TIMEOUT) as vault:
         with pytest.raises(UnavailableError) as caught:
@@ -184,3 +185,4 @@ def _unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) 
         took = time.monotonic() - begun
         failed_with(caught.value, UnavailableError, reason, address)
     assert took < TIMEOUT + 10, "an answer within the timeout, on a machine that has other things to do"
+    return str(caught.value)

@@ -82,7 +82,10 @@ class PartFile:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
 
     def open(self) -> None:
-        self._file = io.FileIO(self._part, "x")
+        try:
+            self._file = io.FileIO(self._part, "x")
+        except OSError as error:  # about the file that was asked for: of the other name nobody has heard
+            raise OSError(error.errno, error.strerror, os.fspath(self._path)) from error
 
     def write(self, data: bytes) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first

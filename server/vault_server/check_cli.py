@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 from vault.cli.exits import Exit
-from vault.cli.location import check_vault
+from vault.cli.location import Directory, check_vault
 from vault.cli.options import json_option
 from vault.cli.output import write_json, write_line
 from vault.cli.progress import progress_of
@@ -17,7 +17,7 @@ from vault_server.storage.check.report import CheckReport
 
 
 @click.command("check")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Directory())
 @click.option("--deep", is_flag=True, help="Read every byte, and compare every block with its checksum.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended. Nothing that an object has is deleted.")
 @json_option
@@ -54,7 +54,7 @@ def _lines(report: CheckReport) -> Iterator[tuple[object, ...]]:
         block = "" if problem.block is None else problem.block
         yield "problem", problem.kind.value, problem.unit, data_id, block, problem.detail
     for name, value in report.document().items():
-        if not isinstance(value, list | dict):
+        if value is not None and not isinstance(value, list | dict):
             yield name, value if not isinstance(value, bool) else str(value).lower()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from vault.cli.location import Directory
 from vault.errors import InvalidArgumentError
 
 from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, ServerSettings
@@ -36,6 +37,14 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
 }
 """What a configuration file may hold: the options, under the names that the environment knows them by."""
 
+_KINDS: Final[dict[tuple[type, ...], str]] = {
+    (str,): "a text",
+    (list,): "a list",
+    _NUMBER: "a number",
+    (int,): "a whole number",
+    (bool,): "true or false",
+}
+
 
 def _read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Makes a file's values the defaults of the command, so that flags and environment win over them."""
@@ -55,7 +64,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
         raise refuse(f"unknown {', '.join(map(repr, unknown))}; known are {', '.join(_KEYS)}")
     for key, value in values.items():
         if not isinstance(value, _KEYS[key]) or (isinstance(value, bool) and bool not in _KEYS[key]):
-            raise refuse(f"{key} is {value!r}; expected {' or '.join(kind.__name__ for kind in _KEYS[key])}")
+            raise refuse(f"{key} is {value!r}; expected {_KINDS[_KEYS[key]]}")
     if not all(isinstance(unit, str) for unit in values.get("units", [])):
         raise refuse("units is a list of names")
     context.default_map = {**(context.default_map or {}), **values}
@@ -63,7 +72,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 
 
 @click.command("serve")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Directory())
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

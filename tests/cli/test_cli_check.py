@@ -40,6 +40,7 @@ def test_a_sound_vault_ends_with_0_and_what_was_looked_at(embedded: Program) -> 
     assert (done.returncode, done.stderr) == (Exit.OK, b"")
     fields = dict(line.split("\t") for line in done.stdout.decode().splitlines())
     assert (fields["ok"], fields["objects"], fields["files"], fields["size"]) == ("true", "2", "1", str(len(LARGE) + 5))
+    assert "scrub" not in fields
 
 
 def test_damage_ends_with_6_and_a_line_that_names_it(damaged: Program) -> None:

@@ -33,6 +33,22 @@ def test_a_server_without_its_scheme_is_recognised(tmp_path: Path) -> None:
     assert "grpc://localhost:50051" in Program("localhost:50051").fails(5, "units")
 
 
+@pytest.mark.parametrize("command", ["serve", "check"])
+@pytest.mark.parametrize("address", ["grpc://127.0.0.1:1", "unix:socket", "nothing://x"])
+def test_an_address_is_no_directory_and_none_is_made_of_it(tmp_path: Path, command: str, address: str) -> None:
+    done = subprocess.run(
+        [COMMAND, command, address],
+        cwd=tmp_path,
+        env=Program(None).environment,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{address!r} is an address" in done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_location_and_no_known_scheme_are_usage_errors() -> None:
     assert "--vault" in Program(None).fails(2, "units")
     assert "--vault" in Program("").fails(2, "units")
@@ -77,6 +93,10 @@ def test_a_unix_socket_that_nobody_listens_on_is_a_server_that_is_away(tmp_path:
 )
 def test_a_wrong_command_line_is_one_line_and_names_the_help(embedded: Program, arguments: list[str]) -> None:
     assert "--help'." in embedded.fails(2, *arguments)
+
+
+def test_what_was_wrong_ends_with_a_full_stop_before_the_help_is_named(embedded: Program) -> None:
+    assert "a letter or digit. Try 'vault-grpc ls --help'." in embedded.fails(2, "ls", "-u", "../a")
 
 
 def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(

@@ -152,7 +152,8 @@ def test_get_writes_into_a_pipe_that_has_a_name_and_does_not_replace_it(embedded
 
 def test_get_into_a_folder_that_is_not_there_fails(embedded: Program, tmp_path: Path) -> None:
     embedded.put("a", b"1")
-    assert "No such file" in embedded.fails(1, "get", "a", tmp_path / "missing" / "file", "-u", UNIT)
+    missing = tmp_path / "missing" / "file"
+    assert f"{missing}: No such file" in embedded.fails(1, "get", "a", missing, "-u", UNIT)
 
 
 def test_cat_writes_objects_one_after_the_other(embedded: Program) -> None:

@@ -179,10 +179,10 @@ class TestSettings:
         ("text", "why"),
         [
             ("color = 1\nlisten = ':'", "unknown 'color'"),
-            ("listen = 5", "listen is 5; expected str"),
-            ("grace = true", "grace is True; expected int or float"),
+            ("listen = 5", "listen is 5; expected a text"),
+            ("grace = true", "grace is True; expected a number"),
             ("units = [1]", "units is a list of names"),
-            ("insecure = 'no'", "insecure is 'no'; expected bool"),
+            ("insecure = 'no'", "insecure is 'no'; expected true or false"),
             ("listen = ", "not TOML"),
             ("log_format = 'xml'", "log_format|log-format"),
             ("grace = -1", "grace"),

@@ -1,5 +1,6 @@
 """From `--vault` to an open store, without making a vault where one is only read."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,21 @@ def local_path(location: str) -> Path | None:
     if url is None or Path(location).exists():
         return Path(location)
     return Path(unquote(url[2])) if url[1].lower() == "file" else None
+
+
+class Directory(click.Path):
+    """A command's DIRECTORY: a path, or `file://`. An address is refused, before a directory of that name is made."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        path = local_path(os.fspath(value))
+        if path is None:
+            self.fail(f"{os.fspath(value)!r} is an address, and this command works on a directory itself.", param, ctx)
+        return super().convert(path, param, ctx)
 
 
 def check_vault(path: Path) -> None:

@@ -143,7 +143,9 @@ def _run(arguments: Sequence[str]) -> int:
         code = end.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
-        return complain(f"{error.format_message()} Try '{path} --help'.", Exit.USAGE)
+        message = error.format_message()
+        stop = "" if message.endswith((".", "?", ")")) else "."
+        return complain(f"{message}{stop} Try '{path} --help'.", Exit.USAGE)
     except click.ClickException as error:
         return complain(error.format_message(), Exit.FAILURE)
     # What is still buffered must reach its reader before success is claimed.
