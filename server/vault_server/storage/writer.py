@@ -244,7 +244,8 @@ class Writer:
                     reached("before COMMIT")
                     connection.execute("COMMIT")
                     reached("committed")
-                    self._connections.note(transaction.revision)
+                    if transaction.revision != transaction.begun_at:  # otherwise this COMMIT has synced nothing
+                        self._connections.note(transaction.revision)
                     reached("revision noted")
                 except BaseException:
                     _roll_back(connection)
