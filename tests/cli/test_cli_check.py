@@ -73,6 +73,7 @@ def test_what_is_all_mended_ends_with_7_and_then_with_0(embedded: Program) -> No
     done = check(embedded, "--repair")
     assert done.returncode == Exit.REPAIRED
     assert b"repaired\t\tfiles\t77\t\tfiles/77.vault belongs to no object" in done.stdout
+    assert done.stderr == b"", "what was mended is told once"
     assert check(embedded).returncode == Exit.OK
     (kept,) = directory_of(embedded).glob(f".lost/{UNIT}/77.vault.*")
     assert kept.read_bytes() == b"nobody's"

@@ -54,7 +54,7 @@ def repair(engine: Engine) -> list[Repair]:
         if suspects:
             done += _run(engine, lambda tx: _put_aside(tx, engine.settings.root, suspects)) or []
     for each in done:
-        _log.warning("repaired: %s", each.detail, extra={"unit": each.unit, "data_id": each.data_id})
+        _log.info("repaired: %s", each.detail, extra={"unit": each.unit, "data_id": each.data_id})
     return done
 
 
