@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vault._sync.subscription import Subscription
     from vault._sync.ticket import Ticket
     from vault._sync.vault import Vault
+    from vault.allocator import tune_allocator
     from vault.cache import CacheStats
     from vault.datatype import Datatype, ObjectStream
     from vault.errors import (
@@ -89,6 +90,8 @@ _HOMES = {
     "AsyncStore": "store",
     "RemoteStore": "_sync.remote",
     "Store": "store",
+    # The process
+    "tune_allocator": "allocator",
     # Errors
     "AlreadyExistsError": "errors",
     "BatchError": "errors",
@@ -164,6 +167,7 @@ __all__ = [
     "Vault",
     "VaultError",
     "Wrapper",
+    "tune_allocator",
 ]
 
 

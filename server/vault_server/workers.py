@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from vault.allocator import tune_allocator
 from vault.errors import UnavailableError
 
 from vault_server.listen import Listen
@@ -211,6 +212,7 @@ class _Worker:
 
 def work() -> None:
     """The worker process."""
+    tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
     threading.Thread(target=_end_with_parent, name="vault-parent", daemon=True).start()
     serving.configure_logs()

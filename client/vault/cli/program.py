@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vault.allocator import tune_allocator
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
 from vault.errors import VaultError
@@ -114,6 +115,7 @@ def program(ctx: click.Context) -> None:
 
 def main() -> int:
     """Runs the command line. Returns the exit code; errors are one line on standard error."""
+    tune_allocator()  # whatever the command: the process is its own
     if "_VAULT_GRPC_COMPLETE" in os.environ:  # the shell asks what could come next
         program.main(prog_name=NAME)
     try:
