@@ -20,6 +20,8 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore, Server
 
+from tests.faults.ports import held_port
+
 STRUCTURE = {"texts": (TextWrapper, 0)}
 TIMEOUT = 1.5
 
@@ -35,11 +37,6 @@ CALLS: dict[str, Callable[[RemoteVault], Any]] = {
 }
 
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-
-
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -80,8 +77,8 @@ def stranger() -> Iterator[str]:
 
 @each_call
 def test_an_address_that_nobody_listens_on(call: Callable[[RemoteVault], Any]) -> None:
-    address = f"127.0.0.1:{unused_port()}"
-    _unavailable(address, call, "UNAVAILABLE")
+    with held_port() as port:
+        _unavailable(f"127.0.0.1:{port}", call, "UNAVAILABLE")
 
 
 def test_a_socket_that_is_not_there(tmp_path: Path) -> None:

@@ -23,15 +23,16 @@ from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 from vault_server import EmbeddedStore, Server
 
+from tests.faults.ports import held_port
+
 DATA = bytes(BLOCK_SIZE)
 BLOCK_CHECKSUM = checksum(DATA)
 
 
 @pytest.fixture
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+def free_address() -> Iterator[str]:
+    with held_port() as port:
+        yield f"127.0.0.1:{port}"
 
 
 def seconds(call: Callable[[], object], error: type[Exception], match: str) -> float:

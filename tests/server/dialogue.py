@@ -1,7 +1,8 @@
 """Messages for raw dialogues with a server."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -41,6 +42,15 @@ def blocks(data: bytes) -> list[pb.UploadRequest]:
 
 def commit(size: int, whole: int | None = None) -> pb.UploadRequest:
     return pb.UploadRequest(commit=pb.Commit(size=size, checksum=whole))
+
+
+def upload_in_two(data_id: int, go_on: threading.Event) -> Iterator[pb.UploadRequest]:
+    """The requests of an upload of a block and four bytes; what follows the block waits for `go_on`."""
+    yield start(data_id)
+    yield block(0, b"x" * BLOCK_SIZE)
+    assert go_on.wait(30)
+    yield block(BLOCK_SIZE, b"tail")
+    yield commit(BLOCK_SIZE + 4)
 
 
 def whole(data: bytes, data_id: int = 1, unit: str = "u", **spec: str) -> list[pb.UploadRequest]:

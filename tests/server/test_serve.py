@@ -17,7 +17,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore
 
-from tests.server.dialogue import block, commit, start
+from tests.server.dialogue import block, commit, start, upload_in_two
 from tests.server.process import COMMAND, Serve
 
 
@@ -60,16 +60,8 @@ def test_it_serves_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
 def test_a_running_upload_finishes_when_sigterm_comes(serve: Serve, tmp_path: Path) -> None:
     served = serve(tmp_path / "own", "--listen", "127.0.0.1:0", "--grace", "30")
     go_on = threading.Event()
-
-    def requests() -> Iterator[pb.UploadRequest]:
-        yield start(7)
-        yield block(0, b"x" * BLOCK_SIZE)
-        assert go_on.wait(30)
-        yield block(BLOCK_SIZE, b"tail")
-        yield commit(BLOCK_SIZE + 4)
-
     with grpc.insecure_channel(served.address) as channel:
-        replies = VaultServiceStub(channel).Upload(requests(), timeout=60)
+        replies = VaultServiceStub(channel).Upload(upload_in_two(7, go_on), timeout=60)
         assert next(replies).persisted_size == 0
         served.process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -22,7 +22,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore
 
-from tests.server.dialogue import block, commit, start
+from tests.server.dialogue import start, upload_in_two
 from tests.server.process import COMMAND, Serve, Served
 from tests.vault.places import STRUCTURE, Note, text_of
 
@@ -142,16 +142,8 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(two: Served) -> None:
 
 def test_a_running_upload_finishes_when_the_signal_comes(two: Served, tmp_path: Path) -> None:
     go_on = threading.Event()
-
-    def requests() -> Iterator[pb.UploadRequest]:
-        yield start(7)
-        yield block(0, b"x" * BLOCK_SIZE)
-        assert go_on.wait(30)
-        yield block(BLOCK_SIZE, b"tail")
-        yield commit(BLOCK_SIZE + 4)
-
     with grpc.insecure_channel(two.address) as channel:
-        replies = VaultServiceStub(channel).Upload(requests(), timeout=60)
+        replies = VaultServiceStub(channel).Upload(upload_in_two(7, go_on), timeout=60)
         assert next(replies).persisted_size == 0
         two.process.send_signal(signal.SIGTERM)
         until(lambda: len(workers(two)) == 1)
