@@ -112,10 +112,6 @@ class Ledger:
                 states |= {write.applied(state) for state in states}
         return states
 
-    def certain(self, unit: str, data_id: int) -> bool:
-        """Whether it is known what the object is."""
-        return len(self.possible(unit, data_id)) == 1
-
     @property
     def acknowledged(self) -> int:
         return sum(write.outcome == "acknowledged" for write in self.writes)

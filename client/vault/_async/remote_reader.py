@@ -32,7 +32,6 @@ class AsyncRemoteReader(AsyncBlockReader):
         self.info = info
         self._channel = channel
         self._receiver = receiver
-        self._request = request
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False

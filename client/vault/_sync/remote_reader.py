@@ -33,7 +33,6 @@ class RemoteReader(BlockReader):
         self.info = info
         self._channel = channel
         self._receiver = receiver
-        self._request = request
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False

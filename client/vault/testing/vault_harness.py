@@ -11,7 +11,6 @@ import pytest_asyncio
 from vault._async.vault import AsyncVault
 from vault._sync.vault import Vault
 from vault.datatype import Datatype, ObjectStream
-from vault.errors import VaultError
 from vault.model import Key
 from vault.rules import BLOCK_SIZE
 from vault.structure import Unit
@@ -142,8 +141,3 @@ async def text_of(vault: AsyncVault, unit: str, key: Key) -> str:
 def long_text(blocks: int = 1) -> str:
     """Text whose dump is somewhat longer than so many blocks."""
     return "0123456789ab-äö-" * (blocks * BLOCK_SIZE // 18 + 10)
-
-
-def is_failure(outcome: object) -> bool:
-    """Whether an item of a batch failed."""
-    return isinstance(outcome, VaultError)

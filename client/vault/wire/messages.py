@@ -52,10 +52,6 @@ def key_from_wire(wire: pb.Key) -> Key:
             raise InvalidArgumentError("no key: set data_id or name", reason="BAD_ID")
 
 
-def keys_to_wire(keys: Iterable[Key]) -> list[pb.Key]:
-    return [key_to_wire(key) for key in keys]
-
-
 def keys_from_wire(wire: Iterable[pb.Key]) -> list[Key]:
     return [key_from_wire(key) for key in wire]
 

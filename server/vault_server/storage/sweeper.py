@@ -47,9 +47,8 @@ class Sweeper:
         self._unsettled: list[str] = []
         self._orphans: list[str] = []
         self._tried: list[str] = []
-        self._inlined = (
-            0  # bytes that this process has retained in the register since it last looked how many there are
-        )
+        self._inlined = 0
+        """Bytes that this process has retained in the register since it last looked how many there are."""
         self._crowded = False
         self._pause = _RETRY_SECONDS
         self._due: float | None = 0.0  # at the start there may be what an earlier process retired
