@@ -18,7 +18,17 @@ from vault._async.files import AsyncObjectReader, reopener
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
-from vault.model import Block, ChangeKind, ObjectInfo, UpdateSpec, UploadSpec, WriteStatus, checksum, new_data_id
+from vault.model import (
+    Block,
+    ChangeKind,
+    DeleteSpec,
+    ObjectInfo,
+    UpdateSpec,
+    UploadSpec,
+    WriteStatus,
+    checksum,
+    new_data_id,
+)
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, BlockReader
 from vault.testing.faces import AsyncFace
@@ -299,6 +309,18 @@ async def test_a_connection_that_swallows_everything_is_replaced_within_the_time
         assert proxy.connections - connections >= 2
         assert await fetch(remote, 5, swallow(10)) == PART
         assert proxy.forwarded["up"] < len(PART) + 24 * BLOCK_SIZE
+
+
+async def test_calls_over_a_connection_that_swallows_everything_get_another_within_the_timeout(
+    local: Server, proxy: Proxy, open_store: Callable[..., AsyncStore], store: EmbeddedStore
+) -> None:
+    async with open_store(proxy.address, timeout=4) as remote:
+        await send(await remote.upload("u", UploadSpec(5)), data=b"small")
+        proxy.blackhole()
+        assert await remote.exists_many("u", [5]) == [1]
+        proxy.blackhole()
+        assert await remote.delete_many("u", [DeleteSpec(5)]) == [2]
+    assert store.changes(0)[0] == 2
 
 
 async def test_a_server_that_stays_away_is_said_to_be_and_the_time_counts_from_the_last_progress(

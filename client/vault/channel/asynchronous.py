@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import functools
+import math
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
@@ -21,6 +22,7 @@ from vault.channel.calls import (
     patience_of,
     something,
     stalled,
+    timed_out,
 )
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.v1.vault_pb2_grpc import VaultServiceStub
@@ -224,12 +226,17 @@ class AsyncChannel:
             timeout: Seconds, if not those of every call.
         """
         attempts = Attempts(self.address, timeout or self.timeout)
+        patience = attempts.first_patience
         while True:
-            call = self._method(method)(request, timeout=attempts.remaining)
+            call = self._method(method)(request, timeout=min(patience, attempts.remaining))
             self._calls.add(call)
             try:
                 return await call
             except grpc.RpcError as error:
+                if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
+                    self._stall(call)
+                    patience = math.inf
+                    continue
                 await self._pause(attempts, error)
             except asyncio.CancelledError as error:
                 if self._closed and not _is_cancelled():

@@ -51,7 +51,7 @@ def check_timeout(timeout: float) -> float:
 
 
 def patience_of(timeout: float) -> float:
-    """Seconds that a transfer waits for a message before it looks whether a new connection works better.
+    """Seconds that a call waits for a message before it looks whether a new connection works better.
 
     Part of the timeout only: a connection whose packets are dropped on their way says nothing, and is to be
     found and replaced while there is still time to go on.
@@ -155,6 +155,11 @@ class Retired:
 def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
     _, calls, since = entry
     return time.monotonic() >= since and all(call.done() for call in calls)
+
+
+def timed_out(call: Any) -> bool:
+    """Whether a call, as the error that it raised, ended because its time was over."""
+    return bool(call.code() is grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def stalled(address: str, timeout: float) -> UnavailableError:

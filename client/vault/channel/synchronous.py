@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 import threading
 import time
 import weakref
@@ -20,6 +21,7 @@ from vault.channel.calls import (
     patience_of,
     something,
     stalled,
+    timed_out,
 )
 from vault.channel.watchdog import Watchdog
 from vault.errors import ProtocolError, UnavailableError, VaultError
@@ -217,10 +219,17 @@ class Channel:
             timeout: Seconds, if not those of every call.
         """
         attempts = Attempts(self.address, timeout or self.timeout)
+        patience = attempts.first_patience
         while True:
+            call = self._method(method)
+            channel = self._channel
             try:
-                return self._method(method)(request, timeout=attempts.remaining)
+                return call(request, timeout=min(patience, attempts.remaining))
             except grpc.RpcError as error:
+                if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
+                    self._retire(channel)
+                    patience = math.inf
+                    continue
                 self._pause(attempts, error)
 
     def stream(
@@ -293,11 +302,16 @@ class Channel:
     def _stall(self, call: Any) -> None:
         """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
         with self._lock:
-            if call not in self._calls or self._channel is None:
-                return
-            self._retired.add(self._channel, self._calls, self.timeout)
-            self._channel = None
-            self._calls = weakref.WeakSet()
+            channel = self._channel if call in self._calls else None
+        self._retire(channel)
+
+    def _retire(self, channel: grpc.Channel | None) -> None:
+        """The channel gets no new calls."""
+        with self._lock:
+            if channel is not None and channel is self._channel:
+                self._retired.add(channel, self._calls, self.timeout)
+                self._channel = None
+                self._calls = weakref.WeakSet()
 
     def _tidy(self) -> None:
         with self._lock:
