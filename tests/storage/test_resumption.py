@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
+from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
 from vault.model import ObjectInfo, UploadSpec, WriteStatus, checksum
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockWriter
@@ -68,6 +68,21 @@ def age(directory: Path, seconds: float, request_id: bytes = REQUEST) -> None:
     """Makes the last byte that old."""
     moment = time.time() - seconds
     os.utime(folder(directory, request_id) / "bytes", (moment, moment))
+
+
+def test_a_commit_that_meets_a_closing_store_loses_nothing(directory: Path) -> None:
+    store = EmbeddedStore(directory)
+    writer = write(store, 6)
+    store.engine.writer.close()  # the first thing that `close` does, while another thread commits
+    with pytest.raises(ClosedError):
+        writer.commit(len(DATA))
+    store.close()
+    with EmbeddedStore(directory) as store:
+        assert store.write_status(UNIT, REQUEST) == WriteStatus(len(DATA))
+        _, begun = go_on(store)
+        assert begun == len(DATA)
+        assert read(store, SPEC.data_id) == DATA
+    assert kept(directory) == []
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 5])

@@ -80,9 +80,11 @@ class ResumableWriter(StagingWriter):
                 if info is None and self._adopt(self._resumption.resume(self, self._go_on)):
                     info = self._answered()  # another process may have had it, and have committed it
             except BaseException as error:
-                self._abort()
                 if isinstance(error, _REFUSALS) and error is not self._ended:
+                    self._abort()
                     self._resumption.drop(self.request_id)
+                else:
+                    self._suspend()
                 raise
             if info is not None:
                 self._abort()
@@ -119,12 +121,15 @@ class ResumableWriter(StagingWriter):
 
     def suspend(self) -> None:
         with self._mutex:
-            if not self._over:
-                self._over = True
-                self._small = b""
-                if self._journal is not None:
-                    self._journal.release()
-                self._resumption.leave(self, suspended=True)
+            self._suspend()
+
+    def _suspend(self) -> None:
+        if not self._over:
+            self._over = True
+            self._small = b""
+            if self._journal is not None:
+                self._journal.release()
+            self._resumption.leave(self, suspended=True)
 
     def _abort(self) -> None:
         super()._abort()

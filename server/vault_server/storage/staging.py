@@ -81,6 +81,10 @@ class StagedFile:
             with contextlib.suppress(FileNotFoundError):  # somebody emptied the folder by hand
                 self.path.unlink()
 
+    def release(self) -> None:
+        """Lets go of it, and leaves it to whoever goes on with the write, where that can be."""
+        self.discard()
+
 
 class Staging:
     """One open store's folder of staged files. Made with the first file; safe to share between threads.

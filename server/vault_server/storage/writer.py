@@ -154,7 +154,7 @@ class Writer:
                 self._queue.append(entry)
                 self._condition.notify()
         if closed:
-            _discard([entry])
+            _discard([entry], keeping=True)
             raise ClosedError("the store is closed")
         self.start()
 
@@ -318,11 +318,15 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             _log.warning("a rollback failed; closing the connection rolls back too: %s", error)
 
 
-def _discard(entries: list[_Entry]) -> None:
+def _discard(entries: list[_Entry], *, keeping: bool = False) -> None:
+    """Removes staged files that were not placed; with `keeping` not those of writes that can go on later."""
     for entry in entries:
         for job in entry.jobs:
             if job.staged is not None:
                 try:
-                    job.staged.discard()
+                    if keeping:
+                        job.staged.release()
+                    else:
+                        job.staged.discard()
                 except OSError as error:
                     _log.warning("could not remove the staged file %s: %s", job.staged.path, error)
