@@ -6,21 +6,19 @@ from typing import Any, Final
 
 from vault.errors import (
     AlreadyExistsError,
-    ChecksumError,
     ConflictError,
     InvalidArgumentError,
     NotFoundError,
     VaultError,
 )
 from vault.model import Block, ObjectInfo
-from vault.rules import check_commit
 from vault.store import BlockWriter
 
 from vault_server.storage.commands import NewContents
 from vault_server.storage.failures import storing
 from vault_server.storage.journal import JournaledFile
 from vault_server.storage.resumption import Resumption
-from vault_server.storage.upload import StagingWriter
+from vault_server.storage.upload import StagingWriter, check_written
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""
@@ -197,16 +195,7 @@ class AnsweredWriter(BlockWriter):
         )
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        check_commit(size, checksum)
-        if size != self._info.size:
-            raise InvalidArgumentError(
-                f"the commit says {size} bytes, but {self._info.size} were written",
-                reason="BAD_SIZE",
-                size=size,
-                written=self._info.size,
-            )
-        if checksum is not None and checksum != self._info.checksum:
-            raise ChecksumError("the object does not match the checksum it was committed with")
+        check_written(size, checksum, written=self._info.size, whole=self._info.checksum)
         return self._info
 
     def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":

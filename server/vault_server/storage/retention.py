@@ -10,6 +10,7 @@ grace; of one that jumps back, what was retired "in the future" is taken as reti
 import math
 import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -144,9 +145,7 @@ def _is_future(connection: sqlite3.Connection, now: int) -> bool:
     return last is not None and last[0] > now
 
 
-def _give_up(
-    connection: sqlite3.Connection, rows: "list[tuple[int, str | None]] | list[tuple[int, None]]"
-) -> list[str]:
+def _give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, str | None]]) -> list[str]:
     files = [file for _, file in rows if file is not None]
     connection.executemany("INSERT OR REPLACE INTO trash SELECT ?, revision FROM meta", [(file,) for file in files])
     connection.executemany("DELETE FROM retired WHERE number = ?", [(number,) for number, _ in rows])

@@ -169,22 +169,35 @@ class StagingWriter(BlockWriter):
             staged.write(data)
 
     def _contents(self, size: int, checksum: int | None) -> NewContents:
-        check_commit(size, checksum)
-        if size != self._size:
-            raise InvalidArgumentError(
-                f"the commit says {size} bytes, but {self._size} were written",
-                reason="BAD_SIZE",
-                size=size,
-                written=self._size,
-            )
         whole = self._whole.intdigest()
-        if checksum is not None and checksum != whole:
-            raise ChecksumError("the object does not match the checksum it was committed with")
+        check_written(size, checksum, written=self._size, whole=whole)
         if self._staged is not None:
             with storing("make an upload durable"):
                 self._staged.finish(durable=self._durable)
         data = None if self._staged is not None else self._small
         return NewContents(size, whole, pack_checksums(self._checksums), data, self._staged)
+
+
+def check_written(size: int, checksum: int | None, *, written: int, whole: int) -> None:
+    """Raises what a commit is refused with that does not say what was written.
+
+    Args:
+        size: That the commit says.
+        checksum: That it says; None: it says none.
+        written: Bytes that were.
+        whole: Their checksum.
+
+    Raises:
+        InvalidArgumentError: BAD_SIZE; or no object could have this size or checksum.
+        ChecksumError: The bytes are others.
+    """
+    check_commit(size, checksum)
+    if size != written:
+        raise InvalidArgumentError(
+            f"the commit says {size} bytes, but {written} were written", reason="BAD_SIZE", size=size, written=written
+        )
+    if checksum is not None and checksum != whole:
+        raise ChecksumError("the object does not match the checksum it was committed with")
 
 
 def small_contents(
