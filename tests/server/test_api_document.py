@@ -5,10 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from google.rpc import code_pb2
 from vault.v1 import vault_pb2
 from vault.wire.reasons import TABLE
@@ -36,6 +38,17 @@ def test_every_rpc_is_in_the_table_with_its_kind() -> None:
     service = vault_pb2.DESCRIPTOR.services_by_name["VaultService"]
     expected = [(method.name, kinds[method.client_streaming, method.server_streaming]) for method in service.methods]
     assert [(name, kind.partition(",")[0]) for name, kind, *_ in rows("RPCs")] == expected
+
+
+def fields(messages: Iterable[Descriptor]) -> Iterator[str]:
+    for message in messages:
+        yield from (field.name for field in message.fields)
+        yield from fields(message.nested_types)
+
+
+def test_every_field_of_the_contract_is_named() -> None:
+    contract = set(fields(vault_pb2.DESCRIPTOR.message_types_by_name.values()))
+    assert contract - set(re.findall(r"\w+", TEXT)) == set()
 
 
 def test_every_reason_that_the_document_names_exists() -> None:
