@@ -63,6 +63,7 @@ class _Audit:
         self._phase(self._check_register)
         self._phase(self._check_objects)
         self._phase(self._check_retired)
+        self._phase(self._count_suspended)
         self._phase(self._check_files)
         return self._report
 
@@ -119,6 +120,8 @@ class _Audit:
                     if verified.problem is not None:
                         self._report.problems.append(verified.problem)
                 first = number + 1
+
+    def _count_suspended(self) -> None:
         with storing("look at writes that can be resumed"), contextlib.suppress(FileNotFoundError):
             writes = self._engine.settings.root / STAGING / WRITES
             self._report.suspended = sum(1 for _ in writes.iterdir())
