@@ -270,23 +270,24 @@ def _hold_to_limits(entries: list[_Entry]) -> None:
             size -= entry.found.held
 
 
-def _is_free(folder: Path) -> bool:
+def _if_free(folder: Path) -> FolderLock | None:
+    """The lock on a write that nobody has; None when somebody has it, or it is gone."""
     try:
-        lock = FolderLock.take(folder, tries=1)
+        return FolderLock.take(folder, tries=1)
     except OSError:
-        return False
-    if lock is None:
-        return False
-    lock.release()
-    return True
+        return None
+
+
+def _is_free(folder: Path) -> bool:
+    lock = _if_free(folder)
+    if lock is not None:
+        lock.release()
+    return lock is not None
 
 
 def _remove(folder: Path, wanted: Callable[[Found], bool] = lambda _: True) -> bool:
     """Removes a write's folder, unless somebody has it, or it is not wanted any more; whether it did."""
-    try:
-        lock = FolderLock.take(folder, tries=1)
-    except OSError:
-        return False
+    lock = _if_free(folder)
     if lock is None:
         return False
     try:

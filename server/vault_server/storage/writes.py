@@ -3,6 +3,7 @@
 What takes a commit returns a future, so that a thread waits for it and an event loop awaits it.
 """
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -26,10 +27,14 @@ from vault_server.storage.commands import NewContents
 from vault_server.storage.engine import Engine
 from vault_server.storage.register import require_generation, require_row
 from vault_server.storage.resumable import AnsweredWriter, ResumableWriter
+from vault_server.storage.transaction import Transaction
 from vault_server.storage.upload import StagingWriter, small_contents
 from vault_server.storage.writer import Job
 
-Write = Callable[[Any, NewContents], ObjectInfo]
+Look = Callable[[sqlite3.Connection], ObjectInfo | None]
+"""What a write was answered when it was committed before; None when it was not. Raises what refuses it."""
+
+Write = Callable[[Transaction, NewContents], ObjectInfo]
 """A write in a transaction, once its bytes are there."""
 
 StagedWriter = StagingWriter | AnsweredWriter
@@ -47,39 +52,37 @@ class Writes:
         check_resumable(resumable)
 
         # The commit decides; this is to refuse before the bytes are sent.
-        def look(connection: Any) -> ObjectInfo | None:
+        def look(connection: sqlite3.Connection) -> ObjectInfo | None:
             answered = commands.find_uploaded(connection, unit, spec)
             if answered is None:
                 commands.refuse_taken(connection, unit, spec)
             return answered
 
-        def write(tx: Any, contents: NewContents) -> ObjectInfo:
+        def write(tx: Transaction, contents: NewContents) -> ObjectInfo:
             return commands.upload(tx, unit, spec, contents)
 
         if resumable and self._engine.settings.resume_window:
             return self._resume(spec.request_id, upload_fingerprint(unit, spec), look, write)
-        self._engine.connections.read(look)
-        return self._begin(write)
+        return self._begin(look, write)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagedWriter:
         self._engine.require_unit(unit)
         spec.validate()
         check_resumable(resumable)
 
-        def look(connection: Any) -> ObjectInfo | None:
+        def look(connection: sqlite3.Connection) -> ObjectInfo | None:
             answered = commands.find_updated(connection, unit, spec)
             if answered is None:
                 row = require_row(connection, unit, spec.key)
                 require_generation(row.info, spec.if_generation)
             return answered
 
-        def write(tx: Any, contents: NewContents) -> ObjectInfo:
+        def write(tx: Transaction, contents: NewContents) -> ObjectInfo:
             return commands.update(tx, unit, spec, contents)
 
         if resumable and self._engine.settings.resume_window:
             return self._resume(spec.request_id, update_fingerprint(unit, spec), look, write)
-        self._engine.connections.read(look)
-        return self._begin(write)
+        return self._begin(look, write)
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._engine.require_unit(unit)
@@ -113,8 +116,9 @@ class Writes:
         spec.validate()
         return self._engine.writer.submit(lambda tx: commands.set_metadata(tx, unit, spec))
 
-    def _begin(self, write: Write) -> StagingWriter:
+    def _begin(self, look: Look, write: Write) -> StagingWriter:
         settings = self._engine.settings
+        self._engine.connections.read(look)
         return StagingWriter(
             self._engine.staging.create,
             self._submitting(write),
@@ -126,14 +130,10 @@ class Writes:
         self,
         request_id: bytes,
         fingerprint: dict[str, Any],
-        look: Callable[[Any], ObjectInfo | None],
+        look: Look,
         write: Write,
     ) -> StagedWriter:
-        """Begins a resumable write, or goes on with it.
-
-        Args:
-            look: What it was answered when it was committed; None when it was not. Raises what refuses it.
-        """
+        """Begins a resumable write, or goes on with it."""
         engine = self._engine
 
         def answered() -> ObjectInfo | None:
@@ -191,12 +191,12 @@ class Writes:
 
 
 def _written(
-    write: Callable[..., ObjectInfo], unit: str, spec: UploadSpec | UpdateSpec, contents: NewContents, tx: Any
+    write: Callable[..., ObjectInfo], unit: str, spec: UploadSpec | UpdateSpec, contents: NewContents, tx: Transaction
 ) -> ObjectInfo:
     return write(tx, unit, spec, contents)
 
 
-def _refuse(error: VaultError, _tx: Any) -> Any:
+def _refuse(error: VaultError, _tx: Transaction) -> None:
     raise error
 
 
