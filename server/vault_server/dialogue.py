@@ -68,6 +68,7 @@ async def _converse(
                         block = messages.block_from_wire(request.block)  # once: each look at `data` copies it
                         await writer.write(block)
                         received += len(block.data)
+                        del block  # its memory is free for the next one, which is waited for
                         blocks += 1
                     case "commit":
                         await _end(requests)
