@@ -55,7 +55,7 @@ class Connections:
     @property
     def turn(self) -> Path:
         """The file whose lock is the turn to write; it is closed, by whoever had the turn, at its end."""
-        return self.path.with_name(f"{self.path.name}-turn")
+        return turn_file(self.path)
 
     @contextmanager
     def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
