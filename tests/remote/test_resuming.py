@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from vault import BytesWrapper, RemoteVault
 from vault._async.files import AsyncObjectReader, reopener
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
@@ -622,3 +625,25 @@ async def test_a_download_does_not_go_on_with_another_stores_bytes(
             again = await remote.load("u", 5)
             assert isinstance(again, AsyncBlockReader)
             assert await drain(again) == PART[::-1]
+
+
+def test_a_stream_that_was_cut_is_gone_with_its_transfer_and_not_left_to_the_collector(
+    local: Server, proxy: Proxy, store: EmbeddedStore
+) -> None:
+    # One that lives until the interpreter ends may keep it from ending: see `_untie`.
+    with RemoteVault(proxy.address, {"u": (BytesWrapper, 0)}, timeout=TIMEOUT) as vault:
+        vault.upload("u", BytesWrapper(PART), data_id=5)
+        gc.collect()
+        before = [each for each in gc.get_objects() if isinstance(each, grpc.RpcError)]
+        gc.disable()
+        try:
+            cut = proxy.cut_after(3 * BLOCK_SIZE, "down")
+            with vault.open("u", 5) as reader:
+                assert reader.read() == PART
+            assert cut.is_set()
+            vault.close()
+            left = [each for each in gc.get_objects() if isinstance(each, grpc.RpcError)]
+        finally:
+            gc.enable()
+        assert [each for each in left if all(each is not known for known in before)] == []
+    assert store.check(deep=True).ok

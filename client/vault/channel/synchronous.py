@@ -66,6 +66,7 @@ class Receiver:
             with self._watchdog.watching(self._call, self._idle):
                 return next(self._call, None)
         except grpc.RpcError as error:
+            _untie(error)
             if self._watchdog.overdue(self._call):
                 self._stall(self._call)
                 raise stalled(self._address, self._idle) from error
@@ -176,6 +177,7 @@ class Duplex:
                     self._replies.append(message)
                     self._news.notify_all()
         except grpc.RpcError as failure:
+            _untie(failure)
             ended = self._is_closed()
             error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
             error.__cause__ = failure
@@ -254,6 +256,7 @@ class Channel:
                     call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed, self._stall
                 )
             except grpc.RpcError as error:
+                _untie(error)
                 if not self._watchdog.overdue(call):
                     self._pause(attempts, error)
                     continue
@@ -350,3 +353,12 @@ class Channel:
         self._watchdog = Watchdog()
         self._calls = weakref.WeakSet()
         self._retired = Retired()
+
+
+def _untie(error: grpc.RpcError) -> None:
+    """Lets a stream that failed go with its last reference.
+
+    gRPC raises the call itself, and by way of its traceback the call then holds itself. Left to the collector it may
+    live until the interpreter ends; its `__del__` then waits for a lock that gRPC's own thread, stopped there, held.
+    """
+    error.__traceback__ = None
