@@ -24,14 +24,19 @@ It is what a client has to keep, at least, to go on after a lost connection.
 _REPORT_AFTER: Final = 0.25
 """Seconds after which every block is reported: whoever waits over a slow line sees that it moves."""
 
+_SIGN_OF_LIFE: Final = 0.25
+"""Seconds between two while a write is begun: to resume a large one, all that is staged of it is read again."""
+
 _FIRST_LOOK: Final = 0.01
 _LAST_LOOK: Final = 1.0
 
 
 async def take_write(
     requests: AsyncIterator[Request], begin: Callable[[Request], Awaitable[AsyncBlockWriter]]
-) -> AsyncGenerator[int | ObjectInfo, None]:
+) -> AsyncGenerator[int | ObjectInfo | None, None]:
     """Runs one write, and yields what the client is told: sizes staged so far, at the end the object.
+
+    None is a sign of life, while the write is begun.
 
     Nothing is stored unless exactly one start, the blocks, one commit and the end of the stream arrive in
     this order. Whatever else happens (an error, a cancellation, the stream's end) aborts the write; but a
@@ -42,7 +47,14 @@ async def take_write(
             EMPTY_MESSAGE, one with none of the three.
     """
     start = await _start(requests)
-    writer = await begin(start)
+    beginning = asyncio.ensure_future(begin(start))
+    try:
+        while not (await asyncio.wait([beginning], timeout=_SIGN_OF_LIFE))[0]:
+            yield None
+    except BaseException:
+        await _leave(beginning, resumable=start.start.resumable)
+        raise
+    writer = beginning.result()
     try:
         async with contextlib.aclosing(_converse(requests, writer)) as told:
             async for each in told:
@@ -89,6 +101,15 @@ async def _converse(
         f"the stream ended after {blocks} blocks (of at most {BLOCK_SIZE} bytes) without a commit: nothing is stored",
         reason="NOT_COMMITTED",
     )
+
+
+async def _leave(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bool) -> None:
+    """Gives a beginning up whose client has gone, and what came of it all the same."""
+    beginning.cancel()
+    await asyncio.wait([beginning])
+    if not beginning.cancelled() and beginning.exception() is None:
+        writer = beginning.result()
+        await (writer.suspend() if resumable else writer.abort())
 
 
 async def _with_looks(

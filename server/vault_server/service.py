@@ -117,6 +117,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 if isinstance(each, ObjectInfo):
                     info = messages.object_info_to_wire(each)
                     yield pb.UploadResponse(info=info, revision=max(revision, each.revision))
+                elif each is None:
+                    yield pb.UploadResponse(revision=revision)
                 else:
                     yield pb.UploadResponse(persisted_size=each, revision=revision)
 
@@ -136,6 +138,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 if isinstance(each, ObjectInfo):
                     info = messages.object_info_to_wire(each)
                     yield pb.UpdateResponse(info=info, revision=max(revision, each.revision))
+                elif each is None:
+                    yield pb.UpdateResponse(revision=revision)
                 else:
                     yield pb.UpdateResponse(persisted_size=each, revision=revision)
 

@@ -1,5 +1,6 @@
 """Servers of one's own: interceptors, services, Stores; what failures look like from outside and in the log."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -10,10 +11,13 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vault import AsyncRemoteStore, RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError, StorageFullError, UnavailableError
-from vault.model import Key
+from vault.model import Key, ObjectInfo, UploadSpec, checksum
+from vault.store import AsyncBlockWriter
+from vault.testing.objects import blocks_of
 from vault.v1 import vault_pb2 as pb
-from vault_server import AsyncServer, EmbeddedStore, ServerSettings, Service
+from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, ServerSettings, Service
 from vault_server.adapter import ThreadedStore
 
 from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
@@ -255,3 +259,52 @@ class TestThreadedStore:
         await threaded.close()
         left = [each.name for each in set(threading.enumerate()) - before]
         assert not [name for name in left if name.startswith(("vault-watch", "vault-store"))]
+
+
+class SlowToBegin(AsyncEmbeddedStore):
+    """As one that reads again what it has of a large write before it goes on with it."""
+
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        await asyncio.sleep(2.5)
+        return await super().upload(unit, spec, resumable=resumable)
+
+
+class TestAWriteThatTakesLongToBegin:
+    @pytest.mark.parametrize("face", ["sync", "async"])
+    async def test_is_waited_for_beyond_the_timeout(self, tmp_path: Path, face: str) -> None:
+        data = bytes(range(256)) * 10_000
+
+        def write(address: str) -> ObjectInfo:
+            with RemoteStore(address, timeout=1) as remote, remote.upload("u", UploadSpec(7)) as writer:
+                for each in blocks_of(data):
+                    writer.write(each)
+                return writer.commit(len(data))
+
+        async def write_async(address: str) -> ObjectInfo:
+            async with (
+                AsyncRemoteStore(address, timeout=1) as remote,
+                await remote.upload("u", UploadSpec(7)) as writer,
+            ):
+                for each in blocks_of(data):
+                    await writer.write(each)
+                return await writer.commit(len(data))
+
+        async with SlowToBegin(tmp_path / "store") as store, AsyncServer(store) as server:
+            info = await (write_async(server.address) if face == "async" else asyncio.to_thread(write, server.address))
+            assert (info.size, info.checksum) == (len(data), checksum(data))
+            assert (await store.changes(0))[0] == 1
+
+    async def test_tells_that_it_is_at_work_and_leaves_nothing_when_its_client_goes(self, tmp_path: Path) -> None:
+        async with (
+            SlowToBegin(tmp_path / "store") as store,
+            AsyncServer(store) as server,
+            grpc.aio.insecure_channel(server.address) as channel,
+        ):
+            upload = stub_of(channel).Upload()
+            await upload.write(start())
+            reply = await upload.read()
+            assert isinstance(reply, pb.UploadResponse)
+            assert reply.WhichOneof("part") is None
+            upload.cancel()
+            await nothing_staged(tmp_path)
+            assert await store.exists_many("u", [1]) == [0]

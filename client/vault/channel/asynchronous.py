@@ -19,6 +19,7 @@ from vault.channel.calls import (
     Retired,
     check_timeout,
     closed,
+    is_sign_of_life,
     patience_of,
     something,
     stalled,
@@ -292,6 +293,10 @@ class AsyncChannel:
             try:
                 await duplex.send(start)
                 first = await duplex.receive(attempts.first_patience)
+                while is_sign_of_life(first):
+                    first = await duplex.receive()
+                    if not is_sign_of_life(first):
+                        attempts.begin()
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()

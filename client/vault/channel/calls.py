@@ -157,6 +157,11 @@ def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
     return time.monotonic() >= since and all(call.done() for call in calls)
 
 
+def is_sign_of_life(reply: Any) -> bool:
+    """Whether a reply says only that the server is at work."""
+    return reply is not None and reply.WhichOneof("part") is None
+
+
 def timed_out(call: Any) -> bool:
     """Whether a call, as the error that it raised, ended because its time was over."""
     return bool(call.code() is grpc.StatusCode.DEADLINE_EXCEEDED)

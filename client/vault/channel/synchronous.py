@@ -18,6 +18,7 @@ from vault.channel.calls import (
     Retired,
     check_timeout,
     closed,
+    is_sign_of_life,
     patience_of,
     something,
     stalled,
@@ -277,6 +278,10 @@ class Channel:
             try:
                 duplex.send(start)
                 first = duplex.receive(attempts.first_patience)
+                while is_sign_of_life(first):
+                    first = duplex.receive()
+                    if not is_sign_of_life(first):
+                        attempts.begin()
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()
