@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts.benchmarks import report
+from scripts.benchmarks import page, report
 from scripts.benchmarks.harness import Bench
 from scripts.benchmarks.lines import LINES
 from scripts.benchmarks.outcome import Line, Outcome
@@ -27,7 +27,7 @@ def parse() -> argparse.Namespace:
         help="where the files go: on the disk in question (%(default)s)",
     )
     parser.add_argument(
-        "--output", type=Path, help="where JSON and plots go (docs for a whole run that is not quick, .bench otherwise)"
+        "--output", type=Path, help="where JSON and plots go (docs for a whole run that is not quick, whose PERFORMANCE.md it fills; .bench otherwise)"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.only or ()) - LINES.keys():
@@ -77,6 +77,9 @@ def main() -> int:
     written = output / "performance.json"
     written.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(f"{written}{draw(found, output)}")
+    if whole and (document := output / "PERFORMANCE.md").exists():
+        page.put(found, document)
+        print(document)
     return 1 if failed else 0
 
 

@@ -81,6 +81,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _redis_version() -> str:
+    words = _said("redis-server", "--version").split()
+    return next((word.removeprefix("v=") for word in words if word.startswith("v=")), "")
+
+
 def _said(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -114,7 +119,7 @@ def circumstances(bench: Bench) -> dict[str, Any]:
         },
         "versions": {"python": platform.python_version()}
         | {package: found for package in PACKAGES if (found := _version(package))}
-        | {"redis-server": _said("redis-server", "--version")},
+        | {"redis-server": _redis_version()},
     }
 
 
