@@ -27,7 +27,9 @@ def parse() -> argparse.Namespace:
         help="where the files go: on the disk in question (%(default)s)",
     )
     parser.add_argument(
-        "--output", type=Path, help="where JSON and plots go (docs for a whole run that is not quick, whose PERFORMANCE.md it fills; .bench otherwise)"
+        "--output",
+        type=Path,
+        help="where JSON and plots go (docs for a whole run, whose PERFORMANCE.md it fills; .bench otherwise)",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.only or ()) - LINES.keys():

@@ -40,8 +40,8 @@ def _targets(lines: list[dict[str, Any]]) -> str:
     met = sum(verdict["met"] for verdict in held)
     rows = "\n".join(row for line in lines for row in _verdicts(line))
     return (
-        f"{met} of {len(held)} targets are met. `x`: how many times as fast as that peer Vault is (for `scale`: how many "
-        f"times as long).\n\n| line | beside, or what | | target | |\n| --- | --- | ---: | ---: | --- |\n{rows}"
+        f"{met} of {len(held)} targets are met. `x`: how many times as fast as that peer Vault is (for `scale`: how "
+        f"many times as long).\n\n| line | beside, or what | | target | |\n| --- | --- | ---: | ---: | --- |\n{rows}"
     )
 
 
