@@ -1,5 +1,58 @@
-"""Server processes, as the server's tests have them."""
+"""Clients of both kinds, a proxy that cuts, and servers behind it."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from vault._async.remote import AsyncRemoteStore
+from vault._sync.remote import RemoteStore
+from vault.store import AsyncStore
+from vault.testing.faces import AsyncFace
+from vault_server import EmbeddedStore, Server
+
+from tests.faults.proxy import Proxy
+from tests.remote.transfers import TIMEOUT, Restarting
 from tests.server.conftest import serve
+from tests.server.process import Serve
 
 __all__ = ["serve"]
+
+
+@pytest.fixture(params=["sync", "async"])
+def open_store(request: pytest.FixtureRequest) -> Callable[[str], AsyncStore]:
+    """Makes a client, sync behind the async contract or async."""
+
+    def make(address: str, timeout: float = TIMEOUT) -> AsyncStore:
+        if request.param == "sync":
+            return AsyncFace(RemoteStore(address, timeout=timeout))
+        return AsyncRemoteStore(address, timeout=timeout)
+
+    return make
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with Proxy("127.0.0.1:1") as started:
+        yield started
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "served"
+    yield path
+    with EmbeddedStore(path) as store:
+        assert store.check(deep=True).ok
+
+
+@pytest.fixture
+def restarting(serve: Serve, proxy: Proxy, directory: Path) -> Restarting:
+    return Restarting(serve, proxy, directory)
+
+
+@pytest.fixture
+def local(store: EmbeddedStore, proxy: Proxy) -> Iterator[Server]:
+    """A server in this process, behind the proxy."""
+    with Server(store) as server:
+        proxy.target = server.address
+        yield server
+        server.stop(0)  # connections that were made black holes are open on its side
