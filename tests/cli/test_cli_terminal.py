@@ -116,3 +116,11 @@ def test_an_error_is_one_line_on_a_terminal_too(embedded: Program, tmp_path: Pat
     code, shown = on_terminal(embedded, "get", "b", tmp_path / "copy", "-u", UNIT)
     assert code == 3
     assert len(plain(shown).split("vault-grpc: ")) == 2
+
+
+def test_a_server_that_does_not_answer_is_said_to_be_waited_for() -> None:
+    code, shown = on_terminal(Program("grpc://127.0.0.1:1"), "--timeout", "5", "units")
+    waiting, failed = plain(shown).splitlines()
+    assert code == 5
+    assert waiting.startswith("vault-grpc: no answer from 127.0.0.1:1 yet (")
+    assert "within 5 s" in failed

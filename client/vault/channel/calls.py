@@ -1,5 +1,6 @@
 """What every call goes by, sync or async: gRPC's settings, deadlines, when to try again, what to say."""
 
+import logging
 import math
 import random
 import time
@@ -41,6 +42,9 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
 
 _FIRST_BACKOFF: Final = 0.1
 _LAST_BACKOFF: Final = 1.0
+_SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
+
+_log = logging.getLogger("vault.channel")
 
 
 def check_timeout(timeout: float) -> float:
@@ -76,6 +80,7 @@ class Attempts:
         self._backoff = _FIRST_BACKOFF
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
+        self._told = False
 
     @property
     def patience(self) -> float:
@@ -123,7 +128,16 @@ class Attempts:
                 reason=self._cause.reason,
                 address=self._address,
             ) from error.__cause__ or error
+        self._tell()
         return wait
+
+    def _tell(self) -> None:
+        """Says, once, what is being waited for."""
+        if not self._told and self._timeout - self.remaining >= _SILENCE and self._cause is not None:
+            self._told = True
+            _log.info(
+                "no answer from %s yet (%s); trying for %.0f s more", self._address, self._cause.message, self.remaining
+            )
 
 
 class Retired:

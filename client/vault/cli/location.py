@@ -1,7 +1,9 @@
 """From `--vault` to an open store, without making a vault where one is only read."""
 
+import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from urllib.parse import unquote
 
 import click
 
+from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
 from vault.opener import open_store
@@ -35,8 +38,19 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
     path = local_path(location)
     if path is not None and not create:
         check_vault(path)
+    if path is None and sys.stderr.isatty():
+        _show_waiting()
     with open_store(location, timeout=settings.timeout) as store:
         yield store
+
+
+def _show_waiting() -> None:
+    """Shows on the terminal what the client says while a server does not answer."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{NAME}: %(message)s"))
+    logger = logging.getLogger("vault.channel")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 def _location(settings: Settings) -> str:
