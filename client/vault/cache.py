@@ -73,6 +73,23 @@ class ObjectCache(Generic[FlightT]):
         self._clock = 0
         self._hits = self._misses = self._evictions = self._pins = 0
 
+    def current(self, unit: str, key: Key, epoch: int) -> Entry | None:
+        """The object, pinned, when it is here and current: the short way of `claim`.
+
+        Args:
+            epoch: The one that holds now; see the module's text.
+        """
+        with self._lock:
+            if self._dropped:
+                self._settle()
+            entry = self._shelves[unit].find(key)
+            if entry is None or not epoch or entry.epoch != epoch:
+                return None
+            entry.pins += 1
+            self._pins += 1
+            self._hits += 1
+            return entry
+
     def claim(self, unit: str, key: Key, epoch: int) -> Hit | Check | Lead[FlightT] | Join[FlightT]:
         """What to do to have this object.
 
@@ -159,7 +176,7 @@ class ObjectCache(Generic[FlightT]):
                     entry.epoch = shelf.epoch_of(info, epoch, departed)
                 shelf.note(info)
             self._pin(entry)
-            self._evict(info.unit)
+            self._evict(self._shelves[info.unit])
             return entry, fresh
 
     def confirm(self, entry: Entry, info: ObjectInfo, epoch: int, *, departed: int | None = None) -> bool:
@@ -249,7 +266,7 @@ class ObjectCache(Generic[FlightT]):
                 # It may have been taken out meanwhile, when its change was heard of before the reply came.
                 shelf.put(entry, departed)
                 entry.epoch = shelf.epoch_of(info, epoch, departed)
-                self._evict(info.unit)
+                self._evict(shelf)
 
     def apply(self, change: Change) -> None:
         """A committed change: what it makes outdated is not current any more. See the module's text."""
@@ -308,14 +325,16 @@ class ObjectCache(Generic[FlightT]):
         """
         with self._lock:
             self._settle()
-            idle = sum(len(shelf.idle) for shelf in self._shelves.values())
+            idle = sum(shelf.count_idle() for shelf in self._shelves.values())
             wanted, gone, freed = share * idle, 0, 0
             while gone < idle and (freed < amount or gone < wanted):
                 shelf = min(
                     (shelf for shelf in self._shelves.values() if shelf.idle),
                     key=lambda shelf: next(iter(shelf.idle.values())),
                 )
-                freed += self._evict_first(shelf)
+                entry = shelf.entries[next(iter(shelf.idle))]
+                self._put_out(shelf, entry)
+                freed += entry.size
                 gone += 1
             return gone
 
@@ -348,31 +367,26 @@ class ObjectCache(Generic[FlightT]):
     def _pin(self, entry: Entry) -> None:
         entry.pins += 1
         self._pins += 1
-        shelf = self._shelves[entry.info.unit]
-        if shelf.holds(entry):
-            shelf.idle.pop(entry.info.data_id, None)
 
     def _unpin(self, entry: Entry) -> None:
         if entry.owner is not self:  # from before a fork
             return
         entry.pins -= 1
         self._pins -= 1
-        shelf = self._shelves[entry.info.unit]
-        if not entry.pins and shelf.holds(entry):
+        shelf = entry.shelf
+        if not entry.pins and shelf is not None:
             self._clock += 1
-            shelf.idle[entry.info.data_id] = self._clock
-            self._evict(entry.info.unit)
+            shelf.let_go(entry, self._clock)
+            if shelf.is_over_limit:
+                self._evict(shelf)
 
-    def _evict(self, unit: str) -> None:
-        shelf = self._shelves[unit]
-        while shelf.idle and shelf.is_over_limit:
-            self._evict_first(shelf)
+    def _evict(self, shelf: Shelf) -> None:
+        while shelf.is_over_limit and (entry := shelf.longest_unused()) is not None:
+            self._put_out(shelf, entry)
 
-    def _evict_first(self, shelf: Shelf) -> int:
-        entry = shelf.entries[next(iter(shelf.idle))]
+    def _put_out(self, shelf: Shelf, entry: Entry) -> None:
         shelf.remove(entry)
         self._evictions += 1
-        return entry.size
 
 
 def _older(entry: Entry, info: ObjectInfo) -> bool:

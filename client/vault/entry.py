@@ -43,8 +43,9 @@ class Entry:
     """One object at one generation, decoded. Tickets stand on it, the cache may know it.
 
     Attributes:
-        owner: The cache that counts its pins. It alone touches the next six.
+        owner: The cache that counts its pins. It alone touches the next seven.
         pins: Open tickets.
+        shelf: The part of the cache that holds it; None when none does.
         epoch: When it was last known to be current; see the cache.
         size, name: What it is counted and found as.
         writing: What to wait for while a working copy of it is being written back; None while none is.
@@ -53,7 +54,8 @@ class Entry:
     """
 
     __slots__ = (
-        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "owner", "pins", "size", "write_lock", "writing",
+        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "owner", "pins", "shelf", "size", "write_lock",
+        "writing",
     )  # fmt: skip
 
     def __init__(self, info: ObjectInfo, data: Any, owner: object) -> None:
@@ -63,6 +65,7 @@ class Entry:
         self.write_lock: Any = None
         self.owner = owner
         self.pins = 0
+        self.shelf: Any = None
         self.epoch = 0
         self.size = 0
         self.name: str | None = None

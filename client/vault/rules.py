@@ -49,6 +49,8 @@ def check_name(name: str) -> None:
 
 def check_key(key: int | str) -> None:
     """Raises InvalidArgumentError unless `key` is a valid id or name."""
+    if type(key) is int and 1 <= key <= MAX_DATA_ID:  # most keys
+        return
     if isinstance(key, str):
         check_name(key)
     elif isinstance(key, int):

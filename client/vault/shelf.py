@@ -3,6 +3,7 @@
 No lock of its own: the cache's is held around every call.
 """
 
+import math
 from collections import OrderedDict
 
 from vault.air import Air
@@ -16,13 +17,15 @@ class Shelf:
 
     Attributes:
         entries: By id.
-        idle: Ids of those without an open ticket, the longest unused first, and when each was let go.
+        idle: Ids of those that a ticket was closed on, the longest unused first, and when the last one was. There may
+            be some with an open ticket among them: it costs less to leave those out when it matters.
         bytes: Of all entries, as they are stored.
         air: Requests to the store whose replies may bring objects here, and what is heard meanwhile.
     """
 
     def __init__(self, unit: Unit) -> None:
-        self._unit = unit
+        self._max_entries = unit.max_cached or math.inf
+        self._max_bytes = unit.max_bytes or math.inf
         self._names: dict[str, int] = {}
         self.entries: dict[int, Entry] = {}
         self.idle: OrderedDict[int, int] = OrderedDict()
@@ -31,10 +34,7 @@ class Shelf:
 
     @property
     def is_over_limit(self) -> bool:
-        unit = self._unit
-        return bool(unit.max_cached and len(self.entries) > unit.max_cached) or bool(
-            unit.max_bytes and self.bytes > unit.max_bytes
-        )
+        return len(self.entries) > self._max_entries or self.bytes > self._max_bytes
 
     def find(self, key: Key) -> Entry | None:
         """The entry of this id or name."""
@@ -43,7 +43,29 @@ class Shelf:
 
     def holds(self, entry: Entry) -> bool:
         """Whether it is in the index: not outdated, not put out."""
-        return self.entries.get(entry.info.data_id) is entry
+        return entry.shelf is self
+
+    def let_go(self, entry: Entry, when: int) -> None:
+        """The last ticket on it was closed."""
+        data_id = entry.info.data_id
+        self.idle[data_id] = when
+        self.idle.move_to_end(data_id)
+
+    def longest_unused(self) -> Entry | None:
+        """Of those without an open ticket."""
+        while self.idle:
+            data_id = next(iter(self.idle))
+            entry = self.entries[data_id]
+            if not entry.pins:
+                return entry
+            del self.idle[data_id]
+        return None
+
+    def count_idle(self) -> int:
+        """How many have no open ticket; `idle` is just those, then."""
+        for data_id in [data_id for data_id in self.idle if self.entries[data_id].pins]:
+            del self.idle[data_id]
+        return len(self.idle)
 
     def put(self, entry: Entry, departed: int) -> None:
         """Puts an entry in, or what it has become in its place. Its name leads to it, unless to something newer."""
@@ -52,6 +74,7 @@ class Shelf:
             self.bytes -= entry.size
             self.unname(entry)
         self.entries[info.data_id] = entry
+        entry.shelf = self
         entry.size = info.size
         self.bytes += info.size
         entry.name = info.name
@@ -64,6 +87,7 @@ class Shelf:
         """Takes an entry out; open tickets keep it."""
         data_id = entry.info.data_id
         del self.entries[data_id]
+        entry.shelf = None
         self.idle.pop(data_id, None)
         self.bytes -= entry.size
         self.unname(entry)

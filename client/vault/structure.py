@@ -56,9 +56,9 @@ class Structure:
             InvalidArgumentError: BAD_UNIT, nothing can have this name.
             UnknownUnitError: It is not in the structure.
         """
-        check_unit(name)
-        unit = self.units.get(name)
+        unit = self.units.get(name) if isinstance(name, str) else None
         if unit is None:
+            check_unit(name)
             known = ", ".join(map(repr, sorted(self.units))) or "none"
             raise UnknownUnitError(f"unit {name!r} is not in the structure; known units: {known}", unit=name)
         return unit

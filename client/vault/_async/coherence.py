@@ -9,6 +9,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from vault.cache import ObjectCache
@@ -194,12 +195,10 @@ class AsyncWatchCoherence(AsyncCoherence):
         self._heard_at = now
 
 
-def _now() -> float:
-    """Seconds, by a clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(_CLOCK)
-
-
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_now: Final = partial(time.clock_gettime, _CLOCK)
+"""Seconds, by a clock that goes on while the machine sleeps, where there is one."""
 
 _strays: list[Any] = []
 

@@ -28,6 +28,10 @@ class AsyncTicket:
     One ticket is not for several threads at once, each takes its own; and it does not cross a fork.
     """
 
+    __slots__ = (
+        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_draft", "_entry", "_info", "_saver",
+    )  # fmt: skip
+
     def __init__(self, saver: AsyncSaver, cache: ObjectCache[Any], entry: Entry, *, auto_update: bool) -> None:
         """`entry` is pinned; closing the ticket unpins it."""
         self._saver = saver
@@ -62,7 +66,8 @@ class AsyncTicket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         return self._data if self._draft is None else self._draft.data
 
     def get_clone(self) -> Any:
@@ -82,7 +87,8 @@ class AsyncTicket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         if self._draft is None:
             self._draft = self._entry.edit(AsyncLock)
             self._info, self._data = self._entry.state
@@ -128,7 +134,8 @@ class AsyncTicket:
         self._cache.unpin(self._entry)
 
     async def __aenter__(self) -> Self:
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
@@ -159,10 +166,9 @@ class AsyncTicket:
             source=self,
         )
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ClosedError(
-                f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
-                unit=self._info.unit,
-                data_id=self.data_id,
-            )
+    def _closed_error(self) -> ClosedError:
+        return ClosedError(
+            f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
+            unit=self._info.unit,
+            data_id=self.data_id,
+        )

@@ -29,6 +29,10 @@ class Ticket:
     One ticket is not for several threads at once, each takes its own; and it does not cross a fork.
     """
 
+    __slots__ = (
+        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_draft", "_entry", "_info", "_saver",
+    )  # fmt: skip
+
     def __init__(self, saver: Saver, cache: ObjectCache[Any], entry: Entry, *, auto_update: bool) -> None:
         """`entry` is pinned; closing the ticket unpins it."""
         self._saver = saver
@@ -63,7 +67,8 @@ class Ticket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         return self._data if self._draft is None else self._draft.data
 
     def get_clone(self) -> Any:
@@ -83,7 +88,8 @@ class Ticket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         if self._draft is None:
             self._draft = self._entry.edit(Lock)
             self._info, self._data = self._entry.state
@@ -129,7 +135,8 @@ class Ticket:
         self._cache.unpin(self._entry)
 
     def __enter__(self) -> Self:
-        self._require_open()
+        if self._closed:
+            raise self._closed_error()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
@@ -160,10 +167,9 @@ class Ticket:
             source=self,
         )
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ClosedError(
-                f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
-                unit=self._info.unit,
-                data_id=self.data_id,
-            )
+    def _closed_error(self) -> ClosedError:
+        return ClosedError(
+            f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
+            unit=self._info.unit,
+            data_id=self.data_id,
+        )
