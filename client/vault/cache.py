@@ -62,11 +62,11 @@ class ObjectCache(Generic[FlightT]):
         Args:
             units: By name.
             make_flight: Makes what waits for a load, of the kind that the vault's code uses.
-            enabled: When not, nothing is kept and every load is its caller's own.
+            enabled: When not, nothing is kept: every load is its caller's own, and nobody need ask with `claim`.
         """
         self._shelves = {name: Shelf(unit) for name, unit in units.items()}
         self._make_flight = make_flight
-        self._enabled = enabled
+        self.enabled = enabled
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self._dropped: deque[Entry] = deque()  # by finalizers, which may run while the lock is held
@@ -109,7 +109,7 @@ class ObjectCache(Generic[FlightT]):
                     self._hits += 1
                     return Hit(entry)
                 return Check(entry)
-            if not self._enabled:
+            if not self.enabled:
                 return Lead(self._make_flight())
             flight = self._flights.get((unit, key))
             if flight is not None:
@@ -156,7 +156,7 @@ class ObjectCache(Generic[FlightT]):
             self._misses += loaded
             entry = Entry(info, data, self)
             fresh = True
-            if self._enabled:
+            if self.enabled:
                 shelf = self._shelves[info.unit]
                 departed = shelf.air.now if departed is None else departed
                 fresh = shelf.air.is_newest(info, departed)
@@ -258,7 +258,7 @@ class ObjectCache(Generic[FlightT]):
             known = shelf.entries.get(info.data_id)
             fresh = shelf.air.is_newest(info, departed)
             shelf.note(info)
-            if not self._enabled or (known is not None and known is not entry and not _older(known, info)):
+            if not self.enabled or (known is not None and known is not entry and not _older(known, info)):
                 return
             if known is not None and (known is not entry or not fresh):
                 shelf.remove(known)

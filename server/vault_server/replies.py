@@ -1,8 +1,10 @@
 """Replies that stay under the message limit, whatever was asked for."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from google.protobuf.message import Message
 from vault.errors import InvalidArgumentError, UnavailableError
 from vault.model import LoadedObject, LoadItem, NotModified, ObjectInfo
 from vault.store import AsyncStore, LoadResult
@@ -23,19 +25,23 @@ _RESERVE: Final = 1024
 
 
 async def load_many(
-    store: AsyncStore, unit: str, items: Sequence[LoadItem], limit: int
-) -> list[pb.LoadManyResponse.Item]:
-    """Loads while the objects fit a reply of `limit` bytes; the rest comes as info alone."""
-    results: list[LoadResult] = []
+    reply: pb.LoadManyResponse, store: AsyncStore, unit: str, items: Sequence[LoadItem], limit: int
+) -> None:
+    """Fills the reply: loads while the objects fit its `limit` bytes; the rest comes as info alone."""
+    found = 0
     room = limit - _RESERVE
-    while len(results) < len(items) and room > 0:
-        part = await store.load_many(unit, items[len(results) : len(results) + _SLICE])
-        room -= sum(len(found.data or b"") for found in part if isinstance(found, LoadedObject))
-        results += part
-    rest = items[len(results) :]
+    while found < len(items) and room > 0:
+        if found:
+            await asyncio.sleep(0)  # other calls have their turn between the slices, which may need no waiting
+        for result in await store.load_many(unit, items[found : found + _SLICE]):
+            messages.fill_load_result(reply.items.add(), result)
+            room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
+            found += 1
+    rest = items[found:]
     for item, info in zip(rest, await store.stat_many(unit, [item.key for item in rest]) if rest else (), strict=True):
-        results.append(_without_data(item, info))
-    return _fit_objects([messages.load_result_to_wire(result) for result in results], limit)
+        messages.fill_load_result(reply.items.add(), _without_data(item, info))
+    if reply.ByteSize() > limit - _RESERVE:
+        _fit_objects(reply, limit)
 
 
 def _without_data(item: LoadItem, info: ObjectInfo | None) -> LoadResult:
@@ -44,8 +50,9 @@ def _without_data(item: LoadItem, info: ObjectInfo | None) -> LoadResult:
     return None if info is None else LoadedObject(info, None)
 
 
-def _fit_objects(items: list[pb.LoadManyResponse.Item], limit: int) -> list[pb.LoadManyResponse.Item]:
-    """The items, with the data that a reply of `limit` bytes has room for; first come, first served."""
+def _fit_objects(reply: pb.LoadManyResponse, limit: int) -> None:
+    """Takes away the data that a reply of `limit` bytes has no room for; first come, first served."""
+    items = reply.items
     sizes = [len(item.object.data) for item in items]
     room = limit - _RESERVE - sum(item.ByteSize() + _FRAME - size for item, size in zip(items, sizes, strict=True))
     for item, size in zip(items, sizes, strict=True):
@@ -53,27 +60,26 @@ def _fit_objects(items: list[pb.LoadManyResponse.Item], limit: int) -> list[pb.L
             item.object.ClearField("data")
         else:
             room -= size
-    return fit_results(items, limit)
+    fit_results(reply, items, limit)
 
 
-def fit_results(items: Iterable[Item], limit: int) -> list[Item]:
-    """The items, the largest replaced by an error that says to ask again until the rest fits.
+def fit_results(reply: Message, items: Sequence[Item], limit: int) -> None:
+    """Replaces the largest items of a reply by an error that says to ask again, until it fits.
 
     The error is OVERLOADED: a write that is sent again under its request id is answered as it was here.
     """
+    if reply.ByteSize() <= limit - _RESERVE:
+        return
     error = item_error_to_wire(
         UnavailableError("the outcome did not fit the reply; send the item again as it is", reason="OVERLOADED")
     )
-    fitted = list(items)
-    size = _RESERVE + sum(item.ByteSize() + _FRAME for item in fitted)
-    if size > limit:
-        for largest in sorted(fitted, key=lambda item: item.ByteSize(), reverse=True):
-            size -= largest.ByteSize()
-            largest.error.CopyFrom(error)
-            size += largest.ByteSize()
-            if size <= limit:
-                break
-    return fitted
+    size = _RESERVE + sum(item.ByteSize() + _FRAME for item in items)
+    for largest in sorted(items, key=lambda item: item.ByteSize(), reverse=True):
+        if size <= limit:
+            break
+        size -= largest.ByteSize()
+        largest.error.CopyFrom(error)
+        size += largest.ByteSize()
 
 
 def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:

@@ -52,7 +52,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._check_unit(request.unit)
         revision = self._store.revision
         infos = await self._store.stat_many(request.unit, messages.keys_from_wire(request.keys))
-        return fit_stat(pb.StatResponse(items=map(messages.stat_result_to_wire, infos), revision=revision), self._limit)
+        reply = pb.StatResponse(revision=revision)
+        for info in infos:
+            messages.fill_stat_result(reply.items.add(), info)
+        return fit_stat(reply, self._limit)
 
     async def List(self, request: pb.ListRequest, context: object) -> pb.ListResponse:
         self._check_unit(request.unit)
@@ -84,10 +87,12 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         if found is None:
             raise _missing(request.unit, key)
         if isinstance(found, NotModified):
-            yield pb.LoadResponse(not_modified=messages.not_modified_to_wire(found), revision=revision)
+            yield pb.LoadResponse(not_modified=pb.NotModified(generation=found.generation), revision=revision)
             return
         async with found:
-            yield pb.LoadResponse(info=messages.object_info_to_wire(found.info), revision=revision)
+            reply = pb.LoadResponse(revision=revision)
+            messages.fill_object_info(reply.info, found.info)
+            yield reply
             async for block in found:
                 reply = pb.LoadResponse()
                 messages.fill_block(reply.block, block)
@@ -97,9 +102,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._check_unit(request.unit)
         revision = self._store.revision
         items = [messages.load_item_from_wire(item) for item in request.items]
-        return pb.LoadManyResponse(
-            items=await load_many(self._store, request.unit, items, self._limit), revision=revision
-        )
+        reply = pb.LoadManyResponse(revision=revision)
+        await load_many(reply, self._store, request.unit, items, self._limit)
+        return reply
 
     async def Upload(
         self, request_iterator: AsyncIterator[pb.UploadRequest], context: object
@@ -115,8 +120,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
                 if isinstance(each, ObjectInfo):
-                    info = messages.object_info_to_wire(each)
-                    yield pb.UploadResponse(info=info, revision=max(revision, each.revision))
+                    reply = pb.UploadResponse(revision=max(revision, each.revision))
+                    messages.fill_object_info(reply.info, each)
+                    yield reply
                 elif each is None:
                     yield pb.UploadResponse(revision=revision)
                 else:
@@ -136,8 +142,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
                 if isinstance(each, ObjectInfo):
-                    info = messages.object_info_to_wire(each)
-                    yield pb.UpdateResponse(info=info, revision=max(revision, each.revision))
+                    reply = pb.UpdateResponse(revision=max(revision, each.revision))
+                    messages.fill_object_info(reply.info, each)
+                    yield reply
                 elif each is None:
                     yield pb.UpdateResponse(revision=revision)
                 else:
@@ -162,20 +169,22 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         revision = self._store.revision
         items = [messages.small_upload_from_wire(item) for item in request.items]
         results = await self._store.upload_many(request.unit, items)
-        return pb.UploadManyResponse(
-            results=fit_results(map(messages.write_result_to_wire, results), self._limit),
-            revision=_newest(revision, results),
-        )
+        reply = pb.UploadManyResponse(revision=_newest(revision, results))
+        for result in results:
+            messages.fill_write_result(reply.results.add(), result)
+        fit_results(reply, reply.results, self._limit)
+        return reply
 
     async def UpdateMany(self, request: pb.UpdateManyRequest, context: object) -> pb.UpdateManyResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         items = [messages.small_update_from_wire(item) for item in request.items]
         results = await self._store.update_many(request.unit, items)
-        return pb.UpdateManyResponse(
-            results=fit_results(map(messages.write_result_to_wire, results), self._limit),
-            revision=_newest(revision, results),
-        )
+        reply = pb.UpdateManyResponse(revision=_newest(revision, results))
+        for result in results:
+            messages.fill_write_result(reply.results.add(), result)
+        fit_results(reply, reply.results, self._limit)
+        return reply
 
     async def Delete(self, request: pb.DeleteRequest, context: object) -> pb.DeleteResponse:
         self._check_unit(request.unit)
@@ -183,13 +192,18 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         items = [messages.delete_spec_from_wire(item) for item in request.items]
         results = await self._store.delete_many(request.unit, items)
         done = [result for result in results if isinstance(result, int)]
-        return pb.DeleteResponse(results=map(messages.delete_result_to_wire, results), revision=max([revision, *done]))
+        reply = pb.DeleteResponse(revision=max([revision, *done]))
+        for result in results:
+            messages.fill_delete_result(reply.results.add(), result)
+        return reply
 
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: object) -> pb.SetMetadataResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
-        return pb.SetMetadataResponse(info=messages.object_info_to_wire(info), revision=max(revision, info.revision))
+        reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
+        messages.fill_object_info(reply.info, info)
+        return reply
 
     async def Watch(  # type: ignore[override]  # a coroutine that writes is the other way that grpc.aio knows
         self, request: pb.WatchRequest, context: grpc.aio.ServicerContext[Any, Any]

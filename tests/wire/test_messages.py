@@ -1,7 +1,8 @@
 """Every model type survives the wire as it was."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from google.protobuf.message import Message
@@ -78,12 +79,12 @@ changes = st.builds(
 
 @given(keys)
 def test_keys_come_back(key: int | str) -> None:
-    assert m.key_from_wire(_sent(m.key_to_wire(key), pb.Key)) == key
+    assert m.key_from_wire(_filled(m.fill_key, key, pb.Key)) == key
 
 
 @given(infos)
 def test_object_infos_come_back_to_the_microsecond(info: ObjectInfo) -> None:
-    assert m.object_info_from_wire(_sent(m.object_info_to_wire(info), pb.ObjectInfo)) == info
+    assert m.object_info_from_wire(_filled(m.fill_object_info, info, pb.ObjectInfo)) == info
 
 
 @given(st.builds(Block, offset=revisions, data=data, checksum=checksums))
@@ -102,27 +103,27 @@ def test_a_block_of_borrowed_memory_is_sent_as_its_bytes() -> None:
 
 @given(st.none() | st.builds(LoadedObject, info=infos, data=st.none() | data) | st.builds(NotModified, revisions))
 def test_load_results_come_back(result: LoadedObject | NotModified | None) -> None:
-    assert m.load_result_from_wire(_sent(m.load_result_to_wire(result), pb.LoadManyResponse.Item)) == result
+    assert m.load_result_from_wire(_filled(m.fill_load_result, result, pb.LoadManyResponse.Item)) == result
 
 
 @given(st.builds(LoadItem, key=keys, if_generation_not_match=generations))
 def test_load_items_come_back(item: LoadItem) -> None:
-    assert m.load_item_from_wire(_sent(m.load_item_to_wire(item), pb.LoadManyRequest.Item)) == item
+    assert m.load_item_from_wire(_filled(m.fill_load_item, item, pb.LoadManyRequest.Item)) == item
 
 
 @given(upload_specs)
 def test_upload_specs_come_back(spec: UploadSpec) -> None:
-    assert m.upload_spec_from_wire(_sent(m.upload_spec_to_wire(spec), pb.UploadSpec)) == spec
+    assert m.upload_spec_from_wire(_filled(m.fill_upload_spec, spec, pb.UploadSpec)) == spec
 
 
 @given(update_specs)
 def test_update_specs_come_back(spec: UpdateSpec) -> None:
-    assert m.update_spec_from_wire(_sent(m.update_spec_to_wire(spec), pb.UpdateSpec)) == spec
+    assert m.update_spec_from_wire(_filled(m.fill_update_spec, spec, pb.UpdateSpec)) == spec
 
 
 @given(st.builds(DeleteSpec, key=keys, if_generation=generations, request_id=request_ids))
 def test_delete_specs_come_back(spec: DeleteSpec) -> None:
-    assert m.delete_spec_from_wire(_sent(m.delete_spec_to_wire(spec), pb.DeleteRequest.Item)) == spec
+    assert m.delete_spec_from_wire(_filled(m.fill_delete_spec, spec, pb.DeleteRequest.Item)) == spec
 
 
 @given(metadata_specs)
@@ -134,32 +135,32 @@ def test_metadata_specs_tell_unset_from_empty(spec: MetadataSpec) -> None:
 
 @given(st.builds(SmallUpload, spec=upload_specs, data=data, checksum=checksums))
 def test_small_uploads_come_back(item: SmallUpload) -> None:
-    assert m.small_upload_from_wire(_sent(m.small_upload_to_wire(item), pb.UploadManyRequest.Item)) == item
+    assert m.small_upload_from_wire(_filled(m.fill_small_upload, item, pb.UploadManyRequest.Item)) == item
 
 
 @given(st.builds(SmallUpdate, spec=update_specs, data=data, checksum=checksums))
 def test_small_updates_come_back(item: SmallUpdate) -> None:
-    assert m.small_update_from_wire(_sent(m.small_update_to_wire(item), pb.UpdateManyRequest.Item)) == item
+    assert m.small_update_from_wire(_filled(m.fill_small_update, item, pb.UpdateManyRequest.Item)) == item
 
 
 @given(infos)
 def test_write_and_stat_results_come_back(info: ObjectInfo) -> None:
-    assert m.write_result_from_wire(_sent(m.write_result_to_wire(info), pb.WriteResult)) == info
-    assert m.stat_result_from_wire(_sent(m.stat_result_to_wire(info), pb.StatResponse.Item)) == info
-    assert m.stat_result_from_wire(_sent(m.stat_result_to_wire(None), pb.StatResponse.Item)) is None
+    assert m.write_result_from_wire(_filled(m.fill_write_result, info, pb.WriteResult)) == info
+    assert m.stat_result_from_wire(_filled(m.fill_stat_result, info, pb.StatResponse.Item)) == info
+    assert m.stat_result_from_wire(_filled(m.fill_stat_result, None, pb.StatResponse.Item)) is None
 
 
 @given(revisions)
 def test_delete_results_come_back(revision: int) -> None:
-    assert m.delete_result_from_wire(_sent(m.delete_result_to_wire(revision), pb.DeleteResponse.Result)) == revision
+    assert m.delete_result_from_wire(_filled(m.fill_delete_result, revision, pb.DeleteResponse.Result)) == revision
 
 
 def test_errors_of_items_come_back_in_every_kind_of_batch() -> None:
     error = ConflictError("somebody wrote it first", unit="u", data_id=5, generation=9)
-    _same(m.load_result_from_wire(m.load_result_to_wire(error)), error)
-    _same(m.write_result_from_wire(m.write_result_to_wire(error)), error)
+    _same(m.load_result_from_wire(_filled(m.fill_load_result, error, pb.LoadManyResponse.Item)), error)
+    _same(m.write_result_from_wire(_filled(m.fill_write_result, error, pb.WriteResult)), error)
     missing = NotFoundError("no such object", unit="u", name="123")
-    _same(m.delete_result_from_wire(m.delete_result_to_wire(missing)), missing)
+    _same(m.delete_result_from_wire(_filled(m.fill_delete_result, missing, pb.DeleteResponse.Result)), missing)
 
 
 @given(st.builds(Page, objects=st.lists(infos, max_size=3), next_page_token=texts))
@@ -193,6 +194,12 @@ def test_replies_that_leave_out_what_must_be_there_are_protocol_errors() -> None
     ):
         with pytest.raises(ProtocolError):
             call()
+
+
+def _filled(fill: Callable[[M, Any], None], value: Any, message: type[M]) -> M:
+    wire = message()
+    fill(wire, value)
+    return _sent(wire, message)
 
 
 def _sent(message: M, kind: type[M]) -> M:

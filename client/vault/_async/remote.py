@@ -1,6 +1,7 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from vault._async.remote_batches import ask_all
@@ -106,20 +107,19 @@ class AsyncRemoteStore(AsyncStore):
         check_unit(unit)
         _check_keys(keys)
 
-        async def ask(part: list[pb.Key]) -> Sequence[int]:
-            return list((await self._unary("Exists", pb.ExistsRequest(unit=unit, keys=part))).generations)
+        async def ask(request: pb.ExistsRequest) -> Sequence[int]:
+            return list((await self._unary("Exists", request)).generations)
 
-        return await ask_all(ask, keys, wire.key_to_wire)
+        return await ask_all(ask, keys, partial(pb.ExistsRequest, unit=unit), wire.fill_key, field="keys")
 
     async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         check_unit(unit)
         _check_keys(keys)
 
-        async def ask(part: list[pb.Key]) -> list[ObjectInfo | None]:
-            reply = await self._unary("Stat", pb.StatRequest(unit=unit, keys=part))
-            return [wire.stat_result_from_wire(item) for item in reply.items]
+        async def ask(request: pb.StatRequest) -> list[ObjectInfo | None]:
+            return [wire.stat_result_from_wire(item) for item in (await self._unary("Stat", request)).items]
 
-        return await ask_all(ask, keys, wire.key_to_wire)
+        return await ask_all(ask, keys, partial(pb.StatRequest, unit=unit), wire.fill_key, field="keys")
 
     async def list_page(
         self,
@@ -162,13 +162,13 @@ class AsyncRemoteStore(AsyncStore):
         check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
-            key=wire.key_to_wire(key),
             offset=offset,
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
             generation=generation,
         )
+        wire.fill_key(request.key, key)
         try:
             receiver = await self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
@@ -189,24 +189,25 @@ class AsyncRemoteStore(AsyncStore):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
 
-        async def ask(part: list[pb.LoadManyRequest.Item]) -> list[LoadResult]:
-            reply = await self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=part))
-            return [wire.load_result_from_wire(item) for item in reply.items]
+        async def ask(request: pb.LoadManyRequest) -> list[LoadResult]:
+            return [wire.load_result_from_wire(item) for item in (await self._unary("LoadMany", request)).items]
 
-        return await _each_valid(ask, items, wire.load_item_to_wire, writes=False)
+        return await _each_valid(ask, items, partial(pb.LoadManyRequest, unit=unit), wire.fill_load_item, writes=False)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
-        start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec), resumable=resumable)
+        start = pb.UploadRequest.Start(unit=unit, resumable=resumable)
+        wire.fill_upload_spec(start.spec, spec)
         return await self._begin("Upload", pb.UploadRequest, start)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
-        start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec), resumable=resumable)
+        start = pb.UpdateRequest.Start(unit=unit, resumable=resumable)
+        wire.fill_update_spec(start.spec, spec)
         return await self._begin("Update", pb.UpdateRequest, start)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -223,29 +224,28 @@ class AsyncRemoteStore(AsyncStore):
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
 
-        async def ask(part: list[pb.UploadManyRequest.Item]) -> list[ObjectInfo | VaultError]:
-            reply = await self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=part))
+        async def ask(request: pb.UploadManyRequest) -> list[ObjectInfo | VaultError]:
+            reply = await self._unary("UploadMany", request)
             return [wire.write_result_from_wire(result) for result in reply.results]
 
-        return await _each_valid(ask, items, wire.small_upload_to_wire)
+        return await _each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
 
-        async def ask(part: list[pb.UpdateManyRequest.Item]) -> list[ObjectInfo | VaultError]:
-            reply = await self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=part))
+        async def ask(request: pb.UpdateManyRequest) -> list[ObjectInfo | VaultError]:
+            reply = await self._unary("UpdateMany", request)
             return [wire.write_result_from_wire(result) for result in reply.results]
 
-        return await _each_valid(ask, items, wire.small_update_to_wire)
+        return await _each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
 
-        async def ask(part: list[pb.DeleteRequest.Item]) -> list[int | VaultError]:
-            reply = await self._unary("Delete", pb.DeleteRequest(unit=unit, items=part))
-            return [wire.delete_result_from_wire(result) for result in reply.results]
+        async def ask(request: pb.DeleteRequest) -> list[int | VaultError]:
+            return [wire.delete_result_from_wire(result) for result in (await self._unary("Delete", request)).results]
 
-        return await _each_valid(ask, items, wire.delete_spec_to_wire)
+        return await _each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         check_unit(unit)
@@ -293,9 +293,10 @@ def _check_page_token(token: str) -> None:
 
 
 async def _each_valid(
-    ask: Callable[[list[Any]], AsyncReturned[Sequence[Any]]],
+    ask: Callable[[Any], AsyncReturned[Sequence[Any]]],
     items: Sequence[ItemT],
-    to_wire: Callable[[ItemT], Any],
+    begin: Callable[[], Any],
+    fill: Callable[[Any, ItemT], None],
     *,
     writes: bool = True,
 ) -> list[Any]:
@@ -310,7 +311,7 @@ async def _each_valid(
             results[index] = error
         else:
             valid.append(index)
-    answers = await ask_all(ask, [items[index] for index in valid], to_wire, writes=writes)
+    answers = await ask_all(ask, [items[index] for index in valid], begin, fill, writes=writes)
     for index, answer in zip(valid, answers, strict=True):
         results[index] = answer
     return results

@@ -19,10 +19,12 @@ _ITEMS: Final = 1000  # in a message, at first
 
 
 async def ask_all(
-    ask: Callable[[list[Any]], AsyncReturned[Sequence[AnswerT]]],
+    ask: Callable[[Any], AsyncReturned[Sequence[AnswerT]]],
     items: Sequence[ItemT],
-    to_wire: Callable[[ItemT], Any],
+    begin: Callable[[], Any],
+    fill: Callable[[Any, ItemT], None],
     *,
+    field: str = "items",
     writes: bool = False,
 ) -> list[AnswerT]:
     """The answer to each item, in order, in as few messages as carry them.
@@ -32,8 +34,10 @@ async def ask_all(
     answered as it was the first time.
 
     Args:
-        ask: Sends one message with some of the items, and returns as many answers.
-        to_wire: Makes an item's part of the message.
+        ask: Sends a message with some of the items, and returns as many answers.
+        begin: Makes a message without any.
+        fill: Fills an item's part of the message.
+        field: That of the message which has these parts.
         writes: Earlier messages have taken effect when a later one fails, so what they came to is returned,
             and the error stands for the rest. Otherwise it is raised.
     """
@@ -42,9 +46,10 @@ async def ask_all(
     settled = 0
     most = _ITEMS
     while pending:
-        run, parts = _next_run(pending, items, to_wire, most)
+        request = begin()
+        run = _take_run(pending, items, getattr(request, field), fill, most)
         try:
-            found = await ask(parts)
+            found = await ask(request)
         except VaultError as error:
             if _is_too_large(error) and len(run) > 1:
                 most = len(run) // 2
@@ -68,21 +73,21 @@ async def ask_all(
     return answers
 
 
-def _next_run(
-    pending: deque[int], items: Sequence[ItemT], to_wire: Callable[[ItemT], Any], most: int
-) -> tuple[list[int], list[Any]]:
-    """Takes from `pending` what fits a message, one item at least; their places, and their parts of the message."""
+def _take_run(
+    pending: deque[int], items: Sequence[ItemT], parts: Any, fill: Callable[[Any, ItemT], None], most: int
+) -> list[int]:
+    """Takes from `pending` what fits a message, one item at least, and fills its parts. Returns their places."""
     run: list[int] = []
-    parts: list[Any] = []
     size = 0
     while pending and len(run) < most:
-        part = to_wire(items[pending[0]])
+        part = parts.add()
+        fill(part, items[pending[0]])
         size += part.ByteSize() + _FRAME
         if run and size > MAX_MESSAGE_SIZE - _HEADROOM:
+            del parts[-1]
             break
         run.append(pending.popleft())
-        parts.append(part)
-    return run, parts
+    return run
 
 
 def _is_too_large(error: VaultError) -> bool:

@@ -233,9 +233,10 @@ class Objects(VaultBase):
         """The object, pinned."""
         self._require_unit(unit)
         check_key(key)
-        entry = self._cache.current(unit, key, self._coherence.epoch())
-        if entry is not None:
-            return entry
+        if self._caching:
+            entry = self._cache.current(unit, key, self._coherence.epoch())
+            if entry is not None:
+                return entry
         found = (self._loader.fetch(unit, [key]))[key]
         if isinstance(found, VaultError):
             raise found

@@ -2,6 +2,7 @@
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
 from collections.abc import Iterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from vault._sync.remote_batches import ask_all
@@ -107,20 +108,19 @@ class RemoteStore(Store):
         check_unit(unit)
         _check_keys(keys)
 
-        def ask(part: list[pb.Key]) -> Sequence[int]:
-            return list((self._unary("Exists", pb.ExistsRequest(unit=unit, keys=part))).generations)
+        def ask(request: pb.ExistsRequest) -> Sequence[int]:
+            return list((self._unary("Exists", request)).generations)
 
-        return ask_all(ask, keys, wire.key_to_wire)
+        return ask_all(ask, keys, partial(pb.ExistsRequest, unit=unit), wire.fill_key, field="keys")
 
     def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         check_unit(unit)
         _check_keys(keys)
 
-        def ask(part: list[pb.Key]) -> list[ObjectInfo | None]:
-            reply = self._unary("Stat", pb.StatRequest(unit=unit, keys=part))
-            return [wire.stat_result_from_wire(item) for item in reply.items]
+        def ask(request: pb.StatRequest) -> list[ObjectInfo | None]:
+            return [wire.stat_result_from_wire(item) for item in (self._unary("Stat", request)).items]
 
-        return ask_all(ask, keys, wire.key_to_wire)
+        return ask_all(ask, keys, partial(pb.StatRequest, unit=unit), wire.fill_key, field="keys")
 
     def list_page(
         self,
@@ -163,13 +163,13 @@ class RemoteStore(Store):
         check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
-            key=wire.key_to_wire(key),
             offset=offset,
             length=length,
             if_generation=if_generation,
             if_generation_not_match=if_generation_not_match,
             generation=generation,
         )
+        wire.fill_key(request.key, key)
         try:
             receiver = self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
@@ -190,24 +190,25 @@ class RemoteStore(Store):
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
 
-        def ask(part: list[pb.LoadManyRequest.Item]) -> list[LoadResult]:
-            reply = self._unary("LoadMany", pb.LoadManyRequest(unit=unit, items=part))
-            return [wire.load_result_from_wire(item) for item in reply.items]
+        def ask(request: pb.LoadManyRequest) -> list[LoadResult]:
+            return [wire.load_result_from_wire(item) for item in (self._unary("LoadMany", request)).items]
 
-        return _each_valid(ask, items, wire.load_item_to_wire, writes=False)
+        return _each_valid(ask, items, partial(pb.LoadManyRequest, unit=unit), wire.fill_load_item, writes=False)
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
-        start = pb.UploadRequest.Start(unit=unit, spec=wire.upload_spec_to_wire(spec), resumable=resumable)
+        start = pb.UploadRequest.Start(unit=unit, resumable=resumable)
+        wire.fill_upload_spec(start.spec, spec)
         return self._begin("Upload", pb.UploadRequest, start)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         check_unit(unit)
         spec.validate()
         check_resumable(resumable)
-        start = pb.UpdateRequest.Start(unit=unit, spec=wire.update_spec_to_wire(spec), resumable=resumable)
+        start = pb.UpdateRequest.Start(unit=unit, resumable=resumable)
+        wire.fill_update_spec(start.spec, spec)
         return self._begin("Update", pb.UpdateRequest, start)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -224,29 +225,28 @@ class RemoteStore(Store):
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
 
-        def ask(part: list[pb.UploadManyRequest.Item]) -> list[ObjectInfo | VaultError]:
-            reply = self._unary("UploadMany", pb.UploadManyRequest(unit=unit, items=part))
+        def ask(request: pb.UploadManyRequest) -> list[ObjectInfo | VaultError]:
+            reply = self._unary("UploadMany", request)
             return [wire.write_result_from_wire(result) for result in reply.results]
 
-        return _each_valid(ask, items, wire.small_upload_to_wire)
+        return _each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
 
-        def ask(part: list[pb.UpdateManyRequest.Item]) -> list[ObjectInfo | VaultError]:
-            reply = self._unary("UpdateMany", pb.UpdateManyRequest(unit=unit, items=part))
+        def ask(request: pb.UpdateManyRequest) -> list[ObjectInfo | VaultError]:
+            reply = self._unary("UpdateMany", request)
             return [wire.write_result_from_wire(result) for result in reply.results]
 
-        return _each_valid(ask, items, wire.small_update_to_wire)
+        return _each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
 
-        def ask(part: list[pb.DeleteRequest.Item]) -> list[int | VaultError]:
-            reply = self._unary("Delete", pb.DeleteRequest(unit=unit, items=part))
-            return [wire.delete_result_from_wire(result) for result in reply.results]
+        def ask(request: pb.DeleteRequest) -> list[int | VaultError]:
+            return [wire.delete_result_from_wire(result) for result in (self._unary("Delete", request)).results]
 
-        return _each_valid(ask, items, wire.delete_spec_to_wire)
+        return _each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         check_unit(unit)
@@ -294,9 +294,10 @@ def _check_page_token(token: str) -> None:
 
 
 def _each_valid(
-    ask: Callable[[list[Any]], Returned[Sequence[Any]]],
+    ask: Callable[[Any], Returned[Sequence[Any]]],
     items: Sequence[ItemT],
-    to_wire: Callable[[ItemT], Any],
+    begin: Callable[[], Any],
+    fill: Callable[[Any, ItemT], None],
     *,
     writes: bool = True,
 ) -> list[Any]:
@@ -311,7 +312,7 @@ def _each_valid(
             results[index] = error
         else:
             valid.append(index)
-    answers = ask_all(ask, [items[index] for index in valid], to_wire, writes=writes)
+    answers = ask_all(ask, [items[index] for index in valid], begin, fill, writes=writes)
     for index, answer in zip(valid, answers, strict=True):
         results[index] = answer
     return results

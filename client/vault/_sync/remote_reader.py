@@ -78,12 +78,12 @@ class RemoteReader(BlockReader):
         info = self.info
         request = pb.LoadRequest(
             unit=info.unit,
-            key=wire.key_to_wire(info.data_id),
             offset=self._next,
             length=self._end - self._next,
             if_generation=info.generation,  # for a server of before `generation`
             generation=info.generation,
         )
+        wire.fill_key(request.key, info.data_id)
         try:
             self._receiver = self._channel.stream(
                 "Load", request, idle=self._attempts.patience, attempts=self._attempts

@@ -1,13 +1,15 @@
 """The values of `vault.model` as messages of vault.v1, and back.
 
-`x_to_wire` trusts its argument. `x_from_wire` takes what a stranger sent: what is missing or cannot be is
-InvalidArgumentError in a request, ProtocolError in a reply. The rules for units, names, ids and tags are
-the model's; a Store checks them (`spec.validate()`), not this module. `revision` of a reply is its sender's
-to set.
+`fill_x` fills an empty message in its place, in the message that it is part of: one that is made apart is copied
+into the other, bytes and all. `x_to_wire` makes one that is sent as it is. Both trust their argument.
+`x_from_wire` takes what a stranger sent: what is missing or cannot be is InvalidArgumentError in a request,
+ProtocolError in a reply. The rules for units, names, ids and tags are the model's; a Store checks them
+(`spec.validate()`), not this module. `revision` of a reply is its sender's to set.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -38,8 +40,11 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire.reasons import item_error_from_wire, item_error_to_wire
 
 
-def key_to_wire(key: Key) -> pb.Key:
-    return pb.Key(name=key) if isinstance(key, str) else pb.Key(data_id=key)
+def fill_key(wire: pb.Key, key: Key) -> None:
+    if isinstance(key, str):
+        wire.name = key
+    else:
+        wire.data_id = key
 
 
 def key_from_wire(wire: pb.Key) -> Key:
@@ -56,20 +61,20 @@ def keys_from_wire(wire: Iterable[pb.Key]) -> list[Key]:
     return [key_from_wire(key) for key in wire]
 
 
-def object_info_to_wire(info: ObjectInfo) -> pb.ObjectInfo:
-    return pb.ObjectInfo(
-        unit=info.unit,
-        data_id=info.data_id,
-        generation=info.generation,
-        revision=info.revision,
-        size=info.size,
-        checksum=info.checksum,
-        datatype=info.datatype,
-        name=info.name,
-        tags=info.tags,
-        created_at=_timestamp(info.created_at),
-        updated_at=_timestamp(info.updated_at),
-    )
+def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo) -> None:
+    wire.unit = info.unit
+    wire.data_id = info.data_id
+    wire.generation = info.generation
+    wire.revision = info.revision
+    wire.size = info.size
+    wire.checksum = info.checksum
+    wire.datatype = info.datatype
+    if info.name is not None:
+        wire.name = info.name
+    if info.tags:
+        wire.tags.update(info.tags)
+    _fill_timestamp(wire.created_at, info.created_at)
+    _fill_timestamp(wire.updated_at, info.updated_at)
 
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
@@ -91,7 +96,6 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
 
 
 def fill_block(wire: pb.Block, block: Block) -> None:
-    """Fills the block of a larger message in its place: a message given to a constructor is copied, bytes and all."""
     wire.offset = block.offset
     wire.data = bytes(block.data)  # what is bytes already is not copied by this
     wire.checksum = block.checksum
@@ -102,24 +106,18 @@ def block_from_wire(wire: pb.Block) -> Block:
     return Block(wire.offset, wire.data, wire.checksum)
 
 
-def not_modified_to_wire(value: NotModified) -> pb.NotModified:
-    return pb.NotModified(generation=value.generation)
-
-
 def not_modified_from_wire(wire: pb.NotModified) -> NotModified:
     return NotModified(wire.generation)
-
-
-def loaded_object_to_wire(value: LoadedObject) -> pb.LoadedObject:
-    return pb.LoadedObject(info=object_info_to_wire(value.info), data=value.data)
 
 
 def loaded_object_from_wire(wire: pb.LoadedObject) -> LoadedObject:
     return LoadedObject(object_info_from_wire(wire.info), wire.data if wire.HasField("data") else None)
 
 
-def load_item_to_wire(item: LoadItem) -> pb.LoadManyRequest.Item:
-    return pb.LoadManyRequest.Item(key=key_to_wire(item.key), if_generation_not_match=item.if_generation_not_match)
+def fill_load_item(wire: pb.LoadManyRequest.Item, item: LoadItem) -> None:
+    fill_key(wire.key, item.key)
+    if item.if_generation_not_match is not None:
+        wire.if_generation_not_match = item.if_generation_not_match
 
 
 def load_item_from_wire(wire: pb.LoadManyRequest.Item) -> LoadItem:
@@ -129,16 +127,16 @@ def load_item_from_wire(wire: pb.LoadManyRequest.Item) -> LoadItem:
     )
 
 
-def load_result_to_wire(result: LoadResult) -> pb.LoadManyResponse.Item:
+def fill_load_result(wire: pb.LoadManyResponse.Item, result: LoadResult) -> None:
     match result:
-        case None:
-            return pb.LoadManyResponse.Item()
         case LoadedObject():
-            return pb.LoadManyResponse.Item(object=loaded_object_to_wire(result))
+            fill_object_info(wire.object.info, result.info)
+            if result.data is not None:
+                wire.object.data = result.data
         case NotModified():
-            return pb.LoadManyResponse.Item(not_modified=not_modified_to_wire(result))
+            wire.not_modified.generation = result.generation
         case VaultError():
-            return pb.LoadManyResponse.Item(error=item_error_to_wire(result))
+            wire.error.CopyFrom(item_error_to_wire(result))
 
 
 def load_result_from_wire(wire: pb.LoadManyResponse.Item) -> LoadResult:
@@ -153,10 +151,14 @@ def load_result_from_wire(wire: pb.LoadManyResponse.Item) -> LoadResult:
             return None
 
 
-def upload_spec_to_wire(spec: UploadSpec) -> pb.UploadSpec:
-    return pb.UploadSpec(
-        data_id=spec.data_id, name=spec.name, tags=spec.tags, datatype=spec.datatype, request_id=spec.request_id
-    )
+def fill_upload_spec(wire: pb.UploadSpec, spec: UploadSpec) -> None:
+    wire.data_id = spec.data_id
+    if spec.name is not None:
+        wire.name = spec.name
+    if spec.tags:
+        wire.tags.update(spec.tags)
+    wire.datatype = spec.datatype
+    wire.request_id = spec.request_id
 
 
 def upload_spec_from_wire(wire: pb.UploadSpec) -> UploadSpec:
@@ -169,13 +171,13 @@ def upload_spec_from_wire(wire: pb.UploadSpec) -> UploadSpec:
     )
 
 
-def update_spec_to_wire(spec: UpdateSpec) -> pb.UpdateSpec:
-    return pb.UpdateSpec(
-        key=key_to_wire(spec.key),
-        if_generation=spec.if_generation,
-        datatype=spec.datatype,
-        request_id=spec.request_id,
-    )
+def fill_update_spec(wire: pb.UpdateSpec, spec: UpdateSpec) -> None:
+    fill_key(wire.key, spec.key)
+    if spec.if_generation is not None:
+        wire.if_generation = spec.if_generation
+    if spec.datatype is not None:
+        wire.datatype = spec.datatype
+    wire.request_id = spec.request_id
 
 
 def update_spec_from_wire(wire: pb.UpdateSpec) -> UpdateSpec:
@@ -187,10 +189,11 @@ def update_spec_from_wire(wire: pb.UpdateSpec) -> UpdateSpec:
     )
 
 
-def delete_spec_to_wire(spec: DeleteSpec) -> pb.DeleteRequest.Item:
-    return pb.DeleteRequest.Item(
-        key=key_to_wire(spec.key), if_generation=spec.if_generation, request_id=spec.request_id
-    )
+def fill_delete_spec(wire: pb.DeleteRequest.Item, spec: DeleteSpec) -> None:
+    fill_key(wire.key, spec.key)
+    if spec.if_generation is not None:
+        wire.if_generation = spec.if_generation
+    wire.request_id = spec.request_id
 
 
 def delete_spec_from_wire(wire: pb.DeleteRequest.Item) -> DeleteSpec:
@@ -202,14 +205,15 @@ def delete_spec_from_wire(wire: pb.DeleteRequest.Item) -> DeleteSpec:
 
 
 def metadata_spec_to_wire(unit: str, spec: MetadataSpec) -> pb.SetMetadataRequest:
-    return pb.SetMetadataRequest(
+    wire = pb.SetMetadataRequest(
         unit=unit,
-        key=key_to_wire(spec.key),
         name=spec.name,
         tags=None if spec.tags is None else pb.Tags(tags=spec.tags),
         if_generation=spec.if_generation,
         request_id=spec.request_id,
     )
+    fill_key(wire.key, spec.key)
+    return wire
 
 
 def metadata_spec_from_wire(wire: pb.SetMetadataRequest) -> MetadataSpec:
@@ -222,26 +226,31 @@ def metadata_spec_from_wire(wire: pb.SetMetadataRequest) -> MetadataSpec:
     )
 
 
-def small_upload_to_wire(item: SmallUpload) -> pb.UploadManyRequest.Item:
-    return pb.UploadManyRequest.Item(spec=upload_spec_to_wire(item.spec), data=item.data, checksum=item.checksum)
+def fill_small_upload(wire: pb.UploadManyRequest.Item, item: SmallUpload) -> None:
+    fill_upload_spec(wire.spec, item.spec)
+    wire.data = bytes(item.data)
+    wire.checksum = item.checksum
 
 
 def small_upload_from_wire(wire: pb.UploadManyRequest.Item) -> SmallUpload:
     return SmallUpload(upload_spec_from_wire(wire.spec), wire.data, wire.checksum)
 
 
-def small_update_to_wire(item: SmallUpdate) -> pb.UpdateManyRequest.Item:
-    return pb.UpdateManyRequest.Item(spec=update_spec_to_wire(item.spec), data=item.data, checksum=item.checksum)
+def fill_small_update(wire: pb.UpdateManyRequest.Item, item: SmallUpdate) -> None:
+    fill_update_spec(wire.spec, item.spec)
+    wire.data = bytes(item.data)
+    wire.checksum = item.checksum
 
 
 def small_update_from_wire(wire: pb.UpdateManyRequest.Item) -> SmallUpdate:
     return SmallUpdate(update_spec_from_wire(wire.spec), wire.data, wire.checksum)
 
 
-def write_result_to_wire(result: ObjectInfo | VaultError) -> pb.WriteResult:
+def fill_write_result(wire: pb.WriteResult, result: ObjectInfo | VaultError) -> None:
     if isinstance(result, VaultError):
-        return pb.WriteResult(error=item_error_to_wire(result))
-    return pb.WriteResult(info=object_info_to_wire(result))
+        wire.error.CopyFrom(item_error_to_wire(result))
+    else:
+        fill_object_info(wire.info, result)
 
 
 def write_result_from_wire(wire: pb.WriteResult) -> ObjectInfo | VaultError:
@@ -255,9 +264,11 @@ def write_result_from_wire(wire: pb.WriteResult) -> ObjectInfo | VaultError:
 
 
 def write_status_to_wire(status: WriteStatus) -> pb.GetWriteStatusResponse:
-    if status.info is not None:
-        return pb.GetWriteStatusResponse(info=object_info_to_wire(status.info))
-    return pb.GetWriteStatusResponse(persisted_size=status.persisted_size)
+    if status.info is None:
+        return pb.GetWriteStatusResponse(persisted_size=status.persisted_size)
+    wire = pb.GetWriteStatusResponse()
+    fill_object_info(wire.info, status.info)
+    return wire
 
 
 def write_status_from_wire(wire: pb.GetWriteStatusResponse) -> WriteStatus:
@@ -271,18 +282,20 @@ def write_status_from_wire(wire: pb.GetWriteStatusResponse) -> WriteStatus:
             raise ProtocolError("the server sent a write's status with neither persisted_size nor info")
 
 
-def delete_result_to_wire(result: int | VaultError) -> pb.DeleteResponse.Result:
+def fill_delete_result(wire: pb.DeleteResponse.Result, result: int | VaultError) -> None:
     if isinstance(result, VaultError):
-        return pb.DeleteResponse.Result(error=item_error_to_wire(result))
-    return pb.DeleteResponse.Result(revision=result)
+        wire.error.CopyFrom(item_error_to_wire(result))
+    else:
+        wire.revision = result
 
 
 def delete_result_from_wire(wire: pb.DeleteResponse.Result) -> int | VaultError:
     return item_error_from_wire(wire.error) if wire.WhichOneof("result") == "error" else wire.revision
 
 
-def stat_result_to_wire(info: ObjectInfo | None) -> pb.StatResponse.Item:
-    return pb.StatResponse.Item(info=None if info is None else object_info_to_wire(info))
+def fill_stat_result(wire: pb.StatResponse.Item, info: ObjectInfo | None) -> None:
+    if info is not None:
+        fill_object_info(wire.info, info)
 
 
 def stat_result_from_wire(wire: pb.StatResponse.Item) -> ObjectInfo | None:
@@ -290,7 +303,10 @@ def stat_result_from_wire(wire: pb.StatResponse.Item) -> ObjectInfo | None:
 
 
 def page_to_wire(page: Page) -> pb.ListResponse:
-    return pb.ListResponse(objects=map(object_info_to_wire, page.objects), next_page_token=page.next_page_token)
+    wire = pb.ListResponse(next_page_token=page.next_page_token)
+    for info in page.objects:
+        fill_object_info(wire.objects.add(), info)
+    return wire
 
 
 def page_from_wire(wire: pb.ListResponse) -> Page:
@@ -387,11 +403,18 @@ def _duration(seconds: float) -> Duration:
     return span
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _datetime(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+def _fill_timestamp(wire: Timestamp, moment: datetime) -> None:
+    """As FromDatetime, which takes three times as long."""
+    since = moment - _EPOCH
+    wire.seconds = since.days * 86400 + since.seconds
+    wire.nanos = since.microseconds * 1000
+
+
+def _datetime(wire: Timestamp) -> datetime:
+    try:
+        return _EPOCH + timedelta(seconds=wire.seconds, microseconds=wire.nanos // 1000)
+    except OverflowError as error:
+        raise ProtocolError(f"the server sent a time that can be none: {wire.seconds} s since 1970") from error

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -45,7 +46,8 @@ class Connections:
     def __init__(self, path: Path, *, synchronous: Synchronous) -> None:
         self.path = path
         self._synchronous = synchronous
-        self._condition = threading.Condition(threading.Lock())
+        self._mutex = threading.Lock()
+        self._condition = threading.Condition(self._mutex)
         self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
         self._leases = 0
         self._turn: int | None = None
@@ -95,27 +97,35 @@ class Connections:
         if self._turn is not None and self._synchronous == "FULL":
             note_revision(self._turn, revision)
 
-    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, query: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
         """Runs `query` in a read transaction: all of it sees one state of the register.
 
         `query` may run more than once.
+
+        Args:
+            alone: It is one statement, which sees one state by itself.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                with self.lease("read") as connection:
-                    connection.execute("BEGIN")
-                    try:
-                        return query(connection)
-                    finally:
-                        if connection.in_transaction:  # an I/O error has ended it already
-                            connection.execute("COMMIT")
+                return self._query(query) if alone else self._query(partial(_in_transaction, query))
             except sqlite3.Error as error:
                 if not is_busy(error) or time.monotonic() > deadline:
                     raise register_error(error, f"read the register {str(self.path)!r}", self.path) from error
             except UnicodeDecodeError as error:  # SQLite quotes a text of the schema that is none
                 raise damaged(self.path, f"cannot be read: {error}") from error
             time.sleep(0.01)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self.take("read")
+        failed = False
+        try:
+            return query(connection)
+        except sqlite3.Error:
+            failed = True
+            raise
+        finally:
+            self.give_back("read", connection, healthy=not failed)
 
     def pause(self) -> None:
         """Waits for the leases to end, closes every connection, and lets nobody lease one until `resume`."""
@@ -157,7 +167,7 @@ class Connections:
 
     def take(self, role: Role) -> sqlite3.Connection:
         """Begins a lease by hand, where the few microseconds of `lease` matter. `give_back` must follow."""
-        with self._condition:
+        with self._mutex:
             while self._paused and not self._closed:
                 self._condition.wait()
             if self._closed:
@@ -175,7 +185,7 @@ class Connections:
     def give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Ends a lease; with `healthy` False the connection is not used again."""
         if healthy and not connection.in_transaction:
-            with self._condition:
+            with self._mutex:
                 idle = self._idle[role]
                 if len(idle) < _IDLE_READERS and not self._closed and not self._paused:
                     idle.append(connection)
@@ -193,3 +203,12 @@ class Connections:
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()
+
+
+def _in_transaction(query: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    connection.execute("BEGIN")
+    try:
+        return query(connection)
+    finally:
+        if connection.in_transaction:  # an I/O error has ended it already
+            connection.execute("COMMIT")

@@ -90,7 +90,7 @@ class StoredReader(BlockReader):
             with storing(f"map object {self.info.data_id} of unit {self.info.unit!r}"):
                 length = os.fstat(self._source.fileno()).st_size
                 if length < self.info.size:
-                    raise self._cut(length // BLOCK_SIZE)
+                    raise _cut(self.info, length // BLOCK_SIZE)
                 view = memoryview(mmap.mmap(self._source.fileno(), self.info.size, access=mmap.ACCESS_READ))
         for index, stored in enumerate(self._checksums):
             offset = index * BLOCK_SIZE
@@ -121,18 +121,26 @@ class StoredReader(BlockReader):
                 if passing:
                     os.posix_fadvise(descriptor, offset, wanted, os.POSIX_FADV_DONTNEED)
         if len(data) < wanted or index >= len(self._checksums):
-            raise self._cut(index)
+            raise _cut(self.info, index)
         return data
 
-    def _cut(self, index: int) -> CorruptionError:
-        return CorruptionError(
-            f"object {self.info.data_id} in unit {self.info.unit!r} is cut short or gone: block {index} of "
-            f"{self.info.block_count} is not all there",
-            unit=self.info.unit,
-            data_id=self.info.data_id,
-            generation=self.info.generation,
-            block=index,
-        )
+
+def whole(info: ObjectInfo, data: bytes) -> bytes:
+    """The bytes of an object of at most a block, as the register holds them; CorruptionError when some are missing."""
+    if len(data) < info.size:
+        raise _cut(info, 0)
+    return data[: info.size]
+
+
+def _cut(info: ObjectInfo, index: int) -> CorruptionError:
+    return CorruptionError(
+        f"object {info.data_id} in unit {info.unit!r} is cut short or gone: block {index} of "
+        f"{info.block_count} is not all there",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+        block=index,
+    )
 
 
 def _is_cached(descriptor: int, offset: int) -> bool:

@@ -22,13 +22,14 @@ from vault.store import LoadResult
 from vault_server.storage import listing
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
-from vault_server.storage.reader import StoredReader, blocks_covering
+from vault_server.storage.reader import StoredReader, blocks_covering, whole
 from vault_server.storage.register import (
     Row,
     StoredContents,
     find_contents,
     find_generation,
     find_row,
+    find_small,
     require_generation,
     require_sound,
 )
@@ -37,7 +38,8 @@ from vault_server.storage.retention import find_retired
 BATCH_BYTES: Final = 64 << 20
 """Bytes in the answer to one `load_many`; objects beyond it come without their data."""
 
-_Found = tuple[Row, StoredContents]
+Found = tuple[Row, StoredContents]
+"""An object, and where its bytes are."""
 
 
 class Reads:
@@ -126,9 +128,18 @@ class Reads:
         return None
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return self.read_found(self.find_many(unit, items))
+
+    def find_many(self, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
+        """The outcome of each item, but where an object is in a file; `read_found` reads those."""
         self._engine.require_unit(unit)
         check_batch(len(items))
-        outcomes = self._engine.connections.read(lambda connection: self._find_small(connection, unit, items))
+        return self._engine.connections.read(
+            lambda connection: _find_small(connection, unit, items), alone=len(items) == 1
+        )
+
+    def read_found(self, outcomes: Sequence[Found | LoadResult]) -> list[LoadResult]:
+        """The outcome of each item of `find_many`."""
         return [self._read_small(*outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
 
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
@@ -137,12 +148,12 @@ class Reads:
         for key in keys:
             check_key(key)
 
-    def _find(self, unit: str, key: Key, generation: int | None = None) -> _Found | None:
+    def _find(self, unit: str, key: Key, generation: int | None = None) -> Found | None:
         return self._engine.connections.read(lambda connection: _find(connection, unit, key, generation))
 
     def _open(
         self, row: Row, contents: StoredContents, first: int, end: int, *, generation: int | None = None
-    ) -> tuple[StoredReader | None, _Found | None]:
+    ) -> tuple[StoredReader | None, Found | None]:
         """A reader; or none, and what there is by now, when that is another since its file was opened."""
         info = row.info
         if contents.file is None:
@@ -172,32 +183,8 @@ class Reads:
             file.close()
         return None, now
 
-    def _find_small(
-        self, connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]
-    ) -> list[_Found | LoadResult]:
-        outcomes: list[_Found | LoadResult] = []
-        room = BATCH_BYTES
-        for item in items:
-            try:
-                check_key(item.key)
-                check_generation(item.if_generation_not_match)
-                row = find_row(connection, unit, item.key)
-            except VaultError as error:
-                outcomes.append(error)
-                continue
-            if row is None:
-                outcomes.append(None)
-            elif row.info.generation == item.if_generation_not_match:
-                outcomes.append(NotModified(row.info.generation))
-            elif row.info.size > min(BLOCK_SIZE, room):
-                outcomes.append(LoadedObject(row.info, None))
-            else:
-                outcomes.append(_found_or_fault(connection, row))
-                room -= row.info.size
-        return outcomes
-
     def _read_small(self, row: Row, contents: StoredContents) -> LoadResult:
-        found: _Found | None = (row, contents)
+        found: Found | None = (row, contents)
         try:
             while found is not None:
                 row, contents = found
@@ -213,7 +200,7 @@ class Reads:
         return None
 
 
-def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int | None) -> _Found | None:
+def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int | None) -> Found | None:
     """The object, or one generation of it, which may be retired."""
     row = find_row(connection, unit, key)
     if generation is not None and (row is None or row.info.generation != generation):
@@ -227,8 +214,36 @@ def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int |
     return (row, require_sound(row.info, find_contents(connection, row.number))) if row else None
 
 
-def _found_or_fault(connection: sqlite3.Connection, row: Row) -> _Found | VaultError:
-    try:
-        return row, require_sound(row.info, find_contents(connection, row.number))
-    except VaultError as error:
-        return error
+def _find_small(connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
+    outcomes: list[Found | LoadResult] = []
+    room = BATCH_BYTES
+    for item in items:
+        try:
+            outcome = _find_item(connection, unit, item, room)
+        except VaultError as error:
+            outcome = error
+        else:
+            if isinstance(outcome, tuple):
+                room -= outcome[0].info.size
+            elif isinstance(outcome, LoadedObject):
+                room -= len(outcome.data or b"")
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _find_item(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> Found | LoadResult:
+    check_key(item.key)
+    check_generation(item.if_generation_not_match)
+    found = find_small(connection, unit, item.key)
+    if found is None:
+        return None
+    row, contents = found
+    info = row.info
+    if info.generation == item.if_generation_not_match:
+        return NotModified(info.generation)
+    if info.size > min(BLOCK_SIZE, room):
+        return LoadedObject(info, None)
+    contents = require_sound(info, contents)
+    if contents.file is not None:
+        return row, contents
+    return LoadedObject(info, whole(info, contents.data or b""))

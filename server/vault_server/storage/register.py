@@ -31,6 +31,13 @@ _NUMBER_BY_ID: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.d
 _NUMBER_BY_NAME: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?)"
 _SELECT_BY_ID: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_ID}"
 _SELECT_BY_NAME: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_NAME}"
+# The contents of what fits a block only: those of a larger object have a checksum for each of its blocks.
+_SELECT_SMALL: Final = (
+    f"SELECT {INFO_COLUMNS}, o.number, c.number, c.file, c.data, c.blocks FROM objects o "  # noqa: S608  # likewise
+    f"LEFT JOIN contents c ON c.number = o.number AND o.size <= {BLOCK_SIZE}"
+)
+_SELECT_SMALL_BY_ID: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_ID}"
+_SELECT_SMALL_BY_NAME: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_NAME}"
 _GENERATION: Final = "SELECT o.generation, o.unit, o.data_id, o.name FROM objects o"
 _GENERATION_BY_ID: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_ID}"
 _GENERATION_BY_NAME: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_NAME}"
@@ -110,6 +117,7 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
+        created = to_time(created_at)
         return ObjectInfo(
             unit=unit,
             data_id=data_id,
@@ -120,8 +128,8 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
             datatype=datatype,
             name=name,
             tags=unpack_tags(tags),
-            created_at=to_time(created_at),
-            updated_at=to_time(updated_at),
+            created_at=created,
+            updated_at=created if updated_at == created_at else to_time(updated_at),
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise CorruptionError(
@@ -137,6 +145,17 @@ def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Row | None:
         return None
     _require_asked(unit, key, found[0], found[1], found[7])
     return Row(to_info(found), found[11])
+
+
+def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Row, StoredContents | None] | None:
+    """`find_row`, and `find_contents` of an object of at most a block, in one statement."""
+    statement = _SELECT_SMALL_BY_NAME if isinstance(key, str) else _SELECT_SMALL_BY_ID
+    found = connection.execute(statement, (unit, key)).fetchone()
+    if found is None:
+        return None
+    _require_asked(unit, key, found[0], found[1], found[7])
+    contents = StoredContents(found[13], found[14], unpack_checksums(found[15])) if found[12] is not None else None
+    return Row(to_info(found), found[11]), contents
 
 
 def find_generation(connection: sqlite3.Connection, unit: str, key: Key) -> int:
