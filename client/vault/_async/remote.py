@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from vault._async.combiner import AsyncCombiner
 from vault._async.remote_batches import ask_all
 from vault._async.remote_reader import AsyncRemoteReader
 from vault._async.remote_writer import AsyncRemoteWriter, WriteMessage
@@ -15,6 +16,7 @@ from vault.model import (
     Change,
     DeleteSpec,
     Key,
+    LoadedObject,
     LoadItem,
     MetadataSpec,
     NotModified,
@@ -89,6 +91,7 @@ class AsyncRemoteStore(AsyncStore):
         """
         self._channel = AsyncChannel(address, timeout=timeout)
         self._revision = 0
+        self._loads: dict[str, AsyncCombiner[LoadItem, LoadResult]] = {}
 
     @property
     def address(self) -> str:
@@ -188,9 +191,26 @@ class AsyncRemoteStore(AsyncStore):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
+        if len(items) == 1:
+            return [await self._load_one(unit, items[0])]
+        return await self._load_items(unit, items)
 
+    async def _load_one(self, unit: str, item: LoadItem) -> LoadResult:
+        """One object, together with those that others want meanwhile."""
+        try:
+            item.validate()
+        except VaultError as error:
+            return error
+        combiner = self._loads.get(unit)
+        if combiner is None:
+            ask = partial(self._load_items, unit)
+            combiner = self._loads.setdefault(unit, AsyncCombiner(ask, _size_of, self._channel.timeout))
+        return await combiner.ask(item)
+
+    async def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
         async def ask(request: pb.LoadManyRequest) -> list[LoadResult]:
-            return [wire.load_result_from_wire(item) for item in (await self._unary("LoadMany", request)).items]
+            reply = await self._unary("LoadMany", request, timeout=timeout)
+            return [wire.load_result_from_wire(item) for item in reply.items]
 
         return await _each_valid(ask, items, partial(pb.LoadManyRequest, unit=unit), wire.fill_load_item, writes=False)
 
@@ -263,8 +283,8 @@ class AsyncRemoteStore(AsyncStore):
     async def close(self) -> None:
         await self._channel.close()
 
-    async def _unary(self, method: str, request: Any) -> Any:
-        reply = await self._channel.unary(method, request)
+    async def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        reply = await self._channel.unary(method, request, timeout=timeout)
         self._see(reply.revision)
         return reply
 
@@ -275,6 +295,10 @@ class AsyncRemoteStore(AsyncStore):
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
+
+
+def _size_of(result: LoadResult) -> int:
+    return len(result.data or b"") if isinstance(result, LoadedObject) else 0
 
 
 def _check_keys(keys: Sequence[Key]) -> None:

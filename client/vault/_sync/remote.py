@@ -5,6 +5,7 @@ from collections.abc import Iterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from vault._sync.combiner import Combiner
 from vault._sync.remote_batches import ask_all
 from vault._sync.remote_reader import RemoteReader
 from vault._sync.remote_writer import RemoteWriter, WriteMessage
@@ -16,6 +17,7 @@ from vault.model import (
     Change,
     DeleteSpec,
     Key,
+    LoadedObject,
     LoadItem,
     MetadataSpec,
     NotModified,
@@ -90,6 +92,7 @@ class RemoteStore(Store):
         """
         self._channel = Channel(address, timeout=timeout)
         self._revision = 0
+        self._loads: dict[str, Combiner[LoadItem, LoadResult]] = {}
 
     @property
     def address(self) -> str:
@@ -189,9 +192,26 @@ class RemoteStore(Store):
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
+        if len(items) == 1:
+            return [self._load_one(unit, items[0])]
+        return self._load_items(unit, items)
 
+    def _load_one(self, unit: str, item: LoadItem) -> LoadResult:
+        """One object, together with those that others want meanwhile."""
+        try:
+            item.validate()
+        except VaultError as error:
+            return error
+        combiner = self._loads.get(unit)
+        if combiner is None:
+            ask = partial(self._load_items, unit)
+            combiner = self._loads.setdefault(unit, Combiner(ask, _size_of, self._channel.timeout))
+        return combiner.ask(item)
+
+    def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
         def ask(request: pb.LoadManyRequest) -> list[LoadResult]:
-            return [wire.load_result_from_wire(item) for item in (self._unary("LoadMany", request)).items]
+            reply = self._unary("LoadMany", request, timeout=timeout)
+            return [wire.load_result_from_wire(item) for item in reply.items]
 
         return _each_valid(ask, items, partial(pb.LoadManyRequest, unit=unit), wire.fill_load_item, writes=False)
 
@@ -264,8 +284,8 @@ class RemoteStore(Store):
     def close(self) -> None:
         self._channel.close()
 
-    def _unary(self, method: str, request: Any) -> Any:
-        reply = self._channel.unary(method, request)
+    def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        reply = self._channel.unary(method, request, timeout=timeout)
         self._see(reply.revision)
         return reply
 
@@ -276,6 +296,10 @@ class RemoteStore(Store):
 
     def _see(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
+
+
+def _size_of(result: LoadResult) -> int:
+    return len(result.data or b"") if isinstance(result, LoadedObject) else 0
 
 
 def _check_keys(keys: Sequence[Key]) -> None:

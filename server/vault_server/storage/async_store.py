@@ -45,8 +45,8 @@ THREADS: Final = 8
 """Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""
 
 _FEW_ROWS: Final = 32
-_COLD: Final = 0.002  # seconds; a lookup in memory takes some 20 µs a row
-_COLD_PAUSE: Final = 0.5
+_COLD: Final = 0.005  # seconds; a lookup in memory takes some 20 µs a row
+_COLD_PAUSE: Final = 0.1
 
 _SMALL_BATCH: Final = 64
 _SMALL_BYTES: Final = 256 << 10

@@ -1,0 +1,161 @@
+# Generated from _async/combiner.py by scripts/unasync: DO NOT CHANGE.
+"""Questions that many callers ask of a server at the same time, asked together.
+
+A request costs far more than a question in it. So while AT_ONCE requests are on their way, whoever comes next waits
+for one of them to return, and then all who wait go together in one. Nobody waits where few are ahead, and no timer
+says when. A question is never in a request that left before it was asked.
+"""
+
+import copy
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from vault.concurrency import Flight, Returned
+from vault.errors import UnavailableError, VaultError
+from vault.forks import renew_after_fork
+
+QuestionT = TypeVar("QuestionT")
+AnswerT = TypeVar("AnswerT")
+
+AT_ONCE: Final = 4
+"""Requests on their way before callers are combined: more would be answered one after the other anyway."""
+
+_MOST: Final = 64  # questions in a request
+_BYTES: Final = 1 << 20  # of the answers to a request, by what the last ones took: the first of them waits for the last
+
+
+class _Place:
+    """A caller in the queue: waits for his turn to ask, or for the answer to what another asked for him."""
+
+    __slots__ = ("answered", "deadline", "flight", "left", "question")
+
+    def __init__(self, question: Any, deadline: float) -> None:
+        self.question = question
+        self.deadline = deadline
+        self.flight: Flight[Any] = Flight()
+        self.answered = False
+        self.left = False  # cancelled: who asked for him may still have his question in hand
+
+    def answer(self, answer: Any) -> None:
+        self.answered = True
+        self.flight.set_result(answer)
+
+    def fail(self, error: VaultError) -> None:
+        self.answered = True
+        self.flight.set_exception(copy.copy(error))  # raised in several threads, each adds its own traceback
+
+    def give_turn(self) -> None:
+        self.flight.set_result(None)
+
+
+class Combiner(Generic[QuestionT, AnswerT]):
+    """Asks the questions of many callers in few requests."""
+
+    def __init__(
+        self,
+        ask: Callable[[list[QuestionT], float], Returned[list[AnswerT]]],
+        size_of: Callable[[AnswerT], int],
+        timeout: float,
+    ) -> None:
+        """
+        Args:
+            ask: Asks some questions in one request, for so many seconds at most; as many answers, in order.
+            size_of: About how many bytes an answer takes.
+            timeout: Seconds that each caller waits at most.
+        """
+        self._ask = ask
+        self._size_of = size_of
+        self._timeout = timeout
+        self._mean_size = 0.0
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """In a forked child: nobody waits, nothing is on its way."""
+        self._lock = threading.Lock()
+        self._asking = 0
+        self._waiting: deque[_Place] = deque()
+
+    def ask(self, question: QuestionT) -> AnswerT:
+        """The answer to one question.
+
+        Raises:
+            UnavailableError: There was none in time.
+            VaultError: The request that it was in was refused as a whole.
+        """
+        deadline = time.monotonic() + self._timeout
+        with self._lock:
+            place = None
+            if self._asking < AT_ONCE:
+                self._asking += 1
+            else:
+                place = _Place(question, deadline)
+                self._waiting.append(place)
+        if place is not None:
+            answer: AnswerT = self._wait(place)
+            if place.answered:
+                return answer
+        return self._lead(question, deadline)
+
+    def _wait(self, place: _Place) -> Any:
+        try:
+            return place.flight.wait()
+        except BaseException:
+            if not place.answered:  # the caller was cancelled
+                self._leave(place)
+            raise
+
+    def _lead(self, question: QuestionT, deadline: float) -> AnswerT:
+        """Asks, for whoever waits as well."""
+        others = self._take_others()
+        try:
+            time_left = max(deadline - time.monotonic(), 0.001)
+            answers = self._ask([question, *(each.question for each in others)], time_left)
+        except BaseException as error:
+            self._let_down(others, error)
+            self._pass_on()
+            raise
+        self._pass_on()
+        for each, answer in zip(others, answers[1:], strict=True):
+            each.answer(answer)
+        self._mean_size += 0.2 * (sum(map(self._size_of, answers)) / len(answers) - self._mean_size)
+        return answers[0]
+
+    def _take_others(self) -> list[_Place]:
+        most = min(_MOST, max(1, int(_BYTES / max(self._mean_size, 1.0))))
+        with self._lock:
+            return [self._waiting.popleft() for _ in range(min(most - 1, len(self._waiting)))]
+
+    def _let_down(self, others: list[_Place], error: BaseException) -> None:
+        """The request failed: those who have time left, or whose request it was not, queue again."""
+        again: list[_Place] = []
+        now = time.monotonic()
+        for each in others:
+            in_time = isinstance(error, UnavailableError) and now < each.deadline
+            if in_time or not isinstance(error, VaultError):  # what is no VaultError is that who asked was cancelled
+                again.append(each)
+            else:
+                each.fail(error)
+        with self._lock:
+            self._waiting.extendleft(each for each in reversed(again) if not each.left)
+
+    def _pass_on(self) -> None:
+        """A request is over: the next who waits has his turn."""
+        with self._lock:
+            if not self._waiting:
+                self._asking -= 1
+                return
+            following = self._waiting.popleft()
+        following.give_turn()
+
+    def _leave(self, place: _Place) -> None:
+        with self._lock:
+            place.left = True
+            if place in self._waiting:
+                self._waiting.remove(place)
+                return
+        if place.flight.done() and not place.answered:  # his turn had come
+            self._pass_on()
