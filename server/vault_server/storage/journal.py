@@ -149,6 +149,7 @@ class JournaledFile(StagedFile):
         self._blocks = blocks
         self._make_room = make_room
         self._noted = 0
+        self._begun = 0
         self._process = os.getpid()
         self._exists = True
 

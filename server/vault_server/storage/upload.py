@@ -159,6 +159,8 @@ class StagingWriter(BlockWriter):
             self._append(self._staged, self._small)
             self._small = b""
         self._append(self._staged, data)
+        if self._durable:
+            self._staged.hasten()
 
     def _taken(self) -> None:
         """A block was taken, whole."""
