@@ -97,8 +97,8 @@ def worth_repeating(error: VaultError, sent: int) -> bool:
     return sent > 0 and (isinstance(error, ChecksumError) or error.reason == "WRITE_LOST")
 
 
-def verified(block: Block, info: ObjectInfo, index: int) -> bytes:
-    """The bytes of the object's block of that index, which `block` has to be.
+def verified(block: Block, info: ObjectInfo, index: int) -> bytes | memoryview:
+    """The bytes of the object's block of that index, which `block` has to be; a view only of what never changes.
 
     Raises:
         CorruptionError: They do not match their stored checksum.
@@ -114,7 +114,8 @@ def verified(block: Block, info: ObjectInfo, index: int) -> bytes:
             block=index,
         )
     block.verify(info)
-    return block.data if isinstance(block.data, bytes) else bytes(block.data)
+    data = block.data
+    return data if isinstance(data, bytes) or (isinstance(data, memoryview) and data.readonly) else bytes(data)
 
 
 def cut_short(info: ObjectInfo, index: int) -> CorruptionError:

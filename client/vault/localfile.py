@@ -10,10 +10,12 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, BinaryIO, Final, TypeGuard
 
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.rules import BLOCK_SIZE
+
+_OWN_FILES: Final = (io.FileIO, io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
 PathOrFile = str | os.PathLike[str] | BinaryIO
 
@@ -87,7 +89,7 @@ class PartFile:
         except OSError as error:  # about the file that was asked for: of the other name nobody has heard
             raise OSError(error.errno, error.strerror, os.fspath(self._path)) from error
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
         write_all(self._file, data)
 
@@ -126,13 +128,14 @@ def read_some(file: Any) -> bytes:
     return bytes(data)
 
 
-def write_all(file: Any, data: bytes) -> None:
-    """Writes all of `data` into a binary file object, which may take less at a time.
+def write_all(file: Any, data: bytes | memoryview) -> None:
+    """Writes all of `data` into a binary file object, which may take less at a time; as bytes, where it is not one of
+    Python's own files, which take any bytes-like object.
 
     Raises:
         BlockingIOError: It is not blocking, and takes nothing now.
     """
-    left: bytes | memoryview = data
+    left: bytes | memoryview = data if isinstance(file, _OWN_FILES) else bytes(data)
     while left:
         taken = file.write(left)
         if taken is None:

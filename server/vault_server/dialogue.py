@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from vault.errors import ProtocolError, UnavailableError, VaultError
-from vault.model import ObjectInfo
+from vault.model import Block, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockWriter
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages
 
 Request = TypeVar("Request", pb.UploadRequest, pb.UpdateRequest)
+"""What is no block; see `vault.wire.blocks`."""
 
 REPORT_EVERY: Final = 4
 """Blocks between two reports of what is staged; the contract says at most 4 MiB.
@@ -32,7 +32,7 @@ _LAST_LOOK: Final = 1.0
 
 
 async def take_write(
-    requests: AsyncIterator[Request], begin: Callable[[Request], Awaitable[AsyncBlockWriter]]
+    requests: AsyncIterator[Request | Block], begin: Callable[[Request], Awaitable[AsyncBlockWriter]]
 ) -> AsyncGenerator[int | ObjectInfo | None, None]:
     """Runs one write, and yields what the client is told: sizes staged so far, at the end the object.
 
@@ -65,7 +65,7 @@ async def take_write(
 
 
 async def _converse(
-    requests: AsyncIterator[Request], writer: AsyncBlockWriter
+    requests: AsyncIterator[Request | Block], writer: AsyncBlockWriter
 ) -> AsyncGenerator[int | ObjectInfo, None]:
     # Before any bytes: the client learns here whether it is worth sending them, and from where.
     told = received = writer.persisted_size
@@ -74,14 +74,13 @@ async def _converse(
     blocks = 0
     async with contextlib.aclosing(_with_looks(requests, lambda: writer.persisted_size < received)) as messages_in:
         async for request in messages_in:
-            if request is not None:
+            looked = request is None
+            if isinstance(request, Block):
+                await writer.write(request)
+                received += len(request.data)
+                blocks += 1
+            elif request is not None:
                 match request.WhichOneof("part"):
-                    case "block":
-                        block = messages.block_from_wire(request.block)  # once: each look at `data` copies it
-                        await writer.write(block)
-                        received += len(block.data)
-                        del block  # its memory is free for the next one, which is waited for
-                        blocks += 1
                     case "commit":
                         await _end(requests)
                         commit = request.commit
@@ -92,9 +91,10 @@ async def _converse(
                         raise ProtocolError("a second start: a stream carries one write", reason="ALREADY_STARTED")
                     case _:
                         raise _empty()
+            del request  # a block's memory is free for the next one, which is waited for
             size = writer.persisted_size
             due = size - told >= REPORT_EVERY * BLOCK_SIZE or time.monotonic() - told_at >= _REPORT_AFTER
-            if size > told and (due or request is None):
+            if size > told and (due or looked):
                 yield size
                 told, told_at = size, time.monotonic()
     raise ProtocolError(
@@ -113,8 +113,8 @@ async def _leave(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bo
 
 
 async def _with_looks(
-    requests: AsyncIterator[Request], behind: Callable[[], bool]
-) -> AsyncGenerator[Request | None, None]:
+    requests: AsyncIterator[Request | Block], behind: Callable[[], bool]
+) -> AsyncGenerator[Request | Block | None, None]:
     """The requests; and None from time to time while the next one is waited for and the store is behind.
 
     A store behind another server learns what is persisted there some time after it wrote it, and the client
@@ -138,7 +138,7 @@ async def _with_looks(
         yield request
 
 
-async def _next(requests: AsyncIterator[Request]) -> Request | None:
+async def _next(requests: AsyncIterator[Request | Block]) -> Request | Block | None:
     return await anext(requests, None)
 
 
@@ -149,10 +149,10 @@ def _is_lost(error: BaseException) -> bool:
     return True
 
 
-async def _start(requests: AsyncIterator[Request]) -> Request:
+async def _start(requests: AsyncIterator[Request | Block]) -> Request:
     async for request in requests:
-        part = request.WhichOneof("part")
-        if part == "start":
+        part = _part(request)
+        if part == "start" and not isinstance(request, Block):
             return request
         if part is None:
             raise _empty()
@@ -160,12 +160,16 @@ async def _start(requests: AsyncIterator[Request]) -> Request:
     raise ProtocolError("the stream ended without a start", reason="NOT_STARTED")
 
 
-async def _end(requests: AsyncIterator[Request]) -> None:
+async def _end(requests: AsyncIterator[Request | Block]) -> None:
     async for request in requests:
-        part = request.WhichOneof("part") or "message"
+        part = _part(request) or "message"
         raise ProtocolError(
             f"a {part} after the commit: nothing may follow it but the end of the stream", reason="ALREADY_COMMITTED"
         )
+
+
+def _part(request: pb.UploadRequest | pb.UpdateRequest | Block) -> str | None:
+    return "block" if isinstance(request, Block) else request.WhichOneof("part")
 
 
 def _empty() -> ProtocolError:

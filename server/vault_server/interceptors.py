@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 from vault.errors import ClosedError, UnavailableError, VaultError
+from vault.v1 import vault_pb2
+from vault.wire.blocks import CODECS
 from vault.wire.status import status_of
 
 from vault_server.calls import Calls
@@ -17,6 +19,7 @@ from vault_server.calls import Calls
 logger: Final = logging.getLogger("vault_server.rpc")
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
+_SERVICE: Final = f"/{vault_pb2.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -27,11 +30,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     A VaultError, raised by a servicer or by another interceptor, is answered with its status. Any other
     exception is logged with its traceback and answered INTERNAL, without its text. Servicers written
-    without `async` are left to gRPC's threads as they are.
+    without `async` are left to gRPC's threads as they are. VaultService's streams get their codecs here:
+    the generated code has no place for them.
     """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._known: dict[str, tuple[_Handler, _Handler]] = {}  # by method: a servicer's handler, and its wrapped one
 
     async def intercept_service(
         self,
@@ -43,7 +48,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             handler: _Handler | None = await continuation(handler_call_details)
         except Exception as error:  # noqa: BLE001  # answered and logged as if the servicer had raised it
             return grpc.stream_stream_rpc_method_handler(self._raising(method, error))
-        return None if handler is None else self._wrapped(method, handler)
+        if handler is None:
+            return None
+        known = self._known.get(method)
+        if known is None or known[0] is not handler:  # another interceptor may make a new one for each call
+            known = self._known[method] = handler, self._wrapped(method, handler)
+        return known[1]
 
     def _wrapped(self, method: str, handler: _Handler) -> _Handler:
         kind = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"
@@ -52,10 +62,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
         make: Callable[..., _Handler] = getattr(grpc, f"{kind}_rpc_method_handler")
+        codecs = CODECS.get(method.removeprefix(_SERVICE))
         return make(
             wrap(method, behaviour),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            request_deserializer=codecs.parse_request if codecs else handler.request_deserializer,
+            response_serializer=codecs.serialize_response if codecs else handler.response_serializer,
         )
 
     def _plain(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

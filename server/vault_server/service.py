@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 from vault.errors import NotFoundError, SlowConsumerError, UnknownUnitError
-from vault.model import Key, NotModified, ObjectInfo
+from vault.model import Block, Key, NotModified, ObjectInfo
 from vault.store import AsyncBlockWriter, AsyncStore
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
 from vault.wire import messages
+from vault.wire.blocks import LOAD_BLOCK, encode_block
 
 from vault_server.config import ServerSettings
 from vault_server.dialogue import take_write
@@ -22,6 +23,8 @@ from vault_server.replies import fit_list, fit_results, fit_stat, load_many
 
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
     """The RPCs of vault.v1. Errors are raised as VaultError; CallInterceptor turns them into status.
+
+    Blocks come and go as `vault.wire.blocks` has them, encoded or as Block, between the other messages of a stream.
 
     A reply's revision is read before the store is asked, since the reply must show every change up to it.
     """
@@ -69,7 +72,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             units=[unit for unit in units if not self._allowed or unit in self._allowed], revision=revision
         )
 
-    async def Load(self, request: pb.LoadRequest, context: object) -> AsyncIterator[pb.LoadResponse]:
+    async def Load(  # type: ignore[override]  # encoded blocks, see above
+        self, request: pb.LoadRequest, context: object
+    ) -> AsyncIterator[pb.LoadResponse | bytes]:
         self._check_unit(request.unit)
         key = messages.key_from_wire(request.key)
         revision = self._store.revision
@@ -94,9 +99,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             messages.fill_object_info(reply.info, found.info)
             yield reply
             async for block in found:
-                reply = pb.LoadResponse()
-                messages.fill_block(reply.block, block)
-                yield reply
+                yield encode_block(LOAD_BLOCK, block)
 
     async def LoadMany(self, request: pb.LoadManyRequest, context: object) -> pb.LoadManyResponse:
         self._check_unit(request.unit)
@@ -107,7 +110,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return reply
 
     async def Upload(
-        self, request_iterator: AsyncIterator[pb.UploadRequest], context: object
+        self, request_iterator: AsyncIterator[pb.UploadRequest | Block], context: object
     ) -> AsyncIterator[pb.UploadResponse]:
         revision = self._store.revision
 
@@ -129,7 +132,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                     yield pb.UploadResponse(persisted_size=each, revision=revision)
 
     async def Update(
-        self, request_iterator: AsyncIterator[pb.UpdateRequest], context: object
+        self, request_iterator: AsyncIterator[pb.UpdateRequest | Block], context: object
     ) -> AsyncIterator[pb.UpdateResponse]:
         revision = self._store.revision
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.model import (
-    Block,
     Capabilities,
     Change,
     ChangeKind,
@@ -85,20 +84,6 @@ def test_keys_come_back(key: int | str) -> None:
 @given(infos)
 def test_object_infos_come_back_to_the_microsecond(info: ObjectInfo) -> None:
     assert m.object_info_from_wire(_filled(m.fill_object_info, info, pb.ObjectInfo)) == info
-
-
-@given(st.builds(Block, offset=revisions, data=data, checksum=checksums))
-def test_blocks_come_back(block: Block) -> None:
-    request = pb.UploadRequest()
-    m.fill_block(request.block, block)
-    assert m.block_from_wire(_sent(request, pb.UploadRequest).block) == block
-
-
-def test_a_block_of_borrowed_memory_is_sent_as_its_bytes() -> None:
-    memory, request = bytearray(b"xyz"), pb.UploadRequest()
-    m.fill_block(request.block, Block(0, memoryview(memory)[1:], 7))
-    memory[:] = b"abc"  # it is the caller's again
-    assert m.block_from_wire(request.block).data == b"yz"
 
 
 @given(st.none() | st.builds(LoadedObject, info=infos, data=st.none() | data) | st.builds(NotModified, revisions))

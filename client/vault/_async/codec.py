@@ -113,7 +113,7 @@ class AsyncCodec:
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
         gathered = io.BytesIO()
         for index in range(source.info.block_count):
-            gathered.write(await source.block(index))
+            gathered.write(await source.passing_block(index))
         return gathered.getvalue()
 
     async def _write(

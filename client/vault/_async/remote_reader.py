@@ -53,16 +53,12 @@ class AsyncRemoteReader(AsyncBlockReader):
                 continue
             if message is None:
                 return
-            match message.WhichOneof("part"):
-                case "block":
-                    block = wire.block_from_wire(message.block)
-                    self._next = block.offset + len(block.data)
-                    yield block
-                    self._attempts.begin()
-                case "info":
-                    continue
-                case _:
-                    raise ProtocolError("the server sent a Load message that is neither info nor block")
+            if isinstance(message, Block):
+                self._next = message.offset + len(message.data)
+                yield message
+                self._attempts.begin()
+            elif message.WhichOneof("part") != "info":
+                raise ProtocolError("the server sent a Load message that is neither info nor block")
 
     async def close(self) -> None:
         self._closed = True

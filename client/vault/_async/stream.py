@@ -57,13 +57,17 @@ class AsyncBlockSource:
         held = self._shelf.get(index)
         if held is not None:
             return held
+        data = bytes(await self.passing_block(index, through))  # what is bytes already is not copied by this
+        self._shelf.put(index, data)
+        return data
+
+    async def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
+        """As `block`, for a caller that does not come back to it; perhaps a view of what was received."""
         try:
-            data = await self._take(index, index if through is None else through)
+            return await self._take(index, index if through is None else through)
         except BaseException:
             await self._drop()  # what failed, or was cancelled, cannot be read on
             raise
-        self._shelf.put(index, data)
-        return data
 
     async def map(self) -> memoryview | None:
         """The whole object, mapped from a local file and verified; None where it is none."""
@@ -77,7 +81,7 @@ class AsyncBlockSource:
         self._shelf.clear()
         await self._drop()
 
-    async def _take(self, index: int, through: int) -> bytes:
+    async def _take(self, index: int, through: int) -> bytes | memoryview:
         if self._reader is None or not self._plan.goes_on(index):
             await self._drop()
             end = self._plan.begin(index, through)

@@ -117,13 +117,13 @@ async def _send(
 
 
 async def _receive(
-    source: AsyncBlockSource, disk: AsyncDisk, write: Callable[[bytes], None], meter: Meter
+    source: AsyncBlockSource, disk: AsyncDisk, write: Callable[[bytes | memoryview], None], meter: Meter
 ) -> ObjectInfo:
     info = source.info
     meter.size(info.size)
     whole = xxhash.xxh3_64()
     for index in range(info.block_count):
-        data = await source.block(index)
+        data = await source.passing_block(index)
         whole.update(data)
         await disk.ended()
         disk.begin(write, data)

@@ -114,7 +114,7 @@ class Codec:
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
         gathered = io.BytesIO()
         for index in range(source.info.block_count):
-            gathered.write(source.block(index))
+            gathered.write(source.passing_block(index))
         return gathered.getvalue()
 
     def _write(

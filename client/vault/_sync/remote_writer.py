@@ -16,6 +16,7 @@ from vault.store import BlockWriter
 from vault.threads import Finalizer
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire.blocks import WRITE_BLOCK, encode_block
 
 WINDOW: Final = 8
 """Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.
@@ -30,9 +31,9 @@ WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
 
 
 class _Kept(NamedTuple):
-    """A block that may have to be sent again. Where it is, is not asked of the message: that copies its bytes."""
+    """A block that may have to be sent again, encoded, and where it is."""
 
-    message: Any
+    message: bytes
     begin: int
     end: int
 
@@ -88,8 +89,7 @@ class RemoteWriter(BlockWriter):
         try:
             block.validate()
             self._require_open()
-            message = self._message()
-            wire.fill_block(message.block, block)
+            message = encode_block(WRITE_BLOCK, block)
             end = block.offset + len(block.data)
             self._attempts.begin()
             self._window.append(_Kept(message, block.offset, end))

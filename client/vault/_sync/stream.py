@@ -58,13 +58,17 @@ class BlockSource:
         held = self._shelf.get(index)
         if held is not None:
             return held
+        data = bytes(self.passing_block(index, through))  # what is bytes already is not copied by this
+        self._shelf.put(index, data)
+        return data
+
+    def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
+        """As `block`, for a caller that does not come back to it; perhaps a view of what was received."""
         try:
-            data = self._take(index, index if through is None else through)
+            return self._take(index, index if through is None else through)
         except BaseException:
             self._drop()  # what failed, or was cancelled, cannot be read on
             raise
-        self._shelf.put(index, data)
-        return data
 
     def map(self) -> memoryview | None:
         """The whole object, mapped from a local file and verified; None where it is none."""
@@ -78,7 +82,7 @@ class BlockSource:
         self._shelf.clear()
         self._drop()
 
-    def _take(self, index: int, through: int) -> bytes:
+    def _take(self, index: int, through: int) -> bytes | memoryview:
         if self._reader is None or not self._plan.goes_on(index):
             self._drop()
             end = self._plan.begin(index, through)

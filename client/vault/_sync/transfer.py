@@ -118,13 +118,13 @@ def _send(
 
 
 def _receive(
-    source: BlockSource, disk: Disk, write: Callable[[bytes], None], meter: Meter
+    source: BlockSource, disk: Disk, write: Callable[[bytes | memoryview], None], meter: Meter
 ) -> ObjectInfo:
     info = source.info
     meter.size(info.size)
     whole = xxhash.xxh3_64()
     for index in range(info.block_count):
-        data = source.block(index)
+        data = source.passing_block(index)
         whole.update(data)
         disk.ended()
         disk.begin(write, data)

@@ -20,13 +20,13 @@ from vault.channel.calls import (
     check_timeout,
     closed,
     is_sign_of_life,
+    make_stub,
     patience_of,
     something,
     stalled,
     timed_out,
 )
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.status import error_from_rpc
 
 _MADE_UP: Final = "Internal error from Core"
@@ -340,7 +340,7 @@ class AsyncChannel:
         loop = asyncio.get_running_loop()
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
-            self._stub = VaultServiceStub(self._channel)
+            self._stub = make_stub(self._channel)
             self._loop = loop
         elif self._loop is not loop:
             raise InvalidArgumentError(

@@ -19,6 +19,7 @@ from vault.channel.calls import (
     check_timeout,
     closed,
     is_sign_of_life,
+    make_stub,
     patience_of,
     something,
     stalled,
@@ -27,7 +28,6 @@ from vault.channel.calls import (
 from vault.channel.watchdog import Watchdog
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.forks import renew_after_fork
-from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
@@ -338,7 +338,7 @@ class Channel:
                 raise closed(self.address)
             if self._channel is None:
                 self._channel = grpc.insecure_channel(self._target, options=OPTIONS)
-                self._stub = VaultServiceStub(self._channel)
+                self._stub = make_stub(self._channel)
             return functools.partial(self._invoke, getattr(self._stub, name))
 
     def _invoke(self, method: Any, *args: Any, **options: Any) -> Any:

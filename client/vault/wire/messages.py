@@ -16,7 +16,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.model import (
-    Block,
     Capabilities,
     Change,
     ChangeKind,
@@ -93,17 +92,6 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
         created_at=_datetime(wire.created_at),
         updated_at=_datetime(wire.updated_at),
     )
-
-
-def fill_block(wire: pb.Block, block: Block) -> None:
-    wire.offset = block.offset
-    wire.data = bytes(block.data)  # what is bytes already is not copied by this
-    wire.checksum = block.checksum
-
-
-def block_from_wire(wire: pb.Block) -> Block:
-    """Not verified: that is for whoever keeps or shows the bytes."""
-    return Block(wire.offset, wire.data, wire.checksum)
 
 
 def not_modified_from_wire(wire: pb.NotModified) -> NotModified:
