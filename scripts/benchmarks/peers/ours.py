@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
-from vault import AlreadyExistsError, BatchError, BytesWrapper, RemoteVault, Vault
+from vault import AlreadyExistsError, BatchError, BytesWrapper, RemoteVault, Vault, tune_allocator
 
 from scripts.benchmarks.data import new_file, same, small
 from scripts.benchmarks.work import Work, from_threads, one_after_another
@@ -18,6 +18,11 @@ UNIT = "bench"
 
 def _open(address: str, *, cache: bool = False) -> Vault:
     return RemoteVault(address, {UNIT: (BytesWrapper, 0)}, cache=cache)
+
+
+def _tune(tuned: bool) -> None:  # a contender's argument, handed on
+    if tuned:
+        tune_allocator()
 
 
 def _large(vault: Vault, source: str) -> str:
@@ -48,9 +53,12 @@ def _load(vault: Vault, key: int | str) -> bytes:
 
 
 @contextmanager
-def download_file(address: str, *, source: str, target: str, digest: int, durable: bool) -> Iterator[Work]:
+def download_file(
+    address: str, *, source: str, target: str, digest: int, durable: bool, tuned: bool = False
+) -> Iterator[Work]:
     """Blocks and the whole are verified by the client itself."""
     del digest
+    _tune(tuned)
     with _open(address) as vault:
         name = _large(vault, source)
 
@@ -65,7 +73,8 @@ def download_file(address: str, *, source: str, target: str, digest: int, durabl
 
 
 @contextmanager
-def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]:
+def download_memory(address: str, *, source: str, digest: int, tuned: bool = False) -> Iterator[Work]:
+    _tune(tuned)
     with _open(address) as vault:
         name = _large(vault, source)
         yield Work(
@@ -75,7 +84,8 @@ def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]
 
 
 @contextmanager
-def upload_file(address: str, *, source: str) -> Iterator[Work]:
+def upload_file(address: str, *, source: str, tuned: bool = False) -> Iterator[Work]:
+    _tune(tuned)
     with _open(address) as vault:
         yield Work(
             run=lambda: vault.upload_file(UNIT, source),
