@@ -1,6 +1,7 @@
 """What tests share: Hypothesis profiles, an embedded store that is audited when it is done with, servers."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("ci"), max_examples=1000)
 settings.load_profile(os.environ.get("VAULT_HYPOTHESIS", "ci"))
+
+
+# Of a suite that a shell runs in the background SIGINT is ignored, and would be by the programs that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
