@@ -4,7 +4,8 @@ glibc gives a buffer of a megabyte back to the kernel as soon as it is freed, or
 heap, and the kernel hands out zeroed pages for the next one, one page fault for every 4 KiB. Streaming frees and takes
 several such buffers for each block. With the settings below `vault-grpc serve` takes 254 to 308 ms of processor time
 for 256 MiB out rather than 483 to 536, and 366 to 371 rather than 663 to 700 for 256 MiB in; larger values gained
-nothing more, and keep more memory.
+nothing more, and keep more memory. Two heaps rather than one for each thread: an upload of 2 GiB then grows a server by
+21 MiB rather than 32 to 41, for the same processor time (`scripts/benchmarks/large_object.py`).
 """
 
 import ctypes
@@ -18,6 +19,7 @@ _SETTINGS: Final = (
     (-3, 4 * _MIB),  # M_MMAP_THRESHOLD: larger than any message, so that none is a mapping of its own
     (-1, 16 * _MIB),  # M_TRIM_THRESHOLD: what may be free at the end of a heap; a transfer has some 10 MiB in hand
     (-2, 4 * _MIB),  # M_TOP_PAD: by how much more than needed a heap grows
+    (-8, 2),  # M_ARENA_MAX: heaps, each of which keeps what is free in it; the interpreter runs one thread at a time
 )
 
 
@@ -49,5 +51,5 @@ def _find_mallopt() -> Any:
 
 
 def _is_set_already() -> bool:
-    chosen = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+    chosen = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_ARENA_MAX")
     return any(name in os.environ for name in chosen) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")

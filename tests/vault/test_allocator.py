@@ -66,7 +66,12 @@ print(most - before, kept - before, resident() - before)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MALLOC_TRIM_THRESHOLD_", "131072"), ("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072")]
+    ("name", "value"),
+    [
+        ("MALLOC_TRIM_THRESHOLD_", "131072"),
+        ("MALLOC_ARENA_MAX", "1"),
+        ("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072"),
+    ],
 )
 def test_what_the_environment_says_stands(name: str, value: str) -> None:
     assert run("print(tune_allocator())", **{name: value}) == "False"
