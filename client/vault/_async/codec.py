@@ -4,6 +4,8 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, cast
 
+import xxhash
+
 from vault._async.stream import AsyncBlockSource, AsyncReopen, ObjectSource
 from vault.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.concurrency import AsyncBlocking, AsyncBridge, AsyncReturned
@@ -104,16 +106,18 @@ class AsyncCodec:
             raw = await self._whole(source)
         finally:
             await source.close()
-        check_whole(info, checksum(raw))
         return await AsyncBlocking.run(self._load, decoder, info, raw)
 
     @staticmethod
     async def _whole(source: AsyncBlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered = io.BytesIO()
+        gathered, whole = io.BytesIO(), xxhash.xxh3_64()
         for index in range(source.info.block_count):
-            gathered.write(await source.passing_block(index))
+            data = await source.passing_block(index)
+            whole.update(data)  # while the processor has it at hand
+            gathered.write(data)
+        check_whole(source.info, whole.intdigest())
         return gathered.getvalue()
 
     async def _write(

@@ -5,6 +5,8 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, cast
 
+import xxhash
+
 from vault._sync.stream import BlockSource, Reopen, ObjectSource
 from vault.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.concurrency import Blocking, Bridge, Returned
@@ -105,16 +107,18 @@ class Codec:
             raw = self._whole(source)
         finally:
             source.close()
-        check_whole(info, checksum(raw))
         return Blocking.run(self._load, decoder, info, raw)
 
     @staticmethod
     def _whole(source: BlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered = io.BytesIO()
+        gathered, whole = io.BytesIO(), xxhash.xxh3_64()
         for index in range(source.info.block_count):
-            gathered.write(source.passing_block(index))
+            data = source.passing_block(index)
+            whole.update(data)  # while the processor has it at hand
+            gathered.write(data)
+        check_whole(source.info, whole.intdigest())
         return gathered.getvalue()
 
     def _write(
