@@ -136,6 +136,7 @@ async def _with_looks(
         if request is None:
             return
         yield request
+        del request  # as in `_converse`
 
 
 async def _next(requests: AsyncIterator[Request | Block]) -> Request | Block | None:

@@ -1,6 +1,7 @@
 """The async face: the same store, cancellation that leaves nothing half done, watchers that cost nothing."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -66,6 +67,17 @@ async def test_what_is_written_is_read(async_store: AsyncEmbeddedStore, store: E
     info = await put(async_store, LARGE[:size], 7)
     assert info.size == size
     assert await get(async_store, 7) == read(store, 7) == LARGE[:size]
+
+
+@pytest.mark.parametrize("cached", ["all", "the first block", "nothing"])
+async def test_a_file_is_read_whatever_of_it_the_system_has_in_memory(
+    async_store: AsyncEmbeddedStore, directory: Path, cached: str
+) -> None:
+    await put(async_store, LARGE, 5)
+    with (directory / UNIT / "5.vault").open("rb") as file:
+        begin = {"all": len(LARGE), "the first block": BLOCK_SIZE, "nothing": 0}[cached]
+        os.posix_fadvise(file.fileno(), begin, len(LARGE) - begin, os.POSIX_FADV_DONTNEED)
+        assert await get(async_store, 5) == LARGE
 
 
 async def test_both_faces_do_the_same(async_store: AsyncEmbeddedStore, store: EmbeddedStore) -> None:

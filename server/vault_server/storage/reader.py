@@ -58,6 +58,21 @@ class StoredReader(BlockReader):
             self._next = index + 1
             return block
 
+    def next_cached(self) -> Block | None:
+        """The next block, where the system has all of it in memory; None where reading it might wait for the disk, or
+        where the system does not say, and after the last."""
+        with self._mutex:
+            known = self._next < min(self._end, len(self._checksums))
+            if not known or not isinstance(self._source, io.FileIO):
+                return None
+            offset = self._next * BLOCK_SIZE
+            data = bytearray(min(BLOCK_SIZE, self.info.size - offset))
+            if not _read_cached(self._source.fileno(), data, offset):
+                return None
+            block = Block(offset, memoryview(data).toreadonly(), self._checksums[self._next])
+            self._next += 1
+            return block
+
     def leave_no_trace(self) -> None:
         """From here on, what is read of the file leaves the system's page cache again, unless it was there before.
 
@@ -145,8 +160,13 @@ def _cut(info: ObjectInfo, index: int) -> CorruptionError:
 
 def _is_cached(descriptor: int, offset: int) -> bool:
     """Whether the system has the byte at `offset` in memory; False where it does not say."""
+    return _read_cached(descriptor, bytearray(1), offset)
+
+
+def _read_cached(descriptor: int, buffer: bytearray, offset: int) -> bool:
+    """Fills the buffer, if the system has all of it in memory; otherwise what it holds is undefined."""
     try:
-        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+        return os.preadv(descriptor, [buffer], offset, os.RWF_NOWAIT) == len(buffer)
     except (OSError, AttributeError):  # it would have to be read; or the file system, or the system, cannot tell
         return False
 
