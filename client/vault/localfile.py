@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final, TypeGuard
 
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.rules import BLOCK_SIZE
+from vault.writeback import Writeback
 
 _OWN_FILES: Final = (io.FileIO, io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
@@ -76,6 +77,7 @@ class PartFile:
         # Names have at most 255 bytes, of which one character may take four.
         self._part = self._path.with_name(f"{self._path.name[:50]}.vault-part-{secrets.token_hex(8)}")
         self._file: io.FileIO | None = None
+        self._writeback = Writeback()
 
     @staticmethod
     def check(path: str | os.PathLike[str]) -> None:
@@ -92,6 +94,7 @@ class PartFile:
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
         write_all(self._file, data)
+        self._writeback.reached(self._file.fileno(), self._file.tell())
 
     def finish(self) -> None:
         """Replaces the file of that name. Its bytes are on the disk before its name is, so that a crash of the

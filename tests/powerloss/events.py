@@ -168,6 +168,8 @@ class Reading:
                 self._add(Truncate(*self._when(call), inode, size))
             case "fsync" | "fdatasync":
                 self._add(Sync(*self._when(call), inode))
+            case "sync_file_range":
+                pass  # begins to write, and promises nothing
             case "lseek":
                 if descriptor in self._open:
                     self._open[descriptor].position = call.result

@@ -21,7 +21,7 @@ Writing, in the order in which a write goes through
     commands        what each write decides and does in a transaction
     writer          the thread that commits many of them at once
     transaction     revisions, files named, what is undone
-    blobs           files and their names; `writeback` lets the disk begin with a large one early
+    blobs           files and their names; `vault.writeback` lets the disk begin with a large one early
     reserve         room that is kept on a full disk
     faultpoints     names for the steps, at which a test may end the process
 Afterwards

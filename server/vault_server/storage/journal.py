@@ -26,6 +26,7 @@ from typing import Any, Final, Self
 import xxhash
 from vault.model import checksum
 from vault.rules import BLOCK_SIZE
+from vault.writeback import Writeback
 
 from vault_server.storage.commands import other_write
 from vault_server.storage.failures import no_room
@@ -149,7 +150,7 @@ class JournaledFile(StagedFile):
         self._blocks = blocks
         self._make_room = make_room
         self._noted = 0
-        self._begun = 0
+        self._writeback = Writeback()
         self._process = os.getpid()
         self._exists = True
 

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vault.writeback import Writeback
+
 from vault_server.storage.failures import no_room, storing
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.writeback import WRITEBACK_BYTES, begin_writeback
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class StagedFile:
         self._file = io.FileIO(path, "xb")
         self._process = os.getpid()
         self._exists = True
-        self._begun = 0
+        self._writeback = Writeback()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Appends all of `data`."""
@@ -61,10 +62,7 @@ class StagedFile:
 
     def hasten(self) -> None:
         """Lets the disk begin with what was written, once that is enough to be worth it."""
-        end = self._file.tell()
-        if end - self._begun >= WRITEBACK_BYTES:
-            begin_writeback(self._file.fileno(), self._begun, end - self._begun)
-            self._begun = end
+        self._writeback.reached(self._file.fileno(), self._file.tell())
 
     def finish(self, *, durable: bool) -> None:
         """Ends writing; with `durable`, the bytes are on the disk when this returns."""

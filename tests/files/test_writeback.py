@@ -1,0 +1,26 @@
+"""Beginning to write early changes nothing of what is written."""
+
+import os
+from pathlib import Path
+
+from vault.writeback import STEP, Writeback
+
+
+def test_what_is_written_while_it_grows_is_all_there(tmp_path: Path) -> None:
+    data = os.urandom(1 << 20)
+    writeback = Writeback()
+    with (tmp_path / "grows").open("wb", buffering=0) as file:
+        for count in range(1, 3 * STEP // len(data) + 2):
+            file.write(data)
+            writeback.reached(file.fileno(), count * len(data))
+        os.fsync(file.fileno())
+    assert (tmp_path / "grows").read_bytes() == data * (3 * STEP // len(data) + 1)
+
+
+def test_where_it_is_refused_nothing_happens() -> None:
+    reading, writing = os.pipe()
+    try:
+        Writeback().reached(writing, STEP)
+    finally:
+        os.close(reading)
+        os.close(writing)
