@@ -13,10 +13,10 @@ from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, ServerSet
 from vault_server.listen import Listen
 from vault_server.logs import FORMATS, LEVELS, LogFormat
 from vault_server.serving import Serving, serve_until_signal
+from vault_server.storage.check.scrub import SCRUB_RATE
 from vault_server.storage.engine import DURABILITIES, Durability
-from vault_server.storage.resumption import RESUME_WINDOW
-from vault_server.storage.retention import MAX_RETENTION, RETENTION
-from vault_server.storage.scrub import SCRUB_RATE
+from vault_server.storage.keeping.resumption import RESUME_WINDOW
+from vault_server.storage.keeping.retention import MAX_RETENTION, RETENTION
 from vault_server.workers import serve_with_workers
 
 _NUMBER: Final = (int, float)

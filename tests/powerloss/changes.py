@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from vault_server.storage import blobs, engine
 from vault_server.storage.blobs import Blobs
-from vault_server.storage.connections import Connections
-from vault_server.storage.staging import StagedFile
+from vault_server.storage.register.connections import Connections
+from vault_server.storage.writing.staging import StagedFile
 
 
 def _replace(owner: Any, name: str, put: Any) -> None:

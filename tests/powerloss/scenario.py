@@ -20,7 +20,8 @@ from typing import Final, Protocol, TypeVar
 from vault.errors import StorageError, VaultError
 from vault.model import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault.rules import BLOCK_SIZE
-from vault_server.storage import EmbeddedStore, connections
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.register import connections
 
 from tests.powerloss.changes import CHANGES
 from tests.storage.objects import blocks_of, read, update, upload

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from vault.model import Change
 from vault_server import EmbeddedStore
-from vault_server.storage import AsyncEmbeddedStore, notifier, watch
-from vault_server.storage.bell import Bell
+from vault_server.storage import AsyncEmbeddedStore
+from vault_server.storage.feed import notifier, watch
+from vault_server.storage.feed.bell import Bell
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's; elsewhere commits are polled for")
 

@@ -10,7 +10,7 @@ import pytest
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError
 from vault.model import Change, ChangeKind, MetadataSpec, Progress
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.feed import PAGE
+from vault_server.storage.feed.feed import PAGE
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, update, upload
 

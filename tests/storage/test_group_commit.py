@@ -12,7 +12,7 @@ import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError
 from vault.model import ChangeKind, UpdateSpec
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.transaction import Transaction
+from vault_server.storage.writing.transaction import Transaction
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
 

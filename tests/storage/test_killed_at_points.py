@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.faultpoints import POINTS, Point
-from vault_server.storage.staging import STAGING, leftovers
+from vault_server.storage.writing.staging import STAGING, leftovers
 
 from tests.storage.killing import OPERATIONS, Killer
 from tests.storage.objects import UNIT, read

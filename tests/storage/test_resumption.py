@@ -12,7 +12,8 @@ from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFo
 from vault.model import ObjectInfo, UploadSpec, WriteStatus, checksum
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockWriter
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, resumption
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage.keeping import resumption
 
 from tests.storage.objects import UNIT, blob_files, blocks_of, read, run, start, upload
 from tests.storage.resuming import DATA, REQUEST, SPEC, go_on
@@ -396,10 +397,11 @@ import os, signal, sys
 from pathlib import Path
 from tests.storage.resuming import DATA, SPEC, go_on
 from tests.storage.objects import UNIT, blocks_of
-from vault_server.storage import EmbeddedStore, journal
-from vault_server.storage.journal import FolderLock, JournaledFile
-from vault_server.storage.staging import StagedFile
-from vault_server.storage.transaction import Transaction
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.keeping import journal
+from vault_server.storage.keeping.journal import FolderLock, JournaledFile
+from vault_server.storage.writing.staging import StagedFile
+from vault_server.storage.writing.transaction import Transaction
 store = EmbeddedStore(sys.argv[1])
 calls = 0
 def dying(function, before):

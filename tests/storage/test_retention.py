@@ -10,7 +10,8 @@ import pytest
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.model import SmallUpdate, UpdateSpec, checksum
 from vault.store import BlockReader
-from vault_server.storage import EmbeddedStore, retention
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.keeping import retention
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, run, small, update, upload
 

@@ -30,16 +30,16 @@ from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWat
 
 from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
 from vault_server.storage.check import CheckReport, ScrubStatus
+from vault_server.storage.check.scrub import PASS_INTERVAL, SCRUB_RATE
 from vault_server.storage.engine import Durability
-from vault_server.storage.notifier import Notifier
+from vault_server.storage.feed.notifier import Notifier
+from vault_server.storage.keeping.resumption import RESUME_WINDOW
+from vault_server.storage.keeping.retention import RETENTION
 from vault_server.storage.reader import StoredReader
-from vault_server.storage.resumption import RESUME_WINDOW
-from vault_server.storage.retention import RETENTION
-from vault_server.storage.scrub import PASS_INTERVAL, SCRUB_RATE
 from vault_server.storage.store import EmbeddedStore
-from vault_server.storage.transaction import FEED_HISTORY
-from vault_server.storage.upload import INLINE_LIMIT
-from vault_server.storage.writes import StagedWriter
+from vault_server.storage.writing.transaction import FEED_HISTORY
+from vault_server.storage.writing.upload import INLINE_LIMIT
+from vault_server.storage.writing.writes import StagedWriter
 
 THREADS: Final = 8
 """Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""

@@ -9,11 +9,11 @@ from vault.errors import ClosedError
 from vault.model import Block, Change, ObjectInfo, Progress
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
 
-from vault_server.storage.feed import Feed
-from vault_server.storage.notifier import Notifier
+from vault_server.storage.feed.feed import Feed
+from vault_server.storage.feed.notifier import Notifier
+from vault_server.storage.feed.watch import HEARTBEAT_SECONDS, Position
 from vault_server.storage.reader import StoredReader
-from vault_server.storage.watch import HEARTBEAT_SECONDS, Position
-from vault_server.storage.writes import StagedWriter
+from vault_server.storage.writing.writes import StagedWriter
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from vault.errors import InvalidArgumentError
 from vault.rules import MAX_DATA_ID, check_unit
 
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.staging import StagedFile
+from vault_server.storage.writing.staging import StagedFile
 
 REGISTER: Final = "register.db"
 _NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18}))?\.vault", re.ASCII)

@@ -12,21 +12,21 @@ from typing import Final, Literal, Protocol
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
 from vault.rules import check_unit
 
-from vault_server.storage import presence
-from vault_server.storage.adoption import adopt
 from vault_server.storage.blobs import REGISTER, Blobs, is_blob, sync_folder
-from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storing
-from vault_server.storage.feed import Feed
-from vault_server.storage.opening import open_register
-from vault_server.storage.register import has_trash
-from vault_server.storage.reserve import Reserve
-from vault_server.storage.resumption import RESUME_WINDOW, Resumption
-from vault_server.storage.retention import RETENTION, next_look
-from vault_server.storage.staging import Staging, leftovers
-from vault_server.storage.transaction import FEED_HISTORY
-from vault_server.storage.upload import INLINE_LIMIT
-from vault_server.storage.writer import Writer
+from vault_server.storage.feed.feed import Feed
+from vault_server.storage.keeping.resumption import RESUME_WINDOW, Resumption
+from vault_server.storage.keeping.retention import RETENTION, next_look
+from vault_server.storage.register import presence
+from vault_server.storage.register.adoption import adopt
+from vault_server.storage.register.connections import Connections
+from vault_server.storage.register.objects import has_trash
+from vault_server.storage.register.opening import open_register
+from vault_server.storage.writing.reserve import Reserve
+from vault_server.storage.writing.staging import Staging, leftovers
+from vault_server.storage.writing.transaction import FEED_HISTORY
+from vault_server.storage.writing.upload import INLINE_LIMIT
+from vault_server.storage.writing.writer import Writer
 
 Durability = Literal["full", "relaxed"]
 DURABILITIES: Final = ("full", "relaxed")

@@ -19,11 +19,12 @@ from vault.rules import (
 )
 from vault.store import LoadResult
 
-from vault_server.storage import listing
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
+from vault_server.storage.keeping.retention import find_retired
 from vault_server.storage.reader import StoredReader, blocks_covering, whole
-from vault_server.storage.register import (
+from vault_server.storage.register import listing
+from vault_server.storage.register.objects import (
     Row,
     StoredContents,
     find_contents,
@@ -33,7 +34,6 @@ from vault_server.storage.register import (
     require_generation,
     require_sound,
 )
-from vault_server.storage.retention import find_retired
 
 BATCH_BYTES: Final = 64 << 20
 """Bytes in the answer to one `load_many`; objects beyond it come without their data."""

@@ -30,16 +30,16 @@ from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 
 from vault_server.storage.check import CheckReport, ScrubStatus, audit
 from vault_server.storage.check import repair as mend
+from vault_server.storage.check.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.failures import storing
+from vault_server.storage.feed.watch import StoredWatch
+from vault_server.storage.keeping.resumption import RESUME_WINDOW, check_resume_window
+from vault_server.storage.keeping.retention import RETENTION, check_retention
 from vault_server.storage.reads import Reads
-from vault_server.storage.resumption import RESUME_WINDOW, check_resume_window
-from vault_server.storage.retention import RETENTION, check_retention
-from vault_server.storage.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
-from vault_server.storage.transaction import FEED_HISTORY
-from vault_server.storage.upload import INLINE_LIMIT
-from vault_server.storage.watch import StoredWatch
-from vault_server.storage.writes import Writes
+from vault_server.storage.writing.transaction import FEED_HISTORY
+from vault_server.storage.writing.upload import INLINE_LIMIT
+from vault_server.storage.writing.writes import Writes
 
 _VERSION: Final = version("vault-grpc")  # read once: it is in a file, and there may be no descriptor left for that
 

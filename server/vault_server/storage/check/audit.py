@@ -15,10 +15,10 @@ from vault_server.storage.check.examine import examine, examine_retired
 from vault_server.storage.check.report import CheckReport, Problem, ProblemKind
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
-from vault_server.storage.register import file_is_referenced, is_trash
-from vault_server.storage.staging import STAGING, WRITES
-from vault_server.storage.sweeper import SETTLING_COMMITS
-from vault_server.storage.transaction import Transaction
+from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
+from vault_server.storage.register.objects import file_is_referenced, is_trash
+from vault_server.storage.writing.staging import STAGING, WRITES
+from vault_server.storage.writing.transaction import Transaction
 
 _ROWS: Final = 500
 

@@ -13,7 +13,7 @@ from vault_server.storage.check.verify import Verified, is_damage, verify
 from vault_server.storage.engine import Engine
 from vault_server.storage.failures import storing
 from vault_server.storage.reads import Reads
-from vault_server.storage.register import find_generation, to_info
+from vault_server.storage.register.objects import find_generation, to_info
 
 
 def examine(

@@ -7,7 +7,7 @@ from vault.errors import CorruptionError, VaultError
 from vault.model import ObjectInfo
 from vault.rules import MAX_DATA_ID, check_unit
 
-from vault_server.storage.register import to_info
+from vault_server.storage.register.objects import to_info
 
 
 class Key(NamedTuple):

@@ -19,18 +19,18 @@ from typing import Final
 from vault.errors import StorageError
 from vault.progress import Meter, ProgressCallback
 
-from vault_server.storage import presence
 from vault_server.storage.blobs import REGISTER, sync_folder
 from vault_server.storage.check import rows
 from vault_server.storage.check.pages import PAGE_SIZE
 from vault_server.storage.check.report import Repair
 from vault_server.storage.check.resolve import Resolution, resolve
 from vault_server.storage.check.salvage import columns_of, salvage
-from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storing
-from vault_server.storage.opening import REBUILD
-from vault_server.storage.schema import prepare
-from vault_server.storage.watermark import note_revision, noted_revision, turn_file
+from vault_server.storage.register import presence
+from vault_server.storage.register.connections import Connections
+from vault_server.storage.register.opening import REBUILD
+from vault_server.storage.register.schema import prepare
+from vault_server.storage.register.watermark import note_revision, noted_revision, turn_file
 
 _MOVED: Final = "moved"
 """In `.rebuild`: the name that the damaged register is being given, while it and its log are renamed."""

@@ -22,10 +22,10 @@ from vault_server.storage.check import rows
 from vault_server.storage.check.audit import known_files, unreferenced
 from vault_server.storage.check.report import Repair
 from vault_server.storage.engine import Engine
-from vault_server.storage.measuring import measure
-from vault_server.storage.register import INFO_COLUMNS, is_file_of, pack_checksums, to_info
-from vault_server.storage.sweeper import SETTLING_COMMITS
-from vault_server.storage.transaction import Transaction
+from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
+from vault_server.storage.register.measuring import measure
+from vault_server.storage.register.objects import INFO_COLUMNS, is_file_of, pack_checksums, to_info
+from vault_server.storage.writing.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from vault_server.storage.blobs import blob_files, blob_generation, blob_id, fol
 from vault_server.storage.check.fate import Fate, Key, is_key, told_by
 from vault_server.storage.check.report import Problem, ProblemKind, Repair
 from vault_server.storage.check.salvage import Salvage, Tables
-from vault_server.storage.commands import insert_object
 from vault_server.storage.failures import storing
-from vault_server.storage.measuring import Measured, measure
-from vault_server.storage.register import INFO_COLUMNS, is_file_of, pack_checksums, to_info, to_time
+from vault_server.storage.register.measuring import Measured, measure
+from vault_server.storage.register.objects import INFO_COLUMNS, is_file_of, pack_checksums, to_info, to_time
+from vault_server.storage.writing.commands import insert_object
 
 MARGIN: Final = 1_000_000
 """Revisions left out after the highest that is known of: as many commits may have left no trace, and no generation

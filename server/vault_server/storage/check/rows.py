@@ -10,7 +10,7 @@ from vault.model import ObjectInfo, checksum
 from vault.rules import BLOCK_SIZE
 
 from vault_server.storage.check.report import Problem, ProblemKind
-from vault_server.storage.register import INFO_COLUMNS, from_time, is_file_of, pack_tags, unpack_checksums
+from vault_server.storage.register.objects import INFO_COLUMNS, from_time, is_file_of, pack_tags, unpack_checksums
 
 
 class Stored(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Final
 from vault.errors import StorageError
 
 from vault_server.storage.blobs import sync_path
-from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, primary_code, register_error, storage_error, storing
+from vault_server.storage.register.connections import BUSY_SECONDS, Connections
 
 _log = logging.getLogger(__name__)
 

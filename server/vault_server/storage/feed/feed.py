@@ -16,9 +16,9 @@ from typing import Final
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.model import Change, ChangeKind
 
-from vault_server.storage.bell import Bell
-from vault_server.storage.connections import Connections
 from vault_server.storage.failures import storage_error
+from vault_server.storage.feed.bell import Bell
+from vault_server.storage.register.connections import Connections
 
 POLL_SECONDS: Final = 0.05
 """How late another process's commits reach a watcher, at most. This process's come at once, and so do another's

@@ -12,11 +12,11 @@ from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, Va
 from vault.model import WriteStatus
 from vault.store import write_not_found
 
-from vault_server.storage import journal
-from vault_server.storage.commands import other_write
 from vault_server.storage.failures import storing
-from vault_server.storage.journal import FolderLock, Found, JournaledFile
-from vault_server.storage.staging import STAGING, WRITES
+from vault_server.storage.keeping import journal
+from vault_server.storage.keeping.journal import FolderLock, Found, JournaledFile
+from vault_server.storage.writing.commands import other_write
+from vault_server.storage.writing.staging import STAGING, WRITES
 
 RESUME_WINDOW: Final = 900.0
 """Seconds: a quarter of an hour, in which a machine reboots and somebody fetches a laptop from the train."""

@@ -14,11 +14,11 @@ from vault.errors import (
 from vault.model import Block, ObjectInfo
 from vault.store import BlockWriter
 
-from vault_server.storage.commands import NewContents
 from vault_server.storage.failures import storing
-from vault_server.storage.journal import JournaledFile
-from vault_server.storage.resumption import Resumption
-from vault_server.storage.upload import StagingWriter, check_written
+from vault_server.storage.keeping.journal import JournaledFile
+from vault_server.storage.keeping.resumption import Resumption
+from vault_server.storage.writing.commands import NewContents
+from vault_server.storage.writing.upload import StagingWriter, check_written
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""

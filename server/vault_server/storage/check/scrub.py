@@ -23,7 +23,7 @@ from vault_server.storage.check import rows
 from vault_server.storage.check.examine import examine
 from vault_server.storage.check.report import Problem, ProblemKind, ScrubPass, ScrubStatus
 from vault_server.storage.engine import Engine
-from vault_server.storage.register import to_time
+from vault_server.storage.register.objects import to_time
 
 _log = logging.getLogger(__name__)
 

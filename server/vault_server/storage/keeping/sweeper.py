@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.register import file_is_referenced, from_time
-from vault_server.storage.retention import collect, inlined_limit, trim
-from vault_server.storage.staging import Staging
-from vault_server.storage.transaction import Transaction
+from vault_server.storage.keeping.retention import collect, inlined_limit, trim
+from vault_server.storage.register.objects import file_is_referenced, from_time
+from vault_server.storage.writing.staging import Staging
+from vault_server.storage.writing.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from vault.errors import InvalidArgumentError
 from vault.model import Page
 from vault.rules import check_key
 
-from vault_server.storage.register import INFO_COLUMNS, to_info
+from vault_server.storage.register.objects import INFO_COLUMNS, to_info
 
 DEFAULT_PAGE_SIZE: Final = 500
 _LAST_CHARACTER: Final = 0x10FFFF

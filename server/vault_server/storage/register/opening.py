@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault_server.storage.blobs import blob_files, blob_generation
-from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import damaged, primary_code, storing
-from vault_server.storage.schema import APPLICATION_ID, SCHEMA_VERSION, prepare
-from vault_server.storage.watermark import noted_revision, turn_file
+from vault_server.storage.register.connections import BUSY_SECONDS, Connections
+from vault_server.storage.register.schema import APPLICATION_ID, SCHEMA_VERSION, prepare
+from vault_server.storage.register.watermark import noted_revision, turn_file
 
 REBUILD: Final = ".rebuild"
 """The folder of a rebuild of the register, while it is under way or after it was killed."""

@@ -7,7 +7,7 @@ from typing import Final
 from vault.model import Change, Progress
 from vault.store import Watch
 
-from vault_server.storage.feed import POLL_SECONDS, Feed
+from vault_server.storage.feed.feed import POLL_SECONDS, Feed
 
 HEARTBEAT_SECONDS: Final = 2.0
 """How often an idle watcher is told the revision."""

@@ -15,10 +15,10 @@ from vault.model import ObjectInfo
 from vault.rules import check_unit
 
 from vault_server.storage.blobs import blob_id, unit_folder
-from vault_server.storage.commands import insert_object
 from vault_server.storage.failures import storing
-from vault_server.storage.measuring import measure
-from vault_server.storage.register import pack_checksums, to_time
+from vault_server.storage.register.measuring import measure
+from vault_server.storage.register.objects import pack_checksums, to_time
+from vault_server.storage.writing.commands import insert_object
 
 _log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from vault.model import checksum as checksum_of
 from vault.rules import BLOCK_SIZE, check_commit, check_small
 from vault.store import BlockWriter
 
-from vault_server.storage.commands import NewContents
 from vault_server.storage.failures import storing
-from vault_server.storage.register import pack_checksums
-from vault_server.storage.staging import StagedFile, Staging
+from vault_server.storage.register.objects import pack_checksums
+from vault_server.storage.writing.commands import NewContents
+from vault_server.storage.writing.staging import StagedFile, Staging
 
 INLINE_LIMIT: Final = 64 << 10
 """Bytes up to which an object lives in the register.

@@ -11,7 +11,7 @@ from vault.errors import AlreadyExistsError, InvalidArgumentError
 from vault.model import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.register import (
+from vault_server.storage.register.objects import (
     find_generation,
     find_row,
     from_time,
@@ -22,8 +22,8 @@ from vault_server.storage.register import (
     to_time,
     unpack_tags,
 )
-from vault_server.storage.staging import StagedFile
-from vault_server.storage.transaction import Transaction
+from vault_server.storage.writing.staging import StagedFile
+from vault_server.storage.writing.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import threading
 
 from vault.errors import VaultError
 
-from vault_server.storage.feed import POLL_SECONDS, Feed
+from vault_server.storage.feed.feed import POLL_SECONDS, Feed
 
 
 class Notifier:

@@ -22,14 +22,14 @@ from vault.model import (
 )
 from vault.rules import check_batch, check_request_id, check_resumable
 
-from vault_server.storage import commands
-from vault_server.storage.commands import NewContents
 from vault_server.storage.engine import Engine
-from vault_server.storage.register import require_generation, require_row
-from vault_server.storage.resumable import AnsweredWriter, ResumableWriter
-from vault_server.storage.transaction import Transaction
-from vault_server.storage.upload import StagingWriter, small_contents
-from vault_server.storage.writer import Job
+from vault_server.storage.register.objects import require_generation, require_row
+from vault_server.storage.writing import commands
+from vault_server.storage.writing.commands import NewContents
+from vault_server.storage.writing.resumable import AnsweredWriter, ResumableWriter
+from vault_server.storage.writing.transaction import Transaction
+from vault_server.storage.writing.upload import StagingWriter, small_contents
+from vault_server.storage.writing.writer import Job
 
 Look = Callable[[sqlite3.Connection], ObjectInfo | None]
 """What a write was answered when it was committed before; None when it was not. Raises what refuses it."""

@@ -19,14 +19,14 @@ from typing import Any, Final, TypeVar
 from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.blobs import Blobs
-from vault_server.storage.connections import BUSY_SECONDS, Connections
 from vault_server.storage.failures import is_busy, is_readonly, register_error, room_helps, storage_error
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.reserve import Reserve
-from vault_server.storage.retention import RETENTION
-from vault_server.storage.staging import StagedFile, Staging
-from vault_server.storage.sweeper import Sweeper
-from vault_server.storage.transaction import FEED_HISTORY, Transaction
+from vault_server.storage.keeping.retention import RETENTION
+from vault_server.storage.keeping.sweeper import Sweeper
+from vault_server.storage.register.connections import BUSY_SECONDS, Connections
+from vault_server.storage.writing.reserve import Reserve
+from vault_server.storage.writing.staging import StagedFile, Staging
+from vault_server.storage.writing.transaction import FEED_HISTORY, Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeVar
 from vault.errors import ClosedError
 
 from vault_server.storage.failures import damaged, is_busy, register_error
-from vault_server.storage.watermark import note_revision, turn_file
+from vault_server.storage.register.watermark import note_revision, turn_file
 
 BUSY_SECONDS: Final = 300.0
 """How long to wait for other processes before an operation fails. Adoption of a large directory holds

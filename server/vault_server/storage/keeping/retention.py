@@ -17,7 +17,7 @@ from typing import Final
 
 from vault.errors import InvalidArgumentError
 
-from vault_server.storage.register import Row, StoredContents, to_info, unpack_checksums
+from vault_server.storage.register.objects import Row, StoredContents, to_info, unpack_checksums
 
 RETENTION: Final = 300.0
 """Seconds. A client that lost its connection tries for a minute by default."""

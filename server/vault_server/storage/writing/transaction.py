@@ -12,9 +12,9 @@ from vault.model import ChangeKind, ObjectInfo
 from vault_server.storage.blobs import Blobs
 from vault_server.storage.failures import room_helps, storage_error
 from vault_server.storage.faultpoints import reached
-from vault_server.storage.register import Row, find_file, from_time, pack_tags, to_time
-from vault_server.storage.retention import RETENTION, give_up_file, retire
-from vault_server.storage.staging import StagedFile, Staging
+from vault_server.storage.keeping.retention import RETENTION, give_up_file, retire
+from vault_server.storage.register.objects import Row, find_file, from_time, pack_tags, to_time
+from vault_server.storage.writing.staging import StagedFile, Staging
 
 FEED_HISTORY: Final = 100_000
 """Changes that the feed keeps. It is also how far back a retried write is recognised: a retry that

@@ -28,10 +28,10 @@ from vault.model import checksum
 from vault.rules import BLOCK_SIZE
 from vault.writeback import Writeback
 
-from vault_server.storage.commands import other_write
 from vault_server.storage.failures import no_room
-from vault_server.storage.register import pack_checksums, unpack_checksums
-from vault_server.storage.staging import StagedFile
+from vault_server.storage.register.objects import pack_checksums, unpack_checksums
+from vault_server.storage.writing.commands import other_write
+from vault_server.storage.writing.staging import StagedFile
 
 _SPEC: Final = "spec"
 _BYTES: Final = "bytes"
