@@ -109,17 +109,18 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
 
     async def _lead(self, question: QuestionT, deadline: float) -> AnswerT:
         """Asks, for whoever waits as well."""
-        others = self._take_others()
+        others: list[_Place] = []
         try:
+            others = self._take_others()
             time_left = max(deadline - time.monotonic(), 0.001)
             answers = await self._ask([question, *(each.question for each in others)], time_left)
+            for each, answer in zip(others, answers[1:], strict=True):
+                each.answer(answer)
         except BaseException as error:
-            self._let_down(others, error)
-            self._pass_on()
+            self._let_down([each for each in others if not each.answered], error)
             raise
-        self._pass_on()
-        for each, answer in zip(others, answers[1:], strict=True):
-            each.answer(answer)
+        finally:
+            self._pass_on()
         self._mean_size += 0.2 * (sum(map(self._size_of, answers)) / len(answers) - self._mean_size)
         return answers[0]
 
