@@ -12,6 +12,8 @@ DEFAULT_GRACE: Final = 10.0
 DEFAULT_CONNECTION_AGE: Final = 1800.0
 """Seconds after which a client is asked to connect anew, so that a load balancer can send it elsewhere."""
 
+_NO_LIMIT: Final = (1 << 31) - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -77,6 +79,10 @@ class ServerSettings:
             # How far a client may send ahead of the disk, each write: fixed, as for the client (vault.channel.calls).
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", 4 << 20),
+            # Calls that arrive faster than they are begun wait. gRPC cancels some of them from 1,000 on, and all from
+            # 3,000, without a reason that would let a client wait and ask again: max_concurrent_rpcs gives one.
+            ("grpc.server.max_pending_requests", _NO_LIMIT),
+            ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
             # A second server on the port is an error, not half of the connections, unless it is meant to be.
             ("grpc.so_reuseport", int(self.share_port)),
             *self._age(),

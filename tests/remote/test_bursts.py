@@ -1,0 +1,23 @@
+"""Thousands of calls that one client makes at once: each is answered, however long the queue."""
+
+import asyncio
+
+from vault._async.remote import AsyncRemoteStore
+from vault.model import ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault_server import EmbeddedStore, Server
+
+CALLS = 4000
+"""Above both of gRPC's own limits of calls that wait, 1,000 and 3,000."""
+
+
+async def test_every_call_of_a_burst_is_answered(store: EmbeddedStore) -> None:
+    with Server(store) as server:
+        async with AsyncRemoteStore(server.address, timeout=60) as remote:
+
+            async def upload(data_id: int) -> object:
+                data = b"%d" % data_id
+                (outcome,) = await remote.upload_many("u", [SmallUpload(UploadSpec(data_id), data, checksum(data))])
+                return outcome
+
+            outcomes = await asyncio.gather(*map(upload, range(1, CALLS + 1)), return_exceptions=True)
+    assert [each for each in outcomes if not isinstance(each, ObjectInfo)] == []
