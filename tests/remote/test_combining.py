@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from vault._async.remote import AsyncRemoteStore
+from vault._async.remote import MOST_UNITS, AsyncRemoteStore
 from vault._sync.remote import RemoteStore
 from vault.errors import CorruptionError, InvalidArgumentError, UnavailableError, VaultError
 from vault.model import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum
@@ -204,3 +204,16 @@ def test_without_a_server_each_is_told_within_his_own_time(restarting: Restartin
         assert all(isinstance(error, UnavailableError) for error in errors)
         assert len({id(error) for error in errors}) == len(errors), "each has an error of his own"
         assert remote.load_many("u", [LoadItem(1)]) == [None]
+
+
+async def test_units_without_end_are_not_remembered_without_end(store: EmbeddedStore) -> None:
+    """As an edge server's clients may name them."""
+    fill(store)
+    with Server(store) as server:
+        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+            units = [f"u{number}" for number in range(3 * MOST_UNITS // 2)]
+            found = await asyncio.gather(*(remote.load_many(unit, [LoadItem(1)]) for unit in ["u", *units, "u"]))
+            assert len(remote._loads) <= MOST_UNITS  # nobody else can tell
+    assert is_whole(found[0][0], 1)
+    assert is_whole(found[-1][0], 1)
+    assert found[1:-1] == [[None]] * len(units)

@@ -46,6 +46,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 
 _WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
+MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
 
 
 class _Item(Protocol):
@@ -203,6 +204,8 @@ class AsyncRemoteStore(AsyncStore):
             return error
         combiner = self._loads.get(unit)
         if combiner is None:
+            if len(self._loads) >= MOST_UNITS:
+                self._loads.clear()  # whoever waits in one of them goes on doing so
             ask = partial(self._load_items, unit)
             combiner = self._loads.setdefault(unit, AsyncCombiner(ask, _size_of, self._channel.timeout))
         return await combiner.ask(item)

@@ -47,6 +47,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 
 _WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
+MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
 
 
 class _Item(Protocol):
@@ -204,6 +205,8 @@ class RemoteStore(Store):
             return error
         combiner = self._loads.get(unit)
         if combiner is None:
+            if len(self._loads) >= MOST_UNITS:
+                self._loads.clear()  # whoever waits in one of them goes on doing so
             ask = partial(self._load_items, unit)
             combiner = self._loads.setdefault(unit, Combiner(ask, _size_of, self._channel.timeout))
         return combiner.ask(item)
