@@ -30,13 +30,14 @@ _BYTES: Final = 1 << 20  # of the answers to a request, by what the last ones to
 class _Place:
     """A caller in the queue: waits for his turn to ask, or for the answer to what another asked for him."""
 
-    __slots__ = ("answered", "deadline", "flight", "left", "question")
+    __slots__ = ("answered", "chosen", "deadline", "flight", "left", "question")
 
     def __init__(self, question: Any, deadline: float) -> None:
         self.question = question
         self.deadline = deadline
         self.flight: Flight[Any] = Flight()
         self.answered = False
+        self.chosen = False  # his turn has come, whether he knows it yet or not
         self.left = False  # cancelled: who asked for him may still have his question in hand
 
     def answer(self, answer: Any) -> None:
@@ -150,6 +151,7 @@ class Combiner(Generic[QuestionT, AnswerT]):
                 self._asking -= 1
                 return
             following = self._waiting.popleft()
+            following.chosen = True
         following.give_turn()
 
     def _leave(self, place: _Place) -> None:
@@ -157,6 +159,5 @@ class Combiner(Generic[QuestionT, AnswerT]):
             place.left = True
             if place in self._waiting:
                 self._waiting.remove(place)
-                return
-        if place.flight.done() and not place.answered:  # his turn had come
+        if place.chosen:
             self._pass_on()
