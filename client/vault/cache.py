@@ -55,6 +55,9 @@ class ObjectCache(Generic[FlightT]):
     """Decoded objects by unit and id, least recently used out first.
 
     The bytes of an entry are its object's size in the store: what it takes in memory cannot be known.
+
+    Attributes:
+        enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
     """
 
     def __init__(self, units: Mapping[str, Unit], make_flight: Callable[[], FlightT], *, enabled: bool = True) -> None:
@@ -62,7 +65,7 @@ class ObjectCache(Generic[FlightT]):
         Args:
             units: By name.
             make_flight: Makes what waits for a load, of the kind that the vault's code uses.
-            enabled: When not, nothing is kept: every load is its caller's own, and nobody need ask with `claim`.
+            enabled: See the class.
         """
         self._shelves = {name: Shelf(unit) for name, unit in units.items()}
         self._make_flight = make_flight
@@ -85,8 +88,7 @@ class ObjectCache(Generic[FlightT]):
             entry = self._shelves[unit].find(key)
             if entry is None or not epoch or entry.epoch != epoch:
                 return None
-            entry.pins += 1
-            self._pins += 1
+            self._pin(entry)
             self._hits += 1
             return entry
 

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 from vault.errors import ClosedError, UnavailableError, VaultError
-from vault.v1 import vault_pb2
 from vault.wire.blocks import CODECS
 from vault.wire.status import status_of
 
@@ -19,7 +18,6 @@ from vault_server.calls import Calls
 logger: Final = logging.getLogger("vault_server.rpc")
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
-_SERVICE: Final = f"/{vault_pb2.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -62,7 +60,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
         make: Callable[..., _Handler] = getattr(grpc, f"{kind}_rpc_method_handler")
-        codecs = CODECS.get(method.removeprefix(_SERVICE))
+        codecs = CODECS.get(method)
         return make(
             wrap(method, behaviour),
             request_deserializer=codecs.parse_request if codecs else handler.request_deserializer,

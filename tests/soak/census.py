@@ -59,14 +59,7 @@ GROWTH = 1.25
 SLACK = 32.0
 """And how many MiB besides, which matter for short runs only."""
 
-POOLS = {
-    "asyncio": 32,
-    "vault-storage": 8,
-    "vault-store": 16,
-    "vault-resumption": 1,  # of a store, from its first suspended write until it is closed
-    "register.db": 11,
-    "register.db-wal": 11,
-}
+POOLS = {"asyncio": 32, "vault-storage": 8, "vault-store": 16, "register.db": 11, "register.db-wal": 11}
 """Threads, and connections to the register, that are begun as they are needed, and kept: how many at most."""
 
 

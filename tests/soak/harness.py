@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psutil
 from vault import BytesWrapper, RemoteVault, TextWrapper
+from vault.rules import BLOCK_SIZE
 from vault_server import EmbeddedStore
 
 from tests.crash.audit import staged_files
@@ -121,6 +122,8 @@ class _Soak:
     def run(self) -> None:
         for unit in self._units:
             self._vault.upload(f"{unit}.count", TextWrapper("0"), data_id=COUNTER)
+        # What a store begins with its first large write, and keeps, is there at the first census: not left to chance.
+        self._vault.delete(self._units[0], self._vault.upload(self._units[0], BytesWrapper(bytes(2 * BLOCK_SIZE))))
         told = self._round(max(2.0, self._load.seconds / 10))
         time.sleep(1)
         self.result.before = self._censuses(told)

@@ -16,6 +16,7 @@ blocks = st.builds(
     data=st.binary(max_size=300) | st.binary(max_size=100).map(lambda data: data * 200),
     checksum=st.integers(0, (1 << 64) - 1),
 )
+SERVICE = "/vault.v1.VaultService/"
 FIELDS = {"Load": LOAD_BLOCK, "Upload": WRITE_BLOCK, "Update": WRITE_BLOCK}
 MESSAGES: dict[str, Any] = {"Load": pb.LoadResponse, "Upload": pb.UploadRequest, "Update": pb.UpdateRequest}
 methods = st.sampled_from(sorted(MESSAGES))
@@ -26,7 +27,7 @@ def generated(method: str, block: Block) -> Any:
 
 
 def parse(method: str, raw: bytes) -> Any:
-    codecs = CODECS[method]
+    codecs = CODECS[SERVICE + method]
     return codecs.parse_response(raw) if method == "Load" else codecs.parse_request(raw)
 
 
@@ -93,9 +94,9 @@ def test_a_number_without_an_end_is_no_work(method: str) -> None:
 
 def test_other_messages_are_the_generated_ones() -> None:
     commit = pb.UploadRequest(commit=pb.Commit(size=5))
-    assert parse("Upload", CODECS["Upload"].serialize_request(commit)) == commit
+    assert parse("Upload", CODECS[SERVICE + "Upload"].serialize_request(commit)) == commit
     first = pb.LoadResponse(info=pb.ObjectInfo(unit="u", data_id=5), revision=9)
-    assert parse("Load", CODECS["Load"].serialize_response(first)) == first
+    assert parse("Load", CODECS[SERVICE + "Load"].serialize_response(first)) == first
     assert parse("Load", b"") == pb.LoadResponse()
 
 

@@ -62,9 +62,10 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
     ) -> None:
         """
         Args:
-            ask: Asks some questions in one request, for so many seconds at most; as many answers, in order.
+            ask: Asks some questions together, as many answers, in order. Each message that this takes (one, unless the
+                answers are large) may wait for so many seconds.
             size_of: About how many bytes an answer takes.
-            timeout: Seconds that each caller waits at most.
+            timeout: Seconds that each caller waits at most, where one message is enough.
         """
         self._ask = ask
         self._size_of = size_of

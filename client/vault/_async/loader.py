@@ -42,17 +42,21 @@ class AsyncLoader:
         self._codecs = codecs
         self._memory = memory
 
-    async def fetch(self, unit: str, keys: Iterable[Key]) -> dict[Key, Fetched]:
+    async def fetch(self, unit: str, keys: Iterable[Key], epoch: int | None = None) -> dict[Key, Fetched]:
         """The objects, each pinned once; None where there is none, an error where it could not be had.
 
         What can be asked in one request is. An object that another caller is loading is waited for.
+
+        Args:
+            epoch: That holds now, for a caller who has just asked.
         """
         done: dict[Key, Fetched] = {}
         wanted = list(dict.fromkeys(keys))
         loads: dict[Key, int] = {}
         try:
             while wanted:
-                wanted = await self._pass(unit, wanted, done, loads)
+                wanted = await self._pass(unit, wanted, done, loads, epoch)
+                epoch = None  # others may hold by now
         except BaseException:
             for entry in done.values():
                 if isinstance(entry, Entry):
@@ -60,11 +64,14 @@ class AsyncLoader:
             raise
         return done
 
-    async def _pass(self, unit: str, wanted: list[Key], done: dict[Key, Fetched], loads: dict[Key, int]) -> list[Key]:
+    async def _pass(
+        self, unit: str, wanted: list[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int | None
+    ) -> list[Key]:
         """Gets what can be had now. Returns what has to be looked at again."""
         if not self._cache.enabled:  # then nobody waits for anybody, and nothing here is outdated
             return await self._load(unit, wanted[:MAX_BATCH_ITEMS], done, loads, 0) + wanted[MAX_BATCH_ITEMS:]
-        epoch = await self._coherence.epoch()
+        if epoch is None:
+            epoch = await self._coherence.epoch()
         checks: dict[Key, Entry] = {}
         leads: dict[Key, Landing] = {}
         joins: dict[Key, Landing] = {}

@@ -232,11 +232,13 @@ class AsyncObjects(AsyncVaultBase):
         """The object, pinned."""
         self._require_unit(unit)
         check_key(key)
-        if self._caching:
-            entry = self._cache.current(unit, key, await self._coherence.epoch())
+        epoch = None
+        if self._cache.enabled:
+            epoch = await self._coherence.epoch()
+            entry = self._cache.current(unit, key, epoch)
             if entry is not None:
                 return entry
-        found = (await self._loader.fetch(unit, [key]))[key]
+        found = (await self._loader.fetch(unit, [key], epoch))[key]
         if isinstance(found, VaultError):
             raise found
         return found

@@ -175,8 +175,7 @@ class VaultBase:
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""
-        if self._closed:
-            raise ClosedError("the vault is closed")
+        self._require_open()
         self._structure.unit(unit)
 
     def _require_open(self) -> None:

@@ -233,11 +233,13 @@ class Objects(VaultBase):
         """The object, pinned."""
         self._require_unit(unit)
         check_key(key)
-        if self._caching:
-            entry = self._cache.current(unit, key, self._coherence.epoch())
+        epoch = None
+        if self._cache.enabled:
+            epoch = self._coherence.epoch()
+            entry = self._cache.current(unit, key, epoch)
             if entry is not None:
                 return entry
-        found = (self._loader.fetch(unit, [key]))[key]
+        found = (self._loader.fetch(unit, [key], epoch))[key]
         if isinstance(found, VaultError):
             raise found
         return found

@@ -10,7 +10,6 @@ from typing import Any, Final
 import grpc
 
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.v1 import vault_pb2
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.blocks import CODECS
 from vault.wire.status import error_from_rpc
@@ -43,8 +42,6 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.enable_retries", 0),
 ]
 
-_SERVICE: Final = f"/{vault_pb2.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
-
 _FIRST_BACKOFF: Final = 0.1
 _LAST_BACKOFF: Final = 1.0
 _SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
@@ -55,13 +52,10 @@ _log = logging.getLogger("vault.channel")
 def make_stub(channel: Any) -> VaultServiceStub:
     """The generated stub; where a stream carries blocks, with the codecs of `vault.wire.blocks`."""
     stub: VaultServiceStub = VaultServiceStub(channel)
-    for method, codecs in CODECS.items():
+    for path, codecs in CODECS.items():
+        method = path.rpartition("/")[2]
         make = channel.unary_stream if method == "Load" else channel.stream_stream
-        call = make(
-            _SERVICE + method,
-            request_serializer=codecs.serialize_request,
-            response_deserializer=codecs.parse_response,
-        )
+        call = make(path, request_serializer=codecs.serialize_request, response_deserializer=codecs.parse_response)
         setattr(stub, method, call)
     return stub
 

@@ -18,6 +18,8 @@ LOAD_BLOCK: Final = pb.LoadResponse.BLOCK_FIELD_NUMBER
 WRITE_BLOCK: Final = pb.UploadRequest.BLOCK_FIELD_NUMBER
 """Of UpdateRequest, too."""
 
+_SERVICE: Final = f"/{pb.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
+
 _OFFSET: Final = pb.Block.OFFSET_FIELD_NUMBER << 3  # a varint
 _DATA: Final = pb.Block.DATA_FIELD_NUMBER << 3 | 2  # with a length
 _CHECKSUM: Final = pb.Block.CHECKSUM_FIELD_NUMBER << 3 | 1  # eight bytes
@@ -89,26 +91,26 @@ def _parser(field: int, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]
 
 
 CODECS: Final = {
-    "Load": Codecs(
+    f"{_SERVICE}Load": Codecs(
         pb.LoadRequest.SerializeToString,
         pb.LoadRequest.FromString,
         serialize,
         _parser(LOAD_BLOCK, pb.LoadResponse.FromString),
     ),
-    "Upload": Codecs(
+    f"{_SERVICE}Upload": Codecs(
         serialize,
         _parser(WRITE_BLOCK, pb.UploadRequest.FromString),
         pb.UploadResponse.SerializeToString,
         pb.UploadResponse.FromString,
     ),
-    "Update": Codecs(
+    f"{_SERVICE}Update": Codecs(
         serialize,
         _parser(WRITE_BLOCK, pb.UpdateRequest.FromString),
         pb.UpdateResponse.SerializeToString,
         pb.UpdateResponse.FromString,
     ),
 }
-"""Of the methods whose streams carry blocks."""
+"""Of the methods whose streams carry blocks, by their full names, as gRPC has them."""
 
 
 def _put_varint(target: bytearray, value: int) -> None:
