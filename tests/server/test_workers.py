@@ -37,7 +37,14 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 def workers(served: Served) -> list[psutil.Process]:
     """Its worker processes that are there."""
     found = psutil.Process(served.process.pid).children()
-    return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in found if _is_alive(each)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the listing and the look
+        return False
 
 
 def are_gone(processes: list[psutil.Process]) -> bool:
