@@ -2,15 +2,43 @@
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.benchmarks import page, report
 from scripts.benchmarks.harness import Bench
 from scripts.benchmarks.lines import LINES
 from scripts.benchmarks.outcome import Line, Outcome
+
+PAIRED = ("load-small", "load-cached", "load-many", "upload-many", "embedded-load", "download-file")
+"""The lines that a change must not make slower."""
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """The files of a commit, in a folder that goes again."""
+    with tempfile.TemporaryDirectory(prefix="vault-against-") as folder:
+        archive = subprocess.run(
+            ["git", "archive", commit, "client", "server", "datatypes"], stdout=subprocess.PIPE, check=True
+        )
+        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+        yield Path(folder)
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> int:
+    """Both trees' Vault, in turn."""
+    with (
+        checkout(arguments.against) as tree,
+        Bench(folder, quick=arguments.quick, runs=arguments.runs, against=tree) as bench,
+    ):
+        for name in arguments.only or PAIRED:
+            report.show_pairs(LINES[name], LINES[name].measure(bench))
+    return 0
 
 
 def parse() -> argparse.Namespace:
@@ -20,6 +48,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", metavar="LINE", help="this line alone; may be repeated")
     parser.add_argument("--list", action="store_true", help="name the lines and end")
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help=f"Vault of this tree and of that commit in turn, without peers; without --only: {', '.join(PAIRED)}",
+    )
+    parser.add_argument("--runs", type=int, metavar="N", help="measured runs of each (5; 3 in a quick run)")
     parser.add_argument(
         "--directory",
         type=Path,
@@ -60,13 +94,16 @@ def main() -> int:
         for line in LINES.values():
             print(f"{line.name:24} {line.title}")
         return 0
+    if arguments.against:
+        with tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder:
+            return compare(arguments, Path(folder))
     whole = not arguments.quick and not arguments.only
     output: Path = arguments.output or Path("docs" if whole else ".bench")
     output.mkdir(parents=True, exist_ok=True)
     chosen = [line for line in LINES.values() if not arguments.only or line.name in arguments.only]
     with (
         tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder,
-        Bench(Path(folder), quick=arguments.quick) as bench,
+        Bench(Path(folder), quick=arguments.quick, runs=arguments.runs) as bench,
     ):
         found = report.circumstances(bench)
         outcomes, failed = run(bench, chosen)

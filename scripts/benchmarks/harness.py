@@ -1,4 +1,4 @@
-"""Runs of ours and of peers, in turn: A B A B …, each client a process of its own."""
+"""Runs of ours and of peers, in turn: A B, B A, …, each client a process of its own."""
 
 import json
 import os
@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from scripts.benchmarks.data import MIB, file_digest, make_file
-from scripts.benchmarks.servers import STARTERS, Server, Starter, missing
+from scripts.benchmarks.servers import STARTERS, Server, Starter, import_from, missing, vault_server
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Contender:
         arguments: For the side; `{client}` in a text becomes the client's number.
         clients: Processes that do it at once.
         size: Bytes that each client moves in one run; None: operations are counted.
+        tree: The checkout whose Vault it runs; None: the installed one.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Contender:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     clients: int = 1
     size: int | None = None
+    tree: Path | None = None
 
     @property
     def peer(self) -> str:
@@ -87,9 +89,11 @@ class Contender:
 class Client:
     """A client process, see `client.py`."""
 
-    def __init__(self, side: str, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, side: str, arguments: Mapping[str, Any], tree: Path | None = None) -> None:
         command = [sys.executable, "-m", "scripts.benchmarks.client", side, json.dumps(arguments)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=import_from(tree)
+        )
         self._side = side
 
     def say(self, step: str) -> None:
@@ -114,12 +118,17 @@ class Client:
 
 
 class Bench:
-    """The files, the servers (started when first asked for, and shared) and the settings of one run of it all."""
+    """The files, the servers (started when first asked for, and shared) and the settings of one run of it all.
 
-    def __init__(self, folder: Path, *, quick: bool) -> None:
+    Attributes:
+        against: A checkout of another commit: Vault of this one and of that run in turn, and no peers.
+    """
+
+    def __init__(self, folder: Path, *, quick: bool, runs: int | None = None, against: Path | None = None) -> None:
         self.folder = folder
         self.quick = quick
-        self.runs = 3 if quick else 5
+        self.runs = runs or (3 if quick else 5)
+        self.against = against
         self.large = 64 * MIB if quick else 1024 * MIB
         self.left_out: set[str] = set()
         self._servers: dict[str, Server] = {}
@@ -168,17 +177,29 @@ class Bench:
         Args:
             settle: What was written before goes to the disk before each run, so that nobody waits for another's.
         """
+        if self.against:
+            contenders = self._from_both_trees(contenders, self.against)
         runs: dict[str, list[Run]] = {}
         with ExitStack() as stack:
             entered = [stack.enter_context(self._enter(contender)) for contender in self.available(contenders)]
             for number in range(self.runs + 1):
-                for entrant in entered:
+                for entrant in entered if number % 2 else reversed(entered):
                     if settle:
                         os.sync()
                     run = entrant.run()
                     if number:  # the first warms up
                         runs.setdefault(entrant.contender.name, []).append(run)
         return [Series(entrant.contender.name, runs[entrant.contender.name], entrant.amount) for entrant in entered]
+
+    def _from_both_trees(self, contenders: Sequence[Contender], tree: Path) -> list[Contender]:
+        """Vault of this tree and of the other one, each with a server, or a directory, of its own."""
+        pairs = []
+        for ours in [contender for contender in contenders if contender.peer == "ours"]:
+            place = ours.place.with_name(f"{ours.place.name}-before") if isinstance(ours.place, Path) else "before"
+            if place == "before" and place not in self._servers:
+                self.start(place, vault_server(tree=tree))
+            pairs += [ours, replace(ours, name=f"{ours.name}, before", place=place, tree=tree)]
+        return pairs
 
     @contextmanager
     def _enter(self, contender: Contender) -> Iterator["_Entrant"]:
@@ -187,7 +208,7 @@ class Bench:
         with ExitStack() as stack:
             clients = []
             for number in range(contender.clients):
-                client = Client(contender.side, _arguments(contender, place, number))
+                client = Client(contender.side, _arguments(contender, place, number), contender.tree)
                 stack.callback(client.close)
                 clients.append(client)
             for client in clients:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -34,6 +35,16 @@ def show(line: Line, outcome: Outcome) -> None:
         print(f"    {verdict_text(verdict)}")
     for note in outcome.notes:
         print(f"    {note}")
+
+
+def show_pairs(line: Line, outcome: Outcome) -> None:
+    """What this tree takes against the other one, run by run: the median, least and most of the ratios."""
+    print(f"\n{line.name}: {line.title}")
+    for ours, before in zip(outcome.series[::2], outcome.series[1::2], strict=True):
+        for what, of in (("CPU", lambda run: run.client_cpu + run.server_cpu), ("wall", lambda run: run.seconds)):
+            pairs = sorted(of(now) / of(then) for now, then in zip(ours.runs, before.runs, strict=True))
+            middle = statistics.median(pairs)
+            print(f"  {ours.name:26} {what:4} {middle:6.3f} x  ({pairs[0]:.3f} to {pairs[-1]:.3f}, {len(pairs)} pairs)")
 
 
 def _figures(one: Series, factor: float) -> str:

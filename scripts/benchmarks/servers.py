@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,21 @@ def free_port() -> int:
         return port
 
 
+def import_from(tree: Path | None) -> dict[str, str] | None:
+    """The environment of a process that imports Vault from this checkout; None, the own one, for the installed."""
+    if tree is None:
+        return None
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("client", "server", "datatypes"))}
+
+
 @contextmanager
-def _running(command: Sequence[str | Path], folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _running(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A process until the block ends. What it says on the standard error is in `folder`/log."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
     try:
         yield process
     finally:
@@ -71,9 +80,11 @@ def _running(command: Sequence[str | Path], folder: Path) -> Iterator[subprocess
 
 
 @contextmanager
-def _saying_where(command: Sequence[str | Path], folder: Path) -> Iterator[Server]:
+def _saying_where(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """One whose first line of output ends with its address."""
-    with _running(command, folder) as process:
+    with _running(command, folder, environment) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         if not words:
@@ -93,12 +104,12 @@ def _wait_for(address: str, process: subprocess.Popen[str], folder: Path) -> Non
     raise RuntimeError(f"nothing listens on {address}: {(folder / 'log').read_text()[-2000:]}")
 
 
-def vault_server(*options: str, store: Path | None = None) -> Starter:
+def vault_server(*options: str, store: Path | None = None, tree: Path | None = None) -> Starter:
     def start(folder: Path) -> AbstractContextManager[Server]:
         command = Path(sys.executable).with_name("vault-grpc")
         # Deleted bytes go at once: a run's gigabytes must not still be on the disk for the next ones.
         settings = ["--listen", "127.0.0.1:0", "--retention", "0", *options]
-        return _saying_where([command, "serve", store or folder / "store", *settings], folder)
+        return _saying_where([command, "serve", store or folder / "store", *settings], folder, import_from(tree))
 
     return start
 
