@@ -13,7 +13,8 @@ What holds for every Store:
 * Checksums end to end: the writer computes each block's, the store verifies and keeps it; on the
   way out the store hands over the *kept* checksum and whoever shows the bytes to an application
   verifies them (`Block.verify`).
-* A retried write (the same request_id) is applied once, and answers as it did the first time.
+* A retried write (the same request_id) is applied once, and answers as it did the first time. Another
+  write under its request_id is refused: BAD_REQUEST_ID.
 * Sync stores may be shared by threads, async ones by the tasks of one event loop.
 """
 

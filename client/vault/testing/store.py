@@ -9,6 +9,7 @@ from vault.testing.generations import GenerationConformance
 from vault.testing.listing import ListingConformance
 from vault.testing.load import LoadConformance
 from vault.testing.metadata import MetadataConformance
+from vault.testing.requests import RequestConformance
 from vault.testing.resuming import ResumeConformance
 from vault.testing.update import UpdateConformance
 from vault.testing.upload import UploadConformance
@@ -17,6 +18,7 @@ from vault.testing.upload import UploadConformance
 class StoreConformance(
     UploadConformance,
     ResumeConformance,
+    RequestConformance,
     LoadConformance,
     GenerationConformance,
     UpdateConformance,

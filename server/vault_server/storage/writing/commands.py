@@ -1,6 +1,7 @@
 """The writes: each a function of a transaction, which decides its preconditions and does it whole or raises.
 
-A request that was applied before (its id is in the feed) is answered as it was then, and does nothing.
+A request that was applied before (its id is in the feed) is answered as it was then, and does nothing. What is kept
+of it is compared with what is asked for: another write under the same id is refused.
 """
 
 import json
@@ -8,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from vault.errors import AlreadyExistsError, InvalidArgumentError
-from vault.model import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault.model import ChangeKind, DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.register.objects import (
@@ -41,7 +42,7 @@ def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) 
     """Makes a new object. AlreadyExistsError: OBJECT_EXISTS, NAME_TAKEN."""
     answered = find_uploaded(tx.connection, unit, spec)
     if answered is not None:
-        return answered
+        return require_same(answered, contents.size, contents.checksum)
     refuse_taken(tx.connection, unit, spec)
     revision = tx.take_revision()
     info = ObjectInfo(
@@ -69,7 +70,7 @@ def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) 
     """Replaces an object's bytes. NotFoundError, ConflictError."""
     answered = find_updated(tx.connection, unit, spec)
     if answered is not None:
-        return answered
+        return require_same(answered, contents.size, contents.checksum)
     row = require_row(tx.connection, unit, spec.key)
     require_generation(row.info, spec.if_generation)
     revision = tx.take_revision()
@@ -104,6 +105,8 @@ def delete(tx: Transaction, unit: str, spec: DeleteSpec) -> int:
     """Deletes an object; the revision of the deletion, 0 when there was none. ConflictError."""
     answered = find_answer(tx.connection, unit, ChangeKind.DELETED, spec.request_id)
     if answered is not None:
+        if not (_names(spec.key, answered) and spec.if_generation in (None, answered.generation)):
+            raise other_write(unit)
         return answered.revision
     row = find_row(tx.connection, unit, spec.key)
     if row is None:
@@ -124,6 +127,8 @@ def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
     """Changes an object's name or tags. NotFoundError, ConflictError, AlreadyExistsError: NAME_TAKEN."""
     answered = find_answer(tx.connection, unit, ChangeKind.METADATA, spec.request_id)
     if answered is not None:
+        if not _is_answer(answered, spec):
+            raise other_write(unit)
         return answered
     row = require_row(tx.connection, unit, spec.key)
     require_generation(row.info, spec.if_generation)
@@ -161,19 +166,48 @@ def find_answer(connection: sqlite3.Connection, unit: str, kind: ChangeKind, req
 
 
 def find_uploaded(connection: sqlite3.Connection, unit: str, spec: UploadSpec) -> ObjectInfo | None:
-    """`find_answer` of an upload."""
+    """`find_answer` of an upload; its bytes are compared by `require_same`."""
     answered = find_answer(connection, unit, ChangeKind.UPLOADED, spec.request_id)
-    if answered is not None and (answered.data_id, answered.name) != (spec.data_id, spec.name):
+    if answered is not None and (
+        (answered.data_id, answered.name, answered.datatype) != (spec.data_id, spec.name, spec.datatype)
+        or answered.tags != spec.tags
+    ):
         raise other_write(unit)
     return answered
 
 
 def find_updated(connection: sqlite3.Connection, unit: str, spec: UpdateSpec) -> ObjectInfo | None:
-    """`find_answer` of an update."""
+    """`find_answer` of an update; its bytes are compared by `require_same`."""
     answered = find_answer(connection, unit, ChangeKind.UPDATED, spec.request_id)
-    if answered is not None and spec.key not in (answered.data_id, answered.name):
+    if answered is not None and not (
+        _names(spec.key, answered)
+        and spec.datatype in (None, answered.datatype)
+        # The generation that it replaced is not kept, but was a lower one.
+        and (spec.if_generation is None or spec.if_generation < answered.generation)
+    ):
         raise other_write(unit)
     return answered
+
+
+def require_same(answered: ObjectInfo, size: int, checksum: int | None) -> ObjectInfo:
+    """The answer, when the write that it was given to had these bytes; `other_write` when not."""
+    if size != answered.size or checksum not in (None, answered.checksum):
+        raise other_write(answered.unit)
+    return answered
+
+
+def _names(key: Key, answered: ObjectInfo) -> bool:
+    return key in (answered.data_id, answered.name)
+
+
+def _is_answer(answered: ObjectInfo, spec: MetadataSpec) -> bool:
+    """Whether this change of metadata can have been answered so. What the object was called before is not kept."""
+    return (
+        (_names(spec.key, answered) or (isinstance(spec.key, str) and spec.name is not None))
+        and (spec.name is None or (spec.name or None) == answered.name)
+        and (spec.tags is None or spec.tags == answered.tags)
+        and spec.if_generation in (None, answered.generation)
+    )
 
 
 def other_write(unit: str) -> InvalidArgumentError:

@@ -12,13 +12,14 @@ from vault.errors import (
     VaultError,
 )
 from vault.model import Block, ObjectInfo
+from vault.rules import check_commit
 from vault.store import BlockWriter
 
 from vault_server.storage.failures import storing
 from vault_server.storage.keeping.journal import JournaledFile
 from vault_server.storage.keeping.resumption import Resumption
-from vault_server.storage.writing.commands import NewContents
-from vault_server.storage.writing.upload import StagingWriter, check_written
+from vault_server.storage.writing.commands import NewContents, require_same
+from vault_server.storage.writing.upload import StagingWriter
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""
@@ -195,8 +196,8 @@ class AnsweredWriter(BlockWriter):
         )
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        check_written(size, checksum, written=self._info.size, whole=self._info.checksum)
-        return self._info
+        check_commit(size, checksum)
+        return require_same(self._info, size, checksum)
 
     def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":
         future: Future[ObjectInfo] = Future()
