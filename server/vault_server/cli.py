@@ -1,12 +1,16 @@
 """`vault-grpc serve`: settings from flags, the environment and a file, and a server until a signal comes."""
 
 import asyncio
+import errno
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
 
 import click
+from vault.cli import streams
 from vault.cli.location import Directory
+from vault.cli.output import write_line
 from vault.errors import InvalidArgumentError
 
 from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, ServerSettings
@@ -196,7 +200,7 @@ def serve(
     """Serve DIRECTORY to clients, over gRPC.
 
     The directory is made if it is not there. When clients can connect, one line with the address is printed.
-    SIGTERM or SIGINT drains: health says NOT_SERVING, running transfers finish within the grace, then the
+    SIGTERM, SIGINT or SIGHUP drains: health says NOT_SERVING, running transfers finish within the grace, then the
     server exits 0. A second signal ends it at once.
 
     With several workers, the line is printed when all of them are ready, signals go to the first process,
@@ -233,4 +237,10 @@ def serve(
 
 
 def _announce(address: str) -> None:
-    click.echo(f"vault-grpc listening on {address}")
+    try:
+        write_line(f"vault-grpc listening on {address}")
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EBADF:  # closed: whoever started it does not want to know
+            raise
+        streams.flush_output()

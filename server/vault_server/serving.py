@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vault.cli import signals
+
 from vault_server.app import AsyncServer
 from vault_server.config import ServerSettings
 from vault_server.logs import LogFormat, configure
@@ -64,7 +66,7 @@ class Serving:
 
 
 async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT comes, then drains. A second signal ends the process at once.
+    """Serves until SIGTERM, SIGINT or SIGHUP comes, then drains. A second signal ends the process at once.
 
     Args:
         announce: Is called with the address, when clients can connect.
@@ -73,28 +75,31 @@ async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) 
     labels = serving.labels
     async with serving.open_store() as store:
         server = AsyncServer(store, serving.listen, settings=serving.settings)
-        await server.start()
+        # Until here a signal ends the process at once: it holds nothing that a client was told of.
         on_first_signal(stop.set)
-        announce(server.address)
-        logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
-        if serving.scrub_rate:
-            await store.start_scrub(serving.scrub_rate)
-        await stop.wait()
-        logger.info("draining", extra={"grace": serving.grace, **labels})
-        await server.stop(serving.grace)
+        await server.start()
+        try:
+            announce(server.address)
+            logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
+            if serving.scrub_rate:
+                await store.start_scrub(serving.scrub_rate)
+            await stop.wait()
+            logger.info("draining", extra={"grace": serving.grace, **labels})
+        finally:
+            await server.stop(serving.grace)
     logger.info("stopped", extra=labels)
 
 
 def on_first_signal(call: Callable[[], Any]) -> None:
-    """Calls once, for SIGTERM or SIGINT. The next one ends the process: the store is made for that."""
+    """Calls once, for SIGTERM, SIGINT or SIGHUP. The next one ends the process: the store is made for that."""
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    handled = [each for each in signals.ENDING if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def handle() -> None:
-        for each in signals:
+        for each in handled:
             loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
+            signals.end_at_once(each)
         call()
 
-    for each in signals:
+    for each in handled:
         loop.add_signal_handler(each, handle)

@@ -40,7 +40,7 @@ _GIVE_UP: Final = 5
 
 
 def serve_with_workers(serving: Serving, count: int, announce: Callable[[str], None]) -> None:
-    """Serves with `count` worker processes until SIGTERM or SIGINT comes, then has them drain.
+    """Serves with `count` worker processes until SIGTERM, SIGINT or SIGHUP comes, then has them drain.
 
     Args:
         announce: Is called with the address, when all of them can be connected to.
@@ -74,12 +74,12 @@ class _Parent:
         self._failures = 0
 
     async def run(self, announce: Callable[[str], None]) -> None:
+        on_first_signal(self._stopping.set)
         try:
-            await self._all(worker.start() for worker in self._workers)
-            on_first_signal(self._stopping.set)
-            announce(self._serving.listen)
-            logger.info("serving", extra={"address": self._serving.listen, "workers": len(self._workers)})
-            await self._all(self._keep(worker) for worker in self._workers)
+            if await self._done_before_stop(self._all(worker.start() for worker in self._workers)):
+                announce(self._serving.listen)
+                logger.info("serving", extra={"address": self._serving.listen, "workers": len(self._workers)})
+                await self._all(self._keep(worker) for worker in self._workers)
         finally:
             for worker in self._workers:
                 worker.kill()

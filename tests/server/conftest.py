@@ -34,8 +34,13 @@ def serve() -> Iterator[Serve]:
     """Starts `vault-grpc serve` with the arguments given; ends what the test leaves running."""
     with contextlib.ExitStack() as stack:
 
-        def begin(*arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Served:
-            served = Served(*arguments, env=env, cwd=cwd)
+        def begin(
+            *arguments: str | Path,
+            env: Mapping[str, str] | None = None,
+            cwd: Path | None = None,
+            streams: str | None = None,
+        ) -> Served:
+            served = Served(*arguments, env=env, cwd=cwd, streams=streams)
             stack.callback(served.end)
             stack.callback(served.process.kill)
             return served

@@ -15,9 +15,17 @@ COMMAND = Path(sys.executable).with_name("vault-grpc")
 class Served:
     """`vault-grpc serve` as a process, from its first line of output on."""
 
-    def __init__(self, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        streams: str | None = None,
+    ) -> None:
+        """`streams`: redirections, as a shell takes them."""
+        shell = [] if streams is None else ["sh", "-c", f'exec "$@" {streams}', "sh"]
         self.process = subprocess.Popen(
-            [COMMAND, "serve", *map(str, arguments)],
+            [*shell, COMMAND, "serve", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -2,6 +2,6 @@
 
 import sys
 
-from vault.cli.program import main
+from vault.cli import main
 
 sys.exit(main())

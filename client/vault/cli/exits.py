@@ -1,9 +1,9 @@
 """Exit codes: what a script learns from how the command ended."""
 
 import os
-import sys
 from enum import IntEnum
 
+from vault.cli import streams
 from vault.errors import (
     AlreadyExistsError,
     BatchError,
@@ -77,5 +77,5 @@ def text_of(error: VaultError | OSError) -> str:
 def complain(text: str, code: Exit) -> Exit:
     """Writes one line to standard error. Returns the code."""
     line = "".join(c if c.isprintable() else " " for c in text)
-    sys.stderr.write(f"{NAME}: {line}\n")
+    streams.say(f"{NAME}: {line}")
     return code

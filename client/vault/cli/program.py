@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from vault.allocator import tune_allocator
+from vault.cli import signals, streams
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
 from vault.errors import VaultError
@@ -40,8 +41,21 @@ _OFFERED = {
 }
 
 
+# Commands that run until they are told to end: a signal that comes before they have begun ends them well.
+_SERVERS = {"serve"}
+
+
 class Program(click.Group):
     """The group of all commands; each is imported when it is run, or asked for its own help."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in _SERVERS:
+            signals.end_well()
+        else:
+            signals.release()
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click calls it so
         return [*_OWN, *sorted(name for name in _offered() if name not in _OWN)]
@@ -113,25 +127,37 @@ def program(ctx: click.Context) -> None:
     ctx.ensure_object(Settings)
 
 
-def main() -> int:
+def run() -> int:
     """Runs the command line. Returns the exit code; errors are one line on standard error."""
     tune_allocator()  # whatever the command: the process is its own
-    if "_VAULT_GRPC_COMPLETE" in os.environ:  # the shell asks what could come next
-        program.main(prog_name=NAME)
     try:
-        return _run(sys.argv[1:])
-    except (KeyboardInterrupt, click.Abort):
+        code = _ended(sys.argv[1:])
+        # What is still buffered must reach its reader before success is claimed.
+        error = streams.flush_output()
+    except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    if error is not None and code == Exit.OK:
+        code = _failed_output(error)
+    streams.flush_errors()
+    return code
+
+
+def _ended(arguments: Sequence[str]) -> int:
+    try:
+        if "_VAULT_GRPC_COMPLETE" in os.environ:  # the shell asks what could come next
+            program.main(prog_name=NAME)
+        return _run(arguments)
+    except click.Abort:
+        return Exit.INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except OSError as error:
-        if error.errno == errno.EPIPE:
-            _give_up_output()
-            return Exit.BROKEN_PIPE
-        return complain(text_of(error), exit_code(error))
+        return _failed_output(error)
     except VaultError as error:
         return complain(text_of(error), exit_code(error))
     except Exception as error:  # noqa: BLE001  # a bug, too, is one line, unless its trace is asked for
         if os.environ.get("VAULT_GRPC_TRACEBACK"):
-            traceback.print_exc()
+            streams.say(traceback.format_exc())
         text = f"{type(error).__name__}: {error} (a bug; VAULT_GRPC_TRACEBACK=1 shows where)"
         return complain(text, Exit.FAILURE)
 
@@ -140,9 +166,9 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         with program.make_context(NAME, list(arguments)) as context:
             program.invoke(context)
-        code = Exit.OK.value
+        return Exit.OK
     except click.exceptions.Exit as end:
-        code = end.exit_code
+        return end.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
         message = error.format_message()
@@ -150,11 +176,11 @@ def _run(arguments: Sequence[str]) -> int:
         return complain(f"{message}{stop} Try '{path} --help'.", Exit.USAGE)
     except click.ClickException as error:
         return complain(error.format_message(), Exit.FAILURE)
-    # What is still buffered must reach its reader before success is claimed.
-    sys.stdout.flush()
-    return code
 
 
-def _give_up_output() -> None:
-    # The interpreter flushes standard output once more as it ends, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _failed_output(error: OSError) -> int:
+    if error.errno == errno.EPIPE:
+        return Exit.BROKEN_PIPE
+    if error.errno == errno.EBADF and error.filename is None:
+        return complain("a standard stream that is needed is closed", Exit.FAILURE)
+    return complain(text_of(error), exit_code(error))
