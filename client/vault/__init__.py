@@ -1,8 +1,8 @@
 """Vault: typed Python objects and large files in units, embedded or on a storage host."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from vault.lazy import lazy_names
 
+TYPE_CHECKING = False  # typing's, without the time that importing it takes
 if TYPE_CHECKING:
     from vault._async.files import AsyncObjectReader, AsyncObjectWriter
     from vault._async.remote import AsyncRemoteStore
@@ -170,14 +170,5 @@ __all__ = [
     "tune_allocator",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"vault.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})

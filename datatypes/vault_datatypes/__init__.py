@@ -6,12 +6,16 @@
     with Vault("./data", {"prices": (PandasWrapper, 10)}) as vault:
         vault.upload("prices", PandasWrapper(frame), name="2026-01")
 
-Each library is an optional extra (`pip install 'vault-grpc[pandas]'`) and is imported with the first use
-of its wrapper; where it is missing, that use raises a ModuleNotFoundError which says what to install.
+Each library is optional (`pip install '.[pandas]'` in a checkout) and is imported with the first use of its
+wrapper; where it is missing, that use raises a ModuleNotFoundError which says what to install, and `dir` and
+`help` leave the wrapper out.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from vault.lazy import lazy_names
+
+from vault_datatypes.extras import is_installed
 
 if TYPE_CHECKING:
     from vault_datatypes.msgspec import MsgspecWrapper
@@ -49,12 +53,8 @@ _MODULES = {
     "PydanticWrapper": "pydantic",
 }
 
+if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    __getattr__, _names = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return [name for name in _names() if name not in _MODULES or is_installed(_MODULES[name])]

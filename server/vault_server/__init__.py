@@ -1,7 +1,8 @@
 """What a storage host runs: the server, and embedded storage under it."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vault.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vault_server.app import AsyncServer, Server, Service
@@ -19,9 +20,6 @@ _HOMES = {
     "Service": "vault_server.app",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used: embedded storage does without gRPC."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    # Nothing is imported before it is used: embedded storage does without gRPC.
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

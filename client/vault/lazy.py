@@ -1,0 +1,30 @@
+"""Public names of a package, each imported from its module when it is first used."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """A package's `__getattr__` and `__dir__`.
+
+    Args:
+        package: Its name.
+        homes: From a public name to the module that it lives in.
+    """
+
+    def get(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
+            value: object = getattr(import_module(homes[name]), name)
+        except AttributeError as error:
+            # As it is, `from package import name` would take it for a name that the package does not have.
+            raise ImportError(f"{homes[name]}, where {name} lives, is broken: {error}", name=homes[name]) from error
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted([*homes, *(name for name in vars(sys.modules[package]) if name.startswith("__"))])
+
+    return get, names
