@@ -3,7 +3,7 @@
 import os
 
 from vault.errors import InvalidArgumentError
-from vault.opener import open_async_store, open_store
+from vault.opener import check_no_proxy, open_async_store, open_store
 from vault.store import AsyncStore, Store
 
 
@@ -11,36 +11,40 @@ class AsyncLocation:
     """Finds an AsyncStore."""
 
     @staticmethod
-    def open(location: str | os.PathLike[str] | AsyncStore, timeout: float) -> tuple[AsyncStore, bool]:
+    def open(
+        location: str | os.PathLike[str] | AsyncStore, timeout: float, proxy: str | None
+    ) -> tuple[AsyncStore, bool]:
         """The Store, and whether the vault has to close it.
 
         Raises:
-            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, and what the address breaks.
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
             StorageError: A directory that cannot be used.
         """
         if isinstance(location, AsyncStore):
+            check_no_proxy(proxy)
             return location, False
         if isinstance(location, Store):
             raise _wrong_colour(location, "an async vault", "an AsyncStore")
-        return open_async_store(location, timeout=timeout), True
+        return open_async_store(location, timeout=timeout, proxy=proxy), True
 
 
 class Location:
     """Finds a Store."""
 
     @staticmethod
-    def open(location: str | os.PathLike[str] | Store, timeout: float) -> tuple[Store, bool]:
+    def open(location: str | os.PathLike[str] | Store, timeout: float, proxy: str | None) -> tuple[Store, bool]:
         """The Store, and whether the vault has to close it.
 
         Raises:
-            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, and what the address breaks.
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
             StorageError: A directory that cannot be used.
         """
         if isinstance(location, Store):
+            check_no_proxy(proxy)
             return location, False
         if isinstance(location, AsyncStore):
             raise _wrong_colour(location, "a sync vault", "a Store")
-        return open_store(location, timeout=timeout), True
+        return open_store(location, timeout=timeout, proxy=proxy), True
 
 
 def _wrong_colour(store: object, vault: str, wanted: str) -> InvalidArgumentError:

@@ -1,20 +1,15 @@
 """From a location to a Store: a directory, a URL whose scheme names one, or a Store itself."""
 
 import os
-import re
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from vault.errors import InvalidArgumentError
 from vault.store import AsyncStore, Store
+from vault.uri import meant_server, parse_location
 
 GROUP = "vault.stores"
 """The entry-point group in which packages offer Stores, each under the scheme of its URLs."""
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_UNIX = "unix:"
 
 
 class StoreOpener(Protocol):
@@ -26,7 +21,7 @@ class StoreOpener(Protocol):
 
 
 class GrpcOpener:
-    """`grpc://host:port` and `unix:PATH`. Options: `timeout`, seconds."""
+    """`grpc://host:port` and `unix:PATH`. Options: `timeout`, seconds, and `proxy`."""
 
     def open(self, location: str, **options: Any) -> Store:
         from vault._sync.remote import RemoteStore  # noqa: PLC0415  # grpc is imported when it is used
@@ -42,53 +37,54 @@ class GrpcOpener:
 grpc = GrpcOpener()
 
 
-def open_store(location: str | os.PathLike[str], *, timeout: float) -> Store:
+def open_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> Store:
     """The Store at a location. A directory does its I/O here, a remote one at its first call.
 
     Args:
         location: A directory, made if it is not there; or a URL whose scheme a package offers.
         timeout: Seconds, for Stores on a network.
+        proxy: For a server; see `vault.address`.
 
     Raises:
-        InvalidArgumentError: Nothing knows the scheme, or the location is none.
+        InvalidArgumentError: Nothing knows the scheme, or the location is none, or needs no proxy.
         StorageError: The directory cannot be used.
     """
-    opener, rest, options = _find(location, timeout)
+    opener, rest, options = _find(location, timeout, proxy)
     return opener.open(rest, **options)
 
 
-def open_async_store(location: str | os.PathLike[str], *, timeout: float) -> AsyncStore:
+def open_async_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> AsyncStore:
     """`open_store`, async: used from one event loop."""
-    opener, rest, options = _find(location, timeout)
+    opener, rest, options = _find(location, timeout, proxy)
     return opener.open_async(rest, **options)
 
 
-def _find(location: str | os.PathLike[str], timeout: float) -> tuple[StoreOpener, str, dict[str, Any]]:
-    if not isinstance(location, str | os.PathLike) or (
-        isinstance(location, str) and (not location or "\0" in location)
-    ):
-        raise InvalidArgumentError(
-            f"bad location {location!r}: a directory, a URL such as grpc://host:port, or a Store",
-            reason="BAD_LOCATION",
-        )
-    if isinstance(location, str):
-        if location.startswith(_UNIX):
-            return grpc, location, {"timeout": timeout}
-        if (url := _URL.fullmatch(location)) and not Path(location).exists():
-            scheme, rest = url[1].lower(), url[2]
-            if scheme != "file":
-                options = {"timeout": timeout} if scheme == "grpc" else {}
-                return _entry(scheme), rest, options
-            location = unquote(rest)
-    return _entry("file"), os.fspath(location), {}
+def check_no_proxy(proxy: str | None) -> None:
+    """Raises InvalidArgumentError, BAD_PROXY, when there is one: for what is no server."""
+    if proxy is not None:
+        from vault.address import bad_proxy  # noqa: PLC0415  # what addresses need is imported with a server
+
+        raise bad_proxy(proxy, "it is for a server, grpc://host:port")
 
 
-def _entry(scheme: str) -> StoreOpener:
+def _find(
+    location: str | os.PathLike[str], timeout: float, proxy: str | None
+) -> tuple[StoreOpener, str, dict[str, Any]]:
+    scheme, rest = parse_location(location)
+    if scheme == "grpc":
+        return grpc, rest, {"timeout": timeout, "proxy": proxy}
+    check_no_proxy(proxy)
+    return _entry(scheme, location), rest, {}
+
+
+def _entry(scheme: str, location: str | os.PathLike[str]) -> StoreOpener:
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme not in known:
         offered = ", ".join(sorted(known)) or "none"
+        server = meant_server(os.fspath(location))
+        meant = f"; a server is {server!r}" if server else ""
         raise InvalidArgumentError(
-            f"no package offers a Store for {scheme}://; known schemes: {offered}",
+            f"no package offers a Store for {scheme}://; known schemes: {offered}{meant}",
             reason="UNKNOWN_SCHEME",
             scheme=scheme,
         )

@@ -3,15 +3,15 @@
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
+from vault.address import MAX_UNIX_PATH, unix_address, unix_path
 from vault.errors import InvalidArgumentError, UnavailableError
-
-_MAX_UNIX_PATH: Final = 107  # bytes; sun_path of Linux, less its NUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,21 @@ class Listen:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH.
+        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH, percent-encoded.
 
         Raises:
             InvalidArgumentError: BAD_ADDRESS.
         """
         if text.startswith("unix:"):
-            path = text.removeprefix("unix:").removeprefix("//")  # unix:///absolute, as gRPC allows too
-            if not path or "\0" in path or len(path.encode()) > _MAX_UNIX_PATH:
-                raise _bad(text, f"the path of a unix socket has 1 to {_MAX_UNIX_PATH} bytes")
-            return cls(path=path)
+            try:
+                path = unix_path(text)
+            except ValueError as error:
+                raise _bad(text, str(error)) from None
+            # So that the address that is told holds wherever it is read, as long as there is room for that.
+            absolute = Path(path).absolute()
+            return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
         host, separator, port = text.rpartition(":")
-        if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
             raise _bad(text, "the port is a number from 0 (any free one) to 65535")
         host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not host:
@@ -55,7 +58,7 @@ class Listen:
     def shown(self, port: int) -> str:
         """As clients are told it, with the port that was bound."""
         if self.path:
-            return f"unix:{self.path}"
+            return unix_address(self.path)
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
     def is_local(self) -> bool:

@@ -80,17 +80,19 @@ class AsyncRemoteStore(AsyncStore):
     Belongs to the event loop of its first call.
     """
 
-    def __init__(self, address: str, *, timeout: float = 60.0) -> None:
+    def __init__(self, address: str, *, timeout: float = 60.0, proxy: str | None = None) -> None:
         """Does no I/O.
 
         Args:
-            address: host:port, grpc://host:port or unix:PATH.
+            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
             timeout: Seconds that a call may go without progress.
+            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT.
+                Without one the server is reached directly, whatever http_proxy of the environment says.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
         """
-        self._channel = AsyncChannel(address, timeout=timeout)
+        self._channel = AsyncChannel(address, timeout=timeout, proxy=proxy)
         self._revision = 0
         self._loads: dict[str, AsyncCombiner[LoadItem, LoadResult]] = {}
 

@@ -40,6 +40,7 @@ class VaultBase:
         auto_update: bool = True,
         consistency: str = "watch",
         timeout: float = 60.0,
+        proxy: str | None = None,
     ) -> None:
         """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
 
@@ -59,10 +60,13 @@ class VaultBase:
                 load, a round trip without bytes; a load shows every write that was acknowledged before it. An
                 embedded vault always shows every acknowledged write, of other processes too.
             timeout: Seconds that a call to a server may go without progress.
+            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT; the
+                URL may name it too: grpc://host:port?proxy=http://host:port. Without one the server is reached
+                directly, whatever http_proxy of the environment says.
 
         Raises:
             InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,
-                BAD_CONSISTENCY, BAD_TIMEOUT.
+                BAD_CONSISTENCY, BAD_TIMEOUT, BAD_PROXY.
             StorageError: The directory cannot be used.
         """
         self._structure = Structure(structure)
@@ -72,7 +76,7 @@ class VaultBase:
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
         self._closed = False
-        self._store, self._owns_store = Location.open(location, timeout)
+        self._store, self._owns_store = Location.open(location, timeout, proxy)
         self._cache: ObjectCache[Landing] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
         self._assemble()

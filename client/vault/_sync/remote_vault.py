@@ -21,22 +21,24 @@ class RemoteVault(Vault):
         auto_update: bool = True,
         consistency: str = "watch",
         timeout: float = 60.0,
+        proxy: str | None = None,
     ) -> None:
         """Does no I/O: it connects at the first call. Everything but `address` is as for Vault.
 
         Args:
-            address: host:port, grpc://host:port or unix:PATH.
+            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
 
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what Vault raises for the rest.
         """
-        shown, _ = parse_address(address)
+        parse_address(address, proxy)
         super().__init__(
-            shown if shown.startswith("unix:") else f"grpc://{shown}",
+            address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
             structure,
             max_memory_used=max_memory_used,
             cache=cache,
             auto_update=auto_update,
             consistency=consistency,
             timeout=timeout,
+            proxy=proxy,
         )

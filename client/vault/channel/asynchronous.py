@@ -201,17 +201,19 @@ class AsyncDuplex:
 class AsyncChannel:
     """A connection to a server, made at the first call. Belongs to the event loop of that call."""
 
-    def __init__(self, address: str, *, timeout: float) -> None:
+    def __init__(self, address: str, *, timeout: float, proxy: str | None = None) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH.
             timeout: Seconds that a call may go without progress.
+            proxy: See `parse_address`.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
         """
-        self.address, self._target = parse_address(address)
+        self._route = parse_address(address, proxy)
+        self.address = self._route.shown
         self.timeout = check_timeout(timeout)
         self.patience = patience_of(timeout)
         self._channel: grpc.aio.Channel | None = None
@@ -339,7 +341,7 @@ class AsyncChannel:
             raise closed(self.address)
         loop = asyncio.get_running_loop()
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
+            self._channel = grpc.aio.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
             self._stub = make_stub(self._channel)
             self._loop = loop
         elif self._loop is not loop:

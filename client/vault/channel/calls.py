@@ -34,6 +34,8 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     *FLOW_CONTROL,
+    # A proxy is for who asks for one: http_proxy of the environment is meant for the web, not for a storage host.
+    ("grpc.enable_http_proxy", 0),
     # Two clients in one process must not share a connection: its flow control would couple them, and
     # closing one would not close it.
     ("grpc.use_local_subchannel_pool", 1),

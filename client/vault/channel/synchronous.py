@@ -193,17 +193,19 @@ class Channel:
     """A connection to a server, made at the first call. May be shared by threads, and by a fork: a child
     makes its own at its first call."""
 
-    def __init__(self, address: str, *, timeout: float) -> None:
+    def __init__(self, address: str, *, timeout: float, proxy: str | None = None) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH.
             timeout: Seconds that a call may go without progress.
+            proxy: See `parse_address`.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
         """
-        self.address, self._target = parse_address(address)
+        self._route = parse_address(address, proxy)
+        self.address = self._route.shown
         self.timeout = check_timeout(timeout)
         self.patience = patience_of(timeout)
         self._closed = False
@@ -337,7 +339,7 @@ class Channel:
             if self._closed:
                 raise closed(self.address)
             if self._channel is None:
-                self._channel = grpc.insecure_channel(self._target, options=OPTIONS)
+                self._channel = grpc.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
                 self._stub = make_stub(self._channel)
             return functools.partial(self._invoke, getattr(self._stub, name))
 

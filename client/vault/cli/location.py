@@ -2,12 +2,10 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
 
 import click
 
@@ -16,9 +14,7 @@ from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
 from vault.opener import open_store
 from vault.store import Store
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_HOST_PORT = re.compile(r"[A-Za-z0-9_.\[\]:-]+:\d{1,5}", re.ASCII)
+from vault.uri import parse_location
 
 
 @contextmanager
@@ -40,7 +36,8 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         check_vault(path)
     if path is None and sys.stderr.isatty():
         _show_waiting()
-    with open_store(location, timeout=settings.timeout) as store:
+    proxy = settings.proxy if path is None else None
+    with open_store(location, timeout=settings.timeout, proxy=proxy) as store:
         yield store
 
 
@@ -61,12 +58,8 @@ def _location(settings: Settings) -> str:
 
 def local_path(location: str) -> Path | None:
     """The directory that a location names, None for a server's address."""
-    if location.startswith("unix:"):
-        return None
-    url = _URL.fullmatch(location)
-    if url is None or Path(location).exists():
-        return Path(location)
-    return Path(unquote(url[2])) if url[1].lower() == "file" else None
+    scheme, rest = parse_location(location)
+    return Path(rest) if scheme == "file" else None
 
 
 class Directory(click.Path):
@@ -78,7 +71,10 @@ class Directory(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        path = local_path(os.fspath(value))
+        try:
+            path = local_path(os.fspath(value))
+        except InvalidArgumentError as error:
+            self.fail(error.message, param, ctx)
         if path is None:
             self.fail(f"{os.fspath(value)!r} is an address, and this command works on a directory itself.", param, ctx)
         return super().convert(path, param, ctx)
@@ -90,8 +86,7 @@ def check_vault(path: Path) -> None:
     Opening a directory makes a vault of it, which nobody expects of `ls` and a misspelt path.
     """
     if not path.exists():
-        hint = f"; a server is grpc://{path}" if _HOST_PORT.fullmatch(str(path)) else ""
-        raise UnavailableError(f"no vault at {path}: there is no such directory{hint}", reason="NO_VAULT")
+        raise UnavailableError(f"no vault at {path}: there is no such directory", reason="NO_VAULT")
     if not path.is_dir():
         raise InvalidArgumentError(f"no vault at {path}: it is not a directory", reason="BAD_LOCATION")
     if not any(path.glob("register.db*")) and not any(path.glob("*/*.vault")):

@@ -15,15 +15,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Settings:
-    """What holds for the whole command; `--vault` and `--timeout` may stand before or after its name.
+    """What holds for the whole command; `--vault`, `--timeout` and `--proxy` may stand before or after its name.
 
     Attributes:
         location: A directory or the URL of a server; None: not given.
         timeout: Seconds that a server may take to answer.
+        proxy: The URL of an HTTP proxy on the way to a server.
     """
 
     location: str | None = None
     timeout: float = DEFAULT_TIMEOUT
+    proxy: str | None = None
 
 
 def _set_location(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -36,8 +38,13 @@ def _set_timeout(ctx: click.Context, _param: click.Parameter, value: float | Non
         ctx.ensure_object(Settings).timeout = value
 
 
+def _set_proxy(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).proxy = value or None
+
+
 def _where(*, environment: bool) -> Callable[[F], F]:
-    """`--vault` and `--timeout`. Only the group's read the environment, so that any flag wins over it."""
+    """`--vault`, `--timeout` and `--proxy`. Only the group's read the environment, so that any flag wins over it."""
 
     def decorate(function: F) -> F:
         function = click.option(
@@ -49,6 +56,15 @@ def _where(*, environment: bool) -> Callable[[F], F]:
             expose_value=False,
             callback=_set_timeout,
             help=f"How long a server may take to answer; {DEFAULT_TIMEOUT:g} by default.",
+        )(function)
+        function = click.option(
+            "--proxy",
+            metavar="URL",
+            envvar="VAULT_GRPC_PROXY" if environment else None,
+            allow_from_autoenv=False,
+            expose_value=False,
+            callback=_set_proxy,
+            help="An HTTP proxy to reach the server through, http://[USER:PASSWORD@]HOST:PORT. Also: VAULT_GRPC_PROXY.",
         )(function)
         return click.option(
             "--vault",

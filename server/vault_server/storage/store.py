@@ -27,6 +27,7 @@ from vault.model import (
 from vault.progress import ProgressCallback
 from vault.rules import check_generation, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
+from vault.uri import parse_location
 
 from vault_server.storage.check import CheckReport, ScrubStatus, audit
 from vault_server.storage.check import repair as mend
@@ -298,10 +299,7 @@ class EmbeddedStore(Store):
 
 
 def _location(directory: str | os.PathLike[str]) -> str:
-    try:
-        location = os.fspath(directory)
-    except TypeError:
-        location = ""
-    if not isinstance(location, str) or not location or "\0" in location:
+    scheme, path = parse_location(directory)
+    if scheme != "file":
         raise InvalidArgumentError(f"bad location {directory!r}: a directory's path", reason="BAD_LOCATION")
-    return location
+    return path

@@ -1,0 +1,66 @@
+"""What the text of a location means: a directory, a URL whose scheme names a Store, or a slip."""
+
+import os
+import re
+from urllib.parse import quote, unquote
+
+from vault.errors import InvalidArgumentError
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_SERVER = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):\d{1,5})/?")
+
+
+def parse_location(location: str | os.PathLike[str]) -> tuple[str, str]:
+    """Reads a location: a scheme and what follows it; of a directory "file" and its path.
+
+    Text that looks like an address is none of a directory, whether there is one of that name or not; ./text is.
+
+    Raises:
+        InvalidArgumentError: BAD_LOCATION; says what was probably meant.
+    """
+    text = os.fspath(location) if isinstance(location, str | os.PathLike) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidArgumentError(
+            f"bad location {location!r}: a directory, a URL such as grpc://host:port, or a Store",
+            reason="BAD_LOCATION",
+        )
+    if not isinstance(location, str):
+        return "file", os.path.join(os.curdir, text)  # noqa: PTH118  # pathlib would drop the ./
+    if text.startswith("unix:"):
+        return "grpc", text
+    if url := _URL.fullmatch(text):
+        scheme, rest = url[1].lower(), url[2]
+        if scheme != "file":
+            return scheme, rest
+        if rest.startswith(("/", "localhost/")):
+            return scheme, unquote(rest.removeprefix("localhost"))
+    elif not (":" in text.partition("/")[0] or text.startswith(("~", "\\\\"))):
+        return "file", text
+    raise InvalidArgumentError(
+        f"bad location {location!r}: {_meant(text)}; a directory of this name is {os.curdir + os.sep + text!r}",
+        reason="BAD_LOCATION",
+    )
+
+
+def _meant(text: str) -> str:
+    """What somebody meant who gave this for a location."""
+    if text == ":memory:":
+        return "there is no store in memory; a temporary directory is tempfile.TemporaryDirectory()"
+    if text.lower().startswith("file:"):
+        path = os.path.abspath(unquote(text[len("file:") :].removeprefix("//")))  # noqa: PTH100  # that is its text
+        return f"a directory's URL is {'file://' + quote(path)!r}"
+    if server := meant_server(text):
+        return f"a server is {server!r}"
+    if text.startswith("~"):
+        return f"~ is the shell's; here it is {os.path.expanduser(text)!r}"  # noqa: PTH111  # that is its text
+    if "\\" in text:
+        return "paths are those of Linux and macOS, with /"
+    return "a server is 'grpc://host:port' or 'unix:PATH'"
+
+
+def meant_server(text: str) -> str | None:
+    """The URL of the server that somebody meant, by host and port with another scheme or none; None: no server."""
+    server = _SERVER.fullmatch(text.strip())
+    if server is None:
+        return None
+    return f"grpc://{'localhost' if server[1].startswith(':') else ''}{server[1]}"
