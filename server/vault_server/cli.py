@@ -31,6 +31,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "retention": _NUMBER,
     "grace": _NUMBER,
     "resume_window": _NUMBER,
+    "group_access": (bool,),
     "scrub_rate": _NUMBER,
     "max_concurrent_rpcs": (int,),
     "max_connection_age": _NUMBER,
@@ -139,6 +140,12 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="How long what has arrived of an interrupted upload is kept, to be resumed. 0: not at all.",
 )
 @click.option(
+    "--group-access",
+    is_flag=True,
+    show_envvar=True,
+    help="Let the directory's group read and write the store too; without it what is made there is its owner's alone.",
+)
+@click.option(
     "--scrub-rate",
     type=click.FloatRange(min=0),
     default=SCRUB_RATE,
@@ -189,6 +196,7 @@ def serve(
     retention: float,
     grace: float,
     resume_window: float,
+    group_access: bool,
     scrub_rate: float,
     max_concurrent_rpcs: int | None,
     max_connection_age: float,
@@ -225,6 +233,7 @@ def serve(
         ),
         grace=grace,
         resume_window=resume_window,
+        group_access=group_access,
         scrub_rate=scrub_rate,
         log_format=log_format,
         log_level=log_level,

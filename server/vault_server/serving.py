@@ -26,7 +26,7 @@ class Serving:
     Attributes:
         directory: Of the store.
         listen: Where; see AsyncServer.
-        durability, retention, resume_window: EmbeddedStore's.
+        durability, retention, resume_window, group_access: EmbeddedStore's.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
         scrub_rate: MiB a second of the background scrub; 0: none.
@@ -41,6 +41,7 @@ class Serving:
     settings: ServerSettings
     grace: float
     resume_window: float
+    group_access: bool
     scrub_rate: float
     log_format: LogFormat
     log_level: str
@@ -57,6 +58,7 @@ class Serving:
             durability=self.durability,
             retention=self.retention,
             resume_window=self.resume_window,
+            group_access=self.group_access,
         )
 
     @property

@@ -12,6 +12,7 @@ import pytest
 from vault.model import Change
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
+from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.feed import notifier, watch
 from vault_server.storage.feed.bell import Bell
 
@@ -91,11 +92,16 @@ def test_a_closed_store_has_given_back_thread_and_descriptors(tmp_path: Path) ->
 
 
 def test_a_bell_that_cannot_ring_is_silent_and_holds_nothing(tmp_path: Path) -> None:
+    directory = StoreDirectory(tmp_path / "removed")
+    directory.root.mkdir()
+    directory.enter()
+    directory.root.rmdir()
     before = descriptors()
-    bell = Bell(tmp_path / "no such folder" / "file", lambda: None)
+    bell = Bell(directory, lambda: None)
     bell.start()
     assert descriptors() == before
     bell.close()
     bell.close()
     bell.start()
     assert descriptors() == before
+    directory.leave()

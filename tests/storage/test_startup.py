@@ -20,7 +20,7 @@ looked, opened, steps = [], [], 0
 def below(path):
     if isinstance(path, int):
         path = os.readlink(f"/proc/self/fd/{path}")
-    path = Path(os.fsdecode(path))
+    path = root / os.fsdecode(path)  # what is not absolute is named from the store's directory
     return str(path.relative_to(root)) if path.is_relative_to(root) else None
 
 def step():

@@ -73,6 +73,7 @@ TABLE: Final[Mapping[str, Row]] = {
     # The store and the server.
     "STORAGE_FAILED": _storage,
     "REGISTER_DAMAGED": _storage,
+    "DIRECTORY_CHANGED": _storage,
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "STORAGE_FULL": _full,
     "QUOTA": _full,

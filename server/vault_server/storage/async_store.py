@@ -64,8 +64,8 @@ class AsyncEmbeddedStore(AsyncStore):
 
     Args:
         store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
-        durability, allowed_units, inline_limit, feed_history, retention, resume_window: EmbeddedStore's, for a
-            directory.
+        durability, allowed_units, inline_limit, feed_history, retention, resume_window, group_access:
+            EmbeddedStore's, for a directory.
     """
 
     local_feed: ClassVar[bool] = True
@@ -80,6 +80,7 @@ class AsyncEmbeddedStore(AsyncStore):
         feed_history: int = FEED_HISTORY,
         retention: float = RETENTION,
         resume_window: float = RESUME_WINDOW,
+        group_access: bool = False,
     ) -> None:
         self._owned = not isinstance(store, EmbeddedStore)
         self._store = (
@@ -93,6 +94,7 @@ class AsyncEmbeddedStore(AsyncStore):
                 feed_history=feed_history,
                 retention=retention,
                 resume_window=resume_window,
+                group_access=group_access,
             )
         )
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")

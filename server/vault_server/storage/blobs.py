@@ -11,10 +11,12 @@ from typing import Final
 from vault.errors import InvalidArgumentError
 from vault.rules import MAX_DATA_ID, check_unit
 
+from vault_server.storage.directory import REGISTER, StoreDirectory
+from vault_server.storage.disk import sync
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.writing.staging import StagedFile
 
-REGISTER: Final = "register.db"
+_OWN_FOLDERS: Final = (".staging", ".lost", ".rebuild")
 _NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18}))?\.vault", re.ASCII)
 
 
@@ -69,6 +71,17 @@ def blob_files(root: Path) -> Iterator[list[str]]:
             yield [f"{folder}/{name}" for name in names if blob_id(name) is not None]
 
 
+def own_paths(root: Path) -> Iterator[Path]:
+    """What Vault, or pyvault, may have made in a store's directory. What else is there is not ours to change."""
+    for path in sorted(root.iterdir()):
+        if path.is_dir():
+            ours = path.name in _OWN_FOLDERS or any(blob_id(each.name) is not None for each in path.iterdir())
+        else:
+            ours = path.name.startswith(REGISTER) and path.is_file()
+        if ours:
+            yield path
+
+
 class Blobs:
     """The files under one store's directory. `file` is always a path relative to it.
 
@@ -76,8 +89,9 @@ class Blobs:
     processes do it at the same time.
     """
 
-    def __init__(self, root: Path, *, durable: bool) -> None:
-        self.root = root
+    def __init__(self, directory: StoreDirectory, *, durable: bool) -> None:
+        self.directory = directory
+        self.root = directory.root
         self.durable = durable
         self._durable_folders: set[Path] = set()
 
@@ -89,7 +103,7 @@ class Blobs:
         """
         stem = f"{unit_folder(unit)}/{data_id}"
         file = f"{stem}.vault" if first else f"{stem}.{generation}.vault"
-        while os.path.lexists(self.root / file):
+        while self._exists(file):
             file = f"{stem}.{generation}.vault"
             generation += 1
         return file
@@ -104,15 +118,22 @@ class Blobs:
         if target.parent not in self._durable_folders:
             self._make_folder(target.parent)
         try:
-            staged.rename(target)
+            staged.rename(self.directory, file)
         except FileNotFoundError:  # somebody removed the empty folder by hand
             self._make_folder(target.parent)
-            staged.rename(target)
+            staged.rename(self.directory, file)
         reached("renamed")
         return target.parent
 
+    def _exists(self, file: str) -> bool:
+        try:
+            os.stat(file, dir_fd=self.directory.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
     def _make_folder(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
+        self.directory.access.make_folder(folder.name, exist_ok=True, dir_fd=self.directory.descriptor)
         reached("unit folder made")
         # Also where it was there: whoever made it may have been killed, or have failed, before this.
         self.sync_folder(self.root)
@@ -120,7 +141,7 @@ class Blobs:
         reached("unit folder durable")
 
     def open(self, file: str) -> io.FileIO:
-        return io.FileIO(self.root / file, "rb")
+        return io.FileIO(os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory.descriptor), "rb")
 
     def remove(self, file: str) -> Path | None:
         """Removes a file, if it is there.
@@ -130,7 +151,7 @@ class Blobs:
         """
         target = self.root / file
         with contextlib.suppress(FileNotFoundError):  # removed by a transaction that then failed to commit
-            target.unlink()
+            os.unlink(file, dir_fd=self.directory.descriptor)
         return target.parent if target.parent.exists() else None
 
     def sync_folder(self, folder: Path) -> None:
@@ -143,7 +164,7 @@ def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,7 @@
 """The parts of one open store, put together, taken apart, and made anew in a forked child."""
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -12,12 +13,13 @@ from typing import Final, Literal, Protocol
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
 from vault.rules import check_unit
 
-from vault_server.storage.blobs import REGISTER, Blobs, is_blob, sync_folder
+from vault_server.storage.access import GROUP, PRIVATE, Access
+from vault_server.storage.blobs import Blobs, is_blob, own_paths, sync_folder
+from vault_server.storage.directory import REGISTER, StoreDirectory
 from vault_server.storage.failures import storing
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.keeping.resumption import RESUME_WINDOW, Resumption
 from vault_server.storage.keeping.retention import RETENTION, next_look
-from vault_server.storage.register import presence
 from vault_server.storage.register.adoption import adopt
 from vault_server.storage.register.connections import Connections
 from vault_server.storage.register.objects import has_trash
@@ -27,6 +29,8 @@ from vault_server.storage.writing.staging import Staging, leftovers
 from vault_server.storage.writing.transaction import FEED_HISTORY
 from vault_server.storage.writing.upload import INLINE_LIMIT
 from vault_server.storage.writing.writer import Writer
+
+_log = logging.getLogger(__name__)
 
 Durability = Literal["full", "relaxed"]
 DURABILITIES: Final = ("full", "relaxed")
@@ -43,6 +47,7 @@ class Settings:
     feed_history: int = FEED_HISTORY
     retention: float = RETENTION
     resume_window: float = RESUME_WINDOW
+    group_access: bool = False
 
     @property
     def durable(self) -> bool:
@@ -62,14 +67,14 @@ class Background(Protocol):
 class Engine:
     """Connections, writer, feed, blobs and staging of one open store in one process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, directory: StoreDirectory | None = None) -> None:
         self.settings = settings
-        root = settings.root
-        self.connections = Connections(root / REGISTER, synchronous="FULL" if settings.durable else "NORMAL")
-        self.blobs = Blobs(root, durable=settings.durable)
-        self.resumption = Resumption(root, settings.resume_window, self._give_up_retired)
-        self.staging = Staging(root, self.resumption.make_room)
-        self.feed = Feed(self.connections)
+        self.directory = StoreDirectory(settings.root) if directory is None else directory
+        self.connections = Connections(self.directory, synchronous="FULL" if settings.durable else "NORMAL")
+        self.blobs = Blobs(self.directory, durable=settings.durable)
+        self.resumption = Resumption(self.directory, settings.resume_window, self._give_up_retired)
+        self.staging = Staging(self.directory, self.resumption.make_room)
+        self.feed = Feed(self.directory, self.connections)
         self.writer = Writer(
             self.connections,
             self.blobs,
@@ -79,7 +84,6 @@ class Engine:
             retention=settings.retention,
         )
         self.background: list[Background] = []
-        self._presence: int | None = None
         self._closing = threading.Lock()
         self.closed = False
 
@@ -103,17 +107,35 @@ class Engine:
         """
         root = self.settings.root
         with storing(f"make the directory {str(root)!r}"):
-            _make_directory(root)
-        self._presence = presence.enter(root)
+            _make_directory(root, GROUP if self.settings.group_access else PRIVATE)
+        self.directory.enter()
+        self.directory.settle_access()
+        self._tell_of_others(root)
+        if self.settings.group_access and self.directory.access is not GROUP:
+            with storing(f"give the group access to {str(root)!r}, which its owner can"):
+                self.directory.give_to_group(own_paths(root))
         try:
             return self._prepare(root)
         except StorageFullError:
-            if not Reserve(self.connections.path).release():
+            if not Reserve(self.directory).release():
                 raise
             return self._prepare(root)
 
+    def _tell_of_others(self, root: Path) -> None:
+        """Stores made before files were private stay as they are: it may be meant."""
+        with contextlib.suppress(FileNotFoundError):
+            mode = (root / REGISTER).stat().st_mode & 0o777
+            if mode & 0o007:
+                _log.warning(
+                    "every user of this machine can read the store %s (%s has mode %03o): "
+                    "chmod -R o-rwx ends that, -R go-rwx also its group's access",
+                    root,
+                    REGISTER,
+                    mode,
+                )
+
     def _prepare(self, root: Path) -> str:
-        store_id = open_register(root, self.connections, lambda connection: adopt(connection, root))
+        store_id = open_register(self.directory, self.connections, lambda connection: adopt(connection, root))
         now = time.time_ns() // 1000
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
@@ -151,9 +173,7 @@ class Engine:
             self.resumption.close()
             self.connections.close()
             self.staging.close()
-            if self._presence is not None:
-                os.close(self._presence)
-                self._presence = None
+            self.directory.leave()
 
     def reborn(self) -> "Engine":
         """In a forked child, whose connections are closed: the same store with nothing of the parent's.
@@ -166,15 +186,14 @@ class Engine:
         self.staging.leave()
         self.resumption.abandon()
         self.feed.abandon()
-        engine = Engine(self.settings)
-        engine._presence, self._presence = self._presence, None  # of its own class
+        engine = Engine(self.settings, self.directory)
         if self.closed:
             engine.close()
         self.closed = True
         return engine
 
 
-def _make_directory(root: Path) -> None:
+def _make_directory(root: Path, access: Access) -> None:
     if root.exists() and not root.is_dir():
         raise InvalidArgumentError(f"{str(root)!r} is a file; a store is a directory", reason="BAD_LOCATION")
     missing = []
@@ -186,7 +205,10 @@ def _make_directory(root: Path) -> None:
         raise InvalidArgumentError(f"{str(root)!r} cannot be made: {str(folder)!r} is a file", reason="BAD_LOCATION")
     for folder in reversed(missing):
         with contextlib.suppress(FileExistsError):  # another process makes the same store
-            folder.mkdir()
+            if folder == root:
+                access.make_folder(folder)
+            else:
+                folder.mkdir()
         sync_folder(folder.parent)
     if not missing and not (root / REGISTER).exists():
         _sync_above(root)

@@ -7,7 +7,15 @@ from vault.errors import InvalidArgumentError
 from vault_server.storage.async_store import AsyncEmbeddedStore
 from vault_server.storage.store import EmbeddedStore
 
-_OPTIONS: Final = ("allowed_units", "durability", "feed_history", "inline_limit", "resume_window", "retention")
+_OPTIONS: Final = (
+    "allowed_units",
+    "durability",
+    "feed_history",
+    "group_access",
+    "inline_limit",
+    "resume_window",
+    "retention",
+)
 
 
 class FileOpener:

@@ -71,6 +71,10 @@ class EmbeddedStore(Store):
             0: its bytes go at once. A disk that is full, or more than 64 MiB of replaced objects in the
             register, shorten it.
         resume_window: Seconds that a resumable write is kept after it lost its writer; 0: not at all.
+        group_access: The directory's group may read and write the store, too. Without it what is made in the
+            directory is its owner's alone (0700 and 0600), whatever the umask; with it, its group's (2770 and
+            0660). It is kept with the store: one that was given to its group stays so, and every process makes
+            its files alike. An existing private one is given, whole, by its owner.
 
     Raises:
         InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
@@ -99,6 +103,7 @@ class EmbeddedStore(Store):
         feed_history: int = FEED_HISTORY,
         retention: float = RETENTION,
         resume_window: float = RESUME_WINDOW,
+        group_access: bool = False,
     ) -> None:
         if durability not in DURABILITIES:
             raise InvalidArgumentError(
@@ -118,6 +123,7 @@ class EmbeddedStore(Store):
                 feed_history,
                 retention,
                 float(resume_window),
+                group_access,
             )
         )
         try:

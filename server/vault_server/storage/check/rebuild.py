@@ -19,12 +19,15 @@ from typing import Final
 from vault.errors import StorageError
 from vault.progress import Meter, ProgressCallback
 
-from vault_server.storage.blobs import REGISTER, sync_folder
+from vault_server.storage.access import PRIVATE, Access, access_of
+from vault_server.storage.blobs import sync_folder
 from vault_server.storage.check import rows
 from vault_server.storage.check.pages import PAGE_SIZE
 from vault_server.storage.check.report import Repair
 from vault_server.storage.check.resolve import Resolution, resolve
 from vault_server.storage.check.salvage import columns_of, salvage
+from vault_server.storage.directory import REGISTER, StoreDirectory
+from vault_server.storage.disk import sync
 from vault_server.storage.failures import storing
 from vault_server.storage.register import presence
 from vault_server.storage.register.connections import Connections
@@ -42,19 +45,20 @@ def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resoluti
     Raises:
         StorageError: REGISTER_BUSY, somebody has the store open; or the disk is full, or does not read.
     """
+    access = access_of(root / REGISTER) or access_of(turn_file(root / REGISTER)) or PRIVATE
     with presence.alone(root), storing("rebuild the register"):
         source, log = _source(root)
         folder = root / REBUILD
-        _clear(folder)
+        _clear(folder, access)
         copy = folder / "copy.db"
         for original, copied in ((source, copy), (log, copy.with_name("copy.db-wal"))):
             if original.exists():
-                _copy(original, copied)
-        outcome = _make(root, folder, copy, Meter(progress))
-        aside = _move_aside(root, folder, source)
+                _copy(original, copied, access)
+        outcome = _make(root, folder, copy, access, Meter(progress))
+        aside = _move_aside(root, folder, source, access)
         (folder / REGISTER).rename(root / REGISTER)
         sync_folder(root)
-        _note(root / REGISTER, outcome.revision)
+        _note(root / REGISTER, outcome.revision, access)
         shutil.rmtree(folder)
     if aside is not None:
         outcome.repairs.append(Repair(f"the damaged register is kept as {aside}"))
@@ -79,18 +83,19 @@ def _moved(root: Path) -> str | None:
     return name if name.startswith(f"{REGISTER}.damaged-") and (root / name).exists() else None
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, access: Access) -> None:
     """Empties the folder, but for what says where the damaged register is."""
-    folder.mkdir(exist_ok=True)
+    access.make_folder(folder, exist_ok=True)
     for path in folder.iterdir():
         if path.name != _MOVED:
             path.unlink()
     sync_folder(folder.parent)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, access: Access) -> None:
     """Copies a file; where the disk does not read, there are zeros."""
-    with source.open("rb", buffering=0) as original, target.open("xb") as copied:
+    made = os.fdopen(access.create(target, os.O_WRONLY), "wb")
+    with made as copied, source.open("rb", buffering=0) as original:
         size = os.fstat(original.fileno()).st_size
         for offset in range(0, size, PAGE_SIZE):
             try:
@@ -102,33 +107,39 @@ def _copy(source: Path, target: Path) -> None:
             copied.write(piece)
 
 
-def _make(root: Path, folder: Path, copy: Path, meter: Meter) -> Resolution:
+def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) -> Resolution:
     noted = noted_revision(root / REGISTER)
     outcome: list[Resolution] = []
 
     def fill(register: sqlite3.Connection) -> None:
         tables = columns_of(register)
-        with _work(folder / "work.db") as work:
+        with _work(folder / "work.db", access) as work:
             found = salvage(copy, noted, tables, work)
             outcome.append(resolve(root, found, noted, tables, register, meter))
         outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
 
-    connections = Connections(folder / REGISTER, synchronous="FULL")
+    directory = StoreDirectory(folder)
+    directory.access = access
+    directory.enter()
+    connections = Connections(directory, synchronous="FULL")
     try:
+        access.make_register(connections.path)
         prepare(connections, fill)
         faults = connections.read(lambda connection: rows.integrity(connection, full=True))
     finally:
         connections.close()
+        directory.leave()
     if faults or (folder / f"{REGISTER}-wal").exists():
         raise StorageError(f"the new register is not sound: {faults}; the damaged one is untouched")
     with (folder / REGISTER).open("rb") as made:
-        os.fsync(made.fileno())
+        sync(made.fileno())
     sync_folder(folder)
     return outcome[0]
 
 
 @contextlib.contextmanager
-def _work(path: Path) -> Iterator[sqlite3.Connection]:
+def _work(path: Path, access: Access) -> Iterator[sqlite3.Connection]:
+    access.make_register(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as work:
         work.execute("PRAGMA journal_mode=OFF")
         work.execute("PRAGMA synchronous=OFF")
@@ -136,7 +147,7 @@ def _work(path: Path) -> Iterator[sqlite3.Connection]:
         yield work
 
 
-def _move_aside(root: Path, folder: Path, source: Path) -> str | None:
+def _move_aside(root: Path, folder: Path, source: Path, access: Access) -> str | None:
     """Renames the damaged register, if there is one, and then its log. Returns its new name."""
     if source.name != REGISTER:
         return source.name  # a rebuild that was killed has done it
@@ -144,10 +155,10 @@ def _move_aside(root: Path, folder: Path, source: Path) -> str | None:
         return None
     name = f"{REGISTER}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     (folder / _MOVED).unlink(missing_ok=True)
-    with (folder / _MOVED).open("x") as note:
+    with os.fdopen(access.create(folder / _MOVED, os.O_WRONLY), "w") as note:
         note.write(name)
         note.flush()
-        os.fsync(note.fileno())
+        sync(note.fileno())
     sync_folder(folder)
     _rename(source, root / name)
     _rename(root / f"{REGISTER}-wal", root / f"{name}-wal")
@@ -161,8 +172,8 @@ def _rename(source: Path, target: Path) -> None:
         source.rename(target)
 
 
-def _note(register: Path, revision: int) -> None:
-    descriptor = os.open(turn_file(register), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def _note(register: Path, revision: int, access: Access) -> None:
+    descriptor = access.open(turn_file(register), os.O_RDWR)
     try:
         note_revision(descriptor, revision)
     finally:

@@ -21,6 +21,8 @@ from vault_server.storage.blobs import blob_id, folder_unit, sync_folder, unit_f
 from vault_server.storage.check import rows
 from vault_server.storage.check.audit import known_files, unreferenced
 from vault_server.storage.check.report import Repair
+from vault_server.storage.directory import StoreDirectory
+from vault_server.storage.disk import sync
 from vault_server.storage.engine import Engine
 from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
 from vault_server.storage.register.measuring import measure
@@ -156,10 +158,11 @@ def _orphans(tx: Transaction, root: Path) -> list[Repair]:
     for number, file, data in found:
         where = f"its file, {file}, is put aside next" if file is not None else "it has no bytes"
         if data is not None:
-            target = _lost_name(root / LOST, f"contents-{number}.bin")
-            with target.open("xb") as lost:
+            target = _lost_name(tx.directory, LOST, f"contents-{number}.bin")
+            with os.fdopen(tx.directory.access.create(target, os.O_WRONLY), "wb") as lost:
                 lost.write(data)
-                os.fsync(lost.fileno())
+                lost.flush()
+                sync(lost.fileno())
             sync_folder(target.parent)
             where = f"its bytes are put aside as {target.relative_to(root)}"
         tx.connection.execute("DELETE FROM contents WHERE number = ?", (number,))
@@ -208,7 +211,7 @@ def _put_aside(tx: Transaction, root: Path, suspects: list[str]) -> list[Repair]
         if file in known or not path.is_file():
             continue
         folder, name = file.split("/")
-        target = _lost_name(root / LOST / folder, name)
+        target = _lost_name(tx.directory, f"{LOST}/{folder}", name)
         path.rename(target)
         touched |= {path.parent, target.parent}
         detail = f"{file} belongs to no object, and is now {target.relative_to(root)}"
@@ -218,10 +221,11 @@ def _put_aside(tx: Transaction, root: Path, suspects: list[str]) -> list[Repair]
     return done
 
 
-def _lost_name(folder: Path, name: str) -> Path:
-    """A free name in a folder of `.lost`, which is made."""
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
-        sync_folder(folder.parent.parent)
+def _lost_name(directory: StoreDirectory, where: str, name: str) -> Path:
+    """A free name in `.lost` or a folder of it, which is made."""
+    folder = directory.root / where
+    for each in (directory.root / LOST, folder):
+        if not each.exists():
+            directory.access.make_folder(each, exist_ok=True)
+            sync_folder(each.parent)
     return folder / f"{name}.{time.time_ns()}"

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from vault.errors import ClosedError, InvalidArgumentError, StorageError, VaultError
 
-from vault_server.storage.blobs import REGISTER
 from vault_server.storage.check import rows
 from vault_server.storage.check.examine import examine
 from vault_server.storage.check.report import Problem, ProblemKind, ScrubPass, ScrubStatus
+from vault_server.storage.directory import REGISTER
 from vault_server.storage.engine import Engine
 from vault_server.storage.register.objects import to_time
 
@@ -125,8 +125,7 @@ class Scrubber:
         """Whether this process is the one that scrubs; then it stays so."""
         if self._lock is not None:
             return True
-        path = self._engine.settings.root / f"{REGISTER}-scrub"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = self._engine.directory.open(f"{REGISTER}-scrub", os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

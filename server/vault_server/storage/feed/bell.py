@@ -10,8 +10,11 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
+
+from vault.errors import ClosedError
+
+from vault_server.storage.directory import TURN, StoreDirectory
 
 _CLOSED_AFTER_WRITING: Final = 0x8  # IN_CLOSE_WRITE
 _EVENTS_AT_A_TIME: Final = 4096  # bytes; some 200, and the same event twice in a row is told once
@@ -20,8 +23,8 @@ _EVENTS_AT_A_TIME: Final = 4096  # bytes; some 200, and the same event twice in 
 class Bell:
     """Calls `ring` from a thread of its own, which `start` begins and `close` ends."""
 
-    def __init__(self, path: Path, ring: Callable[[], None]) -> None:
-        self._path = path
+    def __init__(self, directory: StoreDirectory, ring: Callable[[], None]) -> None:
+        self._directory = directory
         self._ring = ring
         self._mutex = threading.Lock()
         self._descriptors: tuple[int, ...] = ()
@@ -39,7 +42,12 @@ class Bell:
                 self._open()
                 thread = threading.Thread(target=self._run, name="vault-bell", daemon=True)
                 thread.start()
-            except (OSError, AttributeError, RuntimeError):  # no descriptors, threads or watches left; no such call
+            except (
+                OSError,
+                AttributeError,
+                RuntimeError,
+                ClosedError,
+            ):  # nothing left of what it takes; no such call
                 self._close_descriptors()
                 return
             self._thread = thread
@@ -65,8 +73,9 @@ class Bell:
         if listening < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
         self._descriptors = (listening,)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
-        if libc.inotify_add_watch(listening, os.fsencode(self._path), _CLOSED_AFTER_WRITING) < 0:
+        os.close(self._directory.open(TURN, os.O_RDWR))
+        path = os.fsencode(self._directory.root / TURN)
+        if libc.inotify_add_watch(listening, path, _CLOSED_AFTER_WRITING) < 0:
             raise OSError(ctypes.get_errno(), "inotify_add_watch")
         stopped, self._stop = os.pipe()
         self._descriptors = (listening, stopped, self._stop)

@@ -16,6 +16,7 @@ from typing import Final
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.model import Change, ChangeKind
 
+from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import storage_error
 from vault_server.storage.feed.bell import Bell
 from vault_server.storage.register.connections import Connections
@@ -43,14 +44,14 @@ class _Window:
 class Feed:
     """Reads the feed and wakes who waits for it. Safe to share between threads."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, directory: StoreDirectory, connections: Connections) -> None:
         self._connections = connections
         self._mutex = threading.Lock()
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._window = _Window(0, 0, ())
         self._condition = threading.Condition()
         self._wakes = 0
-        self._bell = Bell(connections.turn, self.wake)
+        self._bell = Bell(directory, self.wake)
         self._closed = False
 
     @property

@@ -28,6 +28,8 @@ from vault.model import checksum
 from vault.rules import BLOCK_SIZE
 from vault.writeback import Writeback
 
+from vault_server.storage.access import Access
+from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import no_room
 from vault_server.storage.register.objects import pack_checksums, unpack_checksums
 from vault_server.storage.writing.commands import other_write
@@ -50,15 +52,18 @@ class FolderLock:
         self._process = os.getpid()
 
     @classmethod
-    def take(cls, folder: Path, *, make: bool = False, tries: int = _LOCK_TRIES) -> Self | None:
+    def take(cls, folder: Path, *, make: Access | None = None, tries: int = _LOCK_TRIES) -> Self | None:
         """Locks the folder; None when it is not there, and is not to be made.
+
+        Args:
+            make: How, and those above it within the store's directory.
 
         Raises:
             BlockingIOError: Somebody else has it.
         """
         while True:
             if make:
-                folder.mkdir(parents=True, exist_ok=True)
+                _make(folder, make)
             try:
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except (FileNotFoundError, NotADirectoryError):
@@ -138,9 +143,17 @@ class JournaledFile(StagedFile):
     """
 
     def __init__(
-        self, folder: Path, lock: FolderLock, file: io.FileIO, blocks: io.FileIO, make_room: Callable[[], bool]
+        self,
+        folder: Path,
+        lock: FolderLock,
+        file: io.FileIO,
+        blocks: io.FileIO,
+        access: Access,
+        make_room: Callable[[], bool],
     ) -> None:
         self.path = folder / _BYTES
+        self._access = access
+        self._move = self._new_name
         self.checksums = array("Q")
         self.whole = xxhash.xxh3_64()
         self.size = 0
@@ -156,15 +169,24 @@ class JournaledFile(StagedFile):
 
     @classmethod
     def begin(
-        cls, folder: Path, lock: FolderLock, spec: dict[str, Any], window: float, make_room: Callable[[], bool]
+        cls,
+        folder: Path,
+        lock: FolderLock,
+        spec: dict[str, Any],
+        window: float,
+        access: Access,
+        make_room: Callable[[], bool],
     ) -> Self:
         """A new empty one, in the place of what is there; the lock is its own from here on."""
         for name in (_BYTES, _BLOCKS, _SPEC):
             (folder / name).unlink(missing_ok=True)  # not truncated: a commit may have given the file a second name
-        (folder / _SPEC).write_text(json.dumps({"write": spec, "window": window}))
-        return cls(
-            folder, lock, io.FileIO(folder / _BYTES, "xb"), io.FileIO(folder / _BLOCKS, "xb"), make_room=make_room
-        )
+        with os.fdopen(access.create(folder / _SPEC, os.O_WRONLY), "w") as text:
+            text.write(json.dumps({"write": spec, "window": window}))
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(io.FileIO(access.create(folder / _BYTES, os.O_RDWR), "rb+"))
+            blocks = io.FileIO(access.create(folder / _BLOCKS, os.O_RDWR), "rb+")
+            opened.pop_all()
+        return cls(folder, lock, file, blocks, access, make_room)
 
     @classmethod
     def resume(
@@ -172,6 +194,7 @@ class JournaledFile(StagedFile):
         folder: Path,
         lock: FolderLock,
         spec: dict[str, Any],
+        access: Access,
         make_room: Callable[[], bool],
         go_on: Callable[[], None],
     ) -> Self | None:
@@ -190,13 +213,13 @@ class JournaledFile(StagedFile):
             raise other_write(str(spec["unit"]))
         with contextlib.ExitStack() as opened:
             try:
-                _own(folder / _BYTES)
+                _own(folder / _BYTES, access)
                 file = opened.enter_context(io.FileIO(folder / _BYTES, "rb+"))
                 blocks = io.FileIO(folder / _BLOCKS, "rb+")
             except FileNotFoundError:  # killed right after it was begun, or while it was removed
                 return None
             opened.pop_all()
-        found = cls(folder, lock, file, blocks, make_room)
+        found = cls(folder, lock, file, blocks, access, make_room)
         try:
             found._verify(go_on)
         except BaseException:
@@ -223,14 +246,14 @@ class JournaledFile(StagedFile):
         self._blocks.close()
         super().finish(durable=durable)
 
-    def rename(self, target: Path) -> None:
+    def rename(self, directory: StoreDirectory, file: str) -> None:
         """Gives the file its final name as a second one: until the commit is over, the write can be resumed."""
         try:
-            os.link(self.path, target)
+            os.link(self.path, file, dst_dir_fd=directory.descriptor)
         except FileNotFoundError:
             raise
         except OSError:  # the file system has no links
-            super().rename(target)
+            super().rename(directory, file)
 
     def release(self) -> None:
         """Lets go of it, and leaves it to be resumed."""
@@ -252,6 +275,10 @@ class JournaledFile(StagedFile):
         if os.getpid() == self._process:
             remove(self._folder)
         self._lock.release()
+
+    def _new_name(self) -> Path:
+        _make(self._folder, self._access)
+        return self._folder / _BYTES
 
     def _close(self) -> None:
         self._blocks.close()
@@ -306,13 +333,20 @@ def _read_spec(folder: Path) -> tuple[dict[str, Any], float] | None:
         return None
 
 
-def _own(path: Path) -> None:
+def _make(folder: Path, access: Access) -> None:
+    """Makes a write's folder, where it is not there, in those that it lies in."""
+    for each in (folder.parent.parent, folder.parent, folder):
+        access.make_folder(each, exist_ok=True)
+
+
+def _own(path: Path, access: Access) -> None:
     """Makes the file nobody else's: a commit that was cut off may have given it its final name already, and the
     bytes of an object must never change."""
     if path.stat().st_nlink > 1:
         copy = path.with_name(f"{_BYTES}.copy")
         copy.unlink(missing_ok=True)
-        shutil.copyfile(path, copy)
+        with path.open("rb") as original, os.fdopen(access.create(copy, os.O_WRONLY), "wb") as copied:
+            shutil.copyfileobj(original, copied, 1 << 20)
         copy.replace(path)
 
 

@@ -12,6 +12,8 @@ from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, Va
 from vault.model import WriteStatus
 from vault.store import write_not_found
 
+from vault_server.storage.access import Access
+from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import storing
 from vault_server.storage.keeping import journal
 from vault_server.storage.keeping.journal import FolderLock, Found, JournaledFile
@@ -61,10 +63,13 @@ class Resumption:
     or with the opening that finds any, and sleeps until something is due.
     """
 
-    def __init__(self, root: Path, window: float, make_more_room: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, directory: StoreDirectory, window: float, make_more_room: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._directory = directory
         self.window = window
         self._make_more_room = make_more_room
-        self._parent = root / STAGING / WRITES
+        self._parent = directory.root / STAGING / WRITES
         self._condition = threading.Condition()
         self._held: dict[bytes, Held] = {}
         self._woken = False
@@ -108,7 +113,7 @@ class Resumption:
                 return None
             found = None
             try:
-                found = JournaledFile.resume(folder, lock, writer.spec, self.make_room, go_on)
+                found = JournaledFile.resume(folder, lock, writer.spec, self._directory.access, self.make_room, go_on)
             finally:
                 if found is None:
                     lock.release()
@@ -117,11 +122,13 @@ class Resumption:
     def begin(self, writer: Held) -> JournaledFile:
         """A file for a write that has none; raises as `resume` does."""
         folder = self._folder(writer.request_id)
+        access = self._directory.access
         with storing("stage an upload"):
-            lock = _locked(folder, make=True)
+            self._directory.require_same()  # or it would be made in the directory that took its place
+            lock = _locked(folder, make=access)
             assert lock is not None  # noqa: S101  # it was made
             try:
-                return JournaledFile.begin(folder, lock, writer.spec, self.window, self.make_room)
+                return JournaledFile.begin(folder, lock, writer.spec, self.window, access, self.make_room)
             except BaseException:
                 lock.release()
                 raise
@@ -214,6 +221,10 @@ class Resumption:
         """Removes what has expired, and what is too much. Returns the seconds until the next look."""
         left: list[_Entry] = []
         due = max(self.window, _SEES_TO_IT)
+        try:
+            self._directory.require_same()
+        except VaultError:  # what lies there is another store's
+            return due
         for entry in self._entries():
             if entry.found.touched > time.time():  # the clock was set back
                 journal.touch(entry.folder)
@@ -300,7 +311,7 @@ def _remove(folder: Path, wanted: Callable[[Found], bool] = lambda _: True) -> b
         lock.release()
 
 
-def _locked(folder: Path, *, make: bool = False) -> FolderLock | None:
+def _locked(folder: Path, *, make: Access | None = None) -> FolderLock | None:
     try:
         return FolderLock.take(folder, make=make)
     except BlockingIOError as error:

@@ -15,13 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from vault.errors import ClosedError
 
+from vault_server.storage.directory import REGISTER, TURN, StoreDirectory
+from vault_server.storage.disk import FULL
 from vault_server.storage.failures import damaged, is_busy, register_error
-from vault_server.storage.register.watermark import note_revision, turn_file
+from vault_server.storage.register.watermark import note_revision
+
+LOOK_SECONDS: Final = 0.05
+"""How long reads go on, at most, in a directory that another one has taken the place of. Looking takes 2 µs."""
 
 BUSY_SECONDS: Final = 300.0
 """How long to wait for other processes before an operation fails. Adoption of a large directory holds
@@ -43,21 +47,19 @@ class Connections:
     and `PRAGMA data_version` compares only with itself on one connection.
     """
 
-    def __init__(self, path: Path, *, synchronous: Synchronous) -> None:
-        self.path = path
+    def __init__(self, directory: StoreDirectory, *, synchronous: Synchronous) -> None:
+        self.path = directory.root / REGISTER
+        self._directory = directory
         self._synchronous = synchronous
         self._mutex = threading.Lock()
         self._condition = threading.Condition(self._mutex)
         self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
         self._leases = 0
+        self._open = 0
+        self._look_at = 0.0
         self._turn: int | None = None
         self._paused = False
         self._closed = False
-
-    @property
-    def turn(self) -> Path:
-        """The file whose lock is the turn to write; it is closed, by whoever had the turn, at its end."""
-        return turn_file(self.path)
 
     @contextmanager
     def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
@@ -83,14 +85,18 @@ class Connections:
         The lease comes first, so that no fork happens while the lock's file is open.
         """
         with self.lease("write") as connection:
-            turn = os.open(turn_file(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            turn = _take_turn(self._directory)
             try:
-                fcntl.flock(turn, fcntl.LOCK_EX)
+                self._directory.require_same()
                 self._turn = turn
                 yield connection
             finally:
                 self._turn = None
                 os.close(turn)
+
+    def acknowledge(self) -> None:
+        """Raises unless what was committed is where the directory's name leads to, inside `writing`."""
+        self._directory.require_same()
 
     def note(self, revision: int) -> None:
         """Notes beside the register what was committed, inside `writing`; see `watermark`."""
@@ -159,6 +165,9 @@ class Connections:
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
             connection.execute("PRAGMA temp_store=MEMORY")
+            if FULL is not None:
+                connection.execute("PRAGMA fullfsync=ON")
+                connection.execute("PRAGMA checkpoint_fullfsync=ON")
             connection.execute("PRAGMA cell_size_check=ON")  # a damaged page is an error before it is made sense of
         except sqlite3.Error:
             connection.close()
@@ -166,7 +175,15 @@ class Connections:
         return connection
 
     def take(self, role: Role) -> sqlite3.Connection:
-        """Begins a lease by hand, where the few microseconds of `lease` matter. `give_back` must follow."""
+        """Begins a lease by hand, where the few microseconds of `lease` matter. `give_back` must follow.
+
+        Raises:
+            ClosedError: The store is closed.
+            StorageError: DIRECTORY_CHANGED, told of a read within LOOK_SECONDS.
+        """
+        if role != "write" and (now := time.monotonic()) >= self._look_at:
+            self._directory.require_same()
+            self._look_at = now + LOOK_SECONDS
         with self._mutex:
             while self._paused and not self._closed:
                 self._condition.wait()
@@ -177,10 +194,32 @@ class Connections:
             if idle:
                 return idle.pop()
         try:
-            return self.connect()
+            return self._connect()
         except BaseException:
             self._end_lease()
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = self.connect()
+        with self._mutex:
+            self._open += 1
+        try:
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # opens the log, too
+            self._directory.opened()
+        except BaseException:
+            self._close(connection)
+            raise
+        return connection
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        with self._mutex:
+            self._closing()
+        connection.close()
+
+    def _closing(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self._directory.closing()
 
     def give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Ends a lease; with `healthy` False the connection is not used again."""
@@ -191,7 +230,7 @@ class Connections:
                     idle.append(connection)
                     self._leases -= 1
                     return
-        connection.close()
+        self._close(connection)
         self._end_lease()
 
     def _end_lease(self) -> None:
@@ -202,7 +241,22 @@ class Connections:
     def _close_idle(self) -> None:
         for idle in self._idle.values():
             while idle:
+                self._closing()
                 idle.pop().close()
+
+
+def _take_turn(directory: StoreDirectory) -> int:
+    """Waits for the turn to write; its file, locked."""
+    while True:
+        turn = directory.open(TURN, os.O_RDWR)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if directory.has(TURN, turn):
+                return turn
+        except BaseException:
+            os.close(turn)
+            raise
+        os.close(turn)  # removed before it was locked: others lock the one that was made since
 
 
 def _in_transaction(query: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:

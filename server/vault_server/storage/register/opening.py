@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault_server.storage.blobs import blob_files, blob_generation
+from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import damaged, primary_code, storing
 from vault_server.storage.register.connections import BUSY_SECONDS, Connections
 from vault_server.storage.register.schema import APPLICATION_ID, SCHEMA_VERSION, prepare
@@ -23,13 +24,15 @@ _DAMAGE: Final = frozenset({0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sql
 _ANY: Final = 1 << 63
 
 
-def open_register(root: Path, connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
+def open_register(
+    directory: StoreDirectory, connections: Connections, adopt: Callable[[sqlite3.Connection], None]
+) -> str:
     """Makes the register where there never was one, checks it otherwise; see `schema.prepare`.
 
     Raises:
         StorageError: As `prepare`; REGISTER_DAMAGED also when it is lost, or older than what was acknowledged.
     """
-    register = connections.path
+    root, register = directory.root, connections.path
     _refuse_lost(root, register)
     noted = noted_revision(register)  # before the register's own, which may grow meanwhile
 
@@ -40,6 +43,8 @@ def open_register(root: Path, connections: Connections, adopt: Callable[[sqlite3
         _refuse_emptied(root, register)
         adopt(connection)
 
+    with storing(f"make the register {str(register)!r}"):
+        directory.access.make_register(register)
     store_id = prepare(connections, adopt_first)
     if (root / REBUILD).exists():  # killed when all but this was done, for here is a sound register
         shutil.rmtree(root / REBUILD, ignore_errors=True)

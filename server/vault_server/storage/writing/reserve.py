@@ -8,10 +8,13 @@ It comes back when there is enough again.
 import contextlib
 import logging
 import os
-from pathlib import Path
 from typing import Final
 
+from vault_server.storage.directory import REGISTER, StoreDirectory
+
 _log = logging.getLogger(__name__)
+
+_NAME: Final = f"{REGISTER}-reserve"
 
 RESERVE_BYTES: Final = 1 << 20
 """A transaction with 1000 deletes writes half of it to the write-ahead log."""
@@ -23,8 +26,8 @@ _ENOUGH: Final = 4
 class Reserve:
     """The file that keeps the room. For the one whose turn it is to write."""
 
-    def __init__(self, register: Path) -> None:
-        self._path = register.with_name(f"{register.name}-reserve")
+    def __init__(self, directory: StoreDirectory) -> None:
+        self._directory = directory
         self._held = False
 
     def hold(self) -> None:
@@ -32,17 +35,17 @@ class Reserve:
         if self._held:
             return
         try:
-            if self._path.exists():
+            if self._is_there():
                 self._held = True
                 return
-            free = os.statvfs(self._path.parent)
+            free = os.statvfs(self._directory.descriptor)
             if free.f_bavail * free.f_frsize < _ENOUGH * RESERVE_BYTES:
                 return
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = self._directory.open(_NAME, os.O_WRONLY)
             try:
                 os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
             except OSError:
-                self._path.unlink()
+                os.unlink(_NAME, dir_fd=self._directory.descriptor)
                 raise
             finally:
                 os.close(descriptor)
@@ -54,6 +57,12 @@ class Reserve:
         """Gives the room up; whether there was any."""
         self._held = False
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            os.unlink(_NAME, dir_fd=self._directory.descriptor)
+            return True
+        return False
+
+    def _is_there(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(_NAME, dir_fd=self._directory.descriptor)
             return True
         return False

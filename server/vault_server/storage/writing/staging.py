@@ -24,6 +24,9 @@ from typing import Final
 
 from vault.writeback import Writeback
 
+from vault_server.storage.access import Access
+from vault_server.storage.directory import StoreDirectory
+from vault_server.storage.disk import sync
 from vault_server.storage.failures import no_room, storing
 from vault_server.storage.faultpoints import reached
 
@@ -39,10 +42,12 @@ _INTENTS: Final = "intents"
 class StagedFile:
     """Bytes of one generation that is not committed. Used by one thread at a time."""
 
-    def __init__(self, path: Path, make_room: Callable[[], bool]) -> None:
+    def __init__(self, path: Path, access: Access, make_room: Callable[[], bool], move: Callable[[], Path]) -> None:
         self.path = path
+        self._access = access
         self._make_room = make_room
-        self._file = io.FileIO(path, "xb")
+        self._move = move
+        self._file = io.FileIO(access.create(path, os.O_RDWR), "rb+")
         self._process = os.getpid()
         self._exists = True
         self._writeback = Writeback()
@@ -68,16 +73,28 @@ class StagedFile:
         """Ends writing; with `durable`, the bytes are on the disk when this returns."""
         try:
             reached("before the fsync of a staged file")
+            if os.fstat(self._file.fileno()).st_nlink == 0 and not self.path.exists():
+                self._restore()
             if durable:
-                os.fsync(self._file.fileno())
+                sync(self._file.fileno())
             reached("staged file durable")
         finally:
             self._file.close()
 
-    def rename(self, target: Path) -> None:
+    def _restore(self) -> None:
+        """Gives the bytes a name again: somebody has emptied the folder, and the open file still has them."""
+        path = self._move()
+        with os.fdopen(self._access.create(path, os.O_RDWR), "wb") as copy:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, copy, 1 << 20)
+            copy.flush()
+            os.dup2(copy.fileno(), self._file.fileno(), inheritable=False)
+        self.path = path
+
+    def rename(self, directory: StoreDirectory, file: str) -> None:
         """Moves the file to its final name, over whatever is there. Once more, when the commit is tried once more."""
-        self.path.rename(target)
-        self.path = target
+        os.rename(self.path, file, dst_dir_fd=directory.descriptor)
+        self.path = directory.root / file
         self._exists = False
 
     def discard(self) -> None:
@@ -94,14 +111,16 @@ class StagedFile:
 
 
 class Staging:
-    """One open store's folder of staged files. Made with the first file; safe to share between threads.
+    """One open store's folder of staged files. Made with the first file, and anew when somebody has removed it; safe
+    to share between threads.
 
     Args:
         make_room: Called when the disk is full; whether it removed something, so that trying again may help.
     """
 
-    def __init__(self, root: Path, make_room: Callable[[], bool] = lambda: False) -> None:
-        self._parent = root / STAGING
+    def __init__(self, directory: StoreDirectory, make_room: Callable[[], bool] = lambda: False) -> None:
+        self._directory = directory
+        self._parent = directory.root / STAGING
         self._make_room = make_room
         self._mutex = threading.Lock()
         self._folder: Path | None = None
@@ -111,9 +130,18 @@ class Staging:
     def create(self) -> StagedFile:
         """A new empty file."""
         with storing("stage an upload"):
-            staged = StagedFile(self._own_folder() / secrets.token_hex(8), self._make_room)
+            try:
+                staged = self._create()
+            except FileNotFoundError:  # somebody has removed the folder
+                staged = self._create()
         reached("staged file made")
         return staged
+
+    def _create(self) -> StagedFile:
+        return StagedFile(self._new_name(), self._directory.access, self._make_room, self._new_name)
+
+    def _new_name(self) -> Path:
+        return self._own_folder() / secrets.token_hex(8)
 
     def intend(self, files: Iterable[str]) -> None:
         """Notes final names before files get them. Only the writer's thread calls this.
@@ -124,13 +152,26 @@ class Staging:
         text = "".join(f"{file}\n" for file in files).encode()
         if not text:
             return
-        if self._intents is None:
-            path = self._own_folder() / _INTENTS
-            self._intents = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._open_intents()
+        assert self._intents is not None  # noqa: S101  # it is open
         size = os.fstat(self._intents).st_size
         if os.write(self._intents, text) < len(text):
             os.ftruncate(self._intents, size)  # half a name would take the next one with it
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _open_intents(self) -> None:
+        """Makes the list where there is none, and anew where somebody has removed it, with what was in it."""
+        pending = b""
+        if self._intents is not None:
+            there = os.fstat(self._intents)
+            if there.st_nlink:
+                return
+            pending = os.pread(self._intents, there.st_size, 0)
+            os.close(self._intents)
+            self._intents = None
+        path = self._own_folder() / _INTENTS
+        self._intents = self._directory.access.open(path, os.O_RDWR | os.O_APPEND)
+        os.write(self._intents, pending)
 
     def forget_intents(self) -> None:
         """Every noted name is referenced, or its file removed."""
@@ -162,14 +203,20 @@ class Staging:
 
     def _own_folder(self) -> Path:
         with self._mutex:
+            if self._folder is not None and not self._folder.exists():
+                if self._lock is not None:
+                    os.close(self._lock)
+                self._folder = self._lock = None
             if self._folder is None:
-                self._parent.mkdir(exist_ok=True)
-                while self._folder is None:
+                self._directory.require_same()  # or it would be made in the directory that took its place
+            while self._folder is None:
+                self._directory.access.make_folder(self._parent, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # somebody removes them right now
                     self._claim(self._parent / secrets.token_hex(8))
             return self._folder
 
     def _claim(self, folder: Path) -> None:
-        folder.mkdir()
+        self._directory.access.make_folder(folder)
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -46,6 +46,7 @@ class Transaction:
         gives_up_when_full: bool = False,
     ) -> None:
         self.connection = connection
+        self.directory = blobs.directory
         self.root = blobs.root
         self.now = to_time(time.time_ns() // 1000)
         self.placed: list[str] = []

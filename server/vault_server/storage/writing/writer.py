@@ -75,7 +75,7 @@ class Writer:
         self._feed_history = feed_history
         self._retention = retention
         self._sweeper = Sweeper(staging)
-        self._reserve = Reserve(connections.path)
+        self._reserve = Reserve(blobs.directory)
         self._condition = threading.Condition()
         self._queue: deque[_Entry] = deque()
         self._thread: threading.Thread | None = None
@@ -247,6 +247,7 @@ class Writer:
                     if transaction.revision != transaction.begun_at:  # otherwise this COMMIT has synced nothing
                         self._connections.note(transaction.revision)
                     reached("revision noted")
+                    self._connections.acknowledge()
                 except BaseException:
                     _roll_back(connection)
                     raise
