@@ -74,7 +74,7 @@ def parse_address(address: str, proxy: str | None = None) -> Address:
 
 
 def unix_path(address: str) -> str:
-    """The path that unix:PATH or unix:///PATH stands for: percent-encoded, or as it is as far as that has no %.
+    """The path that unix:PATH or unix:///PATH stands for; %XX in it is the byte XX.
 
     Raises:
         ValueError: It is none; says why.
@@ -87,6 +87,8 @@ def unix_path(address: str) -> str:
     path = os.fsdecode(unquote_to_bytes(os.fsencode(text)))
     if "\0" in path or not 1 <= len(os.fsencode(path)) <= MAX_UNIX_PATH:
         raise ValueError(f"the path of a unix socket has 1 to {MAX_UNIX_PATH} bytes, none of them 0")
+    if "," in path:
+        raise ValueError("a unix socket's path has no comma: gRPC's clients would take it for the end of the path")
     return path
 
 
@@ -103,6 +105,8 @@ def bad_proxy(proxy: object, why: str) -> InvalidArgumentError:
 
 
 def _check_host_and_port(text: str, address: str) -> None:
+    if text.startswith("unix-abstract:"):
+        raise _bad(address, "a unix socket has a path: unix:PATH")
     host, separator, port = text.rpartition(":")
     if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or not 1 <= int(port) <= 65535:
         raise _bad(address)

@@ -2,7 +2,8 @@
 
 import os
 import re
-from urllib.parse import quote, unquote
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 from vault.errors import InvalidArgumentError
 
@@ -33,7 +34,7 @@ def parse_location(location: str | os.PathLike[str]) -> tuple[str, str]:
         if scheme != "file":
             return scheme, rest
         if rest.startswith(("/", "localhost/")):
-            return scheme, unquote(rest.removeprefix("localhost"))
+            return parse_location(Path(_decoded(rest.removeprefix("localhost"))))
     elif not (":" in text.partition("/")[0] or text.startswith(("~", "\\\\"))):
         return "file", text
     raise InvalidArgumentError(
@@ -47,8 +48,8 @@ def _meant(text: str) -> str:
     if text == ":memory:":
         return "there is no store in memory; a temporary directory is tempfile.TemporaryDirectory()"
     if text.lower().startswith("file:"):
-        path = os.path.abspath(unquote(text[len("file:") :].removeprefix("//")))  # noqa: PTH100  # that is its text
-        return f"a directory's URL is {'file://' + quote(path)!r}"
+        path = os.path.abspath(_decoded(text[len("file:") :].removeprefix("//")))  # noqa: PTH100  # that is its text
+        return f"a directory's URL is {'file://' + quote(os.fsencode(path))!r}"
     if server := meant_server(text):
         return f"a server is {server!r}"
     if text.startswith("~"):
@@ -56,6 +57,10 @@ def _meant(text: str) -> str:
     if "\\" in text:
         return "paths are those of Linux and macOS, with /"
     return "a server is 'grpc://host:port' or 'unix:PATH'"
+
+
+def _decoded(text: str) -> str:
+    return os.fsdecode(unquote_to_bytes(os.fsencode(text)))
 
 
 def meant_server(text: str) -> str | None:

@@ -37,6 +37,8 @@ class Listen:
             # So that the address that is told holds wherever it is read, as long as there is room for that.
             absolute = Path(path).absolute()
             return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
+        if text.startswith("unix-abstract:"):
+            raise _bad(text, "a unix socket has a path")
         host, separator, port = text.rpartition(":")
         if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
             raise _bad(text, "the port is a number from 0 (any free one) to 65535")
