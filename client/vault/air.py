@@ -40,7 +40,7 @@ class Air:
 
     def arrive(self, departed: int) -> None:
         """Its reply has been taken in, or there is none."""
-        del self._departures[departed]
+        self._departures.pop(departed, None)
         oldest = next(iter(self._departures), self._clock + 1)
         while self._heard and next(iter(self._heard.values()))[0] < oldest:
             self._heard.popitem(last=False)
@@ -60,7 +60,7 @@ class Air:
         self._heard[key] = (self._clock, max(revision, self.revision_of(key, 0)))
         self._heard.move_to_end(key)
         if len(self._heard) > MOST_HEARD:
-            self._forgotten = self._heard.popitem(last=False)[1][0]
+            self._forget(self._heard.popitem(last=False)[1][0])
 
     def note_all(self, revision: int) -> None:
         """At this revision some object changed, unknown which."""
@@ -75,7 +75,13 @@ class Air:
         self._missed[key] = self._clock
         self._missed.move_to_end(key)
         if len(self._missed) > MOST_HEARD:
-            self._forgotten = self._missed.popitem(last=False)[1]
+            self._forget(self._missed.popitem(last=False)[1])
+
+    def _forget(self, when: int) -> None:
+        """What was heard up to then is kept no longer, nor for whom it was: one that was interrupted never arrives."""
+        self._forgotten = when
+        while self._departures and (oldest := next(iter(self._departures))) < when:
+            self._departures.pop(oldest, None)
 
     def revision_of(self, key: Key, departed: int) -> int:
         """The newest revision that was heard of since then."""

@@ -15,7 +15,7 @@ applied, a write of one's own, or what was shown already.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -60,15 +60,13 @@ class ObjectCache(Generic[FlightT]):
         enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
     """
 
-    def __init__(self, units: Mapping[str, Unit], make_flight: Callable[[], FlightT], *, enabled: bool = True) -> None:
+    def __init__(self, units: Mapping[str, Unit], *, enabled: bool = True) -> None:
         """
         Args:
             units: By name.
-            make_flight: Makes what waits for a load, of the kind that the vault's code uses.
             enabled: See the class.
         """
         self._shelves = {name: Shelf(unit) for name, unit in units.items()}
-        self._make_flight = make_flight
         self.enabled = enabled
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
@@ -92,16 +90,18 @@ class ObjectCache(Generic[FlightT]):
             self._hits += 1
             return entry
 
-    def claim(self, unit: str, key: Key, epoch: int) -> Hit | Check | Lead[FlightT] | Join[FlightT]:
+    def claim(self, unit: str, key: Key, epoch: int, flight: FlightT) -> Hit | Check | Lead | Join[FlightT]:
         """What to do to have this object.
 
         Args:
             epoch: The one that holds now; see the module's text.
+            flight: Of the caller, under way: what others wait for when it is he who loads the object. Once it is over
+                it holds up nobody, whether `finish` was called or not.
         """
         with self._lock:
             self._settle()
             entry = self._shelves[unit].find(key)
-            if entry is not None and entry.writing is not None and not (epoch and entry.epoch == epoch):
+            if entry is not None and entry.is_being_written and not (epoch and entry.epoch == epoch):
                 # The store may have the new bytes already. Who loaded them now would not share them with whoever
                 # writes them, and the next two edits of the object would be two.
                 return Join(entry.writing)
@@ -111,16 +111,14 @@ class ObjectCache(Generic[FlightT]):
                     self._hits += 1
                     return Hit(entry)
                 return Check(entry)
-            if not self.enabled:
-                return Lead(self._make_flight())
-            flight = self._flights.get((unit, key))
-            if flight is not None:
-                return Join(flight)
-            flight = self._flights[unit, key] = self._make_flight()
-            return Lead(flight)
+            other = self._flights.get((unit, key))
+            if other is not None and not other.is_over():
+                return Join(other)
+            self._flights[unit, key] = flight
+            return Lead()
 
     def finish(self, unit: str, key: Key, flight: FlightT) -> None:
-        """The load is over, one way or the other. The caller wakes those who wait for the flight."""
+        """The load is over, one way or the other. Those who wait for the flight go on when that is over."""
         with self._lock:
             if self._flights.get((unit, key)) is flight:
                 del self._flights[unit, key]
@@ -163,7 +161,7 @@ class ObjectCache(Generic[FlightT]):
                 departed = shelf.air.now if departed is None else departed
                 fresh = shelf.air.is_newest(info, departed)
                 known = shelf.entries.get(info.data_id)
-                if known is not None and known.writing is not None and not _same_bytes(known.info, info):
+                if known is not None and known.is_being_written and not _same_bytes(known.info, info):
                     fresh = False  # as in `claim`
                 # One that is fresh and yet of an older revision is of a store that was put back to an older copy.
                 went_back = fresh and known is not None and known.info.revision > info.revision
@@ -197,7 +195,7 @@ class ObjectCache(Generic[FlightT]):
             # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
             # changes would seem to be known here.
             if not _same_bytes(entry.info, info) or info.revision < entry.info.revision:
-                if here and entry.writing is None:  # as in `claim`
+                if here and not entry.is_being_written:  # as in `claim`
                     shelf.remove(entry)
                 entry.epoch = 0
                 return False
@@ -226,14 +224,13 @@ class ObjectCache(Generic[FlightT]):
                 entry.epoch = 0
 
     @contextmanager
-    def writing(self, entry: Entry) -> Iterator[int]:
+    def writing(self, entry: Entry, flight: FlightT) -> Iterator[int]:
         """Around the request that writes an open ticket's object back, and the `replaced` of its reply.
 
-        Loads that cannot tell whether the store has the new bytes already wait for its end, so that they get
-        this entry and not one beside it. Yields the request's departure.
+        Loads that cannot tell whether the store has the new bytes already wait for the end of `flight`, in which
+        this is, so that they get this entry and not one beside it. Yields the request's departure.
         """
         shelf = self._shelves[entry.info.unit]
-        flight = self._make_flight()
         with self._lock:
             entry.writing, entry.overtaken = flight, 0
         try:
@@ -244,7 +241,6 @@ class ObjectCache(Generic[FlightT]):
                 entry.writing = None
                 if entry.overtaken > entry.info.revision and shelf.holds(entry):
                     shelf.remove(entry)
-            flight.set_result(None)
 
     def replaced(self, entry: Entry, epoch: int, *, departed: int | None = None) -> None:
         """An open ticket wrote its object back: the entry holds the new generation now.
@@ -283,7 +279,7 @@ class ObjectCache(Generic[FlightT]):
             entry = shelf.entries.get(change.data_id)
             if entry is None or entry.info.revision >= change.revision:
                 return
-            if entry.writing is not None:  # this may be what is being written: `writing` looks when that is known
+            if entry.is_being_written:  # this may be what is being written: `writing` looks when that is known
                 entry.epoch = 0
                 entry.overtaken = max(entry.overtaken, change.revision)
             elif change.kind is ChangeKind.METADATA:

@@ -7,7 +7,7 @@ from vault.entry import Entry
 
 
 class _Flight(Protocol):
-    def set_result(self, result: None, /) -> None: ...
+    def is_over(self) -> bool: ...
 
 
 FlightT = TypeVar("FlightT", bound=_Flight)
@@ -28,10 +28,8 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Lead(Generic[FlightT]):
-    """The object is not here: load it, then `finish`. Others wait for this flight meanwhile."""
-
-    flight: FlightT
+class Lead:
+    """The object is not here: load it, then `finish`. Others wait for the caller's flight meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ import io
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from vault.eventcount import LOOK, EventCount
+from vault.threads import start_thread
 
 T = TypeVar("T")
 
@@ -25,6 +28,9 @@ Lock = threading.Lock
 
 class AsyncEvent:
     """A flag that can be waited for."""
+
+    LOOK: ClassVar[float | None] = None
+    """Seconds to wait at a time, where whoever sets it may have been interrupted in that. A task is where it awaits."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -40,6 +46,9 @@ class AsyncEvent:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set, at most `timeout` seconds. Returns whether it is set."""
+        if timeout is None:
+            await self._event.wait()
+            return True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._event.wait()
@@ -49,82 +58,58 @@ class AsyncEvent:
 class Event:
     """A flag that can be waited for."""
 
+    LOOK: ClassVar[float | None] = LOOK
+    """Seconds to wait at a time, where whoever sets it may have been interrupted in that."""
+
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._flag = False
+        self._changes = EventCount()
 
     def set(self) -> None:
-        self._event.set()
+        self._flag = True
+        self._changes.advance()
 
     def clear(self) -> None:
-        self._event.clear()
+        self._flag = False
 
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return self._flag
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set, at most `timeout` seconds. Returns whether it is set."""
-        return self._event.wait(timeout)
+        return self._changes.wait_for(self.is_set, timeout)
 
 
-class _Outcome(Generic[T]):
-    """A result or an exception that comes later, once; a second one is ignored."""
-
-    def __init__(self) -> None:
-        self._done = False
-        self._result: T | None = None
-        self._exception: BaseException | None = None
-
-    def done(self) -> bool:
-        return self._done
-
-    def set_result(self, result: T) -> None:
-        self._settle(result, None)
-
-    def set_exception(self, exception: BaseException) -> None:
-        self._settle(None, exception)
-
-    def _settle(self, result: T | None, exception: BaseException | None) -> None:
-        if not self._done:
-            self._result, self._exception, self._done = result, exception, True
-            self._wake()
-
-    def _wake(self) -> None:
-        raise NotImplementedError
-
-    def _take(self) -> T:
-        if self._exception is not None:
-            raise self._exception
-        return self._result  # type: ignore[return-value]  # set together with _done
-
-
-class AsyncFlight(_Outcome[T]):
-    """A one-shot result that any number of tasks wait for."""
+class AsyncFlight:
+    """Something that is under way until the block `async with flight.lock` around it ends, however that ends."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._event = asyncio.Event()
+        self.lock = asyncio.Lock()
 
-    def _wake(self) -> None:
-        self._event.set()
+    def is_over(self) -> bool:
+        """Whether that block has ended; also when it never began."""
+        return not self.lock.locked()
 
-    async def wait(self) -> T:
-        await self._event.wait()
-        return self._take()
+    async def wait(self) -> None:
+        """Waits until it is over. Any number of tasks may."""
+        async with self.lock:
+            return
 
 
-class Flight(_Outcome[T]):
-    """A one-shot result that any number of threads wait for."""
+class Flight:
+    """Something that is under way until the block `with flight.lock` around it ends, however that ends."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._event = threading.Event()
+        self.lock = threading.Lock()
 
-    def _wake(self) -> None:
-        self._event.set()
+    def is_over(self) -> bool:
+        """Whether that block has ended; also when it never began."""
+        return not self.lock.locked()
 
-    def wait(self) -> T:
-        self._event.wait()
-        return self._take()
+    def wait(self) -> None:
+        """Waits until it is over. Any number of threads may."""
+        with self.lock:
+            return
 
 
 class AsyncBackground:
@@ -136,7 +121,9 @@ class AsyncBackground:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._function(), name=self._name)
+        """Begins it. Harmless when repeated."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._function(), name=self._name)
 
     def is_alive(self) -> bool:
         return self._task is not None and not self._task.done()
@@ -156,21 +143,52 @@ class Background:
     """A daemon thread. The function is told to end by means of its own; `stop` waits for it."""
 
     def __init__(self, function: Callable[[], None], name: str) -> None:
-        self._thread = threading.Thread(target=function, name=name, daemon=True)
+        self._function = function
+        self._name = name
+        self._starting = threading.Lock()
+        self._running = threading.Lock()
+        self._runner = 0
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        """Begins it. Harmless when repeated.
+
+        Raises:
+            UnavailableError: OVERLOADED, the system has no thread left. The next `start` tries again.
+        """
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = start_thread(self._run, self._name)
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._running.locked() or (self._thread is not None and self._thread.is_alive())
+
+    def is_current(self) -> bool:
+        """Whether it is in it that this is asked."""
+        return self._runner == threading.get_ident()
 
     def leave(self) -> None:
         """Nobody waits for it any more. A thread cannot be ended: it ends with what it waits for."""
 
     def stop(self) -> None:
         """Waits until the function has returned."""
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
+        if self.is_current():
+            return
+        if self._thread is not None:
             self._thread.join()
+        with self._running:
+            return
+
+    def _run(self) -> None:
+        # A `start` that is interrupted leaves a thread that nobody knows of; then the next one begins another.
+        if self._running.acquire(blocking=False):
+            try:
+                self._runner = threading.get_ident()
+                self._function()
+            finally:
+                self._runner = 0
+                self._running.release()
 
 
 class AsyncBlocking:

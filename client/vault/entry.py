@@ -48,7 +48,8 @@ class Entry:
         shelf: The part of the cache that holds it; None when none does.
         epoch: When it was last known to be current; see the cache.
         size, name: What it is counted and found as.
-        writing: What to wait for while a working copy of it is being written back; None while none is.
+        writing: The flight in which a working copy of it is being written back; None, or one that is over, while none
+            is.
         overtaken: The newest change that was heard of meanwhile: it may be this very write.
         write_lock: Held around a write-back of a working copy; made by the first `edit`.
     """
@@ -85,6 +86,11 @@ class Entry:
     def data(self) -> Any:
         """The committed object."""
         return self._state[1]
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a working copy of it is being written back: also false when that was interrupted."""
+        return self.writing is not None and not self.writing.is_over()
 
     def describe(self, info: ObjectInfo) -> None:
         """Newer metadata of the same generation."""

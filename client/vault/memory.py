@@ -56,16 +56,14 @@ class MemoryWatermark:
         Args:
             shed: Puts out at least so many bytes and at least this share of what may go; says how many went.
         """
-        if not self._busy.acquire(blocking=False):
+        if self._busy.locked():
             return  # another thread is at it
-        try:
+        with self._busy:
             while (excess := resident() - self._limit) > 0 and shed(excess, _SHARE):
                 give_back()
             if excess > 0:
                 give_back()
                 self._not_before = time.monotonic() + _PAUSE
-        finally:
-            self._busy.release()
 
 
 def resident() -> int:

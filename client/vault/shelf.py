@@ -1,6 +1,7 @@
 """One unit's part of the object cache: its index and its books.
 
-No lock of its own: the cache's is held around every call.
+No lock of its own: the cache's is held around every call. An interrupt may come between any two calls made here: what
+belongs together is assigned without one in between, and what leads to an entry may lead to one that is gone.
 """
 
 import math
@@ -55,24 +56,29 @@ class Shelf:
         """Of those without an open ticket."""
         while self.idle:
             data_id = next(iter(self.idle))
-            entry = self.entries[data_id]
-            if not entry.pins:
+            entry = self.entries.get(data_id)
+            if entry is not None and not entry.pins:
                 return entry
             del self.idle[data_id]
         return None
 
     def count_idle(self) -> int:
         """How many have no open ticket; `idle` is just those, then."""
-        for data_id in [data_id for data_id in self.idle if self.entries[data_id].pins]:
+        for data_id in [data_id for data_id in self.idle if self._is_in_use(data_id)]:
             del self.idle[data_id]
         return len(self.idle)
+
+    def _is_in_use(self, data_id: int) -> bool:
+        entry = self.entries.get(data_id)
+        return entry is None or bool(entry.pins)
 
     def put(self, entry: Entry, departed: int) -> None:
         """Puts an entry in, or what it has become in its place. Its name leads to it, unless to something newer."""
         info = entry.info
         if self.holds(entry):
-            self.bytes -= entry.size
             self.unname(entry)
+        if entry.shelf is self:
+            self.bytes -= entry.size
         self.entries[info.data_id] = entry
         entry.shelf = self
         entry.size = info.size
@@ -86,11 +92,11 @@ class Shelf:
     def remove(self, entry: Entry) -> None:
         """Takes an entry out; open tickets keep it."""
         data_id = entry.info.data_id
+        self.idle.pop(data_id, None)
+        self.unname(entry)
         del self.entries[data_id]
         entry.shelf = None
-        self.idle.pop(data_id, None)
         self.bytes -= entry.size
-        self.unname(entry)
 
     def unname(self, entry: Entry) -> None:
         """Its name does not lead to it any more."""
@@ -100,7 +106,10 @@ class Shelf:
     def take_name(self, name: str, data_id: int, revision: int) -> None:
         """This object had this name at this revision: it leads to no other that is older any more."""
         holder = self._names.get(name)
-        if holder is not None and holder != data_id and self.entries[holder].info.revision < revision:
+        if holder is None or holder == data_id:
+            return
+        entry = self.entries.get(holder)
+        if entry is None or entry.info.revision < revision:
             del self._names[name]
 
     def describe(self, entry: Entry, info: ObjectInfo, departed: int) -> None:

@@ -13,9 +13,30 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from vault.errors import UnavailableError
+
 T = TypeVar("T")
 
 _log = logging.getLogger("vault.threads")
+
+
+def start_thread(function: Callable[[], None], name: str) -> threading.Thread:
+    """A daemon thread that runs the function.
+
+    Raises:
+        UnavailableError: OVERLOADED, the system has no thread left (RLIMIT_NPROC, a container's limit, memory).
+    """
+    thread = threading.Thread(target=function, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise no_thread(error) from error
+    return thread
+
+
+def no_thread(error: RuntimeError) -> UnavailableError:
+    """The error for a thread that could not be started."""
+    return UnavailableError(f"the system has no thread left for this: {error}", reason="OVERLOADED")
 
 
 class AsyncHook:

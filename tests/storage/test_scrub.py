@@ -107,7 +107,7 @@ def test_closing_ends_it_at_once(directory: Path) -> None:
         upload(store, LARGE, data_id=1)
         store.start_scrub(0.001)  # a block takes a quarter of an hour
         (scrubber,) = store.engine.background
-    assert not scrubber._thread.is_alive()  # type: ignore[attr-defined]
+    assert not scrubber._background.is_alive()  # type: ignore[attr-defined]
 
 
 OTHER = """

@@ -15,11 +15,11 @@ from vault.structure import Unit
 from tests.vault.places import Note
 
 NOW = datetime.now(UTC)
-Cache = ObjectCache[Flight[None]]
+Cache = ObjectCache[Flight]
 
 
 def make(*, enabled: bool = True, **limits: int) -> Cache:
-    return ObjectCache({"u": Unit(Note, **limits), "v": Unit(Note)}, Flight, enabled=enabled)
+    return ObjectCache({"u": Unit(Note, **limits), "v": Unit(Note)}, enabled=enabled)
 
 
 def info(
@@ -43,14 +43,14 @@ def held(cache: Cache, *data_ids: int, epoch: int = 1) -> list[int]:
     """Those that are there and current."""
     found = []
     for data_id in data_ids:
-        match cache.claim("u", data_id, epoch):
+        match cache.claim("u", data_id, epoch, Flight()):
             case Hit(entry):
                 found.append(data_id)
                 cache.unpin(entry)
             case Check(entry):
                 cache.unpin(entry)
-            case Lead(flight):
-                cache.finish("u", data_id, flight)
+            case Lead():
+                pass  # whose flight is over
     return found
 
 
@@ -58,11 +58,11 @@ def test_what_landed_is_found_by_id_and_by_name() -> None:
     cache = make()
     entry = put(cache, info(1, 5, name="a"))
     for key in (1, "a"):
-        claim = cache.claim("u", key, 1)
+        claim = cache.claim("u", key, 1, Flight())
         assert isinstance(claim, Hit)
         assert claim.entry is entry
         cache.unpin(entry)
-    assert isinstance(cache.claim("v", 1, 1), Lead)
+    assert isinstance(cache.claim("v", 1, 1, Flight()), Lead)
 
 
 def test_the_longest_unused_goes_first() -> None:
@@ -134,12 +134,12 @@ def test_a_change_of_metadata_keeps_the_bytes_and_asks_after_the_rest() -> None:
     cache = make()
     entry = put(cache, info(1, 5, name="a"))
     cache.apply(changed(1, 6, ChangeKind.METADATA, "b"))
-    assert isinstance(cache.claim("u", "a", 1), Lead)
-    claim = cache.claim("u", 1, 1)
+    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
+    claim = cache.claim("u", 1, 1, Flight())
     assert isinstance(claim, Check)
     assert cache.confirm(entry, info(1, 5, revision=6, name="b"), 1)
     cache.unpin(entry)
-    assert isinstance(cache.claim("u", "b", 1), Hit)
+    assert isinstance(cache.claim("u", "b", 1, Flight()), Hit)
     assert entry.info.name == "b"
 
 
@@ -147,7 +147,7 @@ def test_a_name_that_another_object_took_leads_to_it_no_more() -> None:
     cache = make()
     put(cache, info(1, 5, name="a"))
     cache.apply(changed(2, 7, ChangeKind.UPLOADED, "a"))
-    assert isinstance(cache.claim("u", "a", 1), Lead)
+    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
     assert held(cache, 1) == [1]
 
 
@@ -155,23 +155,23 @@ def test_a_name_that_an_object_kept_still_leads_to_it() -> None:
     cache = make()
     put(cache, info(1, 5, name="a"))
     cache.apply(changed(1, 5, ChangeKind.UPDATED, "a"))
-    assert isinstance(cache.claim("u", "a", 1), Hit)
+    assert isinstance(cache.claim("u", "a", 1, Flight()), Hit)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_what_was_loaded_under_another_epoch_is_asked_after(epoch: int) -> None:
     cache = make()
     entry = put(cache, info(1, 5), epoch=1)
-    assert isinstance(cache.claim("u", 1, epoch), Check)
+    assert isinstance(cache.claim("u", 1, epoch, Flight()), Check)
     assert cache.confirm(entry, info(1, 5), epoch)
-    claim = cache.claim("u", 1, epoch)
+    claim = cache.claim("u", 1, epoch, Flight())
     assert isinstance(claim, Hit if epoch else Check)
 
 
 def test_nothing_is_current_while_no_epoch_holds() -> None:
     cache = make()
     put(cache, info(1, 5), epoch=0)
-    assert isinstance(cache.claim("u", 1, 0), Check)
+    assert isinstance(cache.claim("u", 1, 0, Flight()), Check)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_nothing_is_current_while_no_epoch_holds() -> None:
 def test_what_is_not_confirmed_is_kept_no_longer(now: ObjectInfo) -> None:
     cache = make()
     entry = put(cache, info(1, 5))
-    assert isinstance(cache.claim("u", 1, 0), Check)
+    assert isinstance(cache.claim("u", 1, 0, Flight()), Check)
     assert not cache.confirm(entry, now, 1)
     cache.unpin(entry)
-    assert isinstance(cache.claim("u", 1, 1), Lead)
+    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
 
 
 def test_a_change_that_overtakes_a_load_is_not_lost() -> None:
@@ -209,7 +209,7 @@ def test_a_change_that_overtakes_a_load_by_name_is_not_lost() -> None:
         cache.apply(changed(1, 6, ChangeKind.METADATA, "b"))
         entry, fresh = cache.land(info(1, 5, name="a"), Note("old"), 1, departed=departed)
     assert not fresh
-    assert isinstance(cache.claim("u", "a", 1), Lead)
+    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
     cache.unpin(entry)
 
 
@@ -245,7 +245,7 @@ def test_an_older_object_does_not_take_the_place_of_a_newer_one() -> None:
     assert not fresh
     assert entry is not newer
     cache.unpin(entry)
-    claim = cache.claim("u", 1, 1)
+    claim = cache.claim("u", 1, 1, Flight())
     assert isinstance(claim, Hit)
     assert claim.entry is newer
 
@@ -271,7 +271,7 @@ def test_what_was_said_to_be_missing_is_not_shown_by_a_reply_that_left_before(ke
         put(cache, info(1, 5, name="a"), departed=departed)
         if when == "after":
             cache.missing("u", key)
-    claim = cache.claim("u", key, 1)
+    claim = cache.claim("u", key, 1, Flight())
     assert isinstance(claim, Check)  # it may have been made since: the store is asked
     cache.unpin(claim.entry)
     with cache.airborne("u") as departed:
@@ -291,7 +291,7 @@ def test_a_name_does_not_lead_back_to_the_object_that_had_it_before(news: str) -
             if news != "a reply":
                 cache.forget(newer)
         put(cache, info(1, 5, name="a"), departed=departed)
-    match cache.claim("u", "a", 1):
+    match cache.claim("u", "a", 1, Flight()):
         case Hit(entry):
             assert entry.info.data_id == 2
         case other:
@@ -320,14 +320,15 @@ def test_who_loads_what_is_being_written_back_waits_for_that(ended: str) -> None
     cache = make()
     entry, _ = cache.land(info(1, 5, name="a"), Note("x"), 1)
     draft = entry.edit(threading.Lock)
-    with cache.writing(entry) as departed:
-        assert isinstance(cache.claim("u", 1, 1), Hit)  # nothing is known yet but the old
+    flight = Flight()
+    with flight.lock, cache.writing(entry, flight) as departed:
+        assert isinstance(cache.claim("u", 1, 1, Flight()), Hit)  # nothing is known yet but the old
         cache.unpin(entry)
         cache.apply(changed(1, 6, name="a"))  # the news of it is faster than the reply
-        by_id, by_name = cache.claim("u", 1, 1), cache.claim("u", "a", 1)
+        by_id, by_name = cache.claim("u", 1, 1, Flight()), cache.claim("u", "a", 1, Flight())
         assert isinstance(by_id, Join)
         assert isinstance(by_name, Join)
-        assert not by_id.flight.done()
+        assert by_id.flight is flight
         other, fresh = cache.land(info(1, 6, name="a"), Note("beside"), 1, departed=departed)
         assert not fresh
         cache.unpin(other)
@@ -336,9 +337,8 @@ def test_who_loads_what_is_being_written_back_waits_for_that(ended: str) -> None
         if ended != "failed":
             entry.commit(draft, info(1, 6, name="a"), draft.data)
             cache.replaced(entry, 1, departed=departed)
-    assert by_id.flight.done()
-    assert by_name.flight is by_id.flight
-    claim = cache.claim("u", 1, 1)
+    assert by_name.flight is flight
+    claim = cache.claim("u", 1, 1, Flight())
     if ended == "written":
         assert isinstance(claim, Hit)
         assert claim.entry is entry
@@ -357,25 +357,41 @@ def test_two_loads_of_one_generation_share_one_object() -> None:
     assert cache.stats().open_tickets == 0
 
 
-def test_one_leads_and_the_others_join_until_it_is_finished() -> None:
+@pytest.mark.parametrize("finished", [True, False])
+def test_one_leads_and_the_others_join_until_his_flight_is_over(finished: bool) -> None:
     cache = make()
-    lead = cache.claim("u", 1, 1)
-    assert isinstance(lead, Lead)
-    join = cache.claim("u", 1, 1)
-    assert isinstance(join, Join)
-    assert join.flight is lead.flight
-    assert isinstance(cache.claim("v", 1, 1), Lead)
-    assert isinstance(cache.claim("u", 2, 1), Lead)
-    cache.finish("u", 1, lead.flight)
-    again = cache.claim("u", 1, 1)
-    assert isinstance(again, Lead)
-    assert again.flight is not lead.flight
+    flight = Flight()
+    with flight.lock:
+        assert isinstance(cache.claim("u", 1, 1, flight), Lead)
+        join = cache.claim("u", 1, 1, Flight())
+        assert isinstance(join, Join)
+        assert join.flight is flight
+        assert isinstance(cache.claim("v", 1, 1, Flight()), Lead)
+        assert isinstance(cache.claim("u", 2, 1, Flight()), Lead)
+        if finished:  # else he was interrupted just then
+            cache.finish("u", 1, flight)
+    flight.wait()
+    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
+
+
+def test_what_was_being_written_back_when_that_was_interrupted_holds_up_nobody() -> None:
+    cache = make()
+    entry, _ = cache.land(info(1, 5), Note("x"), 1)
+    flight = Flight()
+    with flight.lock:
+        torn = cache.writing(entry, flight)
+        torn.__enter__()  # kept from its end by a traceback that somebody holds
+        cache.apply(changed(1, 6))
+        assert isinstance(cache.claim("u", 1, 1, Flight()), Join)
+    assert isinstance(cache.claim("u", 1, 1, Flight()), Check)
+    put(cache, info(1, 6))
+    assert held(cache, 1) == [1]
 
 
 def test_without_a_cache_everyone_loads_for_himself() -> None:
     cache = make(enabled=False)
-    assert isinstance(cache.claim("u", 1, 1), Lead)
-    assert isinstance(cache.claim("u", 1, 1), Lead)
+    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
+    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
     first, fresh = cache.land(info(1, 5), Note("a"), 1)
     assert fresh
     second, _ = cache.land(info(1, 5), Note("a"), 1)
@@ -404,8 +420,8 @@ def test_a_written_back_entry_is_counted_as_what_it_is_now() -> None:
         entry.commit(draft, info(1, 6, name="b", size=33), draft.data)
         cache.replaced(entry, 1, departed=departed)
     assert cache.stats().bytes == 33
-    assert isinstance(cache.claim("u", "a", 1), Lead)
-    assert isinstance(cache.claim("u", "b", 1), Hit)
+    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
+    assert isinstance(cache.claim("u", "b", 1, Flight()), Hit)
 
 
 def test_a_written_back_entry_that_somebody_wrote_again_is_not_kept() -> None:
@@ -427,17 +443,17 @@ def test_threads_leave_the_books_straight() -> None:
     def work(seed: int) -> None:
         for step in range(1, 1500):
             data_id = (step * 7 + seed * 13) % 40 + 1
-            match cache.claim("u", data_id, 1):
+            flight = Flight()
+            match cache.claim("u", data_id, 1, flight):
                 case Hit(entry) | Check(entry):
                     cache.unpin(entry)
-                case Lead(flight):
-                    with cache.airborne("u") as departed:
+                case Lead():
+                    with flight.lock, cache.airborne("u") as departed:
                         entry, _ = cache.land(info(data_id, step, size=step % 50), Note(""), 1, departed=departed)
-                    cache.finish("u", data_id, flight)
-                    flight.set_result(None)
+                        cache.finish("u", data_id, flight)
                     cache.unpin(entry)
-                case Join(flight):
-                    flight.wait()
+                case Join(other):
+                    other.wait()
             if step % 11 == 0:
                 cache.apply(changed(data_id, step + 3))
             if step % 101 == 0:

@@ -1,6 +1,7 @@
 """What every part of an AsyncVault stands on: its parts, its life, its memory."""
 
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from typing import Self
@@ -8,13 +9,13 @@ from typing import Self
 from vault._async.codec import AsyncCodec
 from vault._async.coherence import check_consistency, make_coherence
 from vault._async.editing import AsyncEditor
-from vault._async.loader import AsyncLoader, Landing
+from vault._async.loader import AsyncLanding, AsyncLoader
 from vault._async.saver import AsyncSaver
 from vault._async.subscription import AsyncSubscription
 from vault._async.ticket import AsyncTicket
 from vault._async.upkeeping import AsyncUpkeeping
 from vault.cache import CacheStats, ObjectCache
-from vault.concurrency import AsyncBlocking, AsyncFlight
+from vault.concurrency import AsyncBlocking
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import ClosedError
@@ -74,9 +75,10 @@ class AsyncVaultBase:
         self._codecs = {name: AsyncCodec(name, unit.datatype) for name, unit in self._structure.units.items()}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
-        self._closed = False
+        self._closed = self._ended = False
+        self._closer = 0  # the thread that closes it
         self._store, self._owns_store = AsyncLocation.open(location, timeout, proxy)
-        self._cache: ObjectCache[Landing] = self._new_cache()
+        self._cache: ObjectCache[AsyncLanding] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
         self._assemble()
         renew_after_fork(self)
@@ -112,10 +114,12 @@ class AsyncVaultBase:
 
         Raises:
             InvalidArgumentError: BAD_INTERVAL, it is not above 0.
+            UnavailableError: OVERLOADED, the system has no thread left.
         """
         self._require_open()
         upkeeping = AsyncUpkeeping(self._memory, self._cache, seconds)
         self._upkeepings.append(upkeeping)
+        upkeeping.start()
         return upkeeping
 
     async def close(self) -> None:
@@ -123,19 +127,25 @@ class AsyncVaultBase:
 
         Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
         """
-        if self._closed:
-            return
         self._closed = True
-        for subscription in list(self._subscriptions):
-            await subscription.close()
-        self._saver.close()
-        await self._coherence.end()
-        if self._owns_store:
-            await self._store.close()
-        await self._coherence.join()
-        for upkeeping in self._upkeepings:
-            await upkeeping.stop()
-        self._cache.clear()
+        if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
+            return
+        try:
+            self._closer = threading.get_ident()
+            # All of these may be repeated: after an interrupt the next `close` does the rest.
+            for subscription in list(self._subscriptions):
+                await subscription.close()
+            self._saver.close()
+            await self._coherence.end()
+            if self._owns_store:
+                await self._store.close()
+            await self._coherence.join()
+            for upkeeping in self._upkeepings:
+                await upkeeping.stop()
+            self._cache.clear()
+            self._ended = True
+        finally:
+            self._closer = 0
 
     async def __aenter__(self) -> Self:
         self._require_open()
@@ -163,8 +173,8 @@ class AsyncVaultBase:
         self._coherence.renew(self._cache)
         self._assemble()
 
-    def _new_cache(self) -> ObjectCache[Landing]:
-        return ObjectCache(self._structure.units, AsyncFlight, enabled=self._caching)
+    def _new_cache(self) -> ObjectCache[AsyncLanding]:
+        return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
         self._loader = AsyncLoader(self._store, self._cache, self._coherence, self._codecs, self._memory)

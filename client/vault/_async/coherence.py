@@ -6,6 +6,7 @@ the cache is current now (see `vault.cache`), 0 when that is unknown and the sto
 
 import logging
 import random
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -112,7 +113,8 @@ class AsyncWatchCoherence(AsyncCoherence):
     def _begin(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._background: AsyncBackground | None = None
-        self._starting = AsyncLock()
+        self._starting = threading.Lock()
+        self._started = False
         self._ended = AsyncEvent()
         self._abandoned = False
         self._watch: AsyncWatch | None = None
@@ -121,8 +123,8 @@ class AsyncWatchCoherence(AsyncCoherence):
         self._heard_at = 0.0
 
     async def epoch(self) -> int:
-        if self._background is None:
-            await self._start()
+        if not self._started:
+            self._start()
         return self._live if _now() - self._heard_at < _LEASE else 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
@@ -145,12 +147,13 @@ class AsyncWatchCoherence(AsyncCoherence):
     def abandon(self) -> None:
         self._abandoned = True
 
-    async def _start(self) -> None:
-        async with self._starting:
-            if self._background is None and not self._ended.is_set():
-                background = AsyncBackground(self._follow, "vault-watch")
-                background.start()
-                self._background = background
+    def _start(self) -> None:
+        with self._starting:
+            if not self._started and not self._ended.is_set():
+                if self._background is None:
+                    self._background = AsyncBackground(self._follow, "vault-watch")
+                self._background.start()
+                self._started = True
 
     async def _follow(self) -> None:
         since: int | None = None

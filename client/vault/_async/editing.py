@@ -1,13 +1,14 @@
 """Read, modify, write, with retry on conflict."""
 
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 from vault._async.codec import AsyncCodec
 from vault._async.files import missing
-from vault._async.loader import AsyncLoader, Landing
+from vault._async.loader import AsyncLanding, AsyncLoader
 from vault._async.saver import AsyncSaver
 from vault.cache import ObjectCache
 from vault.concurrency import AsyncClock, AsyncLock
@@ -19,14 +20,6 @@ _FIRST_BACKOFF: Final = 0.002  # about what a durable write takes
 _LAST_BACKOFF: Final = 0.2
 
 
-class _Turn:
-    """Whose turn it is with one object, within this vault."""
-
-    def __init__(self) -> None:
-        self.lock = AsyncLock()
-        self.users = 0
-
-
 class AsyncEditor:
     """Edits objects of one vault.
 
@@ -34,12 +27,12 @@ class AsyncEditor:
     write in between is noticed by the generation.
     """
 
-    def __init__(self, loader: AsyncLoader, saver: AsyncSaver, cache: ObjectCache[Landing]) -> None:
+    def __init__(self, loader: AsyncLoader, saver: AsyncSaver, cache: ObjectCache[AsyncLanding]) -> None:
         self._loader = loader
         self._saver = saver
         self._cache = cache
-        self._turns: dict[tuple[str, Key], _Turn] = {}
-        self._lock = AsyncLock()
+        self._turns: weakref.WeakValueDictionary[tuple[str, Key], AsyncLock] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
 
     async def edit(
         self, unit: str, key: Key, codec: AsyncCodec, function: Callable[[Any], Any], attempts: int
@@ -48,7 +41,9 @@ class AsyncEditor:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
         backoff = _FIRST_BACKOFF
-        async with self._turn(unit, key):
+        with self._lock:
+            turn = self._turns.setdefault((unit, key), AsyncLock())
+        async with turn:
             while True:
                 attempts -= 1
                 try:
@@ -82,17 +77,3 @@ class AsyncEditor:
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
         return await self._saver.update(info.unit, spec, data)
-
-    @asynccontextmanager
-    async def _turn(self, unit: str, key: Key) -> AsyncIterator[None]:
-        async with self._lock:
-            turn = self._turns.setdefault((unit, key), _Turn())
-            turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            async with self._lock:
-                turn.users -= 1
-                if not turn.users:
-                    del self._turns[unit, key]

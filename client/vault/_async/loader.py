@@ -17,12 +17,22 @@ from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo
 from vault.rules import MAX_BATCH_ITEMS
 from vault.store import AsyncStore, LoadResult
 
-Landing = AsyncFlight[None]
-"""What others wait for while an object is loaded; it carries nothing."""
-
 Fetched = Entry | VaultError | None
 
 _MOST_LOADS: Final = 3  # of an object that is written all the time; then what came is handed out, and not kept
+
+
+class AsyncLanding(AsyncFlight):
+    """What others wait for while objects are loaded, or one is written back.
+
+    Attributes:
+        failures: Of the objects that could not be asked for since the server is away: those who waited for them are
+            told so. One after the other, they would each wait for it again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: dict[Key, UnavailableError] = {}
 
 
 class AsyncLoader:
@@ -31,7 +41,7 @@ class AsyncLoader:
     def __init__(
         self,
         store: AsyncStore,
-        cache: ObjectCache[Landing],
+        cache: ObjectCache[AsyncLanding],
         coherence: AsyncCoherence,
         codecs: Mapping[str, AsyncCodec],
         memory: MemoryWatermark,
@@ -73,35 +83,43 @@ class AsyncLoader:
         if epoch is None:
             epoch = await self._coherence.epoch()
         checks: dict[Key, Entry] = {}
-        leads: dict[Key, Landing] = {}
-        joins: dict[Key, Landing] = {}
+        leads: list[Key] = []
+        joins: dict[Key, AsyncLanding] = {}
         again = wanted[MAX_BATCH_ITEMS:]
-        try:
-            for key in wanted[:MAX_BATCH_ITEMS]:
-                match self._cache.claim(unit, key, epoch):
-                    case Hit(entry):
-                        done[key] = entry
-                    case Check(entry):
-                        checks[key] = entry
-                    case Lead(flight):
-                        leads[key] = flight
-                    case Join(flight):
-                        joins[key] = flight
-            again += await self._check(unit, checks, done, epoch)
-            again += await self._load(unit, list(leads), done, loads, epoch)
-        except BaseException as error:
-            for entry in checks.values():
-                self._cache.unpin(entry)
-            self._land(unit, leads, dict.fromkeys(leads, error))
-            raise
-        # Before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
-        self._land(unit, leads, done)
-        for key, flight in joins.items():
+        landing = AsyncLanding()
+        # Over before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
+        async with landing.lock:
             try:
-                await flight.wait()
+                for key in wanted[:MAX_BATCH_ITEMS]:
+                    match self._cache.claim(unit, key, epoch, landing):
+                        case Hit(entry):
+                            done[key] = entry
+                        case Check(entry):
+                            checks[key] = entry
+                        case Lead():
+                            leads.append(key)
+                        case Join(other):
+                            joins[key] = other
+                again += await self._check(unit, checks, done, epoch)
+                again += await self._load(unit, leads, done, loads, epoch)
+            except BaseException as error:
+                for entry in checks.values():
+                    self._cache.unpin(entry)
+                if isinstance(error, UnavailableError):
+                    landing.failures = dict.fromkeys(leads, error)
+                raise
+            finally:
+                for key in leads:
+                    self._cache.finish(unit, key, landing)
+                    if isinstance(outcome := done.get(key), UnavailableError):
+                        landing.failures[key] = outcome
+        for key, other in joins.items():
+            await other.wait()
+            failure = other.failures.get(key)
+            if failure is None:
                 again.append(key)
-            except VaultError as error:
-                done[key] = error
+            else:
+                done[key] = copy.copy(failure)  # raised in several threads, each adds its own traceback
         return again
 
     async def _check(self, unit: str, checks: dict[Key, Entry], done: dict[Key, Fetched], epoch: int) -> list[Key]:
@@ -185,16 +203,3 @@ class AsyncLoader:
             case LoadedObject(info, bytes() as data):
                 return info, await self._codecs[unit].decode(info, data)
         raise ProtocolError(f"the store answered a load with {type(result).__name__}", unit=unit)
-
-    def _land(self, unit: str, leads: Mapping[Key, Landing], outcomes: Mapping[Key, Fetched | BaseException]) -> None:
-        """Wakes those who wait for these loads: they look into the cache, or load in their turn.
-
-        When the server is away they are told so: one after the other, they would each wait for it again.
-        """
-        for key, flight in leads.items():
-            self._cache.finish(unit, key, flight)
-            outcome = outcomes.get(key)
-            if isinstance(outcome, UnavailableError):
-                flight.set_exception(copy.copy(outcome))
-            else:
-                flight.set_result(None)

@@ -5,7 +5,7 @@ from typing import Any
 
 from vault._async.codec import AsyncCodec
 from vault._async.coherence import AsyncCoherence
-from vault._async.loader import Landing
+from vault._async.loader import AsyncLanding
 from vault.blocks import Encoded
 from vault.cache import ObjectCache
 from vault.datatype import Datatype
@@ -33,7 +33,7 @@ class AsyncSaver:
     def __init__(
         self,
         store: AsyncStore,
-        cache: ObjectCache[Landing],
+        cache: ObjectCache[AsyncLanding],
         coherence: AsyncCoherence,
         codecs: Mapping[str, AsyncCodec],
     ) -> None:
@@ -139,11 +139,13 @@ class AsyncSaver:
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
         data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = await self._coherence.epoch()
-        with self._cache.writing(entry) as departed:
-            spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
-            info = await self._replace(unit, spec, data)
-            entry.commit(draft, info, data)
-            self._cache.replaced(entry, epoch, departed=departed)
+        landing = AsyncLanding()
+        async with landing.lock:
+            with self._cache.writing(entry, landing) as departed:
+                spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
+                info = await self._replace(unit, spec, data)
+                entry.commit(draft, info, data)
+                self._cache.replaced(entry, epoch, departed=departed)
 
     async def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]

@@ -150,6 +150,7 @@ class AsyncSubscription:
         self._news.clear()
         attempt = _AsyncAttempt(self._store, self._units, self._revision, self._news.set)
         try:
+            attempt.start()
             while not attempt.is_over and not self._closed:
                 await self._news.wait()
                 self._news.clear()
@@ -172,6 +173,8 @@ class _AsyncAttempt:
         self._left = False
         self.is_over = False
         self._background = AsyncBackground(self._run, "vault-subscription")
+
+    def start(self) -> None:
         self._background.start()
 
     def result(self) -> AsyncWatch:

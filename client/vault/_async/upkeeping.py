@@ -20,6 +20,9 @@ class AsyncUpkeeping:
         self._seconds = seconds
         self._stopped = AsyncEvent()
         self._background = AsyncBackground(self._run, "vault-upkeep")
+
+    def start(self) -> None:
+        """Begins. Called for you."""
         self._background.start()
 
     def is_alive(self) -> bool:

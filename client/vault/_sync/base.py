@@ -2,6 +2,7 @@
 """What every part of an Vault stands on: its parts, its life, its memory."""
 
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from typing import Self
@@ -9,13 +10,13 @@ from typing import Self
 from vault._sync.codec import Codec
 from vault._sync.coherence import check_consistency, make_coherence
 from vault._sync.editing import Editor
-from vault._sync.loader import Loader, Landing
+from vault._sync.loader import Landing, Loader
 from vault._sync.saver import Saver
 from vault._sync.subscription import Subscription
 from vault._sync.ticket import Ticket
 from vault._sync.upkeeping import Upkeeping
 from vault.cache import CacheStats, ObjectCache
-from vault.concurrency import Blocking, Flight
+from vault.concurrency import Blocking
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import ClosedError
@@ -75,7 +76,8 @@ class VaultBase:
         self._codecs = {name: Codec(name, unit.datatype) for name, unit in self._structure.units.items()}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
-        self._closed = False
+        self._closed = self._ended = False
+        self._closer = 0  # the thread that closes it
         self._store, self._owns_store = Location.open(location, timeout, proxy)
         self._cache: ObjectCache[Landing] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
@@ -113,10 +115,12 @@ class VaultBase:
 
         Raises:
             InvalidArgumentError: BAD_INTERVAL, it is not above 0.
+            UnavailableError: OVERLOADED, the system has no thread left.
         """
         self._require_open()
         upkeeping = Upkeeping(self._memory, self._cache, seconds)
         self._upkeepings.append(upkeeping)
+        upkeeping.start()
         return upkeeping
 
     def close(self) -> None:
@@ -124,19 +128,25 @@ class VaultBase:
 
         Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
         """
-        if self._closed:
-            return
         self._closed = True
-        for subscription in list(self._subscriptions):
-            subscription.close()
-        self._saver.close()
-        self._coherence.end()
-        if self._owns_store:
-            self._store.close()
-        self._coherence.join()
-        for upkeeping in self._upkeepings:
-            upkeeping.stop()
-        self._cache.clear()
+        if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
+            return
+        try:
+            self._closer = threading.get_ident()
+            # All of these may be repeated: after an interrupt the next `close` does the rest.
+            for subscription in list(self._subscriptions):
+                subscription.close()
+            self._saver.close()
+            self._coherence.end()
+            if self._owns_store:
+                self._store.close()
+            self._coherence.join()
+            for upkeeping in self._upkeepings:
+                upkeeping.stop()
+            self._cache.clear()
+            self._ended = True
+        finally:
+            self._closer = 0
 
     def __enter__(self) -> Self:
         self._require_open()
@@ -165,7 +175,7 @@ class VaultBase:
         self._assemble()
 
     def _new_cache(self) -> ObjectCache[Landing]:
-        return ObjectCache(self._structure.units, Flight, enabled=self._caching)
+        return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
         self._loader = Loader(self._store, self._cache, self._coherence, self._codecs, self._memory)

@@ -7,6 +7,7 @@ the cache is current now (see `vault.cache`), 0 when that is unknown and the sto
 
 import logging
 import random
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -113,7 +114,8 @@ class WatchCoherence(Coherence):
     def _begin(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._background: Background | None = None
-        self._starting = Lock()
+        self._starting = threading.Lock()
+        self._started = False
         self._ended = Event()
         self._abandoned = False
         self._watch: Watch | None = None
@@ -122,7 +124,7 @@ class WatchCoherence(Coherence):
         self._heard_at = 0.0
 
     def epoch(self) -> int:
-        if self._background is None:
+        if not self._started:
             self._start()
         return self._live if _now() - self._heard_at < _LEASE else 0
 
@@ -148,10 +150,11 @@ class WatchCoherence(Coherence):
 
     def _start(self) -> None:
         with self._starting:
-            if self._background is None and not self._ended.is_set():
-                background = Background(self._follow, "vault-watch")
-                background.start()
-                self._background = background
+            if not self._started and not self._ended.is_set():
+                if self._background is None:
+                    self._background = Background(self._follow, "vault-watch")
+                self._background.start()
+                self._started = True
 
     def _follow(self) -> None:
         since: int | None = None

@@ -2,13 +2,14 @@
 """Read, modify, write, with retry on conflict."""
 
 import random
-from collections.abc import Iterator, Callable
-from contextlib import contextmanager
+import threading
+import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 from vault._sync.codec import Codec
 from vault._sync.files import missing
-from vault._sync.loader import Loader, Landing
+from vault._sync.loader import Landing, Loader
 from vault._sync.saver import Saver
 from vault.cache import ObjectCache
 from vault.concurrency import Clock, Lock
@@ -18,14 +19,6 @@ from vault.model import Key, ObjectInfo, UpdateSpec
 
 _FIRST_BACKOFF: Final = 0.002  # about what a durable write takes
 _LAST_BACKOFF: Final = 0.2
-
-
-class _Turn:
-    """Whose turn it is with one object, within this vault."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.users = 0
 
 
 class Editor:
@@ -39,8 +32,8 @@ class Editor:
         self._loader = loader
         self._saver = saver
         self._cache = cache
-        self._turns: dict[tuple[str, Key], _Turn] = {}
-        self._lock = Lock()
+        self._turns: weakref.WeakValueDictionary[tuple[str, Key], Lock] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
 
     def edit(
         self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any], attempts: int
@@ -49,7 +42,9 @@ class Editor:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
         backoff = _FIRST_BACKOFF
-        with self._turn(unit, key):
+        with self._lock:
+            turn = self._turns.setdefault((unit, key), Lock())
+        with turn:
             while True:
                 attempts -= 1
                 try:
@@ -83,17 +78,3 @@ class Editor:
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
         return self._saver.update(info.unit, spec, data)
-
-    @contextmanager
-    def _turn(self, unit: str, key: Key) -> Iterator[None]:
-        with self._lock:
-            turn = self._turns.setdefault((unit, key), _Turn())
-            turn.users += 1
-        try:
-            with turn.lock:
-                yield
-        finally:
-            with self._lock:
-                turn.users -= 1
-                if not turn.users:
-                    del self._turns[unit, key]

@@ -140,11 +140,13 @@ class Saver:
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
         data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = self._coherence.epoch()
-        with self._cache.writing(entry) as departed:
-            spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
-            info = self._replace(unit, spec, data)
-            entry.commit(draft, info, data)
-            self._cache.replaced(entry, epoch, departed=departed)
+        landing = Landing()
+        with landing.lock:
+            with self._cache.writing(entry, landing) as departed:
+                spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
+                info = self._replace(unit, spec, data)
+                entry.commit(draft, info, data)
+                self._cache.replaced(entry, epoch, departed=departed)
 
     def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]

@@ -151,6 +151,7 @@ class Subscription:
         self._news.clear()
         attempt = _Attempt(self._store, self._units, self._revision, self._news.set)
         try:
+            attempt.start()
             while not attempt.is_over and not self._closed:
                 self._news.wait()
                 self._news.clear()
@@ -173,6 +174,8 @@ class _Attempt:
         self._left = False
         self.is_over = False
         self._background = Background(self._run, "vault-subscription")
+
+    def start(self) -> None:
         self._background.start()
 
     def result(self) -> Watch:

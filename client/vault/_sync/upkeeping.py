@@ -21,6 +21,9 @@ class Upkeeping:
         self._seconds = seconds
         self._stopped = Event()
         self._background = Background(self._run, "vault-upkeep")
+
+    def start(self) -> None:
+        """Begins. Called for you."""
         self._background.start()
 
     def is_alive(self) -> bool:

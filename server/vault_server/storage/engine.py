@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -85,6 +86,7 @@ class Engine:
         )
         self.background: list[Background] = []
         self._closing = threading.Lock()
+        self._ended = False
         self.closed = False
 
     def require_open(self) -> None:
@@ -161,9 +163,10 @@ class Engine:
         return self.writer.make_room()
 
     def close(self) -> None:
-        """Finishes what was submitted and gives everything back. Harmless when repeated."""
+        """Finishes what was submitted and gives everything back. Harmless when repeated; after one that was
+        interrupted, it does the rest."""
         with self._closing:
-            if self.closed:
+            if self._ended:
                 return
             for each in self.background:
                 each.stop()
@@ -174,6 +177,7 @@ class Engine:
             self.connections.close()
             self.staging.close()
             self.directory.leave()
+            self._ended = True
 
     def reborn(self) -> "Engine":
         """In a forked child, whose connections are closed: the same store with nothing of the parent's.
@@ -189,7 +193,7 @@ class Engine:
         engine = Engine(self.settings, self.directory)
         if self.closed:
             engine.close()
-        self.closed = True
+        self.closed = self._ended = True
         return engine
 
 
@@ -237,27 +241,49 @@ def follow_forks(owner: ForkAware) -> None:
 # Only the thread that forks lives on in the child, so what other threads have locked stays locked there
 # for ever; that goes for SQLite's locks too, see connections.py.
 _owners: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
-_forking = threading.Lock()
+_forking = threading.RLock()
 _paused: list[Engine] = []
 
 
+def _whole(step: Callable[[], None]) -> Callable[[], None]:
+    """A step of a fork, done again when an exception that came from outside (KeyboardInterrupt) cut it short: a fork
+    goes on whatever its hooks raise."""
+
+    def hook() -> None:
+        try:
+            step()
+        except BaseException:
+            step()
+            raise
+
+    return hook
+
+
+@_whole
 def _before_fork() -> None:
     _forking.acquire()
     for owner in list(_owners):
         if not owner.engine.closed:
-            owner.engine.connections.pause()
             _paused.append(owner.engine)
+            owner.engine.connections.pause()
 
 
+@_whole
 def _after_fork_in_parent() -> None:
-    while _paused:
-        _paused.pop().connections.resume()
-    _forking.release()
+    for engine in _paused:
+        engine.connections.resume()
+    _end_fork()
+
+
+def _end_fork() -> None:
+    _paused.clear()
+    with contextlib.suppress(RuntimeError):  # not this thread's any more: twice where taking it was interrupted
+        while True:
+            _forking.release()
 
 
 def _after_fork_in_child() -> None:
-    _paused.clear()
-    _forking.release()
+    _end_fork()
     for owner in list(_owners):
         owner.take_engine(owner.engine.reborn())
 

@@ -277,11 +277,14 @@ class EmbeddedStore(Store):
 
         Raises:
             InvalidArgumentError: A value that is not positive; or it scrubs already.
+            UnavailableError: OVERLOADED, the system has no thread left.
         """
         self.engine.require_open()
         if self.engine.background:
             raise InvalidArgumentError("the store is being scrubbed already", reason="BAD_SETTING")
-        self.engine.background.append(Scrubber(self.engine, rate=rate, interval=interval))
+        scrubber = Scrubber(self.engine, rate=rate, interval=interval)
+        scrubber.start()
+        self.engine.background.append(scrubber)
 
     def scrub_status(self) -> ScrubStatus:
         """How far the scrub is, of whichever process, and what the last whole pass found."""

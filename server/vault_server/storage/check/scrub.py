@@ -9,13 +9,13 @@ import json
 import logging
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from vault.concurrency import Background, Event
 from vault.errors import ClosedError, InvalidArgumentError, StorageError, VaultError
 
 from vault_server.storage.check import rows
@@ -88,17 +88,20 @@ class Scrubber:
         self._engine = engine
         self._rate = rate * (1 << 20)
         self._interval = interval
-        self._ended = threading.Event()
+        self._ended = Event()
         self._lock: int | None = None
         self._due = 0.0
         self._kept_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="vault-scrub", daemon=True)
-        self._thread.start()
+        self._background = Background(self._run, "vault-scrub")
+
+    def start(self) -> None:
+        """Begins. UnavailableError, OVERLOADED, when the system has no thread left."""
+        self._background.start()
 
     def stop(self) -> None:
         """Ends it within a block's reading, and keeps how far it is. Harmless when repeated."""
         self._ended.set()
-        self._thread.join()
+        self._background.stop()
 
     def leave(self) -> None:
         """In a forked child: the lock is the parent's."""

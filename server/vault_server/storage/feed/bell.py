@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from vault.errors import ClosedError
+from vault.concurrency import Background
+from vault.errors import ClosedError, UnavailableError
 
 from vault_server.storage.directory import TURN, StoreDirectory
 
@@ -29,7 +30,7 @@ class Bell:
         self._mutex = threading.Lock()
         self._descriptors: tuple[int, ...] = ()
         self._stop = -1
-        self._thread: threading.Thread | None = None
+        self._background = Background(self._run, "vault-bell")
         self.started = False
 
     def start(self) -> None:
@@ -40,28 +41,24 @@ class Bell:
             self.started = True
             try:
                 self._open()
-                thread = threading.Thread(target=self._run, name="vault-bell", daemon=True)
-                thread.start()
+                self._background.start()
             except (
                 OSError,
                 AttributeError,
-                RuntimeError,
+                UnavailableError,
                 ClosedError,
             ):  # nothing left of what it takes; no such call
                 self._close_descriptors()
-                return
-            self._thread = thread
 
     def close(self) -> None:
         """Ends it. Harmless when repeated."""
         with self._mutex:
             self.started = True
-            thread, self._thread = self._thread, None
-            if thread is not None:
+            if not self._background.is_alive():
+                self._close_descriptors()
+            elif self._descriptors:
                 os.write(self._stop, b"x")
-        # A store that was dropped may be closed by its finalizer in this very thread.
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        self._background.stop()
 
     def abandon(self) -> None:
         """Gives back what a forked child has of its parent's."""
@@ -86,6 +83,8 @@ class Bell:
             os.close(descriptor)
 
     def _run(self) -> None:
+        if not self._descriptors:  # its start was interrupted, and then it was closed
+            return
         listening, stopped, _ = self._descriptors
         poll = select.poll()  # not select: descriptors may be above 1023
         poll.register(listening, select.POLLIN)

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from vault.errors import ClosedError, RevisionCompactedError
+from vault.eventcount import EventCount
 from vault.model import Change, ChangeKind
 
 from vault_server.storage.directory import StoreDirectory
@@ -49,8 +50,7 @@ class Feed:
         self._mutex = threading.Lock()
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._window = _Window(0, 0, ())
-        self._condition = threading.Condition()
-        self._wakes = 0
+        self._moves = EventCount()
         self._bell = Bell(directory, self.wake)
         self._closed = False
 
@@ -62,7 +62,7 @@ class Feed:
         """The store's revision now."""
         with self._mutex:
             try:
-                self._look()
+                self._connections.follow(self._look)
             except sqlite3.Error as error:
                 raise storage_error(error, f"read the change feed in {str(self._connections.path)!r}") from error
             return self._window.until
@@ -118,15 +118,11 @@ class Feed:
         """
         if not self._bell.started and not self._closed:
             self._bell.start()
-        with self._condition:
-            self._condition.wait_for(lambda: self._wakes > wakes, timeout)
-            return self._wakes
+        return self._moves.wait(wakes, timeout)
 
     def wake(self) -> None:
         """Something may have changed: lets everybody who waits look."""
-        with self._condition:
-            self._wakes += 1
-            self._condition.notify_all()
+        self._moves.advance()
 
     def close(self) -> None:
         self._closed = True
@@ -142,17 +138,11 @@ class Feed:
         if self._closed:
             raise ClosedError("the store is closed")
 
-    def _look(self) -> None:
-        connection = self._connections.take("feed")
-        healthy = False
-        try:
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
-                self._advance(connection)
-                self._seen = connection, version
-            healthy = True
-        finally:
-            self._connections.give_back("feed", connection, healthy=healthy)
+    def _look(self, connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if self._seen is None or self._seen[0] is not connection or self._seen[1] != version:
+            self._advance(connection)
+            self._seen = connection, version
 
     def _advance(self, connection: sqlite3.Connection) -> None:
         old = self._window

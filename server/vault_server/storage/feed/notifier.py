@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 
+from vault.concurrency import Background
 from vault.errors import VaultError
 
 from vault_server.storage.feed.feed import POLL_SECONDS, Feed
@@ -16,16 +17,21 @@ class Notifier:
         self._feed = feed
         self._mutex = threading.Lock()
         self._events: dict[asyncio.AbstractEventLoop, set[asyncio.Event]] = {}
-        self._thread: threading.Thread | None = None
+        self._background: Background | None = None
         self._closed = False
 
     def add(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-        """From now on the event is set, on its loop, whenever the feed has moved or ended."""
+        """From now on the event is set, on its loop, whenever the feed has moved or ended.
+
+        Raises:
+            UnavailableError: OVERLOADED, the system has no thread left.
+        """
         with self._mutex:
+            if self._background is None:
+                background = Background(self._run, "vault-notifier")
+                background.start()
+                self._background = background
             self._events.setdefault(loop, set()).add(event)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="vault-notifier", daemon=True)
-                self._thread.start()
 
     def remove(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         """Ends it. Harmless when repeated."""
@@ -39,10 +45,10 @@ class Notifier:
         """Ends the thread; sets every event once more."""
         with self._mutex:
             self._closed = True
-            thread = self._thread
+            background = self._background
         self._feed.wake()
-        if thread is not None:
-            thread.join()
+        if background is not None:
+            background.stop()
 
     def _run(self) -> None:
         wakes, revision = self._feed.wait(-1, 0), -1
@@ -57,7 +63,7 @@ class Notifier:
             wakes, revision = woken, now
             with self._mutex:
                 if self._closed or self._feed.closed or not self._events:
-                    self._thread = None
+                    self._background = None
                     break
         self._set_all()
 

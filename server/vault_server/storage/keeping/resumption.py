@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from vault.concurrency import Background, Event
 from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, VaultError
 from vault.model import WriteStatus
 from vault.store import write_not_found
@@ -70,35 +71,37 @@ class Resumption:
         self.window = window
         self._make_more_room = make_more_room
         self._parent = directory.root / STAGING / WRITES
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._held: dict[bytes, Held] = {}
-        self._woken = False
+        self._wake = Event()
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._background = Background(self._run, "vault-resumption")
 
     def enter(self, writer: Held) -> Held | None:
         """The writer has the write from now on, as far as this process goes; who had it before.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.
+            UnavailableError: OVERLOADED, the system has no thread left; the writer does not have it.
         """
-        with self._condition:
+        if not self._closed:
+            self._background.start()
+        with self._lock:
             if self._closed:
                 raise ClosedError("the store is closed")
             previous = self._held.get(writer.request_id)
             if previous is not None and previous.spec != writer.spec:
                 raise other_write(str(writer.spec["unit"]))
             self._held[writer.request_id] = writer
-            self._start()
             return previous
 
     def leave(self, writer: Held, *, suspended: bool = False) -> None:
         """The writer is done with it. Harmless when another one has it."""
-        with self._condition:
+        with self._lock:
             if self._held.get(writer.request_id) is writer:
                 del self._held[writer.request_id]
-            if suspended:
-                self._wake()
+        if suspended:
+            self._wake.set()
 
     def resume(self, writer: Held, go_on: Callable[[], None]) -> JournaledFile | None:
         """What the disk has of the write, locked and verified; None when it has nothing.
@@ -135,7 +138,7 @@ class Resumption:
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
-        with self._condition:
+        with self._lock:
             held = self._held.get(request_id)
         if held is not None and held.spec["unit"] == unit:
             return WriteStatus(held.persisted_size)
@@ -147,7 +150,7 @@ class Resumption:
 
     def abort(self, unit: str, request_id: bytes) -> None:
         """See `Store.abort_write`."""
-        with self._condition:
+        with self._lock:
             held = self._held.get(request_id)
         if held is not None:
             if held.spec["unit"] != unit:
@@ -178,20 +181,17 @@ class Resumption:
     def watch(self) -> None:
         """Begins to see to what earlier processes left, if they left anything."""
         if any(True for _ in self._entries()):
-            with self._condition:
-                self._start()
+            self._background.start()
 
     def close(self) -> None:
         """Suspends what is held."""
-        with self._condition:
+        with self._lock:
             self._closed = True
             held = list(self._held.values())
-            thread = self._thread
-            self._wake()
+        self._wake.set()
         for writer in held:
             writer.suspend()
-        if thread is not None:
-            thread.join()
+        self._background.stop()
 
     def abandon(self) -> None:
         """In a forked child: what is held is the parent's, and locks may be held by threads that are not here."""
@@ -199,23 +199,11 @@ class Resumption:
         for writer in list(self._held.values()):
             writer.forsake()
 
-    def _start(self) -> None:
-        if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="vault-resumption", daemon=True)
-            self._thread.start()
-
-    def _wake(self) -> None:
-        self._woken = True
-        self._condition.notify_all()
-
     def _run(self) -> None:
-        while True:
+        while not self._closed:
+            self._wake.clear()
             due = self._sweep()
-            with self._condition:
-                self._condition.wait_for(lambda: self._woken or self._closed, timeout=due)
-                self._woken = False
-                if self._closed:
-                    return
+            self._wake.wait(0 if self._closed else due)
 
     def _sweep(self) -> float:
         """Removes what has expired, and what is too much. Returns the seconds until the next look."""

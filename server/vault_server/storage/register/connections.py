@@ -5,6 +5,9 @@ keeps its POSIX locks per inode in a table that the child inherits, believes it 
 does not, and the parent's last close may then delete the write-ahead log under the child
 (https://sqlite.org/howtocorrupt.html, 2.6). So a fork waits for leases to end (they last
 milliseconds), closes every connection, and both sides open new ones.
+
+A lease is a C lock, held by `with lock` around what uses the connection: an exception that comes at any moment
+(KeyboardInterrupt) ends it, and nothing that counts leases can be left wrong.
 """
 
 import fcntl
@@ -35,9 +38,21 @@ _IDLE_READERS: Final = 8
 _CHECKPOINT_PAGES: Final = 4000
 _WAL_BYTES: Final = 64 << 20
 
-Role = Literal["read", "write", "feed"]
+_PAUSED_SECONDS: Final = 0.001  # between two looks whether a fork, which takes milliseconds, is over
+
 Synchronous = Literal["FULL", "NORMAL"]
 T = TypeVar("T")
+
+
+class _Slot:
+    """A place for one connection; whoever holds the lock uses it."""
+
+    __slots__ = ("connection", "lasting", "lock")
+
+    def __init__(self, *, lasting: bool) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+        self.lasting = lasting
 
 
 class Connections:
@@ -51,28 +66,13 @@ class Connections:
         self.path = directory.root / REGISTER
         self._directory = directory
         self._synchronous = synchronous
-        self._mutex = threading.Lock()
-        self._condition = threading.Condition(self._mutex)
-        self._idle: dict[Role, list[sqlite3.Connection]] = {"read": [], "write": [], "feed": []}
-        self._leases = 0
-        self._open = 0
+        self._writing = _Slot(lasting=True)
+        self._feeding = _Slot(lasting=True)
+        self._reading = [_Slot(lasting=True)]
         self._look_at = 0.0
         self._turn: int | None = None
         self._paused = False
         self._closed = False
-
-    @contextmanager
-    def lease(self, role: Role) -> Iterator[sqlite3.Connection]:
-        """A connection for the block, in autocommit mode. One that failed is not used again."""
-        connection = self.take(role)
-        failed = False
-        try:
-            yield connection
-        except sqlite3.Error:
-            failed = True
-            raise
-        finally:
-            self.give_back(role, connection, healthy=not failed)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -84,15 +84,24 @@ class Connections:
 
         The lease comes first, so that no fork happens while the lock's file is open.
         """
-        with self.lease("write") as connection:
-            turn = _take_turn(self._directory)
-            try:
-                self._directory.require_same()
-                self._turn = turn
-                yield connection
-            finally:
-                self._turn = None
-                os.close(turn)
+        slot = self._writing
+        while True:
+            with slot.lock:
+                if not self._paused or self._closed:
+                    connection = slot.connection or self._connection(slot)
+                    turn = _take_turn(self._directory)
+                    try:
+                        self._directory.require_same()
+                        self._turn = turn
+                        yield connection
+                    except BaseException as error:
+                        self._drop_failed(slot, error)
+                        raise
+                    finally:
+                        self._turn = None
+                        os.close(turn)
+                    return
+            time.sleep(_PAUSED_SECONDS)
 
     def acknowledge(self) -> None:
         """Raises unless what was committed is where the directory's name leads to, inside `writing`."""
@@ -123,37 +132,67 @@ class Connections:
             time.sleep(0.01)
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self.take("read")
-        failed = False
-        try:
-            return query(connection)
-        except sqlite3.Error:
-            failed = True
-            raise
-        finally:
-            self.give_back("read", connection, healthy=not failed)
+        # Two threads may come upon the same one: then one waits for the other's query.
+        for slot in self._reading:
+            if not slot.lock.locked():
+                break
+        else:
+            slot = _Slot(lasting=len(self._reading) < _IDLE_READERS)
+            self._reading.append(slot)
+        return self._use(slot, query)
+
+    def follow(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `look` on the connection of the feed, which nobody else uses."""
+        return self._use(self._feeding, look)
+
+    def _use(self, slot: _Slot, function: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        Raises:
+            ClosedError: The store is closed.
+            StorageError: DIRECTORY_CHANGED, told within LOOK_SECONDS.
+        """
+        if (now := time.monotonic()) >= self._look_at:
+            self._directory.require_same()
+            self._look_at = now + LOOK_SECONDS
+        while True:
+            with slot.lock:
+                if not self._paused or self._closed:
+                    try:
+                        return function(slot.connection or self._connection(slot))
+                    except BaseException as error:
+                        self._drop_failed(slot, error)
+                        raise
+                    finally:
+                        if not slot.lasting:
+                            self._drop(slot)
+            time.sleep(_PAUSED_SECONDS)
 
     def pause(self) -> None:
         """Waits for the leases to end, closes every connection, and lets nobody lease one until `resume`."""
-        with self._condition:
-            self._condition.wait_for(lambda: not self._paused)
-            self._paused = True
-            self._condition.wait_for(lambda: self._leases == 0)
-            self._close_idle()
+        self._paused = True
+        self._drop_all()
 
     def resume(self) -> None:
         """Ends a pause."""
-        with self._condition:
-            self._paused = False
-            self._condition.notify_all()
+        self._paused = False
 
     def close(self) -> None:
         """Waits for the leases to end and closes every connection. Later leases raise ClosedError."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
-            self._condition.wait_for(lambda: self._leases == 0)
-            self._close_idle()
+        self._closed = True
+        self._drop_all()
+
+    def _connection(self, slot: _Slot) -> sqlite3.Connection:
+        """Opens the slot's connection, of which the lock is held."""
+        if self._closed:
+            raise ClosedError("the store is closed")
+        connection = slot.connection = self.connect()
+        try:
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # opens the log, too
+            self._directory.opened()
+        except BaseException:
+            self._drop(slot)
+            raise
+        return connection
 
     def connect(self) -> sqlite3.Connection:
         """A new connection that belongs to the caller."""
@@ -169,80 +208,35 @@ class Connections:
                 connection.execute("PRAGMA fullfsync=ON")
                 connection.execute("PRAGMA checkpoint_fullfsync=ON")
             connection.execute("PRAGMA cell_size_check=ON")  # a damaged page is an error before it is made sense of
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         return connection
 
-    def take(self, role: Role) -> sqlite3.Connection:
-        """Begins a lease by hand, where the few microseconds of `lease` matter. `give_back` must follow.
+    def _slots(self) -> Iterator[_Slot]:
+        yield self._writing
+        yield self._feeding
+        yield from self._reading
 
-        Raises:
-            ClosedError: The store is closed.
-            StorageError: DIRECTORY_CHANGED, told of a read within LOOK_SECONDS.
-        """
-        if role != "write" and (now := time.monotonic()) >= self._look_at:
-            self._directory.require_same()
-            self._look_at = now + LOOK_SECONDS
-        with self._mutex:
-            while self._paused and not self._closed:
-                self._condition.wait()
-            if self._closed:
-                raise ClosedError("the store is closed")
-            self._leases += 1
-            idle = self._idle[role]
-            if idle:
-                return idle.pop()
-        try:
-            return self._connect()
-        except BaseException:
-            self._end_lease()
-            raise
+    def _drop_all(self) -> None:
+        for slot in self._slots():
+            with slot.lock:
+                self._drop(slot)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = self.connect()
-        with self._mutex:
-            self._open += 1
-        try:
-            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # opens the log, too
-            self._directory.opened()
-        except BaseException:
-            self._close(connection)
-            raise
-        return connection
+    def _drop_failed(self, slot: _Slot, error: BaseException) -> None:
+        """Does not use a connection again that failed, or whose query was interrupted: a statement of it may go on
+        reading what the register was then."""
+        in_transaction = slot.connection is not None and slot.connection.in_transaction
+        if in_transaction or isinstance(error, sqlite3.Error) or not isinstance(error, Exception):
+            self._drop(slot)
 
-    def _close(self, connection: sqlite3.Connection) -> None:
-        with self._mutex:
-            self._closing()
-        connection.close()
-
-    def _closing(self) -> None:
-        self._open -= 1
-        if not self._open:
-            self._directory.closing()
-
-    def give_back(self, role: Role, connection: sqlite3.Connection, *, healthy: bool) -> None:
-        """Ends a lease; with `healthy` False the connection is not used again."""
-        if healthy and not connection.in_transaction:
-            with self._mutex:
-                idle = self._idle[role]
-                if len(idle) < _IDLE_READERS and not self._closed and not self._paused:
-                    idle.append(connection)
-                    self._leases -= 1
-                    return
-        self._close(connection)
-        self._end_lease()
-
-    def _end_lease(self) -> None:
-        with self._condition:
-            self._leases -= 1
-            self._condition.notify_all()
-
-    def _close_idle(self) -> None:
-        for idle in self._idle.values():
-            while idle:
-                self._closing()
-                idle.pop().close()
+    def _drop(self, slot: _Slot) -> None:
+        """Closes the slot's connection, of which the lock is held."""
+        connection, slot.connection = slot.connection, None
+        if connection is not None:
+            if all(each.connection is None for each in self._slots()):
+                self._directory.closing()
+            connection.close()
 
 
 def _take_turn(directory: StoreDirectory) -> int:

@@ -7,15 +7,16 @@ that one that fails takes nobody with it.
 
 import contextlib
 import logging
+import queue
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from vault.concurrency import Background
 from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.blobs import Blobs
@@ -24,6 +25,7 @@ from vault_server.storage.faultpoints import reached
 from vault_server.storage.keeping.retention import RETENTION
 from vault_server.storage.keeping.sweeper import Sweeper
 from vault_server.storage.register.connections import BUSY_SECONDS, Connections
+from vault_server.storage.writing.outcome import Outcome
 from vault_server.storage.writing.reserve import Reserve
 from vault_server.storage.writing.staging import StagedFile, Staging
 from vault_server.storage.writing.transaction import FEED_HISTORY, Transaction
@@ -76,14 +78,20 @@ class Writer:
         self._retention = retention
         self._sweeper = Sweeper(staging)
         self._reserve = Reserve(blobs.directory)
-        self._condition = threading.Condition()
-        self._queue: deque[_Entry] = deque()
-        self._thread: threading.Thread | None = None
+        self._background = Background(self._run, "vault-writer")
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()  # None: just look up
+        self._next_entry: _Entry | None = None  # taken out, and too much for the last transaction
         self._closed = False
 
     def submit(self, run: Callable[[Transaction], T], *, staged: StagedFile | None = None) -> "Future[T]":
-        """Queues one job; its future has the result, or the error, once the outcome is durable."""
-        future: Future[T] = Future()
+        """Queues one job; its future has the result, or the error, once the outcome is durable.
+
+        Raises:
+            ClosedError: The store is closed.
+            UnavailableError: OVERLOADED, the system has no thread left for the writer. Nothing was queued.
+        """
+        future: Outcome[T] = Outcome()
 
         def answer(outcomes: list[Any]) -> None:
             if isinstance(outcomes[0], BaseException):
@@ -91,13 +99,13 @@ class Writer:
             else:
                 future.set_result(outcomes[0])
 
-        future.set_running_or_notify_cancel()  # nobody can call it back from here on
         self._enqueue(_Entry([Job(run, staged)], answer))
         return future
 
     def submit_many(self, jobs: Sequence[Job]) -> "Future[list[Any]]":
-        """Queues jobs for one transaction; the future has each one's result or VaultError, in order."""
-        future: Future[list[Any]] = Future()
+        """Queues jobs for one transaction; the future has each one's result or VaultError, in order. Raises as
+        `submit` does."""
+        future: Outcome[list[Any]] = Outcome()
 
         def answer(outcomes: list[Any]) -> None:
             unexpected = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, VaultError)]
@@ -106,7 +114,6 @@ class Writer:
             else:
                 future.set_result(outcomes)
 
-        future.set_running_or_notify_cancel()
         self._enqueue(_Entry(jobs, answer))
         return future
 
@@ -123,15 +130,12 @@ class Writer:
         self._sweeper.expect(seconds, trash=trash)
 
     def start(self) -> None:
-        """Starts the thread before there is a job. Harmless when repeated."""
-        with self._condition:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
-                self._thread.start()
+        """Starts the thread before there is a job. Harmless when repeated. Raises as `submit` does."""
+        self._background.start()
 
     def make_room(self) -> bool:
         """Gives up every retained generation, because the disk is full; whether there was any."""
-        if threading.current_thread() is self._thread:  # it would wait for itself
+        if self._background.is_current():  # it would wait for itself
             return False
         try:
             return self.submit(self._sweeper.make_room).result()
@@ -140,23 +144,22 @@ class Writer:
 
     def close(self) -> None:
         """Finishes what was submitted and ends the thread."""
-        with self._condition:
+        with self._lock:
             self._closed = True
-            self._condition.notify_all()
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._queue.put(None)
+        self._background.stop()
 
     def _enqueue(self, entry: _Entry) -> None:
-        with self._condition:
-            closed = self._closed
-            if not closed:
-                self._queue.append(entry)
-                self._condition.notify()
-        if closed:
+        try:
+            if not self._closed:
+                self.start()  # first: nothing is queued that nobody would come for
+            with self._lock:
+                if self._closed:
+                    raise ClosedError("the store is closed")
+                self._queue.put(entry)
+        except VaultError:
             _discard([entry], keeping=True)
-            raise ClosedError("the store is closed")
-        self.start()
+            raise
 
     def _run(self) -> None:
         while True:
@@ -170,13 +173,22 @@ class Writer:
 
     def _next(self) -> list[_Entry]:
         """The entries for the next transaction; none: time for housekeeping, or the end."""
-        with self._condition:
-            self._condition.wait_for(lambda: bool(self._queue) or self._closed, timeout=self._sweeper.wait)
-            entries: list[_Entry] = []
-            jobs = 0
-            while self._queue and (not entries or jobs + len(self._queue[0].jobs) <= MAX_JOBS):
-                entries.append(self._queue.popleft())
-                jobs += len(entries[-1].jobs)
+        entries: list[_Entry] = []
+        jobs = 0
+        try:
+            if self._next_entry is None and not self._closed:
+                wait = self._sweeper.wait
+                self._next_entry = self._queue.get(timeout=None if wait is None else min(wait, threading.TIMEOUT_MAX))
+            while True:
+                if self._next_entry is None:
+                    self._next_entry = self._queue.get_nowait()
+                elif not entries or jobs + len(self._next_entry.jobs) <= MAX_JOBS:
+                    entries.append(self._next_entry)
+                    jobs += len(self._next_entry.jobs)
+                    self._next_entry = None
+                else:
+                    return entries
+        except queue.Empty:
             return entries
 
     def _transact(self, entries: list[_Entry]) -> None:
