@@ -18,6 +18,12 @@ MAX_DATATYPE: Final = 128
 MAX_BATCH_ITEMS: Final = 10_000
 MAX_PAGE_SIZE: Final = 1000
 
+MAX_SECONDS: Final = 366 * 86400.0
+"""The longest time that a setting may give, a year: waits of the system hold that, and not inf."""
+
+MAX_GRPC_SECONDS: Final = 2_147_483.0
+"""The longest time that gRPC holds, 24 days: it counts milliseconds in 32 bits."""
+
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _MAX_BYTES: Final = (1 << 63) - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -197,6 +203,33 @@ def _check_checksum(checksum: int) -> None:
         )
 
 
+def check_number(
+    name: str, value: object, least: float, most: float, *, whole: bool = False, reason: str = "BAD_SETTING"
+) -> None:
+    """Raises InvalidArgumentError unless a setting is a number, or a whole one, from `least` to `most`."""
+    kinds = int if whole else (int, float)
+    # Both ways round: nan is neither.
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise InvalidArgumentError(
+            f"bad {name} {_shown(value)}: a {'whole ' if whole else ''}number from {least:.10g} to {most:.10g}",
+            reason=reason,
+        )
+
+
+def check_seconds(
+    name: str, value: object, *, zero: bool = False, most: float = MAX_SECONDS, reason: str = "BAD_SETTING"
+) -> None:
+    """Raises InvalidArgumentError unless a setting is a number of seconds: above 0, or with `zero` 0 too."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not (0 < value <= most or (zero and value == 0))
+    ):
+        raise InvalidArgumentError(
+            f"bad {name} {_shown(value)}: seconds, {'from' if zero else 'above'} 0, at most {most:.0f}", reason=reason
+        )
+
+
 def _is_whole(value: object, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
@@ -211,5 +244,8 @@ def _text_fits(text: str, least: int, most: int) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python shows
+        text = "of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from vault.errors import ClosedError, UnavailableError
+from vault.rules import check_seconds
 from vault.store import AsyncStore, Store
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
@@ -121,7 +122,11 @@ class AsyncServer:
 
         Health says NOT_SERVING, watches end and new calls are refused (UNAVAILABLE) at once; running
         transfers have `grace` seconds to finish and are cancelled then, which leaves nothing of them.
+
+        Raises:
+            InvalidArgumentError: BAD_SETTING, `grace` is no number of seconds from 0 to a year.
         """
+        check_seconds("grace", grace, zero=True)
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(grace))
         await asyncio.shield(self._stopping)
@@ -281,6 +286,7 @@ class Server:
 
     def stop(self, grace: float = DEFAULT_GRACE) -> None:
         """See AsyncServer.stop."""
+        check_seconds("grace", grace, zero=True)
         with self._lock:
             thread, loop, server = self._thread, self._loop, self._server
             if thread is None or loop is None or server is None:

@@ -9,19 +9,21 @@ from typing import Final
 
 import click
 from vault.cli import streams
+from vault.cli.arguments import NumberRange
 from vault.cli.location import Directory
 from vault.cli.output import write_line
 from vault.errors import InvalidArgumentError
+from vault.rules import MAX_GRPC_SECONDS, MAX_SECONDS
 
-from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, ServerSettings
+from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, MAX_NUMBER, ServerSettings
 from vault_server.listen import Listen
 from vault_server.logs import FORMATS, LEVELS, LogFormat
 from vault_server.serving import Serving, serve_until_signal
-from vault_server.storage.check.scrub import SCRUB_RATE
+from vault_server.storage.check.scrub import FASTEST, SCRUB_RATE, check_rate
 from vault_server.storage.engine import DURABILITIES, Durability
 from vault_server.storage.keeping.resumption import RESUME_WINDOW
-from vault_server.storage.keeping.retention import MAX_RETENTION, RETENTION
-from vault_server.workers import serve_with_workers
+from vault_server.storage.keeping.retention import RETENTION
+from vault_server.workers import MAX_WORKERS, serve_with_workers
 
 _NUMBER: Final = (int, float)
 _KEYS: Final[dict[str, tuple[type, ...]]] = {
@@ -114,7 +116,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--retention",
-    type=click.FloatRange(0, MAX_RETENTION),
+    type=NumberRange(0, MAX_SECONDS),
     default=RETENTION,
     show_default=True,
     show_envvar=True,
@@ -123,7 +125,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=NumberRange(0, MAX_SECONDS),
     default=DEFAULT_GRACE,
     show_default=True,
     show_envvar=True,
@@ -132,7 +134,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--resume-window",
-    type=click.FloatRange(min=0),
+    type=NumberRange(0, MAX_SECONDS),
     default=RESUME_WINDOW,
     show_default=True,
     show_envvar=True,
@@ -147,7 +149,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--scrub-rate",
-    type=click.FloatRange(min=0),
+    type=NumberRange(0, FASTEST),
     default=SCRUB_RATE,
     show_default=True,
     show_envvar=True,
@@ -156,14 +158,14 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--max-concurrent-rpcs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MAX_NUMBER),
     show_envvar=True,
     metavar="NUMBER",
     help="Calls that may run at the same time, watches not counted. Without it: any number.",
 )
 @click.option(
     "--max-connection-age",
-    type=click.FloatRange(min=0),
+    type=NumberRange(0, MAX_GRPC_SECONDS),
     default=DEFAULT_CONNECTION_AGE,
     show_default=True,
     show_envvar=True,
@@ -172,7 +174,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MAX_WORKERS),
     default=1,
     show_default=True,
     show_envvar=True,
@@ -221,6 +223,8 @@ def serve(
             f"refusing to listen on {listen}: channels are not encrypted, so only loopback addresses and unix "
             "sockets are allowed; --insecure allows the others"
         )
+    if scrub_rate:
+        check_rate(scrub_rate)
     serving = Serving(
         directory=directory,
         listen=listen,

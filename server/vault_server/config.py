@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from vault.errors import InvalidArgumentError
-from vault.rules import BLOCK_SIZE, check_unit
+from vault.rules import BLOCK_SIZE, MAX_GRPC_SECONDS, check_number, check_seconds, check_unit
 
 DEFAULT_GRACE: Final = 10.0
 """Seconds that running transfers get to finish when a server stops."""
@@ -12,7 +11,8 @@ DEFAULT_GRACE: Final = 10.0
 DEFAULT_CONNECTION_AGE: Final = 1800.0
 """Seconds after which a client is asked to connect anew, so that a load balancer can send it elsewhere."""
 
-_NO_LIMIT: Final = (1 << 31) - 1
+MAX_NUMBER: Final = (1 << 31) - 1
+"""The largest number that gRPC holds, which to it is no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +52,15 @@ class ServerSettings:
     def __post_init__(self) -> None:
         for unit in self.allowed_units:
             check_unit(unit)
-        if self.max_message_size < 2 * BLOCK_SIZE:
-            raise InvalidArgumentError(
-                f"max_message_size of {self.max_message_size} bytes: at least {2 * BLOCK_SIZE}, a block and its frame"
-            )
-        if self.max_concurrent_rpcs is not None and self.max_concurrent_rpcs < 1:
-            raise InvalidArgumentError(f"max_concurrent_rpcs of {self.max_concurrent_rpcs}: at least 1, or None")
+        # At least a block and its frame; at most what gRPC holds.
+        check_number("max_message_size", self.max_message_size, 2 * BLOCK_SIZE, MAX_NUMBER, whole=True)
+        for name in ("max_concurrent_rpcs",):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), 1, MAX_NUMBER, whole=True)
         for name in ("keepalive", "keepalive_timeout", "min_ping_interval", "max_connection_age", "slow_watcher"):
             if getattr(self, name) is None and name == "max_connection_age":
                 continue
-            if not getattr(self, name) > 0:
-                raise InvalidArgumentError(f"{name} of {getattr(self, name)} seconds: more than 0")
+            check_seconds(name, getattr(self, name), most=MAX_GRPC_SECONDS)
 
     def options(self) -> list[tuple[str, int]]:
         """Channel arguments. gRPC ignores a name that it does not know, so a test checks each of them.
@@ -81,8 +79,8 @@ class ServerSettings:
             ("grpc.http2.lookahead_bytes", 4 << 20),
             # Calls that arrive faster than they are begun wait. gRPC cancels some of them from 1,000 on, and all from
             # 3,000, without a reason that would let a client wait and ask again: max_concurrent_rpcs gives one.
-            ("grpc.server.max_pending_requests", _NO_LIMIT),
-            ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
+            ("grpc.server.max_pending_requests", MAX_NUMBER),
+            ("grpc.server.max_pending_requests_hard_limit", MAX_NUMBER),
             # A second server on the port is an error, not half of the connections, unless it is meant to be.
             ("grpc.so_reuseport", int(self.share_port)),
             *self._age(),

@@ -30,6 +30,9 @@ from vault_server.storage import EmbeddedStore
 
 logger: Final = logging.getLogger("vault_server.workers")
 
+MAX_WORKERS: Final = 1000
+"""Far more than a machine has cores; each takes 50 MB."""
+
 _READY: Final = b"ready\n"
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0  # beyond the grace

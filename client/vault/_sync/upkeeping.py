@@ -1,21 +1,19 @@
 # Generated from _async/upkeeping.py by scripts/unasync: DO NOT CHANGE.
 """Upkeeping: looks after the memory every so many seconds."""
 
-import math
 from typing import Any
 
 from vault.cache import ObjectCache
 from vault.concurrency import Background, Blocking, Event
-from vault.errors import InvalidArgumentError
 from vault.memory import MemoryWatermark
+from vault.rules import check_seconds
 
 
 class Upkeeping:
     """What `spawn_upkeeping_thread` returns. It runs from the start, and does not keep a program from ending."""
 
     def __init__(self, memory: MemoryWatermark, cache: ObjectCache[Any], seconds: float) -> None:
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-            raise InvalidArgumentError(f"seconds between upkeeps are above 0, not {seconds!r}", reason="BAD_INTERVAL")
+        check_seconds("time between upkeeps", seconds, reason="BAD_INTERVAL")
         self._memory = memory
         self._cache = cache
         self._seconds = seconds

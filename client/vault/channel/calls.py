@@ -1,7 +1,6 @@
 """What every call goes by, sync or async: gRPC's settings, deadlines, when to try again, what to say."""
 
 import logging
-import math
 import random
 import time
 import weakref
@@ -9,7 +8,8 @@ from typing import Any, Final
 
 import grpc
 
-from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.rules import check_seconds
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.blocks import CODECS
 from vault.wire.status import error_from_rpc
@@ -63,9 +63,8 @@ def make_stub(channel: Any) -> VaultServiceStub:
 
 
 def check_timeout(timeout: float) -> float:
-    """`timeout`, when it is a number of seconds above 0; InvalidArgumentError when not."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise InvalidArgumentError(f"bad timeout {timeout!r}: seconds, above 0", reason="BAD_TIMEOUT")
+    """`timeout`, when it is a number of seconds above 0, up to a year; InvalidArgumentError when not."""
+    check_seconds("timeout", timeout, reason="BAD_TIMEOUT")
     return float(timeout)
 
 

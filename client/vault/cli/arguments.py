@@ -1,5 +1,6 @@
 """What is written on the command line, and what it means: keys, tags, sizes."""
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -127,6 +128,19 @@ class SizeType(_Parsed):
 
     def parse(self, text: str) -> int:
         return parse_size(text)
+
+
+class NumberRange(click.FloatRange):
+    """A number in a range: click itself takes nan for one, and fails on whole numbers that no float holds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = super().convert(value, param, ctx)
+        except OverflowError:
+            number = math.nan
+        if math.isnan(number):
+            self.fail(f"it is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def tags_callback(_ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
 from vault.errors import NotFoundError, VaultError
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo
-from vault.rules import MAX_PAGE_SIZE
+from vault.rules import MAX_DATA_ID, MAX_PAGE_SIZE
 from vault.store import Store
 
 
@@ -109,7 +109,9 @@ def tag(
 @click.argument("keys", metavar="KEY...", type=KeyType(), nargs=-1, required=True)
 @unit_option
 @click.option("--force", "-f", is_flag=True, help="An object that does not exist is no error.")
-@click.option("--if-generation", type=click.IntRange(min=0), help="Only when the object is at this generation.")
+@click.option(
+    "--if-generation", type=click.IntRange(0, MAX_DATA_ID), help="Only when the object is at this generation."
+)
 @location_options
 def remove(keys: Sequence[Key], unit: str, if_generation: int | None, *, force: bool) -> None:
     """Delete objects. Each is deleted or not by itself; the exit code is that of the first that was not."""

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from vault.cli.arguments import UnitType
+from vault.cli.arguments import NumberRange, UnitType
+from vault.rules import MAX_SECONDS
 
 DEFAULT_TIMEOUT = 60.0
 
@@ -49,7 +50,7 @@ def _where(*, environment: bool) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         function = click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=NumberRange(0, MAX_SECONDS, min_open=True),
             metavar="SECONDS",
             envvar="VAULT_GRPC_TIMEOUT" if environment else None,
             allow_from_autoenv=False,

@@ -25,7 +25,7 @@ from vault.model import (
     WriteStatus,
 )
 from vault.progress import ProgressCallback
-from vault.rules import check_generation, check_unit
+from vault.rules import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 from vault.uri import parse_location
 
@@ -64,7 +64,7 @@ class EmbeddedStore(Store):
             lose the last writes, or leave objects whose bytes are incomplete, which their checksums
             tell (CorruptionError). For caches.
         allowed_units: The only units accepted; none: any.
-        inline_limit: Bytes up to which an object lives in the register.
+        inline_limit: Bytes up to which an object lives in the register, a block at most.
         feed_history: Changes that the feed keeps, at least.
         retention: Seconds for which a generation that was replaced or deleted stays readable
             (`load(generation=...)`), so that readers, seekable ones and downloads that resume finish.
@@ -111,6 +111,8 @@ class EmbeddedStore(Store):
             )
         for unit in allowed_units:
             check_unit(unit)
+        check_number("inline_limit", inline_limit, 0, BLOCK_SIZE, whole=True)
+        check_number("feed_history", feed_history, 1, MAX_DATA_ID, whole=True)
         check_retention(retention)
         check_resume_window(resume_window)
         root = Path(_location(directory)).absolute()  # the process may change its directory later

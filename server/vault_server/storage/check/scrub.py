@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, Final
 
 from vault.concurrency import Background, Event
-from vault.errors import ClosedError, InvalidArgumentError, StorageError, VaultError
+from vault.errors import ClosedError, StorageError, VaultError
+from vault.rules import check_number, check_seconds
 
 from vault_server.storage.check import rows
 from vault_server.storage.check.examine import examine
@@ -78,13 +79,21 @@ def scrub_status(engine: Engine) -> ScrubStatus:
     return ScrubStatus(current, last)
 
 
+FASTEST: Final = 1e6
+"""MiB a second."""
+
+
+def check_rate(rate: float) -> None:
+    """Raises InvalidArgumentError, BAD_SETTING, unless it is a number of MiB a second: about a byte, or more."""
+    check_number("rate of a scrub, in MiB a second,", rate, 1e-6, FASTEST)
+
+
 class Scrubber:
     """A thread that scrubs an engine's store until `stop`."""
 
     def __init__(self, engine: Engine, *, rate: float, interval: float = PASS_INTERVAL) -> None:
-        for name, value in (("rate", rate), ("interval", interval)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise InvalidArgumentError(f"bad {name} {value!r} of a scrub: more than 0", reason="BAD_SETTING")
+        check_rate(rate)
+        check_seconds("interval of a scrub", interval)
         self._engine = engine
         self._rate = rate * (1 << 20)
         self._interval = interval

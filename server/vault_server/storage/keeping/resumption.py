@@ -1,6 +1,5 @@
 """What a store keeps of writes that lost their stream: who has which, for how long, and how much of the disk."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vault.concurrency import Background, Event
-from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, VaultError
+from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.model import WriteStatus
+from vault.rules import check_seconds
 from vault.store import write_not_found
 
 from vault_server.storage.access import Access
@@ -252,9 +252,8 @@ class Resumption:
 
 
 def check_resume_window(seconds: float) -> None:
-    """Raises InvalidArgumentError, BAD_SETTING, unless it is a number of seconds, 0 or more."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-        raise InvalidArgumentError(f"bad resume_window {seconds!r}: seconds, 0 for none, or more", reason="BAD_SETTING")
+    """Raises InvalidArgumentError, BAD_SETTING, unless it is a number of seconds from 0, for none, to a year."""
+    check_seconds("resume_window", seconds, zero=True)
 
 
 def _hold_to_limits(entries: list[_Entry]) -> None:

@@ -7,7 +7,6 @@ The times are the wall clock's, since they must survive a restart. A clock that 
 grace; of one that jumps back, what was retired "in the future" is taken as retired now.
 """
 
-import math
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -15,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault.errors import InvalidArgumentError
+from vault.rules import check_seconds
 
 from vault_server.storage.register.objects import Row, StoredContents, to_info, unpack_checksums
 
 RETENTION: Final = 300.0
 """Seconds. A client that lost its connection tries for a minute by default."""
 
-MAX_RETENTION: Final = 366 * 86400.0
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
@@ -57,11 +55,7 @@ class Collected:
 
 def check_retention(seconds: float) -> None:
     """Raises InvalidArgumentError unless it is a number of seconds from 0 to a year."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not math.isfinite(seconds) or not 0 <= seconds <= MAX_RETENTION:
-        raise InvalidArgumentError(
-            f"bad retention {seconds!r}: seconds, from 0 to {MAX_RETENTION:.0f} (a year)", reason="BAD_SETTING"
-        )
+    check_seconds("retention", seconds, zero=True)
 
 
 def retire(connection: sqlite3.Connection, number: int, *, now: int, retention: float) -> int:
