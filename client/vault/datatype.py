@@ -19,10 +19,11 @@ import inspect
 import io
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, BinaryIO, ClassVar, Protocol, Self, TypeVar
 
-from vault.errors import DecodeError, InvalidArgumentError
+from vault.errors import DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.rules import check_datatype
 
 
@@ -83,9 +84,34 @@ class Datatype:
 
     datatype_tag: ClassVar[str] = "Datatype"
     _defined: ClassVar[int] = next(_definitions)
+    _is_base = True  # looked for in a class's own attributes: no unit holds objects of just this
+    _runs_code: ClassVar[bool] = False
+    _verify: ClassVar[bool] = True
+    _max_decoded: ClassVar[int] = 512 << 20
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        runs_code: bool | None = None,
+        verify: bool | None = None,
+        max_decoded: int | None = None,
+        **options: Any,
+    ) -> None:
+        """
+        Args:
+            runs_code: Whether loading may run code that the stored bytes choose, as a pickle does. Set it in a
+                class whose `_load` unpickles: its objects are then loaded only where a unit names it, or another
+                class that runs code, and not by units of its other bases. Subclasses inherit it.
+            verify: For the ready-made Datatypes whose format does not hold everything that Python does: False
+                stores what they are given without a look at what would come back. Subclasses inherit it.
+            max_decoded: For the ready-made Datatypes: bytes that an object may take in memory when it is decoded,
+                at the least; 16 times its stored size, if that is more. Subclasses inherit it.
+        """
         super().__init_subclass__(**options)
+        cls._runs_code = any(vars(base).get("_runs_code") for base in cls.__mro__[1:])
+        for option, value in (("_runs_code", runs_code), ("_verify", verify), ("_max_decoded", max_decoded)):
+            if value is not None:
+                setattr(cls, option, value)
         if "datatype_tag" not in cls.__dict__:
             cls.datatype_tag = cls.__name__
         check_datatype(cls.datatype_tag)
@@ -129,7 +155,8 @@ class Datatype:
         """The class that decodes objects stored with this tag: this one, or a subclass.
 
         A class that was defined again (a notebook's cell run twice, a module reloaded) replaces the
-        earlier one. Different subclasses with one tag are ambiguous.
+        earlier one. Different subclasses with one tag are ambiguous. A subclass that runs code which the bytes
+        choose is none of the family, unless this one does so, too: a stored tag must not lead to it.
 
         Raises:
             DecodeError: No class of the family has the tag, or several do.
@@ -137,6 +164,12 @@ class Datatype:
         if tag in {"", cls.datatype_tag}:
             return cls
         found = [candidate for candidate in _family(cls) if candidate.datatype_tag == tag]
+        if found and not cls._runs_code and any(map(attrgetter("_runs_code"), found)):
+            raise DecodeError(
+                f"the object was stored as {tag!r}, and loading that runs code which the stored bytes choose: only "
+                f"a unit of {found[0].__name__} itself does so, not one of {cls.__name__}",
+                reason="DATATYPE_MISMATCH",
+            )
         places = sorted({f"{candidate.__module__}.{candidate.__qualname__}" for candidate in found})
         if len(places) > 1:
             raise DecodeError(
@@ -220,9 +253,39 @@ def _family(cls: type[Datatype]) -> Iterator[type[Datatype]]:
 
 
 def check_datatype_class(candidate: object, unit: str) -> type[Datatype]:
-    """`candidate`, when it is a Datatype class; InvalidArgumentError, naming the unit, when not."""
+    """`candidate`, when it is a Datatype that a unit may hold; InvalidArgumentError, naming the unit, when not."""
     if not (inspect.isclass(candidate) and issubclass(candidate, Datatype)):
         raise InvalidArgumentError(
             f"unit {unit!r} needs a class derived from Datatype, not {candidate!r}", reason="BAD_STRUCTURE", unit=unit
         )
+    if "_is_base" in vars(candidate):
+        raise InvalidArgumentError(
+            f"unit {unit!r}: {candidate.__name__} is the base of whatever is derived from it, and what was stored must "
+            f"not choose among that. Name the class of the unit's objects, or derive a base of your own from "
+            f"{candidate.__name__} for those that the unit holds",
+            reason="BAD_STRUCTURE",
+            unit=unit,
+        )
     return candidate
+
+
+@contextmanager
+def encoding(kind: type) -> Iterator[None]:
+    """Makes an EncodeError of whatever is raised in the block."""
+    try:
+        yield
+    except VaultError:
+        raise
+    except Exception as error:
+        raise EncodeError(f"{kind.__name__}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def decoding(kind: type) -> Iterator[None]:
+    """Makes a DecodeError of whatever is raised in the block."""
+    try:
+        yield
+    except VaultError:
+        raise
+    except Exception as error:
+        raise DecodeError(f"{kind.__name__}: {type(error).__name__}: {error}") from error

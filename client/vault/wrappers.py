@@ -4,10 +4,13 @@ import dataclasses
 import inspect
 import json
 import pickle
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from vault.datatype import Datatype
-from vault.errors import DecodeError
+from vault.datatype import Datatype, decoding, encoding
+from vault.equality import shown
+from vault.errors import DecodeError, EncodeError
+
+_MAX_NESTED: Final = 500  # levels; Python's own JSON reader ends at its recursion limit, less what calls it
 
 
 class Wrapper(Datatype):
@@ -16,6 +19,8 @@ class Wrapper(Datatype):
     Arguments:
         data: The object that is stored.
     """
+
+    _is_base = True
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -34,12 +39,14 @@ class Wrapper(Datatype):
 
 
 class BytesWrapper(Wrapper):
-    """Any bytes, as they are."""
+    """Any bytes, as they are; other buffers come back as bytes."""
 
     datatype_tag = "bytes"
     data: bytes
 
     def _dump(self) -> bytes:
+        if not isinstance(self.data, bytes | bytearray | memoryview):  # bytes(5) are five zeros
+            raise EncodeError(f"{type(self).__name__} holds bytes, not {shown(self.data)}")
         return bytes(self.data)
 
     @classmethod
@@ -48,50 +55,114 @@ class BytesWrapper(Wrapper):
 
 
 class TextWrapper(Wrapper):
-    """Text, as UTF-8."""
+    """Text, as UTF-8. Surrogates, which are no text, are refused."""
 
     datatype_tag = "text"
     data: str
 
     def _dump(self) -> bytes:
-        return self.data.encode()
+        if type(self.data) is not str:
+            raise EncodeError(f"{type(self).__name__} holds a str, not {shown(self.data)} ({type(self.data).__name__})")
+        with encoding(type(self)):
+            return self.data.encode()
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        return cls(raw.decode())
+        with decoding(cls):
+            return cls(raw.decode())
 
 
 class JsonWrapper(Wrapper):
     """What JSON can say: dicts with text keys, lists, text, numbers, booleans and None, as UTF-8.
 
-    JSON has no tuples and no other keys: those come back as lists and as text.
+    Everything else is refused, since it would come back as something else: tuples, other keys, and what is derived
+    from these types, such as an IntEnum, a defaultdict or a numpy.float64. Not-a-number and the infinities are
+    written as Python's json does (NaN, Infinity), which other languages may not read.
     """
 
     datatype_tag = "json"
 
     def _dump(self) -> bytes:
-        return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).encode()
+        with encoding(type(self)):
+            return _to_json(self.data, "")
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        return cls(json.loads(raw))
+        with decoding(cls):
+            return cls(json.loads(raw))
 
 
-class PickleWrapper(Wrapper):
+def _to_json(data: Any, path: str) -> bytes:
+    _check_json(data, path)
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode()
+
+
+def _check_json(data: Any, path: str, depth: int = 0) -> None:
+    """Raises EncodeError unless `data` is exactly what JSON gives back."""
+    kind = type(data)
+    if kind in _JSON_ATOMS:
+        return
+    if kind is not dict and kind is not list:
+        raise EncodeError(f"{path or 'the value'}: JSON holds no {kind.__name__}: {shown(data)}; {_instead(data)}")
+    if depth == _MAX_NESTED:
+        raise EncodeError(f"nested deeper than {_MAX_NESTED} levels, or holds itself: flatten it")
+    if kind is list:
+        for index, item in enumerate(data):
+            if type(item) not in _JSON_ATOMS:
+                _check_json(item, f"{path}[{index}]", depth + 1)
+        return
+    for key, value in data.items():
+        if type(key) is not str:
+            raise EncodeError(f"{path or 'the value'}: the key {shown(key)} is no text; {_instead(key)}")
+        if type(value) not in _JSON_ATOMS:
+            _check_json(value, f"{path}[{shown(key)}]", depth + 1)
+
+
+_JSON_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
+def _instead(data: Any) -> str:
+    for kind in (dict, list, str, int, float):
+        if isinstance(data, kind):
+            return f"make it a plain {kind.__name__}"
+    return "make it a list" if isinstance(data, tuple | set | frozenset) else "make it text, or use another Datatype"
+
+
+class PickleWrapper(Wrapper, runs_code=True):
     """Anything that pickle takes.
 
     **Loading a pickle runs code that its writer chose.** Use it only where everybody who can write to
-    the store may also run code in every process that reads from it.
+    the store may also run code in every process that reads from it. Objects stored so are loaded only by units that
+    name this class, or one derived from it.
+
+    What is pickled is unpickled once, to see that it can be; `class Mine(PickleWrapper, verify=False)` leaves that out.
     """
 
     datatype_tag = "pickle"
 
     def _dump(self) -> bytes:
-        return pickle.dumps(self.data, protocol=pickle.HIGHEST_PROTOCOL)
+        return _to_pickle(self, self.data)
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        return cls(pickle.loads(raw))  # noqa: S301  # stated in the class's text
+        with decoding(cls):
+            return cls(pickle.loads(raw))  # noqa: S301  # stated in the class's text
+
+
+def _to_pickle(holder: Datatype, data: Any) -> bytes:
+    with encoding(type(holder)):
+        raw = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
+        if holder._verify:  # noqa: SLF001  # an option of the class
+            try:
+                loaded = pickle.loads(raw)  # noqa: S301  # what was just pickled here
+            except Exception as error:
+                raise EncodeError(
+                    f"{shown(data)} is pickled, and cannot be unpickled ({type(error).__name__}: {error}): "
+                    "mend its __reduce__ or __setstate__"
+                ) from error
+            if type(loaded) is not type(data):
+                raise EncodeError(f"a {type(data).__name__} would come back as a {type(loaded).__name__}")
+    return raw
 
 
 class JsonDatatype(Datatype):
@@ -102,29 +173,33 @@ class JsonDatatype(Datatype):
             title: str
             links: list[str] = field(default_factory=list)
 
-    Attributes that JSON cannot hold make `_dump` raise; what JsonWrapper says of tuples and keys holds
+    Attributes that JSON cannot hold are refused; what JsonWrapper says of tuples and keys holds
     here too. `__init__` is not called on loading. A dataclass's field that was not stored, because the
     class has grown since, takes its default; without one, loading is a DecodeError.
     """
 
+    _is_base = True
+
     def _dump(self) -> bytes:
-        return json.dumps(_attributes(self), ensure_ascii=False, separators=(",", ":")).encode()
+        with encoding(type(self)):
+            return _to_json(_attributes(self), type(self).__name__)
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        attributes = json.loads(raw)
-        if not isinstance(attributes, dict):
-            raise DecodeError(f"{cls.__name__} is stored as a JSON object, not as {type(attributes).__name__}")
-        if dataclasses.is_dataclass(cls):
-            attributes = {**_defaults(cls, attributes), **attributes}
-        loaded = cls.__new__(cls)
-        for name, value in attributes.items():
-            member = inspect.getattr_static(cls, name, None)
-            if inspect.ismemberdescriptor(member):  # a slot; set past the guard of a frozen dataclass
-                member.__set__(loaded, value)
-            else:
-                vars(loaded)[name] = value
-        return loaded
+        with decoding(cls):
+            attributes = json.loads(raw)
+            if not isinstance(attributes, dict):
+                raise DecodeError(f"{cls.__name__} is stored as a JSON object, not as {type(attributes).__name__}")
+            if dataclasses.is_dataclass(cls):
+                attributes = {**_defaults(cls, attributes), **attributes}
+            loaded = cls.__new__(cls)
+            for name, value in attributes.items():
+                member = inspect.getattr_static(cls, name, None)
+                if inspect.ismemberdescriptor(member):  # a slot; set past the guard of a frozen dataclass
+                    member.__set__(loaded, value)
+                else:
+                    vars(loaded)[name] = value
+            return loaded
 
 
 def _attributes(instance: object) -> dict[str, Any]:
@@ -145,15 +220,16 @@ def _defaults(cls: Any, stored: dict[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-class PickleDatatype(Datatype):
-    """Derive from it: the whole object is pickled. The warning of PickleWrapper holds here too."""
+class PickleDatatype(Datatype, runs_code=True):
+    """Derive from it: the whole object is pickled. What PickleWrapper says holds here too."""
 
     def _dump(self) -> bytes:
-        return pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL)
+        return _to_pickle(self, self)
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        loaded = pickle.loads(raw)  # noqa: S301  # stated in the class's text
-        if not isinstance(loaded, cls):
-            raise DecodeError(f"the pickle holds a {type(loaded).__name__}, not a {cls.__name__}")
-        return loaded
+        with decoding(cls):
+            loaded = pickle.loads(raw)  # noqa: S301  # stated in the class's text
+            if not isinstance(loaded, cls):
+                raise DecodeError(f"the pickle holds a {type(loaded).__name__}, not a {cls.__name__}")
+            return loaded

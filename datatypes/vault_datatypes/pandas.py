@@ -1,34 +1,36 @@
 """pandas DataFrames, as Parquet or Feather."""
 
 import copy
-import json
+import io
 from typing import Any, BinaryIO, ClassVar, Self
 
-from vault.datatype import Datatype, ObjectStream
+from vault.datatype import Datatype, MemoryStream, ObjectStream, decoding
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
+from vault_datatypes.limits import check_decoded, limit
+from vault_datatypes.streams import whole, write_verified
 
 with extra("pandas"):
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from vault_datatypes.arrow_io import reading, writing
-
-_PARQUET = b"PAR1"
-_FEATHER = b"ARROW1"  # version 2, which is an Arrow IPC file
-_ATTRS = b"PANDAS_ATTRS"  # where pandas itself keeps them in a Parquet file
+    from vault_datatypes import ipc, parquet, tables
+    from vault_datatypes.frames import frame_difference
 
 
 class PandasWrapper(Wrapper):
     """A pandas DataFrame, as Parquet with zstd. Its siblings write the other formats.
 
-    The index, the dtypes (categorical, time zones, nullable, strings), names of columns that are all of
-    one kind, and `attrs` (as JSON) come back. What would come back as something else is an EncodeError: columns
-    of mixed names, or with the same name twice, complex numbers. Object columns come back with the
-    type of what they hold, and Parquet, which has no seconds, gives datetime64[s] back as [ms].
+    What is given comes back: values, dtypes, index and columns with their names, freq and `attrs`. A frame that would
+    not is an EncodeError that names the column. To know, what was encoded is decoded and compared, which takes about
+    as long as encoding, and memory for the frame once more; `class Mine(PandasWrapper, verify=False)` leaves it
+    out. docs/DATATYPES.md lists what is refused.
+
+    An object that is more than 512 MiB when it is decoded, and more than 16 times what is stored, is refused on both
+    ways; `class Mine(PandasWrapper, max_decoded=4 << 30)` takes more.
 
     Every class of the family reads every format, whichever the object was stored in; a unit of
     PandasWrapper takes all of them.
@@ -45,28 +47,46 @@ class PandasWrapper(Wrapper):
     data: pd.DataFrame
 
     def _dump_to(self, stream: BinaryIO) -> None:
-        table = _to_table(self.data)
-        with writing(stream) as sink:
+        frame = _checked(self.data)
+        try:
+            write_verified(self, stream, self._write, lambda loaded: frame_difference(frame, loaded.data))
+        except EncodeError as error:
+            if error.__cause__ is None or (name := self._culprit(frame)) is None:
+                raise
+            raise EncodeError(
+                f"column {name!r}: {error}; convert it with .astype, or make its values text, as "
+                ".cat.rename_categories(str) makes categories"
+            ) from error
+
+    def _culprit(self, frame: pd.DataFrame) -> Any:
+        """The first column that cannot be stored alone; None where each can be."""
+        for position, name in enumerate(frame.columns):
+            alone = copy.copy(self)
+            alone.data = frame.iloc[:, [position]]
+            try:
+                self._load_from(MemoryStream(_written(alone)))
+            except Exception:  # noqa: BLE001  # what it was is known already
+                return name
+        return None
+
+    def _write(self, stream: BinaryIO) -> None:
+        table = tables.from_frame(self.data)
+        with ipc.writing(stream) as sink:
             pq.write_table(table, sink, compression=self.compression)
 
     @classmethod
     def _load_from(cls, stream: ObjectStream) -> Self:
-        magic = stream.read(len(_FEATHER))
-        stream.seek(0)
-        source = reading(stream)
-        if magic.startswith(_PARQUET):
-            # On this thread alone: the stream need not be one that Arrow's threads may read.
-            table = pq.ParquetFile(source, pre_buffer=False).read(use_threads=False, use_pandas_metadata=True)
-        elif magic.startswith(_FEATHER):
-            table = pa.ipc.open_file(source).read_all()
-        else:
-            raise DecodeError(f"neither Parquet nor Feather: the object begins with {magic!r}")
-        del source
-        attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))
-        # Arrow's memory goes column by column as pandas takes its place.
-        frame = table.to_pandas(split_blocks=True, self_destruct=True)
-        frame.attrs = attrs
-        return cls(frame)
+        with decoding(cls):
+            data = whole(stream)
+            if bytes(data[:4]) == parquet.MAGIC:
+                table = _read_parquet(cls, data)
+            elif bytes(data[:6]) == ipc.MAGIC:
+                check_decoded(cls, ipc.ipc_size(data), len(data))
+                table = ipc.read_table(data)
+            else:
+                raise DecodeError(f"neither Parquet nor Feather: the object begins with {bytes(data[:6])!r}")
+            check_decoded(cls, tables.frame_size(table), len(data))
+            return cls(tables.to_frame(table))
 
     @classmethod
     def decoder_for(cls, tag: str) -> type[Datatype]:
@@ -83,7 +103,9 @@ class PandasWrapper(Wrapper):
         clone.data = self.data.copy(deep=True)
         for position, dtype in enumerate(clone.data.dtypes):
             if pd.api.types.is_object_dtype(dtype):  # pandas copies the references only
-                clone.data.isetitem(position, clone.data.iloc[:, position].map(copy.deepcopy).to_numpy())
+                values: Any = clone.data.iloc[:, position]
+                copies: Any = pd.Series(list(map(copy.deepcopy, values)), values.index, dtype)
+                clone.data.isetitem(position, copies)
         return clone
 
     def _holds(self, data: Any) -> bool:
@@ -103,31 +125,35 @@ class PandasFeatherWrapper(PandasWrapper):
     datatype_tag = "pandas.DataFrame+feather"
     compression = "lz4"
 
-    def _dump_to(self, stream: BinaryIO) -> None:
-        table = _to_table(self.data)
+    def _write(self, stream: BinaryIO) -> None:
+        table = tables.from_frame(self.data)
         options = pa.ipc.IpcWriteOptions(compression=self.compression)
-        with writing(stream) as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        with ipc.writing(stream) as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
             writer.write_table(table, max_chunksize=1 << 16)  # rows in a batch, as pyarrow.feather has it
 
 
-def _mixed(names: Any) -> bool:
-    return bool(names.nlevels == 1 and names.inferred_type.startswith("mixed"))
+def _written(wrapper: PandasWrapper) -> bytes:
+    stream = io.BytesIO()
+    wrapper._write(stream)  # noqa: SLF001  # of this module
+    return stream.getvalue()
 
 
-def _to_table(frame: Any) -> Any:
-    """The frame as a Table, when it would come back as it is."""
-    if not isinstance(frame, pd.DataFrame):
-        raise EncodeError(f"a PandasWrapper holds a DataFrame, not a {type(frame).__name__}")
-    if not frame.columns.is_unique or _mixed(frame.columns):
-        raise EncodeError(f"the names of columns must be all of one kind, and each there once: {list(frame.columns)}")
-    # Parquet counts rows by columns: without any, the index must be one.
-    table = pa.Table.from_pandas(frame, preserve_index=None if len(frame.columns) else True)
-    back = table.schema.empty_table().to_pandas()
-    if not back.columns.equals(frame.columns) or back.columns.names != frame.columns.names:
-        raise EncodeError(f"columns {frame.columns!r} would come back as {back.columns!r}")
-    for name, before, after in zip(frame.columns, frame.dtypes, back.dtypes, strict=True):
-        without_values = before.kind == "O"  # objects, categories: without rows their dtype says little
-        if before != after and not without_values:
-            raise EncodeError(f"column {name!r} is {before} and would come back as {after}")
-    attrs = {_ATTRS: json.dumps(frame.attrs)} if frame.attrs else {}
-    return table.replace_schema_metadata({**table.schema.metadata, **attrs})
+def _checked(frame: Any) -> pd.DataFrame:
+    if type(frame) is not pd.DataFrame:
+        raise EncodeError(f"a PandasWrapper holds a DataFrame, not a {type(frame).__name__}: make it a plain DataFrame")
+    columns = frame.columns
+    if not columns.is_unique or (columns.nlevels == 1 and columns.inferred_type.startswith("mixed")):
+        raise EncodeError(f"the names of columns must be all of one kind, and each there once: {list(columns)}")
+    return frame
+
+
+def _read_parquet(kind: type[Datatype], data: memoryview) -> Any:
+    """The Table, when it may be as large as it is."""
+    size = parquet.parquet_size(data)
+    check_decoded(kind, size.decoded, len(data))
+    source = pa.py_buffer(data)
+    if size.decoded + sum(size.repeated.values()) > limit(kind, len(data)):
+        check_decoded(kind, size.decoded + tables.repeated_size(source, size.repeated), len(data))
+    table = pq.ParquetFile(pa.BufferReader(source)).read(use_threads=False, use_pandas_metadata=True)
+    table.validate(full=True)
+    return table

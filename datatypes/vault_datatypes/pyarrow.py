@@ -3,26 +3,31 @@
 import copy
 from typing import Any, BinaryIO, Self
 
-from vault.datatype import ObjectStream
+from vault.datatype import ObjectStream, decoding, encoding
 from vault.errors import EncodeError
 from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra
+from vault_datatypes.limits import check_decoded
+from vault_datatypes.streams import whole
 
 with extra("pyarrow"):
     import pyarrow as pa
 
-    from vault_datatypes.arrow_io import reading, writing
+    from vault_datatypes.ipc import ipc_size, read_table, writing
 
 BATCH_BYTES = 64 << 20
-"""Bytes that a record batch holds about at most: what a reader that does not map reads at once."""
+"""Bytes that a record batch holds about at most."""
 
 
 class ArrowWrapper(Wrapper):
     """A pyarrow Table, schema and its metadata included, as an Arrow IPC stream.
 
-    It is written and read by record batch. Where the object is a local file, the Table lies in the
-    mapped file and takes no memory of its own.
+    It is written by record batch. A loaded Table lies in the bytes that came, or in the mapped file itself where the
+    object is local, and takes no memory of its own. It is validated whole before anybody sees it, and so is a Table
+    that is stored, since what Arrow makes of changed offsets ends the process;
+    `class Mine(ArrowWrapper, verify=False)` stores without. Batches that somebody else compressed are decompressed up
+    to 512 MiB, or 16 times their size (`max_decoded`).
 
         >>> import pyarrow as pa
         >>> from vault_datatypes import ArrowWrapper
@@ -38,15 +43,20 @@ class ArrowWrapper(Wrapper):
         table = self.data
         if not isinstance(table, pa.Table):
             raise EncodeError(f"{type(self).__name__} holds a pyarrow.Table, not a {type(table).__name__}")
-        rows = max(1, table.num_rows * BATCH_BYTES // max(1, table.nbytes))
-        with writing(stream) as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-            for batch in table.to_batches(max_chunksize=rows):
-                writer.write_batch(batch)
+        with encoding(type(self)):
+            if self._verify:
+                table.validate(full=True)
+            rows = max(1, table.num_rows * BATCH_BYTES // max(1, table.nbytes))
+            with writing(stream) as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+                for batch in table.to_batches(max_chunksize=rows):
+                    writer.write_batch(batch)
 
     @classmethod
     def _load_from(cls, stream: ObjectStream) -> Self:
-        with pa.ipc.open_stream(reading(stream)) as reader:
-            return cls(reader.read_all())
+        with decoding(cls):
+            data = whole(stream)
+            check_decoded(cls, ipc_size(data), len(data))
+            return cls(read_table(data))
 
     def _clone(self) -> Self:
         return copy.copy(self)  # a Table cannot be changed

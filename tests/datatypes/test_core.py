@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Self
 
 import pytest
 from vault.datatype import Datatype, MemoryStream, ObjectStream, check_datatype_class
-from vault.errors import DecodeError, InvalidArgumentError
+from vault.errors import DecodeError, EncodeError, InvalidArgumentError
 from vault.wrappers import BytesWrapper, JsonDatatype, JsonWrapper, PickleDatatype, PickleWrapper, TextWrapper, Wrapper
 
 
@@ -288,12 +288,12 @@ def test_a_bytes_wrapper_dumps_any_buffer_and_loads_bytes() -> None:
 
 @pytest.mark.parametrize("data", [{1, 2}, b"bytes", object(), {(1, 2): 3}])
 def test_json_refuses_what_it_cannot_say(data: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(EncodeError, match=r"JSON holds no|is no text"):
         JsonWrapper(data)._dump()
 
 
 def test_text_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(UnicodeDecodeError):
+    with pytest.raises(DecodeError, match="UnicodeDecodeError"):
         TextWrapper._load(b"\xff")
 
 

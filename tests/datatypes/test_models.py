@@ -130,13 +130,13 @@ def test_a_root_without_a_model_loads_nothing(kind: Any) -> None:
     "raw", [b"", b"{}", b'{"name": 1, "born": "2000-01-01"}', b'{"userName": "a", "born": "2000-01-01"}']
 )
 def test_json_that_is_not_the_model_is_refused(raw: bytes) -> None:
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(DecodeError, match="ValidationError"):
         UserObject._load(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x80", msgspec.msgpack.encode({"leftEdge": "1"}), b"\xc1"])
 def test_messagepack_that_is_not_the_struct_is_refused(raw: bytes) -> None:
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(DecodeError, match="PointObject"):
         PointObject._load(raw)
 
 

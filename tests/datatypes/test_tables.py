@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pandas.testing import assert_frame_equal
 from vault.datatype import MemoryStream
 from vault.errors import DecodeError, EncodeError
 from vault_datatypes import ArrowWrapper, PandasFeatherWrapper, PandasSnappyWrapper, PandasWrapper, PolarsWrapper
+from vault_datatypes.frames import frame_difference
 
 from tests.datatypes.streams import InStream, OutStream, every_way
 
@@ -56,7 +58,8 @@ FRAMES = {
 @pytest.mark.parametrize("name", FRAMES)
 def test_pandas_frames_come_back_as_they_were(kind: type[PandasWrapper], name: str) -> None:
     for loaded in every_way(kind(FRAMES[name])):
-        assert_frame_equal(loaded, FRAMES[name], check_freq=False, check_index_type="equiv")
+        assert_frame_equal(loaded, FRAMES[name])
+        assert frame_difference(FRAMES[name], loaded) is None
 
 
 def test_attrs_of_a_pandas_frame_come_back() -> None:
@@ -115,7 +118,7 @@ def test_what_pandas_itself_wrote_loads() -> None:
 )
 def test_pandas_frames_that_would_come_back_otherwise_are_refused(frame: Any, text: str) -> None:
     for kind in PANDAS:
-        with pytest.raises((EncodeError, TypeError, pa.ArrowException), match=text):
+        with pytest.raises(EncodeError, match=text):
             kind(frame)._dump()
 
 
@@ -124,12 +127,13 @@ def test_bytes_that_are_neither_parquet_nor_feather_are_refused() -> None:
         with pytest.raises(DecodeError, match="neither Parquet nor Feather"):
             PandasWrapper._load(raw)
     raw = PandasWrapper(FRAMES["numbers and text"])._dump()
-    with pytest.raises((pa.ArrowException, OSError)):
+    with pytest.raises(DecodeError):
         PandasWrapper._load(raw[:-20])
 
 
 def test_a_clone_of_a_loaded_pandas_frame_can_be_changed_and_the_loaded_one_does_not() -> None:
-    raw = PandasFeatherWrapper(pd.DataFrame({"n": [1, 2], "l": [[1], [2]]}))._dump()
+    lists = [np.array([1]), np.array([2])]
+    raw = PandasFeatherWrapper(pd.DataFrame({"n": [1, 2], "l": lists}))._dump()
     loaded = PandasFeatherWrapper._load(raw)
     clone = loaded._clone()
     clone.data.loc[0, "n"] = 9
@@ -180,26 +184,22 @@ def test_a_mapped_arrow_table_takes_no_memory() -> None:
     assert mapped.data.column("a")[999_999].as_py() == 999_999
 
 
-def test_a_large_arrow_table_is_read_by_record_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vault_datatypes.pyarrow.BATCH_BYTES", 1 << 20)
+def test_an_arrow_table_that_is_not_mapped_is_in_memory_once() -> None:
     table = pa.table({"a": np.arange(1_000_000), "b": np.arange(1_000_000)})
     raw = ArrowWrapper(table)._dump()
-    sizes = []
-
-    class Counting(InStream):
-        def read(self, size: int = -1, /) -> bytes:
-            sizes.append(size)
-            return super().read(size)
-
-    assert ArrowWrapper._load_from(Counting(raw)).data.equals(table)
-    assert 0 < max(sizes) <= 2 << 20
-    assert min(sizes) >= 0
+    tracemalloc.start()
+    try:
+        before = pa.total_allocated_bytes()
+        assert ArrowWrapper._load_from(InStream(raw)).data.equals(table)
+        assert tracemalloc.get_traced_memory()[1] + pa.total_allocated_bytes() - before < len(raw) + 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_arrow_wrapper_holds_tables_only() -> None:
     with pytest.raises(EncodeError, match=r"holds a pyarrow.Table, not a dict"):
         ArrowWrapper({"a": [1]})._dump()
-    with pytest.raises(pa.ArrowInvalid):
+    with pytest.raises(DecodeError):
         ArrowWrapper._load(b"not arrow")
 
 
@@ -251,7 +251,7 @@ def test_a_clone_of_a_polars_frame_is_changed_alone() -> None:
 def test_polars_frames_of_objects_and_other_things_are_refused() -> None:
     with pytest.raises(EncodeError, match="holds a polars DataFrame, not a list"):
         PolarsWrapper([1])._dump()
-    with pytest.raises(pl.exceptions.PolarsError, match="Object"):
+    with pytest.raises(EncodeError, match=r"(?i)object"):
         PolarsWrapper(pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}))._dump()
-    with pytest.raises(pl.exceptions.PolarsError):
+    with pytest.raises(DecodeError):
         PolarsWrapper._load(b"not parquet")

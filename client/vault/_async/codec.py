@@ -170,7 +170,7 @@ class AsyncCodec:
 
     def _failed(self, what: str, data: Datatype, error: Exception) -> EncodeError:
         return EncodeError(
-            f"cannot {what} {type(data).__name__} for unit {self._unit!r}: {type(error).__name__}: {error}",
+            f"cannot {what} {type(data).__name__} for unit {self._unit!r}: {_text(error)}",
             unit=self._unit,
         )
 
@@ -188,16 +188,16 @@ class AsyncCodec:
     def _load(self, decoder: type[Datatype], info: ObjectInfo, raw: bytes) -> Any:
         try:
             return decoder._load(raw)  # noqa: SLF001  # the Datatype's contract
-        except Exception as error:
-            raise _not_loaded(decoder, info, error) from error
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            raise _not_loaded(decoder, info, error) from _cause(error)
 
     def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
         try:
             loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised on
             if stream.failure is not None:
                 raise stream.failure from None
-            raise _not_loaded(decoder, info, error) from error
+            raise _not_loaded(decoder, info, error) from _cause(error)
         finally:
             stream.close()
         if stream.failure is not None:  # whatever the hook made of what it could not read
@@ -207,12 +207,21 @@ class AsyncCodec:
 
 def _not_loaded(decoder: type[Datatype], info: ObjectInfo, error: Exception) -> DecodeError:
     return DecodeError(
-        f"object {info.data_id} in unit {info.unit!r} does not load as {decoder.__name__}: "
-        f"{type(error).__name__}: {error}",
+        f"object {info.data_id} in unit {info.unit!r} does not load as {decoder.__name__}: {_text(error)}",
         unit=info.unit,
         data_id=info.data_id,
         generation=info.generation,
     )
+
+
+def _text(error: Exception) -> str:
+    """What a hook raised; a VaultError says itself what it is about."""
+    return str(error) if isinstance(error, VaultError) else f"{type(error).__name__}: {error}"
+
+
+def _cause(error: Exception) -> BaseException:
+    """What a library raised, where the hook made an error of the contract of it."""
+    return error.__cause__ or error if isinstance(error, VaultError) else error
 
 
 class _TooLargeError(Exception):

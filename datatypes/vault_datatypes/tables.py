@@ -1,0 +1,131 @@
+"""Between pandas DataFrames and Arrow Tables: what Arrow's own conversion leaves out is kept beside it.
+
+pyarrow stores names as text and forgets how often an index goes on; both are kept as JSON in the schema's
+metadata, and put back.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from vault.errors import EncodeError
+
+_ATTRS: Final = b"PANDAS_ATTRS"  # where pandas itself keeps them in a Parquet file
+_OURS: Final = b"VAULT_PANDAS"
+_OBJECT: Final = 64  # bytes that a small Python object takes about
+
+
+def from_frame(frame: pd.DataFrame) -> Any:
+    """The frame as a Table."""
+    kept = _kept(frame)
+    if "names" in kept:  # pyarrow would make them text
+        frame = frame.copy(deep=False)
+        frame.index = frame.index.set_names([None] * frame.index.nlevels)
+    # Parquet counts rows by columns: without any, the index must be one.
+    table = pa.Table.from_pandas(frame, preserve_index=None if len(frame.columns) else True)
+    ours = {_OURS: json.dumps(kept)} if kept else {}
+    attrs = {}
+    if frame.attrs:
+        try:
+            attrs = {_ATTRS: json.dumps(frame.attrs)}
+        except (TypeError, ValueError) as error:
+            raise EncodeError(f"attrs are stored as JSON: {error}; take out what it cannot say") from error
+    return table.replace_schema_metadata({**table.schema.metadata, **attrs, **ours})
+
+
+def to_frame(table: Any) -> pd.DataFrame:
+    """The frame that a Table was made from. It takes the Table's memory, which is not used again."""
+    metadata = table.schema.metadata or {}
+    attrs = json.loads(metadata.get(_ATTRS, b"{}"))
+    kept = json.loads(metadata.get(_OURS, b"{}"))
+    texts = {name: table.column(name).to_pylist() for name in kept.get("objects", ())}
+    # Arrow's memory goes column by column as pandas takes its place.
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    for name, values in texts.items():
+        frame[name] = pd.Series(values, index=frame.index, dtype=object)
+    for name, dtype in kept.get("times", {}).items():
+        frame[name] = frame[name].astype(dtype)
+    if "range" in kept:
+        frame.index = pd.RangeIndex(range(*kept["range"]), name=frame.index.name)
+    if "names" in kept:
+        frame.index.names = kept["names"]
+    if "freq" in kept:
+        index: Any = frame.index
+        index.freq = kept["freq"]
+    if "columns" in kept:
+        frame.columns = pd.RangeIndex(range(*kept["columns"]), name=frame.columns.name)
+    frame.attrs = attrs
+    return frame
+
+
+def _kept(frame: pd.DataFrame) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    if any(name is not None and type(name) is not str for name in frame.index.names):
+        kept["names"] = list(frame.index.names)
+        if not all(name is None or type(name) in (str, int, float, bool) for name in kept["names"]):
+            raise EncodeError(f"the index' names {kept['names']} are no text and no numbers: rename_axis(index=...)")
+    if (freq := getattr(frame.index, "freq", None)) is not None and not isinstance(frame.index, pd.PeriodIndex):
+        kept["freq"] = freq.freqstr
+    if not len(frame.columns) and isinstance(frame.index, pd.RangeIndex):
+        kept["range"] = [frame.index.start, frame.index.stop, frame.index.step]
+    if isinstance(frame.columns, pd.RangeIndex):
+        kept["columns"] = [frame.columns.start, frame.columns.stop, frame.columns.step]
+    names = [name for name in frame.columns if type(name) is str]
+    objects = [
+        name for name in names if frame[name].dtype == object and pd.api.types.infer_dtype(frame[name]) == "string"
+    ]
+    times = {name: str(frame[name].dtype) for name in names if str(frame[name].dtype).startswith("datetime64[s")}
+    return {**kept, **({"objects": objects} if objects else {}), **({"times": times} if times else {})}
+
+
+def frame_size(table: Any) -> int:
+    """Bytes that the Table's frame takes about, Python objects included."""
+    return sum(max(8 * table.num_rows, _size(chunk)) for column in table.columns for chunk in column.chunks)
+
+
+def _size(array: Any) -> int:
+    kind = array.type
+    if isinstance(kind, pa.ExtensionType):
+        return _size(array.storage)
+    if pa.types.is_struct(kind):
+        return int(_OBJECT * len(array)) + sum(map(_size, array.flatten()))
+    if pa.types.is_map(kind):
+        return int(_OBJECT * (len(array) + len(array.keys))) + _size(array.keys) + _size(array.items)
+    if pa.types.is_nested(kind) and hasattr(array, "flatten"):
+        return int(_OBJECT * len(array)) + _size(array.flatten())
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return int(pc.sum(pc.cast(pc.binary_length(array), pa.int64())).as_py() or 0) + 16 * len(array)
+    if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
+        return int(_OBJECT * len(array))
+    return int(array.nbytes)
+
+
+def repeated_size(source: Any, columns: Mapping[int, int]) -> int:
+    """Bytes of the values of a Parquet file's columns, those of their dictionaries as often as they are there.
+
+    Args:
+        source: The file.
+        columns: By number, as parquet.ParquetSize has them.
+    """
+    metadata = pq.read_metadata(pa.BufferReader(source))
+    paths = [metadata.schema.column(number).path for number, repeated in columns.items() if repeated]
+    table = pq.ParquetFile(pa.BufferReader(source), read_dictionary=paths).read(columns=paths, use_threads=False)
+    return sum(_repeated(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _repeated(array: Any) -> int:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        lengths = pc.cast(pc.binary_length(array.dictionary), pa.int64())
+        return int(pc.sum(lengths.take(array.indices)).as_py() or 0)
+    if pa.types.is_struct(kind):
+        return sum(map(_repeated, array.flatten()))
+    if pa.types.is_map(kind):
+        return _repeated(array.keys) + _repeated(array.items)
+    if pa.types.is_nested(kind):
+        return _repeated(array.flatten())
+    return int(array.nbytes)
