@@ -98,14 +98,14 @@ def _to_json(data: Any, path: str) -> bytes:
 
 
 def _check_json(data: Any, path: str, depth: int = 0) -> None:
-    """Raises EncodeError unless `data` is exactly what JSON gives back."""
+    """Raises TypeError unless `data` is exactly what JSON gives back."""
     kind = type(data)
     if kind in _JSON_ATOMS:
         return
     if kind is not dict and kind is not list:
-        raise EncodeError(f"{path or 'the value'}: JSON holds no {kind.__name__}: {shown(data)}; {_instead(data)}")
+        raise TypeError(f"{path or 'the value'}: JSON holds no {kind.__name__}: {shown(data)}; {_instead(data)}")
     if depth == _MAX_NESTED:
-        raise EncodeError(f"nested deeper than {_MAX_NESTED} levels, or holds itself: flatten it")
+        raise TypeError(f"nested deeper than {_MAX_NESTED} levels, or holds itself: flatten it")
     if kind is list:
         for index, item in enumerate(data):
             if type(item) not in _JSON_ATOMS:
@@ -113,7 +113,7 @@ def _check_json(data: Any, path: str, depth: int = 0) -> None:
         return
     for key, value in data.items():
         if type(key) is not str:
-            raise EncodeError(f"{path or 'the value'}: the key {shown(key)} is no text; {_instead(key)}")
+            raise TypeError(f"{path or 'the value'}: the key {shown(key)} is no text; {_instead(key)}")
         if type(value) not in _JSON_ATOMS:
             _check_json(value, f"{path}[{shown(key)}]", depth + 1)
 

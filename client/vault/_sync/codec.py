@@ -138,8 +138,8 @@ class Codec:
     def _dump(self, data: Datatype) -> bytes:
         try:
             raw: Any = data._dump()  # noqa: SLF001  # the Datatype's contract
-        except Exception as error:
-            raise self._failed("dump", data, error) from error
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            raise self._failed("dump", data, error) from _cause(error)
         if not isinstance(raw, bytes | bytearray | memoryview):
             raise EncodeError(
                 f"_dump of {type(data).__name__} returned {type(raw).__name__}, not bytes", unit=self._unit
@@ -152,20 +152,20 @@ class Codec:
             data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
         except _TooLargeError:
             return None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised on
             # A library may wrap what its stream raises.
             if sink.over:
                 return None
-            raise self._failed("dump", data, error) from error
+            raise self._failed("dump", data, error) from _cause(error)
         return None if sink.over else sink.getvalue()
 
     def _dump_to(self, data: Datatype, sink: "_Sink") -> None:
         try:
             data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised on
             if sink.failure is not None:
                 raise sink.failure from None
-            raise self._failed("dump", data, error) from error
+            raise self._failed("dump", data, error) from _cause(error)
         if sink.failure is not None:
             raise sink.failure
 
