@@ -16,7 +16,7 @@ from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter
 from vault.threads import AsyncHook
 
-_INLINE: Final = 64 << 10  # bytes up to which a hook may run on the event loop
+_INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
 
 OpenWriter = Callable[[str], AsyncReturned[AsyncBlockWriter]]
 """Begins a write of an object with that datatype tag."""

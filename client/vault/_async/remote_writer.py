@@ -140,7 +140,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     def __del__(self) -> None:
         if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
-            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the call with it
+            with contextlib.suppress(RuntimeError):  # what ran the call is gone, and the call with it
                 self._duplex.cancel()
             self._finalizer.run(partial(_give_up, self._channel, self._unit, self._request_id))
 

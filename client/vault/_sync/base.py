@@ -1,5 +1,5 @@
 # Generated from _async/base.py by scripts/unasync: DO NOT CHANGE.
-"""What every part of an Vault stands on: its parts, its life, its memory."""
+"""What every part of a Vault stands on: its parts, its life, its memory."""
 
 import os
 import threading
@@ -46,7 +46,7 @@ class VaultBase:
         """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
 
         Args:
-            location: A directory, made if it is not there; a URL such as `grpc://host:port`; or an Store,
+            location: A directory, made if it is not there; a URL such as `grpc://host:port`; or a Store,
                 which is used as it is, and not closed with the vault.
             structure: From a unit's name to `(Datatype, max_cached)`, max_cached 0 for no limit by count, or to
                 `Unit(...)`, which has a limit by bytes too.

@@ -17,7 +17,7 @@ from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter
 from vault.threads import Hook
 
-_INLINE: Final = 64 << 10  # bytes up to which a hook may run on the event loop
+_INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
 
 OpenWriter = Callable[[str], Returned[BlockWriter]]
 """Begins a write of an object with that datatype tag."""

@@ -78,7 +78,7 @@ class RemoteStore(Store):
     """A Store on a storage host.
 
     Connects at the first call. Calls are sent again while the server is away, until the timeout.
-    Belongs to the event loop of its first call.
+    An asynchronous one belongs to the event loop of its first call.
     """
 
     def __init__(self, address: str, *, timeout: float = 60.0, proxy: str | None = None) -> None:

@@ -9,7 +9,7 @@ from vault.structure import UnitLike
 
 
 class RemoteVault(Vault):
-    """An Vault whose location is a server's address."""
+    """A Vault whose location is a server's address."""
 
     def __init__(
         self,

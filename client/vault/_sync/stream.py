@@ -108,8 +108,8 @@ class BlockSource:
 class ObjectSource(io.BufferedIOBase):
     """A block source as the binary stream that `Datatype._load_from` reads; see `ObjectStream`.
 
-    The hook runs in a thread, and the source on the event loop: each block is fetched across once, however
-    small the pieces are that the hook reads.
+    The hook may run in another thread than the source: each block is fetched across once, however small the pieces
+    are that the hook reads.
 
     Attributes:
         size: Bytes in the object.

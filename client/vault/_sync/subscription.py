@@ -29,8 +29,8 @@ class Subscription:
     restarts, or cuts off a reader that was slow (SLOW_CONSUMER), it goes on after the last revision that
     was delivered, and waits for as long as that takes.
 
-    Iterate from one thread or task at a time; `close` and `revision` may be used from any thread, or any
-    task of the event loop. An `anext` that was cancelled has delivered nothing: the next one goes on. It
+    Iterate from one thread at a time (an asynchronous one: from one task); `close` and `revision` may be used from
+    any (any task of its event loop). A wait that was cancelled has delivered nothing: the next one goes on. It
     stays with the process that opened it: in a forked child it is closed.
 
     Raises, while iterating; what was delivered before stays delivered, and the next attempt goes on from there:

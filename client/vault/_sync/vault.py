@@ -15,7 +15,7 @@ class Vault(Objects, Batches, Streams, Watching):
             with vault.load("documents", "readme") as ticket:
                 ticket.get_ref().text += " world"  # written back when the ticket closes
 
-    `Vault` may be shared by threads, `Vault` by the tasks of one event loop. A `Vault` may be made
-    before a fork and used in the child, which then has connections and a cache of its own; tickets, readers,
-    writers and subscriptions stay with the process that opened them.
+    Threads may share one; an asynchronous one belongs to one event loop, whose tasks may share it. One that is not
+    asynchronous may be made before a fork and used in the child, which then has connections and a cache of its
+    own; tickets, readers, writers and subscriptions stay with the process that opened them.
     """
