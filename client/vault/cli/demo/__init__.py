@@ -13,11 +13,10 @@ from typing import NoReturn
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from vault.cli.arguments import SizeType
 from vault.cli.demo.coherence import show_coherence
-from vault.cli.demo.narration import memory_text, rate_text, step
+from vault.cli.demo.narration import memory_text, rate_text, remark, step
 from vault.cli.demo.processes import DemoError, ServerProcess, run_command
 from vault.cli.wording import size_text
 from vault.rules import BLOCK_SIZE
@@ -49,10 +48,11 @@ def demo(size: int) -> None:
             _show(console, folder, size)
         except DemoError as error:
             raise click.ClickException(f"the demo failed: {error}") from error
-    console.print(f"[dim]{folder} and everything in it is gone again.[/]")
+    remark(console, f"{folder} and everything in it is gone again.")
 
 
 def _show(console: Console, folder: Path, size: int) -> None:
+    remark(console, f"Writing a file of {size_text(size)} in {folder}, then starting a server and clients of it.")
     source, copy = folder / "source.bin", folder / "copy.bin"
     digest = _write_random(source, size)
     with ServerProcess(folder / "storage", folder / "server.log") as server:
@@ -60,7 +60,7 @@ def _show(console: Console, folder: Path, size: int) -> None:
         step(
             console,
             "serve",
-            f"process {server.pid} serves {escape(str(folder / 'storage'))} at {server.address}",
+            f"process {server.pid} serves {folder / 'storage'} at {server.address}",
             f"a storage host of its own, {size_text(idle)} of memory; everything below goes through its port",
         )
         stored = run_command(server, "put", "--unit", UNIT, "--name", "large", "--json", str(source))

@@ -1,15 +1,48 @@
 """How the demo tells what happened, and what each step shows."""
 
+import textwrap
+
 from rich.console import Console
+from rich.markup import escape
 
 from vault.cli.demo.processes import Run
 from vault.cli.wording import size_text
 
+_INDENT = " " * len("✓ coherent ")
+_NARROW = 40  # columns, below which there is no room for the indent
+
 
 def step(console: Console, title: str, happened: str, shows: str) -> None:
     """One step: what happened, and what that shows."""
-    console.print(f"[bold green]✓[/] [bold]{title:<8}[/] {happened}")
-    console.print(f"           [dim]{shows}[/]")
+    narrow = console.width < _NARROW
+    head = f"✓ {title}" if narrow else f"✓ {title:<8} "
+    indent = "  " if narrow else _INDENT
+    first, *more = _wrapped(console, happened, indent)
+    # The title stands where the first line's indent is, or on a line of its own.
+    console.print(f"[bold green]✓[/][bold]{head[1:]}[/]" + (f"\n{first}" if narrow else first[len(indent) :]))
+    for line in more:
+        console.print(line)
+    for line in _wrapped(console, shows, indent):
+        console.print(f"[dim]{line}[/]")
+
+
+def remark(console: Console, text: str) -> None:
+    """What is going on, beside the steps."""
+    for line in _wrapped(console, text, ""):
+        console.print(f"[dim]{line}[/]")
+
+
+def _wrapped(console: Console, text: str, indent: str) -> list[str]:
+    """Lines as wide as the console, broken between words alone: a path that is longer stays whole, to be copied."""
+    lines = textwrap.wrap(
+        text,
+        max(console.width - 1, 1),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [escape(line) for line in lines]
 
 
 def rate_text(size: int, run: Run) -> str:
