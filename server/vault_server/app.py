@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from vault.errors import ClosedError, UnavailableError
 from vault.rules import check_seconds
@@ -21,8 +21,12 @@ from vault.v1 import vault_pb2, vault_pb2_grpc
 from vault_server.adapter import ThreadedStore
 from vault_server.calls import Calls
 from vault_server.config import DEFAULT_GRACE, ServerSettings
+from vault_server.descriptors import hang_up
+from vault_server.health import SERVICE_NAME as HEALTH
+from vault_server.health import Health
 from vault_server.interceptors import CallInterceptor
 from vault_server.listen import Listen
+from vault_server.refusals import Refusals
 from vault_server.service import VaultService
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
@@ -161,11 +165,12 @@ class _Running:
         settings: ServerSettings,
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> None:
-        self._calls = Calls(settings.max_concurrent_rpcs)
-        self._health = health.aio.HealthServicer()
+        self._calls = Calls(settings, _hang_up)
+        self._refusals = Refusals()
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(self._calls), *interceptors), options=settings.options()
+            interceptors=(CallInterceptor(self._calls, self._refusals), *interceptors), options=settings.options()
         )
+        self._looking = asyncio.get_running_loop().create_task(self._calls.look_after(), name="vault-calls")
         self._faces = contextlib.AsyncExitStack()
         self._service = VaultService(self._async_face(store), settings)
 
@@ -180,13 +185,12 @@ class _Running:
     async def start(self, listen: Listen, services: Sequence[Service]) -> str:
         try:
             vault_pb2_grpc.add_VaultServiceServicer_to_server(self._service, self._server)
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             for service in services:
                 service.add(self._server)
             own = (SERVICE_NAME, *(service.name for service in services))
-            reflection.enable_server_reflection((*own, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-            for name in ("", *own):
-                await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            self._health = Health(own)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            reflection.enable_server_reflection((*own, HEALTH, reflection.SERVICE_NAME), self._server)
             try:
                 port = self._server.add_insecure_port(listen.target)
             except RuntimeError as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
@@ -201,7 +205,7 @@ class _Running:
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
         # First, so that whoever watches health has been told before calls are refused.
-        await self._health.enter_graceful_shutdown()
+        self._health.stop()
         self._calls.drain()
         finished = await self._calls.idle(grace)
         self._calls.end_housekeeping()
@@ -209,9 +213,17 @@ class _Running:
         await self._end(max(end - loop.time(), _LAST_REPLIES) if finished else 0)
 
     async def _end(self, grace: float) -> None:
-        await self._server.stop(grace)
-        await self._calls.idle(_CLEANUP)
-        await self._faces.aclose()
+        try:
+            await self._server.stop(grace)
+            await self._calls.idle(_CLEANUP)
+        finally:
+            self._looking.cancel()
+            self._refusals.close()
+            await self._faces.aclose()
+
+
+def _hang_up(peers: Collection[str]) -> None:
+    asyncio.get_running_loop().run_in_executor(None, hang_up, peers)
 
 
 class Server:

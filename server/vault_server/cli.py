@@ -15,7 +15,16 @@ from vault.cli.output import write_line
 from vault.errors import InvalidArgumentError
 from vault.rules import MAX_GRPC_SECONDS, MAX_SECONDS
 
-from vault_server.config import DEFAULT_CONNECTION_AGE, DEFAULT_GRACE, MAX_NUMBER, ServerSettings
+from vault_server.config import (
+    DEFAULT_CONNECTION_AGE,
+    DEFAULT_GRACE,
+    DEFAULT_HANDSHAKE_TIMEOUT,
+    DEFAULT_IDLE_TIMEOUT,
+    DEFAULT_STREAMS,
+    MAX_NUMBER,
+    ServerSettings,
+)
+from vault_server.descriptors import raise_limit
 from vault_server.listen import Listen
 from vault_server.logs import FORMATS, LEVELS, LogFormat
 from vault_server.serving import Serving, serve_until_signal
@@ -36,7 +45,12 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "group_access": (bool,),
     "scrub_rate": _NUMBER,
     "max_concurrent_rpcs": (int,),
+    "max_transfers": (int,),
+    "max_connections": (int,),
+    "max_streams": (int,),
     "max_connection_age": _NUMBER,
+    "handshake_timeout": _NUMBER,
+    "idle_timeout": _NUMBER,
     "workers": (int,),
     "log_format": (str,),
     "log_level": (str,),
@@ -164,6 +178,48 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="Calls that may run at the same time, watches not counted. Without it: any number.",
 )
 @click.option(
+    "--max-transfers",
+    type=click.IntRange(1, MAX_NUMBER),
+    show_envvar=True,
+    metavar="NUMBER",
+    help="Uploads and downloads that may run at the same time. Without it: what descriptors and memory are enough for.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1, MAX_NUMBER),
+    show_envvar=True,
+    metavar="NUMBER",
+    help="Connections at the same time; others are closed at once. Without it: what descriptors are enough for.",
+)
+@click.option(
+    "--max-streams",
+    type=click.IntRange(1, MAX_NUMBER),
+    default=DEFAULT_STREAMS,
+    show_default=True,
+    show_envvar=True,
+    metavar="NUMBER",
+    help="Calls of one connection at the same time, watches counted; its next ones wait.",
+)
+@click.option(
+    "--handshake-timeout",
+    type=NumberRange(0, MAX_GRPC_SECONDS, min_open=True),
+    default=DEFAULT_HANDSHAKE_TIMEOUT,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long a new connection may take to say that it speaks HTTP/2.",
+)
+@click.option(
+    "--idle-timeout",
+    type=NumberRange(0, MAX_GRPC_SECONDS, min_open=True),
+    default=DEFAULT_IDLE_TIMEOUT,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long an upload may bring nothing and a download not be read, and a connection be without calls. "
+    "Clients go on from where they were.",
+)
+@click.option(
     "--max-connection-age",
     type=NumberRange(0, MAX_GRPC_SECONDS),
     default=DEFAULT_CONNECTION_AGE,
@@ -201,6 +257,11 @@ def serve(
     group_access: bool,
     scrub_rate: float,
     max_concurrent_rpcs: int | None,
+    max_transfers: int | None,
+    max_connections: int | None,
+    max_streams: int,
+    handshake_timeout: float,
+    idle_timeout: float,
     max_connection_age: float,
     workers: int,
     log_format: LogFormat,
@@ -225,6 +286,7 @@ def serve(
         )
     if scrub_rate:
         check_rate(scrub_rate)
+    raise_limit()
     serving = Serving(
         directory=directory,
         listen=listen,
@@ -233,6 +295,11 @@ def serve(
         settings=ServerSettings(
             allowed_units=units,
             max_concurrent_rpcs=max_concurrent_rpcs,
+            max_transfers=max_transfers,
+            max_connections=max_connections,
+            max_streams=max_streams,
+            handshake_timeout=handshake_timeout,
+            idle_timeout=idle_timeout,
             max_connection_age=max_connection_age or None,
         ),
         grace=grace,

@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import Final, Literal
 
+import grpc
 import structlog
 
 LogFormat = Literal["json", "console"]
@@ -37,8 +38,14 @@ def configure(style: LogFormat, level: str) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
     for name in ("vault", "vault_server"):
         logging.getLogger(name).setLevel(level.upper())
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what gRPC says, with a traceback, of each connection that ended before it took its reply."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 
 
 def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:

@@ -39,8 +39,9 @@ def serve() -> Iterator[Serve]:
             env: Mapping[str, str] | None = None,
             cwd: Path | None = None,
             streams: str | None = None,
+            before: str | None = None,
         ) -> Served:
-            served = Served(*arguments, env=env, cwd=cwd, streams=streams)
+            served = Served(*arguments, env=env, cwd=cwd, streams=streams, before=before)
             stack.callback(served.end)
             stack.callback(served.process.kill)
             return served

@@ -21,9 +21,10 @@ class Served:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         streams: str | None = None,
+        before: str | None = None,
     ) -> None:
-        """`streams`: redirections, as a shell takes them."""
-        shell = [] if streams is None else ["sh", "-c", f'exec "$@" {streams}', "sh"]
+        """`streams`: redirections, as a shell takes them; `before`: what the shell does first."""
+        shell = [] if streams is before is None else ["sh", "-c", f'{before or ":"}; exec "$@" {streams or ""}', "sh"]
         self.process = subprocess.Popen(
             [*shell, COMMAND, "serve", *map(str, arguments)],
             stdout=subprocess.PIPE,

@@ -23,7 +23,16 @@ STRUCTURE = {"notes": (TextWrapper, 0)}
 NEVER = [math.nan, math.inf, -math.inf, -1, 1e300, 10**400, True, "1"]
 """No number of any setting."""
 
-SECONDS = ["keepalive", "keepalive_timeout", "min_ping_interval", "max_connection_age", "slow_watcher"]
+SECONDS = [
+    "keepalive",
+    "keepalive_timeout",
+    "min_ping_interval",
+    "max_connection_age",
+    "slow_watcher",
+    "handshake_timeout",
+    "idle_timeout",
+]
+NUMBERS = ["max_concurrent_rpcs", "max_transfers", "max_connections", "max_streams"]
 
 
 def setting(name: str) -> Callable[[Any, Path], object]:
@@ -31,7 +40,7 @@ def setting(name: str) -> Callable[[Any, Path], object]:
 
 
 USES: dict[str, Callable[[Any, Path], object]] = {
-    **{f"ServerSettings.{name}": setting(name) for name in [*SECONDS, "max_message_size", "max_concurrent_rpcs"]},
+    **{f"ServerSettings.{name}": setting(name) for name in [*SECONDS, *NUMBERS, "max_message_size"]},
     "EmbeddedStore.retention": lambda value, folder: EmbeddedStore(folder, retention=value),
     "EmbeddedStore.resume_window": lambda value, folder: EmbeddedStore(folder, resume_window=value),
     "EmbeddedStore.inline_limit": lambda value, folder: EmbeddedStore(folder, inline_limit=value),
@@ -73,8 +82,8 @@ def test_calls_that_take_a_number_of_seconds_refuse_it_too(value: Any, store: Em
 def test_the_largest_numbers_are_held(store: EmbeddedStore) -> None:
     largest = ServerSettings(
         **dict.fromkeys(SECONDS, MAX_GRPC_SECONDS),  # type: ignore[arg-type]  # they are numbers of seconds
+        **dict.fromkeys(NUMBERS, MAX_NUMBER),  # type: ignore[arg-type]  # so are these
         max_message_size=MAX_NUMBER,
-        max_concurrent_rpcs=MAX_NUMBER,
     )
     assert all(-MAX_NUMBER <= value <= MAX_NUMBER for _, value in largest.options() if isinstance(value, int))
     with Server(store, settings=largest) as server:
@@ -93,6 +102,11 @@ OPTIONS = [
     "resume-window",
     "scrub-rate",
     "max-concurrent-rpcs",
+    "max-transfers",
+    "max-connections",
+    "max-streams",
+    "handshake-timeout",
+    "idle-timeout",
     "max-connection-age",
     "workers",
 ]
@@ -110,7 +124,7 @@ def refused(arguments: list[str]) -> str:
 def test_serve_refuses_them_however_they_are_given(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = option in ("max-concurrent-rpcs", "workers")
+    whole = option in ("max-concurrent-rpcs", "max-transfers", "max-connections", "max-streams", "workers")
     asked = ["serve", str(tmp_path / "store")]
     for text in ("nan", "inf", "-inf", "-1", "1e300", "9" * 400, "9" * 5000):
         assert f"--{option}" in refused([*asked, f"--{option}={text}"])

@@ -21,6 +21,7 @@ from vault._sync.remote import RemoteStore
 from vault.model import Change, SmallUpload, UploadSpec, checksum, new_data_id
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
+from vault_server.calls import WATCH
 
 from tests.server.dialogue import stub_of
 
@@ -67,7 +68,7 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_holds_nothing(relaxed
         call = stub_of(channel).Watch(pb.WatchRequest(since_revision=0))
         await call.read()
         last = await asyncio.to_thread(write, relaxed, 20_000)  # over 8 MB, and flow control lets 4 through
-        await asyncio.to_thread(until, lambda: not running._calls._endless)
+        await asyncio.to_thread(until, lambda: not running._calls.of({WATCH}))
         seen: list[int] = []
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await revisions(call, last, seen)
@@ -134,7 +135,7 @@ def test_clients_that_stop_reading_at_all_do_not_grow_the_server(relaxed: Embedd
             write(relaxed, 20_000)  # what any process needs that writes so much
             before = psutil.Process().memory_info().rss
             write(relaxed, 60_000)  # 100 MB for the four of them
-            until(lambda: not running._calls._endless)
+            until(lambda: not running._calls.of({WATCH}))
             assert psutil.Process().memory_info().rss - before < room
         finally:
             for client in clients:

@@ -24,6 +24,7 @@ from vault import (
     Vault,
 )
 from vault_server import AsyncServer, EmbeddedStore, Server
+from vault_server.calls import WATCH
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, until
 
@@ -243,10 +244,10 @@ def test_closing_ends_a_wait_for_a_server_that_is_away(remote: Place, how: str) 
 def test_one_that_was_dropped_leaves_nothing_on_the_server(remote: Place) -> None:
     vault = remote.open()
     changes = vault.watch()
-    endless = remote.server._server._running._calls._endless  # type: ignore[union-attr]
-    assert len(endless) == 1
+    calls = remote.server._server._running._calls  # type: ignore[union-attr]
+    assert len(calls.of({WATCH})) == 1
     del changes
-    until(lambda: not endless)
+    until(lambda: not calls.of({WATCH}))
 
 
 def test_in_a_forked_child_it_is_closed_and_the_parents_goes_on(remote: Place) -> None:
