@@ -7,6 +7,7 @@ sync ones may be shared by threads.
 
 import asyncio
 import contextlib
+import contextvars
 import io
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from vault.eventcount import LOOK, EventCount
-from vault.threads import start_thread
+from vault.threads import on_thread, start_thread
 
 T = TypeVar("T")
 
@@ -196,7 +197,7 @@ class AsyncBlocking:
 
     @staticmethod
     async def run(function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.to_thread(function, *args)
+        return await on_thread(None, contextvars.copy_context().run, function, *args)
 
 
 class Blocking:

@@ -9,11 +9,11 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from vault.errors import UnavailableError
+from vault.errors import ClosedError, UnavailableError
 
 T = TypeVar("T")
 
@@ -39,6 +39,31 @@ def no_thread(error: RuntimeError) -> UnavailableError:
     return UnavailableError(f"the system has no thread left for this: {error}", reason="OVERLOADED")
 
 
+def on_thread(executor: Executor | None, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+    """Runs the function in a thread of the executor; None: of the event loop's own.
+
+    Raises:
+        UnavailableError: OVERLOADED, the system has no thread left. The function will not run: an executor that cannot
+            start a thread has queued it all the same, for when one is free.
+        ClosedError: The executor was shut down.
+    """
+    refused: list[UnavailableError] = []
+
+    def called() -> T:
+        if refused:
+            raise refused[0]
+        return function(*args)
+
+    loop = asyncio.get_running_loop()
+    try:
+        return loop.run_in_executor(executor, called)
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            raise ClosedError(f"no thread takes on anything any more: {error}") from error
+        refused.append(no_thread(error))
+        raise refused[0] from error
+
+
 class AsyncHook:
     """Runs a hook that may call back through an AsyncBridge."""
 
@@ -49,7 +74,7 @@ class AsyncHook:
         executor = ThreadPoolExecutor(1, thread_name_prefix="vault-hook")
         try:
             call = partial(contextvars.copy_context().run, function, *args)
-            return await asyncio.get_running_loop().run_in_executor(executor, call)
+            return await on_thread(executor, call)
         finally:
             executor.shutdown(wait=False)
 
@@ -70,11 +95,11 @@ class AsyncDisk:
     """
 
     def __init__(self) -> None:
-        self._begun: asyncio.Task[Any] | None = None
+        self._begun: asyncio.Future[Any] | None = None
 
     def begin(self, function: Callable[..., Any], *args: Any) -> None:
         """Begins a call, to be waited for with `ended`."""
-        self._begun = asyncio.ensure_future(asyncio.to_thread(function, *args))
+        self._begun = on_thread(None, contextvars.copy_context().run, function, *args)
 
     async def ended(self) -> Any:
         """The result of what was begun; None when nothing was."""

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
-from vault.errors import VaultError
+from vault.errors import UnavailableError, VaultError
 from vault.model import (
     Block,
     Capabilities,
@@ -35,6 +36,7 @@ from vault.store import (
     Store,
     Watch,
 )
+from vault.threads import on_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,7 +148,7 @@ class ThreadedStore(AsyncStore):
 
     async def close(self) -> None:
         """Gives the threads back. The Store belongs to whoever made it, and stays open."""
-        await asyncio.to_thread(self._pool.shutdown)
+        await _shut_down(self._pool)
 
     async def _begin(self, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """As `_run`, for what must be given back: when the caller is cancelled meanwhile, nobody else would."""
@@ -212,21 +214,27 @@ class _ThreadedWatch(AsyncWatch):
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
         events: Iterator[Change | Progress] = iter(self._watch)
-        loop = asyncio.get_running_loop()
         # Not `_run`: a cancelled `next` may have nothing to return for hours. `close` wakes and joins it.
-        while isinstance(event := await loop.run_in_executor(self._pool, next, events, None), Change | Progress):
+        while isinstance(event := await on_thread(self._pool, next, events, None), Change | Progress):
             yield event
 
     async def close(self) -> None:
         self._watch.close()
-        await asyncio.to_thread(self._pool.shutdown)
+        await _shut_down(self._pool)
 
 
 async def _run(pool: ThreadPoolExecutor, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
     """The call's result, from a thread of the pool. A cancellation waits until the thread is done with it."""
-    future = asyncio.ensure_future(asyncio.wrap_future(pool.submit(call, *args, **options)))
+    future = on_thread(pool, partial(call, *args, **options))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
+
+
+async def _shut_down(pool: ThreadPoolExecutor) -> None:
+    try:
+        await on_thread(None, pool.shutdown)
+    except UnavailableError:  # no thread left to wait in
+        pool.shutdown()

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from vault.errors import ClosedError, UnavailableError
 from vault.rules import check_seconds
 from vault.store import AsyncStore, Store
+from vault.threads import on_thread, start_thread
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
 from vault_server.adapter import ThreadedStore
@@ -116,7 +117,7 @@ class AsyncServer:
         if self._running is not None:
             return
         if not self._settings.share_port:  # then somebody who holds the port for all has looked
-            await asyncio.to_thread(self._listen.prepare)
+            await on_thread(None, self._listen.prepare)
         running = _Running(self._store, self._settings, self._interceptors)
         self._address = await running.start(self._listen, self._services)
         self._running = running
@@ -140,7 +141,7 @@ class AsyncServer:
             if self._running is not None:
                 await self._running.stop(grace)
                 if self._listen.path:
-                    await asyncio.to_thread(Path(self._listen.path).unlink, missing_ok=True)
+                    Path(self._listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
         finally:
             self._stopped.set()
 
@@ -273,16 +274,13 @@ class Server:
                 return
             started: Future[None] = Future()
             # A daemon, so that a program that forgets to stop its server can end; it loses nothing by it.
-            thread = threading.Thread(
-                target=lambda: asyncio.run(self._serve(started)), name="vault-server", daemon=True
-            )
-            thread.start()
+            self._thread = start_thread(lambda: asyncio.run(self._serve(started)), "vault-server")
             try:
                 started.result()
-            except BaseException:
-                thread.join()
+            except Exception:
+                self._thread.join()
+                self._thread = None
                 raise
-            self._thread = thread
 
     async def _serve(self, started: "Future[None]") -> None:
         server = self._make()

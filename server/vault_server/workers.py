@@ -16,13 +16,13 @@ import os
 import pickle
 import signal
 import sys
-import threading
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 from vault.allocator import tune_allocator
 from vault.errors import UnavailableError
+from vault.threads import start_thread
 
 from vault_server.listen import Listen
 from vault_server.serving import Serving, on_first_signal, serve_until_signal
@@ -217,7 +217,7 @@ def work() -> None:
     """The worker process."""
     tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
-    threading.Thread(target=_end_with_parent, name="vault-parent", daemon=True).start()
+    start_thread(_end_with_parent, "vault-parent")
     serving.configure_logs()
 
     def announce(_address: str) -> None:

@@ -26,8 +26,11 @@ from vault.channel.calls import (
     timed_out,
 )
 from vault.channel.watchdog import Watchdog
+from vault.concurrency import Background
 from vault.errors import ProtocolError, UnavailableError, VaultError
+from vault.eventcount import EventCount
 from vault.forks import renew_after_fork
+from vault.threads import no_thread
 from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
@@ -98,39 +101,41 @@ class Duplex:
         self._idle = idle
         self._is_closed = is_closed
         self._stall = stall
-        self._news = threading.Condition()
+        self._news = EventCount()
         self._requests: collections.deque[Any] = collections.deque()
         self._half_closed = False
         self._replies: collections.deque[Any] = collections.deque()
         self._ended = False
         self._error: VaultError | None = None
         self.call = method(self._outgoing())
-        self._reader = threading.Thread(target=self._read, name="vault-replies", daemon=True)
-        self._reader.start()
+        self._reader = Background(self._read, "vault-replies")
+        try:
+            self._reader.start()
+        except BaseException:
+            self._ended = True
+            self._news.advance()
+            self.call.cancel()
+            raise
 
     def send(self, message: Any) -> None:
         """Sends one message; waits while the server does not take it."""
-        with self._news:
-            self._wait(lambda: len(self._requests) < SEND_AHEAD, self._idle)
-            if self._ended:
-                raise self._error or ProtocolError(
-                    f"{self._address} ended the call before its time", address=self._address
-                )
-            self._requests.append(message)
-            self._news.notify_all()
+        self._wait(lambda: len(self._requests) < SEND_AHEAD, self._idle)
+        if self._ended:
+            raise self._error or ProtocolError(f"{self._address} ended the call before its time", address=self._address)
+        self._requests.append(message)
+        self._news.advance()
 
     def half_close(self) -> None:
         """Says that no message follows."""
-        with self._news:
-            self._half_closed = True
-            self._news.notify_all()
+        self._half_closed = True
+        self._news.advance()
 
     def received(self) -> list[Any]:
         """The replies that are here, without waiting."""
-        with self._news:
-            replies = list(self._replies)
-            self._replies.clear()
-            return replies
+        replies = []
+        while self._replies:
+            replies.append(self._replies.popleft())
+        return replies
 
     def receive(self, patience: float | None = None) -> Any:
         """The next reply; None at the end of the stream.
@@ -138,13 +143,12 @@ class Duplex:
         Args:
             patience: Seconds to wait for it, if not those of every message.
         """
-        with self._news:
-            self._wait(lambda: self._replies, self._idle if patience is None else patience)
-            if self._replies:
-                return self._replies.popleft()
-            if self._error is not None:
-                raise self._error
-            return None
+        self._wait(lambda: self._replies, self._idle if patience is None else patience)
+        if self._replies:
+            return self._replies.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
 
     def cancel(self) -> None:
         """Ends the call; what was not committed is gone. Harmless when repeated."""
@@ -152,7 +156,7 @@ class Duplex:
 
     def finish(self) -> None:
         """Waits until the call has ended; call it last."""
-        self._reader.join()
+        self._reader.stop()
 
     def _wait(self, ready: Callable[[], object], seconds: float) -> None:
         if not self._news.wait_for(lambda: self._ended or ready(), seconds):
@@ -162,31 +166,28 @@ class Duplex:
 
     def _outgoing(self) -> Iterator[Any]:
         while True:
-            with self._news:
-                self._news.wait_for(lambda: self._requests or self._half_closed or self._ended)
-                if self._ended or not self._requests:
-                    return
-                message = self._requests.popleft()
-                self._news.notify_all()
+            self._news.wait_for(lambda: self._requests or self._half_closed or self._ended)
+            if self._ended or not self._requests:
+                return
+            message = self._requests.popleft()
+            self._news.advance()
             yield message
 
     def _read(self) -> None:
         error: VaultError | None = None
         try:
             for message in self.call:
-                with self._news:
-                    self._replies.append(message)
-                    self._news.notify_all()
+                self._replies.append(message)
+                self._news.advance()
         except grpc.RpcError as failure:
             _untie(failure)
             ended = self._is_closed()
             error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
             error.__cause__ = failure
         finally:
-            with self._news:
-                self._error = error
-                self._ended = True
-                self._news.notify_all()
+            self._error = error
+            self._ended = True
+            self._news.advance()
 
 
 class Channel:
@@ -263,6 +264,9 @@ class Channel:
                 if not self._watchdog.overdue(call):
                     self._pause(attempts, error)
                     continue
+            except BaseException:
+                call.cancel()
+                raise
             self._stall(call)
             time.sleep(attempts.wait(stalled(self.address, patience)))
 
@@ -341,11 +345,14 @@ class Channel:
             if self._channel is None:
                 self._channel = grpc.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
                 self._stub = make_stub(self._channel)
-            return functools.partial(self._invoke, getattr(self._stub, name))
+            return functools.partial(self._invoke, self._channel, getattr(self._stub, name))
 
-    def _invoke(self, method: Any, *args: Any, **options: Any) -> Any:
+    def _invoke(self, channel: grpc.Channel, method: Any, *args: Any, **options: Any) -> Any:
         try:
             return method(*args, **options)
+        except RuntimeError as error:  # Python's, for a thread that gRPC could not start: its channel is of no use now
+            self._retire(channel)
+            raise no_thread(error) from error
         except ValueError as error:  # gRPC's, for a channel that another thread has just closed
             if self._closed:
                 raise closed(self.address) from error

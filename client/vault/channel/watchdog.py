@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from vault.concurrency import Background
+
 
 class Watchdog:
     """Cancels the streams that waited too long for a message. One thread, while any stream is open."""
@@ -14,37 +16,41 @@ class Watchdog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waits: dict[Any, float] = {}  # call -> when its wait is over
-        self._running = False
+        self._background: Background | None = None
         self._overdue: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._wake = threading.Condition(self._lock)
 
     @contextlib.contextmanager
     def watching(self, call: Any, seconds: float) -> Iterator[None]:
+        """
+        Raises:
+            UnavailableError: OVERLOADED, the system has no thread left.
+        """
         with self._lock:
+            if self._background is None:
+                background = Background(self._run, "vault-watchdog")
+                background.start()
+                self._background = background
             self._waits[call] = time.monotonic() + seconds
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="vault-watchdog", daemon=True).start()
         try:
             yield
         finally:
-            with self._lock:
-                del self._waits[call]
+            self._waits.pop(call, None)
 
     def overdue(self, call: Any) -> bool:
         return call in self._overdue
 
     def _run(self) -> None:
-        with self._lock:
-            idle = 0
-            while idle < 2:
+        idle = 0
+        while True:
+            with self._lock:
                 now = time.monotonic()
-                late = [call for call, until in self._waits.items() if until <= now]
-                for call in late:
+                for call in [call for call, until in self._waits.items() if until <= now]:
                     self._overdue.add(call)
-                    self._waits[call] = float("inf")
+                    self._waits.pop(call, None)
                     call.cancel()
                 idle = 0 if self._waits else idle + 1
+                if idle == 2:
+                    self._background = None
+                    return
                 nearest = min(self._waits.values(), default=now + 1.0)
-                self._wake.wait(min(max(nearest - now, 0.01), 0.5))
-            self._running = False
+            time.sleep(min(max(nearest - now, 0.01), 0.5))

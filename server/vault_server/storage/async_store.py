@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar, cast
 
-from vault.errors import ClosedError, VaultError
+from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.model import (
     Capabilities,
     Change,
@@ -27,6 +27,7 @@ from vault.model import (
 )
 from vault.progress import ProgressCallback
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
+from vault.threads import on_thread
 
 from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
 from vault_server.storage.check import CheckReport, ScrubStatus
@@ -101,7 +102,7 @@ class AsyncEmbeddedStore(AsyncStore):
         self._notifier = Notifier(self._store.engine.feed)
         self._unfinished: set[asyncio.Future[Any]] = set()
         self._cold_until = 0.0
-        self._closed = False
+        self._closed = self._ended = False
 
     @property
     def revision(self) -> int:
@@ -225,12 +226,16 @@ class AsyncEmbeddedStore(AsyncStore):
         return await self.call(self._store.scrub_status)
 
     async def close(self) -> None:
-        if self._closed:
-            return
         self._closed = True
+        if self._ended:
+            return
         while self._unfinished:
             await asyncio.wait(set(self._unfinished))
-        await asyncio.to_thread(self._close)
+        try:
+            await on_thread(None, self._close)
+        except UnavailableError:
+            self._close()  # on the event loop, then: closing does not fail for want of a thread
+        self._ended = True
 
     async def _look(self, rows: int, function: Callable[..., T], *args: Any) -> T:
         """Looks so many rows up in the register: a few here and now, which takes less than half of what it takes to
@@ -247,16 +252,12 @@ class AsyncEmbeddedStore(AsyncStore):
     def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """See `async_streams.Threads`; so for the next two."""
         # Not only while open: what `close` waits for goes on until the pool is shut down.
-        loop = asyncio.get_running_loop()
-        try:
-            return loop.run_in_executor(self._pool, function, *args)
-        except RuntimeError as error:
-            raise ClosedError("the store is closed") from error
+        return on_thread(self._pool, function, *args)
 
     def send(self, function: Callable[[], Any]) -> None:
         try:
-            self._pool.submit(function)
-        except RuntimeError:  # the pool is shut down, so that nothing is under way to wait for
+            on_thread(self._pool, function)
+        except (ClosedError, UnavailableError):  # nothing is under way to wait for; or there is no thread to do it
             function()
 
     def finish(self, work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
