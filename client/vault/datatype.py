@@ -7,11 +7,12 @@
         def _dump(self) -> bytes:
             return self.text.encode()
 
-        def _load(raw: bytes) -> "Document":
-            return Document(raw.decode())
+        @classmethod
+        def _load(cls, raw: bytes) -> Self:
+            return cls(raw.decode())
 
-`_load` is written with or without `@staticmethod` or `@classmethod`. One that should make subclasses'
-objects too takes the class: `def _load(cls, raw)`.
+`_load` also works without a decorator, as `def _load(cls, raw)` or `def _load(raw)`, and with `@staticmethod`; type
+checkers want it as above.
 """
 
 import copy
@@ -126,18 +127,18 @@ class Datatype:
         raise NotImplementedError(f"{type(self).__name__} does not define _dump(self) -> bytes")
 
     @classmethod
-    def _load(cls, raw: bytes) -> Any:
+    def _load(cls, raw: bytes, /) -> Any:
         """The object that `raw` was dumped from."""
         raise NotImplementedError(f"{cls.__name__} does not define _load(raw)")
 
     @_default
-    def _dump_to(self, stream: BinaryIO) -> None:
+    def _dump_to(self, stream: BinaryIO, /) -> None:
         """Writes the same bytes as `_dump`, in pieces. `stream` can be written, not sought."""
         stream.write(self._dump())
 
     @_default
     @classmethod
-    def _load_from(cls, stream: ObjectStream) -> Any:
+    def _load_from(cls, stream: ObjectStream, /) -> Any:
         """The object that the stream's bytes were dumped from."""
         return cls._load(stream.read())
 

@@ -18,8 +18,9 @@ class AsyncTicket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        async with await vault.load("documents", "readme") as ticket:
-            ticket.get_ref().text += " world"
+        if ticket := await vault.load("documents", "readme"):
+            async with ticket:
+                ticket.get_ref().text += " world"
 
     Leaving the block by an exception discards the edit. The write-back states the generation that the
     working copy was made from, so that a lost race is a ConflictError and never a lost update.

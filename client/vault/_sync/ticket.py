@@ -19,8 +19,9 @@ class Ticket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        with vault.load("documents", "readme") as ticket:
-            ticket.get_ref().text += " world"
+        if ticket := vault.load("documents", "readme"):
+            with ticket:
+                ticket.get_ref().text += " world"
 
     Leaving the block by an exception discards the edit. The write-back states the generation that the
     working copy was made from, so that a lost race is a ConflictError and never a lost update.

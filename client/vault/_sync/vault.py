@@ -12,8 +12,9 @@ class Vault(Objects, Batches, Streams, Watching):
 
         with Vault("./data", {"documents": (Document, 100)}) as vault:
             data_id = vault.upload("documents", Document("hello"), name="readme")
-            with vault.load("documents", "readme") as ticket:
-                ticket.get_ref().text += " world"  # written back when the ticket closes
+            if ticket := vault.load("documents", data_id):  # None: there is no such object
+                with ticket:
+                    ticket.get_ref().text += " world"  # written back when the ticket closes
 
     Threads may share one; an asynchronous one belongs to one event loop, whose tasks may share it. One that is not
     asynchronous may be made before a fork and used in the child, which then has connections and a cache of its
