@@ -20,8 +20,14 @@ from vault_server.storage.check.report import CheckReport
 @click.argument("directory", type=Directory())
 @click.option("--deep", is_flag=True, help="Read every byte, and compare every block with its checksum.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended. Nothing that an object has is deleted.")
+@click.option(
+    "--allow-network-filesystem",
+    is_flag=True,
+    show_envvar=True,
+    help="Check a directory on NFS, SMB and their like all the same. No other machine may use it then.",
+)
 @json_option
-def check(*, directory: Path, deep: bool, repair: bool, as_json: bool) -> None:
+def check(*, directory: Path, deep: bool, repair: bool, allow_network_filesystem: bool, as_json: bool) -> None:
     """Check DIRECTORY: the register against the files, both ways.
 
     A server or programs may be at work on it meanwhile. Ends with 0 when nothing is wrong, with 7 when
@@ -32,7 +38,13 @@ def check(*, directory: Path, deep: bool, repair: bool, as_json: bool) -> None:
     """
     check_vault(directory)
     with progress_of("check") as progress:
-        report = check_directory(directory, deep=deep, repair=repair, progress=progress)
+        report = check_directory(
+            directory,
+            deep=deep,
+            repair=repair,
+            progress=progress,
+            allow_network_filesystem=allow_network_filesystem,
+        )
     if as_json:
         write_json(report.document())
     elif sys.stdout.isatty():

@@ -43,6 +43,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "grace": _NUMBER,
     "resume_window": _NUMBER,
     "group_access": (bool,),
+    "allow_network_filesystem": (bool,),
     "scrub_rate": _NUMBER,
     "max_concurrent_rpcs": (int,),
     "max_transfers": (int,),
@@ -162,6 +163,12 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="Let the directory's group read and write the store too; without it what is made there is its owner's alone.",
 )
 @click.option(
+    "--allow-network-filesystem",
+    is_flag=True,
+    show_envvar=True,
+    help="Serve a directory on NFS, SMB and their like all the same. No other machine may use it then.",
+)
+@click.option(
     "--scrub-rate",
     type=NumberRange(0, FASTEST),
     default=SCRUB_RATE,
@@ -255,6 +262,7 @@ def serve(
     grace: float,
     resume_window: float,
     group_access: bool,
+    allow_network_filesystem: bool,
     scrub_rate: float,
     max_concurrent_rpcs: int | None,
     max_transfers: int | None,
@@ -305,6 +313,7 @@ def serve(
         grace=grace,
         resume_window=resume_window,
         group_access=group_access,
+        allow_network_filesystem=allow_network_filesystem,
         scrub_rate=scrub_rate,
         log_format=log_format,
         log_level=log_level,

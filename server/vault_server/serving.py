@@ -26,7 +26,7 @@ class Serving:
     Attributes:
         directory: Of the store.
         listen: Where; see AsyncServer.
-        durability, retention, resume_window, group_access: EmbeddedStore's.
+        durability, retention, resume_window, group_access, allow_network_filesystem: EmbeddedStore's.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
         scrub_rate: MiB a second of the background scrub; 0: none.
@@ -42,6 +42,7 @@ class Serving:
     grace: float
     resume_window: float
     group_access: bool
+    allow_network_filesystem: bool
     scrub_rate: float
     log_format: LogFormat
     log_level: str
@@ -59,6 +60,7 @@ class Serving:
             retention=self.retention,
             resume_window=self.resume_window,
             group_access=self.group_access,
+            allow_network_filesystem=self.allow_network_filesystem,
         )
 
     @property

@@ -65,8 +65,8 @@ class AsyncEmbeddedStore(AsyncStore):
 
     Args:
         store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
-        durability, allowed_units, inline_limit, feed_history, retention, resume_window, group_access:
-            EmbeddedStore's, for a directory.
+        durability, allowed_units, inline_limit, feed_history, retention, resume_window, group_access,
+        allow_network_filesystem: EmbeddedStore's, for a directory.
     """
 
     local_feed: ClassVar[bool] = True
@@ -82,6 +82,7 @@ class AsyncEmbeddedStore(AsyncStore):
         retention: float = RETENTION,
         resume_window: float = RESUME_WINDOW,
         group_access: bool = False,
+        allow_network_filesystem: bool = False,
     ) -> None:
         self._owned = not isinstance(store, EmbeddedStore)
         self._store = (
@@ -96,6 +97,7 @@ class AsyncEmbeddedStore(AsyncStore):
                 retention=retention,
                 resume_window=resume_window,
                 group_access=group_access,
+                allow_network_filesystem=allow_network_filesystem,
             )
         )
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")

@@ -19,6 +19,7 @@ from vault_server.storage.blobs import Blobs, is_blob, own_paths, sync_folder
 from vault_server.storage.directory import REGISTER, StoreDirectory
 from vault_server.storage.failures import storing
 from vault_server.storage.feed.feed import Feed
+from vault_server.storage.filesystem import require_local
 from vault_server.storage.keeping.resumption import RESUME_WINDOW, Resumption
 from vault_server.storage.keeping.retention import RETENTION, next_look
 from vault_server.storage.register.adoption import adopt
@@ -49,6 +50,7 @@ class Settings:
     retention: float = RETENTION
     resume_window: float = RESUME_WINDOW
     group_access: bool = False
+    allow_network_filesystem: bool = False
 
     @property
     def durable(self) -> bool:
@@ -108,11 +110,11 @@ class Engine:
         On a full disk with the room that is kept for deletes: who wants to delete has to open the store first.
         """
         root = self.settings.root
+        require_local(root, allowed=self.settings.allow_network_filesystem)
         with storing(f"make the directory {str(root)!r}"):
             _make_directory(root, GROUP if self.settings.group_access else PRIVATE)
         self.directory.enter()
         self.directory.settle_access()
-        self._tell_of_others(root)
         if self.settings.group_access and self.directory.access is not GROUP:
             with storing(f"give the group access to {str(root)!r}, which its owner can"):
                 self.directory.give_to_group(own_paths(root))
@@ -125,22 +127,23 @@ class Engine:
 
     def _tell_of_others(self, root: Path) -> None:
         """Stores made before files were private stay as they are: it may be meant."""
-        with contextlib.suppress(FileNotFoundError):
-            mode = (root / REGISTER).stat().st_mode & 0o777
-            if mode & 0o007:
-                _log.warning(
-                    "every user of this machine can read the store %s (%s has mode %03o): "
-                    "chmod -R o-rwx ends that, -R go-rwx also its group's access",
-                    root,
-                    REGISTER,
-                    mode,
-                )
+        mode = (root / REGISTER).stat().st_mode & 0o777
+        if mode & 0o006 and root.stat().st_mode & 0o001:
+            _log.warning(
+                "every user of this machine can read the store %s (%s has mode %03o): chmod -R o-rwx ends that, "
+                "-R go-rwx also its group's access",
+                root,
+                REGISTER,
+                mode,
+            )
 
     def _prepare(self, root: Path) -> str:
         store_id = open_register(self.directory, self.connections, lambda connection: adopt(connection, root))
         now = time.time_ns() // 1000
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
+        with storing(f"look at {str(root)!r}"):
+            self._tell_of_others(root)
         with storing("clear away what a dead process left"):
             left = leftovers(root)
             # After a power loss a list may hold anything.

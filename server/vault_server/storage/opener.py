@@ -8,6 +8,7 @@ from vault_server.storage.async_store import AsyncEmbeddedStore
 from vault_server.storage.store import EmbeddedStore
 
 _OPTIONS: Final = (
+    "allow_network_filesystem",
     "allowed_units",
     "durability",
     "feed_history",

@@ -50,7 +50,8 @@ class EmbeddedStore(Store):
 
     Thread-safe. Several processes may open one directory at the same time, and a store made before a
     fork works in the child; writes, readers and watches begun before it stay the parent's. The
-    directory must be on a local file system: SQLite's WAL does not work over a network.
+    directory must be on a local file system: SQLite's WAL does not work over a network, whose file systems are
+    refused (on Linux; one in user space is warned of).
 
     A directory that pyvault wrote is adopted when it is first opened, which reads every file once.
 
@@ -75,11 +76,13 @@ class EmbeddedStore(Store):
             directory is its owner's alone (0700 and 0600), whatever the umask; with it, its group's (2770 and
             0660). It is kept with the store: one that was given to its group stays so, and every process makes
             its files alike. An existing private one is given, whole, by its owner.
+        allow_network_filesystem: Open a directory on NFS, SMB, Lustre, GPFS and their like all the same, which must
+            then be used by one machine alone.
 
     Raises:
         InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
-        StorageError: The directory cannot be made, read or written, or its register is damaged, a
-            later version's, or somebody else's database.
+        StorageError: NETWORK_FILESYSTEM; or the directory cannot be made, read or written, or its register is
+            damaged, a later version's, or somebody else's database.
 
     Attributes:
         engine: The store's parts, for the modules of this package.
@@ -104,6 +107,7 @@ class EmbeddedStore(Store):
         retention: float = RETENTION,
         resume_window: float = RESUME_WINDOW,
         group_access: bool = False,
+        allow_network_filesystem: bool = False,
     ) -> None:
         if durability not in DURABILITIES:
             raise InvalidArgumentError(
@@ -126,6 +130,7 @@ class EmbeddedStore(Store):
                 retention,
                 float(resume_window),
                 group_access,
+                allow_network_filesystem,
             )
         )
         try:

@@ -1,6 +1,7 @@
 """A directory checked from outside: opened, audited and mended; its register rebuilt when it must be."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from vault.errors import StorageError
@@ -17,6 +18,7 @@ def check_directory(
     deep: bool = False,
     repair: bool = False,
     progress: ProgressCallback | None = None,
+    allow_network_filesystem: bool = False,
 ) -> CheckReport:
     """`EmbeddedStore.check` of a directory, for one that may not open, too.
 
@@ -24,24 +26,25 @@ def check_directory(
     can still be read of it and of the files, when nobody has the store open.
 
     Raises:
-        StorageError: REGISTER_BUSY, a rebuild is needed, and somebody has the store open; or the directory
-            cannot be read or written.
+        StorageError: NETWORK_FILESYSTEM; REGISTER_BUSY, a rebuild is needed, and somebody has the store open; or the
+            directory cannot be read or written.
     """
     root = Path(directory).absolute()
-    report = _check(root, deep=deep, repair=repair, progress=progress)
+    look = partial(_check, root, deep=deep, progress=progress, allowed=allow_network_filesystem)
+    report = look(repair=repair)
     if not repair or all(problem.kind != ProblemKind.DAMAGED_REGISTER for problem in report.problems):
         return report
     rebuilt = rebuild(root, progress=progress)
     done = [*report.repairs, *rebuilt.repairs]
-    report = _check(root, deep=deep, repair=True, progress=progress)
+    report = look(repair=True)
     report.repairs = [*done, *report.repairs]
     report.problems = [*rebuilt.lost, *report.problems]
     return report
 
 
-def _check(root: Path, *, deep: bool, repair: bool, progress: ProgressCallback | None) -> CheckReport:
+def _check(root: Path, *, deep: bool, repair: bool, progress: ProgressCallback | None, allowed: bool) -> CheckReport:
     try:
-        with EmbeddedStore(root) as store:
+        with EmbeddedStore(root, allow_network_filesystem=allowed) as store:
             return store.check(deep=deep, repair=repair, progress=progress)
     except StorageError as error:
         if error.reason != "REGISTER_DAMAGED":
