@@ -28,11 +28,14 @@ program needs (unit, data_id, name, generation, …) under the same keys on both
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from vault.hidden import escape_hidden
+
 
 class VaultError(Exception):
     """The root of Vault's errors.
 
     Attributes:
+        message: What happened, in one line in which what would steer a terminal is escaped.
         reason: UPPER_SNAKE, the same embedded and remote.
         context: What it was about: unit, data_id, name, generation, block, limit, …
     """
@@ -40,8 +43,9 @@ class VaultError(Exception):
     default_reason: ClassVar[str] = "INTERNAL"
 
     def __init__(self, message: str, *, reason: str | None = None, **context: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        # Whatever it quotes: it ends in logs and on terminals.
+        self.message = escape_hidden(message)
+        super().__init__(self.message)
         self.reason = reason or self.default_reason
         self.context = {key: value for key, value in context.items() if value is not None}
 

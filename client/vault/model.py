@@ -127,7 +127,11 @@ def new_data_id() -> int:
 
 @dataclass(frozen=True, slots=True)
 class UploadSpec:
-    """A new object, but for its bytes. Validate with `validate()` before any I/O."""
+    """A new object, but for its bytes. Validate with `validate()` before any I/O.
+
+    A store also holds it against `rules.check_new`, once it knows that the request is none which it answered before
+    the rule was there.
+    """
 
     data_id: int
     name: str | None = None

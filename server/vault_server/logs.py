@@ -4,12 +4,14 @@ The package logs through `logging`, fields in `extra`, so that a server embedded
 program does.
 """
 
+import io
 import logging
 import sys
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 import grpc
 import structlog
+from vault.hidden import escape_hidden, json_line
 
 LogFormat = Literal["json", "console"]
 FORMATS: Final[tuple[LogFormat, ...]] = ("json", "console")
@@ -33,7 +35,7 @@ def configure(style: LogFormat, level: str) -> None:
                 structlog.stdlib.ExtraAdder(),
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
             ],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _escape, *_renderers(style)],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -54,7 +56,16 @@ def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
         tracebacks = structlog.processors.ExceptionRenderer(
             structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         )
-        return [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-    ]
+        return [tracebacks, structlog.processors.JSONRenderer(serializer=json_line)]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)]
+
+
+def _escape(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escapes what would begin a line of its own, or steer the terminal of who reads."""
+    return {key: escape_hidden(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _traceback(stream: TextIO, trace: structlog.typing.ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, trace)
+    stream.write(escape_hidden(text.getvalue(), keep="\n"))

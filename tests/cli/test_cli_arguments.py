@@ -44,7 +44,7 @@ from vault.rules import MAX_DATA_ID
         ("", None),
         (str(MAX_DATA_ID + 1), None),
         ("9" * 5000, None),
-        ("a\nb", None),
+        ("a\nb", "a\nb"),
         ("ä" * 513, None),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_tag_ends_its_key_at_the_first_equals_sign() -> None:
     assert parse_tags(["a=1", "b=", "c=x=y", "ü=ö ä"]) == {"a": "1", "b": "", "c": "x=y", "ü": "ö ä"}
 
 
-@pytest.mark.parametrize("words", [["a"], ["=1"], ["a=1", "a=2"], ["a=\n"], ["k" * 129 + "=1"]])
+@pytest.mark.parametrize("words", [["a"], ["=1"], ["a=1", "a=2"], ["k" * 129 + "=1"]])
 def test_a_tag_that_is_none_is_refused(words: list[str]) -> None:
     with pytest.raises(InvalidArgumentError):
         parse_tags(words)

@@ -23,6 +23,7 @@ from vault.forks import renew_after_fork
 from vault.location import AsyncLocation
 from vault.memory import MemoryWatermark
 from vault.model import UploadSpec, new_data_id
+from vault.rules import check_new
 from vault.store import AsyncStore
 from vault.structure import Structure, UnitLike
 
@@ -211,4 +212,5 @@ def new_spec(
         new_data_id() if data_id is None else data_id, name, {} if tags is None else tags, datatype.datatype_tag
     )
     spec.validate()
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
     return spec

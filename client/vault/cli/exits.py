@@ -15,6 +15,7 @@ from vault.errors import (
     UnavailableError,
     VaultError,
 )
+from vault.hidden import escape_hidden
 
 NAME = "vault-grpc"
 
@@ -76,6 +77,5 @@ def text_of(error: VaultError | OSError) -> str:
 
 def complain(text: str, code: Exit) -> Exit:
     """Writes one line to standard error. Returns the code."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    streams.say(f"{NAME}: {line}")
+    streams.say(f"{NAME}: {escape_hidden(text)}")
     return code

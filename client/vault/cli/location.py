@@ -12,6 +12,7 @@ import click
 from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
+from vault.hidden import escape_hidden
 from vault.opener import open_store
 from vault.store import Store
 from vault.uri import parse_location
@@ -41,10 +42,17 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         yield store
 
 
+class _OneLine(logging.Formatter):
+    """Escapes what would steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_hidden(super().format(record))
+
+
 def _show_waiting() -> None:
     """Shows on the terminal what the client says while a server does not answer."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{NAME}: %(message)s"))
+    handler.setFormatter(_OneLine(f"{NAME}: %(message)s"))
     logger = logging.getLogger("vault.channel")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -1,12 +1,12 @@
 """What the commands print: JSON for programs, lines for pipes, tables for people."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 from vault.cli.wording import tags_text
+from vault.hidden import escape_hidden, json_line
 from vault.model import ObjectInfo
 
 _ROWS_AT_ONCE = 200
@@ -36,13 +36,13 @@ def json_of(info: ObjectInfo) -> dict[str, Any]:
 
 
 def write_json(document: object) -> None:
-    """One document on one line. ASCII only, so that it is valid in every locale."""
-    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
+    """One document on one line."""
+    sys.stdout.write(json_line(document, separators=(",", ":")) + "\n")
 
 
 def write_line(*fields: object) -> None:
-    """Fields with a tab between them: names and tags cannot hold control characters."""
-    sys.stdout.write("\t".join(str(field) for field in fields) + "\n")
+    """Fields with a tab between them, and none within: what steers terminals or parts lines is escaped."""
+    sys.stdout.write("\t".join(escape_hidden(str(field)) for field in fields) + "\n")
 
 
 def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, with_unit: bool = False) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from vault.cli import signals, streams
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
 from vault.errors import VaultError
+from vault.hidden import escape_hidden
 
 GROUP = "vault.commands"
 """The entry-point group in which packages offer subcommands (click commands), each under its name."""
@@ -130,6 +132,8 @@ def program(ctx: click.Context) -> None:
 def run() -> int:
     """Runs the command line. Returns the exit code; errors are one line on standard error."""
     tune_allocator()  # whatever the command: the process is its own
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a name that the locale cannot write
     try:
         code = _ended(sys.argv[1:])
         # What is still buffered must reach its reader before success is claimed.
@@ -157,7 +161,7 @@ def _ended(arguments: Sequence[str]) -> int:
         return complain(text_of(error), exit_code(error))
     except Exception as error:  # noqa: BLE001  # a bug, too, is one line, unless its trace is asked for
         if os.environ.get("VAULT_GRPC_TRACEBACK"):
-            streams.say(traceback.format_exc())
+            streams.say(escape_hidden(traceback.format_exc(), keep="\n"))
         text = f"{type(error).__name__}: {error} (a bug; VAULT_GRPC_TRACEBACK=1 shows where)"
         return complain(text, Exit.FAILURE)
 
@@ -171,7 +175,7 @@ def _run(arguments: Sequence[str]) -> int:
         return end.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
-        message = error.format_message()
+        message = " ".join(error.format_message().split())  # of choices it makes a list
         stop = "" if message.endswith((".", "?", ")")) else "."
         return complain(f"{message}{stop} Try '{path} --help'.", Exit.USAGE)
     except click.ClickException as error:

@@ -7,12 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from vault.cli.wording import size_text, tags_text, time_text
+from vault.hidden import escape_hidden
 from vault.model import ObjectInfo
 
 
 def shown(text: str) -> Text:
-    """Text that cannot steer the terminal: what is not printable is escaped, and markup is not read."""
-    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+    """Text that cannot steer the terminal: what would is escaped, and markup is not read."""
+    return Text(escape_hidden(text))
 
 
 def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, header: bool) -> None:

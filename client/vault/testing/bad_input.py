@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from vault.errors import InvalidArgumentError
+from vault.errors import InvalidArgumentError, NotFoundError
 from vault.model import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec
 from vault.rules import BLOCK_SIZE, MAX_DATATYPE, MAX_NAME_BYTES, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.store import AsyncStore
@@ -52,11 +52,35 @@ IDS: dict[str, Any] = {
 }
 """What is no key of an object; "5" is one, a name."""
 
-NAMES: dict[str, Any] = {
+HIDDEN: dict[str, str] = {
     "nul": "a\0b",
+    "tab": "a\tb",
     "newline": "a\nb",
     "escape": "\x1b[2J",
     "delete": "\x7f",
+    "next_line": "a\x85b",
+    "csi": "\x9b2J",
+    "soft_hyphen": "a\xadb",
+    "zero_width_space": "a\u200bb",
+    "right_to_left_mark": "a\u200fb",
+    "line_separator": "a\u2028b",
+    "paragraph_separator": "a\u2029b",
+    "right_to_left_override": "gpj.\u202eexe",
+    "isolate": "a\u2066b",
+    "byte_order_mark": "\ufeffa",
+    "tag_character": "a\U000e0041b",
+}
+"""What can be no new name, nor stand in a new tag, though an object may have it already and is found by it."""
+
+SEEN: dict[str, str] = {
+    "persian": "می\u200cشود",
+    "family": "👨\u200d👩\u200d👧",
+    "no_break_space": "a\xa0b",
+    "private_use": "a\ue000b",
+}
+"""What can be a new name, although not everything in it counts as printable."""
+
+NAMES: dict[str, Any] = {
     "1025_bytes": "a" * (MAX_NAME_BYTES + 1),
     "1026_bytes_of_utf8": "ä" * (MAX_NAME_BYTES // 2 + 1),
     "surrogate": "a\udcff",
@@ -68,8 +92,6 @@ TAGS: dict[str, Any] = {
     "129_byte_key": {"k" * (MAX_TAG_KEY + 1): "1"},
     "129_byte_key_of_utf8": {"ä" * (MAX_TAG_KEY // 2 + 1): "1"},
     "long_value": {"k": "v" * (MAX_TAG_VALUE + 1)},
-    "control": {"k": "a\nb"},
-    "control_in_key": {"k\0": "a"},
     "surrogate": {"k": "\ud800"},
     "too_many": {f"k{number}": "1" for number in range(MAX_TAGS + 1)},
     "number_value": {"k": 1},
@@ -82,7 +104,7 @@ TAGS: dict[str, Any] = {
 
 GENERATIONS: dict[str, Any] = {"negative": -1, "2^63": 2**63, "true": True, "float": 1.0, "text": "1"}
 REQUEST_IDS: dict[str, Any] = {"empty": b"", "15": b"x" * 15, "17": b"x" * 17, "text": "x" * 16, "none": None}
-DATATYPES: dict[str, Any] = {"long": "d" * (MAX_DATATYPE + 1), "control": "a\0", "number": 5, "surrogate": "\ud800"}
+DATATYPES: dict[str, Any] = {"long": "d" * (MAX_DATATYPE + 1), "number": 5, "surrogate": "\ud800"}
 CHECKSUMS: dict[str, Any] = {"negative": -1, "2^64": 2**64, "true": True, "float": 1.0, "text": "1", "none": None}
 RANGES: dict[str, Any] = {
     "negative_offset": {"offset": -1},
@@ -164,6 +186,48 @@ class BadInputConformance(StoreHarness):
     @_each({**NAMES, "empty": "", "number": 5, "bytes": b"a"}, "bad")
     async def test_a_bad_name_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_NAME", name=bad)
+
+    @_each(HIDDEN, "hidden")
+    async def test_what_is_hidden_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, hidden: str) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_NAME", name=hidden)
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags={"k": hidden})
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags={hidden: "v"})
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_DATATYPE", datatype=hidden)
+
+    @_each(HIDDEN, "hidden")
+    async def test_what_is_hidden_cannot_be_given(self, subject: AsyncStore, unit: str, hidden: str) -> None:
+        key = (await put(subject, unit, b"data", upload_spec(tags={"k": "v"}))).data_id
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                await subject.set_metadata(unit, MetadataSpec(key, name=hidden))
+            for tags in ({"k": hidden}, {hidden: "v"}):
+                with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+                    await subject.set_metadata(unit, MetadataSpec(key, tags={"k": "v", **tags}))
+            with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                await replace(subject, unit, UpdateSpec(key, datatype=hidden), b"new")
+            with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                await _only(subject.update_many(unit, [small_update(UpdateSpec(key, datatype=hidden), b"new")]))
+
+    @_each(HIDDEN, "hidden")
+    async def test_what_is_hidden_is_looked_for_like_any_other(
+        self, subject: AsyncStore, unit: str, hidden: str
+    ) -> None:
+        await put(subject, unit, b"data", upload_spec(name="a", tags={"k": "v"}))
+        assert await subject.exists_many(unit, [hidden]) == [0]
+        assert await subject.stat_many(unit, [hidden]) == [None]
+        assert await subject.load(unit, hidden) is None
+        assert await subject.load_many(unit, [LoadItem(hidden)]) == [None]
+        assert await remove(subject, unit, hidden) == 0
+        with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            await replace(subject, unit, UpdateSpec(hidden), b"data")
+        assert (await subject.list_page(unit, prefix=hidden)).objects == []
+        assert (await subject.list_page(unit, tags={hidden: hidden})).objects == []
+
+    @_each(SEEN, "seen")
+    async def test_joiners_and_spaces_are_good_names(self, subject: AsyncStore, unit: str, seen: str) -> None:
+        info = await put(subject, unit, b"data", upload_spec(name=seen, tags={seen: seen}, datatype=seen))
+        assert (info.name, info.tags, info.datatype) == (seen, {seen: seen}, seen)
+        assert await subject.stat_many(unit, [seen]) == [info]
 
     @_each(TAGS, "bad")
     async def test_bad_tags_cannot_be_uploaded(self, subject: AsyncStore, unit: str, bad: Any) -> None:

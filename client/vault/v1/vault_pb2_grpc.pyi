@@ -14,6 +14,9 @@ Rules that hold for every RPC:
 * Ids are chosen by the client: random, 63-bit, positive. A write carries a
   request_id (16 random bytes), so that a retried write is applied once.
 * A checksum is XXH3-64 (seed 0) of the bytes it stands for.
+* A new name, tag or datatype holds no control, line-separating or formatting
+  character (VAULT_API.md lists them; BAD_NAME, BAD_TAGS, BAD_DATATYPE). An
+  object that has one already is found by it, and keeps it.
 """
 
 from collections import abc as _abc

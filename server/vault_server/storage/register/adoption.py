@@ -63,14 +63,14 @@ def _files(root: Path) -> Iterator[tuple[str, int, Path]]:
             check_unit(folder.name)
         except InvalidArgumentError:
             if not folder.name.startswith("."):
-                _log.warning("%s is left alone: its name cannot be a unit's", folder)
+                _log.warning("%r is left alone: its name cannot be a unit's", str(folder))
             continue
         if unit_folder(folder.name) != folder.name:
-            _log.warning("%s is left alone: its name is kept for the register", folder)
+            _log.warning("%r is left alone: its name is kept for the register", str(folder))
             continue
         for path in sorted(folder.iterdir()):
             data_id = blob_id(path.name)
             if data_id is None or path.name != f"{data_id}{_PLAIN}" or not path.is_file():
-                _log.warning("%s is left alone: it is no file of the form <id>.vault", path)
+                _log.warning("%r is left alone: it is no file of the form <id>.vault", str(path))
                 continue
             yield folder.name, data_id, path

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 from vault.errors import AlreadyExistsError, InvalidArgumentError
 from vault.model import ChangeKind, DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault.rules import check_new
 
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.register.objects import (
+    Row,
     find_generation,
     find_row,
     from_time,
@@ -39,11 +41,11 @@ class NewContents:
 
 
 def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) -> ObjectInfo:
-    """Makes a new object. AlreadyExistsError: OBJECT_EXISTS, NAME_TAKEN."""
+    """Makes a new object. AlreadyExistsError: OBJECT_EXISTS, NAME_TAKEN. InvalidArgumentError."""
     answered = find_uploaded(tx.connection, unit, spec)
     if answered is not None:
         return require_same(answered, contents.size, contents.checksum)
-    refuse_taken(tx.connection, unit, spec)
+    refuse_new(tx.connection, unit, spec)
     revision = tx.take_revision()
     info = ObjectInfo(
         unit=unit,
@@ -67,12 +69,11 @@ def upload(tx: Transaction, unit: str, spec: UploadSpec, contents: NewContents) 
 
 
 def update(tx: Transaction, unit: str, spec: UpdateSpec, contents: NewContents) -> ObjectInfo:
-    """Replaces an object's bytes. NotFoundError, ConflictError."""
+    """Replaces an object's bytes. NotFoundError, ConflictError, InvalidArgumentError."""
     answered = find_updated(tx.connection, unit, spec)
     if answered is not None:
         return require_same(answered, contents.size, contents.checksum)
-    row = require_row(tx.connection, unit, spec.key)
-    require_generation(row.info, spec.if_generation)
+    row = require_updatable(tx.connection, unit, spec)
     revision = tx.take_revision()
     info = replace(
         row.info,
@@ -124,7 +125,8 @@ def delete(tx: Transaction, unit: str, spec: DeleteSpec) -> int:
 
 
 def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
-    """Changes an object's name or tags. NotFoundError, ConflictError, AlreadyExistsError: NAME_TAKEN."""
+    """Changes an object's name or tags. NotFoundError, ConflictError, InvalidArgumentError, AlreadyExistsError:
+    NAME_TAKEN."""
     answered = find_answer(tx.connection, unit, ChangeKind.METADATA, spec.request_id)
     if answered is not None:
         if not _is_answer(answered, spec):
@@ -133,7 +135,10 @@ def set_metadata(tx: Transaction, unit: str, spec: MetadataSpec) -> ObjectInfo:
     row = require_row(tx.connection, unit, spec.key)
     require_generation(row.info, spec.if_generation)
     if spec.name and spec.name != row.info.name:
+        check_new(name=spec.name)
         refuse_name(tx.connection, unit, spec.name)
+    if spec.tags:
+        check_new(tags=dict(spec.tags.items() - row.info.tags.items()))
     revision = tx.take_revision()
     info = replace(
         row.info,
@@ -249,8 +254,19 @@ def _find_change(connection: sqlite3.Connection, request_id: bytes) -> tuple[Cha
     )
 
 
-def refuse_taken(connection: sqlite3.Connection, unit: str, spec: UploadSpec) -> None:
-    """Raises AlreadyExistsError when the id or the name of a new object is taken."""
+def require_updatable(connection: sqlite3.Connection, unit: str, spec: UpdateSpec) -> Row:
+    """The row of the object that an update is for. NotFoundError, ConflictError, InvalidArgumentError."""
+    row = require_row(connection, unit, spec.key)
+    require_generation(row.info, spec.if_generation)
+    if spec.datatype is not None and spec.datatype != row.info.datatype:
+        check_new(datatype=spec.datatype)
+    return row
+
+
+def refuse_new(connection: sqlite3.Connection, unit: str, spec: UploadSpec) -> None:
+    """Raises InvalidArgumentError when no new object may be so named or tagged, AlreadyExistsError when the id or the
+    name is taken."""
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
     generation = find_generation(connection, unit, spec.data_id)
     if generation:
         raise AlreadyExistsError(

@@ -23,7 +23,6 @@ from vault.model import (
 from vault.rules import check_batch, check_request_id, check_resumable
 
 from vault_server.storage.engine import Engine
-from vault_server.storage.register.objects import require_generation, require_row
 from vault_server.storage.writing import commands
 from vault_server.storage.writing.commands import NewContents
 from vault_server.storage.writing.resumable import AnsweredWriter, ResumableWriter
@@ -55,7 +54,7 @@ class Writes:
         def look(connection: sqlite3.Connection) -> ObjectInfo | None:
             answered = commands.find_uploaded(connection, unit, spec)
             if answered is None:
-                commands.refuse_taken(connection, unit, spec)
+                commands.refuse_new(connection, unit, spec)
             return answered
 
         def write(tx: Transaction, contents: NewContents) -> ObjectInfo:
@@ -73,8 +72,7 @@ class Writes:
         def look(connection: sqlite3.Connection) -> ObjectInfo | None:
             answered = commands.find_updated(connection, unit, spec)
             if answered is None:
-                row = require_row(connection, unit, spec.key)
-                require_generation(row.info, spec.if_generation)
+                commands.require_updatable(connection, unit, spec)
             return answered
 
         def write(tx: Transaction, contents: NewContents) -> ObjectInfo:

@@ -1,0 +1,33 @@
+"""Characters that steer a terminal or are not seen: found in new names, and escaped wherever text is shown. No I/O.
+
+Control characters (Cc), separators of lines and paragraphs (Zl, Zp), and formatting characters (Cf) as Unicode 16 has
+them, among them all that change the direction of text; but for the joiners U+200C and U+200D, which Persian, Indic
+scripts and emoji are written with. In numbers, so that every client and server refuses the same.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+_HIDDEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
+
+
+def holds_hidden(text: str) -> bool:
+    """Whether there is such a character in it."""
+    return not text.isprintable() and _HIDDEN.search(text) is not None
+
+
+def escape_hidden(text: str, *, keep: str = "") -> str:
+    """The text with each of them (but those of `keep`) as Python writes it: `\\x1b`, `\\u202e`."""
+    if text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+def json_line(document: Any, **options: Any) -> str:
+    """A document as JSON (`options` of json.dumps) in one line of printable ASCII, valid in every locale."""
+    return json.dumps(document, **options).replace("\x7f", "\\u007f")  # which JSON lets be as it is
