@@ -1,20 +1,21 @@
-"""Files on the local disk, as transfers use them: one that is read, one that appears whole. These block.
+"""Files on the local disk that are sent, and the reading and writing of file objects. These block.
 
 Errors are OSError, as Python says them: they are about the caller's own files, not about the store.
 """
 
-import contextlib
 import errno
 import io
 import os
-import secrets
+import select
 import stat
-from pathlib import Path
+import threading
 from typing import Any, BinaryIO, Final, TypeGuard
 
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.rules import BLOCK_SIZE
-from vault.writeback import Writeback
+
+LOOK_SECONDS: Final = 0.05
+"""How often what waits for a pipe's other end looks whether it still should."""
 
 _OWN_FILES: Final = (io.FileIO, io.BufferedWriter, io.BufferedRandom, io.BytesIO)
 
@@ -36,23 +37,53 @@ def is_path(place: object) -> TypeGuard[str | os.PathLike[str]]:
     )
 
 
-class SourceFile:
-    """A file that is read from its start to its end, and has to stay as it is meanwhile."""
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The path as it is meant now, wherever the process goes later; with what it has of `..`, links and slashes.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Raises:
+        InvalidArgumentError: BAD_FILE, no file can have this path.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise InvalidArgumentError(f"no file has the path {text!r}: it holds a NUL", reason="BAD_FILE")
+    return os.path.join(os.getcwd(), text) if text else text  # noqa: PTH109, PTH118  # Path takes a last slash away
+
+
+class SourceFile:
+    """A file that is read from its start to its end, and has to stay as it is meanwhile.
+
+    A named pipe is read from when somebody writes to it until nobody does; waiting for that ends with `give_up`.
+    """
+
+    def __init__(self, path: str) -> None:
         self._path = path
         self._file: io.FileIO | None = None
+        self._over = threading.Event()
+        self._taken = 0
 
     def open(self) -> int | None:
         """Returns its size; None where only reading tells: a pipe, a device."""
-        self._file = io.FileIO(self._path)
+        self._file = io.FileIO(self._path, opener=_open_at_once)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLIN)
         self._before = os.fstat(self._file.fileno())
         return self._before.st_size if stat.S_ISREG(self._before.st_mode) else None
 
     def read(self) -> bytes:
         """The next block, or what there is of it; empty at the end."""
         assert self._file is not None  # noqa: S101  # `open` comes first
-        return read_some(self._file)
+        while True:
+            data = self._file.read(BLOCK_SIZE)
+            self._taken += len(data or b"")
+            if self._taken > self._before.st_size:
+                self.check_unchanged()  # one that grows would be read for ever
+            if data or (data is not None and not stat.S_ISFIFO(self._before.st_mode)):
+                return data
+            events = self._poll.poll(LOOK_SECONDS * 1000)
+            if data is not None and any(event & select.POLLHUP for _, event in events):
+                return b""  # not before there was a writer
+            if self._over.is_set():
+                raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED), self._path)
 
     def check_unchanged(self) -> None:
         """Raises ConflictError when the file was written since it was opened: what was read may be of two states."""
@@ -60,8 +91,12 @@ class SourceFile:
         before, after = self._before, os.fstat(self._file.fileno())
         if stat.S_ISREG(before.st_mode) and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise ConflictError(
-                f"{os.fspath(self._path)} was written while it was read: nothing was stored", reason="FILE_CHANGED"
+                f"{self._path!r} was written while it was read: nothing was stored", reason="FILE_CHANGED"
             )
+
+    def give_up(self) -> None:
+        """Ends what waits in another thread."""
+        self._over.set()
 
     def close(self) -> None:
         """Harmless when it is not open."""
@@ -69,49 +104,8 @@ class SourceFile:
             self._file.close()
 
 
-class PartFile:
-    """A file that takes its place in one step, when it is whole; until then it is beside it, under another name."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        # Names have at most 255 bytes, of which one character may take four.
-        self._part = self._path.with_name(f"{self._path.name[:50]}.vault-part-{secrets.token_hex(8)}")
-        self._file: io.FileIO | None = None
-        self._writeback = Writeback()
-
-    @staticmethod
-    def check(path: str | os.PathLike[str]) -> None:
-        """Raises IsADirectoryError where a directory is in the way."""
-        if Path(path).is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-
-    def open(self) -> None:
-        try:
-            self._file = io.FileIO(self._part, "x")
-        except OSError as error:  # about the file that was asked for: of the other name nobody has heard
-            raise OSError(error.errno, error.strerror, os.fspath(self._path)) from error
-
-    def write(self, data: bytes | memoryview) -> None:
-        assert self._file is not None  # noqa: S101  # `open` comes first
-        write_all(self._file, data)
-        self._writeback.reached(self._file.fileno(), self._file.tell())
-
-    def finish(self) -> None:
-        """Replaces the file of that name. Its bytes are on the disk before its name is, so that a crash of the
-        machine leaves the old file or the new one, too."""
-        assert self._file is not None  # noqa: S101  # `open` comes first
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._part.replace(self._path)
-        self._file = None
-
-    def discard(self) -> None:
-        """Leaves nothing behind. Harmless after `finish`, and when it was not opened."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            with contextlib.suppress(FileNotFoundError):  # somebody tidied up
-                self._part.unlink()
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def read_some(file: Any) -> bytes:

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import xxhash
+from vault.cli.transfer import _name_in_directory
+from vault.errors import InvalidArgumentError
 from vault.rules import BLOCK_SIZE
 
-from tests.cli.program import UNIT, Program
+from tests.cli.program import COMMAND, UNIT, Program
 
 
 def test_put_prints_the_id_and_names_the_object_after_the_file(program: Program, random_file: Path) -> None:
@@ -123,17 +126,94 @@ def test_get_goes_through_a_symbolic_link(embedded: Program, tmp_path: Path) -> 
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
-def test_get_into_a_directory_takes_the_objects_name_but_none_of_its_folders(embedded: Program, tmp_path: Path) -> None:
+def test_get_into_a_directory_takes_the_name_that_was_asked_for_but_none_of_its_folders(
+    embedded: Program, tmp_path: Path
+) -> None:
     folder = tmp_path / "in" / "side"
     folder.mkdir(parents=True)
     embedded.put("../../escaped", b"1")
-    data_id = embedded.put(None, b"2")
-    embedded.put("a/..", b"3")
+    embedded.put("/etc/absolute", b"2")
     embedded.out("get", "../../escaped", folder, "-u", UNIT)
-    embedded.out("get", str(data_id), folder, "-u", UNIT)
-    embedded.fails(2, "get", "a/..", folder, "-u", UNIT)
-    assert sorted(p.name for p in folder.iterdir()) == sorted(["escaped", str(data_id)])
-    assert not (tmp_path / "escaped").exists()
+    embedded.out("get", "/etc/absolute", folder, "-u", UNIT)
+    (folder / "absolute").write_bytes(b"old")
+    embedded.out("get", "/etc/absolute", f"{folder}/", "-u", UNIT)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"escaped": b"1", "absolute": b"2"}
+    assert list((tmp_path / "in").iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", [".bashrc", "a/..", "a/.", "a/", "..", "a/.ssh", "n" * 256, "ü" * 128, "a\x1bb"])
+def test_no_file_in_a_directory_is_called_what_nobody_would_call_one(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="give FILE"):
+        _name_in_directory(name)
+
+
+def test_get_into_a_directory_does_not_take_the_name_of_a_hidden_file(embedded: Program, tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_bytes(b"mine")
+    embedded.put(".bashrc", b"theirs")
+    assert "give FILE" in embedded.fails(2, "get", ".bashrc", tmp_path, "-u", UNIT)
+    assert (tmp_path / ".bashrc").read_bytes() == b"mine"
+    embedded.out("get", ".bashrc", tmp_path / "copy", "-u", UNIT)
+
+
+def test_get_by_id_into_a_directory_is_called_by_the_id_whatever_the_objects_name(
+    program: Program, tmp_path: Path
+) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"mine")
+    (folder / "link").symlink_to(outside)
+    data_id = program.put("link", b"theirs")
+    program.out("get", str(data_id), folder, "-u", UNIT)
+    assert (folder / str(data_id)).read_bytes() == b"theirs"
+    assert outside.read_bytes() == b"mine"
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["link", str(data_id)])
+
+
+@pytest.mark.parametrize("there", ["file", "link", "dangling", "folder"])
+def test_get_by_id_into_a_directory_replaces_nothing(embedded: Program, tmp_path: Path, there: str) -> None:
+    folder, outside = tmp_path / "home", tmp_path / "outside"
+    folder.mkdir()
+    data_id = embedded.put("name", b"theirs")
+    target = folder / str(data_id)
+    if there == "file":
+        target.write_bytes(b"mine")
+    elif there == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to(outside)
+        if there == "link":
+            outside.write_bytes(b"mine")
+    said = embedded.fails(1, "get", f"id:{data_id}", folder, "-u", UNIT)
+    assert str(target) in said
+    assert list(folder.iterdir()) == [target]
+    assert outside.exists() == (there == "link")
+    if there == "file":
+        assert target.read_bytes() == b"mine"
+        embedded.out("get", str(data_id), target, "-u", UNIT)  # named, it is replaced
+        assert target.read_bytes() == b"theirs"
+
+
+def test_get_keeps_the_mode_of_a_file(embedded: Program, tmp_path: Path) -> None:
+    embedded.put("a", b"new")
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    (tmp_path / "link").symlink_to("file")
+    embedded.out("get", "a", tmp_path / "link", "-u", UNIT)
+    assert (target.read_bytes(), target.stat().st_mode & 0o7777) == (b"new", 0o600)
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("how", [">", ">>", "|"])
+def test_get_to_dev_stdout_writes_where_the_shell_said(embedded: Program, tmp_path: Path, how: str) -> None:
+    embedded.put("a", b"new")
+    out = tmp_path / "out"
+    out.write_bytes(b"old ")
+    to = f"| cat > {out}" if how == "|" else f"{how} {out}"
+    command = f"{COMMAND} get a /dev/stdout -u {UNIT} {to}"
+    subprocess.run(["/bin/sh", "-c", command], env=embedded.environment, timeout=60, check=True)
+    assert out.read_bytes() == (b"old new" if how == ">>" else b"new")
 
 
 def test_get_writes_into_a_pipe_that_has_a_name_and_does_not_replace_it(embedded: Program, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import xxhash
 
@@ -11,10 +10,11 @@ from vault._async.stream import AsyncBlockSource
 from vault.blocks import BlockCutter, check_whole, worth_repeating
 from vault.concurrency import AsyncReturned
 from vault.errors import VaultError
-from vault.localfile import PartFile, PathOrFile, SourceFile, is_path, read_some, write_all
+from vault.localfile import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
 from vault.model import Key, NotModified, ObjectInfo
 from vault.progress import Meter, ProgressCallback
 from vault.store import AsyncBlockWriter, AsyncStore
+from vault.targetfile import find_target
 from vault.threads import AsyncDisk
 
 __all__ = ["PathOrFile", "download_file", "upload_file"]
@@ -41,31 +41,45 @@ async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallba
     if not is_path(source):
         async with AsyncDisk() as disk:
             return await _send(begin, disk, partial(read_some, source), _nothing, meter)
+    path = absolute(source)
     try:
-        return await _send_path(begin, source, meter)
+        return await _send_path(begin, path, meter)
     except VaultError as error:
         if not worth_repeating(error, meter.moved):
             raise
         meter.restart()
-        return await _send_path(begin, source, meter)
+        return await _send_path(begin, path, meter)
 
 
 async def download_file(
-    store: AsyncStore, unit: str, key: Key, target: PathOrFile, progress: ProgressCallback | None
+    store: AsyncStore,
+    unit: str,
+    key: Key,
+    target: PathOrFile,
+    progress: ProgressCallback | None,
+    *,
+    replace: bool = True,
 ) -> ObjectInfo:
     """Writes an object's bytes into a file, each block verified first.
 
     A block is written while the next is on its way. A path is replaced at the end, in one step: whoever
     opens it finds the old file or the whole new one, also after a crash of the machine. Until then the bytes
-    are beside it under NAME.vault-part-…, which goes when the download fails. A file object gets the blocks
-    as they come, and stays where it is, open, when the download fails.
+    are beside it under NAME.vault-part-…, which goes when the download fails, or with the next download to the
+    path when it was killed. Symbolic links are followed. The file keeps its mode, its access control list and,
+    where that is permitted, its owner and group; not its set-user-ID and set-group-ID bits, and other hard links
+    to the old one keep the old bytes. A pipe, a device or an open descriptor (`/dev/stdout`) gets the blocks as
+    they come; so does a file object, which stays where it is, open, when the download fails.
+
+    Args:
+        replace: Whether a file that is at the path may be replaced, or a link followed.
 
     Raises:
         NotFoundError: There is no such object.
         CorruptionError: Stored bytes do not match their checksum.
         ConflictError: The connection was lost, the object was replaced or deleted, and the store did not retain
             its old bytes until the connection was there again.
-        OSError: The file cannot be written, as Python says it.
+        OSError: The file cannot be written, as Python says it: it is a directory, read-only, in a folder that takes
+            no new file, a circle of links.
         InvalidArgumentError: BAD_FILE, it is no file.
     """
     meter = Meter(progress)
@@ -76,26 +90,28 @@ async def download_file(
                 return await _receive(source, disk, partial(write_all, target), meter)
             finally:
                 await source.close()
-        await disk.run(PartFile.check, target)
+        file = await disk.run(partial(find_target, absolute(target), replace=replace))
         source = await _source(store, unit, key)
-        part = PartFile(target)
         try:
-            await disk.run(part.open)
-            info = await _receive(source, disk, part.write, meter)
-            await disk.run(part.finish)
+            disk.begin(file.open)
+            await disk.ended()
+            info = await _receive(source, disk, file.write, meter)
+            await disk.run(file.finish)
         finally:
-            await disk.run(part.discard)
+            file.give_up()
+            await disk.run(file.discard)
             await source.close()
     return info
 
 
-async def _send_path(begin: Begin, path: Any, meter: Meter) -> ObjectInfo:
+async def _send_path(begin: Begin, path: str, meter: Meter) -> ObjectInfo:
     file = SourceFile(path)
     async with AsyncDisk() as disk:
         try:
             meter.size(await disk.run(file.open))
             return await _send(begin, disk, file.read, file.check_unchanged, meter)
         finally:
+            file.give_up()
             await disk.run(file.close)
 
 

@@ -63,7 +63,8 @@ class Streams(VaultBase):
         """Stores a file as a new object.
 
         Args:
-            path: A file, or a binary file object, from where it stands.
+            path: A file, or a binary file object, from where it stands. Links are followed. A file that is replaced
+                under its name meanwhile is stored as it was, a named pipe until nobody writes to it any more.
             progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
 
         Returns:
@@ -85,8 +86,9 @@ class Streams(VaultBase):
         """Writes an object into a file, every block verified first.
 
         Args:
-            path: A file, which is replaced at the end in one step, so that nobody finds half of it; or a
-                binary file object, which gets the bytes as they come.
+            path: A file, which is replaced at the end in one step, so that nobody finds half of it, and keeps its
+                mode, access control list and, where that is permitted, owner and group; links are followed. Or a
+                pipe or a device, or a binary file object, which get the bytes as they come.
             progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
 
         Returns:

@@ -1,5 +1,6 @@
 """Commands that move bytes: put, get, cat. In pieces, at any size, in flat memory."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,17 +14,20 @@ from vault._sync.transfer import download_file, upload_file
 from vault.cli.arguments import DatatypeType, KeyType, NameType, SizeType, tags_callback
 from vault.cli.exits import Exit, complain, exit_code, text_of
 from vault.cli.location import opened_store
-from vault.cli.objects import found
 from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line
 from vault.cli.progress import progress_of
 from vault.errors import InvalidArgumentError, UnavailableError, VaultError
+from vault.hidden import holds_hidden
 from vault.model import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
 from vault.rules import BLOCK_SIZE, check_range
 from vault.store import BlockWriter, Store
 
 STREAM = "-"
 """As a FILE: standard input or output."""
+
+_MAX_FILE_NAME = 255
+"""Bytes, as most file systems have it."""
 
 
 @click.command()
@@ -94,23 +98,24 @@ def get(key: Key, file: str, unit: str) -> None:
     """Write an object to a file, or to standard output (-).
 
     A file that is there is replaced, once all bytes have come and are verified; until then, and when
-    anything fails, it stays as it was. In a directory the file gets the object's name, without folders.
+    anything fails, it stays as it was. Its mode stays, links are followed, and a pipe or a device is
+    written to. In a directory the file is called as the object was asked for: by the last part of its name, or
+    by its id, under which nothing is replaced.
     """
     with opened_store() as store:
         if file == STREAM:
             _write_all(store, unit, key, sys.stdout.buffer)
             return
         path = Path(file)
-        if path.is_dir():
-            path /= _name_in_directory(found(store, unit, key))
-        if path.exists() and not path.is_file():
-            # A device or a pipe is written to; replacing it is not what anybody wants.
-            with path.open("wb") as device:
-                _write_all(store, unit, key, device)
-            return
-        with progress_of(path.name) as progress:
-            # Through a symbolic link, as cp does, rather than in its place.
-            download_file(store, unit, key, path.resolve(), progress)
+        into_directory = path.is_dir()
+        if into_directory:
+            path /= _name_in_directory(key)
+            file = str(path)
+        # A bar and bytes on the same terminal would spoil both.
+        with nullcontext() if path.is_char_device() else progress_of(path.name) as progress:
+            # What was asked for by its id is nobody's choice of a name, so that nothing is to be expected there.
+            replace = not (into_directory and isinstance(key, int))
+            download_file(store, unit, key, file, progress, replace=replace)
 
 
 @click.command()
@@ -174,9 +179,9 @@ def _write_part(store: Store, unit: str, key: Key, offset: int, length: int | No
     sys.stdout.buffer.flush()
 
 
-def _name_in_directory(info: ObjectInfo) -> str:
-    # A name is anybody's choice: it must not lead out of the directory.
-    name = (info.name or str(info.data_id)).rpartition("/")[2]
-    if name in ("", ".", ".."):
-        raise InvalidArgumentError(f"the object's name, {info.name!r}, ends in no file's name; give FILE one")
+def _name_in_directory(key: Key) -> str:
+    """The name of a file for what was asked for so. A hidden one, or one that steers a terminal, has to be given."""
+    name = str(key).rpartition("/")[2]
+    if name.startswith(".") or not name or len(os.fsencode(name)) > _MAX_FILE_NAME or holds_hidden(name):
+        raise InvalidArgumentError(f"no file in a directory is called after the name {key!r}; give FILE one")
     return name
