@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import io
 import os
 import sys
 import traceback
@@ -132,8 +131,6 @@ def program(ctx: click.Context) -> None:
 def run() -> int:
     """Runs the command line. Returns the exit code; errors are one line on standard error."""
     tune_allocator()  # whatever the command: the process is its own
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a name that the locale cannot write
     try:
         code = _ended(sys.argv[1:])
         # What is still buffered must reach its reader before success is claimed.

@@ -24,7 +24,8 @@ def complete() -> None:
         sys.stdout = os.fdopen(_OUTPUT, "w", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(_ERRORS, "w", buffering=1, errors="backslashreplace", closefd=False)
-    if sys.stdout.errors == "strict":  # a name that the terminal's encoding lacks is no reason to fail
+    # A name that the terminal's encoding lacks is no reason to fail, and no byte that is no text reaches it.
+    if sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper
 
 
