@@ -22,6 +22,7 @@ from typing import Any, Generic
 
 from vault.claims import Check, FlightT, Hit, Join, Lead
 from vault.entry import Entry
+from vault.forks import renew_after_fork
 from vault.memory import resident
 from vault.model import Change, ChangeKind, Key, ObjectInfo
 from vault.shelf import Shelf
@@ -58,6 +59,7 @@ class ObjectCache(Generic[FlightT]):
 
     Attributes:
         enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
+        inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
 
     def __init__(self, units: Mapping[str, Unit], *, enabled: bool = True) -> None:
@@ -71,8 +73,14 @@ class ObjectCache(Generic[FlightT]):
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self._dropped: deque[Entry] = deque()  # by finalizers, which may run while the lock is held
+        self.inherited = False
         self._clock = 0
         self._hits = self._misses = self._evictions = self._pins = 0
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
+        self.inherited = True
 
     def current(self, unit: str, key: Key, epoch: int) -> Entry | None:
         """The object, pinned, when it is here and current: the short way of `claim`.

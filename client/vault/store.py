@@ -79,7 +79,8 @@ class BlockReader(ABC):
 class BlockWriter(ABC):
     """A write in progress. It takes effect at `commit`, and not at all without it.
 
-    Leaving its `with` block without a commit aborts.
+    Leaving its `with` block without a commit aborts. One that is dropped is given up by its own finalizer, which starts
+    nothing and waits for nothing. In a forked child it is dead: see `vault.forks`.
     """
 
     @property

@@ -1,14 +1,12 @@
-"""Work that blocks, kept off the event loop: disk calls, hooks of Datatypes, finalizers.
+"""Work that blocks, kept off the event loop: disk calls, hooks of Datatypes.
 
 Pairs of one shape, as in `vault.concurrency`; the sync ones call.
 """
 
 import asyncio
-import contextlib
 import contextvars
-import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -16,8 +14,6 @@ from typing import Any, Self, TypeVar
 from vault.errors import ClosedError, UnavailableError
 
 T = TypeVar("T")
-
-_log = logging.getLogger("vault.threads")
 
 
 def start_thread(function: Callable[[], None], name: str) -> threading.Thread:
@@ -162,43 +158,3 @@ class Disk:
 
     def __exit__(self, *exc_info: object) -> None:
         self._result = None
-
-
-class AsyncFinalizer:
-    """Runs what a finalizer has to do, and cannot wait for, on the event loop that this was made on."""
-
-    _running: "set[asyncio.Task[None]]" = set()  # noqa: RUF012  # of all of them: a loop holds its tasks weakly
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-    def run(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Returns at once. May be called from any thread; does nothing when the loop is closed."""
-        with contextlib.suppress(RuntimeError):  # closed, also between the asking and the calling
-            self._loop.call_soon_threadsafe(self._start, function)
-
-    def _start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = self._loop.create_task(function(), name="vault-finalizer")
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("could not give up an unfinished write: %s", error)
-
-
-class Finalizer:
-    """Runs what a finalizer has to do in a thread: it may come while its own thread holds any lock."""
-
-    def run(self, function: Callable[[], None]) -> None:
-        """Returns at once. Does nothing when the process is about to end."""
-        with contextlib.suppress(RuntimeError):  # no new threads: whatever is unfinished ends with the process
-            threading.Thread(target=self._call, args=(function,), name="vault-finalizer", daemon=True).start()
-
-    @staticmethod
-    def _call(function: Callable[[], None]) -> None:
-        try:
-            function()
-        except Exception as error:  # noqa: BLE001  # nobody is left to raise it to
-            _log.warning("could not give up an unfinished write: %s", error)

@@ -13,6 +13,7 @@ from typing import Final, Self
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from vault.channel import claim_grpc_aio
 from vault.errors import ClosedError, UnavailableError
 from vault.rules import check_seconds
 from vault.store import AsyncStore, Store
@@ -118,6 +119,7 @@ class AsyncServer:
             return
         if not self._settings.share_port:  # then somebody who holds the port for all has looked
             await on_thread(None, self._listen.prepare)
+        claim_grpc_aio()
         running = _Running(self._store, self._settings, self._interceptors)
         self._address = await running.start(self._listen, self._services)
         self._running = running

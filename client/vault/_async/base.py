@@ -168,8 +168,6 @@ class AsyncVaultBase:
 
     def renew(self) -> None:
         """In a forked child: locks, cache and watcher begin anew. Called for you."""
-        for subscription in list(self._subscriptions):
-            subscription.disown()
         self._cache = self._new_cache()
         self._coherence.renew(self._cache)
         self._assemble()

@@ -10,10 +10,10 @@ from vault._async.stream import AsyncBlockSource, AsyncReopen, sought, to_read
 from vault.blocks import BlockCutter, check_same, spans
 from vault.concurrency import AsyncFile, AsyncReturned
 from vault.errors import ClosedError, ConflictError, NotFoundError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Key, NotModified, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore
-from vault.threads import AsyncFinalizer
 
 
 def reopener(store: AsyncStore, info: ObjectInfo) -> AsyncReopen:
@@ -76,6 +76,7 @@ class AsyncObjectReader(AsyncFile):
         self._source = AsyncBlockSource(info, reopen)
         self._position = 0
         self._open = True
+        self._forks = fork_count()
 
     @property
     def size(self) -> int:
@@ -182,7 +183,8 @@ class AsyncObjectReader(AsyncFile):
         """Lets go of the stream. Harmless when repeated."""
         if self._open:
             self._open = False
-            await self._source.close()
+            if not is_inherited(self._forks):
+                await self._source.close()
 
     async def __aenter__(self) -> Self:
         self._check_open()
@@ -194,6 +196,7 @@ class AsyncObjectReader(AsyncFile):
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
+        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
 
 
 class AsyncObjectWriter(AsyncFile):
@@ -214,6 +217,7 @@ class AsyncObjectWriter(AsyncFile):
         self._entered = False
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
+        self._forks = fork_count()
 
     @property
     def data_id(self) -> int:
@@ -256,7 +260,6 @@ class AsyncObjectWriter(AsyncFile):
 
     async def start(self) -> None:
         """Begins the write, so that a taken name is known before the first byte."""
-        self._finalizer = AsyncFinalizer()
         self._writer = await self._begin()
         self._open = True
 
@@ -304,7 +307,7 @@ class AsyncObjectWriter(AsyncFile):
         """Gives the object up. Harmless when repeated, or after `close`."""
         if self._open:
             self._open = False
-            if self._writer is not None:
+            if self._writer is not None and not is_inherited(self._forks):
                 await self._writer.abort()
 
     async def __aenter__(self) -> Self:
@@ -322,10 +325,10 @@ class AsyncObjectWriter(AsyncFile):
             await self.abort()
 
     def __del__(self) -> None:
-        # io's own finalizer would close, and so commit, what may be half an object.
-        if self._open and self._writer is not None:
+        # io's own finalizer would close, and so commit, what may be half an object. The store's writer, which is
+        # dropped with this one, gives it up.
+        if self._open and not is_inherited(self._forks):
             self._open = False
-            self._finalizer.run(self._writer.abort)
             warnings.warn(
                 f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
                 ResourceWarning,
@@ -336,6 +339,7 @@ class AsyncObjectWriter(AsyncFile):
     def _check_open(self) -> AsyncBlockWriter:
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
+        refuse_inherited(self._forks, f"the writer of object {self._data_id}")
         return self._writer
 
 

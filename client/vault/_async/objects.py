@@ -8,6 +8,7 @@ from vault._async.ticket import AsyncTicket
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import VaultError
+from vault.forks import fork_count, refuse_inherited
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
 from vault.rules import check_key, check_name, check_prefix, check_tags
 
@@ -215,15 +216,19 @@ class AsyncObjects(AsyncVaultBase):
             check_prefix(prefix)
         if tags is not None:
             check_tags(tags)
-        return self._pages(unit, prefix, tags)
+        return self._pages(unit, prefix, tags, fork_count())
 
-    async def _pages(self, unit: str, prefix: str | None, tags: Mapping[str, str] | None) -> AsyncIterator[ObjectInfo]:
+    async def _pages(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str] | None, forks: int
+    ) -> AsyncIterator[ObjectInfo]:
         token = ""
         while True:
+            refuse_inherited(forks, "the listing")
             self._require_open()
             page = await self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
             for info in page.objects:
                 yield info
+                refuse_inherited(forks, "the listing")
             token = page.next_page_token
             if not token:
                 return

@@ -11,6 +11,7 @@ from vault._async.remote_writer import AsyncRemoteWriter, WriteMessage
 from vault.channel import AsyncChannel, AsyncReceiver
 from vault.concurrency import AsyncReturned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.forks import fork_count, refuse_inherited
 from vault.model import (
     Capabilities,
     Change,
@@ -62,12 +63,15 @@ class AsyncRemoteWatch(AsyncWatch):
     def __init__(self, receiver: AsyncReceiver, seen: Callable[[int], None]) -> None:
         self._receiver = receiver
         self._seen = seen
+        self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        refuse_inherited(self._forks, "the watch")
         async for message in self._receiver:
             event = wire.watch_event_from_wire(message)
             self._seen(event.revision)
             yield event
+            refuse_inherited(self._forks, "the watch")
 
     async def close(self) -> None:
         self._receiver.cancel()

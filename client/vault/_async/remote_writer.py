@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 from vault.channel import AsyncChannel, AsyncDuplex, Attempts
 from vault.concurrency import AsyncClock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo
 from vault.rules import check_commit
 from vault.store import AsyncBlockWriter
-from vault.threads import AsyncFinalizer
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.blocks import WRITE_BLOCK, encode_block
@@ -68,10 +68,10 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._furthest = 0  # of what was ever persisted
         self._written = 0
         self._over = False
+        self._forks = fork_count()
 
     async def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
-        self._finalizer = AsyncFinalizer()
         self._duplex = await self._connect(self._start)
         if self._persisted and not self._asked:
             await self._begin_anew()
@@ -79,7 +79,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     @property
     def persisted_size(self) -> int:
-        if not self._over:
+        if not self._over and not is_inherited(self._forks):
             for reply in self._duplex.received():
                 self._note(reply)
         return self._persisted
@@ -121,7 +121,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         return info
 
     async def abort(self) -> None:
-        if not self._over:
+        if not self._over and not is_inherited(self._forks):
             self._end()
             await self._hang_up()
             await _give_up(self._channel, self._unit, self._request_id)
@@ -129,7 +129,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     async def suspend(self) -> None:
         if not self._asked:
             await self.abort()
-        elif not self._over:
+        elif not self._over and not is_inherited(self._forks):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
@@ -140,9 +140,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     def __del__(self) -> None:
         if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
-            with contextlib.suppress(RuntimeError):  # what ran the call is gone, and the call with it
-                self._duplex.cancel()
-            self._finalizer.run(partial(_give_up, self._channel, self._unit, self._request_id))
+            self._duplex.leave(partial(_give_up, self._channel, self._unit, self._request_id))
 
     async def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
         """The object; None when the connection was lost before the server said what became of it."""
@@ -228,6 +226,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     def _require_open(self) -> None:
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
+        refuse_inherited(self._forks, "the write")
 
     def _end(self) -> None:
         self._over = True

@@ -3,10 +3,11 @@
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from vault.concurrency import AsyncBackground, AsyncEvent
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
 from vault.store import AsyncStore, AsyncWatch
 
@@ -30,7 +31,7 @@ class AsyncSubscription:
 
     Iterate from one thread at a time (an asynchronous one: from one task); `close` and `revision` may be used from
     any (any task of its event loop). A wait that was cancelled has delivered nothing: the next one goes on. It
-    stays with the process that opened it: in a forked child it is closed.
+    stays with the process that opened it: in a forked child iterating raises ClosedError.
 
     Raises, while iterating; what was delivered before stays delivered, and the next attempt goes on from there:
         RevisionCompactedError: Changes after `revision` are no longer in the feed's history, or the store
@@ -48,6 +49,7 @@ class AsyncSubscription:
         self._events: AsyncIterator[Change | Progress] | None = None
         self._closed = False
         self._news = AsyncEvent()  # an attempt to open has ended, or this was closed
+        self._forks = fork_count()
 
     async def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
@@ -65,20 +67,17 @@ class AsyncSubscription:
     async def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
         self._closed = True
+        if is_inherited(self._forks):
+            return
         self._news.set()
         if (watch := self._watch) is not None:
             await watch.close()
-
-    def disown(self) -> None:
-        """In a forked child: closed, without touching what is the parent's. Called for you."""
-        _strays.append((self._watch, self._events))  # gRPC would try to end what is freed here
-        self._watch = self._events = None
-        self._closed = True
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Change:
+        refuse_inherited(self._forks, "the subscription")
         backoff = _FIRST_BACKOFF
         while not self._closed:
             try:
@@ -200,6 +199,3 @@ class _AsyncAttempt:
         finally:
             self.is_over = True
             self._over()
-
-
-_strays: list[Any] = []

@@ -8,6 +8,7 @@ from vault.cache import ObjectCache
 from vault.concurrency import AsyncLock
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError
+from vault.forks import inherited
 from vault.model import ObjectInfo
 
 
@@ -67,7 +68,7 @@ class AsyncTicket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         return self._data if self._draft is None else self._draft.data
 
@@ -88,7 +89,7 @@ class AsyncTicket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         if self._draft is None:
             self._draft = self._entry.edit(AsyncLock)
@@ -113,6 +114,10 @@ class AsyncTicket:
             return
         self._closed = True
         draft = self._draft
+        if self._cache.inherited:
+            if draft is not None:
+                raise self._closed_error()
+            return
         try:
             if draft is not None:
                 await self._saver.write_back(self._entry, draft, last_only=not self._auto_update)
@@ -127,7 +132,7 @@ class AsyncTicket:
         The working copy is given up: other tickets that share it get a ConflictError when they close.
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             return
         self._closed = True
         if self._draft is not None:
@@ -135,7 +140,7 @@ class AsyncTicket:
         self._cache.unpin(self._entry)
 
     async def __aenter__(self) -> Self:
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         return self
 
@@ -151,7 +156,7 @@ class AsyncTicket:
         return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True):
+        if getattr(self, "_closed", True) or self._cache.inherited:
             return
         self._closed = True
         edited = self._draft is not None
@@ -168,6 +173,8 @@ class AsyncTicket:
         )
 
     def _closed_error(self) -> ClosedError:
+        if self._cache.inherited:
+            return inherited(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
         return ClosedError(
             f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
             unit=self._info.unit,

@@ -4,6 +4,7 @@ from typing import Any
 
 from vault.cache import ObjectCache
 from vault.concurrency import AsyncBackground, AsyncBlocking, AsyncEvent
+from vault.forks import fork_count, is_inherited
 from vault.memory import MemoryWatermark
 from vault.rules import check_seconds
 
@@ -17,6 +18,7 @@ class AsyncUpkeeping:
         self._cache = cache
         self._seconds = seconds
         self._stopped = AsyncEvent()
+        self._forks = fork_count()
         self._background = AsyncBackground(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -25,12 +27,13 @@ class AsyncUpkeeping:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return self._background.is_alive()
+        return not is_inherited(self._forks) and self._background.is_alive()
 
     async def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
-        self._stopped.set()
-        await self._background.stop()
+        if not is_inherited(self._forks):  # else it is the parent's, and not here
+            self._stopped.set()
+            await self._background.stop()
 
     async def _run(self) -> None:
         while not await self._stopped.wait(self._seconds):

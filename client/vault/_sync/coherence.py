@@ -17,6 +17,7 @@ from typing import Any, Final
 from vault.cache import ObjectCache
 from vault.concurrency import Background, Event, Lock
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError, VaultError
+from vault.forks import never_free
 from vault.model import Change
 from vault.store import Store, Watch
 
@@ -132,8 +133,7 @@ class WatchCoherence(Coherence):
         self._cache.doubt(unit, revision)
 
     def renew(self, cache: ObjectCache[Any]) -> None:
-        # What is left of the parent's stream must not be freed here: gRPC would try to end it.
-        _strays.append((self._watch, self._background))
+        never_free((self._watch, self._background))  # the parent's stream
         self._begin(cache)
 
     def end(self) -> None:
@@ -203,8 +203,6 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _now: Final = partial(time.clock_gettime, _CLOCK)
 """Seconds, by a clock that goes on while the machine sleeps, where there is one."""
-
-_strays: list[Any] = []
 
 
 def check_consistency(consistency: str) -> None:

@@ -11,10 +11,10 @@ from vault._sync.stream import BlockSource, Reopen, sought, to_read
 from vault.blocks import BlockCutter, check_same, spans
 from vault.concurrency import File, Returned
 from vault.errors import ClosedError, ConflictError, NotFoundError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Key, NotModified, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader, BlockWriter, Store
-from vault.threads import Finalizer
 
 
 def reopener(store: Store, info: ObjectInfo) -> Reopen:
@@ -77,6 +77,7 @@ class ObjectReader(File):
         self._source = BlockSource(info, reopen)
         self._position = 0
         self._open = True
+        self._forks = fork_count()
 
     @property
     def size(self) -> int:
@@ -183,7 +184,8 @@ class ObjectReader(File):
         """Lets go of the stream. Harmless when repeated."""
         if self._open:
             self._open = False
-            self._source.close()
+            if not is_inherited(self._forks):
+                self._source.close()
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -195,6 +197,7 @@ class ObjectReader(File):
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
+        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
 
 
 class ObjectWriter(File):
@@ -215,6 +218,7 @@ class ObjectWriter(File):
         self._entered = False
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
+        self._forks = fork_count()
 
     @property
     def data_id(self) -> int:
@@ -257,7 +261,6 @@ class ObjectWriter(File):
 
     def start(self) -> None:
         """Begins the write, so that a taken name is known before the first byte."""
-        self._finalizer = Finalizer()
         self._writer = self._begin()
         self._open = True
 
@@ -305,7 +308,7 @@ class ObjectWriter(File):
         """Gives the object up. Harmless when repeated, or after `close`."""
         if self._open:
             self._open = False
-            if self._writer is not None:
+            if self._writer is not None and not is_inherited(self._forks):
                 self._writer.abort()
 
     def __enter__(self) -> Self:
@@ -323,10 +326,10 @@ class ObjectWriter(File):
             self.abort()
 
     def __del__(self) -> None:
-        # io's own finalizer would close, and so commit, what may be half an object.
-        if self._open and self._writer is not None:
+        # io's own finalizer would close, and so commit, what may be half an object. The store's writer, which is
+        # dropped with this one, gives it up.
+        if self._open and not is_inherited(self._forks):
             self._open = False
-            self._finalizer.run(self._writer.abort)
             warnings.warn(
                 f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
                 ResourceWarning,
@@ -337,6 +340,7 @@ class ObjectWriter(File):
     def _check_open(self) -> BlockWriter:
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
+        refuse_inherited(self._forks, f"the writer of object {self._data_id}")
         return self._writer
 
 

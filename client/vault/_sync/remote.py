@@ -12,6 +12,7 @@ from vault._sync.remote_writer import RemoteWriter, WriteMessage
 from vault.channel import Channel, Receiver
 from vault.concurrency import Returned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.forks import fork_count, refuse_inherited
 from vault.model import (
     Capabilities,
     Change,
@@ -63,12 +64,15 @@ class RemoteWatch(Watch):
     def __init__(self, receiver: Receiver, seen: Callable[[int], None]) -> None:
         self._receiver = receiver
         self._seen = seen
+        self._forks = fork_count()
 
     def __iter__(self) -> Iterator[Change | Progress]:
+        refuse_inherited(self._forks, "the watch")
         for message in self._receiver:
             event = wire.watch_event_from_wire(message)
             self._seen(event.revision)
             yield event
+            refuse_inherited(self._forks, "the watch")
 
     def close(self) -> None:
         self._receiver.cancel()

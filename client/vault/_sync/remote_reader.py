@@ -8,6 +8,7 @@ from vault.blocks import check_same
 from vault.channel import Channel, Receiver, Attempts
 from vault.concurrency import Clock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
+from vault.forks import fork_count, refuse_inherited
 from vault.model import Block, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
@@ -36,6 +37,7 @@ class RemoteReader(BlockReader):
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
+        self._forks = fork_count()
         end = request.offset + request.length if request.HasField("length") else info.size
         self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size)
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
@@ -44,6 +46,7 @@ class RemoteReader(BlockReader):
         messages = iter(self._receiver)
         self._attempts.begin()
         while not self._closed:
+            refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
             try:
                 message = next(messages, None)
             except UnavailableError as error:

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from vault.channel import Channel, Duplex, Attempts
 from vault.concurrency import Clock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo
 from vault.rules import check_commit
 from vault.store import BlockWriter
-from vault.threads import Finalizer
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.blocks import WRITE_BLOCK, encode_block
@@ -69,10 +69,10 @@ class RemoteWriter(BlockWriter):
         self._furthest = 0  # of what was ever persisted
         self._written = 0
         self._over = False
+        self._forks = fork_count()
 
     def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
-        self._finalizer = Finalizer()
         self._duplex = self._connect(self._start)
         if self._persisted and not self._asked:
             self._begin_anew()
@@ -80,7 +80,7 @@ class RemoteWriter(BlockWriter):
 
     @property
     def persisted_size(self) -> int:
-        if not self._over:
+        if not self._over and not is_inherited(self._forks):
             for reply in self._duplex.received():
                 self._note(reply)
         return self._persisted
@@ -122,7 +122,7 @@ class RemoteWriter(BlockWriter):
         return info
 
     def abort(self) -> None:
-        if not self._over:
+        if not self._over and not is_inherited(self._forks):
             self._end()
             self._hang_up()
             _give_up(self._channel, self._unit, self._request_id)
@@ -130,7 +130,7 @@ class RemoteWriter(BlockWriter):
     def suspend(self) -> None:
         if not self._asked:
             self.abort()
-        elif not self._over:
+        elif not self._over and not is_inherited(self._forks):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
@@ -141,9 +141,7 @@ class RemoteWriter(BlockWriter):
 
     def __del__(self) -> None:
         if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
-            with contextlib.suppress(RuntimeError):  # what ran the call is gone, and the call with it
-                self._duplex.cancel()
-            self._finalizer.run(partial(_give_up, self._channel, self._unit, self._request_id))
+            self._duplex.leave(partial(_give_up, self._channel, self._unit, self._request_id))
 
     def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
         """The object; None when the connection was lost before the server said what became of it."""
@@ -229,6 +227,7 @@ class RemoteWriter(BlockWriter):
     def _require_open(self) -> None:
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
+        refuse_inherited(self._forks, "the write")
 
     def _end(self) -> None:
         self._over = True

@@ -4,10 +4,11 @@
 import logging
 import random
 from collections.abc import Iterator, Callable, Sequence
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from vault.concurrency import Background, Event
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
 from vault.store import Store, Watch
 
@@ -31,7 +32,7 @@ class Subscription:
 
     Iterate from one thread at a time (an asynchronous one: from one task); `close` and `revision` may be used from
     any (any task of its event loop). A wait that was cancelled has delivered nothing: the next one goes on. It
-    stays with the process that opened it: in a forked child it is closed.
+    stays with the process that opened it: in a forked child iterating raises ClosedError.
 
     Raises, while iterating; what was delivered before stays delivered, and the next attempt goes on from there:
         RevisionCompactedError: Changes after `revision` are no longer in the feed's history, or the store
@@ -49,6 +50,7 @@ class Subscription:
         self._events: Iterator[Change | Progress] | None = None
         self._closed = False
         self._news = Event()  # an attempt to open has ended, or this was closed
+        self._forks = fork_count()
 
     def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
@@ -66,20 +68,17 @@ class Subscription:
     def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
         self._closed = True
+        if is_inherited(self._forks):
+            return
         self._news.set()
         if (watch := self._watch) is not None:
             watch.close()
-
-    def disown(self) -> None:
-        """In a forked child: closed, without touching what is the parent's. Called for you."""
-        _strays.append((self._watch, self._events))  # gRPC would try to end what is freed here
-        self._watch = self._events = None
-        self._closed = True
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Change:
+        refuse_inherited(self._forks, "the subscription")
         backoff = _FIRST_BACKOFF
         while not self._closed:
             try:
@@ -201,6 +200,3 @@ class _Attempt:
         finally:
             self.is_over = True
             self._over()
-
-
-_strays: list[Any] = []

@@ -9,6 +9,7 @@ from vault.cache import ObjectCache
 from vault.concurrency import Lock
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError
+from vault.forks import inherited
 from vault.model import ObjectInfo
 
 
@@ -68,7 +69,7 @@ class Ticket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         return self._data if self._draft is None else self._draft.data
 
@@ -89,7 +90,7 @@ class Ticket:
         Raises:
             ClosedError: The ticket is closed.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         if self._draft is None:
             self._draft = self._entry.edit(Lock)
@@ -114,6 +115,10 @@ class Ticket:
             return
         self._closed = True
         draft = self._draft
+        if self._cache.inherited:
+            if draft is not None:
+                raise self._closed_error()
+            return
         try:
             if draft is not None:
                 self._saver.write_back(self._entry, draft, last_only=not self._auto_update)
@@ -128,7 +133,7 @@ class Ticket:
         The working copy is given up: other tickets that share it get a ConflictError when they close.
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
         """
-        if self._closed:
+        if self._closed or self._cache.inherited:
             return
         self._closed = True
         if self._draft is not None:
@@ -136,7 +141,7 @@ class Ticket:
         self._cache.unpin(self._entry)
 
     def __enter__(self) -> Self:
-        if self._closed:
+        if self._closed or self._cache.inherited:
             raise self._closed_error()
         return self
 
@@ -152,7 +157,7 @@ class Ticket:
         return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True):
+        if getattr(self, "_closed", True) or self._cache.inherited:
             return
         self._closed = True
         edited = self._draft is not None
@@ -169,6 +174,8 @@ class Ticket:
         )
 
     def _closed_error(self) -> ClosedError:
+        if self._cache.inherited:
+            return inherited(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
         return ClosedError(
             f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
             unit=self._info.unit,

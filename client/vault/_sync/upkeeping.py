@@ -5,6 +5,7 @@ from typing import Any
 
 from vault.cache import ObjectCache
 from vault.concurrency import Background, Blocking, Event
+from vault.forks import fork_count, is_inherited
 from vault.memory import MemoryWatermark
 from vault.rules import check_seconds
 
@@ -18,6 +19,7 @@ class Upkeeping:
         self._cache = cache
         self._seconds = seconds
         self._stopped = Event()
+        self._forks = fork_count()
         self._background = Background(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -26,12 +28,13 @@ class Upkeeping:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return self._background.is_alive()
+        return not is_inherited(self._forks) and self._background.is_alive()
 
     def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
-        self._stopped.set()
-        self._background.stop()
+        if not is_inherited(self._forks):  # else it is the parent's, and not here
+            self._stopped.set()
+            self._background.stop()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):

@@ -7,7 +7,7 @@ the server is away. When a call heard nothing for too long, the next ones get a 
 one that there is may be dead, with nobody to say so.
 """
 
-from vault.channel.asynchronous import AsyncChannel, AsyncDuplex, AsyncReceiver
+from vault.channel.asynchronous import AsyncChannel, AsyncDuplex, AsyncReceiver, claim_grpc_aio
 from vault.channel.calls import MAX_MESSAGE_SIZE, Attempts
 from vault.channel.synchronous import Channel, Duplex, Receiver
 
@@ -20,4 +20,5 @@ __all__ = [
     "Channel",
     "Duplex",
     "Receiver",
+    "claim_grpc_aio",
 ]

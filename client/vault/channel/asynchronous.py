@@ -26,7 +26,8 @@ from vault.channel.calls import (
     stalled,
     timed_out,
 )
-from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.forks import fork_count, is_inherited, never_free, renew_after_fork
 from vault.wire.status import error_from_rpc
 
 _MADE_UP: Final = "Internal error from Core"
@@ -43,6 +44,7 @@ class AsyncReceiver:
         self._idle = idle
         self._stall = stall
         self._cancelled = False
+        self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         message = self.first
@@ -73,9 +75,10 @@ class AsyncReceiver:
             raise error_from_rpc(error, address=self._address) from error
 
     def cancel(self) -> None:
-        """Ends the stream, also while another task waits for it. Harmless when repeated."""
+        """Ends the stream, also while another task waits for it. Harmless when repeated, and in a forked child."""
         self._cancelled = True
-        self._call.cancel()
+        if not is_inherited(self._forks):
+            self._call.cancel()
 
 
 class AsyncDuplex:
@@ -98,9 +101,11 @@ class AsyncDuplex:
         self._news = asyncio.Event()
         self._ended = False
         self._error: VaultError | None = None
-        self._status: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        self._forks = fork_count()
+        self._loop = asyncio.get_running_loop()
+        self._status: asyncio.Future[grpc.aio.AioRpcError] = self._loop.create_future()
         call.add_done_callback(functools.partial(_note_status, self._status))
-        self._reader = asyncio.get_running_loop().create_task(self._read(), name="vault-replies")
+        self._reader = self._loop.create_task(self._read(), name="vault-replies")
 
     async def send(self, message: Any) -> None:
         """Sends one message; waits while the server does not take it."""
@@ -156,8 +161,25 @@ class AsyncDuplex:
         return None
 
     def cancel(self) -> None:
-        """Ends the call; what was not committed is gone. Harmless when repeated."""
-        self._call.cancel()
+        """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
+        if not is_inherited(self._forks):
+            self._call.cancel()
+
+    def leave(self, afterwards: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """`cancel` from a finalizer, in any thread: starts nothing, waits for nothing.
+
+        Args:
+            afterwards: Is run by the event loop, if that runs on; by nobody in a forked child.
+        """
+        if not is_inherited(self._forks):
+            with contextlib.suppress(RuntimeError):  # the event loop is closed, and the call over with it
+                self._loop.call_soon_threadsafe(self._leave, afterwards)
+
+    def _leave(self, afterwards: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.cancel()
+        task = self._loop.create_task(afterwards(), name="vault-giving-up")
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
 
     async def finish(self) -> None:
         """Waits until the call has ended; call it last."""
@@ -221,6 +243,7 @@ class AsyncChannel:
         self._closed = False
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
+        renew_after_fork(self)
 
     async def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """One request, one reply.
@@ -320,6 +343,14 @@ class AsyncChannel:
                 call.cancel()
             await channel.close()
 
+    def renew(self) -> None:
+        """In a forked child: forgets the parent's connection, and the tasks that it is in the middle of."""
+        tasks = () if self._loop is None else asyncio.all_tasks(self._loop)
+        never_free((self._channel, list(self._calls), self._retired.take_all(), tasks))
+        self._channel = self._loop = None
+        self._calls = weakref.WeakSet()
+        self._retired = Retired()
+
     def _is_closed(self) -> bool:
         return self._closed
 
@@ -341,6 +372,7 @@ class AsyncChannel:
             raise closed(self.address)
         loop = asyncio.get_running_loop()
         if self._channel is None:
+            claim_grpc_aio()
             self._channel = grpc.aio.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
             self._stub = make_stub(self._channel)
             self._loop = loop
@@ -350,6 +382,23 @@ class AsyncChannel:
                 reason="OTHER_LOOP",
             )
         return getattr(self._stub, name)
+
+
+_tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
+_claims: list[int] = []
+
+
+def claim_grpc_aio() -> None:
+    """Notes that this process uses grpc.aio; ClosedError when one that it was forked from did.
+
+    What polls for all of grpc.aio is a thread that a child does not have: calls would wait for ever there.
+    """
+    _claims[:] = _claims or [fork_count()]
+    if is_inherited(_claims[0]):
+        raise ClosedError(
+            "gRPC was used on an event loop before the fork, and cannot be again in the child: use a sync vault here, "
+            "or start this process by spawn or forkserver"
+        )
 
 
 def _is_cancelled() -> bool:

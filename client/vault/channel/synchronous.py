@@ -1,8 +1,10 @@
 """Calls on threads, over grpc."""
 
+import atexit
 import collections
 import functools
 import math
+import sys
 import threading
 import time
 import weakref
@@ -29,7 +31,7 @@ from vault.channel.watchdog import Watchdog
 from vault.concurrency import Background
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.eventcount import EventCount
-from vault.forks import renew_after_fork
+from vault.forks import fork_count, is_inherited, never_free, renew_after_fork
 from vault.threads import no_thread
 from vault.wire.status import error_from_rpc
 
@@ -58,6 +60,7 @@ class Receiver:
         self._is_closed = is_closed
         self._stall = stall
         self._cancelled = False
+        self._forks = fork_count()
 
     def __iter__(self) -> Iterator[Any]:
         message = self.first
@@ -81,9 +84,10 @@ class Receiver:
             raise error_from_rpc(error, address=self._address) from error
 
     def cancel(self) -> None:
-        """Ends the stream, also while another thread waits for it. Harmless when repeated."""
+        """Ends the stream, also while another thread waits for it. Harmless when repeated, and in a forked child."""
         self._cancelled = True
-        self._call.cancel()
+        if not is_inherited(self._forks):
+            self._call.cancel()
 
 
 class Duplex:
@@ -107,6 +111,8 @@ class Duplex:
         self._replies: collections.deque[Any] = collections.deque()
         self._ended = False
         self._error: VaultError | None = None
+        self._afterwards: Callable[[], None] | None = None
+        self._forks = fork_count()
         self.call = method(self._outgoing())
         self._reader = Background(self._read, "vault-replies")
         try:
@@ -151,8 +157,20 @@ class Duplex:
         return None
 
     def cancel(self) -> None:
-        """Ends the call; what was not committed is gone. Harmless when repeated."""
-        self.call.cancel()
+        """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
+        if not is_inherited(self._forks):
+            self.call.cancel()
+
+    def leave(self, afterwards: Callable[[], None]) -> None:
+        """`cancel` from a finalizer: starts nothing, waits for nothing.
+
+        Args:
+            afterwards: Is called by the thread that receives replies, at its end; by nobody when that has ended
+                already, when the interpreter ends, and in a forked child.
+        """
+        if not sys.is_finalizing():
+            self._afterwards = afterwards
+            self.cancel()
 
     def finish(self) -> None:
         """Waits until the call has ended; call it last."""
@@ -188,6 +206,8 @@ class Duplex:
             self._error = error
             self._ended = True
             self._news.advance()
+        if self._afterwards is not None:
+            self._afterwards()
 
 
 class Channel:
@@ -211,12 +231,12 @@ class Channel:
         self.patience = patience_of(timeout)
         self._closed = False
         self._channel: grpc.Channel | None = None
-        self._parents: list[Any] = []
         self._lock = threading.Lock()
         self._watchdog = Watchdog()
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
         renew_after_fork(self)
+        _channels.add(self)
 
     def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """One request, one reply.
@@ -360,13 +380,25 @@ class Channel:
 
     def renew(self) -> None:
         """In a forked child: forgets everything that does not cross a fork."""
-        # Kept, so that it is not torn down here: its threads are the parent's.
-        self._parents += [self._channel, self._retired]
+        self.never_free()
         self._lock = threading.Lock()
         self._channel = None
         self._watchdog = Watchdog()
         self._calls = weakref.WeakSet()
         self._retired = Retired()
+
+    def never_free(self) -> None:
+        """Leaves what there is of gRPC's as it is, for as long as the process lasts."""
+        never_free((self._channel, list(self._calls), self._retired.take_all()))
+
+
+_channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_open() -> None:
+    for channel in list(_channels):
+        channel.never_free()
 
 
 def _untie(error: grpc.RpcError) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 from vault.errors import ClosedError, UnavailableError, VaultError
+from vault.forks import renew_after_fork
 from vault.model import (
     Capabilities,
     Change,
@@ -100,11 +101,16 @@ class AsyncEmbeddedStore(AsyncStore):
                 allow_network_filesystem=allow_network_filesystem,
             )
         )
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
-        self._notifier = Notifier(self._store.engine.feed)
-        self._unfinished: set[asyncio.Future[Any]] = set()
         self._cold_until = 0.0
         self._closed = self._ended = False
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """In a forked child: threads of its own. Called for you."""
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
+        self._notifier: Notifier | None = None
+        self._unfinished: set[asyncio.Future[Any]] = set()
 
     @property
     def revision(self) -> int:
@@ -207,7 +213,10 @@ class AsyncEmbeddedStore(AsyncStore):
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         self._require_open()
         watched = self._store.watched_units(units, since)
-        return AsyncStoredWatch(self._store.engine.feed, self._notifier, self, watched, since)
+        feed = self._store.engine.feed
+        if self._notifier is None:
+            self._notifier = Notifier(feed)
+        return AsyncStoredWatch(feed, self._notifier, self, watched, since)
 
     async def changes(self, since: int) -> tuple[int, list[Change]]:
         self._require_open()
@@ -298,7 +307,8 @@ class AsyncEmbeddedStore(AsyncStore):
             task.exception()  # fetched: who awaited it may be cancelled, and nobody else will ask
 
     def _close(self) -> None:
-        self._notifier.close()
+        if self._notifier is not None:
+            self._notifier.close()
         if self._owned:
             self._store.close()
         self._pool.shutdown()

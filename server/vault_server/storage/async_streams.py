@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from vault.errors import ClosedError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, Change, ObjectInfo, Progress
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
 
@@ -40,6 +41,7 @@ class AsyncStoredReader(AsyncBlockReader):
         self.info = reader.info
         self._reader = reader
         self._threads = threads
+        self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         if self._reader.in_memory:
@@ -55,16 +57,18 @@ class AsyncStoredReader(AsyncBlockReader):
             while (block := await ahead) is not None:
                 ahead = self._threads.call(self._reader.next_block)
                 yield block
+                refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
         finally:
             # Nobody will ask for it any more; asking here keeps asyncio from calling that a mistake.
             if not ahead.cancel() and not ahead.cancelled():
                 ahead.exception()
 
     async def map(self) -> memoryview | None:
+        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
         return await self._threads.call(self._reader.map)
 
     async def close(self) -> None:
-        if self._reader.in_memory:
+        if self._reader.in_memory or is_inherited(self._forks):
             self._reader.close()
         else:
             self._threads.send(self._reader.close)  # it waits for the block that is being read ahead
@@ -77,6 +81,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
     def __init__(self, writer: StagedWriter, threads: Threads) -> None:
         self._writer = writer
         self._threads = threads
+        self._forks = fork_count()
         self._committing = False
 
     @property
@@ -84,6 +89,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
         return self._writer.persisted_size
 
     async def write(self, block: Block) -> None:
+        refuse_inherited(self._forks, "the write")
         if self._writer.stays_in_memory(block):
             self._writer.write(block)
             return
@@ -95,11 +101,12 @@ class AsyncStagingWriter(AsyncBlockWriter):
             raise
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        refuse_inherited(self._forks, "the write")
         self._committing = True
         return await self._threads.finish(self._commit(size, checksum))
 
     async def abort(self) -> None:
-        if self._committing:
+        if self._committing or is_inherited(self._forks):
             return
         if self._writer.in_memory:
             self._writer.abort()
@@ -107,7 +114,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
             await self._end(self._writer.abort)
 
     async def suspend(self) -> None:
-        if not self._committing:
+        if not self._committing and not is_inherited(self._forks):
             await self._end(self._writer.suspend)
 
     async def _end(self, how: Callable[[], None]) -> None:
@@ -145,8 +152,10 @@ class AsyncStoredWatch(AsyncWatch):
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._closed = False
+        self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        refuse_inherited(self._forks, "the watch")
         self._notifier.add(self._loop, self._event)
         try:
             while not self._closed:
@@ -156,12 +165,15 @@ class AsyncStoredWatch(AsyncWatch):
                     if self._closed:
                         return
                     yield event
+                    refuse_inherited(self._forks, "the watch")
         finally:
-            self._notifier.remove(self._loop, self._event)
+            if not is_inherited(self._forks):
+                self._notifier.remove(self._loop, self._event)
 
     async def close(self) -> None:
         self._closed = True
-        self._event.set()
+        if not is_inherited(self._forks):
+            self._event.set()
 
     async def _next_events(self) -> list[Change | Progress]:
         if self._position.is_near:

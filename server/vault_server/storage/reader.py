@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator
 
 from vault.errors import ClosedError, CorruptionError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
@@ -37,6 +38,7 @@ class StoredReader(BlockReader):
         self._end = info.block_count if end is None else end
         self._mutex = threading.Lock()
         self._fleeting = False
+        self._forks = fork_count()
 
     @property
     def in_memory(self) -> bool:
@@ -49,6 +51,7 @@ class StoredReader(BlockReader):
 
     def next_block(self) -> Block | None:
         """The next block; None after the last, and the file is closed then."""
+        self._refuse_inherited()
         with self._mutex:
             if self._next >= self._end:
                 self._let_go()
@@ -61,6 +64,7 @@ class StoredReader(BlockReader):
     def next_cached(self) -> Block | None:
         """The next block, where the system has all of it in memory; None where reading it might wait for the disk, or
         where the system does not say, and after the last."""
+        self._refuse_inherited()
         with self._mutex:
             known = self._next < min(self._end, len(self._checksums))
             if not known or not isinstance(self._source, io.FileIO):
@@ -97,6 +101,7 @@ class StoredReader(BlockReader):
         Raises:
             CorruptionError: The file is cut short, or a block does not match its checksum.
         """
+        self._refuse_inherited()
         with self._mutex:
             if self._source is None:
                 raise ClosedError("the reader is closed")
@@ -113,9 +118,16 @@ class StoredReader(BlockReader):
         return view
 
     def close(self) -> None:
+        if is_inherited(self._forks):
+            self._let_go()  # the child's own copy of the descriptor
+            return
         with self._mutex:
             self._let_go()
             self._next = self._end
+
+    def _refuse_inherited(self) -> None:
+        # Before the mutex, which a thread may have held that is not in the child.
+        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
 
     def _let_go(self) -> None:
         if isinstance(self._source, io.FileIO):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
 from vault.store import Watch
 
@@ -55,10 +56,12 @@ class StoredWatch(Watch):
         self._feed = feed
         self._position = Position(feed, units, since)
         self._closed = False
+        self._forks = fork_count()
 
     def __iter__(self) -> Iterator[Change | Progress]:
         wakes = 0
         while not self._closed:
+            refuse_inherited(self._forks, "the watch")
             self._feed.require_open()
             self._feed.refresh()
             events = self._position.next_events(time.monotonic())
@@ -68,7 +71,9 @@ class StoredWatch(Watch):
                 if self._closed:
                     return
                 yield event
+                refuse_inherited(self._forks, "the watch")
 
     def close(self) -> None:
         self._closed = True
-        self._feed.wake()
+        if not is_inherited(self._forks):
+            self._feed.wake()

@@ -11,6 +11,7 @@ from vault.errors import (
     NotFoundError,
     VaultError,
 )
+from vault.forks import is_inherited
 from vault.model import Block, ObjectInfo
 from vault.rules import check_commit
 from vault.store import BlockWriter
@@ -114,13 +115,15 @@ class ResumableWriter(StagingWriter):
             self._journal.forsake()
 
     def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":
+        self._refuse_inherited()
         if self._over and self._ended is not None and (info := self._answered()) is not None:
             return AnsweredWriter(info).begin_commit(size, checksum)
         return super().begin_commit(size, checksum)
 
     def suspend(self) -> None:
-        with self._mutex:
-            self._suspend()
+        if not is_inherited(self._forks):
+            with self._mutex:
+                self._suspend()
 
     def _suspend(self) -> None:
         if not self._over:

@@ -1,6 +1,7 @@
 """Taking an object's blocks in: verified one by one, staged, made durable, committed."""
 
-import os
+import contextlib
+import sys
 import threading
 from array import array
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from concurrent.futures import Future
 from typing import Final
 
 import xxhash
-from vault.errors import ChecksumError, ClosedError, InvalidArgumentError
+from vault.errors import ChecksumError, ClosedError, InvalidArgumentError, StorageError
+from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo
 from vault.model import checksum as checksum_of
 from vault.rules import BLOCK_SIZE, check_commit, check_small
@@ -40,7 +42,8 @@ files, whose bytes are written once and not again by the checkpoint, and outside
 class StagingWriter(BlockWriter):
     """A write into a staged file, or into memory while it is small.
 
-    One thread at a time writes; `abort` may come from another, and waits for the block being written.
+    One thread at a time writes; `abort` may come from another, and waits for the block being written. One that is
+    dropped removes its file.
     """
 
     resumable = False
@@ -63,7 +66,7 @@ class StagingWriter(BlockWriter):
         self._small = b""
         self._staged: StagedFile | None = None
         self._over = False
-        self._process = os.getpid()
+        self._forks = fork_count()
         self._mutex = threading.Lock()
 
     @property
@@ -82,6 +85,7 @@ class StagingWriter(BlockWriter):
         return self._staged is None and self._size + len(block.data) <= self._inline_limit
 
     def write(self, block: Block) -> None:
+        self._refuse_inherited()
         with self._mutex:
             self._write(block)
 
@@ -105,6 +109,7 @@ class StagingWriter(BlockWriter):
 
     def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":
         """As `commit`, up to the point where the writer's thread takes over; blocks for the fsync only."""
+        self._refuse_inherited()
         with self._mutex:
             self._require_open()
             try:
@@ -116,8 +121,16 @@ class StagingWriter(BlockWriter):
             return self._submit(contents)
 
     def abort(self) -> None:
-        with self._mutex:
-            self._abort()
+        if not is_inherited(self._forks):
+            with self._mutex:
+                self._abort()
+
+    def __del__(self) -> None:
+        # Nobody else has it, so there is nothing to lock. At the end of the interpreter the store's folder goes.
+        if self._over or self._staged is None or is_inherited(self._forks) or sys.is_finalizing():
+            return
+        with contextlib.suppress(StorageError), storing("remove a staged upload"):
+            self._staged.release()
 
     def _abort(self) -> None:
         if not self._over:
@@ -130,8 +143,10 @@ class StagingWriter(BlockWriter):
     def _require_open(self) -> None:
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
-        if os.getpid() != self._process:
-            raise ClosedError("the write belongs to the process that began it, not to this fork of it")
+
+    def _refuse_inherited(self) -> None:
+        # Before the mutex, which a thread may have held that is not in the child.
+        refuse_inherited(self._forks, "the write")
 
     def _check(self, block: Block, data: memoryview) -> None:
         if block.offset != self._size:
