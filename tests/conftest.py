@@ -11,7 +11,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from vault_server import EmbeddedStore, Server
 
-pytest.register_assert_rewrite("vault.testing")  # before anything imports it
+# Before anything imports them; what is rewritten is also asserted where PYTHONOPTIMIZE drops plain assertions.
+pytest.register_assert_rewrite("vault.testing", *(f"tests.{path.name}" for path in Path(__file__).parent.iterdir()))
+
+# The programs that tests start assert, too, and nothing rewrites those.
+os.environ.pop("PYTHONOPTIMIZE", None)
 
 settings.register_profile(
     "ci",

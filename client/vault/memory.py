@@ -77,6 +77,11 @@ def give_back() -> None:
     Freeing alone leaves it with the allocator: glibc keeps what lies below the top of its heap.
     """
     gc.collect()
+    return_free_memory()
+
+
+def return_free_memory() -> None:
+    """Returns memory that the allocator has free to the system, wherever in its heaps it lies. From any thread."""
     if _malloc_trim is not None:
         _malloc_trim(0)
 

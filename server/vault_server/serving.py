@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault.cli import signals
+from vault.memory import return_free_memory
 
 from vault_server.app import AsyncServer
 from vault_server.config import ServerSettings
@@ -17,6 +18,9 @@ from vault_server.storage import AsyncEmbeddedStore
 from vault_server.storage.engine import Durability
 
 logger: Final = logging.getLogger("vault_server")
+
+_TRIM_SECONDS: Final = 60.0
+"""Often enough for a host that others use, too; a busy server takes its buffers anew then, in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +91,22 @@ async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) 
             logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
             if serving.scrub_rate:
                 await store.start_scrub(serving.scrub_rate)
-            await stop.wait()
+            await _keep_trim(stop)
             logger.info("draining", extra={"grace": serving.grace, **labels})
         finally:
             await server.stop(serving.grace)
     logger.info("stopped", extra=labels)
+
+
+async def _keep_trim(stop: asyncio.Event) -> None:
+    """Waits, and returns free memory to the system meanwhile: what a burst of transfers took stays with the allocator
+    where something that is still in use lies above it."""
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(_TRIM_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            await asyncio.to_thread(return_free_memory)
 
 
 def on_first_signal(call: Callable[[], Any]) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Self
 
@@ -421,4 +422,4 @@ def test_pickle_is_chosen_by_name_only() -> None:
         if issubclass(kind, PickleWrapper | PickleDatatype)
     ]
     assert picklers == []
-    assert "runs code" in (PickleWrapper.__doc__ or "")
+    assert sys.flags.optimize > 1 or "runs code" in (PickleWrapper.__doc__ or "")

@@ -98,6 +98,7 @@ def test_every_public_name_is_there_and_listed() -> None:
         _ = vault_datatypes.NoWrapper  # type: ignore[attr-defined]  # that is what is tested
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="Python was told to drop docstrings")
 @pytest.mark.parametrize("extra", LIBRARIES)
 def test_the_examples_in_the_docstrings_run(extra: str) -> None:
     result = doctest.testmod(import_module(f"vault_datatypes.{extra}"))
