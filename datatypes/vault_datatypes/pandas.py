@@ -152,8 +152,9 @@ def _read_parquet(kind: type[Datatype], data: memoryview) -> Any:
     size = parquet.parquet_size(data)
     check_decoded(kind, size.decoded, len(data))
     source = pa.py_buffer(data)
-    if size.decoded + sum(size.repeated.values()) > limit(kind, len(data)):
-        check_decoded(kind, size.decoded + tables.repeated_size(source, size.repeated), len(data))
+    allowed = limit(kind, len(data))
+    if size.at_most > allowed:
+        check_decoded(kind, size.decoded + tables.repeated_size(source, size, allowed), len(data))
     table = pq.ParquetFile(pa.BufferReader(source)).read(use_threads=False, use_pandas_metadata=True)
     table.validate(full=True)
     return table

@@ -27,12 +27,22 @@ class ParquetSize:
     """What a file comes to.
 
     Attributes:
-        decoded: Bytes, where no value of a dictionary is repeated in memory.
-        repeated: By the number of a column whose values may be repeated: bytes that this adds at the most.
+        decoded: Bytes, where nothing is repeated in memory.
+        repeated: By the number of a column with dictionaries of text: bytes that repeating their values adds at most.
+        prefixed: By the number of a column whose values repeat beginnings of the ones before (DELTA_BYTE_ARRAY): bytes
+            that this adds at most.
+        longest: Bytes of the largest page in which they do, which no value of it is longer than.
     """
 
     decoded: int = 0
     repeated: dict[int, int] = field(default_factory=dict)
+    prefixed: dict[int, int] = field(default_factory=dict)
+    longest: int = 0
+
+    @property
+    def at_most(self) -> int:
+        """Bytes, where everything that may be repeated is."""
+        return self.decoded + sum(self.repeated.values()) + sum(self.prefixed.values())
 
 
 def parquet_size(data: memoryview) -> ParquetSize:
@@ -73,7 +83,7 @@ def _add_chunk(data: memoryview, chunk: Struct, number: int, width: int, size: P
     if min(at, chunk[5], chunk[7], rows) < 0:
         raise DecodeError("damaged Parquet: a negative size")
     end = min(at + chunk[7], len(data))
-    values = pages = dictionary = repeated = 0
+    values = pages = dictionary = repeated = prefixed = 0
     while at < end and values < chunk[5]:
         reader = _Thrift(data, at)
         page = reader.structure()
@@ -95,10 +105,12 @@ def _add_chunk(data: memoryview, chunk: Struct, number: int, width: int, size: P
         if encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY):
             repeated += header[1] * dictionary
         elif encoding == _DELTA_BYTE_ARRAY:
-            repeated += header[1] * unpacked
+            prefixed += header[1] * unpacked
+            size.longest = max(size.longest, unpacked)
     size.decoded += max(pages, width * max(values, chunk[5], rows))
-    if chunk[1] == _BYTE_ARRAY:
-        size.repeated[number] = size.repeated.get(number, 0) + repeated
+    for total, added in ((size.repeated, repeated if chunk[1] == _BYTE_ARRAY else 0), (size.prefixed, prefixed)):
+        if added:
+            total[number] = total.get(number, 0) + added
 
 
 class _Thrift:

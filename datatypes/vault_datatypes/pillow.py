@@ -126,6 +126,8 @@ def _kept(image: Image.Image, format: str) -> dict[str, Any]:  # noqa: A002  # P
     """What `save` forgets unless it is told."""
     kept = {name: image.info[name] for name in ("dpi", "icc_profile") if image.info.get(name)}
     kept |= {name: image.info[name] for name, formats in _SAVED.items() if image.info.get(name) and format in formats}
+    if format == "GIF":
+        kept["optimize"] = False  # it gives colours other numbers
     exif = image.getexif()
     return {**kept, "exif": exif} if len(exif) else kept
 

@@ -5,14 +5,16 @@ metadata, and put back.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from vault.errors import EncodeError
+
+from vault_datatypes.parquet import ParquetSize
 
 _ATTRS: Final = b"PANDAS_ATTRS"  # where pandas itself keeps them in a Parquet file
 _OURS: Final = b"VAULT_PANDAS"
@@ -84,7 +86,7 @@ def _kept(frame: pd.DataFrame) -> dict[str, Any]:
 
 def frame_size(table: Any) -> int:
     """Bytes that the Table's frame takes about, Python objects included."""
-    return sum(max(8 * table.num_rows, _size(chunk)) for column in table.columns for chunk in column.chunks)
+    return sum(max(8 * len(chunk), _size(chunk)) for column in table.columns for chunk in column.chunks)
 
 
 def _size(array: Any) -> int:
@@ -97,24 +99,35 @@ def _size(array: Any) -> int:
         return int(_OBJECT * (len(array) + len(array.keys))) + _size(array.keys) + _size(array.items)
     if pa.types.is_nested(kind) and hasattr(array, "flatten"):
         return int(_OBJECT * len(array)) + _size(array.flatten())
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-        return int(pc.sum(pc.cast(pc.binary_length(array), pa.int64())).as_py() or 0) + 16 * len(array)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # each begins with its length
+        views = np.frombuffer(array.buffers()[1] or b"", dtype="<i4")[::4][array.offset : array.offset + len(array)]
+        return int(views.sum(dtype="i8")) + 16 * len(array)
     if pa.types.is_decimal(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
         return int(_OBJECT * len(array))
     return int(array.nbytes)
 
 
-def repeated_size(source: Any, columns: Mapping[int, int]) -> int:
-    """Bytes of the values of a Parquet file's columns, those of their dictionaries as often as they are there.
+def repeated_size(source: Any, size: ParquetSize, allowed: int) -> int:
+    """Bytes that the values which a Parquet file says once come to, as often as they are there.
 
     Args:
         source: The file.
-        columns: By number, as parquet.ParquetSize has them.
+        size: What its pages say of it.
+        allowed: Bytes from which on it is not counted any further.
     """
-    metadata = pq.read_metadata(pa.BufferReader(source))
-    paths = [metadata.schema.column(number).path for number, repeated in columns.items() if repeated]
-    table = pq.ParquetFile(pa.BufferReader(source), read_dictionary=paths).read(columns=paths, use_threads=False)
-    return sum(_repeated(chunk) for column in table.columns for chunk in column.chunks)
+    schema = pq.read_metadata(pa.BufferReader(source)).schema
+    both = {schema.column(number).path for number in size.prefixed}
+    once = [path for number in size.repeated if (path := schema.column(number).path) not in both]
+    table = pq.ParquetFile(pa.BufferReader(source), read_dictionary=once).read(columns=once, use_threads=False)
+    total = sum(_repeated(chunk) for column in table.columns for chunk in column.chunks)
+    # What shares beginnings has no dictionary: so few rows at a time that the longest values fit.
+    rows = max(1, min(1 << 16, allowed // max(1, size.longest)))
+    batches = pq.ParquetFile(pa.BufferReader(source)).iter_batches(rows, columns=sorted(both), use_threads=False)
+    for batch in batches if both else ():
+        total += batch.nbytes
+        if total > allowed:
+            break
+    return total
 
 
 def _repeated(array: Any) -> int:
