@@ -34,6 +34,9 @@ M = TypeVar("M", bound=Message)
 
 ids = st.integers(1, MAX_DATA_ID)
 revisions = st.integers(0, (1 << 63) - 1)
+# A generation is the revision at which it was made.
+written = st.integers(1, 1 << 62)
+later = st.integers(1 << 62, (1 << 63) - 1)
 checksums = st.integers(0, (1 << 64) - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 names = st.none() | texts
@@ -48,8 +51,8 @@ infos = st.builds(
     ObjectInfo,
     unit=texts.filter(bool),
     data_id=ids,
-    generation=st.integers(1, (1 << 63) - 1),
-    revision=revisions,
+    generation=written,
+    revision=later,
     size=revisions,
     checksum=checksums,
     datatype=texts,
@@ -67,11 +70,11 @@ metadata_specs = st.builds(
 )
 changes = st.builds(
     Change,
-    revision=revisions,
-    unit=texts,
+    revision=later,
+    unit=texts.filter(bool),
     data_id=ids,
     kind=st.sampled_from(ChangeKind),
-    generation=revisions,
+    generation=written,
     name=names,
 )
 

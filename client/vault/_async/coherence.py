@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+from vault._async.subscription import open_watch
 from vault.cache import ObjectCache
 from vault.concurrency import AsyncBackground, AsyncEvent, AsyncLock
-from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError, VaultError
+from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
 from vault.forks import never_free
 from vault.model import Change
 from vault.store import AsyncStore, AsyncWatch
@@ -157,11 +158,17 @@ class AsyncWatchCoherence(AsyncCoherence):
 
     async def _follow(self) -> None:
         since: int | None = None
+        store_id: str | None = None
         backoff = _FIRST_BACKOFF
         while not self._over:
             try:
-                async with await self._store.watch(self._units, since=since) as watch:
+                watch, found = await open_watch(self._store, self._units, since)
+                async with watch:
                     self._watch = watch
+                    if store_id not in (None, found):
+                        self._cache.clear()
+                        _log.info("another store answers: nothing that was cached is kept")
+                    store_id = found
                     if self._over:
                         return
                     async for event in watch:
@@ -171,13 +178,13 @@ class AsyncWatchCoherence(AsyncCoherence):
                             self._cache.apply(event)
                         since, backoff = event.revision, _FIRST_BACKOFF
                         self._heard()
-            except ClosedError:
-                return
             except RevisionCompactedError as error:
                 since = None
                 _log.info("the change feed is followed from now on: %s", error)
-            except VaultError as error:
+            except VaultError as error:  # also a ClosedError, which a server may send
                 _log.info("the change feed was lost, cached objects are asked after: %s", error)
+            except Exception:  # noqa: BLE001  # whatever it is, the next attempt may do better
+                _log.exception("the change feed could not be followed, cached objects are asked after")
             finally:
                 self._live = 0
                 self._watch = None

@@ -11,6 +11,7 @@ from vault.errors import VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
 from vault.rules import check_key, check_name, check_prefix, check_tags
+from vault.wire.answers import hold_listed
 
 
 class AsyncObjects(AsyncVaultBase):
@@ -222,11 +223,13 @@ class AsyncObjects(AsyncVaultBase):
         self, unit: str, prefix: str | None, tags: Mapping[str, str] | None, forks: int
     ) -> AsyncIterator[ObjectInfo]:
         token = ""
+        last: Key | None = None
         while True:
             refuse_inherited(forks, "the listing")
             self._require_open()
             page = await self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
             for info in page.objects:
+                last = hold_listed(info, last, by_name=prefix is not None)
                 yield info
                 refuse_inherited(forks, "the listing")
             token = page.next_page_token

@@ -8,11 +8,12 @@ from vault._async.combiner import AsyncCombiner
 from vault._async.remote_batches import ask_all
 from vault._async.remote_reader import AsyncRemoteReader
 from vault._async.remote_writer import AsyncRemoteWriter, WriteMessage
-from vault.channel import AsyncChannel, AsyncReceiver
+from vault.channel import AsyncChannel, AsyncReceiver, Attempts
 from vault.concurrency import AsyncReturned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import (
+    Block,
     Capabilities,
     Change,
     DeleteSpec,
@@ -31,6 +32,7 @@ from vault.model import (
     WriteStatus,
 )
 from vault.rules import (
+    MAX_DATA_ID,
     check_batch,
     check_generation,
     check_key,
@@ -45,6 +47,22 @@ from vault.rules import (
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire.answers import (
+    FeedOrder,
+    hold_capabilities,
+    hold_deleted,
+    hold_found,
+    hold_generation,
+    hold_loaded,
+    hold_metadata,
+    hold_not_modified,
+    hold_opened,
+    hold_page,
+    hold_small,
+    hold_units,
+    hold_write_status,
+    pairs,
+)
 
 _WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
 MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
@@ -55,20 +73,22 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
+AnswerT = TypeVar("AnswerT")
 
 
 class AsyncRemoteWatch(AsyncWatch):
     """The change feed as a server streams it."""
 
-    def __init__(self, receiver: AsyncReceiver, seen: Callable[[int], None]) -> None:
+    def __init__(self, receiver: AsyncReceiver, order: FeedOrder, seen: Callable[[int], None]) -> None:
         self._receiver = receiver
+        self._order = order
         self._seen = seen
         self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
         refuse_inherited(self._forks, "the watch")
         async for message in self._receiver:
-            event = wire.watch_event_from_wire(message)
+            event = self._order.hold(wire.watch_event_from_wire(message))
             self._seen(event.revision)
             yield event
             refuse_inherited(self._forks, "the watch")
@@ -111,25 +131,27 @@ class AsyncRemoteStore(AsyncStore):
 
     async def capabilities(self) -> Capabilities:
         reply = await self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
-        return wire.capabilities_from_wire(reply)
+        return hold_capabilities(wire.capabilities_from_wire(reply))
 
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         check_unit(unit)
         _check_keys(keys)
 
-        async def ask(request: pb.ExistsRequest) -> Sequence[int]:
-            return list((await self._unary("Exists", request)).generations)
+        async def ask(request: pb.ExistsRequest, asked: Sequence[Key], timeout: float) -> Sequence[int]:
+            reply = await self._unary("Exists", request, timeout=timeout)
+            return [hold_generation(generation) for generation, _ in pairs(reply.generations, asked)]
 
-        return await ask_all(ask, keys, partial(pb.ExistsRequest, unit=unit), wire.fill_key, field="keys")
+        return await self._ask_keys(ask, keys, partial(pb.ExistsRequest, unit=unit))
 
     async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         check_unit(unit)
         _check_keys(keys)
 
-        async def ask(request: pb.StatRequest) -> list[ObjectInfo | None]:
-            return [wire.stat_result_from_wire(item) for item in (await self._unary("Stat", request)).items]
+        async def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> list[ObjectInfo | None]:
+            reply = await self._unary("Stat", request, timeout=timeout)
+            return [hold_found(wire.stat_result_from_wire(item), unit, key) for item, key in pairs(reply.items, asked)]
 
-        return await ask_all(ask, keys, partial(pb.StatRequest, unit=unit), wire.fill_key, field="keys")
+        return await self._ask_keys(ask, keys, partial(pb.StatRequest, unit=unit))
 
     async def list_page(
         self,
@@ -148,10 +170,18 @@ class AsyncRemoteStore(AsyncStore):
         check_page_size(page_size)
         _check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
-        return wire.page_from_wire(await self._unary("List", request))
+        attempts = Attempts(self.address, self._channel.timeout)
+        while True:
+            page = wire.page_from_wire(await self._unary("List", request, timeout=attempts.remaining))
+            token = request.page_token
+            hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
+            if page.objects or not page.next_page_token:
+                return page
+            attempts.check()  # a page of nothing that leads to another is no progress
+            request.page_token = page.next_page_token
 
     async def list_units(self) -> list[str]:
-        return list((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
+        return hold_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     async def load(
         self,
@@ -183,18 +213,26 @@ class AsyncRemoteStore(AsyncStore):
             receiver = await self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
             return None
+        try:
+            return self._opened(receiver, request)
+        except ProtocolError:
+            receiver.cancel()
+            raise
+
+    def _opened(self, receiver: AsyncReceiver, request: pb.LoadRequest) -> AsyncBlockReader | NotModified:
+        """What a Load begins with."""
         first = receiver.first
+        part = "block" if isinstance(first, Block) else first.WhichOneof("part")
+        if part not in ("info", "not_modified"):
+            raise ProtocolError(f"the server began a Load with {part or 'nothing'}, and not with what it is of")
         self._see(first.revision)
-        match first.WhichOneof("part"):
-            case "info":
-                info = wire.object_info_from_wire(first.info)
-                return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
-            case "not_modified":
-                receiver.cancel()
-                return wire.not_modified_from_wire(first.not_modified)
-            case _:
-                receiver.cancel()
-                raise ProtocolError("the server began a Load with neither info nor not_modified")
+        if part == "info":
+            info = hold_opened(wire.object_info_from_wire(first.info), request)
+            return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
+        wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
+        answer = hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
+        receiver.cancel()
+        return answer
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         check_unit(unit)
@@ -217,11 +255,15 @@ class AsyncRemoteStore(AsyncStore):
         return await combiner.ask(item)
 
     async def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
-        async def ask(request: pb.LoadManyRequest) -> list[LoadResult]:
+        async def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> list[LoadResult]:
             reply = await self._unary("LoadMany", request, timeout=timeout)
-            return [wire.load_result_from_wire(item) for item in reply.items]
+            return [
+                hold_loaded(wire.load_result_from_wire(result), unit, item)
+                for result, item in pairs(reply.items, asked)
+            ]
 
-        return await _each_valid(ask, items, partial(pb.LoadManyRequest, unit=unit), wire.fill_load_item, writes=False)
+        begin = partial(pb.LoadManyRequest, unit=unit)
+        return await self._each_valid(ask, items, begin, wire.fill_load_item, timeout=timeout, writes=False)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         check_unit(unit)
@@ -229,7 +271,7 @@ class AsyncRemoteStore(AsyncStore):
         check_resumable(resumable)
         start = pb.UploadRequest.Start(unit=unit, resumable=resumable)
         wire.fill_upload_spec(start.spec, spec)
-        return await self._begin("Upload", pb.UploadRequest, start)
+        return await self._begin("Upload", pb.UploadRequest, start, spec)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         check_unit(unit)
@@ -237,13 +279,13 @@ class AsyncRemoteStore(AsyncStore):
         check_resumable(resumable)
         start = pb.UpdateRequest.Start(unit=unit, resumable=resumable)
         wire.fill_update_spec(start.spec, spec)
-        return await self._begin("Update", pb.UpdateRequest, start)
+        return await self._begin("Update", pb.UpdateRequest, start, spec)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         check_unit(unit)
         check_request_id(request_id)
         request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
-        return wire.write_status_from_wire(await self._unary("GetWriteStatus", request))
+        return hold_write_status(wire.write_status_from_wire(await self._unary("GetWriteStatus", request)), unit)
 
     async def abort_write(self, unit: str, request_id: bytes) -> None:
         check_unit(unit)
@@ -252,42 +294,38 @@ class AsyncRemoteStore(AsyncStore):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-
-        async def ask(request: pb.UploadManyRequest) -> list[ObjectInfo | VaultError]:
-            reply = await self._unary("UploadMany", request)
-            return [wire.write_result_from_wire(result) for result in reply.results]
-
-        return await _each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
+        ask = partial(self._write_small, "UploadMany", unit)
+        return await self._each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
         check_unit(unit)
-
-        async def ask(request: pb.UpdateManyRequest) -> list[ObjectInfo | VaultError]:
-            reply = await self._unary("UpdateMany", request)
-            return [wire.write_result_from_wire(result) for result in reply.results]
-
-        return await _each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
+        ask = partial(self._write_small, "UpdateMany", unit)
+        return await self._each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         check_unit(unit)
 
-        async def ask(request: pb.DeleteRequest) -> list[int | VaultError]:
-            return [wire.delete_result_from_wire(result) for result in (await self._unary("Delete", request)).results]
+        async def ask(request: pb.DeleteRequest, asked: Sequence[DeleteSpec], timeout: float) -> list[int | VaultError]:
+            reply = await self._unary("Delete", request, timeout=timeout)
+            return [
+                hold_deleted(wire.delete_result_from_wire(result), item) for result, item in pairs(reply.results, asked)
+            ]
 
-        return await _each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
+        return await self._each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         check_unit(unit)
         spec.validate()
         reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
-        return wire.object_info_from_wire(reply.info)
+        return hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         for unit in units:
             check_unit(unit)
         check_generation(since)
         request = pb.WatchRequest(units=units, since_revision=since)
-        return AsyncRemoteWatch(await self._channel.stream("Watch", request, idle=_WATCH_IDLE), self._see)
+        receiver = await self._channel.stream("Watch", request, idle=_WATCH_IDLE)
+        return AsyncRemoteWatch(receiver, FeedOrder(units, since), self._see)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -297,13 +335,61 @@ class AsyncRemoteStore(AsyncStore):
         self._see(reply.revision)
         return reply
 
-    async def _begin(self, method: str, message: WriteMessage, start: Any) -> AsyncBlockWriter:
-        writer = AsyncRemoteWriter(self._channel, method, message, start, self._see)
+    async def _write_small(
+        self, method: str, unit: str, request: Any, asked: Sequence[SmallUpload | SmallUpdate], timeout: float
+    ) -> list[ObjectInfo | VaultError]:
+        reply = await self._unary(method, request, timeout=timeout)
+        return [
+            hold_small(wire.write_result_from_wire(result), unit, item) for result, item in pairs(reply.results, asked)
+        ]
+
+    async def _begin(
+        self, method: str, message: WriteMessage, start: Any, spec: UploadSpec | UpdateSpec
+    ) -> AsyncBlockWriter:
+        writer = AsyncRemoteWriter(self._channel, method, message, start, spec, self._see)
         await writer.open()
         return writer
 
+    async def _ask_keys(
+        self,
+        ask: Callable[[Any, Sequence[Key], float], AsyncReturned[Sequence[AnswerT]]],
+        keys: Sequence[Key],
+        begin: Callable[[], Any],
+    ) -> list[AnswerT]:
+        return await ask_all(ask, keys, begin, wire.fill_key, timeout=self._channel.timeout, field="keys")
+
+    async def _each_valid(
+        self,
+        ask: Callable[[Any, Sequence[ItemT], float], AsyncReturned[Sequence[Any]]],
+        items: Sequence[ItemT],
+        begin: Callable[[], Any],
+        fill: Callable[[Any, ItemT], None],
+        *,
+        timeout: float | None = None,
+        writes: bool = True,
+    ) -> list[Any]:
+        """`ask_all` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
+        check_batch(len(items))
+        results: list[Any] = [None] * len(items)
+        valid = []
+        for index, item in enumerate(items):
+            try:
+                item.validate()
+            except VaultError as error:
+                results[index] = error
+            else:
+                valid.append(index)
+        timeout = timeout or self._channel.timeout
+        answers = await ask_all(ask, [items[index] for index in valid], begin, fill, timeout=timeout, writes=writes)
+        for index, answer in zip(valid, answers, strict=True):
+            results[index] = answer
+        return results
+
     def _see(self, revision: int) -> None:
-        self._revision = max(self._revision, revision)
+        if revision > self._revision:
+            if revision > MAX_DATA_ID:
+                raise ProtocolError(f"the server is at revision {revision}, which can be none")
+            self._revision = revision
 
 
 def _size_of(result: LoadResult) -> int:
@@ -323,28 +409,3 @@ def _check_page_token(token: str) -> None:
         raise InvalidArgumentError(
             "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
         ) from None
-
-
-async def _each_valid(
-    ask: Callable[[Any], AsyncReturned[Sequence[Any]]],
-    items: Sequence[ItemT],
-    begin: Callable[[], Any],
-    fill: Callable[[Any, ItemT], None],
-    *,
-    writes: bool = True,
-) -> list[Any]:
-    """`ask_all` about the items that can be asked about; the outcome of each of the others is what is wrong with it."""
-    check_batch(len(items))
-    results: list[Any] = [None] * len(items)
-    valid = []
-    for index, item in enumerate(items):
-        try:
-            item.validate()
-        except VaultError as error:
-            results[index] = error
-        else:
-            valid.append(index)
-    answers = await ask_all(ask, [items[index] for index in valid], begin, fill, writes=writes)
-    for index, answer in zip(valid, answers, strict=True):
-        results[index] = answer
-    return results

@@ -1,12 +1,13 @@
 """Batches over messages of limited size: cut into requests that fit, asked again where replies did not."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from vault.channel import MAX_MESSAGE_SIZE
 from vault.concurrency import AsyncReturned
-from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import InvalidArgumentError, UnavailableError, VaultError
 from vault.model import LoadedObject
 from vault.rules import BLOCK_SIZE
 
@@ -19,11 +20,12 @@ _ITEMS: Final = 1000  # in a message, at first
 
 
 async def ask_all(
-    ask: Callable[[Any], AsyncReturned[Sequence[AnswerT]]],
+    ask: Callable[[Any, Sequence[ItemT], float], AsyncReturned[Sequence[AnswerT]]],
     items: Sequence[ItemT],
     begin: Callable[[], Any],
     fill: Callable[[Any, ItemT], None],
     *,
+    timeout: float,
     field: str = "items",
     writes: bool = False,
 ) -> list[AnswerT]:
@@ -34,9 +36,10 @@ async def ask_all(
     answered as it was the first time.
 
     Args:
-        ask: Sends a message with some of the items, and returns as many answers.
+        ask: Sends a message with some of the items, and returns as many answers, within so many seconds.
         begin: Makes a message without any.
         fill: Fills an item's part of the message.
+        timeout: Seconds without an answer to any of them.
         field: That of the message which has these parts.
         writes: Earlier messages have taken effect when a later one fails, so what they came to is returned,
             and the error stands for the rest. Otherwise it is raised.
@@ -45,11 +48,12 @@ async def ask_all(
     pending = deque(range(len(items)))
     settled = 0
     most = _ITEMS
+    deadline = time.monotonic() + timeout
     while pending:
         request = begin()
         run = _take_run(pending, items, getattr(request, field), fill, most)
         try:
-            found = await ask(request)
+            found = await ask(request, [items[place] for place in run], max(deadline - time.monotonic(), 0.001))
         except VaultError as error:
             if _is_too_large(error) and len(run) > 1:
                 most = len(run) // 2
@@ -60,8 +64,6 @@ async def ask_all(
             for place in [*run, *pending]:
                 answers[place] = error
             break
-        if len(found) != len(run):
-            raise ProtocolError(f"the server sent {len(found)} answers to {len(run)} questions")
         for place, answer in zip(run, found, strict=True):
             answers[place] = answer
         left = [place for place in run if _did_not_fit(answers[place])]
@@ -69,7 +71,9 @@ async def ask_all(
             pending.extendleft(reversed(left))
             # About as many as a reply holds: each is looked up again every time it is asked for.
             most = min(2 * (len(run) - len(left)), _ITEMS) or len(run) // 2
-        settled += len(run)
+        if len(left) < len(run):
+            settled += len(run)
+            deadline = time.monotonic() + timeout
     return answers
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from vault.blocks import check_same
+from vault.blocks import check_same, cut_short
 from vault.channel import AsyncChannel, AsyncReceiver, Attempts
 from vault.concurrency import AsyncClock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
@@ -13,6 +13,7 @@ from vault.rules import BLOCK_SIZE
 from vault.store import AsyncBlockReader
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire.answers import hold_opened
 
 
 class AsyncRemoteReader(AsyncBlockReader):
@@ -37,9 +38,9 @@ class AsyncRemoteReader(AsyncBlockReader):
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
         self._forks = fork_count()
-        end = request.offset + request.length if request.HasField("length") else info.size
-        self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size)
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
+        end = min(request.offset + request.length, info.size) if request.HasField("length") else info.size
+        self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size) if end > request.offset else self._next
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         messages = aiter(self._receiver)
@@ -55,17 +56,31 @@ class AsyncRemoteReader(AsyncBlockReader):
                 messages = aiter(self._receiver)
                 continue
             if message is None:
+                if self._next < self._end:
+                    raise cut_short(self.info, self._next // BLOCK_SIZE)
                 return
             if isinstance(message, Block):
-                self._next = message.offset + len(message.data)
+                self._take(message)
                 yield message
                 self._attempts.begin()
-            elif message.WhichOneof("part") != "info":
-                raise ProtocolError("the server sent a Load message that is neither info nor block")
+            elif message is not self._receiver.first:
+                raise ProtocolError("the server sent a Load message that is no block, after the first")
 
     async def close(self) -> None:
         self._closed = True
         self._receiver.cancel()
+
+    def _take(self, block: Block) -> None:
+        """The next block, and no other."""
+        due = min(BLOCK_SIZE, self.info.size - self._next) if self._next < self._end else 0
+        if block.offset != self._next or len(block.data) != due:
+            raise ProtocolError(
+                f"object {self.info.data_id} in unit {self.info.unit!r}: {due} bytes at {self._next} were due, and "
+                f"{len(block.data)} bytes at {block.offset} came",
+                unit=self.info.unit,
+                data_id=self.info.data_id,
+            )
+        self._next += due
 
     async def _go_on(self, error: UnavailableError) -> None:
         """Opens the rest."""
@@ -93,7 +108,7 @@ class AsyncRemoteReader(AsyncBlockReader):
                 **{"unit": info.unit, "data_id": info.data_id, **gone.context},
             ) from gone
         first: Any = self._receiver.first
+        if isinstance(first, Block) or first.WhichOneof("part") != "info":
+            raise ProtocolError("the server went on with a Load without saying with which object")
         self._seen(first.revision)
-        if first.WhichOneof("part") != "info" or first.info.generation != info.generation:
-            raise ProtocolError("the server opened another generation than the one that was asked for")
-        check_same(info, wire.object_info_from_wire(first.info))
+        check_same(info, hold_opened(wire.object_info_from_wire(first.info), request))

@@ -10,11 +10,12 @@ from vault.channel import AsyncChannel, AsyncDuplex, Attempts
 from vault.concurrency import AsyncClock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Block, ObjectInfo
-from vault.rules import check_commit
+from vault.model import Block, ObjectInfo, UpdateSpec, UploadSpec
+from vault.rules import MAX_DATA_ID, check_commit
 from vault.store import AsyncBlockWriter
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire.answers import hold_written
 from vault.wire.blocks import WRITE_BLOCK, encode_block
 
 WINDOW: Final = 8
@@ -25,6 +26,9 @@ Twice that: one half is on its way, and acknowledged, while the other is filled.
 
 _GIVING_UP: Final = 2.0
 """Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
+
+_REREAD: Final = 16 << 20
+"""Bytes a second, at least, that a server reads again."""
 
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
 
@@ -50,6 +54,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         method: str,
         message: WriteMessage,
         start: Any,
+        spec: UploadSpec | UpdateSpec,
         seen: Callable[[int], None],
     ) -> None:
         self._channel = channel
@@ -61,11 +66,13 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._asked = start.resumable
         start.resumable = True
         self._start = message(start=start)
+        self._spec = spec
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
         self._persisted = 0
         self._furthest = 0  # of what was ever persisted
+        self._told = -1  # of the present stream: the last persisted_size
         self._written = 0
         self._over = False
         self._forks = fork_count()
@@ -75,7 +82,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._duplex = await self._connect(self._start)
         if self._persisted and not self._asked:
             await self._begin_anew()
-        self._written = self._persisted
+        self._written = self._furthest = self._persisted
 
     @property
     def persisted_size(self) -> int:
@@ -113,6 +120,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             self._attempts.begin()
             while (info := await self._try_to_commit(commit)) is None:
                 continue
+            hold_written(info, self._unit, self._spec, size, checksum)
         except BaseException as error:
             await self._fail(error)
             raise
@@ -133,9 +141,10 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._attempts.begin()
                 await self._duplex.half_close()
                 while await self._duplex.receive() is not None:
-                    continue
+                    self._attempts.check()
             await self._hang_up()
 
     def __del__(self) -> None:
@@ -149,9 +158,14 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             await self._duplex.send(commit)
             await self._duplex.half_close()
             while (reply := await self._duplex.receive()) is not None:
-                self._note(reply)
+                if info is not None:
+                    raise ProtocolError("the server went on with a write after it had said what became of it")
                 if reply.WhichOneof("part") == "info":
+                    self._seen(reply.revision)
                     info = wire.object_info_from_wire(reply.info)
+                else:
+                    self._note(reply)
+                    self._attempts.check()
         except UnavailableError as error:
             if info is None:  # otherwise it is stored, and only the end of the stream was lost
                 await self._resume(error)
@@ -169,10 +183,17 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             if reply is None:
                 raise ProtocolError("the server ended a write before its commit")
             self._note(reply)
+            self._attempts.check()
 
     async def _connect(self, start: Any) -> AsyncDuplex:
         duplex, first = await self._channel.duplex(self._method, start, self._attempts)
-        self._note(first)  # which may be less than it was: a power loss takes the last of it
+        self._told = -1  # it may be less than it was: a power loss takes the last of it
+        try:
+            self._note(first)
+        except VaultError:
+            duplex.cancel()
+            await duplex.finish()
+            raise
         return duplex
 
     async def _begin_anew(self) -> None:
@@ -186,6 +207,9 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             start = self._message.FromString(self._start.SerializeToString())
             start.start.resumable = False
             self._duplex = await self._connect(start)
+        if self._persisted:
+            await self._hang_up()
+            raise ProtocolError(f"the server has {self._persisted} bytes of a write that is begun anew")
 
     async def _resume(self, error: UnavailableError) -> None:
         """Connects anew and sends what the server does not have."""
@@ -194,6 +218,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             await self._hang_up()
             await AsyncClock.sleep(self._attempts.wait(lost))
             begins = self._window[0].begin if self._window else self._written
+            self._attempts.rereading = self._furthest / _REREAD
             self._duplex = await self._connect(self._start)
             if self._persisted < begins:
                 raise UnavailableError(
@@ -237,14 +262,25 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         await self._duplex.finish()
 
     def _note(self, reply: Any) -> None:
+        """A reply before the last one."""
         self._seen(reply.revision)
-        if reply.WhichOneof("part") == "persisted_size":
-            self._persisted = reply.persisted_size
-            if self._persisted > self._furthest:
-                self._furthest = self._persisted
-                self._attempts.begin()  # it moves
-            while self._window and self._window[0].end <= self._persisted:
-                self._window.popleft()
+        match reply.WhichOneof("part"):
+            case "persisted_size":
+                self._note_persisted(reply.persisted_size)
+            case "info":
+                raise ProtocolError("the server said what became of a write before its commit")
+
+    def _note_persisted(self, size: int) -> None:
+        begun = self._told >= 0 or self._written > 0  # before, there may be any amount of it
+        if size < self._told or size > (self._written if begun else MAX_DATA_ID):
+            raise ProtocolError(
+                f"the server says that {size} bytes of a write are persisted, after {max(self._told, 0)}, "
+                f"of {self._written} that were sent"
+            )
+        self._told = self._persisted = size
+        while self._window and self._window[0].end <= size:
+            self._furthest = max(self._furthest, self._window.popleft().end)
+            self._attempts.begin()  # it moves, by a block
 
 
 async def _give_up(channel: AsyncChannel, unit: str, request_id: bytes) -> None:

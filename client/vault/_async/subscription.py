@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Self
 
 from vault.concurrency import AsyncBackground, AsyncEvent
-from vault.errors import ClosedError, SlowConsumerError, UnavailableError
+from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
 from vault.store import AsyncStore, AsyncWatch
@@ -34,6 +34,7 @@ class AsyncSubscription:
     stays with the process that opened it: in a forked child iterating raises ClosedError.
 
     Raises, while iterating; what was delivered before stays delivered, and the next attempt goes on from there:
+        FeedError: OTHER_STORE, another store answers at the address: its revisions are of other changes.
         RevisionCompactedError: Changes after `revision` are no longer in the feed's history, or the store
             was put back to an older copy. Read what you follow anew, and watch from now on.
         UnknownUnitError: The server does not allow the unit.
@@ -45,6 +46,7 @@ class AsyncSubscription:
         self._store = store
         self._units = units
         self._revision = since
+        self._store_id: str | None = None
         self._watch: AsyncWatch | None = None
         self._events: AsyncIterator[Change | Progress] | None = None
         self._closed = False
@@ -53,7 +55,7 @@ class AsyncSubscription:
 
     async def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
-        await self._take(await self._store.watch(self._units, since=self._revision))
+        await self._take(*await open_watch(self._store, self._units, self._revision))
         await self._next()  # the first event tells where the feed begins, or raises why it cannot
 
     @property
@@ -82,7 +84,7 @@ class AsyncSubscription:
         while not self._closed:
             try:
                 if self._events is None:
-                    await self._take(await self._reopened())
+                    await self._take(*await self._reopened())
                 event = await self._next()
             except (UnavailableError, SlowConsumerError) as error:
                 _log.info(
@@ -128,7 +130,16 @@ class AsyncSubscription:
         known, self._revision = self._revision, max(self.revision, event.revision)
         return event if known is None or event.revision > known or isinstance(event, Progress) else None
 
-    async def _take(self, watch: AsyncWatch) -> None:
+    async def _take(self, watch: AsyncWatch, store_id: str) -> None:
+        if self._store_id not in (None, store_id):
+            await watch.close()
+            raise FeedError(
+                f"another store answers than the one that was followed up to revision {self.revision}, and its "
+                "revisions are of other changes: read what you follow anew, and watch from now on",
+                reason="OTHER_STORE",
+                revision=self.revision,
+            )
+        self._store_id = store_id
         self._watch = watch
         self._events = aiter(watch)
         if self._closed:  # meanwhile: whoever closed it did not see this one
@@ -144,8 +155,8 @@ class AsyncSubscription:
         if not self._closed:
             await self._news.wait(seconds * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
 
-    async def _reopened(self) -> AsyncWatch:
-        """A watch from where this one is. Opening may take as long as the store's timeout; `close` ends the wait."""
+    async def _reopened(self) -> tuple[AsyncWatch, str]:
+        """`open_watch` from where this is. It may take as long as the store's timeout; `close` ends the wait."""
         self._news.clear()
         attempt = _AsyncAttempt(self._store, self._units, self._revision, self._news.set)
         try:
@@ -159,6 +170,17 @@ class AsyncSubscription:
             raise
 
 
+async def open_watch(store: AsyncStore, units: Sequence[str], since: int | None) -> tuple[AsyncWatch, str]:
+    """A watch, and the id of the store whose it is."""
+    watch = await store.watch(units, since=since)
+    try:
+        # Asked after it was opened: of a store that replaced another in between, the id is the new one's.
+        return watch, (await store.capabilities()).store_id
+    except BaseException:
+        await watch.close()
+        raise
+
+
 class _AsyncAttempt:
     """One opening of a watch, in the background, so that whoever waits for it can leave."""
 
@@ -167,7 +189,7 @@ class _AsyncAttempt:
         self._units = units
         self._since = since
         self._over = over
-        self._watch: AsyncWatch | None = None
+        self._opened: tuple[AsyncWatch, str] | None = None
         self._error: Exception | None = None
         self._left = False
         self.is_over = False
@@ -176,24 +198,24 @@ class _AsyncAttempt:
     def start(self) -> None:
         self._background.start()
 
-    def result(self) -> AsyncWatch:
-        """The watch; raises what kept it from being opened."""
-        if self._watch is not None:
-            return self._watch
+    def result(self) -> tuple[AsyncWatch, str]:
+        """What `open_watch` returned, or what it raised."""
+        if self._opened is not None:
+            return self._opened
         raise self._error or ClosedError("the subscription was closed")
 
     async def leave(self) -> None:
         """The watch is not wanted any more."""
         self._left = True
         self._background.leave()
-        if self._watch is not None:
-            await self._watch.close()
+        if self._opened is not None:
+            await self._opened[0].close()
 
     async def _run(self) -> None:
         try:
-            self._watch = await self._store.watch(self._units, since=self._since)
+            self._opened = await open_watch(self._store, self._units, self._since)
             if self._left:
-                await self._watch.close()
+                await self._opened[0].close()
         except Exception as error:  # noqa: BLE001  # raised to whoever waits
             self._error = error
         finally:

@@ -5,7 +5,7 @@ from functools import partial
 
 import xxhash
 
-from vault._async.files import missing, reopener
+from vault._async.files import missing, not_asked_for, reopener
 from vault._async.stream import AsyncBlockSource
 from vault.blocks import BlockCutter, check_whole, worth_repeating
 from vault.concurrency import AsyncReturned
@@ -153,7 +153,8 @@ async def _source(store: AsyncStore, unit: str, key: Key) -> AsyncBlockSource:
     reader = await store.load(unit, key)
     if reader is None:
         raise missing(unit, key)
-    assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
+    if isinstance(reader, NotModified):
+        raise not_asked_for(unit, key)
     return AsyncBlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
 
 

@@ -11,11 +11,12 @@ from vault.channel import Channel, Duplex, Attempts
 from vault.concurrency import Clock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Block, ObjectInfo
-from vault.rules import check_commit
+from vault.model import Block, ObjectInfo, UpdateSpec, UploadSpec
+from vault.rules import MAX_DATA_ID, check_commit
 from vault.store import BlockWriter
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire.answers import hold_written
 from vault.wire.blocks import WRITE_BLOCK, encode_block
 
 WINDOW: Final = 8
@@ -26,6 +27,9 @@ Twice that: one half is on its way, and acknowledged, while the other is filled.
 
 _GIVING_UP: Final = 2.0
 """Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
+
+_REREAD: Final = 16 << 20
+"""Bytes a second, at least, that a server reads again."""
 
 WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
 
@@ -51,6 +55,7 @@ class RemoteWriter(BlockWriter):
         method: str,
         message: WriteMessage,
         start: Any,
+        spec: UploadSpec | UpdateSpec,
         seen: Callable[[int], None],
     ) -> None:
         self._channel = channel
@@ -62,11 +67,13 @@ class RemoteWriter(BlockWriter):
         self._asked = start.resumable
         start.resumable = True
         self._start = message(start=start)
+        self._spec = spec
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
         self._persisted = 0
         self._furthest = 0  # of what was ever persisted
+        self._told = -1  # of the present stream: the last persisted_size
         self._written = 0
         self._over = False
         self._forks = fork_count()
@@ -76,7 +83,7 @@ class RemoteWriter(BlockWriter):
         self._duplex = self._connect(self._start)
         if self._persisted and not self._asked:
             self._begin_anew()
-        self._written = self._persisted
+        self._written = self._furthest = self._persisted
 
     @property
     def persisted_size(self) -> int:
@@ -114,6 +121,7 @@ class RemoteWriter(BlockWriter):
             self._attempts.begin()
             while (info := self._try_to_commit(commit)) is None:
                 continue
+            hold_written(info, self._unit, self._spec, size, checksum)
         except BaseException as error:
             self._fail(error)
             raise
@@ -134,9 +142,10 @@ class RemoteWriter(BlockWriter):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._attempts.begin()
                 self._duplex.half_close()
                 while self._duplex.receive() is not None:
-                    continue
+                    self._attempts.check()
             self._hang_up()
 
     def __del__(self) -> None:
@@ -150,9 +159,14 @@ class RemoteWriter(BlockWriter):
             self._duplex.send(commit)
             self._duplex.half_close()
             while (reply := self._duplex.receive()) is not None:
-                self._note(reply)
+                if info is not None:
+                    raise ProtocolError("the server went on with a write after it had said what became of it")
                 if reply.WhichOneof("part") == "info":
+                    self._seen(reply.revision)
                     info = wire.object_info_from_wire(reply.info)
+                else:
+                    self._note(reply)
+                    self._attempts.check()
         except UnavailableError as error:
             if info is None:  # otherwise it is stored, and only the end of the stream was lost
                 self._resume(error)
@@ -170,10 +184,17 @@ class RemoteWriter(BlockWriter):
             if reply is None:
                 raise ProtocolError("the server ended a write before its commit")
             self._note(reply)
+            self._attempts.check()
 
     def _connect(self, start: Any) -> Duplex:
         duplex, first = self._channel.duplex(self._method, start, self._attempts)
-        self._note(first)  # which may be less than it was: a power loss takes the last of it
+        self._told = -1  # it may be less than it was: a power loss takes the last of it
+        try:
+            self._note(first)
+        except VaultError:
+            duplex.cancel()
+            duplex.finish()
+            raise
         return duplex
 
     def _begin_anew(self) -> None:
@@ -187,6 +208,9 @@ class RemoteWriter(BlockWriter):
             start = self._message.FromString(self._start.SerializeToString())
             start.start.resumable = False
             self._duplex = self._connect(start)
+        if self._persisted:
+            self._hang_up()
+            raise ProtocolError(f"the server has {self._persisted} bytes of a write that is begun anew")
 
     def _resume(self, error: UnavailableError) -> None:
         """Connects anew and sends what the server does not have."""
@@ -195,6 +219,7 @@ class RemoteWriter(BlockWriter):
             self._hang_up()
             Clock.sleep(self._attempts.wait(lost))
             begins = self._window[0].begin if self._window else self._written
+            self._attempts.rereading = self._furthest / _REREAD
             self._duplex = self._connect(self._start)
             if self._persisted < begins:
                 raise UnavailableError(
@@ -238,14 +263,25 @@ class RemoteWriter(BlockWriter):
         self._duplex.finish()
 
     def _note(self, reply: Any) -> None:
+        """A reply before the last one."""
         self._seen(reply.revision)
-        if reply.WhichOneof("part") == "persisted_size":
-            self._persisted = reply.persisted_size
-            if self._persisted > self._furthest:
-                self._furthest = self._persisted
-                self._attempts.begin()  # it moves
-            while self._window and self._window[0].end <= self._persisted:
-                self._window.popleft()
+        match reply.WhichOneof("part"):
+            case "persisted_size":
+                self._note_persisted(reply.persisted_size)
+            case "info":
+                raise ProtocolError("the server said what became of a write before its commit")
+
+    def _note_persisted(self, size: int) -> None:
+        begun = self._told >= 0 or self._written > 0  # before, there may be any amount of it
+        if size < self._told or size > (self._written if begun else MAX_DATA_ID):
+            raise ProtocolError(
+                f"the server says that {size} bytes of a write are persisted, after {max(self._told, 0)}, "
+                f"of {self._written} that were sent"
+            )
+        self._told = self._persisted = size
+        while self._window and self._window[0].end <= size:
+            self._furthest = max(self._furthest, self._window.popleft().end)
+            self._attempts.begin()  # it moves, by a block
 
 
 def _give_up(channel: Channel, unit: str, request_id: bytes) -> None:

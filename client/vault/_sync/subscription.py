@@ -7,7 +7,7 @@ from collections.abc import Iterator, Callable, Sequence
 from typing import Final, Self
 
 from vault.concurrency import Background, Event
-from vault.errors import ClosedError, SlowConsumerError, UnavailableError
+from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
 from vault.store import Store, Watch
@@ -35,6 +35,7 @@ class Subscription:
     stays with the process that opened it: in a forked child iterating raises ClosedError.
 
     Raises, while iterating; what was delivered before stays delivered, and the next attempt goes on from there:
+        FeedError: OTHER_STORE, another store answers at the address: its revisions are of other changes.
         RevisionCompactedError: Changes after `revision` are no longer in the feed's history, or the store
             was put back to an older copy. Read what you follow anew, and watch from now on.
         UnknownUnitError: The server does not allow the unit.
@@ -46,6 +47,7 @@ class Subscription:
         self._store = store
         self._units = units
         self._revision = since
+        self._store_id: str | None = None
         self._watch: Watch | None = None
         self._events: Iterator[Change | Progress] | None = None
         self._closed = False
@@ -54,7 +56,7 @@ class Subscription:
 
     def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
-        self._take(self._store.watch(self._units, since=self._revision))
+        self._take(*open_watch(self._store, self._units, self._revision))
         self._next()  # the first event tells where the feed begins, or raises why it cannot
 
     @property
@@ -83,7 +85,7 @@ class Subscription:
         while not self._closed:
             try:
                 if self._events is None:
-                    self._take(self._reopened())
+                    self._take(*self._reopened())
                 event = self._next()
             except (UnavailableError, SlowConsumerError) as error:
                 _log.info(
@@ -129,7 +131,16 @@ class Subscription:
         known, self._revision = self._revision, max(self.revision, event.revision)
         return event if known is None or event.revision > known or isinstance(event, Progress) else None
 
-    def _take(self, watch: Watch) -> None:
+    def _take(self, watch: Watch, store_id: str) -> None:
+        if self._store_id not in (None, store_id):
+            watch.close()
+            raise FeedError(
+                f"another store answers than the one that was followed up to revision {self.revision}, and its "
+                "revisions are of other changes: read what you follow anew, and watch from now on",
+                reason="OTHER_STORE",
+                revision=self.revision,
+            )
+        self._store_id = store_id
         self._watch = watch
         self._events = iter(watch)
         if self._closed:  # meanwhile: whoever closed it did not see this one
@@ -145,8 +156,8 @@ class Subscription:
         if not self._closed:
             self._news.wait(seconds * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
 
-    def _reopened(self) -> Watch:
-        """A watch from where this one is. Opening may take as long as the store's timeout; `close` ends the wait."""
+    def _reopened(self) -> tuple[Watch, str]:
+        """`open_watch` from where this is. It may take as long as the store's timeout; `close` ends the wait."""
         self._news.clear()
         attempt = _Attempt(self._store, self._units, self._revision, self._news.set)
         try:
@@ -160,6 +171,17 @@ class Subscription:
             raise
 
 
+def open_watch(store: Store, units: Sequence[str], since: int | None) -> tuple[Watch, str]:
+    """A watch, and the id of the store whose it is."""
+    watch = store.watch(units, since=since)
+    try:
+        # Asked after it was opened: of a store that replaced another in between, the id is the new one's.
+        return watch, (store.capabilities()).store_id
+    except BaseException:
+        watch.close()
+        raise
+
+
 class _Attempt:
     """One opening of a watch, in the background, so that whoever waits for it can leave."""
 
@@ -168,7 +190,7 @@ class _Attempt:
         self._units = units
         self._since = since
         self._over = over
-        self._watch: Watch | None = None
+        self._opened: tuple[Watch, str] | None = None
         self._error: Exception | None = None
         self._left = False
         self.is_over = False
@@ -177,24 +199,24 @@ class _Attempt:
     def start(self) -> None:
         self._background.start()
 
-    def result(self) -> Watch:
-        """The watch; raises what kept it from being opened."""
-        if self._watch is not None:
-            return self._watch
+    def result(self) -> tuple[Watch, str]:
+        """What `open_watch` returned, or what it raised."""
+        if self._opened is not None:
+            return self._opened
         raise self._error or ClosedError("the subscription was closed")
 
     def leave(self) -> None:
         """The watch is not wanted any more."""
         self._left = True
         self._background.leave()
-        if self._watch is not None:
-            self._watch.close()
+        if self._opened is not None:
+            self._opened[0].close()
 
     def _run(self) -> None:
         try:
-            self._watch = self._store.watch(self._units, since=self._since)
+            self._opened = open_watch(self._store, self._units, self._since)
             if self._left:
-                self._watch.close()
+                self._opened[0].close()
         except Exception as error:  # noqa: BLE001  # raised to whoever waits
             self._error = error
         finally:

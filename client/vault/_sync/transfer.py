@@ -6,7 +6,7 @@ from functools import partial
 
 import xxhash
 
-from vault._sync.files import missing, reopener
+from vault._sync.files import missing, not_asked_for, reopener
 from vault._sync.stream import BlockSource
 from vault.blocks import BlockCutter, check_whole, worth_repeating
 from vault.concurrency import Returned
@@ -154,7 +154,8 @@ def _source(store: Store, unit: str, key: Key) -> BlockSource:
     reader = store.load(unit, key)
     if reader is None:
         raise missing(unit, key)
-    assert not isinstance(reader, NotModified)  # noqa: S101  # not asked for; for the type checker
+    if isinstance(reader, NotModified):
+        raise not_asked_for(unit, key)
     return BlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
 
 

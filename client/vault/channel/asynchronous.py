@@ -14,6 +14,7 @@ import grpc.aio
 
 from vault.address import parse_address
 from vault.channel.calls import (
+    MOST_REPLIES,
     OPTIONS,
     Attempts,
     Retired,
@@ -22,6 +23,7 @@ from vault.channel.calls import (
     is_sign_of_life,
     make_stub,
     patience_of,
+    readable,
     something,
     stalled,
     timed_out,
@@ -56,7 +58,7 @@ class AsyncReceiver:
         try:
             async with asyncio.timeout(self._idle):
                 message = await self._call.read()
-            return None if message is grpc.aio.EOF else message
+            return None if message is grpc.aio.EOF else readable(message, self._address)
         except TimeoutError as error:
             self._stall(self._call)
             self.cancel()
@@ -82,7 +84,8 @@ class AsyncReceiver:
 
 
 class AsyncDuplex:
-    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
+    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
+    of them, until they are looked at."""
 
     def __init__(
         self,
@@ -99,12 +102,16 @@ class AsyncDuplex:
         self._is_closed = is_closed
         self._replies: collections.deque[Any] = collections.deque()
         self._news = asyncio.Event()
+        self._room = asyncio.Event()  # for replies
+        self._room.set()
+        self._ending = False
         self._ended = False
         self._error: VaultError | None = None
         self._forks = fork_count()
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[grpc.aio.AioRpcError] = self._loop.create_future()
         call.add_done_callback(functools.partial(_note_status, self._status))
+        call.add_done_callback(lambda _, room=self._room: room.set())
         self._reader = self._loop.create_task(self._read(), name="vault-replies")
 
     async def send(self, message: Any) -> None:
@@ -122,9 +129,9 @@ class AsyncDuplex:
                 if _is_cancelled():
                     self.cancel()
                     raise
-                await self._reader  # the call was cancelled, not this task
+                await self._end()  # the call was cancelled, not this task
             except (grpc.RpcError, asyncio.InvalidStateError):
-                await self._reader  # which learns why the call ended
+                await self._end()
         self._raise()
 
     async def half_close(self) -> None:
@@ -136,6 +143,7 @@ class AsyncDuplex:
         """The replies that are here, without waiting."""
         replies = list(self._replies)
         self._replies.clear()
+        self._room.set()
         return replies
 
     async def receive(self, patience: float | None = None) -> Any:
@@ -155,6 +163,7 @@ class AsyncDuplex:
                 self.cancel()
                 raise stalled(self._address, idle) from error
         if self._replies:
+            self._room.set()
             return self._replies.popleft()
         if self._error is not None:
             raise self._error
@@ -164,6 +173,8 @@ class AsyncDuplex:
         """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
         if not is_inherited(self._forks):
             self._call.cancel()
+            self._ending = True
+            self._room.set()
 
     def leave(self, afterwards: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """`cancel` from a finalizer, in any thread: starts nothing, waits for nothing.
@@ -185,11 +196,24 @@ class AsyncDuplex:
         """Waits until the call has ended; call it last."""
         await self._reader
 
+    async def _end(self) -> None:
+        """The call has ended: learns why, past the replies that wait."""
+        self._replies = collections.deque(self._replies, MOST_REPLIES)
+        self._ending = True
+        self._room.set()
+        await asyncio.wait([self._reader], timeout=self._idle)
+
     async def _read(self) -> None:
         try:
             while (message := await self._call.read()) is not grpc.aio.EOF:
-                self._replies.append(message)
+                self._replies.append(readable(message, self._address))
                 self._news.set()
+                while len(self._replies) >= MOST_REPLIES and not (self._ending or self._call.done()):
+                    self._room.clear()
+                    await self._room.wait()
+        except ProtocolError as error:
+            self._error = error
+            self._call.cancel()
         except (grpc.RpcError, asyncio.CancelledError) as error:
             cause = await self._servers(error) if isinstance(error, grpc.RpcError) else error
             self._error = self._why(cause)
@@ -257,7 +281,7 @@ class AsyncChannel:
             call = self._method(method)(request, timeout=min(patience, attempts.remaining))
             self._calls.add(call)
             try:
-                return await call
+                return readable(await call, self.address)
             except grpc.RpcError as error:
                 if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._stall(call)
@@ -294,6 +318,9 @@ class AsyncChannel:
                 self._stall(call)
                 call.cancel()
                 await asyncio.sleep(attempts.wait(stalled(self.address, patience)))
+            except ProtocolError:
+                call.cancel()
+                raise
             except grpc.RpcError as error:
                 await self._pause(attempts, error)
             except asyncio.CancelledError as error:
@@ -319,9 +346,8 @@ class AsyncChannel:
                 await duplex.send(start)
                 first = await duplex.receive(attempts.first_patience)
                 while is_sign_of_life(first):
-                    first = await duplex.receive()
-                    if not is_sign_of_life(first):
-                        attempts.begin()
+                    attempts.sign_of_life()
+                    first = await duplex.receive(attempts.first_patience)
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()

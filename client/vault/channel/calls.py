@@ -4,12 +4,14 @@ import logging
 import random
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
 
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.rules import check_seconds
+from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.blocks import CODECS
 from vault.wire.status import error_from_rpc
@@ -44,6 +46,19 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.enable_retries", 0),
 ]
 
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]
+_KINDS: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, True): "stream_stream",
+}
+
+MOST_REPLIES: Final = 8
+"""Of a write that wait to be looked at. Of a server that sends more no more is read until they are."""
+
+SIGNS: Final = 4
+"""Times the timeout for which a server is believed that says that it is at work, and nothing moves."""
+
 _FIRST_BACKOFF: Final = 0.1
 _LAST_BACKOFF: Final = 1.0
 _SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
@@ -51,15 +66,49 @@ _SILENCE: Final = 2.0  # seconds without a server, after which it is said that t
 _log = logging.getLogger("vault.channel")
 
 
+class Unreadable:
+    """In the place of a reply whose bytes are no message: what a deserializer raises, gRPC only logs, or lets out."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 def make_stub(channel: Any) -> VaultServiceStub:
-    """The generated stub; where a stream carries blocks, with the codecs of `vault.wire.blocks`."""
+    """The stub of the service; where a stream carries blocks, with the codecs of `vault.wire.blocks`.
+
+    A reply may be Unreadable; see `readable`.
+    """
     stub: VaultServiceStub = VaultServiceStub(channel)
-    for path, codecs in CODECS.items():
-        method = path.rpartition("/")[2]
-        make = channel.unary_stream if method == "Load" else channel.stream_stream
-        call = make(path, request_serializer=codecs.serialize_request, response_deserializer=codecs.parse_response)
-        setattr(stub, method, call)
+    for method in _SERVICE.methods:
+        path = f"/{_SERVICE.full_name}/{method.name}"
+        codecs = CODECS.get(path)
+        request, response = _message(method.input_type), _message(method.output_type)
+        serialize = codecs.serialize_request if codecs else request.SerializeToString
+        parse = codecs.parse_response if codecs else response.FromString
+        make = getattr(channel, _KINDS[method.client_streaming, method.server_streaming])
+        setattr(stub, method.name, make(path, request_serializer=serialize, response_deserializer=_parser(parse)))
     return stub
+
+
+def _message(descriptor: Any) -> Any:
+    return getattr(pb, descriptor.name)
+
+
+def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse_reply(raw: bytes) -> Any:
+        try:
+            return parse(raw)
+        except Exception as error:  # noqa: BLE001  # raised by `readable`
+            return Unreadable(error)
+
+    return parse_reply
+
+
+def readable(reply: Any, address: str) -> Any:
+    """A reply; ProtocolError when its bytes are no message of vault.v1."""
+    if type(reply) is Unreadable:
+        raise ProtocolError(f"{address} sent what is no message of vault.v1: {reply.error}", address=address)
+    return reply
 
 
 def check_timeout(timeout: float) -> float:
@@ -81,16 +130,22 @@ class Attempts:
     """When to try a call again, and what to say when trying is over. No I/O.
 
     For a transfer: from one progress to the next.
+
+    Attributes:
+        rereading: Seconds that a server takes, perhaps, to read again what it has of a write. It may give signs of
+            life for so long, beside SIGNS times the timeout: they are no progress, and keep nobody for ever.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
+        self.rereading = 0.0
         self.begin()
 
     def begin(self) -> None:
         """The time counts from now: somebody begins to wait, or something has moved."""
-        self._deadline = time.monotonic() + self._timeout
+        self._began = time.monotonic()
+        self._deadline = self._began + self._timeout
         self._backoff = _FIRST_BACKOFF
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
@@ -111,6 +166,17 @@ class Attempts:
     def remaining(self) -> float:
         """Seconds until the deadline; never 0, which gRPC would take for none."""
         return max(self._deadline - time.monotonic(), 0.001)
+
+    def sign_of_life(self) -> None:
+        """The server says that it is at work, and no more."""
+        latest = self._began + SIGNS * self._timeout + self.rereading
+        self._deadline = max(self._deadline, min(time.monotonic() + self._timeout, latest))
+        self.check()
+
+    def check(self) -> None:
+        """Raises UnavailableError when the time is over: for a server that says something and nothing moves."""
+        if time.monotonic() >= self._deadline:
+            raise stalled(self._address, self._timeout)
 
     def pause(self, failure: grpc.RpcError) -> float:
         """Seconds to wait before the next attempt; raises what the failure comes to when there is none."""
@@ -186,7 +252,7 @@ def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
 
 
 def is_sign_of_life(reply: Any) -> bool:
-    """Whether a reply says only that the server is at work."""
+    """Whether a reply to a write says only that the server is at work."""
     return reply is not None and reply.WhichOneof("part") is None
 
 
@@ -201,10 +267,10 @@ def stalled(address: str, timeout: float) -> UnavailableError:
 
 
 def something(reply: Any, address: str, method: str) -> Any:
-    """A stream's first reply; ProtocolError when it ended without one."""
+    """A stream's first reply; ProtocolError when it ended without one, or it is none."""
     if reply is None:
         raise ProtocolError(f"{address} answered {method} with nothing", address=address)
-    return reply
+    return readable(reply, address)
 
 
 def closed(address: str) -> ClosedError:

@@ -15,6 +15,7 @@ import grpc
 
 from vault.address import parse_address
 from vault.channel.calls import (
+    MOST_REPLIES,
     OPTIONS,
     Attempts,
     Retired,
@@ -23,6 +24,7 @@ from vault.channel.calls import (
     is_sign_of_life,
     make_stub,
     patience_of,
+    readable,
     something,
     stalled,
     timed_out,
@@ -71,7 +73,7 @@ class Receiver:
     def _receive(self) -> Any:
         try:
             with self._watchdog.watching(self._call, self._idle):
-                return next(self._call, None)
+                return readable(next(self._call, None), self._address)
         except grpc.RpcError as error:
             _untie(error)
             if self._watchdog.overdue(self._call):
@@ -91,7 +93,8 @@ class Receiver:
 
 
 class Duplex:
-    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once."""
+    """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
+    of them, until they are looked at."""
 
     def __init__(
         self,
@@ -138,9 +141,9 @@ class Duplex:
 
     def received(self) -> list[Any]:
         """The replies that are here, without waiting."""
-        replies = []
-        while self._replies:
-            replies.append(self._replies.popleft())
+        replies = [self._replies.popleft() for _ in range(len(self._replies))]
+        if len(replies) >= MOST_REPLIES:
+            self._news.advance()  # there is room
         return replies
 
     def receive(self, patience: float | None = None) -> Any:
@@ -151,7 +154,10 @@ class Duplex:
         """
         self._wait(lambda: self._replies, self._idle if patience is None else patience)
         if self._replies:
-            return self._replies.popleft()
+            reply = self._replies.popleft()
+            if len(self._replies) == MOST_REPLIES - 1:
+                self._news.advance()  # there is room
+            return reply
         if self._error is not None:
             raise self._error
         return None
@@ -160,6 +166,7 @@ class Duplex:
         """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
         if not is_inherited(self._forks):
             self.call.cancel()
+            self._news.advance()
 
     def leave(self, afterwards: Callable[[], None]) -> None:
         """`cancel` from a finalizer: starts nothing, waits for nothing.
@@ -195,8 +202,13 @@ class Duplex:
         error: VaultError | None = None
         try:
             for message in self.call:
-                self._replies.append(message)
+                self._replies.append(readable(message, self._address))
                 self._news.advance()
+                if len(self._replies) >= MOST_REPLIES:
+                    self._news.wait_for(lambda: len(self._replies) < MOST_REPLIES or not self.call.is_active())
+        except ProtocolError as failure:
+            error = failure
+            self.call.cancel()
         except grpc.RpcError as failure:
             _untie(failure)
             ended = self._is_closed()
@@ -250,7 +262,7 @@ class Channel:
             call = self._method(method)
             channel = self._channel
             try:
-                return call(request, timeout=min(patience, attempts.remaining))
+                return readable(call(request, timeout=min(patience, attempts.remaining)), self.address)
             except grpc.RpcError as error:
                 if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(channel)
@@ -279,6 +291,9 @@ class Channel:
                 return Receiver(
                     call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed, self._stall
                 )
+            except ProtocolError:
+                call.cancel()
+                raise
             except grpc.RpcError as error:
                 _untie(error)
                 if not self._watchdog.overdue(call):
@@ -305,9 +320,8 @@ class Channel:
                 duplex.send(start)
                 first = duplex.receive(attempts.first_patience)
                 while is_sign_of_life(first):
-                    first = duplex.receive()
-                    if not is_sign_of_life(first):
-                        attempts.begin()
+                    attempts.sign_of_life()
+                    first = duplex.receive(attempts.first_patience)
                 return duplex, something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()

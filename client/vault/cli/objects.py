@@ -11,7 +11,7 @@ from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
 from vault.errors import NotFoundError, VaultError
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo
-from vault.rules import MAX_DATA_ID, MAX_PAGE_SIZE
+from vault.rules import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
 from vault.store import Store
 
 
@@ -119,7 +119,7 @@ def remove(keys: Sequence[Key], unit: str, if_generation: int | None, *, force: 
         raise click.UsageError("--if-generation is for one KEY.")
     code = Exit.OK
     with opened_store() as store:
-        limit = store.capabilities().max_batch_items
+        limit = min(store.capabilities().max_batch_items, MAX_BATCH_ITEMS)
         for start in range(0, len(keys), limit):
             batch = keys[start : start + limit]
             outcomes = store.delete_many(unit, [DeleteSpec(key, if_generation) for key in batch])

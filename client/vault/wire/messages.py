@@ -34,9 +34,10 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
+from vault.rules import MAX_DATA_ID
 from vault.store import LoadResult
 from vault.v1 import vault_pb2 as pb
-from vault.wire.reasons import item_error_from_wire, item_error_to_wire
+from vault.wire.reasons import cut, item_error_from_wire, item_error_to_wire
 
 
 def fill_key(wire: pb.Key, key: Key) -> None:
@@ -77,14 +78,24 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo) -> None:
 
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
-    if not (wire.unit and wire.data_id and wire.generation and wire.HasField("created_at")):
-        raise ProtocolError("the server sent an ObjectInfo without unit, data_id, generation or created_at")
+    unit, data_id, generation, revision, size = wire.unit, wire.data_id, wire.generation, wire.revision, wire.size
+    if not (
+        unit
+        and 0 < data_id <= MAX_DATA_ID
+        and 0 < generation <= revision <= MAX_DATA_ID
+        and size <= MAX_DATA_ID
+        and wire.HasField("created_at")
+    ):
+        raise ProtocolError(
+            f"the server sent an ObjectInfo that can be none: object {data_id} of unit {cut(unit, 200)!r}, "
+            f"generation {generation}, revision {revision}, {size} bytes"
+        )
     return ObjectInfo(
-        unit=wire.unit,
-        data_id=wire.data_id,
-        generation=wire.generation,
-        revision=wire.revision,
-        size=wire.size,
+        unit=unit,
+        data_id=data_id,
+        generation=generation,
+        revision=revision,
+        size=size,
         checksum=wire.checksum,
         datatype=wire.datatype,
         name=wire.name if wire.HasField("name") else None,
@@ -278,7 +289,13 @@ def fill_delete_result(wire: pb.DeleteResponse.Result, result: int | VaultError)
 
 
 def delete_result_from_wire(wire: pb.DeleteResponse.Result) -> int | VaultError:
-    return item_error_from_wire(wire.error) if wire.WhichOneof("result") == "error" else wire.revision
+    match wire.WhichOneof("result"):
+        case "error":
+            return item_error_from_wire(wire.error)
+        case "revision":
+            return wire.revision
+        case _:
+            raise ProtocolError("the server sent a deletion's result with neither revision nor error")
 
 
 def fill_stat_result(wire: pb.StatResponse.Item, info: ObjectInfo | None) -> None:
@@ -314,7 +331,7 @@ def capabilities_to_wire(capabilities: Capabilities) -> pb.GetCapabilitiesRespon
 
 
 def capabilities_from_wire(wire: pb.GetCapabilitiesResponse) -> Capabilities:
-    if not (wire.store_id and wire.block_size and wire.max_batch_items):
+    if not (wire.store_id and len(wire.store_id) <= _MOST_STORE_ID and wire.block_size and wire.max_batch_items):
         raise ProtocolError("the server sent capabilities without store_id, block_size or max_batch_items")
     return Capabilities(
         store_id=wire.store_id,
@@ -342,6 +359,8 @@ def change_from_wire(wire: pb.Change) -> Change:
     kind = _KIND_FROM_WIRE.get(wire.kind)
     if kind is None:
         raise ProtocolError(f"the server sent a change of a kind unknown here: {wire.kind}")
+    if not (wire.unit and 0 < wire.data_id <= MAX_DATA_ID and 0 < wire.generation <= wire.revision):
+        raise ProtocolError(f"the server sent a change that can be none: of object {wire.data_id}")
     return Change(
         revision=wire.revision,
         unit=wire.unit,
@@ -390,6 +409,8 @@ def _duration(seconds: float) -> Duration:
     span.FromNanoseconds(round(seconds * 1e9))
     return span
 
+
+_MOST_STORE_ID: Final = 256  # characters
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -3,8 +3,10 @@
 It knows google.rpc.Code by number and nothing of gRPC; `vault.wire.status` adds that.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from google.rpc import code_pb2
@@ -121,6 +123,15 @@ _NUMBERS: Final = frozenset({
 })  # fmt: skip
 
 
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+_OWN: Final = frozenset({"self", "message", "reason", "retry_after"})
+"""What an error has beside its context, or what comes another way."""
+
+_MOST_KEYS: Final = 32
+_MOST_TEXT: Final = 1024  # bytes of a message, or of a value of the context
+
+
 def row_of(error: VaultError) -> Row:
     """The row for an error: its reason's, or that of the nearest class with a reason of its own."""
     row = TABLE.get(error.reason)
@@ -133,20 +144,26 @@ def row_of(error: VaultError) -> Row:
 
 
 def rebuild(reason: str, code: int, message: str, metadata: Mapping[str, str], **more: Any) -> VaultError:
-    """The error that was sent. One with a reason unknown here is raised as its code says."""
+    """The error that was sent. One with a reason unknown here is raised as its code says.
+
+    What was sent is a stranger's: long texts are cut, and what can be no reason or no key of a context is left out.
+    """
+    if _REASON.fullmatch(reason) is None:
+        reason = ""
     row = TABLE.get(reason)
     kind = row.error if row is not None else _BY_CODE.get(code, VaultError)
-    context: dict[str, Any] = {
-        key: int(value) if key in _NUMBERS and value.isdecimal() else value for key, value in metadata.items()
-    }
-    error = kind(message, reason=reason or None)
-    error.context.update(context, **more)
+    error = kind(cut(message, _MOST_TEXT), reason=reason or None)
+    for key, value in islice(metadata.items(), _MOST_KEYS):
+        if key.isidentifier() and key not in _OWN:
+            number = key in _NUMBERS and _NUMBER.fullmatch(value) is not None
+            error.context[key] = int(value) if number else cut(value, _MOST_TEXT)
+    error.context.update(more)
     return error
 
 
 def context_text(error: VaultError) -> dict[str, str]:
     """An error's context as ErrorInfo carries it: text to text."""
-    return {key: cut(str(value), 1024) for key, value in error.context.items() if key != "retry_after"}
+    return {key: cut(str(value), _MOST_TEXT) for key, value in error.context.items() if key != "retry_after"}
 
 
 def cut(text: str, most: int) -> str:
@@ -160,7 +177,10 @@ def cut(text: str, most: int) -> str:
 def item_error_to_wire(error: VaultError) -> pb.ItemError:
     """One failed item of a batch."""
     return pb.ItemError(
-        code=row_of(error).code, reason=error.reason, message=cut(error.message, 1024), metadata=context_text(error)
+        code=row_of(error).code,
+        reason=error.reason,
+        message=cut(error.message, _MOST_TEXT),
+        metadata=context_text(error),
     )
 
 
