@@ -36,7 +36,7 @@ ids = st.integers(1, MAX_DATA_ID)
 revisions = st.integers(0, (1 << 63) - 1)
 # A generation is the revision at which it was made.
 written = st.integers(1, 1 << 62)
-later = st.integers(1 << 62, (1 << 63) - 1)
+later = st.integers((1 << 62) + 1, (1 << 63) - 1)
 checksums = st.integers(0, (1 << 64) - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 names = st.none() | texts
@@ -47,13 +47,14 @@ keys = ids | texts
 generations = st.none() | revisions
 data = st.binary(max_size=100)
 
+sizes = st.integers(1, (1 << 63) - 1)  # nothing has one checksum only
 infos = st.builds(
     ObjectInfo,
     unit=texts.filter(bool),
     data_id=ids,
     generation=written,
     revision=later,
-    size=revisions,
+    size=sizes,
     checksum=checksums,
     datatype=texts,
     name=names,
@@ -69,12 +70,17 @@ metadata_specs = st.builds(
     MetadataSpec, key=keys, name=names, tags=st.none() | tags, if_generation=generations, request_id=request_ids
 )
 changes = st.builds(
-    Change,
-    revision=later,
-    unit=texts.filter(bool),
-    data_id=ids,
+    lambda kind, generation, later, **rest: Change(
+        kind=kind,
+        generation=generation,
+        revision=generation if kind in (ChangeKind.UPLOADED, ChangeKind.UPDATED) else later,
+        **rest,
+    ),
     kind=st.sampled_from(ChangeKind),
     generation=written,
+    later=later,
+    unit=texts.filter(bool),
+    data_id=ids,
     name=names,
 )
 

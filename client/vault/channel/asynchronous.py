@@ -281,7 +281,7 @@ class AsyncChannel:
             call = self._method(method)(request, timeout=min(patience, attempts.remaining))
             self._calls.add(call)
             try:
-                return readable(await call, self.address)
+                return something(await call, self.address, method)
             except grpc.RpcError as error:
                 if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._stall(call)

@@ -267,7 +267,7 @@ def stalled(address: str, timeout: float) -> UnavailableError:
 
 
 def something(reply: Any, address: str, method: str) -> Any:
-    """A stream's first reply; ProtocolError when it ended without one, or it is none."""
+    """The first reply; ProtocolError when the call ended without one, or it is no message."""
     if reply is None:
         raise ProtocolError(f"{address} answered {method} with nothing", address=address)
     return readable(reply, address)

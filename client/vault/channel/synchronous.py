@@ -262,7 +262,7 @@ class Channel:
             call = self._method(method)
             channel = self._channel
             try:
-                return readable(call(request, timeout=min(patience, attempts.remaining)), self.address)
+                return something(call(request, timeout=min(patience, attempts.remaining)), self.address, method)
             except grpc.RpcError as error:
                 if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(channel)

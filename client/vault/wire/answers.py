@@ -109,7 +109,9 @@ def hold_written(
         hold_info(info, unit, spec.key)
         if spec.if_generation is not None and info.generation <= spec.if_generation:
             wrong = "generation", info.generation, f"one after {spec.if_generation}"
-    if info.size != size:
+    if info.generation != info.revision:  # as it was answered when it was written
+        wrong = "revision", info.revision, info.generation
+    elif info.size != size:
         wrong = "size", info.size, size
     elif checksum is not None and info.checksum != checksum:
         wrong = "checksum", info.checksum, checksum
@@ -147,6 +149,7 @@ def hold_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInfo
         (renamed and info.name != (spec.name or None))
         or (spec.tags is not None and info.tags != spec.tags)
         or (spec.if_generation is not None and info.generation != spec.if_generation)
+        or info.generation == info.revision
     ):
         raise ProtocolError(
             f"the server answered a change of object {info.data_id} of unit {unit!r} with another one: "
@@ -187,6 +190,10 @@ def hold_page(
         ):
             raise ProtocolError(f"the server listed object {info.data_id}, which does not match", unit=unit)
         last = hold_listed(info, last, by_name=prefix is not None)
+    ids = {info.data_id for info in page.objects}
+    names = [info.name for info in page.objects if info.name is not None]
+    if len(ids) < len(page.objects) or len(set(names)) < len(names):
+        raise ProtocolError("the server listed an object, or a name, twice", unit=unit)
     return page
 
 

@@ -34,7 +34,7 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.rules import MAX_DATA_ID
+from vault.rules import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
 from vault.store import LoadResult
 from vault.v1 import vault_pb2 as pb
 from vault.wire.reasons import cut, item_error_from_wire, item_error_to_wire
@@ -79,16 +79,21 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo) -> None:
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
     unit, data_id, generation, revision, size = wire.unit, wire.data_id, wire.generation, wire.revision, wire.size
+    checksum, datatype, tags = wire.checksum, wire.datatype, dict(wire.tags)
     if not (
         unit
         and 0 < data_id <= MAX_DATA_ID
         and 0 < generation <= revision <= MAX_DATA_ID
-        and size <= MAX_DATA_ID
+        and (0 < size <= MAX_DATA_ID or (size == 0 and checksum == _OF_NOTHING))
+        and len(datatype) <= MAX_DATATYPE
+        and len(tags) <= MAX_TAGS
         and wire.HasField("created_at")
+        and wire.HasField("updated_at")
     ):
         raise ProtocolError(
-            f"the server sent an ObjectInfo that can be none: object {data_id} of unit {cut(unit, 200)!r}, "
-            f"generation {generation}, revision {revision}, {size} bytes"
+            f"the server sent an ObjectInfo that can be none: object {data_id} of unit {cut(unit, 200)!r}, generation "
+            f"{generation}, revision {revision}, {size} bytes of checksum {checksum}, datatype "
+            f"{cut(datatype, 200)!r}, {len(tags)} tags"
         )
     return ObjectInfo(
         unit=unit,
@@ -96,10 +101,10 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
         generation=generation,
         revision=revision,
         size=size,
-        checksum=wire.checksum,
-        datatype=wire.datatype,
+        checksum=checksum,
+        datatype=datatype,
         name=wire.name if wire.HasField("name") else None,
-        tags=dict(wire.tags),
+        tags=tags,
         created_at=_datetime(wire.created_at),
         updated_at=_datetime(wire.updated_at),
     )
@@ -359,7 +364,13 @@ def change_from_wire(wire: pb.Change) -> Change:
     kind = _KIND_FROM_WIRE.get(wire.kind)
     if kind is None:
         raise ProtocolError(f"the server sent a change of a kind unknown here: {wire.kind}")
-    if not (wire.unit and 0 < wire.data_id <= MAX_DATA_ID and 0 < wire.generation <= wire.revision):
+    wrote = kind in (ChangeKind.UPLOADED, ChangeKind.UPDATED)
+    if not (
+        wire.unit
+        and 0 < wire.data_id <= MAX_DATA_ID
+        and 0 < wire.generation <= wire.revision
+        and (wire.generation == wire.revision) == wrote  # a generation is the revision at which it was written
+    ):
         raise ProtocolError(f"the server sent a change that can be none: of object {wire.data_id}")
     return Change(
         revision=wire.revision,
@@ -412,6 +423,8 @@ def _duration(seconds: float) -> Duration:
 
 _MOST_STORE_ID: Final = 256  # characters
 
+_OF_NOTHING: Final = 0x2D06800538D394C2  # XXH3-64 of no bytes
+_SECOND: Final = 1_000_000_000  # nanoseconds
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -423,7 +436,10 @@ def _fill_timestamp(wire: Timestamp, moment: datetime) -> None:
 
 
 def _datetime(wire: Timestamp) -> datetime:
+    seconds, nanos = wire.seconds, wire.nanos
     try:
-        return _EPOCH + timedelta(seconds=wire.seconds, microseconds=wire.nanos // 1000)
-    except OverflowError as error:
-        raise ProtocolError(f"the server sent a time that can be none: {wire.seconds} s since 1970") from error
+        if 0 <= nanos < _SECOND:
+            return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+    except OverflowError:
+        pass
+    raise ProtocolError(f"the server sent a time that can be none: {seconds} s and {nanos} ns since 1970")

@@ -37,7 +37,8 @@ def list_page(
     page_token: str,
 ) -> Page:
     """One page; see `Store.list_page`. Arguments other than the token are valid already."""
-    after = _read_token(page_token, unit, prefix, tags)
+    mark = _query_mark(connection, unit, prefix, tags)
+    after = _read_token(page_token, mark, int if prefix is None else str)
     size = page_size or DEFAULT_PAGE_SIZE
     if prefix is None:
         statement, arguments = _by_id(unit, tags, after)
@@ -48,7 +49,7 @@ def list_page(
     if len(rows) <= size:
         return Page(objects, "")
     last = objects[-1]
-    return Page(objects, _write_token(last.data_id if prefix is None else last.name, unit, prefix, tags))
+    return Page(objects, _write_token(last.data_id if prefix is None else last.name, mark))
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:
@@ -101,17 +102,18 @@ def _tagged(tags: Mapping[str, str]) -> tuple[str, list[str]]:
     return _TAGGED * len(tags), [text for item in tags.items() for text in item]
 
 
-def _query_mark(unit: str, prefix: str | None, tags: Mapping[str, str]) -> str:
-    query = json.dumps([unit, prefix, sorted(tags.items())])
-    return xxhash.xxh3_64_hexdigest(query.encode())
+def _query_mark(connection: sqlite3.Connection, unit: str, prefix: str | None, tags: Mapping[str, str]) -> str:
+    """What a token is of: the query, and the store, since another one's pages would not go on from there."""
+    (store_id,) = connection.execute("SELECT store_id FROM meta").fetchone()
+    return xxhash.xxh3_64_hexdigest(json.dumps([store_id, unit, prefix, sorted(tags.items())]).encode())
 
 
-def _write_token(last: int | str | None, unit: str, prefix: str | None, tags: Mapping[str, str]) -> str:
-    token = json.dumps([_query_mark(unit, prefix, tags), last], separators=(",", ":"))
+def _write_token(last: int | str | None, mark: str) -> str:
+    token = json.dumps([mark, last], separators=(",", ":"))
     return base64.urlsafe_b64encode(token.encode()).decode()
 
 
-def _read_token(token: str, unit: str, prefix: str | None, tags: Mapping[str, str]) -> Any:
+def _read_token(token: str, query: str, kind: type[int] | type[str]) -> Any:
     """The id or name that the page before ended with; None for the first page."""
     if token == "":
         return None
@@ -120,10 +122,9 @@ def _read_token(token: str, unit: str, prefix: str | None, tags: Mapping[str, st
         check_key(last)
     except (AttributeError, ValueError, TypeError, RecursionError):  # binascii's and InvalidArgument are ValueErrors
         mark, last = None, None
-    kind = int if prefix is None else str
-    if mark != _query_mark(unit, prefix, tags) or type(last) is not kind:
+    if mark != query or type(last) is not kind:
         raise InvalidArgumentError(
-            "bad page token: use the one of the page before, with the same unit, prefix and tags",
+            "bad page token: use the one of the page before, with the same store, unit, prefix and tags",
             reason="BAD_PAGE_TOKEN",
         )
     return last

@@ -1,0 +1,36 @@
+"""Every field of every reply may be another: what comes of it is a VaultError, or the right answer."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.bends import Recorder
+from tests.hostile.operations import OPERATIONS, restore
+from tests.hostile.server import SERVICE
+from tests.hostile.walk import Report, client, hostile, walk
+
+SHARE = 0.03
+"""Of some 4,000 bends; scripts/torture/hostile_server tries them all."""
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+async def test_a_bent_reply_is_refused_or_makes_no_difference(face: str, tmp_path: Path) -> None:
+    report = Report()
+    seed = random.randrange(1 << 32)
+    with hostile(tmp_path / "store") as (store, liar):
+        await walk(face, store, liar, report, SHARE, seed)
+    assert not report.broken, (seed, report.broken)
+    assert report.raised["ProtocolError"] > 20
+    assert report.right
+
+
+async def test_the_operations_ask_for_every_reply_that_there_is(tmp_path: Path) -> None:
+    recorder = Recorder()
+    with hostile(tmp_path / "store") as (store, liar):
+        liar.bend = recorder
+        async with client("sync", liar.address) as (vault, remote):
+            for operation in OPERATIONS:
+                await operation.run(vault, remote)
+                restore(store)
+    assert {method for method, _, _ in recorder.replies} == {method.name for method in SERVICE.methods}
