@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from vault import AsyncVault, Datatype
-from vault.errors import VaultError
+from vault.errors import BatchError, VaultError
 from vault.model import (
     Block,
     DeleteSpec,
@@ -111,8 +111,15 @@ async def _ticket(vault: AsyncVault, unit: str, key: int | str) -> Any:
 
 
 async def load_many(vault: AsyncVault, _: AsyncStore) -> Any:
+    try:
+        tickets: list[Any] = await vault.load_many("notes", [1, "a/two", 99])
+    except BatchError as error:
+        for each in error.results:
+            if each is not None and not isinstance(each, VaultError):
+                await each.close()
+        raise
     found: list[Any] = []
-    for ticket in await vault.load_many("notes", [1, "a/two", 99]):
+    for ticket in tickets:
         if ticket is None:
             found.append(None)
             continue

@@ -16,10 +16,10 @@ from vault.testing.objects import blocks_of
 from vault_server import EmbeddedStore
 
 from tests.hostile import endless
-from tests.hostile.endless import DETAILS, LISTENERS, Flood, Listener, error_info, of, status
+from tests.hostile.endless import LISTENERS, Flood, Listener, error_info, of, status
 from tests.hostile.operations import LARGE, OPERATIONS, Operation, outcome, restore
 from tests.hostile.server import SERVICE, Bend, HostileServer
-from tests.hostile.walk import MOST, TIMEOUT, client, hostile
+from tests.hostile.walk import MOST, TIMEOUT, Report, client, hostile, walk_statuses
 from tests.vault.places import STRUCTURE, following, text_of
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
@@ -110,31 +110,11 @@ async def test_a_write_of_many_blocks_is_held_by_no_small_steps(
 async def test_whatever_a_call_ends_in_is_an_error_of_the_contract(
     face: str, served: tuple[EmbeddedStore, HostileServer]
 ) -> None:
-    store, liar = served
-    everything = [
-        (method, code, what)
-        for method in ("Stat", "Load", "LoadMany", "Upload", "UploadMany", "Watch", "Exists")
-        for code in grpc.StatusCode
-        for what in DETAILS
-        if code is not grpc.StatusCode.OK
-    ]
-    asks = {
-        "Stat": "stat('notes', 1)",
-        "Load": "download_file",
-        "LoadMany": "load_many",
-        "Upload": "upload_file",
-        "UploadMany": "upload",
-        "Watch": "watch",
-        "Exists": "exists('notes', 1)",
-    }
-    for method, code, what in random.sample(everything, 60):
-        liar.bend = of(method, status(code, DETAILS[what], text="no\udcff"[:2]))
-        got, took = await tried(face, liar.address, BY_NAME[asks[method]])
-        restore(store)
-        where = (method, code, what, got)
-        assert isinstance(got, VaultError) or (method == "Load" and got is None), where
-        assert took < MOST, where
-        repr(got), str(got)
+    report = Report()
+    seed = random.randrange(1 << 32)
+    await walk_statuses(face, *served, report, 60, seed)
+    assert not report.broken, (seed, report.broken)
+    assert report.raised
 
 
 @pytest.mark.parametrize("what", LISTENERS)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+import math
 import random
 import time
 from collections import Counter
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 from vault import AsyncVault, Vault
 from vault._async.remote import AsyncRemoteStore
 from vault._sync.remote import RemoteStore
@@ -20,6 +23,7 @@ from vault.testing.vault_faces import as_async_vault
 from vault_server import EmbeddedStore, Server
 
 from tests.hostile.bends import Bent, Recorder, changes, changing, reply_of
+from tests.hostile.endless import DETAILS, of, status
 from tests.hostile.operations import OPERATIONS, STRUCTURE, Operation, fill, outcome, restore
 from tests.hostile.server import HostileServer, honest
 
@@ -45,6 +49,14 @@ class Report:
     believed: int = 0
     broken: list[str] = field(default_factory=list)
     slowest: float = 0.0
+
+    def __str__(self) -> str:
+        tried = self.raised.total() + self.right + self.believed + len(self.broken)
+        raised = ", ".join(f"{count} {name}" for name, count in self.raised.most_common())
+        return (
+            f"{tried} tried: {raised}; {self.right} right all the same, {self.believed} believed, "
+            f"{len(self.broken)} BROKEN; the slowest took {self.slowest:.1f} s"
+        )
 
 
 @contextlib.contextmanager
@@ -137,44 +149,107 @@ async def cases(face: str, store: EmbeddedStore, liar: HostileServer) -> tuple[d
     return rights, found
 
 
-async def walk(face: str, store: EmbeddedStore, liar: HostileServer, report: Report, share: float, seed: int) -> None:
-    """Tries a share of all cases.
+async def walk(
+    face: str,
+    store: EmbeddedStore,
+    liar: HostileServer,
+    report: Report,
+    share: float,
+    seed: int,
+    seconds: float = math.inf,
+) -> None:
+    """Tries a share of all bends.
 
     Args:
         share: 0 to 1, of them, chosen by the seed.
+        seconds: For how long, at most.
     """
     rights, found = await cases(face, store, liar)
-    chosen = random.Random(seed).sample(found, round(share * len(found)))
-    async with contextlib.AsyncExitStack() as stack:
-        usable = False
-        for operation, method, index, name, what, bend in chosen:
-            if not usable or operation.writes:
-                await stack.aclose()
-                vault, remote = await stack.enter_async_context(client(face, liar.address))
-            usable = False
-            liar.bend = Bent(method, index, bend)
-            case = f"{face} {operation.name}: reply {index} of {method}, {name or 'the whole'} {what}"
-            begun = time.monotonic()
-            try:
-                async with asyncio.timeout(30):
-                    got = await outcome(operation, vault, remote)
-            except BaseException as error:  # noqa: BLE001  # this is what is looked for
-                report.broken.append(f"{case}: {type(error).__name__}: {error}")
-                continue
-            finally:
-                liar.bend = honest
-                if operation.writes:
-                    restore(store)
+    ends = time.monotonic() + seconds
+    for operation, method, index, name, what, bend in random.Random(seed).sample(found, round(share * len(found))):
+        if time.monotonic() > ends:
+            return
+        liar.bend = Bent(method, index, bend)
+        case = f"{face} {operation.name}: reply {index} of {method}, {name or 'the whole'} {what}"
+        got = await _tried(face, store, liar, report, operation, case)
+        if isinstance(got, VaultError):
+            continue
+        if got == rights[operation.name]:
+            report.right += 1
+        elif is_believed(method, name):
+            report.believed += 1
+        elif not isinstance(got, BaseException):
+            report.broken.append(f"{case}: was believed: {got!r:.200}")
+
+
+async def walk_statuses(
+    face: str,
+    store: EmbeddedStore,
+    liar: HostileServer,
+    report: Report,
+    number: int,
+    seed: int,
+    seconds: float = math.inf,
+) -> None:
+    """Ends calls in statuses with details of all kinds.
+
+    Args:
+        number: Of them, chosen by the seed; all, when there are fewer.
+        seconds: For how long, at most.
+    """
+    codes = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+    found = list(itertools.product(_ASKING, codes, DETAILS))
+    ends = time.monotonic() + seconds
+    for method, code, what in random.Random(seed).sample(found, min(number, len(found))):
+        if time.monotonic() > ends:
+            return
+        liar.bend = of(method, status(code, DETAILS[what]))
+        case = f"{face} {_ASKING[method]}: {method} ends in {code.name} with {what}"
+        got = await _tried(face, store, liar, report, _BY_NAME[_ASKING[method]], case)
+        if not isinstance(got, BaseException):
+            # That there is no object is what some of them say.
+            report.believed += got is None
+            if got is not None:
+                report.broken.append(f"{case}: {got!r:.200}")
+
+
+async def _tried(
+    face: str, store: EmbeddedStore, liar: HostileServer, report: Report, operation: Operation, case: str
+) -> Any:
+    """What a call comes to; an exception that is none of the contract's, and one that came late, are noted."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(30), client(face, liar.address) as (vault, remote):
+            got = await outcome(operation, vault, remote)
             took = time.monotonic() - begun
-            report.slowest = max(report.slowest, took)
-            if took > MOST:
-                report.broken.append(f"{case}: took {took:.1f} s")
-            if isinstance(got, VaultError):
-                report.raised[type(got).__name__] += 1
-            elif got == rights[operation.name]:
-                report.right += 1
-                usable = True
-            elif is_believed(method, name):
-                report.believed += 1
-            else:
-                report.broken.append(f"{case}: was believed: {got!r:.200}")
+    except BaseException as error:  # noqa: BLE001  # this is what is looked for
+        report.broken.append(f"{case}: {type(error).__name__}: {error}")
+        return error
+    finally:
+        liar.bend = honest
+        if operation.writes:
+            restore(store)
+    report.slowest = max(report.slowest, took)
+    if took > MOST:
+        report.broken.append(f"{case}: took {took:.1f} s")
+    if isinstance(got, VaultError):
+        report.raised[type(got).__name__] += 1
+    return got
+
+
+_BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
+_ASKING: Final = {
+    "Stat": "stat('notes', 1)",
+    "Exists": "exists('notes', 1)",
+    "Load": "download_file",
+    "LoadMany": "load_many",
+    "List": "list by id",
+    "Watch": "watch",
+    "Upload": "upload_file",
+    "UploadMany": "upload",
+    "UpdateMany": "update",
+    "Delete": "delete",
+    "SetMetadata": "set_metadata",
+    "GetCapabilities": "capabilities()",
+}
+"""An operation that asks for it."""
