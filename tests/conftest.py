@@ -14,6 +14,10 @@ from vault_server import EmbeddedStore, Server
 # Before anything imports them; what is rewritten is also asserted where PYTHONOPTIMIZE drops plain assertions.
 pytest.register_assert_rewrite("vault.testing", *(f"tests.{path.name}" for path in Path(__file__).parent.iterdir()))
 
+# Tests make channels of gRPC's own, too, which would look for loopback's servers behind a proxy.
+for variable in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[variable]
+
 # The programs that tests start assert, too, and nothing rewrites those.
 os.environ.pop("PYTHONOPTIMIZE", None)
 

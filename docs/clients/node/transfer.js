@@ -133,7 +133,8 @@ if (path === undefined) {
   console.error('usage: node transfer.js ADDRESS UNIT FILE');
   process.exit(2);
 }
-const client = new VaultService(address, grpc.credentials.createInsecure());
+// grpc-js would otherwise go through http_proxy of the environment.
+const client = new VaultService(address, grpc.credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });
 try {
   const info = await upload(client, unit, path);
   console.log(`uploaded ${info.name}: id ${info.dataId}, generation ${info.generation}`);
