@@ -7,6 +7,7 @@ reading it raises CorruptionError, and the audit goes on telling.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -32,7 +33,8 @@ from vault_server.storage.writing.transaction import Transaction
 _log = logging.getLogger(__name__)
 
 LOST: Final = ".lost"
-"""The folder of what was put aside. No unit's name begins with a dot."""
+"""The folder of what was put aside, or, on another file system, one in the unit's folder. No unit's name begins with
+a dot."""
 
 T = TypeVar("T")
 
@@ -212,7 +214,13 @@ def _put_aside(tx: Transaction, root: Path, suspects: list[str]) -> list[Repair]
             continue
         folder, name = file.split("/")
         target = _lost_name(tx.directory, f"{LOST}/{folder}", name)
-        path.rename(target)
+        try:
+            path.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            target = _lost_name(tx.directory, f"{folder}/{LOST}", name)  # on its own file system
+            path.rename(target)
         touched |= {path.parent, target.parent}
         detail = f"{file} belongs to no object, and is now {target.relative_to(root)}"
         done.append(Repair(detail, folder_unit(folder), blob_id(name)))
@@ -224,7 +232,7 @@ def _put_aside(tx: Transaction, root: Path, suspects: list[str]) -> list[Repair]
 def _lost_name(directory: StoreDirectory, where: str, name: str) -> Path:
     """A free name in `.lost` or a folder of it, which is made."""
     folder = directory.root / where
-    for each in (directory.root / LOST, folder):
+    for each in (folder.parent, folder):
         if not each.exists():
             directory.access.make_folder(each, exist_ok=True)
             sync_folder(each.parent)

@@ -33,7 +33,7 @@ from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import no_room
 from vault_server.storage.register.objects import pack_checksums, unpack_checksums
 from vault_server.storage.writing.commands import other_write
-from vault_server.storage.writing.staging import StagedFile
+from vault_server.storage.writing.staging import StagedFile, remove_folder, remove_staged, staged_at
 
 _SPEC: Final = "spec"
 _BYTES: Final = "bytes"
@@ -130,7 +130,7 @@ def touch(folder: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Removes it with everything in it. By who has locked it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
 
 
 class JournaledFile(StagedFile):
@@ -151,13 +151,15 @@ class JournaledFile(StagedFile):
         access: Access,
         make_room: Callable[[], bool],
     ) -> None:
-        self.path = folder / _BYTES
+        self._name = folder / _BYTES
+        self.path = self._name.readlink() if self._name.is_symlink() else self._name
+        self._home = self.path.parent if self.path != self._name else None
         self._access = access
-        self._move = self._new_name
         self.checksums = array("Q")
         self.whole = xxhash.xxh3_64()
         self.size = 0
         self._folder = folder
+        self._new_name = self._make_name
         self._lock = lock
         self._file = file
         self._blocks = blocks
@@ -174,16 +176,23 @@ class JournaledFile(StagedFile):
         lock: FolderLock,
         spec: dict[str, Any],
         window: float,
+        home: Path | None,
         access: Access,
         make_room: Callable[[], bool],
     ) -> Self:
-        """A new empty one, in the place of what is there; the lock is its own from here on."""
+        """A new empty one, in the place of what is there; the lock is its own from here on.
+
+        Args:
+            home: See `staged_at`.
+        """
         for name in (_BYTES, _BLOCKS, _SPEC):
-            (folder / name).unlink(missing_ok=True)  # not truncated: a commit may have given the file a second name
+            with contextlib.suppress(FileNotFoundError):
+                remove_staged(folder / name)  # not truncated: a commit may have given the file a second name
         with os.fdopen(access.create(folder / _SPEC, os.O_WRONLY), "w") as text:
             text.write(json.dumps({"write": spec, "window": window}))
         with contextlib.ExitStack() as opened:
-            file = opened.enter_context(io.FileIO(access.create(folder / _BYTES, os.O_RDWR), "rb+"))
+            path = staged_at(folder / _BYTES, home, access)
+            file = opened.enter_context(io.FileIO(access.create(path, os.O_RDWR), "rb+"))
             blocks = io.FileIO(access.create(folder / _BLOCKS, os.O_RDWR), "rb+")
             opened.pop_all()
         return cls(folder, lock, file, blocks, access, make_room)
@@ -274,11 +283,15 @@ class JournaledFile(StagedFile):
         self._close()
         if os.getpid() == self._process:
             remove(self._folder)
+            if self._exists and self._home is not None:  # somebody may have removed the link that leads to it
+                self.path.unlink(missing_ok=True)
         self._lock.release()
 
-    def _new_name(self) -> Path:
+    def _make_name(self) -> Path:
+        """The name of its bytes, in its folder, which is made anew where somebody removed it."""
         _make(self._folder, self._access)
-        return self._folder / _BYTES
+        self._name.unlink(missing_ok=True)
+        return self._name
 
     def _close(self) -> None:
         self._blocks.close()
@@ -343,6 +356,7 @@ def _own(path: Path, access: Access) -> None:
     """Makes the file nobody else's: a commit that was cut off may have given it its final name already, and the
     bytes of an object must never change."""
     if path.stat().st_nlink > 1:
+        path = path.readlink() if path.is_symlink() else path
         copy = path.with_name(f"{_BYTES}.copy")
         copy.unlink(missing_ok=True)
         with path.open("rb") as original, os.fdopen(access.create(copy, os.O_WRONLY), "wb") as copied:

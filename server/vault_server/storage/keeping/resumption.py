@@ -14,12 +14,13 @@ from vault.rules import check_seconds
 from vault.store import write_not_found
 
 from vault_server.storage.access import Access
+from vault_server.storage.blobs import unit_folder
 from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.failures import storing
 from vault_server.storage.keeping import journal
 from vault_server.storage.keeping.journal import FolderLock, Found, JournaledFile
 from vault_server.storage.writing.commands import other_write
-from vault_server.storage.writing.staging import STAGING, WRITES
+from vault_server.storage.writing.staging import STAGING, WRITES, home_of
 
 RESUME_WINDOW: Final = 900.0
 """Seconds: a quarter of an hour, in which a machine reboots and somebody fetches a laptop from the train."""
@@ -131,7 +132,8 @@ class Resumption:
             lock = _locked(folder, make=access)
             assert lock is not None  # noqa: S101  # it was made
             try:
-                return JournaledFile.begin(folder, lock, writer.spec, self.window, access, self.make_room)
+                home = home_of(self._directory.root / unit_folder(str(writer.spec["unit"])), folder)
+                return JournaledFile.begin(folder, lock, writer.spec, self.window, home, access, self.make_room)
             except BaseException:
                 lock.release()
                 raise

@@ -5,6 +5,9 @@ later opener can tell the leftovers of the dead from the work of the living. The
 `intents`: the final names that the running transaction gives to files. A process killed between the
 rename and the COMMIT leaves a file that nothing references, and its name in `intents`.
 
+Where a unit's folder is on another file system, no file could be renamed into it from here: the bytes are staged
+in `.staging` within that folder, and a symbolic link in the place where they would be says so.
+
 Writes that can be resumed have folders of their own under `.staging/writes/`; see `journal` and `resumption`.
 """
 
@@ -42,12 +45,16 @@ _INTENTS: Final = "intents"
 class StagedFile:
     """Bytes of one generation that is not committed. Used by one thread at a time."""
 
-    def __init__(self, path: Path, access: Access, make_room: Callable[[], bool], move: Callable[[], Path]) -> None:
-        self.path = path
+    def __init__(
+        self, new_name: Callable[[], Path], home: Path | None, access: Access, make_room: Callable[[], bool]
+    ) -> None:
+        self._new_name = new_name
+        self._home = home
         self._access = access
         self._make_room = make_room
-        self._move = move
-        self._file = io.FileIO(access.create(path, os.O_RDWR), "rb+")
+        self._name = new_name()
+        self.path = staged_at(self._name, home, access)
+        self._file = io.FileIO(access.create(self.path, os.O_RDWR), "rb+")
         self._process = os.getpid()
         self._exists = True
         self._writeback = Writeback()
@@ -83,17 +90,20 @@ class StagedFile:
 
     def _restore(self) -> None:
         """Gives the bytes a name again: somebody has emptied the folder, and the open file still has them."""
-        path = self._move()
+        name = self._new_name()
+        path = staged_at(name, self._home, self._access)
         with os.fdopen(self._access.create(path, os.O_RDWR), "wb") as copy:
             self._file.seek(0)
             shutil.copyfileobj(self._file, copy, 1 << 20)
             copy.flush()
             os.dup2(copy.fileno(), self._file.fileno(), inheritable=False)
-        self.path = path
+        self._name, self.path = name, path
 
     def rename(self, directory: StoreDirectory, file: str) -> None:
         """Moves the file to its final name, over whatever is there. Once more, when the commit is tried once more."""
         os.rename(self.path, file, dst_dir_fd=directory.descriptor)
+        if self._exists and self._name != self.path:
+            self._name.unlink(missing_ok=True)
         self.path = directory.root / file
         self._exists = False
 
@@ -102,12 +112,54 @@ class StagedFile:
         self._file.close()
         if self._exists and os.getpid() == self._process:
             self._exists = False
-            with contextlib.suppress(FileNotFoundError):  # somebody emptied the folder by hand
-                self.path.unlink()
+            for path in {self._name, self.path}:
+                path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
 
     def release(self) -> None:
         """Lets go of it, and leaves it to whoever goes on with the write, where that can be."""
         self.discard()
+
+
+def home_of(folder: Path, staging: Path) -> Path | None:
+    """Where files that get their names in a unit's folder are staged; None: in `staging`, as it can be reached from
+    there by a rename. Asked anew for each, since file systems come and go."""
+    target = folder if folder.exists() else folder.parent
+    try:
+        if target.stat().st_dev == staging.stat().st_dev:
+            # Of a mount of the same file system only a rename tells, also one of nothing.
+            (staging / "nothing").rename(target / "nothing")
+    except OSError as error:
+        return folder / STAGING if error.errno == errno.EXDEV else None
+    return folder / STAGING
+
+
+def staged_at(name: Path, home: Path | None, access: Access) -> Path:
+    """The file that bytes are staged in under this name: it is of that name, or linked to from there."""
+    if home is None:
+        return name
+    for folder in (home.parent, home):
+        access.make_folder(folder, exist_ok=True)
+    path = home / secrets.token_hex(8)
+    name.symlink_to(path)
+    return path
+
+
+def remove_staged(name: Path) -> None:
+    """Removes staged bytes. Raises FileNotFoundError."""
+    if name.is_symlink():
+        path = name.readlink()
+        if path.parent.name == STAGING:
+            path.unlink(missing_ok=True)
+    name.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder in `.staging`, as far as it can be, with the bytes that links in it lead to."""
+    with contextlib.suppress(OSError):
+        for name in folder.iterdir():
+            if name.is_symlink():
+                remove_staged(name)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Staging:
@@ -127,18 +179,19 @@ class Staging:
         self._lock: int | None = None
         self._intents: int | None = None
 
-    def create(self) -> StagedFile:
-        """A new empty file."""
+    def create(self, folder: str) -> StagedFile:
+        """A new empty file, to be given a name in that folder of the store's directory."""
         with storing("stage an upload"):
             try:
-                staged = self._create()
+                staged = self._create(folder)
             except FileNotFoundError:  # somebody has removed the folder
-                staged = self._create()
+                staged = self._create(folder)
         reached("staged file made")
         return staged
 
-    def _create(self) -> StagedFile:
-        return StagedFile(self._new_name(), self._directory.access, self._make_room, self._new_name)
+    def _create(self, folder: str) -> StagedFile:
+        home = home_of(self._directory.root / folder, self._own_folder())
+        return StagedFile(self._new_name, home, self._directory.access, self._make_room)
 
     def _new_name(self) -> Path:
         return self._own_folder() / secrets.token_hex(8)
@@ -185,7 +238,7 @@ class Staging:
             try:
                 pending = self._intents is not None and os.fstat(self._intents).st_size > 0
                 if self._folder is not None and not pending:
-                    shutil.rmtree(self._folder, ignore_errors=True)
+                    remove_folder(self._folder)
             except OSError as error:
                 _log.warning("%s is left to the next opener: %s", self._folder, error)
             finally:
@@ -242,7 +295,7 @@ class Leftover:
     intents: list[str]
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
         self.leave()
 
     def leave(self) -> None:

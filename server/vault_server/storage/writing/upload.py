@@ -19,7 +19,7 @@ from vault.store import BlockWriter
 from vault_server.storage.failures import storing
 from vault_server.storage.register.objects import pack_checksums
 from vault_server.storage.writing.commands import NewContents
-from vault_server.storage.writing.staging import StagedFile, Staging
+from vault_server.storage.writing.staging import StagedFile
 
 INLINE_LIMIT: Final = 64 << 10
 """Bytes up to which an object lives in the register.
@@ -218,7 +218,7 @@ def check_written(size: int, checksum: int | None, *, written: int, whole: int) 
 
 
 def small_contents(
-    staging: Staging, data: bytes, checksum: int, *, durable: bool, inline_limit: int = INLINE_LIMIT
+    create: Callable[[], StagedFile], data: bytes, checksum: int, *, durable: bool, inline_limit: int = INLINE_LIMIT
 ) -> NewContents:
     """The contents of an object of at most one block, staged when it is over `inline_limit`.
 
@@ -232,7 +232,7 @@ def small_contents(
     blocks = pack_checksums([checksum] if data else [])
     if len(data) <= inline_limit:
         return NewContents(len(data), checksum, blocks, bytes(data), None)
-    staged = staging.create()
+    staged = create()
     try:
         with storing("stage an upload"):
             staged.write(data)

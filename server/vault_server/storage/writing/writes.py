@@ -22,6 +22,7 @@ from vault.model import (
 )
 from vault.rules import check_batch, check_request_id, check_resumable
 
+from vault_server.storage.blobs import unit_folder
 from vault_server.storage.engine import Engine
 from vault_server.storage.writing import commands
 from vault_server.storage.writing.commands import NewContents
@@ -62,7 +63,7 @@ class Writes:
 
         if resumable and self._engine.settings.resume_window:
             return self._resume(spec.request_id, upload_fingerprint(unit, spec), look, write)
-        return self._begin(look, write)
+        return self._begin(unit, look, write)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagedWriter:
         self._engine.require_unit(unit)
@@ -80,7 +81,7 @@ class Writes:
 
         if resumable and self._engine.settings.resume_window:
             return self._resume(spec.request_id, update_fingerprint(unit, spec), look, write)
-        return self._begin(look, write)
+        return self._begin(unit, look, write)
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._engine.require_unit(unit)
@@ -114,11 +115,11 @@ class Writes:
         spec.validate()
         return self._engine.writer.submit(lambda tx: commands.set_metadata(tx, unit, spec))
 
-    def _begin(self, look: Look, write: Write) -> StagingWriter:
+    def _begin(self, unit: str, look: Look, write: Write) -> StagingWriter:
         settings = self._engine.settings
         self._engine.connections.read(look)
         return StagingWriter(
-            self._engine.staging.create,
+            partial(self._engine.staging.create, unit_folder(unit)),
             self._submitting(write),
             durable=settings.durable,
             inline_limit=settings.inline_limit,
@@ -167,7 +168,7 @@ class Writes:
         def prepare(item: Any) -> Job:
             item.spec.validate()
             contents = small_contents(
-                engine.staging,
+                partial(engine.staging.create, unit_folder(unit)),
                 item.data,
                 item.checksum,
                 durable=engine.settings.durable,
