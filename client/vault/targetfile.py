@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from vault.disk import sync
 from vault.localfile import LOOK_SECONDS, write_all
 from vault.writeback import Writeback
 
@@ -123,7 +124,7 @@ class PartFile:
         assert self._file is not None  # noqa: S101  # `open` comes first
         try:
             _keep_rights(self._file.fileno(), self._place)  # which may have changed meanwhile
-            os.fsync(self._file.fileno())
+            sync(self._file.fileno())
             if self._replace:
                 self._part.replace(self._place)
             else:
@@ -212,7 +213,7 @@ class Sink:
         assert self._file is not None  # noqa: S101  # `open` comes first
         kind = os.fstat(self._file.fileno()).st_mode
         if stat.S_ISREG(kind) or stat.S_ISBLK(kind):
-            os.fsync(self._file.fileno())
+            sync(self._file.fileno())
         self.discard()
 
     def give_up(self) -> None:

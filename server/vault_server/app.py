@@ -168,6 +168,7 @@ class _Running:
         settings: ServerSettings,
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> None:
+        self._socket_mode = 0o660 if settings.group_access else 0o600
         self._calls = Calls(settings, _hang_up)
         self._refusals = Refusals()
         self._server = grpc.aio.server(
@@ -198,6 +199,8 @@ class _Running:
                 port = self._server.add_insecure_port(listen.target)
             except RuntimeError as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
                 raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
+            if listen.path:
+                Path(listen.path).chmod(self._socket_mode)  # noqa: ASYNC240  # it waits for nothing
             await self._server.start()
         except BaseException:
             await self._end(0)

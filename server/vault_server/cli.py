@@ -308,6 +308,7 @@ def serve(
             max_streams=max_streams,
             handshake_timeout=handshake_timeout,
             idle_timeout=idle_timeout,
+            group_access=group_access,
             max_connection_age=max_connection_age or None,
         ),
         grace=grace,

@@ -59,6 +59,7 @@ class ServerSettings:
             SLOW_CONSUMER, and the watcher may go on from the last revision it has seen.
         share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
             connections. For the workers of one server, on one store.
+        group_access: The group of a unix socket may connect, too (0660); otherwise its owner alone (0600).
 
     Raises:
         InvalidArgumentError: A value that cannot work.
@@ -78,6 +79,7 @@ class ServerSettings:
     max_connection_age: float | None = DEFAULT_CONNECTION_AGE
     slow_watcher: float = 30.0
     share_port: bool = False
+    group_access: bool = False
 
     def __post_init__(self) -> None:
         for unit in self.allowed_units:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from vault import Vault
+from vault import BytesWrapper, Vault
 from vault.cli.program import program
 from vault.errors import StorageError
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, filesystem, opener
 from vault_server.storage.filesystem import FUSE, NETWORK, NETWORK_FUSE, mount_type, statfs_type
 
 from tests.faults.filesystems import KINDS, mounted, why_not
-from tests.storage.objects import LARGE, read, run, upload
+from tests.storage.objects import LARGE, UNIT, read, run, upload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say")
 
@@ -191,7 +191,7 @@ def test_on_windows_a_store_in_a_directory_is_refused_in_so_many_words() -> None
 import asyncio, sys
 import vault
 from vault.errors import StorageError
-from vault import Vault
+from vault import BytesWrapper, Vault
 sys.platform = "win32"
 for use in (lambda: Vault("store", {}), lambda: __import__("vault_server").EmbeddedStore):
     try:
@@ -205,9 +205,12 @@ for use in (lambda: Vault("store", {}), lambda: __import__("vault_server").Embed
 def test_where_there_is_a_sync_as_far_as_the_disk_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F_FULLFSYNC is macOS's: here the call is looked at on its way to the system."""
     asked: list[int] = []
-    monkeypatch.setattr("vault_server.storage.disk.FULL", 51)
+    monkeypatch.setattr("vault.disk.FULL", 51)
     monkeypatch.setattr("fcntl.fcntl", lambda _descriptor, command: asked.append(command))
     with EmbeddedStore(tmp_path / "store") as store:
-        upload(store, LARGE)
-    assert asked
+        upload(store, LARGE, data_id=1)
     assert set(asked) == {51}
+    asked.clear()
+    with Vault(tmp_path / "store", {UNIT: (BytesWrapper, 0)}) as vault:
+        vault.download_file(UNIT, 1, tmp_path / "copy")
+    assert asked == [51]

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from vault import RemoteStore
 from vault.model import Block, UploadSpec, checksum
+from vault_server import Server, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
 from vault_server.storage.access import widen
 from vault_server.storage.check.resolve import resolve
@@ -280,6 +282,18 @@ def test_users_of_the_group_work_on_one_store_and_others_are_kept_out() -> None:
         with EmbeddedStore(root) as store:
             assert store.check(deep=True).ok
             assert all(store.exists_many(UNIT, [1, 2, 3, 4]))
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_servers_unix_socket_is_its_owners_or_its_groups(umask: int, group: bool) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o700)
+        path = Path(folder) / "socket"
+        settings = ServerSettings(group_access=group)
+        with EmbeddedStore(Path(folder) / "store") as store, Server(store, f"unix:{path}", settings=settings) as server:
+            assert stat.S_IMODE(path.stat().st_mode) == (SHARED if group else PRIVATE)["file"]
+            with RemoteStore(server.address) as remote:
+                assert remote.revision == 0
 
 
 def test_the_async_store_and_the_opener_take_it_too(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from vault.disk import sync
 from vault.errors import InvalidArgumentError
 from vault.rules import MAX_DATA_ID, check_unit
 
 from vault_server.storage.directory import REGISTER, StoreDirectory
-from vault_server.storage.disk import sync
 from vault_server.storage.faultpoints import reached
 from vault_server.storage.writing.staging import StagedFile
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from vault.disk import sync
 from vault.errors import StorageError
 from vault.progress import Meter, ProgressCallback
 
@@ -27,7 +28,6 @@ from vault_server.storage.check.report import Repair
 from vault_server.storage.check.resolve import Resolution, resolve
 from vault_server.storage.check.salvage import columns_of, salvage
 from vault_server.storage.directory import REGISTER, StoreDirectory
-from vault_server.storage.disk import sync
 from vault_server.storage.failures import storing
 from vault_server.storage.register import presence
 from vault_server.storage.register.connections import Connections

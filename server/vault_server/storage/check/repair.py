@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from vault.disk import sync
 from vault.errors import CorruptionError, StorageError
 
 from vault_server.storage.blobs import blob_id, folder_unit, sync_folder, unit_folder
@@ -23,7 +24,6 @@ from vault_server.storage.check import rows
 from vault_server.storage.check.audit import known_files, unreferenced
 from vault_server.storage.check.report import Repair
 from vault_server.storage.directory import StoreDirectory
-from vault_server.storage.disk import sync
 from vault_server.storage.engine import Engine
 from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
 from vault_server.storage.register.measuring import measure

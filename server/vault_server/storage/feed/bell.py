@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vault.concurrency import Background
-from vault.errors import ClosedError, UnavailableError
+from vault.errors import VaultError
 
 from vault_server.storage.directory import TURN, StoreDirectory
 
@@ -42,12 +42,7 @@ class Bell:
             try:
                 self._open()
                 self._background.start()
-            except (
-                OSError,
-                AttributeError,
-                UnavailableError,
-                ClosedError,
-            ):  # nothing left of what it takes; no such call
+            except (OSError, AttributeError, VaultError):  # nothing left of what it takes; no such call
                 self._close_descriptors()
 
     def close(self) -> None:

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, Literal, TypeVar
 
+from vault.disk import FULL
 from vault.errors import ClosedError
 
 from vault_server.storage.directory import REGISTER, TURN, StoreDirectory
-from vault_server.storage.disk import FULL
 from vault_server.storage.failures import damaged, is_busy, register_error
 from vault_server.storage.register.watermark import note_revision
 

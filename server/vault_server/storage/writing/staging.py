@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vault.disk import sync
 from vault.writeback import Writeback
 
 from vault_server.storage.access import Access
 from vault_server.storage.directory import StoreDirectory
-from vault_server.storage.disk import sync
 from vault_server.storage.failures import no_room, storing
 from vault_server.storage.faultpoints import reached
 
@@ -256,12 +256,11 @@ class Staging:
 
     def _own_folder(self) -> Path:
         with self._mutex:
+            self._directory.require_same()  # or files would be made in the directory that took its place
             if self._folder is not None and not self._folder.exists():
                 if self._lock is not None:
                     os.close(self._lock)
                 self._folder = self._lock = None
-            if self._folder is None:
-                self._directory.require_same()  # or it would be made in the directory that took its place
             while self._folder is None:
                 self._directory.access.make_folder(self._parent, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):  # somebody removes them right now
