@@ -85,13 +85,36 @@ def test_a_tag_that_is_none_is_refused(words: list[str]) -> None:
         ("1.5GiB", 3 << 29),
         ("2gib", 2 << 30),
         ("1T", 10**12),
+        ("9007199254740993", (1 << 53) + 1),
+        ("1.000000000000001TB", 10**12 // 1),
+        (str((1 << 63) - 1), (1 << 63) - 1),
     ],
 )
 def test_sizes_have_units(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1XB", "KiB", "1e3", "0x10", "1.2.3", "٣"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "9" * 400,
+        "9" * 5000,
+        str(1 << 63),
+        "8EiB",
+        "9" * 18 + "T",
+        "nan",
+        "inf",
+        "x",
+        "-1",
+        "1XB",
+        "KiB",
+        "1e3",
+        "0x10",
+        "1.2.3",
+        "٣",
+    ],
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
         parse_size(text)

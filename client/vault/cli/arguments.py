@@ -12,6 +12,7 @@ from vault.model import Key
 from vault.rules import check_datatype, check_key, check_name, check_tags, check_unit
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
+_MOST_BYTES = (1 << 63) - 1
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -59,12 +60,20 @@ def parse_tags(words: Iterable[str]) -> dict[str, str]:
 
 def parse_size(text: str) -> int:
     """Bytes: `1000`, `64KiB`, `256MiB`, `1.5G`. K, M, G and T are 1024-based with an `i`, 1000-based without."""
+    from fractions import Fraction  # noqa: PLC0415  # few commands take a size
+
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise InvalidArgumentError(f"bad size {text!r}: a number with B, KB, KiB, MB, MiB, GB, GiB, TB or TiB")
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
-    return int(float(number) * (base ** _POWERS[unit.upper()] if unit else 1))
+    # Not as a float, which holds no whole numbers above 2^53, and of long ones none.
+    size = (
+        int(Fraction(number) * (base ** _POWERS[unit.upper()] if unit else 1)) if len(number) <= 40 else _MOST_BYTES + 1
+    )
+    if size > _MOST_BYTES:
+        raise InvalidArgumentError(f"bad size {text[:40]!r}: at most 2^63 - 1 bytes")
+    return size
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
