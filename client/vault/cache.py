@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from vault.claims import Check, FlightT, Hit, Join, Lead
 from vault.entry import Entry
@@ -52,6 +52,16 @@ class CacheStats:
     rss: int
 
 
+Held = dict[Key, Entry]
+"""Objects that a caller has, each counted as one ticket."""
+
+
+class Ticket(Protocol):
+    """Whoever has an object for longer: counted for as long as `_entry` is one."""
+
+    _entry: Entry | None
+
+
 class ObjectCache(Generic[FlightT]):
     """Decoded objects by unit and id, least recently used out first.
 
@@ -82,8 +92,8 @@ class ObjectCache(Generic[FlightT]):
         """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
         self.inherited = True
 
-    def current(self, unit: str, key: Key, epoch: int) -> Entry | None:
-        """The object, pinned, when it is here and current: the short way of `claim`.
+    def current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> Entry | None:
+        """The object, which the ticket has then, when it is here and current: the short way of `claim`.
 
         Args:
             epoch: The one that holds now; see the module's text.
@@ -94,17 +104,20 @@ class ObjectCache(Generic[FlightT]):
             entry = self._shelves[unit].find(key)
             if entry is None or not epoch or entry.epoch != epoch:
                 return None
-            self._pin(entry)
+            ticket._entry = entry  # noqa: SLF001  # no call, at which an interrupt might come in between
+            entry.pins += 1
+            self._pins += 1
             self._hits += 1
             return entry
 
-    def claim(self, unit: str, key: Key, epoch: int, flight: FlightT) -> Hit | Check | Lead | Join[FlightT]:
+    def claim(self, unit: str, key: Key, epoch: int, flight: FlightT, held: Held) -> Hit | Check | Lead | Join[FlightT]:
         """What to do to have this object.
 
         Args:
             epoch: The one that holds now; see the module's text.
             flight: Of the caller, under way: what others wait for when it is he who loads the object. Once it is over
                 it holds up nobody, whether `finish` was called or not.
+            held: Takes what is here, under the key, until `release`, or until a ticket takes it out.
         """
         with self._lock:
             self._settle()
@@ -114,7 +127,9 @@ class ObjectCache(Generic[FlightT]):
                 # writes them, and the next two edits of the object would be two.
                 return Join(entry.writing)
             if entry is not None:
-                self._pin(entry)
+                held[key] = entry
+                entry.pins += 1
+                self._pins += 1
                 if epoch and entry.epoch == epoch:
                     self._hits += 1
                     return Hit(entry)
@@ -147,22 +162,31 @@ class ObjectCache(Generic[FlightT]):
                 air.arrive(departed)
 
     def land(
-        self, info: ObjectInfo, data: Any, epoch: int, *, departed: int | None = None, loaded: bool = True
+        self,
+        info: ObjectInfo,
+        data: Any,
+        epoch: int,
+        held: Held,
+        key: Key,
+        *,
+        departed: int | None = None,
+        loaded: bool = True,
     ) -> tuple[Entry, bool]:
         """Takes an object in, which the store held when it replied.
 
         Args:
             epoch: The one that held before the request left.
+            held, key: As in `claim`.
             departed: When the request left; None: nothing can have overtaken its reply.
             loaded: It came because a load found nothing here.
 
         Returns:
-            An entry, pinned, and whether it is the newest that is known. One that is not is not kept.
+            An entry, which the caller holds, and whether it is the newest that is known. One that is not is not kept.
         """
         with self._lock:
             self._settle()
             self._misses += loaded
-            entry = Entry(info, data, self)
+            entry = Entry(info, data)
             fresh = True
             if self.enabled:
                 shelf = self._shelves[info.unit]
@@ -183,7 +207,9 @@ class ObjectCache(Generic[FlightT]):
                 if shelf.holds(entry) and info.revision >= entry.info.revision:
                     entry.epoch = shelf.epoch_of(info, epoch, departed)
                 shelf.note(info)
-            self._pin(entry)
+            held[key] = entry
+            entry.pins += 1
+            self._pins += 1
             self._evict(self._shelves[info.unit])
             return entry, fresh
 
@@ -305,18 +331,41 @@ class ObjectCache(Generic[FlightT]):
                 if entry.info.revision < revision:
                     entry.epoch = 0
 
-    def pin(self, entry: Entry) -> None:
-        """One ticket more on an entry that has one."""
+    def share(self, entry: Entry, ticket: Ticket) -> None:
+        """Gives the ticket an object that another ticket has."""
         with self._lock:
-            self._pin(entry)
+            ticket._entry = entry  # noqa: SLF001  # no call, at which an interrupt might come in between
+            entry.pins += 1
+            self._pins += 1
 
-    def unpin(self, entry: Entry) -> None:
-        """A ticket was closed."""
+    def release(self, held: Held, *keys: Key) -> None:
+        """What the caller holds, of these keys or of all, is his no longer."""
+        if not held:
+            return
         with self._lock:
-            self._unpin(entry)
+            self._settle()
+            for key in keys or list(held):
+                entry = held[key]
+                self._let_go(entry)
+                del held[key]
+                entry.pins -= 1
+                self._pins -= 1
+                self._look_after(entry)
+
+    def close(self, ticket: Ticket) -> None:
+        """A ticket has its object no longer. Harmless when repeated."""
+        with self._lock:
+            self._settle()
+            entry = ticket._entry  # noqa: SLF001
+            if entry is not None:
+                self._let_go(entry)
+                ticket._entry = None  # noqa: SLF001
+                entry.pins -= 1
+                self._pins -= 1
+                self._look_after(entry)
 
     def drop(self, entry: Entry) -> None:
-        """`unpin`, later: for finalizers. Takes no lock."""
+        """A ticket has its object no longer: for finalizers. Takes no lock."""
         self._dropped.append(entry)
 
     def shed(self, amount: int, share: float = 0.0) -> int:
@@ -368,23 +417,24 @@ class ObjectCache(Generic[FlightT]):
 
     def _settle(self) -> None:
         while self._dropped:
-            self._unpin(self._dropped.popleft())
+            entry = self._dropped[0]
+            self._let_go(entry)
+            del self._dropped[0]
+            entry.pins -= 1
+            self._pins -= 1
+            self._look_after(entry)
 
-    def _pin(self, entry: Entry) -> None:
-        entry.pins += 1
-        self._pins += 1
-
-    def _unpin(self, entry: Entry) -> None:
-        if entry.owner is not self:  # from before a fork
-            return
-        entry.pins -= 1
-        self._pins -= 1
-        shelf = entry.shelf
-        if not entry.pins and shelf is not None:
+    def _let_go(self, entry: Entry) -> None:
+        """One pin of it is about to be taken away."""
+        if entry.pins == 1 and entry.shelf is not None:
             self._clock += 1
-            shelf.let_go(entry, self._clock)
-            if shelf.is_over_limit:
-                self._evict(shelf)
+            entry.shelf.let_go(entry, self._clock)
+
+    def _look_after(self, entry: Entry) -> None:
+        """One pin of it was taken away."""
+        shelf = entry.shelf
+        if not entry.pins and shelf is not None and shelf.is_over_limit:
+            self._evict(shelf)
 
     def _evict(self, shelf: Shelf) -> None:
         while shelf.is_over_limit and (entry := shelf.longest_unused()) is not None:

@@ -15,14 +15,14 @@ FlightT = TypeVar("FlightT", bound=_Flight)
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The object is here and current. It has been pinned."""
+    """The object is here and current. The caller holds it."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The object is here, but may be outdated: ask. It has been pinned."""
+    """The object is here, but may be outdated: ask. The caller holds it."""
 
     entry: Entry
 

@@ -172,14 +172,15 @@ class Background:
     def leave(self) -> None:
         """Nobody waits for it any more. A thread cannot be ended: it ends with what it waits for."""
 
-    def stop(self) -> None:
-        """Waits until the function has returned."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Waits until the function has returned, at most `timeout` seconds."""
         if self.is_current():
             return
         if self._thread is not None:
-            self._thread.join()
-        with self._running:
-            return
+            self._thread.join(timeout)
+        if timeout is None:
+            with self._running:
+                return
 
     def _run(self) -> None:
         # A `start` that is interrupted leaves a thread that nobody knows of; then the next one begins another.

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from vault.model import ObjectInfo
 
@@ -39,12 +39,17 @@ class Draft:
         self._parent, self._generation = None, generation
 
 
+class Editor(Protocol):
+    """Whoever has a working copy."""
+
+    _draft: Draft | None
+
+
 class Entry:
     """One object at one generation, decoded. Tickets stand on it, the cache may know it.
 
     Attributes:
-        owner: The cache that counts its pins. It alone touches the next seven.
-        pins: Open tickets.
+        pins: Open tickets. The cache alone touches this and the next six.
         shelf: The part of the cache that holds it; None when none does.
         epoch: When it was last known to be current; see the cache.
         size, name: What it is counted and found as.
@@ -55,16 +60,14 @@ class Entry:
     """
 
     __slots__ = (
-        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "owner", "pins", "shelf", "size", "write_lock",
-        "writing",
+        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "pins", "shelf", "size", "write_lock", "writing",
     )  # fmt: skip
 
-    def __init__(self, info: ObjectInfo, data: Any, owner: object) -> None:
+    def __init__(self, info: ObjectInfo, data: Any) -> None:
         self._state = (info, data)
         self._lock = threading.Lock()
         self._draft: Draft | None = None
         self.write_lock: Any = None
-        self.owner = owner
         self.pins = 0
         self.shelf: Any = None
         self.epoch = 0
@@ -96,8 +99,8 @@ class Entry:
         """Newer metadata of the same generation."""
         self._state = (info, self._state[1])
 
-    def edit(self, make_lock: Callable[[], Any]) -> Draft:
-        """Joins the working copy, which is made when there is none; it has one editor more."""
+    def edit(self, make_lock: Callable[[], Any], editor: "Editor") -> None:
+        """Has the editor join the working copy, which is made when there is none."""
         with self._lock:
             if self.write_lock is None:
                 self.write_lock = make_lock()
@@ -108,8 +111,8 @@ class Entry:
             elif draft.sealed:
                 draft = Draft(_clone(draft.data), draft)
             self._draft = draft
+            editor._draft = draft  # noqa: SLF001  # no call, at which an interrupt might come in between
             draft.editors += 1
-            return draft
 
     def seal(self, draft: Draft) -> bool:
         """Whether the caller is its only editor; then nobody joins it any more."""

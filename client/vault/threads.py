@@ -26,6 +26,9 @@ def start_thread(function: Callable[[], None], name: str) -> threading.Thread:
     try:
         thread.start()
     except RuntimeError as error:
+        if "release" in str(error) and error.__context__ is not None:
+            # It runs. An interrupt came while its first sign was waited for, and threading's Condition made this of it.
+            raise error.__context__ from None
         raise no_thread(error) from error
     return thread
 

@@ -3,23 +3,47 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from vault.cache import ObjectCache
 from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Flight
-from vault.entry import Entry
-from vault.model import Change, ChangeKind, ObjectInfo
+from vault.entry import Draft, Entry
+from vault.model import Change, ChangeKind, Key, ObjectInfo
 from vault.structure import Unit
 
 from tests.vault.places import Note
 
 NOW = datetime.now(UTC)
-Cache = ObjectCache[Flight]
+
+
+class Cache(ObjectCache[Flight]):
+    """Whose objects are held and released one by one."""
+
+    def claim(self, unit: str, key: Key, epoch: int, flight: Flight) -> Hit | Check | Lead | Join[Flight]:  # type: ignore[override]
+        return super().claim(unit, key, epoch, flight, {})
+
+    def land(self, info: ObjectInfo, data: Any, epoch: int, **options: Any) -> tuple[Entry, bool]:  # type: ignore[override]
+        return super().land(info, data, epoch, {}, info.data_id, **options)
+
+    def unpin(self, entry: Entry) -> None:
+        self.release({entry.info.data_id: entry})
+
+
+class Editor:
+    _draft: Draft | None = None
+
+
+def edit(entry: Entry) -> Draft:
+    editor = Editor()
+    entry.edit(threading.Lock, editor)
+    assert editor._draft is not None
+    return editor._draft
 
 
 def make(*, enabled: bool = True, **limits: int) -> Cache:
-    return ObjectCache({"u": Unit(Note, **limits), "v": Unit(Note)}, enabled=enabled)
+    return Cache({"u": Unit(Note, **limits), "v": Unit(Note)}, enabled=enabled)
 
 
 def info(
@@ -319,7 +343,7 @@ def test_who_loads_what_is_being_written_back_waits_for_that(ended: str) -> None
     """Else there would be two of one object, each with a working copy: the next edits would be lost races."""
     cache = make()
     entry, _ = cache.land(info(1, 5, name="a"), Note("x"), 1)
-    draft = entry.edit(threading.Lock)
+    draft = edit(entry)
     flight = Flight()
     with flight.lock, cache.writing(entry, flight) as departed:
         assert isinstance(cache.claim("u", 1, 1, Flight()), Hit)  # nothing is known yet but the old
@@ -416,7 +440,7 @@ def test_a_written_back_entry_is_counted_as_what_it_is_now() -> None:
     with cache.airborne("u") as departed:
         cache.apply(changed(1, 6, name="b"))  # its own change, ahead of the reply
         assert cache.stats().entries == 0
-        draft = entry.edit(threading.Lock)
+        draft = edit(entry)
         entry.commit(draft, info(1, 6, name="b", size=33), draft.data)
         cache.replaced(entry, 1, departed=departed)
     assert cache.stats().bytes == 33
@@ -428,7 +452,7 @@ def test_a_written_back_entry_that_somebody_wrote_again_is_not_kept() -> None:
     cache = make()
     entry, _ = cache.land(info(1, 5), Note("x"), 1)
     with cache.airborne("u") as departed:
-        draft = entry.edit(threading.Lock)
+        draft = edit(entry)
         cache.apply(changed(1, 7))
         entry.commit(draft, info(1, 6), draft.data)
         cache.replaced(entry, 1, departed=departed)

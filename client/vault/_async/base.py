@@ -17,7 +17,6 @@ from vault._async.upkeeping import AsyncUpkeeping
 from vault.cache import CacheStats, ObjectCache
 from vault.concurrency import AsyncBlocking
 from vault.datatype import Datatype
-from vault.entry import Entry
 from vault.errors import ClosedError
 from vault.forks import renew_after_fork
 from vault.location import AsyncLocation
@@ -182,8 +181,8 @@ class AsyncVaultBase:
         self._upkeepings: list[AsyncUpkeeping] = []
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
 
-    def _ticket(self, entry: Entry) -> AsyncTicket:
-        return AsyncTicket(self._saver, self._cache, entry, auto_update=self._auto_update)
+    def _ticket(self) -> AsyncTicket:
+        return AsyncTicket(self._saver, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

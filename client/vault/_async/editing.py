@@ -10,7 +10,7 @@ from vault._async.codec import AsyncCodec
 from vault._async.files import missing
 from vault._async.loader import AsyncLanding, AsyncLoader
 from vault._async.saver import AsyncSaver
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.concurrency import AsyncClock, AsyncLock
 from vault.entry import Entry
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
@@ -55,18 +55,20 @@ class AsyncEditor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     async def _attempt(self, unit: str, key: Key, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
-        entry = (await self._loader.fetch(unit, [key]))[key]
-        if entry is None:
-            raise missing(unit, key)
-        if isinstance(entry, VaultError):
-            raise entry
+        held: Held = {}
         try:
-            return await self._write(entry, codec, function)
-        except ConflictError:
-            self._cache.forget(entry)  # whatever the feed says, it is not the newest
-            raise
+            entry = (await self._loader.fetch(unit, [key], held))[key]
+            if entry is None:
+                raise missing(unit, key)
+            if isinstance(entry, VaultError):
+                raise entry
+            try:
+                return await self._write(entry, codec, function)
+            except ConflictError:
+                self._cache.forget(entry)  # whatever the feed says, it is not the newest
+                raise
         finally:
-            self._cache.unpin(entry)
+            self._cache.release(held)
 
     async def _write(self, entry: Entry, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
         info, data = entry.state

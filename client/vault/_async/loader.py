@@ -7,7 +7,7 @@ from typing import Any, Final
 from vault._async.codec import AsyncCodec
 from vault._async.coherence import AsyncCoherence
 from vault._async.files import reopener
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import AsyncBlocking, AsyncFlight
 from vault.entry import Entry
@@ -52,34 +52,35 @@ class AsyncLoader:
         self._codecs = codecs
         self._memory = memory
 
-    async def fetch(self, unit: str, keys: Iterable[Key], epoch: int | None = None) -> dict[Key, Fetched]:
-        """The objects, each pinned once; None where there is none, an error where it could not be had.
+    async def fetch(self, unit: str, keys: Iterable[Key], held: Held, epoch: int | None = None) -> dict[Key, Fetched]:
+        """The objects; None where there is none, an error where it could not be had.
 
         What can be asked in one request is. An object that another caller is loading is waited for.
 
         Args:
+            held: Takes the objects, for the caller to release, also when this raises.
             epoch: That holds now, for a caller who has just asked.
         """
         done: dict[Key, Fetched] = {}
         wanted = list(dict.fromkeys(keys))
         loads: dict[Key, int] = {}
-        try:
-            while wanted:
-                wanted = await self._pass(unit, wanted, done, loads, epoch)
-                epoch = None  # others may hold by now
-        except BaseException:
-            for entry in done.values():
-                if isinstance(entry, Entry):
-                    self._cache.unpin(entry)
-            raise
+        while wanted:
+            wanted = await self._pass(unit, wanted, done, held, loads, epoch)
+            epoch = None  # others may hold by now
         return done
 
     async def _pass(
-        self, unit: str, wanted: list[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int | None
+        self,
+        unit: str,
+        wanted: list[Key],
+        done: dict[Key, Fetched],
+        held: Held,
+        loads: dict[Key, int],
+        epoch: int | None,
     ) -> list[Key]:
         """Gets what can be had now. Returns what has to be looked at again."""
         if not self._cache.enabled:  # then nobody waits for anybody, and nothing here is outdated
-            return await self._load(unit, wanted[:MAX_BATCH_ITEMS], done, loads, 0) + wanted[MAX_BATCH_ITEMS:]
+            return await self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0) + wanted[MAX_BATCH_ITEMS:]
         if epoch is None:
             epoch = await self._coherence.epoch()
         checks: dict[Key, Entry] = {}
@@ -91,7 +92,7 @@ class AsyncLoader:
         async with landing.lock:
             try:
                 for key in wanted[:MAX_BATCH_ITEMS]:
-                    match self._cache.claim(unit, key, epoch, landing):
+                    match self._cache.claim(unit, key, epoch, landing, held):
                         case Hit(entry):
                             done[key] = entry
                         case Check(entry):
@@ -100,13 +101,10 @@ class AsyncLoader:
                             leads.append(key)
                         case Join(other):
                             joins[key] = other
-                again += await self._check(unit, checks, done, epoch)
-                again += await self._load(unit, leads, done, loads, epoch)
-            except BaseException as error:
-                for entry in checks.values():
-                    self._cache.unpin(entry)
-                if isinstance(error, UnavailableError):
-                    landing.failures = dict.fromkeys(leads, error)
+                again += await self._check(unit, checks, done, held, epoch)
+                again += await self._load(unit, leads, done, held, loads, epoch)
+            except UnavailableError as error:
+                landing.failures = dict.fromkeys(leads, error)
                 raise
             finally:
                 for key in leads:
@@ -122,8 +120,10 @@ class AsyncLoader:
                 done[key] = copy.copy(failure)  # raised in several threads, each adds its own traceback
         return again
 
-    async def _check(self, unit: str, checks: dict[Key, Entry], done: dict[Key, Fetched], epoch: int) -> list[Key]:
-        """Asks after objects that are here, which costs a round trip and no bytes. Takes them out of `checks`.
+    async def _check(
+        self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
+    ) -> list[Key]:
+        """Asks after objects that are here, which costs a round trip and no bytes.
 
         Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
         """
@@ -133,7 +133,7 @@ class AsyncLoader:
         keys = list(checks)
         with self._cache.airborne(unit) as departed:
             for key, info in zip(keys, await self._store.stat_many(unit, keys), strict=True):
-                entry = checks.pop(key)
+                entry = checks[key]
                 if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
                     done[key] = entry
                     continue
@@ -143,11 +143,11 @@ class AsyncLoader:
                     done[key] = None
                 else:
                     again.append(key)
-                self._cache.unpin(entry)
+                self._cache.release(held, key)
         return again
 
     async def _load(
-        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int
+        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], held: Held, loads: dict[Key, int], epoch: int
     ) -> list[Key]:
         """Loads objects that are not here. Returns those that were changed while they were on their way."""
         if not keys:
@@ -173,11 +173,11 @@ class AsyncLoader:
                     continue
                 info, data = loaded
                 size += info.size
-                entry, fresh = self._cache.land(info, data, epoch, departed=departed)
+                entry, fresh = self._cache.land(info, data, epoch, held, key, departed=departed)
                 if fresh or last:
                     done[key] = entry
                 else:
-                    self._cache.unpin(entry)
+                    self._cache.release(held, key)
                     again.append(key)
         await self.took(size)
         return again

@@ -5,8 +5,8 @@ from typing import Any
 
 from vault._async.base import AsyncVaultBase
 from vault._async.ticket import AsyncTicket
+from vault.cache import Held
 from vault.datatype import Datatype
-from vault.entry import Entry
 from vault.errors import VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
@@ -41,8 +41,23 @@ class AsyncObjects(AsyncVaultBase):
                 not load.
             CorruptionError: Its stored bytes do not match their checksum.
         """
-        entry = await self._entry(unit, key)
-        return None if entry is None else self._ticket(entry)
+        self._require_unit(unit)
+        check_key(key)
+        ticket = self._ticket()
+        epoch = None
+        if self._cache.enabled:
+            epoch = await self._coherence.epoch()
+            entry = self._cache.current(unit, key, epoch, ticket)
+            if entry is not None:
+                return ticket.open(entry)
+        held: Held = {}
+        try:
+            found = (await self._loader.fetch(unit, [key], held, epoch))[key]
+            if isinstance(found, VaultError):
+                raise found
+            return None if found is None else ticket.take(held, key)
+        finally:
+            self._cache.release(held)
 
     async def upload(
         self,
@@ -92,12 +107,15 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = await self._coherence.epoch()
-        with self._cache.airborne(unit) as departed:
-            info = await self._saver.upload(unit, spec, data)
-            entry, _ = self._cache.land(info, data, epoch, departed=departed, loaded=False)
-        ticket = self._ticket(entry)
-        await self._loader.took(info.size)
-        return info.data_id, ticket
+        held: Held = {}
+        try:
+            with self._cache.airborne(unit) as departed:
+                info = await self._saver.upload(unit, spec, data)
+                self._cache.land(info, data, epoch, held, info.data_id, departed=departed, loaded=False)
+            await self._loader.took(info.size)
+            return info.data_id, self._ticket().take(held, info.data_id)
+        finally:
+            self._cache.release(held)
 
     async def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
         """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.
@@ -235,18 +253,3 @@ class AsyncObjects(AsyncVaultBase):
             token = page.next_page_token
             if not token:
                 return
-
-    async def _entry(self, unit: str, key: Key) -> Entry | None:
-        """The object, pinned."""
-        self._require_unit(unit)
-        check_key(key)
-        epoch = None
-        if self._cache.enabled:
-            epoch = await self._coherence.epoch()
-            entry = self._cache.current(unit, key, epoch)
-            if entry is not None:
-                return entry
-        found = (await self._loader.fetch(unit, [key], epoch))[key]
-        if isinstance(found, VaultError):
-            raise found
-        return found

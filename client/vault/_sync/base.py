@@ -18,7 +18,6 @@ from vault._sync.upkeeping import Upkeeping
 from vault.cache import CacheStats, ObjectCache
 from vault.concurrency import Blocking
 from vault.datatype import Datatype
-from vault.entry import Entry
 from vault.errors import ClosedError
 from vault.forks import renew_after_fork
 from vault.location import Location
@@ -183,8 +182,8 @@ class VaultBase:
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
-    def _ticket(self, entry: Entry) -> Ticket:
-        return Ticket(self._saver, self._cache, entry, auto_update=self._auto_update)
+    def _ticket(self) -> Ticket:
+        return Ticket(self._saver, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from vault._sync.base import VaultBase
 from vault._sync.ticket import Ticket
 from vault.blocks import Encoded
+from vault.cache import Held
 from vault.datatype import Datatype
 from vault.entry import Entry
 from vault.errors import BatchError, InvalidArgumentError, VaultError
@@ -56,18 +57,23 @@ class Batches(VaultBase):
         self._require_unit(unit)
         wanted = list(keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
-        found = self._loader.fetch(unit, [key for index, key in enumerate(wanted) if index not in errors])
-        results: list[Any] = []
-        used: set[Key] = set()
-        for index, key in enumerate(wanted):
-            outcome = errors[index] if index in errors else found[key]
-            if isinstance(outcome, Entry):
-                if key in used:
-                    self._cache.pin(outcome)
-                used.add(key)
-                results.append(self._ticket(outcome))
-            else:
-                results.append(outcome)
+        held: Held = {}
+        try:
+            asked = [key for index, key in enumerate(wanted) if index not in errors]
+            found = self._loader.fetch(unit, asked, held)
+            results: list[Any] = []
+            for index, key in enumerate(wanted):
+                outcome = errors[index] if index in errors else found[key]
+                if not isinstance(outcome, Entry):
+                    results.append(outcome)
+                elif key in held:
+                    results.append(self._ticket().take(held, key))
+                else:  # it was given twice
+                    ticket = self._ticket()
+                    self._cache.share(outcome, ticket)
+                    results.append(ticket.open(outcome))
+        finally:
+            self._cache.release(held)
         return _all_or_error(results)
 
     def upload_many(

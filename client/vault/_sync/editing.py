@@ -11,7 +11,7 @@ from vault._sync.codec import Codec
 from vault._sync.files import missing
 from vault._sync.loader import Landing, Loader
 from vault._sync.saver import Saver
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.concurrency import Clock, Lock
 from vault.entry import Entry
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
@@ -56,18 +56,20 @@ class Editor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     def _attempt(self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
-        entry = (self._loader.fetch(unit, [key]))[key]
-        if entry is None:
-            raise missing(unit, key)
-        if isinstance(entry, VaultError):
-            raise entry
+        held: Held = {}
         try:
-            return self._write(entry, codec, function)
-        except ConflictError:
-            self._cache.forget(entry)  # whatever the feed says, it is not the newest
-            raise
+            entry = (self._loader.fetch(unit, [key], held))[key]
+            if entry is None:
+                raise missing(unit, key)
+            if isinstance(entry, VaultError):
+                raise entry
+            try:
+                return self._write(entry, codec, function)
+            except ConflictError:
+                self._cache.forget(entry)  # whatever the feed says, it is not the newest
+                raise
         finally:
-            self._cache.unpin(entry)
+            self._cache.release(held)
 
     def _write(self, entry: Entry, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
         info, data = entry.state

@@ -8,7 +8,7 @@ from typing import Any, Final
 from vault._sync.codec import Codec
 from vault._sync.coherence import Coherence
 from vault._sync.files import reopener
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Blocking, Flight
 from vault.entry import Entry
@@ -53,34 +53,35 @@ class Loader:
         self._codecs = codecs
         self._memory = memory
 
-    def fetch(self, unit: str, keys: Iterable[Key], epoch: int | None = None) -> dict[Key, Fetched]:
-        """The objects, each pinned once; None where there is none, an error where it could not be had.
+    def fetch(self, unit: str, keys: Iterable[Key], held: Held, epoch: int | None = None) -> dict[Key, Fetched]:
+        """The objects; None where there is none, an error where it could not be had.
 
         What can be asked in one request is. An object that another caller is loading is waited for.
 
         Args:
+            held: Takes the objects, for the caller to release, also when this raises.
             epoch: That holds now, for a caller who has just asked.
         """
         done: dict[Key, Fetched] = {}
         wanted = list(dict.fromkeys(keys))
         loads: dict[Key, int] = {}
-        try:
-            while wanted:
-                wanted = self._pass(unit, wanted, done, loads, epoch)
-                epoch = None  # others may hold by now
-        except BaseException:
-            for entry in done.values():
-                if isinstance(entry, Entry):
-                    self._cache.unpin(entry)
-            raise
+        while wanted:
+            wanted = self._pass(unit, wanted, done, held, loads, epoch)
+            epoch = None  # others may hold by now
         return done
 
     def _pass(
-        self, unit: str, wanted: list[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int | None
+        self,
+        unit: str,
+        wanted: list[Key],
+        done: dict[Key, Fetched],
+        held: Held,
+        loads: dict[Key, int],
+        epoch: int | None,
     ) -> list[Key]:
         """Gets what can be had now. Returns what has to be looked at again."""
         if not self._cache.enabled:  # then nobody waits for anybody, and nothing here is outdated
-            return self._load(unit, wanted[:MAX_BATCH_ITEMS], done, loads, 0) + wanted[MAX_BATCH_ITEMS:]
+            return self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0) + wanted[MAX_BATCH_ITEMS:]
         if epoch is None:
             epoch = self._coherence.epoch()
         checks: dict[Key, Entry] = {}
@@ -92,7 +93,7 @@ class Loader:
         with landing.lock:
             try:
                 for key in wanted[:MAX_BATCH_ITEMS]:
-                    match self._cache.claim(unit, key, epoch, landing):
+                    match self._cache.claim(unit, key, epoch, landing, held):
                         case Hit(entry):
                             done[key] = entry
                         case Check(entry):
@@ -101,13 +102,10 @@ class Loader:
                             leads.append(key)
                         case Join(other):
                             joins[key] = other
-                again += self._check(unit, checks, done, epoch)
-                again += self._load(unit, leads, done, loads, epoch)
-            except BaseException as error:
-                for entry in checks.values():
-                    self._cache.unpin(entry)
-                if isinstance(error, UnavailableError):
-                    landing.failures = dict.fromkeys(leads, error)
+                again += self._check(unit, checks, done, held, epoch)
+                again += self._load(unit, leads, done, held, loads, epoch)
+            except UnavailableError as error:
+                landing.failures = dict.fromkeys(leads, error)
                 raise
             finally:
                 for key in leads:
@@ -123,8 +121,10 @@ class Loader:
                 done[key] = copy.copy(failure)  # raised in several threads, each adds its own traceback
         return again
 
-    def _check(self, unit: str, checks: dict[Key, Entry], done: dict[Key, Fetched], epoch: int) -> list[Key]:
-        """Asks after objects that are here, which costs a round trip and no bytes. Takes them out of `checks`.
+    def _check(
+        self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
+    ) -> list[Key]:
+        """Asks after objects that are here, which costs a round trip and no bytes.
 
         Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
         """
@@ -134,7 +134,7 @@ class Loader:
         keys = list(checks)
         with self._cache.airborne(unit) as departed:
             for key, info in zip(keys, self._store.stat_many(unit, keys), strict=True):
-                entry = checks.pop(key)
+                entry = checks[key]
                 if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
                     done[key] = entry
                     continue
@@ -144,11 +144,11 @@ class Loader:
                     done[key] = None
                 else:
                     again.append(key)
-                self._cache.unpin(entry)
+                self._cache.release(held, key)
         return again
 
     def _load(
-        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], loads: dict[Key, int], epoch: int
+        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], held: Held, loads: dict[Key, int], epoch: int
     ) -> list[Key]:
         """Loads objects that are not here. Returns those that were changed while they were on their way."""
         if not keys:
@@ -174,11 +174,11 @@ class Loader:
                     continue
                 info, data = loaded
                 size += info.size
-                entry, fresh = self._cache.land(info, data, epoch, departed=departed)
+                entry, fresh = self._cache.land(info, data, epoch, held, key, departed=departed)
                 if fresh or last:
                     done[key] = entry
                 else:
-                    self._cache.unpin(entry)
+                    self._cache.release(held, key)
                     again.append(key)
         self.took(size)
         return again

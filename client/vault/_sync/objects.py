@@ -6,8 +6,8 @@ from typing import Any
 
 from vault._sync.base import VaultBase
 from vault._sync.ticket import Ticket
+from vault.cache import Held
 from vault.datatype import Datatype
-from vault.entry import Entry
 from vault.errors import VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
@@ -42,8 +42,23 @@ class Objects(VaultBase):
                 not load.
             CorruptionError: Its stored bytes do not match their checksum.
         """
-        entry = self._entry(unit, key)
-        return None if entry is None else self._ticket(entry)
+        self._require_unit(unit)
+        check_key(key)
+        ticket = self._ticket()
+        epoch = None
+        if self._cache.enabled:
+            epoch = self._coherence.epoch()
+            entry = self._cache.current(unit, key, epoch, ticket)
+            if entry is not None:
+                return ticket.open(entry)
+        held: Held = {}
+        try:
+            found = (self._loader.fetch(unit, [key], held, epoch))[key]
+            if isinstance(found, VaultError):
+                raise found
+            return None if found is None else ticket.take(held, key)
+        finally:
+            self._cache.release(held)
 
     def upload(
         self,
@@ -93,12 +108,15 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
-        with self._cache.airborne(unit) as departed:
-            info = self._saver.upload(unit, spec, data)
-            entry, _ = self._cache.land(info, data, epoch, departed=departed, loaded=False)
-        ticket = self._ticket(entry)
-        self._loader.took(info.size)
-        return info.data_id, ticket
+        held: Held = {}
+        try:
+            with self._cache.airborne(unit) as departed:
+                info = self._saver.upload(unit, spec, data)
+                self._cache.land(info, data, epoch, held, info.data_id, departed=departed, loaded=False)
+            self._loader.took(info.size)
+            return info.data_id, self._ticket().take(held, info.data_id)
+        finally:
+            self._cache.release(held)
 
     def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
         """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.
@@ -236,18 +254,3 @@ class Objects(VaultBase):
             token = page.next_page_token
             if not token:
                 return
-
-    def _entry(self, unit: str, key: Key) -> Entry | None:
-        """The object, pinned."""
-        self._require_unit(unit)
-        check_key(key)
-        epoch = None
-        if self._cache.enabled:
-            epoch = self._coherence.epoch()
-            entry = self._cache.current(unit, key, epoch)
-            if entry is not None:
-                return entry
-        found = (self._loader.fetch(unit, [key], epoch))[key]
-        if isinstance(found, VaultError):
-            raise found
-        return found

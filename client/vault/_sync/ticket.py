@@ -5,12 +5,12 @@ import warnings
 from typing import Any, Self
 
 from vault._sync.saver import Saver
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.concurrency import Lock
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError
 from vault.forks import inherited
-from vault.model import ObjectInfo
+from vault.model import Key, ObjectInfo
 
 
 class Ticket:
@@ -35,15 +35,31 @@ class Ticket:
         "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_draft", "_entry", "_info", "_saver",
     )  # fmt: skip
 
-    def __init__(self, saver: Saver, cache: ObjectCache[Any], entry: Entry, *, auto_update: bool) -> None:
-        """`entry` is pinned; closing the ticket unpins it."""
+    _info: ObjectInfo
+    _data: Any
+
+    def __init__(self, saver: Saver, cache: ObjectCache[Any], *, auto_update: bool) -> None:
+        """It is closed until `open`; the cache gives it its object, which closing takes away again."""
         self._saver = saver
         self._cache = cache
-        self._entry = entry
-        self._info, self._data = entry.state  # kept, whatever is committed meanwhile
+        self._entry: Entry | None = None
         self._auto_update = auto_update
         self._draft: Draft | None = None
+        self._closed = True
+
+    def take(self, held: Held, key: Key) -> Self:
+        """Takes what a caller holds, and opens with it."""
+        self._info, self._data = held[key].state  # kept, whatever is committed meanwhile
+        self._entry = held[key]  # no call between these, at which an interrupt might come
+        del held[key]
         self._closed = False
+        return self
+
+    def open(self, entry: Entry) -> Self:
+        """With this object, which it has."""
+        self._info, self._data = entry.state  # kept, whatever is committed meanwhile
+        self._closed = False
+        return self
 
     @property
     def data_id(self) -> int:
@@ -92,9 +108,11 @@ class Ticket:
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
-        if self._draft is None:
-            self._draft = self._entry.edit(Lock)
-            self._info, self._data = self._entry.state
+        entry = self._entry
+        if self._draft is None and entry is not None:
+            entry.edit(Lock, self)
+            self._info, self._data = entry.state
+        assert self._draft is not None  # noqa: S101  # it has an object
         return self._draft.data
 
     def close(self) -> None:
@@ -114,18 +132,22 @@ class Ticket:
         if self._closed:
             return
         self._closed = True
-        draft = self._draft
+        entry, draft = self._entry, self._draft
         if self._cache.inherited:
             if draft is not None:
                 raise self._closed_error()
             return
         try:
+            if draft is not None and entry is not None:
+                self._saver.write_back(entry, draft, last_only=not self._auto_update)
+                self._info = entry.info
+        except BaseException:
             if draft is not None:
-                self._saver.write_back(self._entry, draft, last_only=not self._auto_update)
-                self._info = self._entry.info
+                draft.broken = True
+            raise
         finally:
             self._data = None
-            self._cache.unpin(self._entry)
+            self._cache.close(self)
 
     def discard(self) -> None:
         """Lets the object go without writing back. Harmless when repeated, or after `close`.
@@ -138,7 +160,7 @@ class Ticket:
         self._closed = True
         if self._draft is not None:
             self._draft.broken = True
-        self._cache.unpin(self._entry)
+        self._cache.close(self)
 
     def __enter__(self) -> Self:
         if self._closed or self._cache.inherited:
@@ -157,13 +179,16 @@ class Ticket:
         return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._cache.inherited:
+        entry = getattr(self, "_entry", None)
+        if entry is None or self._cache.inherited:
+            return
+        self._cache.drop(entry)
+        if self._closed:  # also when that was interrupted, or it never was anybody's
             return
         self._closed = True
         edited = self._draft is not None
         if self._draft is not None:
             self._draft.broken = True
-        self._cache.drop(self._entry)
         info = self._info
         warnings.warn(
             f"a ticket on object {info.data_id} in unit {info.unit!r} was dropped without close()"

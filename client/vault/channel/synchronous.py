@@ -2,6 +2,7 @@
 
 import atexit
 import collections
+import contextlib
 import functools
 import math
 import sys
@@ -40,6 +41,8 @@ from vault.wire.status import error_from_rpc
 SEND_AHEAD: Final = 2
 """Messages that wait for gRPC: one on its way, one ready."""
 
+_CLOSING: Final = 2.0  # seconds, for what may never end
+
 
 class Receiver:
     """The messages of a server's stream; iterate over it once."""
@@ -53,6 +56,7 @@ class Receiver:
         watchdog: Watchdog,
         is_closed: Callable[[], bool],
         stall: Callable[[Any], None],
+        given_up: Callable[[Any, BaseException], None],
     ) -> None:
         self.first = first
         self._call = call
@@ -61,6 +65,7 @@ class Receiver:
         self._watchdog = watchdog
         self._is_closed = is_closed
         self._stall = stall
+        self._given_up = given_up
         self._cancelled = False
         self._forks = fork_count()
 
@@ -84,6 +89,9 @@ class Receiver:
             if self._is_closed():
                 raise closed(self._address) from error
             raise error_from_rpc(error, address=self._address) from error
+        except BaseException as error:
+            self._given_up(self._call, error)
+            raise
 
     def cancel(self) -> None:
         """Ends the stream, also while another thread waits for it. Harmless when repeated, and in a forked child."""
@@ -247,6 +255,7 @@ class Channel:
         self._watchdog = Watchdog()
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
+        self._interrupted = False
         renew_after_fork(self)
         _channels.add(self)
 
@@ -289,7 +298,14 @@ class Channel:
                 with self._watchdog.watching(call, patience):
                     first = something(next(call, None), self.address, method)
                 return Receiver(
-                    call, first, self.address, idle or self.timeout, self._watchdog, self._is_closed, self._stall
+                    call,
+                    first,
+                    self.address,
+                    idle or self.timeout,
+                    self._watchdog,
+                    self._is_closed,
+                    self._stall,
+                    self._given_up,
                 )
             except ProtocolError:
                 call.cancel()
@@ -299,8 +315,8 @@ class Channel:
                 if not self._watchdog.overdue(call):
                     self._pause(attempts, error)
                     continue
-            except BaseException:
-                call.cancel()
+            except BaseException as error:
+                self._given_up(call, error)
                 raise
             self._stall(call)
             time.sleep(attempts.wait(stalled(self.address, patience)))
@@ -339,13 +355,25 @@ class Channel:
                 self._retired.add(self._channel, self._calls, 0)
                 self._channel = None
             retired = self._retired.take_all()
-        for channel, calls in retired:
-            for call in calls:
-                call.cancel()
-            channel.close()
+        if not self._interrupted:
+            _end(retired)
+            return
+        # A call that was interrupted within gRPC may have left a lock of it locked, which its closing would wait for.
+        ending = Background(functools.partial(_end, retired), "vault-closing")
+        with contextlib.suppress(UnavailableError):  # no thread left: it ends with the process
+            ending.start()
+            ending.stop(_CLOSING)
 
     def _is_closed(self) -> bool:
         return self._closed
+
+    def _given_up(self, call: Any, error: BaseException) -> None:
+        """Nobody goes on with a stream. After an interrupt the next calls get a new connection: gRPC's thread for this
+        one may wait for a lock that was left locked."""
+        if not isinstance(error, Exception):
+            self._interrupted = True
+            self._stall(call)
+        call.cancel()
 
     def _stall(self, call: Any) -> None:
         """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
@@ -413,6 +441,13 @@ _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 def _leave_open() -> None:
     for channel in list(_channels):
         channel.never_free()
+
+
+def _end(retired: list[tuple[Any, list[Any]]]) -> None:
+    for channel, calls in retired:
+        for call in calls:
+            call.cancel()
+        channel.close()
 
 
 def _untie(error: grpc.RpcError) -> None:
