@@ -28,6 +28,7 @@ _SLOTS: Final = 16
 """Downloads to one path at once whose parts a later one looks for."""
 
 _TRIES: Final = 100
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 _DESCRIPTORS: Final = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd|/dev/fd")
 _ACL: Final = "system.posix_acl_access"
@@ -46,28 +47,29 @@ def find_target(path: str, *, replace: bool = True) -> "PartFile | Sink":
     """
     if not path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    place = Path(path)
+    place = path.rstrip("/") or path
     for _ in range(_LINKS):
-        folder = Path(os.path.realpath(place.parent))
-        place = folder / place.name
-        if _DESCRIPTORS.fullmatch(str(folder)):
+        folder, name = os.path.split(place)
+        folder = os.path.realpath(folder)
+        place = os.path.join(folder, name)
+        if _DESCRIPTORS.fullmatch(folder):
             return Sink(path, place)
         try:
-            link = place.readlink()
+            mode = os.lstat(place).st_mode
+            if not stat.S_ISLNK(mode):
+                break
+            link = os.readlink(place)
         except FileNotFoundError:
             if path.endswith("/"):
                 raise _error(errno.ENOTDIR, path) from None
             return PartFile(path, place, replace=replace)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # which says that it is no link
-                raise _error(error.errno, path) from error
-            break
+            raise _error(error.errno, path) from error
         if not replace:
             raise _error(errno.EEXIST, path)
-        place = folder / link
+        place = os.path.join(folder, link.rstrip("/") or link)
     else:
         raise _error(errno.ELOOP, path)
-    mode = place.lstat().st_mode
     if stat.S_ISDIR(mode):
         raise _error(errno.EISDIR, path)
     if path.endswith("/"):
@@ -86,12 +88,13 @@ class PartFile:
     to the part before the first byte. Its set-user-ID and set-group-ID bits it does not: they were for other bytes.
     """
 
-    def __init__(self, path: str, place: Path, *, replace: bool = True) -> None:
+    def __init__(self, path: str, place: str, *, replace: bool = True) -> None:
         """`path` is what errors name, `place` where the file will be: absolute, no link."""
         self._path = path
         self._place = place
         self._replace = replace
         self._file: io.FileIO | None = None
+        self._rights: tuple[int, ...] | None = None
         self._writeback = Writeback()
 
     def open(self) -> None:
@@ -101,11 +104,11 @@ class PartFile:
             PermissionError: The file that is there may not be written, or its folder takes no new one.
         """
         try:
-            there = self._place.exists()
-            if there and not os.access(self._place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            there = self._look()
+            if there is not None and not os.access(self._place, os.W_OK, effective_ids=_EFFECTIVE):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            self._file = self._claim(0o600 if there else 0o666)
-            _keep_rights(self._file.fileno(), self._place)
+            self._file = self._claim(0o666 if there is None else 0o600)
+            self._keep_rights(there)
         except OSError as error:  # about the file that was asked for: of the other name nobody has heard
             raise _error(error.errno, self._path) from error
 
@@ -123,10 +126,10 @@ class PartFile:
         """
         assert self._file is not None  # noqa: S101  # `open` comes first
         try:
-            _keep_rights(self._file.fileno(), self._place)  # which may have changed meanwhile
+            self._keep_rights(self._look())  # which may have changed meanwhile
             sync(self._file.fileno())
             if self._replace:
-                self._part.replace(self._place)
+                os.replace(self._part, self._place)
             else:
                 self._take_free_place()
         except OSError as error:
@@ -141,20 +144,33 @@ class PartFile:
         """Leaves nothing behind. Harmless after `finish`, and when it was not opened."""
         if self._file is not None:
             with contextlib.suppress(FileNotFoundError):  # somebody tidied up
-                self._part.unlink()
+                os.unlink(self._part)
             self._file.close()
             self._file = None
 
+    def _look(self) -> os.stat_result | None:
+        try:
+            return os.lstat(self._place)
+        except FileNotFoundError:
+            return None
+
+    def _keep_rights(self, there: os.stat_result | None) -> None:
+        assert self._file is not None  # noqa: S101  # `open` comes first
+        rights = None if there is None else (there.st_mode, there.st_uid, there.st_gid, there.st_ctime_ns)
+        if there is not None and rights != self._rights:
+            _hand_rights(self._file.fileno(), self._place, there)
+        self._rights = rights
+
     def _take_free_place(self) -> None:
         try:
-            self._place.hardlink_to(self._part)
+            os.link(self._part, self._place)
         except FileExistsError:
             raise
         except OSError:  # a file system without hard links
-            self._place.touch(exist_ok=False)
-            self._part.replace(self._place)
+            Path(self._place).touch(exist_ok=False)
+            os.replace(self._part, self._place)
         else:
-            self._part.unlink()
+            os.unlink(self._part)
 
     def _claim(self, mode: int) -> io.FileIO:
         """A part that nobody else has, locked."""
@@ -168,11 +184,12 @@ class PartFile:
                 file.close()  # taken for a dead one in the moment before it was locked
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    def _named(self, suffix: int | str) -> Path:
+    def _named(self, suffix: int | str) -> str:
         # Found again by its name, without a look at all of a large folder; and no name that anybody chooses.
         # Names have at most 255 bytes, of which one character may take four.
-        text = hashlib.blake2b(f"{suffix}/".encode() + os.fsencode(self._place.name), digest_size=8).hexdigest()
-        return self._place.with_name(f"{self._place.name[:50]}.vault-part-{text}")
+        folder, name = os.path.split(self._place)
+        text = hashlib.blake2b(f"{suffix}/".encode() + os.fsencode(name), digest_size=8).hexdigest()
+        return os.path.join(folder, f"{name[:50]}.vault-part-{text}")
 
 
 class Sink:
@@ -181,7 +198,7 @@ class Sink:
     Waits for a pipe's reader in steps, so that whoever gives up is not held.
     """
 
-    def __init__(self, path: str, place: Path) -> None:
+    def __init__(self, path: str, place: str) -> None:
         self._path = path
         self._place = place
         self._file: io.FileIO | None = None
@@ -192,7 +209,7 @@ class Sink:
         try:
             if _is_own_descriptor(self._place) and not _is_pipe(self._place):
                 # The same open file, with its position: what a shell opened with >> is appended to.
-                self._file = io.FileIO(os.dup(int(self._place.name)), "w")
+                self._file = io.FileIO(os.dup(int(os.path.basename(self._place))), "w")
             else:
                 self._file = io.FileIO(self._place, "w", opener=self._opened)
         except OSError as error:
@@ -252,16 +269,17 @@ def _create(path: str, flags: int, mode: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, mode)
 
 
-def _is_pipe(path: str | Path) -> bool:
-    return Path(path).is_fifo()
+def _is_pipe(path: str) -> bool:
+    return stat.S_ISFIFO(os.stat(path).st_mode)
 
 
-def _is_own_descriptor(place: Path) -> bool:
-    found = _DESCRIPTORS.fullmatch(str(place.parent))
-    return found is not None and place.name.isdigit() and found[1] in (None, str(Path("/proc/self").readlink()))
+def _is_own_descriptor(place: str) -> bool:
+    folder, name = os.path.split(place)
+    found = _DESCRIPTORS.fullmatch(folder)
+    return found is not None and name.isdigit() and found[1] in (None, os.readlink("/proc/self"))
 
 
-def _lock(descriptor: int, part: Path, *, unlockable: bool) -> bool:
+def _lock(descriptor: int, part: str, *, unlockable: bool) -> bool:
     """Locks a part; whether nobody else has it and it still has its name.
 
     Args:
@@ -269,33 +287,29 @@ def _lock(descriptor: int, part: Path, *, unlockable: bool) -> bool:
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), part.lstat())
+        return os.path.samestat(os.fstat(descriptor), os.lstat(part))
     except (BlockingIOError, FileNotFoundError):
         return False
     except OSError:
         return unlockable
 
 
-def _remove_dead(part: Path) -> None:
+def _remove_dead(part: str) -> None:
     """Removes the part of a download that was killed: one that is there and not locked."""
     with contextlib.suppress(OSError):
         descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor, part, unlockable=False):
-                part.unlink()
+                os.unlink(part)
         finally:
             os.close(descriptor)
 
 
-def _keep_rights(descriptor: int, place: Path) -> None:
-    """Gives a part the owner, group, access control list and mode of the file that it will replace, if there is one.
+def _hand_rights(descriptor: int, place: str, there: os.stat_result) -> None:
+    """Gives a part the owner, group, access control list and mode of the file that it will replace.
 
     Where the group cannot be kept, the group that it has instead may do what everybody may.
     """
-    try:
-        there = place.lstat()
-    except FileNotFoundError:
-        return
     mode = stat.S_IMODE(there.st_mode) & 0o777
     now = os.fstat(descriptor)
     kept = (now.st_uid, now.st_gid) == (there.st_uid, there.st_gid)
@@ -316,5 +330,5 @@ def _keep_rights(descriptor: int, place: Path) -> None:
         os.fchmod(descriptor, mode)
 
 
-def _attributes(file: Path | int) -> list[str]:
+def _attributes(file: str | int) -> list[str]:
     return os.listxattr(file) if hasattr(os, "listxattr") else []
