@@ -24,10 +24,9 @@ from vault.writeback import Writeback
 _LINKS: Final = 40
 """Symbolic links that are followed for one path, as Linux does."""
 
-_SLOTS: Final = 16
+_SLOTS: Final = 8
 """Downloads to one path at once whose parts a later one looks for."""
 
-_TRIES: Final = 100
 _EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 _DESCRIPTORS: Final = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd|/dev/fd")
@@ -106,7 +105,7 @@ class PartFile:
         try:
             there = self._look()
             if there is not None and not os.access(self._place, os.W_OK, effective_ids=_EFFECTIVE):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise _refused(self._place)
             self._file = self._claim(0o666 if there is None else 0o600)
             self._keep_rights(there)
         except OSError as error:  # about the file that was asked for: of the other name nobody has heard
@@ -114,7 +113,10 @@ class PartFile:
 
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
-        write_all(self._file, data)
+        try:
+            write_all(self._file, data)
+        except OSError as error:
+            raise _error(error.errno, self._path) from error
         self._writeback.reached(self._file.fileno(), self._file.tell())
 
     def finish(self) -> None:
@@ -173,23 +175,22 @@ class PartFile:
             os.unlink(self._part)
 
     def _claim(self, mode: int) -> io.FileIO:
-        """A part that nobody else has, locked."""
-        for number in range(_TRIES):
-            self._part = self._named(number if number < _SLOTS else secrets.token_hex(8))
-            _remove_dead(self._part)
+        """A part that nobody else has, locked; those of killed downloads are removed."""
+        # Found again by its name, without a look at all of a large folder; and no name that anybody chooses.
+        # Names have at most 255 bytes, of which one character may take four.
+        folder, name = os.path.split(self._place)
+        stem = os.path.join(folder, f"{name[:50]}.vault-part-")
+        digest = hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()[1:]
+        parts = [f"{stem}{digest}{slot}" for slot in range(_SLOTS)]
+        for part in parts:
+            _remove_dead(part)
+        for self._part in (*parts, *(stem + secrets.token_hex(8) for _ in range(_SLOTS))):
             with contextlib.suppress(FileExistsError):
                 file = io.FileIO(self._part, "x", opener=lambda path, flags: _create(path, flags, mode))
                 if _lock(file.fileno(), self._part, unlockable=True):
                     return file
                 file.close()  # taken for a dead one in the moment before it was locked
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-
-    def _named(self, suffix: int | str) -> str:
-        # Found again by its name, without a look at all of a large folder; and no name that anybody chooses.
-        # Names have at most 255 bytes, of which one character may take four.
-        folder, name = os.path.split(self._place)
-        text = hashlib.blake2b(f"{suffix}/".encode() + os.fsencode(name), digest_size=8).hexdigest()
-        return os.path.join(folder, f"{name[:50]}.vault-part-{text}")
 
 
 class Sink:
@@ -207,23 +208,31 @@ class Sink:
     def open(self) -> None:
         """Opens it; of a named pipe, when it has a reader."""
         try:
-            if _is_own_descriptor(self._place) and not _is_pipe(self._place):
+            own = _is_own_descriptor(self._place)
+            if not own or _is_pipe(self._place):
+                try:
+                    self._file = io.FileIO(self._place, "w", opener=self._opened)
+                except PermissionError:  # a pipe that another user made, as under sudo
+                    if not own:
+                        raise
+            if self._file is None:
                 # The same open file, with its position: what a shell opened with >> is appended to.
                 self._file = io.FileIO(os.dup(int(os.path.basename(self._place))), "w")
-            else:
-                self._file = io.FileIO(self._place, "w", opener=self._opened)
         except OSError as error:
             raise _error(error.errno, self._path) from error
 
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
         left = memoryview(data)
-        while left:
-            taken = self._file.write(left)
-            if taken is None:
-                self._wait_for_room()
-            else:
-                left = left[taken:]
+        try:
+            while left:
+                taken = self._file.write(left)
+                if taken is None:
+                    self._wait_for_room()
+                else:
+                    left = left[taken:]
+        except OSError as error:
+            raise _error(error.errno, self._path) from error
 
     def finish(self) -> None:
         """Closes it; what is stored on a disk is there by then."""
@@ -263,6 +272,11 @@ class Sink:
 
 def _error(number: int | None, path: str) -> OSError:
     return OSError(number, os.strerror(number or 0), path)
+
+
+def _refused(place: str) -> OSError:
+    readonly = os.statvfs(place).f_flag & os.ST_RDONLY
+    return _error(errno.EROFS if readonly else errno.EACCES, place)
 
 
 def _create(path: str, flags: int, mode: int) -> int:

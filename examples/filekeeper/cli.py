@@ -94,8 +94,13 @@ def list_folder(keeper: Keeper, title: str | None) -> None:
     table.add_column("bytes", justify="right")
     for info in keeper.list_folder(title):
         changed = f"{info.updated_at.astimezone():%Y-%m-%d %H:%M}"
-        table.add_row(Text(info.name or ""), info.datatype.lower(), changed, f"{info.size:,}")
+        table.add_row(shown(info.name or ""), shown(info.datatype.lower()), changed, f"{info.size:,}")
     Console().print(table)
+
+
+def shown(text: str) -> Text:
+    """What anybody may have stored, with what would steer the terminal escaped, and not read as markup."""
+    return Text("".join(each if each.isprintable() else ascii(each)[1:-1] for each in text))
 
 
 @main.command()

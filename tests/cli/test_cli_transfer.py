@@ -153,6 +153,7 @@ def test_get_into_a_directory_does_not_take_the_name_of_a_hidden_file(embedded: 
     assert "give FILE" in embedded.fails(2, "get", ".bashrc", tmp_path, "-u", UNIT)
     assert (tmp_path / ".bashrc").read_bytes() == b"mine"
     embedded.out("get", ".bashrc", tmp_path / "copy", "-u", UNIT)
+    embedded.fails(2, "get", ".bashrc", "", "-u", UNIT)  # of a shell's variable that is not set
 
 
 def test_get_by_id_into_a_directory_is_called_by_the_id_whatever_the_objects_name(

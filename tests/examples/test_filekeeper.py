@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from vault import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from vault.hidden import holds_hidden
 
 from examples.filekeeper.keeper import Keeper
 from examples.filekeeper.model import Document, Folder
+from tests import before
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMAND = [sys.executable, "-W", "error", "-m", "filekeeper"]
@@ -264,3 +266,17 @@ def test_a_server_that_is_away_is_said_so() -> None:
     done = run("unix:/nonexistent/vault.socket", "list-folder")
     assert done.returncode == 5
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_title_that_would_steer_the_terminal_is_listed_escaped(tmp_path: Path) -> None:
+    before.store_before(tmp_path / "keeper", "items", b"a\n", name="a\x1b]0;b\x07\u202e[red]", datatype="\x9bDocument")
+    listed = subprocess.run(
+        [*COMMAND, "--vault", tmp_path / "keeper", "list-folder"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    text = listed.stdout.decode()
+    assert "\\x1b]0;b\\x07\\u202e[red]" in text
+    assert not holds_hidden(text.replace("\n", ""))

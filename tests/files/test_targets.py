@@ -6,6 +6,7 @@ import errno
 import os
 import pty
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -407,6 +408,22 @@ def test_an_open_pipe_is_written_into(download: Callable[..., None]) -> None:
         download(f"/dev/fd/{writing}")
         os.close(writing)
         assert read.result() == DATA
+
+
+def test_errors_of_writing_name_the_path_that_was_asked_for(download: Callable[..., None], folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(lambda: os.close(os.open(pipe, os.O_RDONLY)))
+        with pytest.raises(BrokenPipeError) as caught:
+            download(pipe)
+        assert caught.value.filename == str(pipe)
+        closed.result()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "socket"))
+    with listener, pytest.raises(OSError, match="socket") as refused:
+        download(folder / "socket")
+    assert refused.value.filename == str(folder / "socket")
 
 
 def test_a_descriptor_that_is_not_open_is_an_error(download: Callable[..., None]) -> None:

@@ -102,6 +102,8 @@ def get(key: Key, file: str, unit: str) -> None:
     written to. In a directory the file is called as the object was asked for: by the last part of its name, or
     by its id, under which nothing is replaced.
     """
+    if not file:
+        raise click.UsageError("FILE is empty.")
     with opened_store() as store:
         if file == STREAM:
             _write_all(store, unit, key, sys.stdout.buffer)
