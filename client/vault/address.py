@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from vault.errors import InvalidArgumentError
+from vault.uri import without_password
 
 MAX_UNIX_PATH: Final = 107
 """Bytes in the path of a unix socket: Linux's sun_path, less its NUL."""
@@ -60,10 +61,10 @@ def parse_address(address: str, proxy: str | None = None) -> Address:
     shown = shown.removesuffix("/")
     _check_host_and_port(shown, address)
     if question:
-        given = parse_qsl(query, keep_blank_values=True)
-        if [name for name, _ in given] != ["proxy"]:
+        name, _, value = query.partition("=")
+        if name != "proxy":
             raise _bad(address, "after ? there is proxy=URL and nothing else")
-        proxy = given[0][1] if proxy is None else proxy
+        proxy = unquote(value) if proxy is None else proxy
     # Stated as dns: so that gRPC never takes a host name for the scheme of another resolver.
     if proxy is None:
         return Address(shown, f"dns:{shown}")
@@ -100,7 +101,7 @@ def unix_address(path: str) -> str:
 
 def bad_proxy(proxy: object, why: str) -> InvalidArgumentError:
     """The error for a proxy that is none, or is of no use."""
-    shown = re.sub(r"//[^/]*@", "//…@", proxy) if isinstance(proxy, str) else proxy  # without a password
+    shown = without_password(proxy) if isinstance(proxy, str) else proxy
     return InvalidArgumentError(f"bad proxy {shown!r}: {why}", reason="BAD_PROXY")
 
 
@@ -140,4 +141,5 @@ def _parse_proxy(proxy: object) -> tuple[str, list[tuple[str, str]]]:
 
 def _bad(address: object, why: str | None = None) -> InvalidArgumentError:
     expected = "host:port (port 1 to 65535), grpc://host:port, [IPv6]:port or unix:PATH"
-    return InvalidArgumentError(f"bad address {address!r}: {why or expected}", reason="BAD_ADDRESS")
+    shown = without_password(address) if isinstance(address, str) else address
+    return InvalidArgumentError(f"bad address {shown!r}: {why or expected}", reason="BAD_ADDRESS")

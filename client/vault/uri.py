@@ -38,7 +38,8 @@ def parse_location(location: str | os.PathLike[str]) -> tuple[str, str]:
     elif not (":" in text.partition("/")[0] or text.startswith(("~", "\\\\"))):
         return "file", text
     raise InvalidArgumentError(
-        f"bad location {location!r}: {_meant(text)}; a directory of this name is {os.curdir + os.sep + text!r}",
+        f"bad location {without_password(text)!r}: {_meant(text)}; a directory of this name is "
+        f"{os.curdir + os.sep + without_password(text)!r}",
         reason="BAD_LOCATION",
     )
 
@@ -69,3 +70,8 @@ def meant_server(text: str) -> str | None:
     if server is None:
         return None
     return f"grpc://{'localhost' if server[1].startswith(':') else ''}{server[1]}"
+
+
+def without_password(text: str) -> str:
+    """A URL, as it may be told and logged: without the login of a host in it."""
+    return re.sub(r"//[^/]*@", "//…@", text)

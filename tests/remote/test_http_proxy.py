@@ -180,6 +180,15 @@ def test_a_password_is_not_told(store: EmbeddedStore) -> None:
         with pytest.raises(InvalidArgumentError, match="bad proxy") as caught:
             Vault(location, STRUCTURE, proxy="http://me:secret@host:1/path")
         assert "secret" not in str(caught.value)
+    for address in (
+        "h?proxy=http://me:secret@p:1",
+        "grpc://h:1?x=http://me:secret@p:1",
+        "h:1?proxy=http://me:secret@p",
+    ):
+        for kind in (RemoteVault, Vault):
+            with pytest.raises(InvalidArgumentError) as refused:
+                kind(address, STRUCTURE)
+            assert "secret" not in str(refused.value)
     assert "secret" not in parse_address("h:1", "http://me:secret@p:1").shown
 
 
