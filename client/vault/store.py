@@ -198,7 +198,8 @@ class Store(ABC):
         """One page of a unit's objects.
 
         Ordered by name when `prefix` is given (objects without a name are left out), by id
-        otherwise. An object that exists during the whole listing is listed once.
+        otherwise. An object that exists during the whole listing is listed once. A page may be shorter
+        than asked, and empty, where much was looked through; the last one has no token.
 
         Args:
             prefix: Of the name; "" for every named object.

@@ -5,6 +5,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vault.hidden import escape_hidden
+
 logger: Final = logging.getLogger("vault_server.rpc")
 
 _WINDOW: Final = 10.0
@@ -57,7 +59,6 @@ class Refusals:
 
 
 def one_line(text: str) -> str:
-    """A text that a peer may have had a hand in, as one line of printable characters, cut where it is long."""
-    cut = text[:_MOST_CHARACTERS]
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+    """A text that a peer may have had a hand in, as one line of visible characters, cut where it is long."""
+    shown = escape_hidden(text[:_MOST_CHARACTERS])
     return shown if len(text) <= _MOST_CHARACTERS else f"{shown}…"

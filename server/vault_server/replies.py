@@ -1,7 +1,6 @@
 """Replies that stay under the message limit, whatever was asked for."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
@@ -14,9 +13,6 @@ from vault.wire.reasons import item_error_to_wire
 
 Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item)
 
-_SLICE: Final = 32
-"""Objects loaded at a time, so that a batch that cannot fit a reply does not fill the memory first."""
-
 _FRAME: Final = 8
 """Bytes that a message in a repeated field takes on top of its own: its tag and its length."""
 
@@ -25,21 +21,25 @@ _RESERVE: Final = 1024
 
 
 async def load_many(
-    reply: pb.LoadManyResponse, store: AsyncStore, unit: str, items: Sequence[LoadItem], limit: int
+    reply: pb.LoadManyResponse,
+    store: AsyncStore,
+    unit: str,
+    parts: AsyncIterator[Sequence[pb.LoadManyRequest.Item]],
+    limit: int,
 ) -> None:
-    """Fills the reply: loads while the objects fit its `limit` bytes; the rest comes as info alone."""
-    found = 0
+    """Fills the reply, part by part of what was asked for: loads while the objects fit its `limit` bytes; the rest
+    comes as info alone."""
     room = limit - _RESERVE
-    while found < len(items) and room > 0:
-        if found:
-            await asyncio.sleep(0)  # other calls have their turn between the slices, which may need no waiting
-        for result in await store.load_many(unit, items[found : found + _SLICE]):
+    async for part in parts:
+        items = [messages.load_item_from_wire(item) for item in part]
+        if room > 0:
+            results = await store.load_many(unit, items)
+        else:
+            infos = await store.stat_many(unit, [item.key for item in items])
+            results = [_without_data(item, info) for item, info in zip(items, infos, strict=True)]
+        for result in results:
             messages.fill_load_result(reply.items.add(), result)
             room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
-            found += 1
-    rest = items[found:]
-    for item, info in zip(rest, await store.stat_many(unit, [item.key for item in rest]) if rest else (), strict=True):
-        messages.fill_load_result(reply.items.add(), _without_data(item, info))
     if reply.ByteSize() > limit - _RESERVE:
         _fit_objects(reply, limit)
 

@@ -1,12 +1,13 @@
 """VaultService over an AsyncStore: decode, check, call, encode."""
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
-import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from vault.errors import NotFoundError, UnknownUnitError
 from vault.model import Block, Key, NotModified, ObjectInfo
+from vault.rules import check_batch
 from vault.store import AsyncBlockWriter, AsyncStore
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
@@ -16,6 +17,7 @@ from vault.wire.blocks import LOAD_BLOCK, encode_block
 from vault_server.config import ServerSettings
 from vault_server.dialogue import take_write
 from vault_server.replies import fit_list, fit_results, fit_stat, load_many
+from vault_server.turns import Turns
 
 
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
@@ -30,6 +32,11 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._store = store
         self._allowed = frozenset(settings.allowed_units)
         self._limit = settings.max_message_size
+        # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
+        # memory; so many items are committed together.
+        self._looks = Turns(2, size=256, small=256)
+        self._loads = Turns(2, size=32, small=32)
+        self._writes = Turns(1, size=1000, small=64)
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: object) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
@@ -44,22 +51,32 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def Exists(self, request: pb.ExistsRequest, context: object) -> pb.ExistsResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        generations = await self._store.exists_many(request.unit, messages.keys_from_wire(request.keys))
-        return pb.ExistsResponse(generations=generations, revision=revision)
+        check_batch(len(request.keys))
+        reply = pb.ExistsResponse(revision=revision)
+        async with aclosing(self._looks.slices(context, request.keys)) as parts:
+            async for part in parts:
+                keys = messages.keys_from_wire(part)
+                reply.generations.extend(await self._store.exists_many(request.unit, keys))
+        return reply
 
     async def Stat(self, request: pb.StatRequest, context: object) -> pb.StatResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        infos = await self._store.stat_many(request.unit, messages.keys_from_wire(request.keys))
+        check_batch(len(request.keys))
         reply = pb.StatResponse(revision=revision)
-        for info in infos:
-            messages.fill_stat_result(reply.items.add(), info)
+        async with aclosing(self._looks.slices(context, request.keys)) as parts:
+            async for part in parts:
+                for info in await self._store.stat_many(request.unit, messages.keys_from_wire(part)):
+                    messages.fill_stat_result(reply.items.add(), info)
         return fit_stat(reply, self._limit)
 
     async def List(self, request: pb.ListRequest, context: object) -> pb.ListResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        return await fit_list(self._store, request, revision, self._limit)
+        if not request.tags:
+            return await fit_list(self._store, request, revision, self._limit)
+        async with self._looks.turn(context):  # it may look through much
+            return await fit_list(self._store, request, revision, self._limit)
 
     async def ListUnits(self, request: pb.ListUnitsRequest, context: object) -> pb.ListUnitsResponse:
         revision = self._store.revision
@@ -100,9 +117,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def LoadMany(self, request: pb.LoadManyRequest, context: object) -> pb.LoadManyResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        items = [messages.load_item_from_wire(item) for item in request.items]
+        check_batch(len(request.items))
         reply = pb.LoadManyResponse(revision=revision)
-        await load_many(reply, self._store, request.unit, items, self._limit)
+        async with aclosing(self._loads.slices(context, request.items)) as parts:
+            await load_many(reply, self._store, request.unit, parts, self._limit)
         return reply
 
     async def Upload(
@@ -116,7 +134,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             spec = messages.upload_spec_from_wire(start.spec)
             return await self._store.upload(start.unit, spec, resumable=start.resumable)
 
-        async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
+        async with aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
                 if isinstance(each, ObjectInfo):
                     reply = pb.UploadResponse(revision=max(revision, each.revision))
@@ -138,7 +156,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             spec = messages.update_spec_from_wire(start.spec)
             return await self._store.update(start.unit, spec, resumable=start.resumable)
 
-        async with contextlib.aclosing(take_write(request_iterator, begin)) as told:
+        async with aclosing(take_write(request_iterator, begin)) as told:
             async for each in told:
                 if isinstance(each, ObjectInfo):
                     reply = pb.UpdateResponse(revision=max(revision, each.revision))
@@ -166,34 +184,45 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def UploadMany(self, request: pb.UploadManyRequest, context: object) -> pb.UploadManyResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        items = [messages.small_upload_from_wire(item) for item in request.items]
-        results = await self._store.upload_many(request.unit, items)
-        reply = pb.UploadManyResponse(revision=_newest(revision, results))
-        for result in results:
-            messages.fill_write_result(reply.results.add(), result)
+        check_batch(len(request.items))
+        reply = pb.UploadManyResponse(revision=revision)
+        async with aclosing(self._writes.slices(context, request.items)) as parts:
+            async for part in parts:
+                items = [messages.small_upload_from_wire(item) for item in part]
+                results = await self._store.upload_many(request.unit, items)
+                reply.revision = _newest(reply.revision, results)
+                for result in results:
+                    messages.fill_write_result(reply.results.add(), result)
         fit_results(reply, reply.results, self._limit)
         return reply
 
     async def UpdateMany(self, request: pb.UpdateManyRequest, context: object) -> pb.UpdateManyResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        items = [messages.small_update_from_wire(item) for item in request.items]
-        results = await self._store.update_many(request.unit, items)
-        reply = pb.UpdateManyResponse(revision=_newest(revision, results))
-        for result in results:
-            messages.fill_write_result(reply.results.add(), result)
+        check_batch(len(request.items))
+        reply = pb.UpdateManyResponse(revision=revision)
+        async with aclosing(self._writes.slices(context, request.items)) as parts:
+            async for part in parts:
+                items = [messages.small_update_from_wire(item) for item in part]
+                results = await self._store.update_many(request.unit, items)
+                reply.revision = _newest(reply.revision, results)
+                for result in results:
+                    messages.fill_write_result(reply.results.add(), result)
         fit_results(reply, reply.results, self._limit)
         return reply
 
     async def Delete(self, request: pb.DeleteRequest, context: object) -> pb.DeleteResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        items = [messages.delete_spec_from_wire(item) for item in request.items]
-        results = await self._store.delete_many(request.unit, items)
-        done = [result for result in results if isinstance(result, int)]
-        reply = pb.DeleteResponse(revision=max([revision, *done]))
-        for result in results:
-            messages.fill_delete_result(reply.results.add(), result)
+        check_batch(len(request.items))
+        reply = pb.DeleteResponse(revision=revision)
+        async with aclosing(self._writes.slices(context, request.items)) as parts:
+            async for part in parts:
+                items = [messages.delete_spec_from_wire(item) for item in part]
+                for result in await self._store.delete_many(request.unit, items):
+                    messages.fill_delete_result(reply.results.add(), result)
+                    if isinstance(result, int):
+                        reply.revision = max(reply.revision, result)
         return reply
 
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: object) -> pb.SetMetadataResponse:

@@ -144,7 +144,8 @@ class VaultServiceServicer:
 
     def List(self, request, context):
         """One page of a unit's objects: ordered by name when `prefix` is set (objects
-        without a name are left out), by id otherwise.
+        without a name are left out), by id otherwise. A page may be shorter than
+        asked, and empty: the last one is that without a next_page_token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

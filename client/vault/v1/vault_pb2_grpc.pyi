@@ -57,7 +57,8 @@ class VaultServiceStub:
     """What the store knows of these objects, without their bytes. Order is kept."""
     List: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ListRequest, _vault_pb2.ListResponse]
     """One page of a unit's objects: ordered by name when `prefix` is set (objects
-    without a name are left out), by id otherwise.
+    without a name are left out), by id otherwise. A page may be shorter than
+    asked, and empty: the last one is that without a next_page_token.
     """
     ListUnits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ListUnitsRequest, _vault_pb2.ListUnitsResponse]
     """The units that hold at least one object, in alphabetical order."""
@@ -148,7 +149,8 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """What the store knows of these objects, without their bytes. Order is kept."""
     List: _aio.UnaryUnaryMultiCallable[_vault_pb2.ListRequest, _vault_pb2.ListResponse]  # type: ignore[assignment]
     """One page of a unit's objects: ordered by name when `prefix` is set (objects
-    without a name are left out), by id otherwise.
+    without a name are left out), by id otherwise. A page may be shorter than
+    asked, and empty: the last one is that without a next_page_token.
     """
     ListUnits: _aio.UnaryUnaryMultiCallable[_vault_pb2.ListUnitsRequest, _vault_pb2.ListUnitsResponse]  # type: ignore[assignment]
     """The units that hold at least one object, in alphabetical order."""
@@ -260,7 +262,8 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.ListResponse, _abc.Awaitable[_vault_pb2.ListResponse]]:
         """One page of a unit's objects: ordered by name when `prefix` is set (objects
-        without a name are left out), by id otherwise.
+        without a name are left out), by id otherwise. A page may be shorter than
+        asked, and empty: the last one is that without a next_page_token.
         """
 
     @_abc_1.abstractmethod

@@ -4,16 +4,27 @@ import base64
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import xxhash
 from vault.errors import InvalidArgumentError
-from vault.model import Page
+from vault.model import ObjectInfo, Page
 from vault.rules import check_key
 
 from vault_server.storage.register.objects import INFO_COLUMNS, to_info
 
 DEFAULT_PAGE_SIZE: Final = 500
+_MOST_SCANNED: Final = 10_000
+"""Objects that are looked at for one page: 20 ms or so. A page of a search that matches next to nothing may be empty,
+and not the last."""
+
+_MOST_TAGS: Final = 4 << 20
+"""Characters of tags in a page. Objects may have 72 KB of them each."""
+
+_TAGS: Final = 8
+"""Their column."""
+
 _LAST_CHARACTER: Final = 0x10FFFF
 
 _SELECT: Final = f"SELECT {INFO_COLUMNS} FROM objects o"  # noqa: S608  # only names of columns are put in
@@ -40,16 +51,22 @@ def list_page(
     mark = _query_mark(connection, unit, prefix, tags)
     after = _read_token(page_token, mark, int if prefix is None else str)
     size = page_size or DEFAULT_PAGE_SIZE
-    if prefix is None:
-        statement, arguments = _by_id(unit, tags, after)
-    else:
-        statement, arguments = _by_name(unit, prefix, tags, after)
-    rows = connection.execute(f"{statement} LIMIT ?", (*arguments, size + 1)).fetchall()
-    objects = [to_info(row) for row in rows[:size]]
-    if len(rows) <= size:
-        return Page(objects, "")
-    last = objects[-1]
-    return Page(objects, _write_token(last.data_id if prefix is None else last.name, mark))
+    query = _by_id(unit, tags, after) if prefix is None else _by_name(unit, prefix, tags, after)
+    end = query.scan_end(connection)
+    statement, arguments = query.up_to(end)
+    objects: list[ObjectInfo] = []
+    room = _MOST_TAGS
+    more = False
+    for row in connection.execute(f"{statement} LIMIT ?", (*arguments, size + 1)):
+        if len(objects) == size or room < 0:
+            more = True
+            break
+        objects.append(to_info(row))
+        room -= len(row[_TAGS] or "")
+    if more:
+        last = objects[-1]
+        return Page(objects, _write_token(last.data_id if prefix is None else last.name, mark))
+    return Page(objects, "" if end is None else _write_token(end, mark))
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:
@@ -77,25 +94,61 @@ def prefix_end(prefix: str) -> str | None:
     return None
 
 
-def _by_id(unit: str, tags: Mapping[str, str], after: Any) -> tuple[str, list[Any]]:
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A listing: what it selects, from where on, and the candidates that it looks for it among.
+
+    Attributes:
+        select: The statement, without its order and end.
+        arguments: Its.
+        candidates: Selects what is looked through, in order, by the index alone; None: nothing is passed over.
+        candidate_arguments: Its.
+        key: The column that it is ordered by.
+    """
+
+    select: str
+    arguments: list[Any]
+    candidates: str | None
+    candidate_arguments: list[Any]
+    key: str
+
+    def scan_end(self, connection: sqlite3.Connection) -> int | str | None:
+        """The last key that a page looks at; None: it looks at all that there is."""
+        if self.candidates is None:
+            return None
+        statement = f"{self.candidates} LIMIT 1 OFFSET {_MOST_SCANNED - 1}"
+        found = connection.execute(statement, self.candidate_arguments).fetchone()
+        return None if found is None else found[0]
+
+    def up_to(self, end: int | str | None) -> tuple[str, list[Any]]:
+        """The statement, ordered, and its arguments."""
+        if end is None:
+            return f"{self.select} ORDER BY {self.key}", self.arguments
+        return f"{self.select} AND {self.key} <= ? ORDER BY {self.key}", [*self.arguments, end]
+
+
+def _by_id(unit: str, tags: Mapping[str, str], after: Any) -> _Query:
     if not tags:
-        return f"{_SELECT} WHERE o.unit = ? AND o.data_id > ? ORDER BY o.data_id", [unit, after or 0]
+        return _Query(f"{_SELECT} WHERE o.unit = ? AND o.data_id > ?", [unit, after or 0], None, [], "o.data_id")
     (key, value), *others = tags.items()
-    statement = f"{_SELECT_TAGGED} WHERE t.unit = ? AND t.key = ? AND t.value = ? AND t.data_id > ?"
+    leading = [unit, key, value, after or 0]
+    where = " WHERE t.unit = ? AND t.key = ? AND t.value = ? AND t.data_id > ?"
     condition, arguments = _tagged(dict(others))
-    return f"{statement}{condition} ORDER BY t.data_id", [unit, key, value, after or 0, *arguments]
+    candidates = f"SELECT t.data_id FROM tags t{where} ORDER BY t.data_id" if others else None  # noqa: S608  # as above
+    return _Query(f"{_SELECT_TAGGED}{where}{condition}", [*leading, *arguments], candidates, leading, "t.data_id")
 
 
-def _by_name(unit: str, prefix: str, tags: Mapping[str, str], after: Any) -> tuple[str, list[Any]]:
+def _by_name(unit: str, prefix: str, tags: Mapping[str, str], after: Any) -> _Query:
     comparison, start = (">=", prefix) if after is None else (">", after)
-    statement = f"{_SELECT} WHERE o.unit = ? AND o.name {comparison} ?"
-    arguments: list[Any] = [unit, start]
+    where = f" WHERE o.unit = ? AND o.name {comparison} ?"
+    named: list[Any] = [unit, start]
     end = prefix_end(prefix)
     if end is not None:
-        statement += " AND o.name < ?"
-        arguments.append(end)
-    condition, tag_arguments = _tagged(tags)
-    return f"{statement}{condition} ORDER BY o.name", [*arguments, *tag_arguments]
+        where += " AND o.name < ?"
+        named.append(end)
+    condition, arguments = _tagged(tags)
+    candidates = f"SELECT o.name FROM objects o{where} ORDER BY o.name" if tags else None  # noqa: S608  # as above
+    return _Query(f"{_SELECT}{where}{condition}", [*named, *arguments], candidates, named, "o.name")
 
 
 def _tagged(tags: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -1,0 +1,79 @@
+"""Large batches a slice at a time, each peer's in turn, so that small calls get through between them."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Lets a few slices run at a time, round robin over the peers. Belongs to one event loop.
+
+    Args:
+        most: Slices that run at the same time.
+        size: Items of a slice.
+        small: Items up to which a batch does not wait for a turn.
+    """
+
+    def __init__(self, most: int, *, size: int, small: int) -> None:
+        self._free = most
+        self._size = size
+        self._small = small
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by peer
+        self._number = 0
+        self._last: dict[str, int] = {}  # the number of each peer's last turn
+
+    async def slices(self, context: Any, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+        """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close
+        it when done.
+
+        Args:
+            context: gRPC's, which knows the peer.
+        """
+        if len(items) <= self._small:
+            yield items
+            return
+        for begin in range(0, len(items), self._size):
+            if begin:
+                await asyncio.sleep(0)  # small calls' turn, though nobody else may have a slice
+            async with self.turn(context):
+                yield items[begin : begin + self._size]
+
+    @asynccontextmanager
+    async def turn(self, context: Any) -> AsyncIterator[None]:
+        """Waits for the peer's turn, which lasts while the block runs."""
+        peer = context.peer()
+        if self._free:
+            self._free -= 1
+        else:
+            mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(peer, deque()).append(mine)
+            try:
+                await mine
+            except asyncio.CancelledError:
+                if mine.done() and not mine.cancelled():
+                    self._pass_on()
+                raise
+        self._number += 1
+        self._last[peer] = self._number
+        try:
+            yield
+        finally:
+            # In the loop's next round: a slice that waits for nothing would be followed by the next one in this.
+            asyncio.get_running_loop().call_soon(self._pass_on)
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            peer = min(self._waiting, key=lambda each: self._last.get(each, 0))
+            queue = self._waiting[peer]
+            following = queue.popleft()
+            if not queue:
+                del self._waiting[peer]
+            if not following.done():
+                following.set_result(None)
+                return
+        self._last.clear()
+        self._free += 1
