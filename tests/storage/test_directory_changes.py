@@ -15,6 +15,7 @@ from vault import RemoteStore
 from vault.errors import StorageError, VaultError
 from vault.model import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage.check.audit import _Audit
 from vault_server.storage.faultpoints import Point, reached
 
 from tests.server.process import Served
@@ -472,3 +473,39 @@ def test_of_several_processes_at_work_each_stops_and_all_they_acknowledged_is_in
         assert other.revision == 3
     with closing(EmbeddedStore(aside(root))) as old:
         assert all(old.exists_many(UNIT, acknowledged[:1000]))
+
+
+def test_an_audit_that_the_directory_is_moved_under_takes_no_file_for_missing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmbeddedStore(root) as store:
+        begun(store)
+        rows = _Audit._rows
+
+        def move(self: _Audit) -> Iterator[tuple[object, ...]]:
+            for row in rows(self):
+                if not aside(root).exists():
+                    another_store(root)
+                yield row
+
+        monkeypatch.setattr(_Audit, "_rows", move)
+        refused(store, lambda store: store.check(deep=True))
+
+
+def test_what_is_moved_between_the_placing_of_a_file_and_the_commit_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmbeddedStore(root) as store:
+        begun(store)
+
+        def move(point: Point) -> None:
+            if point == "before the fsync of folders" and not aside(root).exists():
+                moved(root)
+            reached(point)
+
+        monkeypatch.setattr("vault_server.storage.writing.transaction.reached", move)
+        refused(store, WRITES["a large upload"])
+        monkeypatch.undo()
+        aside(root).rename(root)
+        assert read(store, upload(store, LARGE).data_id) == LARGE
+        assert store.check(deep=True).ok

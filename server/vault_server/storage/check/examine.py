@@ -1,6 +1,7 @@
 """One object looked at: its rows against each other, its file, and its bytes."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +66,7 @@ def examine_retired(engine: Engine, unit: str, data_id: int, generation: int, *,
 def _file_fault(engine: Engine, info: ObjectInfo, file: str) -> Problem | None:
     size = None
     with storing(f"look at {file}"), contextlib.suppress(FileNotFoundError):
-        size = (engine.settings.root / file).stat().st_size
+        size = os.stat(file, dir_fd=engine.directory.descriptor).st_size
     if size is None:
         return Problem(ProblemKind.MISSING_FILE, f"{file} is not there", info.unit, info.data_id)
     if size != info.size:

@@ -278,6 +278,10 @@ class Writer:
             told = register_error(error, "commit to the register", self._connections.path)
         elif isinstance(error, OSError):
             told = storage_error(error, "commit to the register")
+            try:
+                self._connections.acknowledge()
+            except StorageError as changed:  # which is why something was not there
+                told = changed
         if told is not error:
             told.__cause__ = error
         return told
