@@ -176,7 +176,7 @@ class _Running:
         )
         self._looking = asyncio.get_running_loop().create_task(self._calls.look_after(), name="vault-calls")
         self._faces = contextlib.AsyncExitStack()
-        self._service = VaultService(self._async_face(store), settings)
+        self._service = VaultService(self._async_face(store), settings, self._refusals)
 
     def _async_face(self, store: Store | AsyncStore) -> AsyncStore:
         """The store, or an async face over it that ends with the server."""

@@ -15,6 +15,7 @@ from vault.wire.blocks import CODECS
 from vault.wire.status import status_of
 
 from vault_server.calls import Call, Calls, Patience
+from vault_server.outward import outward
 from vault_server.refusals import Refusals, logger, one_line
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
@@ -243,7 +244,7 @@ def _shown(error: Exception) -> VaultError:
     if isinstance(error, ClosedError):
         return UnavailableError("the store behind the server is closed")
     if isinstance(error, VaultError):
-        return error
+        return outward(error)
     return VaultError("the server failed; its log says why")
 
 

@@ -2,10 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
+from vault.errors import StorageError
 from vault.hidden import escape_hidden
+
+from vault_server.outward import outward
+
+T = TypeVar("T")
 
 logger: Final = logging.getLogger("vault_server.rpc")
 
@@ -46,6 +52,16 @@ class Refusals:
         self._recent[key] = _Kind(level, {"rpc": key[0], "code": key[1], "reason": reason})
         asyncio.get_running_loop().call_later(_WINDOW, self._sum_up, key)
         logger.log(level, message, extra=fields, exc_info=cause)
+
+    def told(self, rpc: str, outcomes: Iterable[T]) -> Iterator[T]:
+        """The outcomes of a batch's items as its peer is told them: what the storage failed with is logged here."""
+        for outcome in outcomes:
+            if isinstance(outcome, StorageError):
+                fields = {"rpc": rpc, "code": "ITEM", "reason": outcome.reason, "detail": one_line(str(outcome))}
+                self.note(logging.WARNING, "an item of a batch failed", fields, outcome.reason)
+                yield cast(T, outward(outcome))
+            else:
+                yield outcome
 
     def close(self) -> None:
         """Logs the numbers that are not logged yet."""

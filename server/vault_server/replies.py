@@ -1,6 +1,6 @@
 """Replies that stay under the message limit, whatever was asked for."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
@@ -26,9 +26,10 @@ async def load_many(
     unit: str,
     parts: AsyncIterator[Sequence[pb.LoadManyRequest.Item]],
     limit: int,
+    told: Callable[[Iterable[LoadResult]], Iterator[LoadResult]],
 ) -> None:
     """Fills the reply, part by part of what was asked for: loads while the objects fit its `limit` bytes; the rest
-    comes as info alone."""
+    comes as info alone. `told` says what a peer is told of an outcome."""
     room = limit - _RESERVE
     async for part in parts:
         items = [messages.load_item_from_wire(item) for item in part]
@@ -37,7 +38,7 @@ async def load_many(
         else:
             infos = await store.stat_many(unit, [item.key for item in items])
             results = [_without_data(item, info) for item, info in zip(items, infos, strict=True)]
-        for result in results:
+        for result in told(results):
             messages.fill_load_result(reply.items.add(), result)
             room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
     if reply.ByteSize() > limit - _RESERVE:

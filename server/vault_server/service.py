@@ -4,6 +4,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from vault.errors import NotFoundError, UnknownUnitError
 from vault.model import Block, Key, NotModified, ObjectInfo
@@ -16,6 +17,7 @@ from vault.wire.blocks import LOAD_BLOCK, encode_block
 
 from vault_server.config import ServerSettings
 from vault_server.dialogue import take_write
+from vault_server.refusals import Refusals
 from vault_server.replies import fit_list, fit_results, fit_stat, load_many
 from vault_server.turns import Turns
 
@@ -28,8 +30,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     A reply's revision is read before the store is asked, since the reply must show every change up to it.
     """
 
-    def __init__(self, store: AsyncStore, settings: ServerSettings) -> None:
+    def __init__(self, store: AsyncStore, settings: ServerSettings, refusals: Refusals) -> None:
         self._store = store
+        self._told = refusals.told
         self._allowed = frozenset(settings.allowed_units)
         self._limit = settings.max_message_size
         # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
@@ -120,7 +123,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         check_batch(len(request.items))
         reply = pb.LoadManyResponse(revision=revision)
         async with aclosing(self._loads.slices(context, request.items)) as parts:
-            await load_many(reply, self._store, request.unit, parts, self._limit)
+            await load_many(reply, self._store, request.unit, parts, self._limit, partial(self._told, "LoadMany"))
         return reply
 
     async def Upload(
@@ -191,7 +194,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 items = [messages.small_upload_from_wire(item) for item in part]
                 results = await self._store.upload_many(request.unit, items)
                 reply.revision = _newest(reply.revision, results)
-                for result in results:
+                for result in self._told("UploadMany", results):
                     messages.fill_write_result(reply.results.add(), result)
         fit_results(reply, reply.results, self._limit)
         return reply
@@ -206,7 +209,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 items = [messages.small_update_from_wire(item) for item in part]
                 results = await self._store.update_many(request.unit, items)
                 reply.revision = _newest(reply.revision, results)
-                for result in results:
+                for result in self._told("UpdateMany", results):
                     messages.fill_write_result(reply.results.add(), result)
         fit_results(reply, reply.results, self._limit)
         return reply
@@ -219,7 +222,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with aclosing(self._writes.slices(context, request.items)) as parts:
             async for part in parts:
                 items = [messages.delete_spec_from_wire(item) for item in part]
-                for result in await self._store.delete_many(request.unit, items):
+                for result in self._told("Delete", await self._store.delete_many(request.unit, items)):
                     messages.fill_delete_result(reply.results.add(), result)
                     if isinstance(result, int):
                         reply.revision = max(reply.revision, result)
