@@ -1,6 +1,7 @@
 """What holds for large objects: readers, writers, files in and files out."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ class VaultFileConformance(VaultHarness):
         await vault.download_file(blobs, "name", target)
         assert target.read_bytes() == payload(BLOCK_SIZE + 1)
 
+    async def test_a_download_follows_links_keeps_modes_and_means_its_path_where_it_began(
+        self, vault: AsyncVault, blobs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "out").write_bytes(b"old")
+        (tmp_path / "out").chmod(0o600)
+        (tmp_path / "link").symlink_to("out")
+        monkeypatch.chdir(tmp_path)
+        await vault.upload_file(blobs, io.BytesIO(payload(BLOCK_SIZE + 1)), name="name")
+        await vault.download_file(blobs, "name", "link", progress=_Leaving(Path("/")))
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "out").read_bytes() == payload(BLOCK_SIZE + 1)
+        assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o600
+        assert _names(tmp_path) == ["link", "out"]
+
     async def test_files_that_are_not_there_leave_nothing(self, vault: AsyncVault, blobs: str, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             await vault.upload_file(blobs, tmp_path / "nothing", name="name")
@@ -141,6 +156,19 @@ class VaultFileConformance(VaultHarness):
         target.write(b"head ")
         await vault.download_file(blobs, "name", target)
         assert target.getvalue() == b"head data"
+
+
+class _Leaving:
+    """A progress callback during which the process goes elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def set_size(self, _size: int | None, /) -> None:
+        os.chdir(self._folder)
+
+    def relative_update(self, _inc: int = 1, /) -> None:
+        os.chdir(self._folder)
 
 
 def _names(folder: Path) -> list[str]:
