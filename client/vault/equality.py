@@ -11,9 +11,12 @@ import enum
 import math
 import zoneinfo
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-_SHOWN = 60  # characters of a value in a message
+_SHOWN: Final = 60  # characters of a value in a message
+
+_Found = tuple[str, str] | None
+"""Where in the value something is another, and what would come of it."""
 
 
 def difference(before: Any, after: Any, path: str = "") -> str | None:
@@ -25,15 +28,15 @@ def difference(before: Any, after: Any, path: str = "") -> str | None:
     Raises:
         RecursionError: They are nested too deeply to be compared, or hold themselves.
     """
-    if before is after:
+    found = _find(before, after)
+    if found is None:
         return None
-    if type(before) is not type(after):
-        return _changed(path, before, after)
-    return _comparison(before)(before, after, path)
+    where = f"{path}{found[0]}" if path else found[0].removeprefix(".")
+    return f"{where or 'the value'}: {found[1]}"
 
 
 def shown(value: Any) -> str:
-    """The value in a message, its type first, cut."""
+    """The value in a message, cut."""
     try:
         text = repr(value)
     except Exception as error:  # noqa: BLE001  # whatever its __repr__ does
@@ -41,24 +44,25 @@ def shown(value: Any) -> str:
     return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
 
 
-def _comparison(value: Any) -> Callable[[Any, Any, str], str | None]:
-    match value:
-        case enum.Enum() | str() | int() | bytes():
-            return _plain
-        case float():
-            return _float
-        case complex():
-            return _complex
-        case decimal.Decimal():
-            return _decimal
-        case dt.datetime() | dt.time():
-            return _time
-        case Mapping():
-            return _mapping
-        case list() | tuple():
-            return _sequence
-        case set() | frozenset():
-            return _set
+def _find(before: Any, after: Any) -> _Found:
+    if before is after:
+        return None
+    kind = type(before)
+    if kind is not type(after):
+        return _changed(before, after)
+    compare = _EXACT.get(kind)
+    return (compare or _comparison(before))(before, after)
+
+
+def _comparison(value: Any) -> Callable[[Any, Any], _Found]:
+    """For what is derived from the usual types, and others."""
+    if isinstance(value, enum.Enum):
+        return _plain
+    for kind, compare in _EXACT.items():
+        if isinstance(value, kind):
+            return compare
+    if isinstance(value, Mapping):
+        return _mapping
     has_equality = any("__eq__" in vars(base) for base in type(value).__mro__[:-1])
     return _plain if has_equality and not _has_fields(value) else _attributes
 
@@ -68,101 +72,90 @@ def _has_fields(value: Any) -> bool:
     return dataclasses.is_dataclass(value) or any(hasattr(type(value), name) for name in _FIELDS)
 
 
-_FIELDS = ("__struct_fields__", "__pydantic_fields__")  # of msgspec, of pydantic
+_FIELDS: Final = ("__struct_fields__", "__pydantic_fields__")  # of msgspec, of pydantic
 
 
-def _plain(before: Any, after: Any, path: str) -> str | None:
+def _plain(before: Any, after: Any) -> _Found:
     same = before == after
     if not isinstance(same, bool):  # arrays and the like answer for each element
         same = getattr(before, "shape", None) == getattr(after, "shape", None) and bool(same.all())
-    return None if same else _changed(path, before, after)
+    return None if same else _changed(before, after)
 
 
-def _changed(path: str, before: Any, after: Any) -> str:
+def _changed(before: Any, after: Any) -> _Found:
     one, other = shown(before), shown(after)
     if type(before) is not type(after):
-        one, other = f"{one} ({type(before).__name__})", f"{other} ({type(after).__name__})"
-    elif one == other:
-        return f"{path or 'the value'}: {one} would come back as another {type(after).__name__}"
-    return f"{path or 'the value'}: {one} would come back as {other}"
+        return "", f"{one} ({type(before).__name__}) would come back as {other} ({type(after).__name__})"
+    return "", f"{one} would come back as {f'another {type(after).__name__}' if one == other else other}"
 
 
-def _float(before: float, after: float, path: str) -> str | None:
-    if (math.isnan(before) and math.isnan(after)) or (
-        before == after and math.copysign(1, before) == math.copysign(1, after)
-    ):
-        return None
-    return _changed(path, before, after)
+def _float(before: float, after: float) -> _Found:
+    if before == after:
+        return None if before or math.copysign(1, before) == math.copysign(1, after) else _changed(before, after)
+    return None if math.isnan(before) and math.isnan(after) else _changed(before, after)
 
 
-def _complex(before: complex, after: complex, path: str) -> str | None:
-    return _float(before.real, after.real, f"{path}.real") or _float(before.imag, after.imag, f"{path}.imag")
+def _complex(before: complex, after: complex) -> _Found:
+    return _float(before.real, after.real) or _float(before.imag, after.imag)
 
 
-def _decimal(before: decimal.Decimal, after: decimal.Decimal, path: str) -> str | None:
-    return None if before.as_tuple() == after.as_tuple() else _changed(path, before, after)
+def _decimal(before: decimal.Decimal, after: decimal.Decimal) -> _Found:
+    return None if before.as_tuple() == after.as_tuple() else _changed(before, after)
 
 
-def _time(before: Any, after: Any, path: str) -> str | None:
+def _time(before: Any, after: Any) -> _Found:
     """Libraries have classes of their own for zones of a fixed offset: those count as the same, and no others."""
-    # A zone of a region has a name, too, and only UTC means nothing more by it than its offset.
     mine, theirs = before.tzinfo, after.tzinfo
     if before.replace(tzinfo=None) != after.replace(tzinfo=None) or before.fold != after.fold:
-        return _changed(path, before, after)
+        return _changed(before, after)
     if mine is theirs or (mine is not None and mine == theirs):
         return None
+    # A zone of a region has a name, too, and only UTC means nothing more by it than its offset.
     named = isinstance(mine, zoneinfo.ZoneInfo) and mine.key != "UTC"
-    if (
-        mine is None
-        or theirs is None
-        or named
-        or (offset := mine.utcoffset(None)) is None
-        or offset != theirs.utcoffset(None)
-    ):
-        return _changed(path, before, after)
-    return None
+    if mine is None or theirs is None or named or (offset := mine.utcoffset(None)) is None:
+        return _changed(before, after)
+    return None if offset == theirs.utcoffset(None) else _changed(before, after)
 
 
-def _mapping(before: Any, after: Any, path: str) -> str | None:
-    for one, other in zip(before, after, strict=False):
-        if found := difference(one, other, f"a key of {path}" if path else "a key"):
-            return found
+def _mapping(before: Any, after: Any) -> _Found:
     if len(before) != len(after):
-        return f"{path or 'the value'}: {len(before)} keys would come back as {len(after)}"
+        return "", f"{len(before)} keys would come back as {len(after)}"
     for one, other in zip(before, after, strict=True):
-        if found := difference(before[one], after[other], f"{path}[{shown(one)}]"):
-            return found
+        if found := _find(one, other):
+            return "", f"the key {found[1]}"
+        if found := _find(before[one], after[other]):
+            return f"[{shown(one)}]{found[0]}", found[1]
     return None
 
 
-def _sequence(before: Any, after: Any, path: str) -> str | None:
+def _sequence(before: Any, after: Any) -> _Found:
     if len(before) != len(after):
-        return f"{path or 'the value'}: {len(before)} items would come back as {len(after)}"
+        return "", f"{len(before)} items would come back as {len(after)}"
     for index, (one, other) in enumerate(zip(before, after, strict=True)):
-        if found := difference(one, other, f"{path}[{index}]"):
-            return found
+        if found := _find(one, other):
+            return f"[{index}]{found[0]}", found[1]
     return None
 
 
-def _set(before: Any, after: Any, path: str) -> str | None:
+def _set(before: Any, after: Any) -> _Found:
     theirs = {each: each for each in after}
     missing = []  # by their `==`, as not-a-number always is
     for one in before:
         if one not in theirs:
             missing.append(one)
-        elif found := difference(one, theirs.pop(one), path):
+        elif found := _find(one, theirs.pop(one)):
             return found
-    return _sequence(missing, list(theirs), path)
+    return _sequence(missing, list(theirs))
 
 
-def _attributes(before: Any, after: Any, path: str) -> str | None:
+def _attributes(before: Any, after: Any) -> _Found:
     mine, theirs = _state(before), _state(after)
-    for name in {**mine, **theirs}:
-        where = f"{path}.{name}" if path else name
-        if name not in mine or name not in theirs:
-            return f"{where} would {'not come back' if name in mine else 'be there, too'}"
-        if found := difference(mine[name], theirs[name], where):
-            return found
+    if mine.keys() != theirs.keys():
+        name = next(iter(mine.keys() ^ theirs.keys()))
+        return f".{name}", "it would not come back" if name in mine else "it would be there, too"
+    for name, value in mine.items():
+        if found := _find(value, theirs[name]):
+            return f".{name}{found[0]}", found[1]
     return None
 
 
@@ -176,3 +169,20 @@ def _state(value: Any) -> dict[str, Any]:
     state = object.__getstate__(value)  # a dict; with slots, a pair of dicts; None when there is nothing
     in_dict, in_slots = state if isinstance(state, tuple) else (state, None)
     return {**(in_dict or {}), **(in_slots or {})}
+
+
+_EXACT: Final[dict[type, Callable[[Any, Any], _Found]]] = {
+    str: _plain,
+    int: _plain,
+    bytes: _plain,
+    float: _float,
+    complex: _complex,
+    decimal.Decimal: _decimal,
+    dt.datetime: _time,
+    dt.time: _time,
+    dict: _mapping,
+    list: _sequence,
+    tuple: _sequence,
+    set: _set,
+    frozenset: _set,
+}

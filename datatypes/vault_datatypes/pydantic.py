@@ -22,7 +22,7 @@ class PydanticWrapper(ModelWrapper[Model]):
     written as stars; a subclass's object where its base is declared; not-a-number, unless the model's config says
     ser_json_inf_nan="constants"; a private attribute, or a field with `exclude=True`, that is not at its default.
     (Which fields were set, `model_fields_set`, is not stored.) To know, what was encoded is decoded and compared, which
-    takes about three times as long as encoding; `class Mine(PydanticWrapper[User], verify=False)`, or
+    takes eight times as long as encoding (0.07 ms for 70 values); `class Mine(PydanticWrapper[User], verify=False)`, or
     `PydanticWrapper.of(User, verify=False)`, leaves it out.
 
         >>> from pydantic import BaseModel

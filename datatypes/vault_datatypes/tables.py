@@ -23,20 +23,21 @@ _OBJECT: Final = 64  # bytes that a small Python object takes about
 
 def from_frame(frame: pd.DataFrame) -> Any:
     """The frame as a Table."""
-    kept = _kept(frame)
-    if "names" in kept:  # pyarrow would make them text
-        frame = frame.copy(deep=False)
-        frame.index = frame.index.set_names([None] * frame.index.nlevels)
-    # Parquet counts rows by columns: without any, the index must be one.
-    table = pa.Table.from_pandas(frame, preserve_index=None if len(frame.columns) else True)
-    ours = {_OURS: json.dumps(kept)} if kept else {}
-    attrs = {}
+    extra = {}
+    if kept := _kept(frame):
+        extra[_OURS] = json.dumps(kept)
     if frame.attrs:
         try:
-            attrs = {_ATTRS: json.dumps(frame.attrs)}
+            extra[_ATTRS] = json.dumps(frame.attrs)
         except (TypeError, ValueError) as error:
             raise EncodeError(f"attrs are stored as JSON: {error}; take out what it cannot say") from error
-    return table.replace_schema_metadata({**table.schema.metadata, **attrs, **ours})
+    if "names" in kept or frame.attrs:  # pyarrow has its own way with both, and warns
+        frame = frame.copy(deep=False)
+        frame.attrs = {}
+        frame.index = frame.index.set_names([None] * frame.index.nlevels if "names" in kept else frame.index.names)
+    # Parquet counts rows by columns: without any, the index must be one.
+    table = pa.Table.from_pandas(frame, preserve_index=None if len(frame.columns) else True)
+    return table.replace_schema_metadata({**table.schema.metadata, **extra})
 
 
 def to_frame(table: Any) -> pd.DataFrame:

@@ -76,11 +76,11 @@ def png(size: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
-def picture(format: str, size: int) -> bytes:  # noqa: A002  # Pillow's word
+def picture(format: str, size: int, mode: str = "RGB") -> bytes:  # noqa: A002  # Pillow's word
     stream = io.BytesIO()
     options: Any = {"WEBP": {"lossless": True}, "TIFF": {"compression": "tiff_deflate"}}.get(format, {})
     side = math.isqrt(size // 4)
-    Image.new("RGB", (side, side)).save(stream, format, **options)
+    Image.new(mode, (side, side)).save(stream, format, **options)
     return stream.getvalue()
 
 
@@ -126,7 +126,7 @@ BOMBS: dict[str, tuple[type[Wrapper], Make]] = {
     "PNG": (ImageWrapper, png),
     "WEBP": (ImageWrapper, lambda size: picture("WEBP", size)),
     "TIFF": (ImageWrapper, lambda size: picture("TIFF", size)),
-    "GIF": (ImageWrapper, lambda _: b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(3) + b";"),
+    "GIF": (ImageWrapper, lambda size: picture("GIF", 4 * size, "L")),
     "npy": (NumpyWrapper, lambda _: npy("'<f8'", "(8589934592,)")),
     "npy of nothing": (NumpyWrapper, lambda _: npy("'|S0'", "(1000000000,)")),
     "npy of empty fields": (NumpyWrapper, lambda _: npy("[('a', '|S0')]", "(1000000000,)")),
