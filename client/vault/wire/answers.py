@@ -6,7 +6,7 @@ Of what a server says, this is what its client can know to be wrong. What it can
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.model import (
@@ -29,7 +29,9 @@ from vault.model import (
 )
 from vault.rules import BLOCK_SIZE, MAX_DATA_ID, MAX_PAGE_SIZE, check_generation, check_unit
 from vault.store import LoadResult
-from vault.v1 import vault_pb2 as pb
+
+if TYPE_CHECKING:  # embedded vaults hold listings against their questions, too, and do without protobuf
+    from vault.v1 import vault_pb2 as pb
 
 QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
@@ -67,7 +69,7 @@ def hold_not_modified(answer: NotModified, wanted: int | None) -> NotModified:
     return answer
 
 
-def hold_opened(info: ObjectInfo, request: pb.LoadRequest) -> ObjectInfo:
+def hold_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
     """The object whose bytes a Load opened."""
     key: Key = request.key.name if request.key.HasField("name") else request.key.data_id
     if request.HasField("generation") and isinstance(key, str):
