@@ -35,6 +35,8 @@ settings.load_profile(os.environ.get("VAULT_HYPOTHESIS", "ci"))
 # Of a suite that a shell runs in the background SIGINT is ignored, and would be by the programs that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -142,4 +142,6 @@ def _parse_proxy(proxy: object) -> tuple[str, list[tuple[str, str]]]:
 def _bad(address: object, why: str | None = None) -> InvalidArgumentError:
     expected = "host:port (port 1 to 65535), grpc://host:port, [IPv6]:port or unix:PATH"
     shown = without_password(address) if isinstance(address, str) else address
-    return InvalidArgumentError(f"bad address {shown!r}: {why or expected}", reason="BAD_ADDRESS")
+    return InvalidArgumentError(
+        f"bad address {shown!r}: {f'{why}; ' if why else ''}expected {expected}", reason="BAD_ADDRESS"
+    )

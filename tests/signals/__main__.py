@@ -29,6 +29,7 @@ def main() -> int:
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has ignored, here and in what is started
     served = 0
     handled, took = [], []
     for number in range(arguments.signals):
