@@ -136,7 +136,7 @@ from tests.storage.test_other_devices import begin, staged_in
 from vault.model import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
-begin(store, UploadSpec(1, request_id=b"0" * 16), 2, resumable=sys.argv[2] == "True")
+writer = begin(store, UploadSpec(1, request_id=b"0" * 16), 2, resumable=sys.argv[2] == "True")
 assert any("documents" in str(path) for path in staged_in(Path(sys.argv[1])))
 os.kill(os.getpid(), signal.SIGKILL)
 """

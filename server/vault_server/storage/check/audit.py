@@ -65,6 +65,7 @@ class _Audit:
         self._phase(self._check_retired)
         self._phase(self._count_suspended)
         self._phase(self._check_files)
+        self._engine.directory.require_same()  # it may have been others' files that were looked at
         return self._report
 
     def _phase(self, look: Callable[[], None]) -> None:

@@ -159,7 +159,7 @@ class JournaledFile(StagedFile):
         self.whole = xxhash.xxh3_64()
         self.size = 0
         self._folder = folder
-        self._new_name = self._make_name
+        self._new_place = self._make_name
         self._lock = lock
         self._file = file
         self._blocks = blocks

@@ -46,9 +46,14 @@ class StagedFile:
     """Bytes of one generation that is not committed. Used by one thread at a time."""
 
     def __init__(
-        self, new_name: Callable[[], Path], home: Path | None, access: Access, make_room: Callable[[], bool]
+        self,
+        new_name: Callable[[], Path],
+        new_place: Callable[[], Path],
+        home: Path | None,
+        access: Access,
+        make_room: Callable[[], bool],
     ) -> None:
-        self._new_name = new_name
+        self._new_place = new_place
         self._home = home
         self._access = access
         self._make_room = make_room
@@ -90,7 +95,7 @@ class StagedFile:
 
     def _restore(self) -> None:
         """Gives the bytes a name again: somebody has emptied the folder, and the open file still has them."""
-        name = self._new_name()
+        name = self._new_place()
         path = staged_at(name, self._home, self._access)
         with os.fdopen(self._access.create(path, os.O_RDWR), "wb") as copy:
             self._file.seek(0)
@@ -112,8 +117,9 @@ class StagedFile:
         self._file.close()
         if self._exists and os.getpid() == self._process:
             self._exists = False
-            for path in {self._name, self.path}:
-                path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
+            self.path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
+            if self._home is not None:
+                self._name.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Lets go of it, and leaves it to whoever goes on with the write, where that can be."""
@@ -172,7 +178,9 @@ class Staging:
 
     def __init__(self, directory: StoreDirectory, make_room: Callable[[], bool] = lambda: False) -> None:
         self._directory = directory
+        self._root = os.fspath(directory.root)
         self._parent = directory.root / STAGING
+        self._homes: dict[str, tuple[tuple[Path, int, int], Path | None]] = {}
         self._make_room = make_room
         self._mutex = threading.Lock()
         self._folder: Path | None = None
@@ -182,19 +190,38 @@ class Staging:
     def create(self, folder: str) -> StagedFile:
         """A new empty file, to be given a name in that folder of the store's directory."""
         with storing("stage an upload"):
+            self._directory.require_same()  # or it would be made in the directory that took its place
             try:
                 staged = self._create(folder)
-            except FileNotFoundError:  # somebody has removed the folder
+            except FileNotFoundError:
+                self._look_for_folder()
                 staged = self._create(folder)
         reached("staged file made")
         return staged
 
     def _create(self, folder: str) -> StagedFile:
-        home = home_of(self._directory.root / folder, self._own_folder())
-        return StagedFile(self._new_name, home, self._directory.access, self._make_room)
+        return StagedFile(self._new_name, self._new_place, self._home(folder), self._directory.access, self._make_room)
+
+    def _home(self, folder: str) -> Path | None:
+        """See `home_of`; kept until another folder is there, as what is mounted over one is."""
+        own = self._own_folder()
+        try:
+            there = os.stat(f"{self._root}/{folder}")  # noqa: PTH116  # as in StoreDirectory
+        except OSError:
+            seen = (own, 0, 0)
+        else:
+            seen = (own, there.st_dev, there.st_ino)
+        known = self._homes.get(folder)
+        if known is None or known[0] != seen:
+            known = self._homes[folder] = (seen, home_of(self._directory.root / folder, own))
+        return known[1]
 
     def _new_name(self) -> Path:
         return self._own_folder() / secrets.token_hex(8)
+
+    def _new_place(self) -> Path:
+        self._look_for_folder()
+        return self._new_name()
 
     def intend(self, files: Iterable[str]) -> None:
         """Notes final names before files get them. Only the writer's thread calls this.
@@ -222,6 +249,7 @@ class Staging:
             pending = os.pread(self._intents, there.st_size, 0)
             os.close(self._intents)
             self._intents = None
+        self._look_for_folder()
         path = self._own_folder() / _INTENTS
         self._intents = self._directory.access.open(path, os.O_RDWR | os.O_APPEND)
         os.write(self._intents, pending)
@@ -256,16 +284,22 @@ class Staging:
 
     def _own_folder(self) -> Path:
         with self._mutex:
-            self._directory.require_same()  # or files would be made in the directory that took its place
-            if self._folder is not None and not self._folder.exists():
-                if self._lock is not None:
-                    os.close(self._lock)
-                self._folder = self._lock = None
+            if self._folder is None:
+                self._directory.require_same()
             while self._folder is None:
                 self._directory.access.make_folder(self._parent, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):  # somebody removes them right now
                     self._claim(self._parent / secrets.token_hex(8))
             return self._folder
+
+    def _look_for_folder(self) -> None:
+        """Forgets the folder when somebody has removed it, so that another is made."""
+        with self._mutex:
+            self._directory.require_same()
+            if self._folder is not None and not self._folder.exists():
+                if self._lock is not None:
+                    os.close(self._lock)
+                self._folder = self._lock = None
 
     def _claim(self, folder: Path) -> None:
         self._directory.access.make_folder(folder)
