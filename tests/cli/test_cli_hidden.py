@@ -35,14 +35,14 @@ class Stored(NamedTuple):
     ids: tuple[int, int]
 
 
-@pytest.fixture(params=["embedded", "remote"])
+@pytest.fixture
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
     directory = tmp_path / "vault"
     ids = tuple(
         before.store_before(directory, UNIT, b"text", name=name, tags=TAGS, datatype=DATATYPE)[0].data_id
         for name in (NAME, TYPED)
     )
-    if request.param == "embedded":
+    if getattr(request, "param", "embedded") == "embedded":
         yield Stored(Program(str(directory), directory=directory), (ids[0], ids[1]))
         return
     with EmbeddedStore(directory) as store, Server(store) as server:
@@ -102,6 +102,7 @@ def test_json_is_exact_and_plain(stored: Stored) -> None:
     assert all((each["tags"], each["datatype"]) == (TAGS, DATATYPE) for each in documents)
 
 
+@pytest.mark.parametrize("stored", ["remote"], indirect=True)
 def test_nothing_steers_a_terminal(stored: Stored, tmp_path: Path) -> None:
     program, (first, second) = stored
     shows: list[tuple[int, tuple[str | Path, ...]]] = [
