@@ -79,7 +79,7 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo) -> None:
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
     unit, data_id, generation, revision, size = wire.unit, wire.data_id, wire.generation, wire.revision, wire.size
-    checksum, datatype, tags = wire.checksum, wire.datatype, dict(wire.tags)
+    checksum, datatype, tags = wire.checksum, wire.datatype, wire.tags
     if not (
         unit
         and 0 < data_id <= MAX_DATA_ID
@@ -88,7 +88,6 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
         and len(datatype) <= MAX_DATATYPE
         and len(tags) <= MAX_TAGS
         and wire.HasField("created_at")
-        and wire.HasField("updated_at")
     ):
         raise ProtocolError(
             f"the server sent an ObjectInfo that can be none: object {data_id} of unit {cut(unit, 200)!r}, generation "
@@ -96,17 +95,17 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
             f"{cut(datatype, 200)!r}, {len(tags)} tags"
         )
     return ObjectInfo(
-        unit=unit,
-        data_id=data_id,
-        generation=generation,
-        revision=revision,
-        size=size,
-        checksum=checksum,
-        datatype=datatype,
-        name=wire.name if wire.HasField("name") else None,
-        tags=tags,
-        created_at=_datetime(wire.created_at),
-        updated_at=_datetime(wire.updated_at),
+        unit,
+        data_id,
+        generation,
+        revision,
+        size,
+        checksum,
+        datatype,
+        wire.name if wire.HasField("name") else None,
+        dict(tags) if tags else {},
+        _datetime(wire.created_at),
+        _datetime(wire.updated_at),
     )
 
 
@@ -439,7 +438,7 @@ def _datetime(wire: Timestamp) -> datetime:
     seconds, nanos = wire.seconds, wire.nanos
     try:
         if 0 <= nanos < _SECOND:
-            return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+            return _EPOCH + timedelta(0, seconds, nanos // 1000)
     except OverflowError:
         pass
     raise ProtocolError(f"the server sent a time that can be none: {seconds} s and {nanos} ns since 1970")
