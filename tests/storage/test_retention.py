@@ -108,7 +108,7 @@ with EmbeddedStore(sys.argv[1], retention=0.1) as store:
 def test_a_clock_that_jumps_forward_only_shortens_the_grace(store: EmbeddedStore) -> None:
     info = upload(store, LARGE, data_id=1)
     update(store, 1, SMALL)
-    query(store, "UPDATE retired SET retired_at = retired_at - ?1, expires_at = expires_at - ?1", HOUR)
+    query(store, "UPDATE retired SET retired_at = retired_at - ?, expires_at = expires_at - ?", HOUR, HOUR)
     store.engine.writer._sweeper._due = 0.0  # the writer sleeps by a clock that does not jump
     eventually(lambda: retired(store) == [])
     eventually(lambda: blob_files(store.directory) == [])
@@ -120,7 +120,7 @@ def test_what_was_retired_in_the_future_counts_as_retired_now(directory: Path) -
     with EmbeddedStore(directory) as store:
         info = upload(store, LARGE, data_id=1)
         update(store, 1, SMALL)
-        query(store, "UPDATE retired SET retired_at = retired_at + ?1, expires_at = expires_at + ?1", 24 * HOUR)
+        query(store, "UPDATE retired SET retired_at = retired_at + ?, expires_at = expires_at + ?", *[24 * HOUR] * 2)
     before = time.time_ns() // 1000
     with EmbeddedStore(directory) as store:
         upload(store, SMALL)  # the first transaction looks

@@ -97,8 +97,8 @@ def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collecte
     """Gives up to `limit` generations up whose time has come: their files are trash from here on."""
     if _is_future(connection, now):
         connection.execute(
-            "UPDATE retired SET expires_at = expires_at - retired_at + ?1, retired_at = ?1 WHERE retired_at > ?1",
-            (now,),
+            "UPDATE retired SET expires_at = expires_at - retired_at + ?, retired_at = ? WHERE retired_at > ?",
+            (now, now, now),
         )
     due = connection.execute(
         "SELECT number, file FROM retired WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now, limit)

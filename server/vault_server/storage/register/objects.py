@@ -247,7 +247,7 @@ def require_generation(info: ObjectInfo, wanted: int | None) -> None:
 def file_is_referenced(connection: sqlite3.Connection, file: str) -> bool:
     """Whether the bytes of an object, or of a generation that is retained, are in this file."""
     found = connection.execute(
-        "SELECT 1 FROM contents WHERE file = ?1 UNION ALL SELECT 1 FROM retired WHERE file = ?1", (file,)
+        "SELECT 1 FROM contents WHERE file = ? UNION ALL SELECT 1 FROM retired WHERE file = ?", (file, file)
     )
     return found.fetchone() is not None
 
