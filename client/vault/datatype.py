@@ -20,7 +20,6 @@ import inspect
 import io
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, BinaryIO, ClassVar, Protocol, Self, TypeVar
 
@@ -270,23 +269,28 @@ def check_datatype_class(candidate: object, unit: str) -> type[Datatype]:
     return candidate
 
 
-@contextmanager
-def encoding(kind: type) -> Iterator[None]:
+class _Contract:
+    """Makes an error of the contract of whatever is raised in its block. (In half the time of a generator's.)"""
+
+    __slots__ = ("_error", "_kind")
+
+    def __init__(self, kind: type, error: type[DecodeError | EncodeError]) -> None:
+        self._kind = kind
+        self._error = error
+
+    def __enter__(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        if isinstance(raised, Exception) and not isinstance(raised, VaultError):
+            raise self._error(f"{self._kind.__name__}: {type(raised).__name__}: {raised}") from raised
+
+
+def encoding(kind: type) -> _Contract:
     """Makes an EncodeError of whatever is raised in the block."""
-    try:
-        yield
-    except VaultError:
-        raise
-    except Exception as error:
-        raise EncodeError(f"{kind.__name__}: {type(error).__name__}: {error}") from error
+    return _Contract(kind, EncodeError)
 
 
-@contextmanager
-def decoding(kind: type) -> Iterator[None]:
+def decoding(kind: type) -> _Contract:
     """Makes a DecodeError of whatever is raised in the block."""
-    try:
-        yield
-    except VaultError:
-        raise
-    except Exception as error:
-        raise DecodeError(f"{kind.__name__}: {type(error).__name__}: {error}") from error
+    return _Contract(kind, DecodeError)

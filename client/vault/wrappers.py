@@ -45,6 +45,8 @@ class BytesWrapper(Wrapper):
     data: bytes
 
     def _dump(self) -> bytes:
+        if type(self.data) is bytes:
+            return self.data
         if not isinstance(self.data, bytes | bytearray | memoryview):  # bytes(5) are five zeros
             raise EncodeError(f"{type(self).__name__} holds bytes, not {shown(self.data)}")
         return bytes(self.data)

@@ -84,7 +84,9 @@ def _instead(dtype: Any) -> str:
         kind = dtype.categories.dtype
         if isinstance(kind, pd.IntervalDtype):
             return "make the categories text: .cat.rename_categories(str)"
-        return "store it with PandasFeatherWrapper, or make the categories text: .cat.rename_categories(str)"
+        return (
+            "make the categories text, .cat.rename_categories(str); PandasFeatherWrapper keeps numbers and dates, too"
+        )
     if dtype == np.dtype(object):
         return "give the column a dtype, or make its values text"
     if isinstance(dtype, pd.SparseDtype):

@@ -16,7 +16,7 @@ from tests.datatypes.bombs import outcomes
 from tests.datatypes.damage import damaged
 from tests.datatypes.fidelity import CASES, tried
 
-LOADS = 5000  # in a process, of changed bytes
+LOADS = 1000  # in a process, of changed bytes
 EXAMPLES = 100  # of a case, in a round
 ALLOWED, SIZE = 512 << 20, 640 << 20
 

@@ -133,9 +133,11 @@ def same_model(before: Any, after: Any) -> None:
 def same_image(format: str, before: Image.Image, after: Image.Image) -> None:  # noqa: A002  # Pillow's word
     assert (before.mode, before.size) == (after.mode, after.size)
     assert format in ("JPEG", "WEBP") or before.tobytes() == after.tobytes()
+    assert "A" not in before.getbands() or before.getchannel("A").tobytes() == after.getchannel("A").tobytes()
     if before.mode == "P":
         assert before.convert("RGBA").tobytes() == after.convert("RGBA").tobytes()
-    for name in ("transparency", "icc_profile", "xmp", "comment"):
+    names = ("icc_profile", "xmp", "comment") + (("transparency",) if before.mode != "P" else ())
+    for name in names:
         assert not before.info.get(name) or before.info[name] == after.info[name]
     assert "dpi" not in before.info or after.info["dpi"] == pytest.approx(before.info["dpi"], rel=0.01)
     assert dict(before.getexif()).items() <= dict(after.getexif()).items()
