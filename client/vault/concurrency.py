@@ -12,9 +12,11 @@ import io
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
+from vault.errors import InvalidArgumentError
 from vault.eventcount import LOOK, EventCount
+from vault.forks import fork_count, is_inherited
 from vault.threads import on_thread, start_thread
 
 T = TypeVar("T")
@@ -27,6 +29,66 @@ AsyncLock = asyncio.Lock
 Lock = threading.Lock
 
 
+class AsyncAffinity:
+    """The event loop that something belongs to: that of its first use. Asked anew at each use."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._forks = fork_count()
+
+    @classmethod
+    def here(cls) -> Self:
+        """That of the running event loop."""
+        affinity = cls()
+        affinity.loop = asyncio.get_running_loop()
+        return affinity
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is another event loop than that of the first use. Outside of any it is not."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self.loop is None:
+            self.loop = loop
+        return self.loop is not loop
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is in use by another event loop, which is not closed: then only that one can close it."""
+        if self.loop is None or self.loop.is_closed() or is_inherited(self._forks):
+            return False
+        return self.is_foreign
+
+    def renew(self) -> None:
+        """In a forked child: belongs to none."""
+        self.loop = None
+        self._forks = fork_count()
+
+
+class Affinity:
+    """Threads share everything."""
+
+    is_foreign: ClassVar[bool] = False
+    is_elsewhere: ClassVar[bool] = False
+
+    @classmethod
+    def here(cls) -> Self:
+        return cls()
+
+    def renew(self) -> None:
+        """Nothing to renew."""
+
+
+def other_loop(what: str) -> InvalidArgumentError:
+    """The error for the use of `what` on another event loop than its own."""
+    return InvalidArgumentError(
+        f"{what} belongs to another event loop: make one vault for each loop; once its own is closed, any may close it",
+        reason="OTHER_LOOP",
+    )
+
+
 class AsyncEvent:
     """A flag that can be waited for."""
 
@@ -37,7 +99,8 @@ class AsyncEvent:
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        self._event.set()
+        with contextlib.suppress(RuntimeError):  # those who wait are on an event loop that is closed
+            self._event.set()
 
     def clear(self) -> None:
         self._event.clear()
@@ -132,12 +195,19 @@ class AsyncBackground:
     def leave(self) -> None:
         """Nobody waits for it any more: ends it where it can be ended. Harmless when it has ended."""
         if self._task is not None:
-            self._task.cancel()
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
+                self._task.cancel()
 
     async def stop(self) -> None:
-        """Waits until the function has returned; what it raised is raised here."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            await self._task
+        """Waits until the function has returned, or was cancelled; what it raised is raised here."""
+        task = self._task
+        if task is None or task is asyncio.current_task():
+            return
+        if task.get_loop() is asyncio.get_running_loop():  # else that is closed, and it goes on no more
+            await asyncio.wait([task])
+        self._task = None  # which holds what it was in the middle of
+        if task.done() and not task.cancelled():
+            task.result()
 
 
 class Background:

@@ -14,7 +14,9 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from vault.channel import claim_grpc_aio
+from vault.concurrency import AsyncAffinity, other_loop
 from vault.errors import ClosedError, UnavailableError
+from vault.forks import never_free, renew_after_fork
 from vault.rules import check_seconds
 from vault.store import AsyncStore, Store
 from vault.threads import on_thread, start_thread
@@ -93,6 +95,8 @@ class AsyncServer:
         self._running: _Running | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._affinity = AsyncAffinity()
+        renew_after_fork(self)
 
     @property
     def address(self) -> str:
@@ -113,7 +117,8 @@ class AsyncServer:
             UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
             ClosedError: It was stopped before.
         """
-        if self._stopping is not None:
+        self._require_own_loop()
+        if self._stopping is not None or self._stopped.is_set():
             raise ClosedError("the server was stopped; make another one")
         if self._running is not None:
             return
@@ -131,9 +136,14 @@ class AsyncServer:
         transfers have `grace` seconds to finish and are cancelled then, which leaves nothing of them.
 
         Raises:
-            InvalidArgumentError: BAD_SETTING, `grace` is no number of seconds from 0 to a year.
+            InvalidArgumentError: BAD_SETTING, `grace` is no number of seconds from 0 to a year; OTHER_LOOP, it
+                was started in another event loop. When that is closed, the port is held until the process ends.
         """
         check_seconds("grace", grace, zero=True)
+        if self._affinity.is_foreign and not self._stopped.is_set():
+            raise other_loop("the server")
+        if self._stopped.is_set():
+            return
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(grace))
         await asyncio.shield(self._stopping)
@@ -149,7 +159,21 @@ class AsyncServer:
 
     async def wait(self) -> None:
         """Returns when the server has stopped."""
+        self._require_own_loop()
         await self._stopped.wait()
+
+    def renew(self) -> None:
+        """In a forked child: one that serves is the parent's, and here as one that was stopped. Called for you."""
+        self._affinity.renew()
+        self._stopped = asyncio.Event()
+        if self._running is not None:
+            never_free(self._running)
+            self._running = None
+            self._stopped.set()
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign:
+            raise other_loop("the server")
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -15,7 +15,7 @@ from vault._async.subscription import AsyncSubscription
 from vault._async.ticket import AsyncTicket
 from vault._async.upkeeping import AsyncUpkeeping
 from vault.cache import CacheStats, ObjectCache
-from vault.concurrency import AsyncBlocking
+from vault.concurrency import AsyncAffinity, AsyncBlocking, other_loop
 from vault.datatype import Datatype
 from vault.errors import ClosedError
 from vault.forks import renew_after_fork
@@ -75,6 +75,7 @@ class AsyncVaultBase:
         self._codecs = {name: AsyncCodec(name, unit.datatype) for name, unit in self._structure.units.items()}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
+        self._affinity = AsyncAffinity()
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = AsyncLocation.open(location, timeout, proxy)
@@ -126,7 +127,13 @@ class AsyncVaultBase:
         """Ends what runs in the background, and closes the store if the vault opened it. Harmless when repeated.
 
         Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
+
+        Raises:
+            InvalidArgumentError: OTHER_LOOP, it is asynchronous and belongs to another event loop, which is not closed:
+                close it there. Once that loop is closed, any may close it.
         """
+        if self._affinity.is_elsewhere:
+            raise other_loop("the vault")
         self._closed = True
         if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
             return
@@ -167,6 +174,7 @@ class AsyncVaultBase:
 
     def renew(self) -> None:
         """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        self._affinity.renew()
         self._cache = self._new_cache()
         self._coherence.renew(self._cache)
         self._assemble()
@@ -176,7 +184,7 @@ class AsyncVaultBase:
 
     def _assemble(self) -> None:
         self._loader = AsyncLoader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._saver = AsyncSaver(self._store, self._cache, self._coherence, self._codecs)
+        self._saver = AsyncSaver(self._store, self._cache, self._coherence, self._codecs, self._affinity)
         self._editor = AsyncEditor(self._loader, self._saver, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
@@ -192,6 +200,8 @@ class AsyncVaultBase:
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("the vault is closed")
+        if self._affinity.is_foreign:
+            raise other_loop("the vault")
 
     def _new_spec(
         self, unit: str, data: Datatype, name: str | None, tags: Mapping[str, str] | None, data_id: int | None

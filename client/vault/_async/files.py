@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from vault._async.stream import AsyncBlockSource, AsyncReopen, sought, to_read
 from vault.blocks import BlockCutter, check_same, spans
-from vault.concurrency import AsyncFile, AsyncReturned
+from vault.concurrency import AsyncAffinity, AsyncFile, AsyncReturned, other_loop
 from vault.errors import ClosedError, ConflictError, NotFoundError, ProtocolError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Key, NotModified, ObjectInfo
@@ -78,6 +78,7 @@ class AsyncObjectReader(AsyncFile):
         self._position = 0
         self._open = True
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     @property
     def size(self) -> int:
@@ -183,6 +184,8 @@ class AsyncObjectReader(AsyncFile):
     async def close(self) -> None:
         """Lets go of the stream. Harmless when repeated."""
         if self._open:
+            if self._affinity.is_elsewhere:
+                raise other_loop(f"the reader of object {self.info.data_id}")
             self._open = False
             if not is_inherited(self._forks):
                 await self._source.close()
@@ -198,6 +201,8 @@ class AsyncObjectReader(AsyncFile):
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
         refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
+        if self._affinity.is_foreign:
+            raise other_loop(f"the reader of object {self.info.data_id}")
 
 
 class AsyncObjectWriter(AsyncFile):
@@ -219,6 +224,7 @@ class AsyncObjectWriter(AsyncFile):
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     @property
     def data_id(self) -> int:
@@ -307,6 +313,8 @@ class AsyncObjectWriter(AsyncFile):
     async def abort(self) -> None:
         """Gives the object up. Harmless when repeated, or after `close`."""
         if self._open:
+            if self._affinity.is_elsewhere:
+                raise other_loop(f"the writer of object {self._data_id}")
             self._open = False
             if self._writer is not None and not is_inherited(self._forks):
                 await self._writer.abort()
@@ -341,6 +349,8 @@ class AsyncObjectWriter(AsyncFile):
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
         refuse_inherited(self._forks, f"the writer of object {self._data_id}")
+        if self._affinity.is_foreign:
+            raise other_loop(f"the writer of object {self._data_id}")
         return self._writer
 
 

@@ -9,7 +9,7 @@ from vault._async.remote_batches import ask_all
 from vault._async.remote_reader import AsyncRemoteReader
 from vault._async.remote_writer import AsyncRemoteWriter, WriteMessage
 from vault.channel import AsyncChannel, AsyncReceiver, Attempts
-from vault.concurrency import AsyncReturned
+from vault.concurrency import AsyncAffinity, AsyncReturned, other_loop
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import (
@@ -84,6 +84,7 @@ class AsyncRemoteWatch(AsyncWatch):
         self._order = order
         self._seen = seen
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
         refuse_inherited(self._forks, "the watch")
@@ -94,6 +95,8 @@ class AsyncRemoteWatch(AsyncWatch):
             refuse_inherited(self._forks, "the watch")
 
     async def close(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the watch")
         self._receiver.cancel()
 
 
@@ -242,6 +245,7 @@ class AsyncRemoteStore(AsyncStore):
 
     async def _load_one(self, unit: str, item: LoadItem) -> LoadResult:
         """One object, together with those that others want meanwhile."""
+        self._channel.require_own_loop()
         try:
             item.validate()
         except VaultError as error:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault.channel import AsyncChannel, AsyncDuplex, Attempts
-from vault.concurrency import AsyncClock
+from vault.concurrency import AsyncAffinity, AsyncClock, other_loop
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo, UpdateSpec, UploadSpec
@@ -76,6 +76,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._written = 0
         self._over = False
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     async def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
@@ -92,6 +93,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         return self._persisted
 
     async def write(self, block: Block) -> None:
+        self._require_own_loop()
         try:
             block.validate()
             self._require_open()
@@ -113,6 +115,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             raise
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        self._require_own_loop()
         try:
             check_commit(size, checksum)
             self._require_open()
@@ -129,18 +132,21 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         return info
 
     async def abort(self) -> None:
+        self._require_not_elsewhere()
         if not self._over and not is_inherited(self._forks):
             self._end()
             await self._hang_up()
             await _give_up(self._channel, self._unit, self._request_id)
 
     async def suspend(self) -> None:
+        self._require_not_elsewhere()
         if not self._asked:
             await self.abort()
         elif not self._over and not is_inherited(self._forks):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._require_own_loop()
                 self._attempts.begin()
                 await self._duplex.half_close()
                 while await self._duplex.receive() is not None:
@@ -252,6 +258,14 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
         refuse_inherited(self._forks, "the write")
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign and not is_inherited(self._forks):
+            raise other_loop("the write")
+
+    def _require_not_elsewhere(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the write")
 
     def _end(self) -> None:
         self._over = True

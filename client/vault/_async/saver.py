@@ -8,6 +8,7 @@ from vault._async.coherence import AsyncCoherence
 from vault._async.loader import AsyncLanding
 from vault.blocks import Encoded
 from vault.cache import ObjectCache
+from vault.concurrency import AsyncAffinity
 from vault.datatype import Datatype
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
@@ -36,7 +37,9 @@ class AsyncSaver:
         cache: ObjectCache[AsyncLanding],
         coherence: AsyncCoherence,
         codecs: Mapping[str, AsyncCodec],
+        affinity: AsyncAffinity,
     ) -> None:
+        self.affinity = affinity
         self._store = store
         self._cache = cache
         self._coherence = coherence

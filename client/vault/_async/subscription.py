@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Self
 
-from vault.concurrency import AsyncBackground, AsyncEvent
+from vault.concurrency import AsyncAffinity, AsyncBackground, AsyncEvent, other_loop
 from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
@@ -52,6 +52,7 @@ class AsyncSubscription:
         self._closed = False
         self._news = AsyncEvent()  # an attempt to open has ended, or this was closed
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     async def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
@@ -68,6 +69,8 @@ class AsyncSubscription:
 
     async def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
+        if self._affinity.is_elsewhere:
+            raise other_loop("the subscription")
         self._closed = True
         if is_inherited(self._forks):
             return
@@ -80,6 +83,8 @@ class AsyncSubscription:
 
     async def __anext__(self) -> Change:
         refuse_inherited(self._forks, "the subscription")
+        if self._affinity.is_foreign:
+            raise other_loop("the subscription")
         backoff = _FIRST_BACKOFF
         while not self._closed:
             try:

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from vault._async.saver import AsyncSaver
 from vault.cache import Held, ObjectCache
-from vault.concurrency import AsyncLock
+from vault.concurrency import AsyncLock, other_loop
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError
 from vault.forks import inherited
@@ -130,8 +130,10 @@ class AsyncTicket:
         """
         if self._closed:
             return
-        self._closed = True
         entry, draft = self._entry, self._draft
+        if draft is not None and self._saver.affinity.is_foreign:
+            raise other_loop(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
+        self._closed = True
         if self._cache.inherited:
             if draft is not None:
                 raise self._closed_error()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vault.cache import ObjectCache
-from vault.concurrency import AsyncBackground, AsyncBlocking, AsyncEvent
+from vault.concurrency import AsyncAffinity, AsyncBackground, AsyncBlocking, AsyncEvent, other_loop
 from vault.forks import fork_count, is_inherited
 from vault.memory import MemoryWatermark
 from vault.rules import check_seconds
@@ -19,6 +19,7 @@ class AsyncUpkeeping:
         self._seconds = seconds
         self._stopped = AsyncEvent()
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
         self._background = AsyncBackground(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -32,6 +33,8 @@ class AsyncUpkeeping:
     async def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
         if not is_inherited(self._forks):  # else it is the parent's, and not here
+            if self._affinity.is_elsewhere:
+                raise other_loop("the upkeeping")
             self._stopped.set()
             await self._background.stop()
 

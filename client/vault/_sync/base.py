@@ -16,7 +16,7 @@ from vault._sync.subscription import Subscription
 from vault._sync.ticket import Ticket
 from vault._sync.upkeeping import Upkeeping
 from vault.cache import CacheStats, ObjectCache
-from vault.concurrency import Blocking
+from vault.concurrency import Affinity, Blocking, other_loop
 from vault.datatype import Datatype
 from vault.errors import ClosedError
 from vault.forks import renew_after_fork
@@ -76,6 +76,7 @@ class VaultBase:
         self._codecs = {name: Codec(name, unit.datatype) for name, unit in self._structure.units.items()}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
+        self._affinity = Affinity()
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = Location.open(location, timeout, proxy)
@@ -127,7 +128,13 @@ class VaultBase:
         """Ends what runs in the background, and closes the store if the vault opened it. Harmless when repeated.
 
         Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
+
+        Raises:
+            InvalidArgumentError: OTHER_LOOP, it is asynchronous and belongs to another event loop, which is not closed:
+                close it there. Once that loop is closed, any may close it.
         """
+        if self._affinity.is_elsewhere:
+            raise other_loop("the vault")
         self._closed = True
         if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
             return
@@ -168,6 +175,7 @@ class VaultBase:
 
     def renew(self) -> None:
         """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        self._affinity.renew()
         self._cache = self._new_cache()
         self._coherence.renew(self._cache)
         self._assemble()
@@ -177,7 +185,7 @@ class VaultBase:
 
     def _assemble(self) -> None:
         self._loader = Loader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._saver = Saver(self._store, self._cache, self._coherence, self._codecs)
+        self._saver = Saver(self._store, self._cache, self._coherence, self._codecs, self._affinity)
         self._editor = Editor(self._loader, self._saver, self._cache)
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
@@ -193,6 +201,8 @@ class VaultBase:
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("the vault is closed")
+        if self._affinity.is_foreign:
+            raise other_loop("the vault")
 
     def _new_spec(
         self, unit: str, data: Datatype, name: str | None, tags: Mapping[str, str] | None, data_id: int | None

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from vault._sync.stream import BlockSource, Reopen, sought, to_read
 from vault.blocks import BlockCutter, check_same, spans
-from vault.concurrency import File, Returned
+from vault.concurrency import Affinity, File, Returned, other_loop
 from vault.errors import ClosedError, ConflictError, NotFoundError, ProtocolError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Key, NotModified, ObjectInfo
@@ -79,6 +79,7 @@ class ObjectReader(File):
         self._position = 0
         self._open = True
         self._forks = fork_count()
+        self._affinity = Affinity.here()
 
     @property
     def size(self) -> int:
@@ -184,6 +185,8 @@ class ObjectReader(File):
     def close(self) -> None:
         """Lets go of the stream. Harmless when repeated."""
         if self._open:
+            if self._affinity.is_elsewhere:
+                raise other_loop(f"the reader of object {self.info.data_id}")
             self._open = False
             if not is_inherited(self._forks):
                 self._source.close()
@@ -199,6 +202,8 @@ class ObjectReader(File):
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
         refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
+        if self._affinity.is_foreign:
+            raise other_loop(f"the reader of object {self.info.data_id}")
 
 
 class ObjectWriter(File):
@@ -220,6 +225,7 @@ class ObjectWriter(File):
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
         self._forks = fork_count()
+        self._affinity = Affinity.here()
 
     @property
     def data_id(self) -> int:
@@ -308,6 +314,8 @@ class ObjectWriter(File):
     def abort(self) -> None:
         """Gives the object up. Harmless when repeated, or after `close`."""
         if self._open:
+            if self._affinity.is_elsewhere:
+                raise other_loop(f"the writer of object {self._data_id}")
             self._open = False
             if self._writer is not None and not is_inherited(self._forks):
                 self._writer.abort()
@@ -342,6 +350,8 @@ class ObjectWriter(File):
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
         refuse_inherited(self._forks, f"the writer of object {self._data_id}")
+        if self._affinity.is_foreign:
+            raise other_loop(f"the writer of object {self._data_id}")
         return self._writer
 
 

@@ -10,7 +10,7 @@ from vault._sync.remote_batches import ask_all
 from vault._sync.remote_reader import RemoteReader
 from vault._sync.remote_writer import RemoteWriter, WriteMessage
 from vault.channel import Channel, Receiver, Attempts
-from vault.concurrency import Returned
+from vault.concurrency import Affinity, Returned, other_loop
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import (
@@ -85,6 +85,7 @@ class RemoteWatch(Watch):
         self._order = order
         self._seen = seen
         self._forks = fork_count()
+        self._affinity = Affinity.here()
 
     def __iter__(self) -> Iterator[Change | Progress]:
         refuse_inherited(self._forks, "the watch")
@@ -95,6 +96,8 @@ class RemoteWatch(Watch):
             refuse_inherited(self._forks, "the watch")
 
     def close(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the watch")
         self._receiver.cancel()
 
 
@@ -243,6 +246,7 @@ class RemoteStore(Store):
 
     def _load_one(self, unit: str, item: LoadItem) -> LoadResult:
         """One object, together with those that others want meanwhile."""
+        self._channel.require_own_loop()
         try:
             item.validate()
         except VaultError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vault.blocks import check_same, cut_short
 from vault.channel import Channel, Receiver, Attempts
-from vault.concurrency import Clock
+from vault.concurrency import Affinity, Clock, other_loop
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
 from vault.forks import fork_count, refuse_inherited
 from vault.model import Block, ObjectInfo
@@ -39,6 +39,7 @@ class RemoteReader(BlockReader):
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
         self._forks = fork_count()
+        self._affinity = Affinity.here()
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
         end = min(request.offset + request.length, info.size) if request.HasField("length") else info.size
         self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size) if end > request.offset else self._next
@@ -48,6 +49,8 @@ class RemoteReader(BlockReader):
         self._attempts.begin()
         while not self._closed:
             refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
+            if self._affinity.is_foreign:
+                raise other_loop(f"the reader of object {self.info.data_id}")
             try:
                 message = next(messages, None)
             except UnavailableError as error:
@@ -68,6 +71,8 @@ class RemoteReader(BlockReader):
                 raise ProtocolError("the server sent a Load message that is no block, after the first")
 
     def close(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop(f"the reader of object {self.info.data_id}")
         self._closed = True
         self._receiver.cancel()
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault.channel import Channel, Duplex, Attempts
-from vault.concurrency import Clock
+from vault.concurrency import Affinity, Clock, other_loop
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, ObjectInfo, UpdateSpec, UploadSpec
@@ -77,6 +77,7 @@ class RemoteWriter(BlockWriter):
         self._written = 0
         self._over = False
         self._forks = fork_count()
+        self._affinity = Affinity.here()
 
     def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
@@ -93,6 +94,7 @@ class RemoteWriter(BlockWriter):
         return self._persisted
 
     def write(self, block: Block) -> None:
+        self._require_own_loop()
         try:
             block.validate()
             self._require_open()
@@ -114,6 +116,7 @@ class RemoteWriter(BlockWriter):
             raise
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        self._require_own_loop()
         try:
             check_commit(size, checksum)
             self._require_open()
@@ -130,18 +133,21 @@ class RemoteWriter(BlockWriter):
         return info
 
     def abort(self) -> None:
+        self._require_not_elsewhere()
         if not self._over and not is_inherited(self._forks):
             self._end()
             self._hang_up()
             _give_up(self._channel, self._unit, self._request_id)
 
     def suspend(self) -> None:
+        self._require_not_elsewhere()
         if not self._asked:
             self.abort()
         elif not self._over and not is_inherited(self._forks):
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._require_own_loop()
                 self._attempts.begin()
                 self._duplex.half_close()
                 while self._duplex.receive() is not None:
@@ -253,6 +259,14 @@ class RemoteWriter(BlockWriter):
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
         refuse_inherited(self._forks, "the write")
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign and not is_inherited(self._forks):
+            raise other_loop("the write")
+
+    def _require_not_elsewhere(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the write")
 
     def _end(self) -> None:
         self._over = True

@@ -9,6 +9,7 @@ from vault._sync.coherence import Coherence
 from vault._sync.loader import Landing
 from vault.blocks import Encoded
 from vault.cache import ObjectCache
+from vault.concurrency import Affinity
 from vault.datatype import Datatype
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
@@ -37,7 +38,9 @@ class Saver:
         cache: ObjectCache[Landing],
         coherence: Coherence,
         codecs: Mapping[str, Codec],
+        affinity: Affinity,
     ) -> None:
+        self.affinity = affinity
         self._store = store
         self._cache = cache
         self._coherence = coherence

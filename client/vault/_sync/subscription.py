@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Callable, Sequence
 from typing import Final, Self
 
-from vault.concurrency import Background, Event
+from vault.concurrency import Affinity, Background, Event, other_loop
 from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Change, Progress
@@ -53,6 +53,7 @@ class Subscription:
         self._closed = False
         self._news = Event()  # an attempt to open has ended, or this was closed
         self._forks = fork_count()
+        self._affinity = Affinity.here()
 
     def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`."""
@@ -69,6 +70,8 @@ class Subscription:
 
     def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
+        if self._affinity.is_elsewhere:
+            raise other_loop("the subscription")
         self._closed = True
         if is_inherited(self._forks):
             return
@@ -81,6 +84,8 @@ class Subscription:
 
     def __next__(self) -> Change:
         refuse_inherited(self._forks, "the subscription")
+        if self._affinity.is_foreign:
+            raise other_loop("the subscription")
         backoff = _FIRST_BACKOFF
         while not self._closed:
             try:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from vault._sync.saver import Saver
 from vault.cache import Held, ObjectCache
-from vault.concurrency import Lock
+from vault.concurrency import Lock, other_loop
 from vault.entry import Draft, Entry
 from vault.errors import ClosedError
 from vault.forks import inherited
@@ -131,8 +131,10 @@ class Ticket:
         """
         if self._closed:
             return
-        self._closed = True
         entry, draft = self._entry, self._draft
+        if draft is not None and self._saver.affinity.is_foreign:
+            raise other_loop(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
+        self._closed = True
         if self._cache.inherited:
             if draft is not None:
                 raise self._closed_error()

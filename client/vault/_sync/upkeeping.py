@@ -4,7 +4,7 @@
 from typing import Any
 
 from vault.cache import ObjectCache
-from vault.concurrency import Background, Blocking, Event
+from vault.concurrency import Affinity, Background, Blocking, Event, other_loop
 from vault.forks import fork_count, is_inherited
 from vault.memory import MemoryWatermark
 from vault.rules import check_seconds
@@ -20,6 +20,7 @@ class Upkeeping:
         self._seconds = seconds
         self._stopped = Event()
         self._forks = fork_count()
+        self._affinity = Affinity.here()
         self._background = Background(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -33,6 +34,8 @@ class Upkeeping:
     def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
         if not is_inherited(self._forks):  # else it is the parent's, and not here
+            if self._affinity.is_elsewhere:
+                raise other_loop("the upkeeping")
             self._stopped.set()
             self._background.stop()
 

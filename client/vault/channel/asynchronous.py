@@ -28,6 +28,7 @@ from vault.channel.calls import (
     stalled,
     timed_out,
 )
+from vault.concurrency import AsyncAffinity, other_loop
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.forks import fork_count, is_inherited, never_free, renew_after_fork
 from vault.wire.status import error_from_rpc
@@ -47,6 +48,7 @@ class AsyncReceiver:
         self._stall = stall
         self._cancelled = False
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         message = self.first
@@ -55,6 +57,8 @@ class AsyncReceiver:
             message = await self._receive()
 
     async def _receive(self) -> Any:
+        if self._affinity.is_foreign:
+            raise other_loop(f"the stream from {self._address}")
         try:
             async with asyncio.timeout(self._idle):
                 message = await self._call.read()
@@ -194,7 +198,8 @@ class AsyncDuplex:
 
     async def finish(self) -> None:
         """Waits until the call has ended; call it last."""
-        await self._reader
+        if self._loop is asyncio.get_running_loop():  # else that is closed, and the call over with it
+            await self._reader
 
     async def _end(self) -> None:
         """The call has ended: learns why, past the replies that wait."""
@@ -263,7 +268,7 @@ class AsyncChannel:
         self.timeout = check_timeout(timeout)
         self.patience = patience_of(timeout)
         self._channel: grpc.aio.Channel | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._affinity = AsyncAffinity()
         self._closed = False
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
@@ -303,6 +308,7 @@ class AsyncChannel:
             attempts: Those of the transfer that this stream goes on with.
         """
         attempts = attempts or Attempts(self.address, self.timeout)
+        self.require_own_loop()
         for idle_channel in self._retired.take_idle():
             await idle_channel.close()
         while True:
@@ -336,6 +342,7 @@ class AsyncChannel:
             attempts: Those of the transfer that this call goes on with.
         """
         attempts = attempts or Attempts(self.address, self.timeout)
+        self.require_own_loop()
         for idle_channel in self._retired.take_idle():
             await idle_channel.close()
         while True:
@@ -359,7 +366,13 @@ class AsyncChannel:
                 raise
 
     async def close(self) -> None:
-        """Ends every call that is running with ClosedError. Harmless when repeated."""
+        """Ends every call that is running with ClosedError. Harmless when repeated.
+
+        Raises:
+            InvalidArgumentError: OTHER_LOOP, it is in use by another event loop, which is not closed.
+        """
+        if self._affinity.is_elsewhere:
+            raise self._other_loop()
         self._closed = True
         if self._channel is not None:
             self._retired.add(self._channel, self._calls, 0)
@@ -371,11 +384,20 @@ class AsyncChannel:
 
     def renew(self) -> None:
         """In a forked child: forgets the parent's connection, and the tasks that it is in the middle of."""
-        tasks = () if self._loop is None else asyncio.all_tasks(self._loop)
+        tasks = () if self._affinity.loop is None else asyncio.all_tasks(self._affinity.loop)
         never_free((self._channel, list(self._calls), self._retired.take_all(), tasks))
-        self._channel = self._loop = None
+        self._channel = None
+        self._affinity.renew()
         self._calls = weakref.WeakSet()
         self._retired = Retired()
+
+    def require_own_loop(self) -> None:
+        """Raises InvalidArgumentError, OTHER_LOOP, on another event loop than that of the first call."""
+        if self._affinity.is_foreign:
+            raise self._other_loop()
+
+    def _other_loop(self) -> InvalidArgumentError:
+        return other_loop(f"the connection to {self.address}")
 
     def _is_closed(self) -> bool:
         return self._closed
@@ -396,17 +418,11 @@ class AsyncChannel:
     def _method(self, name: str) -> Any:
         if self._closed:
             raise closed(self.address)
-        loop = asyncio.get_running_loop()
+        self.require_own_loop()
         if self._channel is None:
             claim_grpc_aio()
             self._channel = grpc.aio.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
             self._stub = make_stub(self._channel)
-            self._loop = loop
-        elif self._loop is not loop:
-            raise InvalidArgumentError(
-                f"the connection to {self.address} belongs to another event loop: make one vault for each loop",
-                reason="OTHER_LOOP",
-            )
         return getattr(self._stub, name)
 
 

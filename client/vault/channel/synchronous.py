@@ -364,6 +364,9 @@ class Channel:
             ending.start()
             ending.stop(_CLOSING)
 
+    def require_own_loop(self) -> None:
+        """Threads share it."""
+
     def _is_closed(self) -> bool:
         return self._closed
 

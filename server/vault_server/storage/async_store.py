@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar, cast
 
+from vault.concurrency import AsyncAffinity, other_loop
 from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.forks import renew_after_fork
 from vault.model import (
@@ -103,11 +104,13 @@ class AsyncEmbeddedStore(AsyncStore):
         )
         self._cold_until = 0.0
         self._closed = self._ended = False
+        self._affinity = AsyncAffinity()
         self.renew()
         renew_after_fork(self)
 
     def renew(self) -> None:
         """In a forked child: threads of its own. Called for you."""
+        self._affinity.renew()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault-storage")
         self._notifier: Notifier | None = None
         self._unfinished: set[asyncio.Future[Any]] = set()
@@ -136,12 +139,12 @@ class AsyncEmbeddedStore(AsyncStore):
         page_size: int = 0,
         page_token: str = "",
     ) -> Page:
-        return await self.call(
+        return await self._ask(
             lambda: self._store.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         )
 
     async def list_units(self) -> list[str]:
-        return await self.call(self._store.list_units)
+        return await self._ask(self._store.list_units)
 
     async def load(
         self,
@@ -154,7 +157,7 @@ class AsyncEmbeddedStore(AsyncStore):
         if_generation_not_match: int | None = None,
         generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
-        opening: asyncio.Future[StoredReader | NotModified | None] = self.call(
+        opening: asyncio.Future[StoredReader | NotModified | None] = self._ask(
             lambda: self._store.reads.load(
                 unit,
                 key,
@@ -175,7 +178,7 @@ class AsyncEmbeddedStore(AsyncStore):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         outcomes = await self._look(len(items), self._store.reads.find_many, unit, items)
         if any(isinstance(outcome, tuple) for outcome in outcomes):  # something is in a file
-            return await self.call(self._store.reads.read_found, outcomes)
+            return await self._ask(self._store.reads.read_found, outcomes)
         return cast("list[LoadResult]", outcomes)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
@@ -185,10 +188,10 @@ class AsyncEmbeddedStore(AsyncStore):
         return await self._begin(lambda: self._store.writes.update(unit, spec, resumable=resumable))
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return await self.call(self._store.write_status, unit, request_id)
+        return await self._ask(self._store.write_status, unit, request_id)
 
     async def abort_write(self, unit: str, request_id: bytes) -> None:
-        await self.call(self._store.abort_write, unit, request_id)
+        await self._ask(self._store.abort_write, unit, request_id)
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
         self._require_open()
@@ -226,20 +229,24 @@ class AsyncEmbeddedStore(AsyncStore):
         self, *, deep: bool = False, repair: bool = False, progress: ProgressCallback | None = None
     ) -> CheckReport:
         """EmbeddedStore.check, on a thread, which `progress` is called from."""
-        return await self.call(lambda: self._store.check(deep=deep, repair=repair, progress=progress))
+        return await self._ask(lambda: self._store.check(deep=deep, repair=repair, progress=progress))
 
     async def start_scrub(self, rate: float = SCRUB_RATE, *, interval: float = PASS_INTERVAL) -> None:
         """EmbeddedStore.start_scrub: it has a thread of its own."""
-        await self.call(lambda: self._store.start_scrub(rate, interval=interval))
+        await self._ask(lambda: self._store.start_scrub(rate, interval=interval))
 
     async def scrub_status(self) -> ScrubStatus:
         """EmbeddedStore.scrub_status, on a thread."""
-        return await self.call(self._store.scrub_status)
+        return await self._ask(self._store.scrub_status)
 
     async def close(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the store")
         self._closed = True
         if self._ended:
             return
+        if self._affinity.is_foreign:  # its own event loop is closed, and what was not finished there never will be
+            self._unfinished.clear()
         while self._unfinished:
             await asyncio.wait(set(self._unfinished))
         try:
@@ -254,11 +261,15 @@ class AsyncEmbeddedStore(AsyncStore):
         self._require_open()
         began = time.monotonic()
         if rows > _FEW_ROWS or began < self._cold_until:
-            return await self.call(function, *args)
+            return await self._ask(function, *args)
         found = function(*args)
         if time.monotonic() - began > _COLD:
             self._cold_until = began + _COLD_PAUSE
         return found
+
+    def _ask(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        self._require_own_loop()
+        return self.call(function, *args)
 
     def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """See `async_streams.Threads`; so for the next two."""
@@ -278,7 +289,7 @@ class AsyncEmbeddedStore(AsyncStore):
         return asyncio.shield(task)
 
     async def _begin(self, begin: Callable[[], StagedWriter]) -> AsyncBlockWriter:
-        beginning = self.call(begin)
+        beginning = self._ask(begin)
         try:
             return AsyncStagingWriter(await asyncio.shield(beginning), self)
         except asyncio.CancelledError:
@@ -316,6 +327,11 @@ class AsyncEmbeddedStore(AsyncStore):
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("the store is closed")
+        self._require_own_loop()
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign:
+            raise other_loop("the store")
 
 
 def _close_reader(opening: "asyncio.Future[StoredReader | NotModified | None]") -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
+from vault.concurrency import AsyncAffinity, other_loop
 from vault.errors import ClosedError
 from vault.forks import fork_count, is_inherited, refuse_inherited
 from vault.model import Block, Change, ObjectInfo, Progress
@@ -42,6 +43,7 @@ class AsyncStoredReader(AsyncBlockReader):
         self._reader = reader
         self._threads = threads
         self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         if self._reader.in_memory:
@@ -58,6 +60,8 @@ class AsyncStoredReader(AsyncBlockReader):
                 ahead = self._threads.call(self._reader.next_block)
                 yield block
                 refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
+                if self._affinity.is_foreign:  # what is read ahead is the other event loop's
+                    raise other_loop(f"the reader of object {self.info.data_id}")
         finally:
             # Nobody will ask for it any more; asking here keeps asyncio from calling that a mistake.
             if not ahead.cancel() and not ahead.cancelled():
@@ -150,12 +154,13 @@ class AsyncStoredWatch(AsyncWatch):
         self._threads = threads
         self._position = Position(feed, units, since)
         self._loop = asyncio.get_running_loop()
+        self._affinity = AsyncAffinity.here()
         self._event = asyncio.Event()
         self._closed = False
         self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        refuse_inherited(self._forks, "the watch")
+        self._require_own_loop()
         self._notifier.add(self._loop, self._event)
         try:
             while not self._closed:
@@ -165,15 +170,22 @@ class AsyncStoredWatch(AsyncWatch):
                     if self._closed:
                         return
                     yield event
-                    refuse_inherited(self._forks, "the watch")
+                    self._require_own_loop()
         finally:
             if not is_inherited(self._forks):
                 self._notifier.remove(self._loop, self._event)
 
     async def close(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the watch")
         self._closed = True
-        if not is_inherited(self._forks):
+        if not is_inherited(self._forks) and not self._affinity.is_foreign:
             self._event.set()
+
+    def _require_own_loop(self) -> None:
+        refuse_inherited(self._forks, "the watch")
+        if self._affinity.is_foreign:
+            raise other_loop("the watch")
 
     async def _next_events(self) -> list[Change | Progress]:
         if self._position.is_near:
