@@ -187,6 +187,7 @@ class Calls:
                 if error is not None:
                     call.cut(error)
             self._look_after_unsent(now)
+            self._look_after_connections(now)
 
     def _look_after_unsent(self, now: float) -> None:
         """Ends the connections that do not take the end of their calls, the oldest first."""
@@ -199,6 +200,19 @@ class Calls:
         if peers:
             self._hang_up(peers)
             self._unsent = {call: since for call, since in self._unsent.items() if call.peer not in peers}
+
+    def _look_after_connections(self, now: float) -> None:
+        """Where nearly as many connections are in use as may be, ends those all of whose calls wait for their peers
+        for long: gRPC closes every new one, and tells nobody."""
+        waited: dict[str, float] = {}
+        for call in self._calls:
+            waited[call.peer] = min(call.waited(now), waited.get(call.peer, now))
+        most = self._settings.connections
+        if len(waited) > most * 7 // 8:
+            silent = [peer for peer, seconds in waited.items() if seconds > min(_PRESSED, self._settings.idle_timeout)]
+            silent.sort(key=waited.__getitem__, reverse=True)
+            if silent:
+                self._hang_up(set(silent[: len(waited) - most * 3 // 4]))
 
     def _make_room(self, calls: Iterable[Call], limit: int, what: str) -> None:
         """Ends the call that has waited for its peer for the longest time, if that is long."""

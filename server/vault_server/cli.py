@@ -223,8 +223,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     show_default=True,
     show_envvar=True,
     metavar="SECONDS",
-    help="How long an upload may bring nothing and a download not be read, and a connection be without calls. "
-    "Clients go on from where they were.",
+    help="How long an upload may bring nothing, and a download not be read. Clients go on from where they were.",
 )
 @click.option(
     "--max-connection-age",

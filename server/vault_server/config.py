@@ -19,6 +19,9 @@ DEFAULT_IDLE_TIMEOUT: Final = 300.0
 DEFAULT_HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds that a new connection may be silent."""
 
+_UNUSED: Final = 60.0
+"""Seconds after which a connection without calls ends. Its client makes a new one for the next call."""
+
 DEFAULT_STREAMS: Final = 1000
 """Calls of one connection at the same time; a client's next ones wait for these."""
 
@@ -43,12 +46,12 @@ class ServerSettings:
             the process's file descriptors and the machine's memory are enough for. Where all run that may, one
             that has not moved for 10 seconds gives way; its client goes on with it later.
         max_connections: Connections at the same time; the next are closed at once. None: what a quarter of the
-            file descriptors is enough for.
+            file descriptors is enough for. When nearly all are in use, those end that have not moved for 10 seconds.
         max_streams: RPCs that one connection carries at the same time, watches counted; the client's next wait.
         handshake_timeout: Seconds for a new connection to say that it speaks HTTP/2.
         idle_timeout: Seconds that an RPC may wait for its client: for the next message of an upload, or for a reply
             to be taken (a watch's: see slow_watcher). Then it ends with UNAVAILABLE; uploads and downloads go on
-            from where they were, when their client goes on. A connection without RPCs ends after them, too.
+            from where they were, when their client goes on. A connection without RPCs ends after a minute of them.
         keepalive: Seconds after which a silent connection is probed.
         keepalive_timeout: Seconds after which a probe without an answer ends the connection, and with it
             every write that runs over it.
@@ -101,6 +104,11 @@ class ServerSettings:
         limit = self.max_concurrent_rpcs
         return most if limit is None else min(most, limit - limit // 4)
 
+    @property
+    def connections(self) -> int:
+        """Connections that there may be at the same time."""
+        return min(self.max_connections or most_connections(), MAX_NUMBER - 1)  # of the next number gRPC itself dies
+
     def options(self) -> list[tuple[str, int]]:
         """Channel arguments. gRPC ignores a name that it does not know, so a test checks each of them.
 
@@ -121,10 +129,9 @@ class ServerSettings:
             ("grpc.server.max_pending_requests", MAX_NUMBER),
             ("grpc.server.max_pending_requests_hard_limit", MAX_NUMBER),
             ("grpc.server_handshake_timeout_ms", _milliseconds(self.handshake_timeout)),
-            ("grpc.max_connection_idle_ms", _milliseconds(self.idle_timeout)),
+            ("grpc.max_connection_idle_ms", _milliseconds(min(self.idle_timeout, _UNUSED))),
             ("grpc.max_concurrent_streams", self.max_streams),
-            # Of the largest number gRPC itself dies.
-            ("grpc.max_allowed_incoming_connections", min(self.max_connections or most_connections(), MAX_NUMBER - 1)),
+            ("grpc.max_allowed_incoming_connections", self.connections),
             # A second server on the port is an error, not half of the connections, unless it is meant to be.
             ("grpc.so_reuseport", int(self.share_port)),
             *self._age(),

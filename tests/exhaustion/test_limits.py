@@ -177,6 +177,18 @@ def test_a_client_gets_through_beside_silent_connections(store: EmbeddedStore) -
         assert client.exists_many("u", [LARGE]) != [0]
 
 
+def test_a_client_gets_through_where_silent_calls_hold_all_connections(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_PRESSED", 0.5)
+    settings = ServerSettings(max_connections=16, slow_watcher=2)
+    with served(store, settings) as server, Peers(server.address) as peers:
+        peers.calls(16, "Upload", upload_start(), each=1)
+        until(lambda: len(calls_of(server).of(TRANSFERS)) == 16)
+        with RemoteStore(server.address) as client:
+            assert client.exists_many("u", [LARGE]) != [0]
+
+
 def test_a_connection_carries_so_many_calls_and_the_others_wait(store: EmbeddedStore) -> None:
     with served(store, ServerSettings(max_streams=5)) as server, Peers(server.address) as peers:
         peers.calls(20, "Upload", upload_start())
