@@ -29,6 +29,18 @@ from vault.shelf import Shelf
 from vault.structure import Unit
 
 
+class Held(dict[Key, Entry]):
+    """Objects that a caller has, each counted as one ticket. They go with it, when an interrupt kept him from that."""
+
+    def __init__(self, cache: "ObjectCache[Any]") -> None:
+        super().__init__()
+        self._cache = cache
+
+    def __del__(self) -> None:
+        for entry in self.values():
+            self._cache.drop(entry)
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStats:
     """A vault's object cache, counted since the vault was made.
@@ -50,10 +62,6 @@ class CacheStats:
     bytes: int
     open_tickets: int
     rss: int
-
-
-Held = dict[Key, Entry]
-"""Objects that a caller has, each counted as one ticket."""
 
 
 class Ticket(Protocol):

@@ -204,7 +204,7 @@ class AsyncBackground:
         if task is None or task is asyncio.current_task():
             return
         if task.get_loop() is asyncio.get_running_loop():  # else that is closed, and it goes on no more
-            await asyncio.wait([task])
+            await asyncio.wait([task])  # who waits may be cancelled; that is not to end what he waits for
         self._task = None  # which holds what it was in the middle of
         if task.done() and not task.cancelled():
             task.result()

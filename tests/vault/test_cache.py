@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from vault.cache import ObjectCache
+from vault.cache import Held, ObjectCache
 from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Flight
 from vault.entry import Draft, Entry
@@ -18,17 +18,26 @@ from tests.vault.places import Note
 NOW = datetime.now(UTC)
 
 
+class _Forgetful(Held):
+    """Leaves it to the test to let go."""
+
+    def __del__(self) -> None:
+        pass
+
+
 class Cache(ObjectCache[Flight]):
     """Whose objects are held and released one by one."""
 
     def claim(self, unit: str, key: Key, epoch: int, flight: Flight) -> Hit | Check | Lead | Join[Flight]:  # type: ignore[override]
-        return super().claim(unit, key, epoch, flight, {})
+        return super().claim(unit, key, epoch, flight, _Forgetful(self))
 
     def land(self, info: ObjectInfo, data: Any, epoch: int, **options: Any) -> tuple[Entry, bool]:  # type: ignore[override]
-        return super().land(info, data, epoch, {}, info.data_id, **options)
+        return super().land(info, data, epoch, _Forgetful(self), info.data_id, **options)
 
     def unpin(self, entry: Entry) -> None:
-        self.release({entry.info.data_id: entry})
+        held = Held(self)
+        held[entry.info.data_id] = entry
+        self.release(held)
 
 
 class Editor:

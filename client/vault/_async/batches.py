@@ -56,7 +56,7 @@ class AsyncBatches(AsyncVaultBase):
         self._require_unit(unit)
         wanted = list(keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
-        held: Held = {}
+        held = Held(self._cache)
         try:
             asked = [key for index, key in enumerate(wanted) if index not in errors]
             found = await self._loader.fetch(unit, asked, held)

@@ -55,7 +55,7 @@ class AsyncEditor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     async def _attempt(self, unit: str, key: Key, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
-        held: Held = {}
+        held = Held(self._cache)
         try:
             entry = (await self._loader.fetch(unit, [key], held))[key]
             if entry is None:

@@ -50,7 +50,7 @@ class AsyncObjects(AsyncVaultBase):
             entry = self._cache.current(unit, key, epoch, ticket)
             if entry is not None:
                 return ticket.open(entry)
-        held: Held = {}
+        held = Held(self._cache)
         try:
             found = (await self._loader.fetch(unit, [key], held, epoch))[key]
             if isinstance(found, VaultError):
@@ -107,7 +107,7 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = await self._coherence.epoch()
-        held: Held = {}
+        held = Held(self._cache)
         try:
             with self._cache.airborne(unit) as departed:
                 info = await self._saver.upload(unit, spec, data)

@@ -129,6 +129,7 @@ class AsyncTicket:
             StorageError, UnavailableError: It could not be written.
         """
         if self._closed:
+            self._let_go()
             return
         entry, draft = self._entry, self._draft
         if draft is not None and self._saver.affinity.is_foreign:
@@ -148,7 +149,7 @@ class AsyncTicket:
             raise
         finally:
             self._data = None
-            self._cache.close(self)
+            self._let_go()
 
     async def discard(self) -> None:
         """Lets the object go without writing back. Harmless when repeated, or after `close`.
@@ -156,12 +157,12 @@ class AsyncTicket:
         The working copy is given up: other tickets that share it get a ConflictError when they close.
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
         """
-        if self._closed or self._cache.inherited:
+        if self._cache.inherited:
             return
-        self._closed = True
-        if self._draft is not None:
+        if not self._closed and self._draft is not None:
             self._draft.broken = True
-        self._cache.close(self)
+        self._closed = True
+        self._let_go()
 
     async def __aenter__(self) -> Self:
         if self._closed or self._cache.inherited:
@@ -198,6 +199,10 @@ class AsyncTicket:
             stacklevel=2,
             source=self,
         )
+
+    def _let_go(self) -> None:
+        if self._entry is not None and not self._cache.inherited:  # also again, after one that was interrupted
+            self._cache.close(self)
 
     def _closed_error(self) -> ClosedError:
         if self._cache.inherited:

@@ -56,7 +56,7 @@ class Editor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     def _attempt(self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
-        held: Held = {}
+        held = Held(self._cache)
         try:
             entry = (self._loader.fetch(unit, [key], held))[key]
             if entry is None:

@@ -51,7 +51,7 @@ class Objects(VaultBase):
             entry = self._cache.current(unit, key, epoch, ticket)
             if entry is not None:
                 return ticket.open(entry)
-        held: Held = {}
+        held = Held(self._cache)
         try:
             found = (self._loader.fetch(unit, [key], held, epoch))[key]
             if isinstance(found, VaultError):
@@ -108,7 +108,7 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
-        held: Held = {}
+        held = Held(self._cache)
         try:
             with self._cache.airborne(unit) as departed:
                 info = self._saver.upload(unit, spec, data)

@@ -2,7 +2,6 @@
 
 import atexit
 import collections
-import contextlib
 import functools
 import math
 import sys
@@ -41,7 +40,7 @@ from vault.wire.status import error_from_rpc
 SEND_AHEAD: Final = 2
 """Messages that wait for gRPC: one on its way, one ready."""
 
-_CLOSING: Final = 2.0  # seconds, for what may never end
+_CLOSING: Final = 1.0  # seconds, for what may never end
 
 
 class Receiver:
@@ -255,7 +254,7 @@ class Channel:
         self._watchdog = Watchdog()
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
-        self._interrupted = False
+        self._doubtful: list[tuple[Any, list[Any]]] = []
         renew_after_fork(self)
         _channels.add(self)
 
@@ -355,14 +354,16 @@ class Channel:
                 self._retired.add(self._channel, self._calls, 0)
                 self._channel = None
             retired = self._retired.take_all()
-        if not self._interrupted:
-            _end(retired)
-            return
-        # A call that was interrupted within gRPC may have left a lock of it locked, which its closing would wait for.
-        ending = Background(functools.partial(_end, retired), "vault-closing")
-        with contextlib.suppress(UnavailableError):  # no thread left: it ends with the process
-            ending.start()
-            ending.stop(_CLOSING)
+            doubtful, self._doubtful = self._doubtful, []
+        _end(retired)
+        if doubtful:
+            # Where gRPC could not start its thread, or an interrupt left a lock of it locked, that may never end.
+            ending = Background(functools.partial(_end, doubtful), "vault-closing")
+            try:
+                ending.start()
+                ending.stop(_CLOSING)
+            except UnavailableError:  # no thread left for it
+                never_free(doubtful)
 
     def require_own_loop(self) -> None:
         """Threads share it."""
@@ -374,21 +375,27 @@ class Channel:
         """Nobody goes on with a stream. After an interrupt the next calls get a new connection: gRPC's thread for this
         one may wait for a lock that was left locked."""
         if not isinstance(error, Exception):
-            self._interrupted = True
-            self._stall(call)
+            self._stall(call, doubtful=True)
         call.cancel()
 
-    def _stall(self, call: Any) -> None:
+    def _stall(self, call: Any, *, doubtful: bool = False) -> None:
         """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
         with self._lock:
             channel = self._channel if call in self._calls else None
-        self._retire(channel)
+        self._retire(channel, doubtful=doubtful)
 
-    def _retire(self, channel: grpc.Channel | None) -> None:
-        """The channel gets no new calls."""
+    def _retire(self, channel: grpc.Channel | None, *, doubtful: bool = False) -> None:
+        """The channel gets no new calls.
+
+        Args:
+            doubtful: gRPC may not be able to close it: that is left to `close`, which does not wait for ever.
+        """
         with self._lock:
             if channel is not None and channel is self._channel:
-                self._retired.add(channel, self._calls, self.timeout)
+                if doubtful:
+                    self._doubtful.append((channel, list(self._calls)))
+                else:
+                    self._retired.add(channel, self._calls, self.timeout)
                 self._channel = None
                 self._calls = weakref.WeakSet()
 
@@ -416,7 +423,7 @@ class Channel:
         try:
             return method(*args, **options)
         except RuntimeError as error:  # Python's, for a thread that gRPC could not start: its channel is of no use now
-            self._retire(channel)
+            self._retire(channel, doubtful=True)
             raise no_thread(error) from error
         except ValueError as error:  # gRPC's, for a channel that another thread has just closed
             if self._closed:
@@ -431,10 +438,11 @@ class Channel:
         self._watchdog = Watchdog()
         self._calls = weakref.WeakSet()
         self._retired = Retired()
+        self._doubtful = []
 
     def never_free(self) -> None:
         """Leaves what there is of gRPC's as it is, for as long as the process lasts."""
-        never_free((self._channel, list(self._calls), self._retired.take_all()))
+        never_free((self._channel, list(self._calls), self._retired.take_all(), self._doubtful))
 
 
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
