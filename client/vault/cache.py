@@ -28,17 +28,8 @@ from vault.model import Change, ChangeKind, Key, ObjectInfo
 from vault.shelf import Shelf
 from vault.structure import Unit
 
-
-class Held(dict[Key, Entry]):
-    """Objects that a caller has, each counted as one ticket. They go with it, when an interrupt kept him from that."""
-
-    def __init__(self, cache: "ObjectCache[Any]") -> None:
-        super().__init__()
-        self._cache = cache
-
-    def __del__(self) -> None:
-        for entry in self.values():
-            self._cache.drop(entry)
+Held = dict[Key, Entry]
+"""Objects that a caller has, each counted as one ticket, until a ticket takes them or they are `dropped`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +67,8 @@ class ObjectCache(Generic[FlightT]):
     The bytes of an entry are its object's size in the store: what it takes in memory cannot be known.
 
     Attributes:
+        dropped: What tickets and callers had, for `settle`, and every other call, to count off. They add to it by `+=`,
+            at which no interrupt comes, nor does a finalizer wait for a lock.
         enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
@@ -90,7 +83,7 @@ class ObjectCache(Generic[FlightT]):
         self.enabled = enabled
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
-        self._dropped: deque[Entry] = deque()  # by finalizers, which may run while the lock is held
+        self.dropped: deque[Entry] = deque()
         self.inherited = False
         self._clock = 0
         self._hits = self._misses = self._evictions = self._pins = 0
@@ -107,7 +100,7 @@ class ObjectCache(Generic[FlightT]):
             epoch: The one that holds now; see the module's text.
         """
         with self._lock:
-            if self._dropped:
+            if self.dropped:
                 self._settle()
             entry = self._shelves[unit].find(key)
             if entry is None or not epoch or entry.epoch != epoch:
@@ -125,7 +118,7 @@ class ObjectCache(Generic[FlightT]):
             epoch: The one that holds now; see the module's text.
             flight: Of the caller, under way: what others wait for when it is he who loads the object. Once it is over
                 it holds up nobody, whether `finish` was called or not.
-            held: Takes what is here, under the key, until `release`, or until a ticket takes it out.
+            held: Takes what is here, under the key.
         """
         with self._lock:
             self._settle()
@@ -346,35 +339,17 @@ class ObjectCache(Generic[FlightT]):
             entry.pins += 1
             self._pins += 1
 
-    def release(self, held: Held, *keys: Key) -> None:
-        """What the caller holds, of these keys or of all, is his no longer."""
-        if not held:
-            return
+    def release(self, held: Held, key: Key) -> None:
+        """What the caller holds of this key is his no longer."""
+        with self._lock:
+            self.dropped += (held[key],)
+            del held[key]
+            self._settle()
+
+    def settle(self) -> None:
+        """Takes note of what was dropped."""
         with self._lock:
             self._settle()
-            for key in keys or list(held):
-                entry = held[key]
-                self._let_go(entry)
-                del held[key]
-                entry.pins -= 1
-                self._pins -= 1
-                self._look_after(entry)
-
-    def close(self, ticket: Ticket) -> None:
-        """A ticket has its object no longer. Harmless when repeated."""
-        with self._lock:
-            self._settle()
-            entry = ticket._entry  # noqa: SLF001
-            if entry is not None:
-                self._let_go(entry)
-                ticket._entry = None  # noqa: SLF001
-                entry.pins -= 1
-                self._pins -= 1
-                self._look_after(entry)
-
-    def drop(self, entry: Entry) -> None:
-        """A ticket has its object no longer: for finalizers. Takes no lock."""
-        self._dropped.append(entry)
 
     def shed(self, amount: int, share: float = 0.0) -> int:
         """Puts out what has no open ticket, the longest unused first, over all units.
@@ -424,10 +399,10 @@ class ObjectCache(Generic[FlightT]):
             )
 
     def _settle(self) -> None:
-        while self._dropped:
-            entry = self._dropped[0]
+        while self.dropped:
+            entry = self.dropped[0]
             self._let_go(entry)
-            del self._dropped[0]
+            del self.dropped[0]
             entry.pins -= 1
             self._pins -= 1
             self._look_after(entry)

@@ -45,7 +45,7 @@ def main() -> int:
             whole = attempt(place, call, 0, folder)
             first = random.Random(f"{seed} {kind} {call}").randrange(arguments.every) + 1  # to be repeated
             points = range(first, whole.count + 1, arguments.every)
-            for point in [0, *points]:
+            for point in points:
                 trial = attempt(place, call, point, folder, fork=kind == "embedded" and point % 10 == 0)
                 if trial.problem:
                     print(f"FAILED: {kind}, {trial}; the store is in {folder}", flush=True)

@@ -17,8 +17,8 @@ from vault.structure import UnitLike
 from tests.vault.places import Count, Note, Place
 
 STRUCTURE: Final[dict[str, UnitLike]] = {"notes": (Note, 0), "counts": Unit(Count, max_cached=2), "files": (Note, 0)}
-LARGE: Final = "block " * 400_000
-"""As a text, some blocks of it."""
+LARGE: Final = "block " * 200_000
+"""Of two blocks."""
 
 BOUND: Final = 20.0
 """Seconds within which everything after an interrupt has to be over."""

@@ -182,7 +182,7 @@ async def cancelled(kind: str, call: Call, point: int, folder: Path) -> bool:
         with contextlib.suppress(asyncio.CancelledError):  # one that came too late is none
             await bounded(asyncio.shield(task))
         if not vault._closed:
-            await bounded(afterwards(vault, folder))
+            await bounded(afterwards(vault, folder, call))
         await bounded(vault.close())
         assert not [each for each in asyncio.all_tasks() if each.get_name().startswith("vault-")]
     with EmbeddedStore(folder / "store") as store:
@@ -191,7 +191,7 @@ async def cancelled(kind: str, call: Call, point: int, folder: Path) -> bool:
     return suspensions.reached
 
 
-async def afterwards(vault: AsyncVault, folder: Path) -> None:
+async def afterwards(vault: AsyncVault, folder: Path, call: Call) -> None:
     assert not vault.cache_stats().open_tickets
     for name, allowed in (("kept", {"kept"}), ("touched", {"touched", "touched!"})):
         async with await vault.load("notes", name) as ticket:  # type: ignore[union-attr]
@@ -202,7 +202,7 @@ async def afterwards(vault: AsyncVault, folder: Path) -> None:
         assert info.size == len(LARGE), "half an object is shown"
     if (folder / "down").exists():
         assert (folder / "down").read_text() in ("before", LARGE)
-    for each in CALLS:
+    for each in (call, load, upload, edit, close_ticket, write):
         if each is not close:
             with contextlib.suppress(AlreadyExistsError, NotFoundError, ConflictError, BatchError):
                 await each(vault, folder)

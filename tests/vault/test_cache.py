@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from vault.cache import Held, ObjectCache
+from vault.cache import ObjectCache
 from vault.claims import Check, Hit, Join, Lead
 from vault.concurrency import Flight
 from vault.entry import Draft, Entry
@@ -18,26 +18,17 @@ from tests.vault.places import Note
 NOW = datetime.now(UTC)
 
 
-class _Forgetful(Held):
-    """Leaves it to the test to let go."""
-
-    def __del__(self) -> None:
-        pass
-
-
 class Cache(ObjectCache[Flight]):
     """Whose objects are held and released one by one."""
 
     def claim(self, unit: str, key: Key, epoch: int, flight: Flight) -> Hit | Check | Lead | Join[Flight]:  # type: ignore[override]
-        return super().claim(unit, key, epoch, flight, _Forgetful(self))
+        return super().claim(unit, key, epoch, flight, {})
 
     def land(self, info: ObjectInfo, data: Any, epoch: int, **options: Any) -> tuple[Entry, bool]:  # type: ignore[override]
-        return super().land(info, data, epoch, _Forgetful(self), info.data_id, **options)
+        return super().land(info, data, epoch, {}, info.data_id, **options)
 
     def unpin(self, entry: Entry) -> None:
-        held = Held(self)
-        held[entry.info.data_id] = entry
-        self.release(held)
+        self.release({0: entry}, 0)
 
 
 class Editor:
@@ -437,7 +428,7 @@ def test_what_a_finalizer_drops_is_let_go_at_the_next_call() -> None:
     cache = make(max_cached=1)
     entry, _ = cache.land(info(1, 1), Note(""), 1)
     with cache._lock:  # as when a collection runs in the middle of a call
-        cache.drop(entry)
+        cache.dropped += (entry,)
     assert cache.stats().open_tickets == 0
     put(cache, info(2, 2))
     assert held(cache, 1, 2) == [2]

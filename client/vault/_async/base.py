@@ -12,7 +12,7 @@ from vault._async.editing import AsyncEditor
 from vault._async.loader import AsyncLanding, AsyncLoader
 from vault._async.saver import AsyncSaver
 from vault._async.subscription import AsyncSubscription
-from vault._async.ticket import AsyncTicket
+from vault._async.ticket import AsyncOpenTicket, AsyncTicket
 from vault._async.upkeeping import AsyncUpkeeping
 from vault.cache import CacheStats, ObjectCache
 from vault.concurrency import AsyncAffinity, AsyncBlocking, other_loop
@@ -190,7 +190,7 @@ class AsyncVaultBase:
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
 
     def _ticket(self) -> AsyncTicket:
-        return AsyncTicket(self._saver, self._cache, auto_update=self._auto_update)
+        return AsyncOpenTicket(self._saver, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

@@ -56,7 +56,8 @@ class AsyncBatches(AsyncVaultBase):
         self._require_unit(unit)
         wanted = list(keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             asked = [key for index, key in enumerate(wanted) if index not in errors]
             found = await self._loader.fetch(unit, asked, held)
@@ -72,7 +73,7 @@ class AsyncBatches(AsyncVaultBase):
                     self._cache.share(outcome, ticket)
                     results.append(ticket.open(outcome))
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
         return _all_or_error(results)
 
     async def upload_many(

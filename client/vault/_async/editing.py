@@ -55,7 +55,8 @@ class AsyncEditor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     async def _attempt(self, unit: str, key: Key, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             entry = (await self._loader.fetch(unit, [key], held))[key]
             if entry is None:
@@ -68,7 +69,7 @@ class AsyncEditor:
                 self._cache.forget(entry)  # whatever the feed says, it is not the newest
                 raise
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     async def _write(self, entry: Entry, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
         info, data = entry.state

@@ -50,14 +50,15 @@ class AsyncObjects(AsyncVaultBase):
             entry = self._cache.current(unit, key, epoch, ticket)
             if entry is not None:
                 return ticket.open(entry)
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             found = (await self._loader.fetch(unit, [key], held, epoch))[key]
             if isinstance(found, VaultError):
                 raise found
             return None if found is None else ticket.take(held, key)
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     async def upload(
         self,
@@ -107,7 +108,8 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = await self._coherence.epoch()
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             with self._cache.airborne(unit) as departed:
                 info = await self._saver.upload(unit, spec, data)
@@ -115,7 +117,7 @@ class AsyncObjects(AsyncVaultBase):
             await self._loader.took(info.size)
             return info.data_id, self._ticket().take(held, info.data_id)
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     async def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
         """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.

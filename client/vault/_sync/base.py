@@ -13,7 +13,7 @@ from vault._sync.editing import Editor
 from vault._sync.loader import Landing, Loader
 from vault._sync.saver import Saver
 from vault._sync.subscription import Subscription
-from vault._sync.ticket import Ticket
+from vault._sync.ticket import OpenTicket, Ticket
 from vault._sync.upkeeping import Upkeeping
 from vault.cache import CacheStats, ObjectCache
 from vault.concurrency import Affinity, Blocking, other_loop
@@ -191,7 +191,7 @@ class VaultBase:
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
     def _ticket(self) -> Ticket:
-        return Ticket(self._saver, self._cache, auto_update=self._auto_update)
+        return OpenTicket(self._saver, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

@@ -56,7 +56,8 @@ class Editor:
                 backoff = min(backoff * 2, _LAST_BACKOFF)
 
     def _attempt(self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             entry = (self._loader.fetch(unit, [key], held))[key]
             if entry is None:
@@ -69,7 +70,7 @@ class Editor:
                 self._cache.forget(entry)  # whatever the feed says, it is not the newest
                 raise
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     def _write(self, entry: Entry, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
         info, data = entry.state

@@ -51,14 +51,15 @@ class Objects(VaultBase):
             entry = self._cache.current(unit, key, epoch, ticket)
             if entry is not None:
                 return ticket.open(entry)
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             found = (self._loader.fetch(unit, [key], held, epoch))[key]
             if isinstance(found, VaultError):
                 raise found
             return None if found is None else ticket.take(held, key)
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     def upload(
         self,
@@ -108,7 +109,8 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
-        held = Held(self._cache)
+        held: Held = {}
+        left = held.values()
         try:
             with self._cache.airborne(unit) as departed:
                 info = self._saver.upload(unit, spec, data)
@@ -116,7 +118,7 @@ class Objects(VaultBase):
             self._loader.took(info.size)
             return info.data_id, self._ticket().take(held, info.data_id)
         finally:
-            self._cache.release(held)
+            self._cache.dropped += left
 
     def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
         """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.

@@ -179,14 +179,42 @@ class Ticket:
     def __repr__(self) -> str:
         info = self._info
         state = "closed" if self._closed else "open" if self._draft is None else "edited"
-        return f"<{type(self).__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
+        return f"<{Ticket.__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
+
+    def _let_go(self) -> None:
+        """Also again, after one that was interrupted."""
+        self.__class__ = Ticket  # see OpenTicket
+        if self._entry is not None:
+            self._cache.dropped += (self._entry,)
+            self._entry = None
+        if not self._cache.inherited:
+            self._cache.settle()
+
+    def _closed_error(self) -> ClosedError:
+        if self._cache.inherited:
+            return inherited(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
+        return ClosedError(
+            f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
+            unit=self._info.unit,
+            data_id=self.data_id,
+        )
+
+
+class OpenTicket(Ticket):
+    """As tickets are made: one that warns when it is dropped.
+
+    Those that are closed have no finalizer: an interrupt that comes in one is thrown away by Python, and a loop of
+    loads would spend a few hundredths of its time there.
+    """
+
+    __slots__ = ()
 
     def __del__(self) -> None:
-        entry = getattr(self, "_entry", None)
-        if entry is None or self._cache.inherited:
+        if self._cache.inherited:
             return
-        self._cache.drop(entry)
-        if self._closed:  # also when that was interrupted, or it never was anybody's
+        if self._entry is not None:
+            self._cache.dropped += (self._entry,)
+        if self._closed:  # that was interrupted
             return
         self._closed = True
         edited = self._draft is not None
@@ -199,17 +227,4 @@ class Ticket:
             ResourceWarning,
             stacklevel=2,
             source=self,
-        )
-
-    def _let_go(self) -> None:
-        if self._entry is not None and not self._cache.inherited:  # also again, after one that was interrupted
-            self._cache.close(self)
-
-    def _closed_error(self) -> ClosedError:
-        if self._cache.inherited:
-            return inherited(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
-        return ClosedError(
-            f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
-            unit=self._info.unit,
-            data_id=self.data_id,
         )
