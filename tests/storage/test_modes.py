@@ -21,7 +21,7 @@ from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, small, start, succeeded, update, upload
 
-UMASKS = (0o000, 0o022, 0o077, 0o777)
+UMASKS = (0o000, 0o077, 0o777)
 GROUP_OF_OTHERS = 31_415
 OTHERS = (31_416, 31_417)
 

@@ -162,7 +162,7 @@ store = EmbeddedStore(sys.argv[1])
 faultpoints.switch_on(lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == sys.argv[2] else None)
 upload(store, LARGE, data_id=1)
 """
-    for point in ("staged file made", "staged file durable", "before COMMIT"):
+    for point in ("staged file durable", "before COMMIT"):
         with start(script, root, point) as process:
             assert process.wait(60) == -signal.SIGKILL
         with EmbeddedStore(root) as store:

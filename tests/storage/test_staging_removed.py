@@ -90,7 +90,7 @@ def test_uploads_that_were_under_way_and_those_after_them_are_stored(
     assert leftovers_in(directory) == []
 
 
-@pytest.mark.parametrize("cleaning", CLEANINGS)
+@pytest.mark.parametrize("cleaning", [all_of_it, every_file])
 def test_a_commit_that_is_killed_after_a_cleaning_leaves_nothing(directory: Path, cleaning: Cleaning) -> None:
     script = f"""
 import os, signal, sys
@@ -167,7 +167,7 @@ def test_a_units_folder_and_that_of_what_was_put_aside_are_made_anew(directory: 
             (directory / UNIT).rmdir()
 
 
-@pytest.mark.parametrize("cleaning", CLEANINGS)
+@pytest.mark.parametrize("cleaning", [all_of_it, empty_folders])
 def test_a_server_goes_on_too(directory: Path, cleaning: Cleaning) -> None:
     server = Served(directory, "--listen", "127.0.0.1:0")
     try:
