@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_what_nobody_means_as_a_directorys_name_is_refused_with_what_was_meant(
     location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    meant = MEANT[location].format(cwd=tmp_path, home=Path.home())
+    meant = MEANT[location].format(cwd=quote(str(tmp_path)), home=Path.home())
     for number, opener in enumerate(OPENERS):
         with pytest.raises(InvalidArgumentError) as caught:
             opener(location)
@@ -73,7 +74,7 @@ def test_a_directory_of_such_a_name_is_opened_when_it_is_meant(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for location in (f"./{name}", Path(name), str(tmp_path / name), f"file://{tmp_path}/{name}".replace("%", "%25")):
+    for location in (f"./{name}", Path(name), str(tmp_path / name), f"file://{quote(str(tmp_path / name))}"):
         with Vault(location, STRUCTURE) as vault:
             assert vault.units() == []
         EmbeddedStore(location).close()
