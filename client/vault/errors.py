@@ -10,7 +10,7 @@ VaultError
 ├── CorruptionError                     stored bytes do not match their checksum
 ├── StorageError                        the store could not read or write
 │   └── StorageFullError                the disk is full, or a quota reached
-├── UnavailableError                    the server is away, too busy, or did not answer in time
+├── UnavailableError                    the server is away, too busy, or did not answer in time; no thread left
 ├── ProtocolError                       the other side does not speak vault.v1, or not as it is written
 ├── ClosedError                         a closed vault, store, ticket or file was used
 ├── FeedError                           the change feed cannot go on from where it was
@@ -112,7 +112,8 @@ class StorageFullError(StorageError):
 
 
 class UnavailableError(VaultError):
-    """The server is away, too busy, or did not answer within the timeout."""
+    """The server is away, too busy, or did not answer within the timeout; or the system has no thread left for what was
+    asked (OVERLOADED), which was not done."""
 
     default_reason = "UNAVAILABLE"
 

@@ -8,9 +8,9 @@ import io
 import os
 import select
 import stat
-import threading
 from typing import Any, BinaryIO, Final, TypeGuard
 
+from vault.concurrency import Event
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.rules import BLOCK_SIZE
 
@@ -58,7 +58,7 @@ class SourceFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: io.FileIO | None = None
-        self._over = threading.Event()
+        self._over = Event()
         self._taken = 0
 
     def open(self) -> int | None:

@@ -13,10 +13,10 @@ import re
 import secrets
 import select
 import stat
-import threading
 from pathlib import Path
 from typing import Final
 
+from vault.concurrency import Event
 from vault.disk import sync
 from vault.localfile import LOOK_SECONDS, write_all
 from vault.writeback import Writeback
@@ -203,7 +203,7 @@ class Sink:
         self._path = path
         self._place = place
         self._file: io.FileIO | None = None
-        self._over = threading.Event()
+        self._over = Event()
 
     def open(self) -> None:
         """Opens it; of a named pipe, when it has a reader."""

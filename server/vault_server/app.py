@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from vault.channel import claim_grpc_aio
-from vault.concurrency import AsyncAffinity, other_loop
+from vault.concurrency import AsyncAffinity, Event, other_loop
 from vault.errors import ClosedError, UnavailableError
 from vault.forks import never_free, renew_after_fork
 from vault.rules import check_seconds
@@ -281,7 +281,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: AsyncServer | None = None
-        self._stopped = threading.Event()
+        self._stopped = Event()
 
     @property
     def address(self) -> str:

@@ -209,7 +209,8 @@ class AsyncOpenTicket(AsyncTicket):
     __slots__ = ()
 
     def __del__(self) -> None:
-        if self._cache.inherited:
+        cache = getattr(self, "_cache", None)  # none when making it was interrupted
+        if cache is None or cache.inherited:
             return
         if self._entry is not None:
             self._cache.dropped += (self._entry,)
