@@ -81,7 +81,12 @@ def test_a_loop_of_loads_ends_with_one_signal(cache: str, tmp_path: Path) -> Non
         lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         stdout = program.stdout
         assert stdout is not None
-        reader = threading.Thread(target=lambda: [lines.put(line) for line in stdout], daemon=True)
+
+        def pump() -> None:
+            for line in stdout:
+                lines.put(line)
+
+        reader = threading.Thread(target=pump, daemon=True)
         reader.start()
         try:
             for run in range(runs):
