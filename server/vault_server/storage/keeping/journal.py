@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import xxhash
+from vault.forks import fork_count, is_inherited
 from vault.model import checksum
 from vault.rules import BLOCK_SIZE
 from vault.writeback import Writeback
@@ -49,7 +50,7 @@ class FolderLock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
-        self._process = os.getpid()
+        self._forks = fork_count()
 
     @classmethod
     def take(cls, folder: Path, *, make: Access | None = None, tries: int = _LOCK_TRIES) -> Self | None:
@@ -83,7 +84,7 @@ class FolderLock:
         """Harmless when repeated. In a forked child the lock stays the parent's, when that lives."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            if os.getpid() == self._process:
+            if not is_inherited(self._forks):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that has a copy of it must not hold it
             os.close(descriptor)
 
@@ -166,7 +167,7 @@ class JournaledFile(StagedFile):
         self._make_room = make_room
         self._noted = 0
         self._writeback = Writeback()
-        self._process = os.getpid()
+        self._forks = fork_count()
         self._exists = True
 
     @classmethod
@@ -267,7 +268,7 @@ class JournaledFile(StagedFile):
     def release(self) -> None:
         """Lets go of it, and leaves it to be resumed."""
         self._close()
-        if os.getpid() == self._process:
+        if not is_inherited(self._forks):
             if self.size:
                 touch(self._folder)
             else:
@@ -281,7 +282,7 @@ class JournaledFile(StagedFile):
 
     def discard(self) -> None:
         self._close()
-        if os.getpid() == self._process:
+        if not is_inherited(self._forks):
             remove(self._folder)
             if self._exists and self._home is not None:  # somebody may have removed the link that leads to it
                 self.path.unlink(missing_ok=True)

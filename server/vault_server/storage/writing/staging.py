@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from vault.disk import sync
+from vault.forks import fork_count, is_inherited
 from vault.writeback import Writeback
 
 from vault_server.storage.access import Access
@@ -60,7 +61,7 @@ class StagedFile:
         self._name = new_name()
         self.path = staged_at(self._name, home, access)
         self._file = io.FileIO(access.create(self.path, os.O_RDWR), "rb+")
-        self._process = os.getpid()
+        self._forks = fork_count()
         self._exists = True
         self._writeback = Writeback()
 
@@ -115,7 +116,7 @@ class StagedFile:
     def discard(self) -> None:
         """Removes the file, unless it was renamed. Harmless when repeated, and in a forked child."""
         self._file.close()
-        if self._exists and os.getpid() == self._process:
+        if self._exists and not is_inherited(self._forks):
             self._exists = False
             self.path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
             if self._home is not None:
