@@ -103,7 +103,7 @@ class Blobs:
         """
         stem = f"{unit_folder(unit)}/{data_id}"
         file = f"{stem}.vault" if first else f"{stem}.{generation}.vault"
-        while self._exists(file):
+        while self.directory.exists(file):
             file = f"{stem}.{generation}.vault"
             generation += 1
         return file
@@ -124,13 +124,6 @@ class Blobs:
             staged.rename(self.directory, file)
         reached("renamed")
         return target.parent
-
-    def _exists(self, file: str) -> bool:
-        try:
-            os.stat(file, dir_fd=self.directory.descriptor, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
 
     def _make_folder(self, folder: Path) -> None:
         self.directory.access.make_folder(folder.name, exist_ok=True, dir_fd=self.directory.descriptor)

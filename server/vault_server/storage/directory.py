@@ -3,7 +3,8 @@
 Who renames, copies over or removes the directory of an open store leaves it with files that nobody finds under the
 directory's name any more: what it acknowledged from then on would be lost. So it is asked, before a write and again
 before it is acknowledged, whether the name still leads to the directory that was opened, and to the register and log
-in it that SQLite has open. And what is made or removed in the directory is named relative to what was opened.
+in it that SQLite has open. And objects' files, the turn, the reserve and the scrub's lock are made and removed relative
+to what was opened. Not so what is staged, after a look: no object is in there.
 """
 
 import errno
@@ -70,6 +71,14 @@ class StoreDirectory:
         except FileNotFoundError:  # the directory is removed
             self.require_same()
             raise
+
+    def exists(self, name: str) -> bool:
+        """Whether there is something of that name; a link counts, wherever it leads."""
+        try:
+            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
 
     def has(self, name: str, descriptor: int) -> bool:
         """Whether the open file still is the one of that name."""

@@ -35,7 +35,7 @@ class Reserve:
         if self._held:
             return
         try:
-            if self._is_there():
+            if self._directory.exists(_NAME):
                 self._held = True
                 return
             free = os.statvfs(self._directory.descriptor)
@@ -58,11 +58,5 @@ class Reserve:
         self._held = False
         with contextlib.suppress(OSError):
             os.unlink(_NAME, dir_fd=self._directory.descriptor)
-            return True
-        return False
-
-    def _is_there(self) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            os.stat(_NAME, dir_fd=self._directory.descriptor)
             return True
         return False
