@@ -63,6 +63,14 @@ def on_thread(executor: Executor | None, function: Callable[..., T], *args: Any)
         raise refused[0] from error
 
 
+async def on_thread_or_here(function: Callable[[], object]) -> None:
+    """Runs the function in a thread; on the event loop where the system has none left: for what has to be done."""
+    try:
+        await on_thread(None, function)
+    except UnavailableError:
+        function()
+
+
 class AsyncHook:
     """Runs a hook that may call back through an AsyncBridge."""
 

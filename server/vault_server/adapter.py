@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
-from vault.errors import UnavailableError, VaultError
+from vault.errors import VaultError
 from vault.model import (
     Block,
     Capabilities,
@@ -36,7 +36,7 @@ from vault.store import (
     Store,
     Watch,
 )
-from vault.threads import on_thread
+from vault.threads import on_thread, on_thread_or_here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class ThreadedStore(AsyncStore):
 
     async def close(self) -> None:
         """Gives the threads back. The Store belongs to whoever made it, and stays open."""
-        await _shut_down(self._pool)
+        await on_thread_or_here(self._pool.shutdown)
 
     async def _begin(self, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """As `_run`, for what must be given back: when the caller is cancelled meanwhile, nobody else would."""
@@ -220,7 +220,7 @@ class _ThreadedWatch(AsyncWatch):
 
     async def close(self) -> None:
         self._watch.close()
-        await _shut_down(self._pool)
+        await on_thread_or_here(self._pool.shutdown)
 
 
 async def _run(pool: ThreadPoolExecutor, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
@@ -231,10 +231,3 @@ async def _run(pool: ThreadPoolExecutor, call: Callable[P, T], /, *args: P.args,
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
-
-
-async def _shut_down(pool: ThreadPoolExecutor) -> None:
-    try:
-        await on_thread(None, pool.shutdown)
-    except UnavailableError:  # no thread left to wait in
-        pool.shutdown()

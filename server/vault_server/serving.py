@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from vault.cli import signals
 from vault.memory import return_free_memory
+from vault.threads import on_thread_or_here
 
 from vault_server.app import AsyncServer
 from vault_server.config import ServerSettings
@@ -106,7 +107,7 @@ async def _keep_trim(stop: asyncio.Event) -> None:
             async with asyncio.timeout(_TRIM_SECONDS):
                 await stop.wait()
         except TimeoutError:
-            await asyncio.to_thread(return_free_memory)
+            await on_thread_or_here(return_free_memory)
 
 
 def on_first_signal(call: Callable[[], Any]) -> None:

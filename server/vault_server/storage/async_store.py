@@ -29,7 +29,7 @@ from vault.model import (
 )
 from vault.progress import ProgressCallback
 from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
-from vault.threads import on_thread
+from vault.threads import on_thread, on_thread_or_here
 
 from vault_server.storage.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
 from vault_server.storage.check import CheckReport, ScrubStatus
@@ -249,10 +249,7 @@ class AsyncEmbeddedStore(AsyncStore):
             self._unfinished.clear()
         while self._unfinished:
             await asyncio.wait(set(self._unfinished))
-        try:
-            await on_thread(None, self._close)
-        except UnavailableError:
-            self._close()  # on the event loop, then: closing does not fail for want of a thread
+        await on_thread_or_here(self._close)
         self._ended = True
 
     async def _look(self, rows: int, function: Callable[..., T], *args: Any) -> T:
