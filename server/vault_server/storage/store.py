@@ -25,7 +25,7 @@ from vault.model import (
     WriteStatus,
 )
 from vault.progress import ProgressCallback
-from vault.rules import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_unit
+from vault.rules import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
 from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
 from vault.uri import parse_location
 
@@ -35,8 +35,8 @@ from vault_server.storage.check.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber
 from vault_server.storage.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
 from vault_server.storage.failures import storing
 from vault_server.storage.feed.watch import StoredWatch
-from vault_server.storage.keeping.resumption import RESUME_WINDOW, check_resume_window
-from vault_server.storage.keeping.retention import RETENTION, check_retention
+from vault_server.storage.keeping.resumption import RESUME_WINDOW
+from vault_server.storage.keeping.retention import RETENTION
 from vault_server.storage.reads import Reads
 from vault_server.storage.writing.transaction import FEED_HISTORY
 from vault_server.storage.writing.upload import INLINE_LIMIT
@@ -117,8 +117,8 @@ class EmbeddedStore(Store):
             check_unit(unit)
         check_number("inline_limit", inline_limit, 0, BLOCK_SIZE, whole=True)
         check_number("feed_history", feed_history, 1, MAX_DATA_ID, whole=True)
-        check_retention(retention)
-        check_resume_window(resume_window)
+        check_seconds("retention", retention, zero=True)
+        check_seconds("resume_window", resume_window, zero=True)
         root = Path(_location(directory)).absolute()  # the process may change its directory later
         engine = Engine(
             Settings(

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 from vault.concurrency import Background, Event
 from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.model import WriteStatus
-from vault.rules import check_seconds
 from vault.store import write_not_found
 
 from vault_server.storage.access import Access
@@ -251,11 +250,6 @@ class Resumption:
 
     def _folder(self, request_id: bytes) -> Path:
         return self._parent / request_id.hex()
-
-
-def check_resume_window(seconds: float) -> None:
-    """Raises InvalidArgumentError, BAD_SETTING, unless it is a number of seconds from 0, for none, to a year."""
-    check_seconds("resume_window", seconds, zero=True)
 
 
 def _hold_to_limits(entries: list[_Entry]) -> None:

@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault.rules import check_seconds
-
 from vault_server.storage.register.objects import Row, StoredContents, to_info, unpack_checksums
 
 RETENTION: Final = 300.0
 """Seconds. A client that lost its connection tries for a minute by default."""
-
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
@@ -51,11 +48,6 @@ class Collected:
     files: list[str]
     rows: int
     next_look: float | None
-
-
-def check_retention(seconds: float) -> None:
-    """Raises InvalidArgumentError unless it is a number of seconds from 0 to a year."""
-    check_seconds("retention", seconds, zero=True)
 
 
 def retire(connection: sqlite3.Connection, number: int, *, now: int, retention: float) -> int:
