@@ -125,25 +125,13 @@ class Engine:
                 raise
             return self._prepare(root)
 
-    def _tell_of_others(self, root: Path) -> None:
-        """Stores made before files were private stay as they are: it may be meant."""
-        mode = (root / REGISTER).stat().st_mode & 0o777
-        if mode & 0o006 and root.stat().st_mode & 0o001:
-            _log.warning(
-                "every user of this machine can read the store %s (%s has mode %03o): chmod -R o-rwx ends that, "
-                "-R go-rwx also its group's access",
-                root,
-                REGISTER,
-                mode,
-            )
-
     def _prepare(self, root: Path) -> str:
         store_id = open_register(self.directory, self.connections, lambda connection: adopt(connection, root))
         now = time.time_ns() // 1000
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
         with storing(f"look at {str(root)!r}"):
-            self._tell_of_others(root)
+            _warn_of_other_users(root)
         with storing("clear away what a dead process left"):
             left = leftovers(root)
             # After a power loss a list may hold anything.
@@ -198,6 +186,19 @@ class Engine:
             engine.close()
         self.closed = self._ended = True
         return engine
+
+
+def _warn_of_other_users(root: Path) -> None:
+    """Warns where every user can read the store: those made before files were private stay so, as it may be meant."""
+    mode = (root / REGISTER).stat().st_mode & 0o777
+    if mode & 0o006 and root.stat().st_mode & 0o001:
+        _log.warning(
+            "every user of this machine can read the store %s (%s has mode %03o): chmod -R o-rwx ends that, "
+            "-R go-rwx also its group's access",
+            root,
+            REGISTER,
+            mode,
+        )
 
 
 def _make_directory(root: Path, access: Access) -> None:

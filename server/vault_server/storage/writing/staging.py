@@ -129,7 +129,7 @@ class StagedFile:
 
 def home_of(folder: Path, staging: Path) -> Path | None:
     """Where files that get their names in a unit's folder are staged; None: in `staging`, as it can be reached from
-    there by a rename. Asked anew for each, since file systems come and go."""
+    there by a rename."""
     target = folder if folder.exists() else folder.parent
     try:
         if target.stat().st_dev == staging.stat().st_dev:
