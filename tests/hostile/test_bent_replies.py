@@ -10,7 +10,7 @@ from tests.hostile.operations import OPERATIONS, restore
 from tests.hostile.server import SERVICE
 from tests.hostile.walk import Report, client, hostile, walk
 
-SHARE = 0.03
+SHARE = 0.02
 """Of some 4,000 bends; scripts/torture/hostile_server tries them all."""
 
 
