@@ -1,5 +1,6 @@
 """Wrappers that are made for one class of models each."""
 
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
 
@@ -57,6 +58,18 @@ class ModelWrapper(Wrapper, Generic[Model]):
         if type(self.data) is not self.model:
             raise EncodeError(f"{name} holds a {self.model.__name__}, not a {type(self.data).__name__}")
         return self.data
+
+    def _written(self, write: Callable[[], bytes], names: Iterable[str], one: Callable[[str], object]) -> bytes:
+        """What `write` makes; where it fails, an EncodeError that names the first field which `one` fails with, too."""
+        try:
+            return write()
+        except Exception as error:
+            for name in names:
+                try:
+                    one(name)
+                except Exception:  # noqa: BLE001  # what it is was raised before
+                    raise EncodeError(f"{type(self).__name__}: {name}: {error}; {self._advice}") from error
+            raise EncodeError(f"{type(self).__name__}: {error}; {self._advice}") from error
 
     def _compared(self, raw: bytes) -> bytes:
         """`raw`, when the model comes back from it as it is.

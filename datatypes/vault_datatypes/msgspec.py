@@ -40,7 +40,12 @@ class MsgspecWrapper(ModelWrapper[Model]):
     def _dump(self) -> bytes:
         struct = self._checked()
         with encoding(type(self)):
-            return self._compared(msgspec.msgpack.encode(struct))
+            raw = self._written(
+                lambda: msgspec.msgpack.encode(struct),
+                type(struct).__struct_fields__,
+                lambda name: msgspec.msgpack.encode(getattr(struct, name)),
+            )
+            return self._compared(raw)
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:

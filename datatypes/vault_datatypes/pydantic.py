@@ -1,5 +1,6 @@
 """pydantic models, as JSON that is validated when it is loaded."""
 
+from functools import partial
 from typing import Self, TypeVar
 
 from vault.datatype import decoding, encoding
@@ -45,9 +46,11 @@ class PydanticWrapper(ModelWrapper[Model]):
         model = self._checked()
         with encoding(type(self)):
             # What a warning would be about is found when the models are compared.
-            return self._compared(
-                model.model_dump_json(round_trip=True, by_alias=False, warnings=not self._verify).encode()
+            write = partial(model.model_dump_json, round_trip=True, by_alias=False, warnings=not self._verify)
+            raw = self._written(
+                lambda: write().encode(), type(model).model_fields, lambda name: write(include={name}).encode()
             )
+            return self._compared(raw)
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:

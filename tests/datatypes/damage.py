@@ -37,7 +37,7 @@ from vault_datatypes import (
     PydanticWrapper,
 )
 
-from tests.datatypes.bombs import ipc, parquet
+from tests.datatypes.bombs import ipc, parquet, peak
 from tests.datatypes.streams import InStream
 
 
@@ -211,7 +211,7 @@ def main() -> int:
             use(_value(loaded, name))
         except Exception:  # noqa: BLE001  # a changed value may be one that Python does not have
             counts[f"{name}: loaded, and not shown"] += 1
-    print(json.dumps({**counts, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}))
+    print(json.dumps({**counts, "peak": peak()}))
     return 0
 
 

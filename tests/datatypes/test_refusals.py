@@ -90,6 +90,8 @@ REFUSED: dict[str, tuple[Wrapper | JsonDatatype, str]] = {
     "a tuple of type Any": (AccountObject(Account(when=(1,))), "when.*tuple.*list"),
     "an unlike type": (AccountObject(Account.model_construct(weight="heavy")), "weight"),
     "a subclass in a Struct": (HolderObject(Holder(inner=Below())), "inner.*Below.*Plain"),
+    "bytes that are no text": (AccountObject(Account(when=b"\xff")), "when: .*utf-8.*declare the type"),
+    "an object in a Struct": (HolderObject(Holder(anything=object())), "anything: .*object.*declare the type"),
     "a tuple in a Struct": (HolderObject(Holder(anything=(1,))), "anything.*tuple.*list"),
     "a zone in a Struct": (HolderObject(Holder(when=dt.datetime(2020, 1, 1, tzinfo=BERLIN))), "when"),
     "number categories": (PandasWrapper(frame(pd.Categorical([1, 2]))), "'bad'.*category.*PandasFeatherWrapper"),

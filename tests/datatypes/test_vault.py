@@ -179,6 +179,11 @@ def test_what_a_model_does_not_accept_is_a_decode_error(location: str) -> None:
         ("numpy", NumpyWrapper(np.array([None])), "only pickle"),
         ("pandas", PandasWrapper(pd.DataFrame([[1, 2]], columns=["a", "a"])), "each there once"),
         ("pandas", PandasWrapper(pd.DataFrame({"a": noise(180_000), "b": 1j})), "complex"),
+        (
+            "pandas",
+            PandasWrapper(pd.DataFrame({"a": noise(180_000), "b": pd.Categorical([1] * 180_000)})),
+            "'b': category",
+        ),
         ("image", ImageWrapper(Image.new("F", (1, 1))), "TIFF"),
         ("pydantic", NoteObject(None), "holds a Note, not a NoneType"),  # type: ignore[arg-type]  # what is tested
     ],
