@@ -36,7 +36,8 @@ def _index_difference(before: Any, after: Any) -> str | None:
         return f"names {list(before.names)} would come back as {list(after.names)} ({found})"
     if isinstance(before, pd.MultiIndex):
         for level in range(before.nlevels):
-            if found := _index_difference(before.get_level_values(level), after.get_level_values(level)):
+            found = _dtype_difference(before.levels[level].dtype, after.levels[level].dtype)
+            if found := found or _index_difference(before.get_level_values(level), after.get_level_values(level)):
                 return f"level {level}: {found}"
         return None
     if getattr(before, "freq", None) != getattr(after, "freq", None):

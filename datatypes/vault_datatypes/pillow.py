@@ -158,7 +158,7 @@ def _difference(before: Image.Image, after: Image.Image, *, lossy: bool) -> str 
     if before.palette is not None and before.convert("RGBA").tobytes() != after.convert("RGBA").tobytes():
         return "another palette would come back; convert the image to RGBA"
     for name in _INFO:
-        if name == "transparency" and before.palette is not None:
+        if name == "transparency" and before.mode == "P":
             continue  # PNG says the same in two ways; the colours were compared
         if (mine := before.info.get(name)) and mine != after.info.get(name):
             return f"info[{name!r}] would come back as {shown(after.info.get(name))}; delete it, or use another format"
