@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_SHOWN: Final = 60  # characters of a value in a message
+from vault.rules import shown
 
 _Found = tuple[str, str] | None
 """Where in the value something is another, and what would come of it."""
@@ -33,15 +33,6 @@ def difference(before: Any, after: Any, path: str = "") -> str | None:
         return None
     where = f"{path}{found[0]}" if path else found[0].removeprefix(".")
     return f"{where or 'the value'}: {found[1]}"
-
-
-def shown(value: Any) -> str:
-    """The value in a message, cut."""
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  # whatever its __repr__ does
-        text = f"a value whose repr raises {type(error).__name__}"
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
 
 
 def _find(before: Any, after: Any) -> _Found:

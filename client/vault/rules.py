@@ -26,6 +26,8 @@ MAX_SECONDS: Final = 366 * 86400.0
 MAX_GRPC_SECONDS: Final = 2_147_483.0
 """The longest time that gRPC holds, 24 days: it counts milliseconds in 32 bits."""
 
+_MOST_SHOWN: Final = 80  # characters of a value in an error
+
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _MAX_BYTES: Final = (1 << 63) - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no datatype ever had one, and a class learns of it when it is defined
@@ -36,7 +38,7 @@ def check_unit(unit: str) -> None:
     """Raises InvalidArgumentError unless `unit` may name a unit."""
     if not isinstance(unit, str) or _UNIT.fullmatch(unit) is None:
         raise InvalidArgumentError(
-            f"bad unit name {_shown(unit)}: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit",
+            f"bad unit name {shown(unit)}: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit",
             reason="BAD_UNIT",
         )
 
@@ -44,14 +46,14 @@ def check_unit(unit: str) -> None:
 def check_data_id(data_id: int) -> None:
     """Raises InvalidArgumentError unless `data_id` is an int from 1 to 2^63 - 1."""
     if isinstance(data_id, bool) or not isinstance(data_id, int) or not 1 <= data_id <= MAX_DATA_ID:
-        raise InvalidArgumentError(f"bad id {_shown(data_id)}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
+        raise InvalidArgumentError(f"bad id {shown(data_id)}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
 
 
 def check_name(name: str) -> None:
     """Raises InvalidArgumentError unless an object may be asked for by `name`: `check_new` says what new ones hold."""
     if not isinstance(name, str) or not _text_fits(name, 1, MAX_NAME_BYTES):
         raise InvalidArgumentError(
-            f"bad name {_shown(name)}: text of 1 to {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
+            f"bad name {shown(name)}: text of 1 to {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
         )
 
 
@@ -65,7 +67,7 @@ def check_key(key: int | str) -> None:
         check_data_id(key)
     else:
         raise InvalidArgumentError(
-            f"bad key {_shown(key)}: an id (int) or a name (str), not {type(key).__name__}", reason="BAD_ID"
+            f"bad key {shown(key)}: an id (int) or a name (str), not {type(key).__name__}", reason="BAD_ID"
         )
 
 
@@ -78,11 +80,11 @@ def check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if not isinstance(key, str) or not _text_fits(key, 1, MAX_TAG_KEY):
             raise InvalidArgumentError(
-                f"bad tag {_shown(key)}: a key is text of 1 to {MAX_TAG_KEY} UTF-8 bytes", reason="BAD_TAGS"
+                f"bad tag {shown(key)}: a key is text of 1 to {MAX_TAG_KEY} UTF-8 bytes", reason="BAD_TAGS"
             )
         if not isinstance(value, str) or not _text_fits(value, 0, MAX_TAG_VALUE):
             raise InvalidArgumentError(
-                f"bad value of tag {key!r}, {_shown(value)}: text of at most {MAX_TAG_VALUE} UTF-8 bytes",
+                f"bad value of tag {key!r}, {shown(value)}: text of at most {MAX_TAG_VALUE} UTF-8 bytes",
                 reason="BAD_TAGS",
             )
 
@@ -91,7 +93,7 @@ def check_datatype(tag: str) -> None:
     """Raises InvalidArgumentError unless `tag` may tag an object's datatype, as far as `check_new` allows new ones."""
     if not isinstance(tag, str) or not _text_fits(tag, 0, MAX_DATATYPE) or _CONTROL.search(tag):
         raise InvalidArgumentError(
-            f"bad datatype tag {_shown(tag)}: text of at most {MAX_DATATYPE} UTF-8 bytes without control characters",
+            f"bad datatype tag {shown(tag)}: text of at most {MAX_DATATYPE} UTF-8 bytes without control characters",
             reason="BAD_DATATYPE",
         )
 
@@ -102,14 +104,14 @@ def check_new(*, name: str | None = None, tags: Mapping[str, str] = MappingProxy
     What objects have is not asked again: they stay within reach under it, and keep it when something else is changed.
     """
     if name and holds_hidden(name):
-        raise InvalidArgumentError(f"bad name {_shown(name)}: {_NO_HIDDEN}", reason="BAD_NAME")
+        raise InvalidArgumentError(f"bad name {shown(name)}: {_NO_HIDDEN}", reason="BAD_NAME")
     for key, value in tags.items():
         if holds_hidden(key):
-            raise InvalidArgumentError(f"bad tag {_shown(key)}: {_NO_HIDDEN}", reason="BAD_TAGS")
+            raise InvalidArgumentError(f"bad tag {shown(key)}: {_NO_HIDDEN}", reason="BAD_TAGS")
         if holds_hidden(value):
-            raise InvalidArgumentError(f"bad value of tag {key!r}, {_shown(value)}: {_NO_HIDDEN}", reason="BAD_TAGS")
+            raise InvalidArgumentError(f"bad value of tag {key!r}, {shown(value)}: {_NO_HIDDEN}", reason="BAD_TAGS")
     if datatype and holds_hidden(datatype):
-        raise InvalidArgumentError(f"bad datatype tag {_shown(datatype)}: {_NO_HIDDEN}", reason="BAD_DATATYPE")
+        raise InvalidArgumentError(f"bad datatype tag {shown(datatype)}: {_NO_HIDDEN}", reason="BAD_DATATYPE")
 
 
 def check_generation(generation: int | None) -> None:
@@ -118,7 +120,7 @@ def check_generation(generation: int | None) -> None:
         return
     if isinstance(generation, bool) or not isinstance(generation, int) or not 0 <= generation <= MAX_DATA_ID:
         raise InvalidArgumentError(
-            f"bad generation {_shown(generation)}: a whole number from 0 to 2^63 - 1", reason="BAD_GENERATION"
+            f"bad generation {shown(generation)}: a whole number from 0 to 2^63 - 1", reason="BAD_GENERATION"
         )
 
 
@@ -130,7 +132,7 @@ def check_range(offset: int, length: int | None, size: int | None = None) -> Non
     for what, value in (("offset", offset), ("length", 0 if length is None else length)):
         if not _is_whole(value, _MAX_BYTES):
             raise InvalidArgumentError(
-                f"bad {what} {_shown(value)}: a whole number of bytes from 0 to 2^63 - 1", reason="BAD_RANGE"
+                f"bad {what} {shown(value)}: a whole number of bytes from 0 to 2^63 - 1", reason="BAD_RANGE"
             )
     if size is not None and offset > size:
         raise InvalidArgumentError(
@@ -142,7 +144,7 @@ def check_prefix(prefix: str) -> None:
     """Raises InvalidArgumentError unless names may begin with `prefix`; the empty one is valid."""
     if not isinstance(prefix, str) or not _text_fits(prefix, 0, MAX_NAME_BYTES):
         raise InvalidArgumentError(
-            f"bad prefix {_shown(prefix)}: text of at most {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
+            f"bad prefix {shown(prefix)}: text of at most {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
         )
 
 
@@ -150,7 +152,7 @@ def check_page_size(page_size: int) -> None:
     """Raises InvalidArgumentError unless `page_size` is a whole number from 0 to MAX_PAGE_SIZE."""
     if isinstance(page_size, bool) or not isinstance(page_size, int) or not 0 <= page_size <= MAX_PAGE_SIZE:
         raise InvalidArgumentError(
-            f"bad page size {_shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
+            f"bad page size {shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
             reason="BAD_PAGE_SIZE",
         )
 
@@ -163,7 +165,7 @@ def check_block(offset: int, data: bytes | bytearray | memoryview, checksum: int
         raise InvalidArgumentError(f"a block of {size} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
     if not _is_whole(offset, _MAX_BYTES):
         raise InvalidArgumentError(
-            f"bad offset {_shown(offset)} of a block: bytes, from 0 to 2^63 - 1", reason="BAD_OFFSET"
+            f"bad offset {shown(offset)} of a block: bytes, from 0 to 2^63 - 1", reason="BAD_OFFSET"
         )
     _check_checksum(checksum)
 
@@ -171,7 +173,7 @@ def check_block(offset: int, data: bytes | bytearray | memoryview, checksum: int
 def check_commit(size: int, checksum: int | None) -> None:
     """Raises InvalidArgumentError unless an object could have this size and checksum."""
     if not _is_whole(size, _MAX_BYTES):
-        raise InvalidArgumentError(f"bad size {_shown(size)}: bytes, from 0 to 2^63 - 1", reason="BAD_SIZE")
+        raise InvalidArgumentError(f"bad size {shown(size)}: bytes, from 0 to 2^63 - 1", reason="BAD_SIZE")
     if checksum is not None:
         _check_checksum(checksum)
 
@@ -214,7 +216,7 @@ def _check_bytes(data: object) -> None:
 def _check_checksum(checksum: int) -> None:
     if not _is_whole(checksum, (1 << 64) - 1):
         raise InvalidArgumentError(
-            f"bad checksum {_shown(checksum)}: a whole number from 0 to 2^64 - 1", reason="BAD_CHECKSUM"
+            f"bad checksum {shown(checksum)}: a whole number from 0 to 2^64 - 1", reason="BAD_CHECKSUM"
         )
 
 
@@ -226,7 +228,7 @@ def check_number(
     # Both ways round: nan is neither.
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
         raise InvalidArgumentError(
-            f"bad {name} {_shown(value)}: a {'whole ' if whole else ''}number from {least:.10g} to {most:.10g}",
+            f"bad {name} {shown(value)}: a {'whole ' if whole else ''}number from {least:.10g} to {most:.10g}",
             reason=reason,
         )
 
@@ -241,7 +243,7 @@ def check_seconds(
         or not (0 < value <= most or (zero and value == 0))
     ):
         raise InvalidArgumentError(
-            f"bad {name} {_shown(value)}: seconds, {'from' if zero else 'above'} 0, at most {most:.0f}", reason=reason
+            f"bad {name} {shown(value)}: seconds, {'from' if zero else 'above'} 0, at most {most:.0f}", reason=reason
         )
 
 
@@ -256,9 +258,10 @@ def _text_fits(text: str, least: int, most: int) -> bool:
         return False
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as an error shows it: its repr, cut where it is long."""
     try:
         text = repr(value)
-    except ValueError:  # an int of more digits than Python shows
-        text = "of thousands of digits"
-    return text if len(text) <= 80 else f"{text[:77]}…"
+    except Exception as error:  # noqa: BLE001  # whatever its __repr__ does; an int may have too many digits for it
+        text = f"a value whose repr raises {type(error).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -7,8 +7,8 @@ import pickle
 from typing import Any, Final, Self
 
 from vault.datatype import Datatype, decoding, encoding
-from vault.equality import shown
 from vault.errors import DecodeError, EncodeError
+from vault.rules import shown
 
 _MAX_NESTED: Final = 500  # levels; Python's own JSON reader ends at its recursion limit, less what calls it
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from vault.equality import difference, shown
+from vault.equality import difference
+from vault.rules import shown
 
 
 def frame_difference(before: pd.DataFrame, after: pd.DataFrame) -> str | None:
