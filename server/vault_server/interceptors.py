@@ -12,11 +12,12 @@ from typing import Any, Final, Self, TypeAlias
 import grpc
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.wire.blocks import CODECS
+from vault.wire.reasons import cut
 from vault.wire.status import status_of
 
 from vault_server.calls import Call, Calls, Patience
 from vault_server.outward import outward
-from vault_server.refusals import Refusals, logger, one_line
+from vault_server.refusals import MOST_DETAIL, Refusals, logger
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
@@ -164,7 +165,7 @@ class _Running:
         elif isinstance(error, VaultError):
             # A miss or a lost race is everyday life; what the server itself suffers from is not.
             level = logging.WARNING if code in _TROUBLE else logging.INFO
-            detail = one_line(str(error))
+            detail = cut(error.message, MOST_DETAIL)
             self._refusals.note(
                 level, "rpc refused", {**fields, "reason": error.reason, "detail": detail}, error.reason
             )

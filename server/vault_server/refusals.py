@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from vault.errors import StorageError
-from vault.hidden import escape_hidden
+from vault.wire.reasons import cut
 
 from vault_server.outward import outward
 
@@ -18,7 +18,8 @@ logger: Final = logging.getLogger("vault_server.rpc")
 _WINDOW: Final = 10.0
 """Seconds in which refusals of the same method, code and reason are one line, and then one with their number."""
 
-_MOST_CHARACTERS: Final = 300
+MOST_DETAIL: Final = 300
+"""Bytes of what is told of one; a peer may have had a hand in it."""
 
 
 @dataclass(slots=True)
@@ -57,7 +58,12 @@ class Refusals:
         """The outcomes of a batch's items as its peer is told them: what the storage failed with is logged here."""
         for outcome in outcomes:
             if isinstance(outcome, StorageError):
-                fields = {"rpc": rpc, "code": "ITEM", "reason": outcome.reason, "detail": one_line(str(outcome))}
+                fields = {
+                    "rpc": rpc,
+                    "code": "ITEM",
+                    "reason": outcome.reason,
+                    "detail": cut(outcome.message, MOST_DETAIL),
+                }
                 self.note(logging.WARNING, "an item of a batch failed", fields, outcome.reason)
                 yield cast(T, outward(outcome))
             else:
@@ -72,9 +78,3 @@ class Refusals:
         kind = self._recent.pop(key, None)
         if kind is not None and kind.more:
             logger.log(kind.level, "more were refused so", extra={**kind.fields, "count": kind.more})
-
-
-def one_line(text: str) -> str:
-    """A text that a peer may have had a hand in, as one line of visible characters, cut where it is long."""
-    shown = escape_hidden(text[:_MOST_CHARACTERS])
-    return shown if len(text) <= _MOST_CHARACTERS else f"{shown}…"
