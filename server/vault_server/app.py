@@ -253,7 +253,8 @@ class _Running:
 
 
 def _hang_up(peers: Collection[str]) -> None:
-    asyncio.get_running_loop().run_in_executor(None, hang_up, peers)
+    with contextlib.suppress(UnavailableError):  # no thread left
+        on_thread(None, hang_up, peers)
 
 
 class Server:
