@@ -1,17 +1,12 @@
 """fsync, on every system as far as the disk itself."""
 
 import contextlib
+import fcntl
 import os
-import sys
 from typing import Final
 
-if sys.platform != "win32":
-    import fcntl
-
-    FULL: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
-    """macOS's: its fsync leaves the bytes in the disk's own cache, which a power loss empties."""
-else:
-    FULL = None
+FULL: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+"""macOS's: its fsync leaves the bytes in the disk's own cache, which a power loss empties."""
 
 
 def sync(descriptor: int) -> None:
