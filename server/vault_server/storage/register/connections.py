@@ -56,10 +56,10 @@ class _Slot:
 
 
 class Connections:
-    """Hands out connections to the register, by role. Safe to share between threads.
+    """Runs queries and transactions on connections to the register. Safe to share between threads.
 
-    Each role has its own: the writer's page cache stays warm because nobody else writes through it,
-    and `PRAGMA data_version` compares only with itself on one connection.
+    Reading, writing and the feed have connections of their own: the writer's page cache stays warm because nobody else
+    writes through it, and `PRAGMA data_version` compares only with itself on one connection.
     """
 
     def __init__(self, directory: StoreDirectory, *, synchronous: Synchronous) -> None:
