@@ -4,6 +4,7 @@ store           EmbeddedStore, the shell over `reads` and `writing`
 async_store     its async face; `async_streams` those of readers, writers and watches
 opener          the entry point by which a path finds it
 engine          the parts of one open store, and what a fork does to them
+directory       the open directory, and whether another is in its place; `access` modes, `filesystem` which are refused
 reads           looking up and loading; `reader` one generation's blocks
 blobs           files and their names
 register        the index
