@@ -100,7 +100,7 @@ def test_an_unknown_unit_is_refused_with_the_known_ones_before_any_io() -> None:
                 call()
 
 
-@pytest.mark.parametrize("key", [0, -1, 2**63, True, 1.5, None, "", "a\0b", b"a"])
+@pytest.mark.parametrize("key", [0, -1, 2**63, True, 1.5, None, "", b"a"])
 def test_a_key_that_can_be_none_is_refused_before_any_io(key: Any) -> None:
     with RemoteVault("127.0.0.1:9", STRUCTURE) as vault:
         calls: list[Any] = [

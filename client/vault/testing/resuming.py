@@ -138,12 +138,9 @@ class ResumeConformance(StoreHarness):
     async def test_another_commit_of_a_committed_write_is_refused(self, subject: AsyncStore, unit: str) -> None:
         spec = upload_spec()
         await put(subject, unit, DATA, spec)
-        for size, whole, error, reason in (
-            (5, None, InvalidArgumentError, "BAD_SIZE"),
-            (len(DATA), 5, ChecksumError, "CHECKSUM_MISMATCH"),
-        ):
+        for size, whole in ((5, None), (len(DATA), 5)):
             async with await subject.upload(unit, spec, resumable=True) as writer:
-                with refused(error, reason):
+                with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
                     await writer.commit(size, whole)
 
     async def test_a_commit_after_other_blocks_is_refused_by_the_checksum(self, subject: AsyncStore, unit: str) -> None:
