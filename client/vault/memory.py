@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import math
 import os
 import threading
 import time
@@ -11,9 +10,10 @@ from typing import Any, Final
 
 import psutil
 
-from vault.errors import InvalidArgumentError
+from vault.rules import check_number
 
 _MEGABYTE: Final = 1 << 20
+_LIMITS: Final = (1e-6, 1e12)  # from about a byte on, in MiB
 _NOTICE: Final = 8 * _MEGABYTE  # taken in since the last look; a look takes some 20 µs
 _PAUSE: Final = 1.0  # seconds until inserts cause another attempt, when nothing was left to put out
 _SHARE: Final = 0.125  # of what may go, at least, at a time: objects take more in memory than their bytes say
@@ -33,10 +33,7 @@ class MemoryWatermark:
         Raises:
             InvalidArgumentError: BAD_LIMIT.
         """
-        if isinstance(megabytes, bool) or not isinstance(megabytes, int | float) or not 0 < megabytes < math.inf:
-            raise InvalidArgumentError(
-                f"max_memory_used is a number of megabytes above 0, not {megabytes!r}", reason="BAD_LIMIT"
-            )
+        check_number("max_memory_used, in MiB,", megabytes, *_LIMITS, reason="BAD_LIMIT")
         self._limit = int(megabytes * _MEGABYTE)
         self._busy = threading.Lock()
         self._taken = 0

@@ -52,6 +52,7 @@ def test_a_structure_that_is_none_is_refused_before_anything_is_made(
     [
         ({"max_memory_used": 0}, "BAD_LIMIT"),
         ({"max_memory_used": "much"}, "BAD_LIMIT"),
+        ({"max_memory_used": 1e308}, "BAD_LIMIT"),
         ({"consistency": "eventual"}, "BAD_CONSISTENCY"),
     ],
 )
