@@ -99,6 +99,13 @@ def unix_address(path: str) -> str:
     return _UNIX + re.sub(r"^//+", "/", quote(os.fsencode(path)))
 
 
+def port_of(text: str) -> int | None:
+    """The number of a port, 0 among them; None where the text is none."""
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
+        return None
+    return int(text)
+
+
 def bad_proxy(proxy: object, why: str) -> InvalidArgumentError:
     """The error for a proxy that is none, or is of no use."""
     shown = without_password(proxy) if isinstance(proxy, str) else proxy
@@ -109,7 +116,7 @@ def _check_host_and_port(text: str, address: str) -> None:
     if text.startswith("unix-abstract:"):
         raise _bad(address, "a unix socket has a path: unix:PATH")
     host, separator, port = text.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or not 1 <= int(port) <= 65535:
+    if not separator or not port_of(port):
         raise _bad(address)
     if host.startswith("[") and host.endswith("]"):
         try:

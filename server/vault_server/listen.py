@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from vault.address import MAX_UNIX_PATH, unix_address, unix_path
+from vault.address import MAX_UNIX_PATH, port_of, unix_address, unix_path
 from vault.errors import InvalidArgumentError, UnavailableError
 
 
@@ -39,8 +39,9 @@ class Listen:
             return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
-        host, separator, port = text.rpartition(":")
-        if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        host, separator, number = text.rpartition(":")
+        port = port_of(number)
+        if not separator or port is None:
             raise _bad(text, "the port is a number from 0 (any free one) to 65535")
         host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not host:
@@ -50,7 +51,7 @@ class Listen:
                 ipaddress.IPv6Address(host)
             except ValueError:
                 raise _bad(text, f"{host!r} is no IPv6 address") from None
-        return cls(host=host, port=int(port))
+        return cls(host=host, port=port)
 
     @property
     def target(self) -> str:
