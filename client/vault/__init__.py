@@ -1,5 +1,10 @@
 """Vault: typed Python objects and large files in units, embedded or on a storage host."""
 
+import sys
+
+if sys.platform == "win32":
+    raise ImportError("Vault needs fork, flock and POSIX files: it runs on Linux and macOS, and on Windows within WSL")
+
 from vault.lazy import lazy_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes

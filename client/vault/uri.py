@@ -3,12 +3,13 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from vault.errors import InvalidArgumentError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _SERVER = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):\d{1,5})/?")
+_LOGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/+)?(?P<login>.*)(?:@|%40)", re.DOTALL)
 
 
 def parse_location(location: str | os.PathLike[str]) -> tuple[str, str]:
@@ -73,5 +74,11 @@ def meant_server(text: str) -> str | None:
 
 
 def without_password(text: str) -> str:
-    """A URL, as it may be told and logged: without the login of a host in it."""
-    return re.sub(r"//[^/]*@", "//…@", text)
+    """What was given for a location, an address or a proxy, as it may be told and logged: without a login in it.
+
+    It may be written wrongly: whatever stands before the last @ may belong to a password.
+    """
+    login = _LOGIN.match(text)
+    if login is None or ":" not in unquote(login[0]):
+        return text
+    return f"{login['scheme'] or ''}…{text[login.end('login') :]}"

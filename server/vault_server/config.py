@@ -19,7 +19,7 @@ DEFAULT_IDLE_TIMEOUT: Final = 300.0
 DEFAULT_HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds that a new connection may be silent."""
 
-_UNUSED: Final = 60.0
+_UNUSED: Final = 20.0
 """Seconds after which a connection without calls ends. Its client makes a new one for the next call."""
 
 DEFAULT_STREAMS: Final = 1000

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from vault import AsyncRemoteVault, AsyncVault, RemoteVault, TextWrapper, Vault
 from vault.address import parse_address
 from vault.errors import InvalidArgumentError
+from vault.uri import parse_location
 from vault_server import EmbeddedStore, Server
 
 from tests.cli.program import COMMAND
@@ -190,6 +192,34 @@ def test_a_password_is_not_told(store: EmbeddedStore) -> None:
                 kind(address, STRUCTURE)
             assert "secret" not in str(refused.value)
     assert "secret" not in parse_address("h:1", "http://me:secret@p:1").shown
+
+
+WRONG = (
+    "{}",
+    "http://{}",
+    "http:/{}",
+    "http:{}",
+    "HTTP://{}/",
+    "https://{}",
+    " http://{}",
+    "http%3A//{}",
+    "h:0?proxy={}",
+)
+LOGINS = ("me:secret@p:1", "me:sec/ret@p:1", "me:sec@ret@p:1", "me:secret%40p:1", "me:secret@p", "me%3Asecret@p:80")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_password_is_not_told_however_it_was_written(wrong: str, login: str) -> None:
+    text = wrong.format(login)
+    refused: list[str] = []
+    for read in (lambda: parse_address("h:1", text), lambda: parse_address(text), lambda: parse_location(text)):
+        try:
+            read()
+        except InvalidArgumentError as error:
+            refused.append(str(error))
+    assert refused
+    assert not re.search("secret|sec[/@]|ret@", " ".join(refused))
 
 
 @pytest.mark.parametrize("query", ["proxy", "proxy=", "other=1", "proxy=http://p:1&other=1", "", "proxy=x&proxy=y"])

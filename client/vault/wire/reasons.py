@@ -77,7 +77,6 @@ TABLE: Final[Mapping[str, Row]] = {
     "REGISTER_DAMAGED": _storage,
     "DIRECTORY_CHANGED": _storage,
     "NETWORK_FILESYSTEM": _storage,
-    "BAD_PLATFORM": _storage,
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "STORAGE_FULL": _full,
     "QUOTA": _full,

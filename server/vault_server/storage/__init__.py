@@ -16,17 +16,6 @@ failures        what SQLite and the disk report, as errors
 faultpoints     names for the steps of a write, at which a test may end the process
 """
 
-import sys
-
-from vault.errors import StorageError
-
-if sys.platform == "win32":
-    raise StorageError(
-        "a store in a directory needs flock and files that can be removed while they are open, so not Windows: run "
-        "vault-grpc serve on Linux or macOS, or in WSL, and connect to it",
-        reason="BAD_PLATFORM",
-    )
-
 from vault_server.storage.async_store import AsyncEmbeddedStore
 from vault_server.storage.check import CheckReport, Problem, ProblemKind, Repair, ScrubPass, ScrubStatus
 from vault_server.storage.check.directory import check_directory
