@@ -176,14 +176,22 @@ class AsyncSubscription:
 
 
 async def open_watch(store: AsyncStore, units: Sequence[str], since: int | None) -> tuple[AsyncWatch, str]:
-    """A watch, and the id of the store whose it is."""
+    """A watch, and the id of the store whose it is.
+
+    Raises:
+        UnavailableError: The store was replaced by another one meanwhile.
+    """
+    before = (await store.capabilities()).store_id
     watch = await store.watch(units, since=since)
     try:
-        # Asked after it was opened: of a store that replaced another in between, the id is the new one's.
-        return watch, (await store.capabilities()).store_id
+        after = (await store.capabilities()).store_id
     except BaseException:
         await watch.close()
         raise
+    if after != before:
+        await watch.close()
+        raise UnavailableError("the store was replaced by another one while its change feed was opened")
+    return watch, before
 
 
 class _AsyncAttempt:

@@ -177,14 +177,22 @@ class Subscription:
 
 
 def open_watch(store: Store, units: Sequence[str], since: int | None) -> tuple[Watch, str]:
-    """A watch, and the id of the store whose it is."""
+    """A watch, and the id of the store whose it is.
+
+    Raises:
+        UnavailableError: The store was replaced by another one meanwhile.
+    """
+    before = (store.capabilities()).store_id
     watch = store.watch(units, since=since)
     try:
-        # Asked after it was opened: of a store that replaced another in between, the id is the new one's.
-        return watch, (store.capabilities()).store_id
+        after = (store.capabilities()).store_id
     except BaseException:
         watch.close()
         raise
+    if after != before:
+        watch.close()
+        raise UnavailableError("the store was replaced by another one while its change feed was opened")
+    return watch, before
 
 
 class _Attempt:
