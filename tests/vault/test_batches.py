@@ -52,6 +52,19 @@ def test_nothing_is_a_batch_too(vault: Vault) -> None:
     assert vault.delete_many("notes", []) == []
 
 
+def test_one_text_is_not_taken_for_the_names_that_its_letters_are(vault: Vault) -> None:
+    vault.upload_many("notes", [Note("1"), Note("2")], names=["a", "b"])
+    for call in (vault.exists_many, vault.load_many, vault.delete_many):
+        for keys in ("ab", b"ab"):
+            with pytest.raises(InvalidArgumentError, match="several ids or names") as caught:
+                call("notes", keys)  # type: ignore[operator]
+            assert caught.value.reason == "BAD_BATCH"
+    with pytest.raises(InvalidArgumentError, match="names are one for each object") as caught:
+        vault.upload_many("notes", [Note("3"), Note("4")], names="cd")
+    assert caught.value.reason == "BAD_BATCH"
+    assert sorted(info.name or "" for info in vault.list("notes")) == ["a", "b"]
+
+
 def test_large_and_small_objects_go_together(place: Place) -> None:
     vault = place.open({"blobs": (BytesWrapper, 0)})
     sizes = [0, 5, BLOCK_SIZE, BLOCK_SIZE + 1, 7, 3 * BLOCK_SIZE]

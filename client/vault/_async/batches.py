@@ -29,10 +29,10 @@ class AsyncBatches(AsyncVaultBase):
         """Whether each object exists. Always asks the store.
 
         Raises:
-            InvalidArgumentError: One of the keys can be none; nothing was asked.
+            InvalidArgumentError: One of the keys can be none, or BAD_BATCH, `keys` is one text; nothing was asked.
         """
         self._require_unit(unit)
-        wanted = list(keys)
+        wanted = _listed(keys)
         for key in wanted:
             check_key(key)
         found: list[bool] = []
@@ -52,9 +52,10 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text.
         """
         self._require_unit(unit)
-        wanted = list(keys)
+        wanted = _listed(keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
         held: Held = {}
         left = held.values()
@@ -98,11 +99,13 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some were not stored.
-            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects.
+            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are one text.
         """
         self._require_unit(unit)
         items = list(objects)
         for what, values in (("names", names), ("tags", tags)):
+            if isinstance(values, str):
+                raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
             if values is not None and len(values) != len(items):
                 raise InvalidArgumentError(f"{len(values)} {what} for {len(items)} objects", reason="BAD_BATCH")
         results: list[int | VaultError | None] = [None] * len(items)
@@ -137,11 +140,12 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some could not be deleted.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text; nothing was deleted.
         """
         self._require_unit(unit)
         results: list[bool | VaultError | None] = []
         batch: dict[int, DeleteSpec] = {}
-        for index, key in enumerate(keys):
+        for index, key in enumerate(_listed(keys)):
             results.append(_bad_key(key))
             if results[index] is None:
                 batch[index] = DeleteSpec(key)
@@ -164,6 +168,15 @@ class AsyncBatches(AsyncVaultBase):
             outcomes = await self._saver.upload_small(unit, list(batch.values()))
             for index, outcome in zip(batch, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
+
+
+def _listed(keys: Iterable[Key]) -> list[Key]:
+    """The keys; InvalidArgumentError for one text, whose letters would be taken for names."""
+    if isinstance(keys, str | bytes):
+        raise InvalidArgumentError(
+            f"keys are several ids or names, [{keys!r}] for one, not {keys!r}", reason="BAD_BATCH"
+        )
+    return list(keys)
 
 
 def _bad_key(key: Key) -> VaultError | None:
