@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.program import COMMAND, UNIT, Program
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -69,6 +71,19 @@ def test_ls_long_and_find_show_what_they_add(embedded: Program) -> None:
     _, shown = on_terminal(embedded, "find", "a")
     assert plain(shown).split()[0] == "unit"
     assert UNIT in plain(shown)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_costs_no_name_no_tag_and_no_unit(embedded: Program, columns: int) -> None:
+    name = "a-name-that-is-longer-than-a-narrow-terminal-is-wide"
+    embedded.put(name, b"1", language="english")
+    for arguments in (["ls", "-u", UNIT], ["ls", "-l", "-u", UNIT], ["find", name]):
+        code, shown = on_terminal(embedded, *arguments, columns=columns)
+        header, *rows = plain(shown).splitlines()
+        folded = "".join(row[header.index("name") :].split("  ")[0].strip() for row in rows)
+        assert (code, folded) == (0, name)
+        assert ("language=english" in plain(shown)) == ("-l" in arguments)
+        assert (UNIT in plain(shown)) == (arguments[0] == "find")
 
 
 def test_stat_is_a_table(embedded: Program) -> None:

@@ -10,6 +10,9 @@ from vault.cli.wording import size_text, tags_text, time_text
 from vault.hidden import escape_hidden
 from vault.model import ObjectInfo
 
+_GAP = 2  # between columns
+_LEAST_TEXT = 16  # how much wider than its title a column of names or tags is, at the least
+
 
 def shown(text: str) -> Text:
     """Text that cannot steer the terminal: what would is escaped, and markup is not read."""
@@ -17,19 +20,23 @@ def shown(text: str) -> Text:
 
 
 def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, header: bool) -> None:
-    """One piece of a listing; all but the last columns have a width of their own, so that pieces line up."""
+    """One piece of a listing; all but the last columns have a width of their own, so that pieces line up.
+
+    Where they do not fit the terminal, the lines are longer than it and go on in its next one: what rich leaves out to
+    make them fit is names and tags.
+    """
     table = Table(box=None, show_header=header, pad_edge=False, header_style="bold")
     if with_unit:
-        table.add_column("unit", min_width=12)
+        table.add_column("unit", min_width=12, overflow="fold")
     table.add_column("id", justify="right", min_width=19, no_wrap=True)
     table.add_column("size", justify="right", min_width=9, no_wrap=True)
     table.add_column("updated", min_width=19, no_wrap=True)
     if long:
         table.add_column("gen", justify="right", min_width=6, no_wrap=True)
-        table.add_column("datatype", min_width=8)
-    table.add_column("name", overflow="fold", style="cyan")
+        table.add_column("datatype", min_width=8, overflow="fold")
+    table.add_column("name", min_width=4, overflow="fold", style="cyan")
     if long:
-        table.add_column("tags", overflow="fold")
+        table.add_column("tags", min_width=4, overflow="fold")
     for info in objects:
         cells = [str(info.data_id), size_text(info.size), time_text(info.updated_at)]
         if long:
@@ -38,7 +45,10 @@ def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, 
         if long:
             cells.append(tags_text(info))
         table.add_row(*map(shown, [info.unit, *cells] if with_unit else cells))
-    Console().print(table)
+    console = Console()
+    least = sum((column.min_width or 0) + _GAP for column in table.columns) + (_LEAST_TEXT * (2 if long else 1))
+    console.width = max(console.width, least)
+    console.print(table, crop=False)
 
 
 def show_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
