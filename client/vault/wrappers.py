@@ -115,7 +115,8 @@ def _check_json(data: Any, path: str, depth: int = 0) -> None:
         return
     for key, value in data.items():
         if type(key) is not str:
-            raise TypeError(f"{path or 'the value'}: the key {shown(key)} is no text; {_instead(key)}")
+            instead = _instead(key) if isinstance(key, str) else "make it text"
+            raise TypeError(f"{path or 'the value'}: the key {shown(key)} is no text; {instead}")
         if type(value) not in _JSON_ATOMS:
             _check_json(value, f"{path}[{shown(key)}]", depth + 1)
 

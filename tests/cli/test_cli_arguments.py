@@ -1,5 +1,7 @@
 """What is written on the command line means one thing."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,8 @@ from vault.errors import (
     VaultError,
 )
 from vault.rules import MAX_DATA_ID
+
+from tests.cli.program import Program
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,27 @@ def test_digits_are_an_id_and_the_rest_a_name_unless_it_is_said_otherwise(text: 
     else:
         assert parse_key(text) == key
         assert type(parse_key(text)) is type(key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["serve", "DIRECTORY"], {"VAULT_GRPC_SERVE_GRACE": "abc"}, "not a valid number (of VAULT_GRPC_SERVE_GRACE)."),
+        (["units"], {"VAULT_GRPC_TIMEOUT": "abc"}, "not a valid number (of VAULT_GRPC_TIMEOUT)."),
+        (["ls"], {"VAULT_GRPC_UNIT": "a b"}, "(of VAULT_GRPC_UNIT)."),
+        (["serve", "DIRECTORY", "--config", "FILE"], {}, "'xml' is not one of 'json', 'console' (of the configuration"),
+        (["serve", "DIRECTORY", "--grace", "abc"], {"VAULT_GRPC_SERVE_GRACE": "1"}, "'abc' is not a valid number. Try"),
+    ],
+)
+def test_a_value_that_is_refused_is_said_to_come_from_where_it_does(
+    arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text("log_format = 'xml'")
+    words = [{"DIRECTORY": str(tmp_path / "store"), "FILE": str(file)}.get(word, word) for word in arguments]
+    done = Program(None).run(*words, env=environment)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
 
 
 @given(st.integers(1, MAX_DATA_ID))

@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Wrapper | JsonDatatype, str]] = {
     "orientation in TIFF": (ImageWrapper(turned(), "TIFF"), "orientation 6.*exif_transpose"),
     "orientation in GIF": (ImageWrapper(turned("P"), "GIF"), "orientation 6|EXIF"),
     "a tuple as JSON": (JsonWrapper({"a": [(1,)]}), r"\['a'\]\[0\].*tuple.*make it a plain list|make it a list"),
-    "keys as JSON": (JsonWrapper({"a": {1: 2}}), r"\['a'\]: the key 1 is no text"),
+    "keys as JSON": (JsonWrapper({"a": {1: 2}}), r"\['a'\]: the key 1 is no text; make it text"),
     "an enum as JSON": (JsonWrapper([Colour.RED]), r"\[0\].*Colour.*plain int"),
     "a numpy number as JSON": (JsonWrapper([np.float64(1)]), r"\[0\].*float64.*plain float"),
     "a surrogate as JSON": (JsonWrapper("\ud800"), "surrogates"),

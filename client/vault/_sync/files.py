@@ -369,8 +369,9 @@ def open_reader(store: Store, unit: str, key: Key) -> ObjectReader:
 
 def missing(unit: str, key: Key) -> NotFoundError:
     """The error for an object that is not there."""
-    which = {"name": key} if isinstance(key, str) else {"data_id": key}
-    return NotFoundError(f"there is no object {key!r} in unit {unit!r}", unit=unit, **which)
+    if isinstance(key, str):
+        return NotFoundError(f"unit {unit!r} has no object named {key!r}", unit=unit, name=key)
+    return NotFoundError(f"unit {unit!r} has no object with id {key}", unit=unit, data_id=key)
 
 
 def not_asked_for(unit: str, key: Key) -> ProtocolError:

@@ -204,7 +204,7 @@ class Attempts:
             if self._cause.reason == "TIMEOUT" and not over:
                 raise stalled(self._address, self._timeout) from error
             raise UnavailableError(
-                f"no answer from {self._address} within {self._timeout:g} s: {self._cause.message}",
+                f"no answer from {self._address} within {_seconds(self._timeout)} s: {self._cause.message}",
                 reason=self._cause.reason,
                 address=self._address,
             ) from error.__cause__ or error
@@ -263,7 +263,12 @@ def timed_out(call: Any) -> bool:
 
 def stalled(address: str, timeout: float) -> UnavailableError:
     """The error for a stream that waited too long for a message."""
-    return UnavailableError(f"{address} made no progress for {timeout:g} s", reason="TIMEOUT", address=address)
+    return UnavailableError(f"{address} made no progress for {_seconds(timeout)} s", reason="TIMEOUT", address=address)
+
+
+def _seconds(timeout: float) -> str:
+    """A number of seconds as it was asked for: of what is left of it, microseconds are nobody's business."""
+    return f"{round(timeout, 3):g}"
 
 
 def something(reply: Any, address: str, method: str) -> Any:

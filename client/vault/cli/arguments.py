@@ -142,6 +142,8 @@ class SizeType(_Parsed):
 class NumberRange(click.FloatRange):
     """A number in a range: click itself takes nan for one, and fails on whole numbers that no float holds."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             number = super().convert(value, param, ctx)

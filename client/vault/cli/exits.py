@@ -1,5 +1,6 @@
 """Exit codes: what a script learns from how the command ended."""
 
+import errno
 import os
 from enum import IntEnum
 
@@ -70,6 +71,8 @@ def text_of(error: VaultError | OSError) -> str:
     """What an error says, in one line; of the system's errors the file first, as other commands say it."""
     if isinstance(error, VaultError):
         return str(error)
+    if error.errno == errno.EBADF and error.filename is None:
+        return "a standard stream that is needed is closed"
     if error.strerror is None:
         return str(error) or type(error).__name__
     return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vault.allocator import tune_allocator
 from vault.cli import signals, streams
@@ -172,16 +173,27 @@ def _run(arguments: Sequence[str]) -> int:
         return end.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else NAME
-        message = " ".join(error.format_message().split())  # of choices it makes a list
-        stop = "" if message.endswith((".", "?", ")")) else "."
+        message = " ".join((error.format_message().rstrip(".") + _origin(error)).split())  # of choices it makes a list
+        stop = "" if message.endswith((".", "?", "?)")) else "."
         return complain(f"{message}{stop} Try '{path} --help'.", Exit.USAGE)
     except click.ClickException as error:
         return complain(error.format_message(), Exit.FAILURE)
 
 
+def _origin(error: click.UsageError) -> str:
+    """Where a refused value comes from, when the command line does not show it."""
+    context, option = error.ctx, getattr(error, "param", None)
+    if context is None or not isinstance(option, click.Option) or option.name is None:
+        return ""
+    source = context.get_parameter_source(option.name)
+    if source is ParameterSource.DEFAULT_MAP:
+        return " (of the configuration file)"
+    if source is not ParameterSource.ENVIRONMENT or (option.show_envvar and option.envvar):  # then click says it
+        return ""
+    return f" (of {option.envvar or f'{context.auto_envvar_prefix}_{option.name.upper()}'})"
+
+
 def _failed_output(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return Exit.BROKEN_PIPE
-    if error.errno == errno.EBADF and error.filename is None:
-        return complain("a standard stream that is needed is closed", Exit.FAILURE)
     return complain(text_of(error), exit_code(error))
