@@ -57,7 +57,7 @@ def test_one_text_is_not_taken_for_the_names_that_its_letters_are(vault: Vault) 
     for call in (vault.exists_many, vault.load_many, vault.delete_many):
         for keys in ("ab", b"ab"):
             with pytest.raises(InvalidArgumentError, match="several ids or names") as caught:
-                call("notes", keys)  # type: ignore[operator]
+                call("notes", keys)
             assert caught.value.reason == "BAD_BATCH"
     with pytest.raises(InvalidArgumentError, match="names are one for each object") as caught:
         vault.upload_many("notes", [Note("3"), Note("4")], names="cd")
