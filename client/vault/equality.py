@@ -4,6 +4,8 @@
 what it was given with what came back by this.
 """
 
+import array
+import collections
 import dataclasses
 import datetime as dt
 import decimal
@@ -49,11 +51,15 @@ def _comparison(value: Any) -> Callable[[Any, Any], _Found]:
     """For what is derived from the usual types, and others."""
     if isinstance(value, enum.Enum):
         return _plain
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # NumPy's
+        return _array
     for kind, compare in _EXACT.items():
         if isinstance(value, kind):
-            return compare
+            return lambda before, after: compare(before, after) or _attributes(before, after)
     if isinstance(value, Mapping):
         return _mapping
+    if hasattr(value, "__next__") or not type(value).__flags__ & _HEAP_TYPE:
+        return _hidden
     has_equality = any("__eq__" in vars(base) for base in type(value).__mro__[:-1])
     return _plain if has_equality and not _has_fields(value) else _attributes
 
@@ -66,11 +72,41 @@ def _has_fields(value: Any) -> bool:
 _FIELDS: Final = ("__struct_fields__", "__pydantic_fields__")  # of msgspec, of pydantic
 
 
+_HEAP_TYPE: Final = 1 << 9  # a class made by a class statement, whose state can be seen
+
+
 def _plain(before: Any, after: Any) -> _Found:
     same = before == after
-    if not isinstance(same, bool):  # arrays and the like answer for each element
+    if not isinstance(same, bool):  # what is like an array answers for each element
         same = getattr(before, "shape", None) == getattr(after, "shape", None) and bool(same.all())
     return None if same else _changed(before, after)
+
+
+def _hidden(before: Any, after: Any) -> _Found:
+    """What can be read once only, or holds what cannot be seen: the same where its own `==` says so."""
+    return _plain(before, after)
+
+
+def _array(before: Any, after: Any) -> _Found:
+    if before.dtype != after.dtype or before.shape != after.shape:
+        one, other = (f"an array {each.shape} of {each.dtype}" for each in (before, after))
+        return "", f"{one} would come back as {other}"
+    mine = before.tolist()
+    if type(mine) is type(before):  # a number that Python has no type for
+        return None if bool(before == after) else _changed(before, after)
+    return _find(mine, after.tolist())
+
+
+def _deque(before: Any, after: Any) -> _Found:
+    return _find(before.maxlen, after.maxlen) or _sequence(before, after)
+
+
+def _default_mapping(before: Any, after: Any) -> _Found:
+    return _plain(before.default_factory, after.default_factory) or _mapping(before, after)
+
+
+def _typed_array(before: Any, after: Any) -> _Found:
+    return _plain(before.typecode, after.typecode) or _sequence(before, after)
 
 
 def _changed(before: Any, after: Any) -> _Found:
@@ -171,6 +207,9 @@ _EXACT: Final[dict[type, Callable[[Any, Any], _Found]]] = {
     decimal.Decimal: _decimal,
     dt.datetime: _time,
     dt.time: _time,
+    collections.deque: _deque,
+    collections.defaultdict: _default_mapping,
+    array.array: _typed_array,
     dict: _mapping,
     list: _sequence,
     tuple: _sequence,

@@ -160,7 +160,7 @@ def _difference(before: Image.Image, after: Image.Image, *, lossy: bool) -> str 
     for name in _INFO:
         if name == "transparency" and before.mode == "P":
             continue  # PNG says the same in two ways; the colours were compared
-        if (mine := before.info.get(name)) and mine != after.info.get(name):
+        if (mine := before.info.get(name)) not in (None, b"", "") and mine != after.info.get(name):
             return f"info[{name!r}] would come back as {shown(after.info.get(name))}; delete it, or use another format"
     if (mine := before.info.get("dpi")) and not _close(mine, after.info.get("dpi")):
         return f"info['dpi'] {mine} would come back as {after.info.get('dpi')}; delete it, or use another format"

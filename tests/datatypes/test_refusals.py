@@ -119,6 +119,7 @@ REFUSED: dict[str, tuple[Wrapper | JsonDatatype, str]] = {
     "grey as WEBP": (ImageWrapper(picture("L"), "WEBP"), "mode L would come back as RGB"),
     "alpha of grey as BMP": (ImageWrapper(picture("LA"), "BMP"), "LA"),
     "a transparent colour as TIFF": (ImageWrapper(picture("L", transparency=1), "TIFF"), "transparency"),
+    "the first colour, transparent, as BMP": (ImageWrapper(picture("L", transparency=0), "BMP"), "transparency"),
     "a profile as BMP": (ImageWrapper(picture("RGB", icc_profile=b"p"), "BMP"), "icc_profile.*another format"),
     "orientation in TIFF": (ImageWrapper(turned(), "TIFF"), "orientation 6.*exif_transpose"),
     "orientation in GIF": (ImageWrapper(turned("P"), "GIF"), "orientation 6|EXIF"),
