@@ -59,6 +59,9 @@ class Ticket(Protocol):
     """Whoever has an object for longer: counted for as long as `_entry` is one."""
 
     _entry: Entry | None
+    _info: ObjectInfo
+    _data: Any
+    _closed: bool
 
 
 class ObjectCache(Generic[FlightT]):
@@ -69,6 +72,7 @@ class ObjectCache(Generic[FlightT]):
     Attributes:
         dropped: What tickets and callers had, for `settle`, and every other call, to count off. They add to it by `+=`,
             at which no interrupt comes, nor does a finalizer wait for a lock.
+        lock: Held around everything here, by every call but `settle`.
         enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
@@ -81,7 +85,7 @@ class ObjectCache(Generic[FlightT]):
         """
         self._shelves = {name: Shelf(unit) for name, unit in units.items()}
         self.enabled = enabled
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self.dropped: deque[Entry] = deque()
         self.inherited = False
@@ -93,23 +97,26 @@ class ObjectCache(Generic[FlightT]):
         """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
         self.inherited = True
 
-    def current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> Entry | None:
-        """The object, which the ticket has then, when it is here and current: the short way of `claim`.
+    def current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
+        """Opens the ticket with the object, when that is here and current; whether it is. The short way of `claim`.
 
         Args:
             epoch: The one that holds now; see the module's text.
         """
-        with self._lock:
+        with self.lock:
             if self.dropped:
-                self._settle()
+                self.settle()
             entry = self._shelves[unit].find(key)
             if entry is None or not epoch or entry.epoch != epoch:
-                return None
-            ticket._entry = entry  # noqa: SLF001  # no call, at which an interrupt might come in between
+                return False
+            # As `share` does it: a call more would be a fiftieth of a load.
+            ticket._info, ticket._data = entry.state  # noqa: SLF001
+            ticket._entry = entry  # noqa: SLF001
             entry.pins += 1
             self._pins += 1
             self._hits += 1
-            return entry
+            ticket._closed = False  # noqa: SLF001
+            return True
 
     def claim(self, unit: str, key: Key, epoch: int, flight: FlightT, held: Held) -> Hit | Check | Lead | Join[FlightT]:
         """What to do to have this object.
@@ -120,8 +127,8 @@ class ObjectCache(Generic[FlightT]):
                 it holds up nobody, whether `finish` was called or not.
             held: Takes what is here, under the key.
         """
-        with self._lock:
-            self._settle()
+        with self.lock:
+            self.settle()
             entry = self._shelves[unit].find(key)
             if entry is not None and entry.is_being_written and not (epoch and entry.epoch == epoch):
                 # The store may have the new bytes already. Who loaded them now would not share them with whoever
@@ -143,7 +150,7 @@ class ObjectCache(Generic[FlightT]):
 
     def finish(self, unit: str, key: Key, flight: FlightT) -> None:
         """The load is over, one way or the other. Those who wait for the flight go on when that is over."""
-        with self._lock:
+        with self.lock:
             if self._flights.get((unit, key)) is flight:
                 del self._flights[unit, key]
 
@@ -154,12 +161,12 @@ class ObjectCache(Generic[FlightT]):
         Yields its departure, for those.
         """
         air = self._shelves[unit].air
-        with self._lock:
+        with self.lock:
             departed = air.depart()
         try:
             yield departed
         finally:
-            with self._lock:
+            with self.lock:
                 air.arrive(departed)
 
     def land(
@@ -184,8 +191,8 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             An entry, which the caller holds, and whether it is the newest that is known. One that is not is not kept.
         """
-        with self._lock:
-            self._settle()
+        with self.lock:
+            self.settle()
             self._misses += loaded
             entry = Entry(info, data)
             fresh = True
@@ -224,7 +231,7 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             Whether the store still has these bytes. When not, the entry is kept no longer.
         """
-        with self._lock:
+        with self.lock:
             shelf = self._shelves[entry.info.unit]
             here = shelf.holds(entry)
             # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
@@ -244,14 +251,14 @@ class ObjectCache(Generic[FlightT]):
 
     def forget(self, entry: Entry) -> None:
         """The store no longer has this, or nobody knows what it has."""
-        with self._lock:
+        with self.lock:
             shelf = self._shelves[entry.info.unit]
             if shelf.holds(entry):
                 shelf.remove(entry)
 
     def missing(self, unit: str, key: Key) -> None:
         """The store said that it has no such object. What is here of it, or arrives late, is asked after."""
-        with self._lock:
+        with self.lock:
             shelf = self._shelves[unit]
             shelf.air.note_missing(key)
             entry = shelf.find(key)
@@ -266,13 +273,13 @@ class ObjectCache(Generic[FlightT]):
         this is, so that they get this entry and not one beside it. Yields the request's departure.
         """
         shelf = self._shelves[entry.info.unit]
-        with self._lock:
+        with self.lock:
             entry.writing, entry.overtaken = flight, 0
         try:
             with self.airborne(entry.info.unit) as departed:
                 yield departed
         finally:
-            with self._lock:
+            with self.lock:
                 entry.writing = None
                 if entry.overtaken > entry.info.revision and shelf.holds(entry):
                     shelf.remove(entry)
@@ -284,7 +291,7 @@ class ObjectCache(Generic[FlightT]):
             epoch: The one that held before the request left.
             departed: When the request left; None: nothing can have overtaken its reply.
         """
-        with self._lock:
+        with self.lock:
             info = entry.info
             shelf = self._shelves[info.unit]
             departed = shelf.air.now if departed is None else departed
@@ -306,7 +313,7 @@ class ObjectCache(Generic[FlightT]):
         shelf = self._shelves.get(change.unit)
         if shelf is None:
             return
-        with self._lock:
+        with self.lock:
             shelf.air.note(change.data_id, change.revision)
             if change.name is not None and change.kind is not ChangeKind.DELETED:
                 shelf.air.note(change.name, change.revision)
@@ -325,7 +332,7 @@ class ObjectCache(Generic[FlightT]):
 
     def doubt(self, unit: str, revision: int) -> None:
         """Some object of the unit, unknown which, changed at this revision: whatever is older is asked after."""
-        with self._lock:
+        with self.lock:
             shelf = self._shelves[unit]
             shelf.air.note_all(revision)
             for entry in shelf.entries.values():
@@ -333,23 +340,20 @@ class ObjectCache(Generic[FlightT]):
                     entry.epoch = 0
 
     def share(self, entry: Entry, ticket: Ticket) -> None:
-        """Gives the ticket an object that another ticket has."""
-        with self._lock:
-            ticket._entry = entry  # noqa: SLF001  # no call, at which an interrupt might come in between
+        """Opens the ticket with an object that another ticket has."""
+        with self.lock:
+            ticket._info, ticket._data = entry.state  # noqa: SLF001  # kept, whatever is committed meanwhile
+            ticket._entry = entry  # noqa: SLF001  # no call from here on, at which an interrupt might come in between
             entry.pins += 1
             self._pins += 1
+            ticket._closed = False  # noqa: SLF001
 
     def release(self, held: Held, key: Key) -> None:
         """What the caller holds of this key is his no longer."""
-        with self._lock:
+        with self.lock:
             self.dropped += (held[key],)
             del held[key]
-            self._settle()
-
-    def settle(self) -> None:
-        """Takes note of what was dropped."""
-        with self._lock:
-            self._settle()
+            self.settle()
 
     def shed(self, amount: int, share: float = 0.0) -> int:
         """Puts out what has no open ticket, the longest unused first, over all units.
@@ -361,8 +365,8 @@ class ObjectCache(Generic[FlightT]):
         Returns:
             How many entries went.
         """
-        with self._lock:
-            self._settle()
+        with self.lock:
+            self.settle()
             idle = sum(shelf.count_idle() for shelf in self._shelves.values())
             wanted, gone, freed = share * idle, 0, 0
             while gone < idle and (freed < amount or gone < wanted):
@@ -378,15 +382,15 @@ class ObjectCache(Generic[FlightT]):
 
     def clear(self) -> None:
         """Keeps nothing. Open tickets keep what they have."""
-        with self._lock:
+        with self.lock:
             for shelf in self._shelves.values():
                 for entry in list(shelf.entries.values()):
                     shelf.remove(entry)
 
     def stats(self) -> CacheStats:
         """What was counted, and the process's memory now."""
-        with self._lock:
-            self._settle()
+        with self.lock:
+            self.settle()
             shelves = self._shelves.values()
             return CacheStats(
                 hits=self._hits,
@@ -398,26 +402,23 @@ class ObjectCache(Generic[FlightT]):
                 rss=resident(),
             )
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Takes note of what was dropped, with `lock` held."""
         while self.dropped:
             entry = self.dropped[0]
-            self._let_go(entry)
-            del self.dropped[0]
+            shelf = entry.shelf
+            if shelf is None or entry.pins != 1:
+                del self.dropped[0]
+                entry.pins -= 1
+                self._pins -= 1
+                continue
+            self._clock += 1
+            shelf.let_go(entry, self._clock)
+            del self.dropped[0]  # no call between these, at which an interrupt might come
             entry.pins -= 1
             self._pins -= 1
-            self._look_after(entry)
-
-    def _let_go(self, entry: Entry) -> None:
-        """One pin of it is about to be taken away."""
-        if entry.pins == 1 and entry.shelf is not None:
-            self._clock += 1
-            entry.shelf.let_go(entry, self._clock)
-
-    def _look_after(self, entry: Entry) -> None:
-        """One pin of it was taken away."""
-        shelf = entry.shelf
-        if not entry.pins and shelf is not None and shelf.is_over_limit:
-            self._evict(shelf)
+            if shelf.is_over_limit:
+                self._evict(shelf)
 
     def _evict(self, shelf: Shelf) -> None:
         while shelf.is_over_limit and (entry := shelf.longest_unused()) is not None:

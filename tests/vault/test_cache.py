@@ -427,7 +427,7 @@ def test_without_a_cache_everyone_loads_for_himself() -> None:
 def test_what_a_finalizer_drops_is_let_go_at_the_next_call() -> None:
     cache = make(max_cached=1)
     entry, _ = cache.land(info(1, 1), Note(""), 1)
-    with cache._lock:  # as when a collection runs in the middle of a call
+    with cache.lock:  # as when a collection runs in the middle of a call
         cache.dropped += (entry,)
     assert cache.stats().open_tickets == 0
     put(cache, info(2, 2))

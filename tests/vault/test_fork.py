@@ -21,7 +21,7 @@ if sys.argv[2] == "used":
     # A thread that holds the cache's lock while the fork happens: in the child nobody would let it go.
     held, done = threading.Event(), threading.Event()
     def hold():
-        with vault._cache._lock:
+        with vault._cache.lock:
             held.set()
             done.wait(20)
     thread = threading.Thread(target=hold)

@@ -47,9 +47,8 @@ class AsyncObjects(AsyncVaultBase):
         epoch = None
         if self._cache.enabled:
             epoch = await self._coherence.epoch()
-            entry = self._cache.current(unit, key, epoch, ticket)
-            if entry is not None:
-                return ticket.open(entry)
+            if self._cache.current(unit, key, epoch, ticket):
+                return ticket
         held: Held = {}
         left = held.values()
         try:

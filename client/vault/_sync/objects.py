@@ -48,9 +48,8 @@ class Objects(VaultBase):
         epoch = None
         if self._cache.enabled:
             epoch = self._coherence.epoch()
-            entry = self._cache.current(unit, key, epoch, ticket)
-            if entry is not None:
-                return ticket.open(entry)
+            if self._cache.current(unit, key, epoch, ticket):
+                return ticket
         held: Held = {}
         left = held.values()
         try:

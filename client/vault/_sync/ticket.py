@@ -39,7 +39,7 @@ class Ticket:
     _data: Any
 
     def __init__(self, saver: Saver, cache: ObjectCache[Any], *, auto_update: bool) -> None:
-        """It is closed until `open`; the cache gives it its object, which closing takes away again."""
+        """It is closed until it has an object, from the cache or by `take`; closing takes that away again."""
         self._saver = saver
         self._cache = cache
         self._entry: Entry | None = None
@@ -52,12 +52,6 @@ class Ticket:
         self._info, self._data = held[key].state  # kept, whatever is committed meanwhile
         self._entry = held[key]  # no call between these, at which an interrupt might come
         del held[key]
-        self._closed = False
-        return self
-
-    def open(self, entry: Entry) -> Self:
-        """With this object, which it has."""
-        self._info, self._data = entry.state  # kept, whatever is committed meanwhile
         self._closed = False
         return self
 
@@ -129,24 +123,23 @@ class Ticket:
             ClosedError: The vault is closed and there is an edit to write.
             StorageError, UnavailableError: It could not be written.
         """
-        if self._closed:
+        entry, draft = self._entry, self._draft
+        if draft is None or self._closed:
+            self._closed = True
+            self._data = None
             self._let_go()
             return
-        entry, draft = self._entry, self._draft
-        if draft is not None and self._saver.affinity.is_foreign:
+        if self._saver.affinity.is_foreign:
             raise other_loop(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
         self._closed = True
         if self._cache.inherited:
-            if draft is not None:
-                raise self._closed_error()
-            return
+            raise self._closed_error()
         try:
-            if draft is not None and entry is not None:
+            if entry is not None:
                 self._saver.write_back(entry, draft, last_only=not self._auto_update)
                 self._info = entry.info
         except BaseException:
-            if draft is not None:
-                draft.broken = True
+            draft.broken = True
             raise
         finally:
             self._data = None
@@ -187,8 +180,10 @@ class Ticket:
         if self._entry is not None:
             self._cache.dropped += (self._entry,)
             self._entry = None
-        if not self._cache.inherited:
-            self._cache.settle()
+        cache = self._cache
+        if not cache.inherited:
+            with cache.lock:
+                cache.settle()
 
     def _closed_error(self) -> ClosedError:
         if self._cache.inherited:
