@@ -311,3 +311,26 @@ def test_what_the_store_raises_is_raised_whatever_the_hook_makes_of_it(any_store
         with pytest.raises(StorageFullError, match="no room"):
             codec.write(faulty(any_store, [StorageFullError("no room")]), data, None)
     assert any_store.list_units() == []
+
+
+def test_a_load_hook_that_returns_no_datatype_is_refused_with_what_it_returned(any_store: Store) -> None:
+    class Raw(Datatype):
+        def _dump(self) -> bytes:
+            return b"text"
+
+        @classmethod
+        def _load(cls, raw: bytes) -> Any:
+            return raw
+
+    class Streamed(Raw):
+        @classmethod
+        def _load_from(cls, stream: ObjectStream) -> Any:
+            return None
+
+    for kind in (Raw, Streamed):
+        codec = Codec("files", kind)
+        info = write(any_store, codec, kind(), codec.encode(kind()))
+        with pytest.raises(
+            DecodeError, match=r"object \d+ in unit 'files' .*(a bytes|a NoneType), which is no Datatype"
+        ):
+            load(any_store, codec, info)

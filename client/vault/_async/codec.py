@@ -187,9 +187,10 @@ class AsyncCodec:
 
     def _load(self, decoder: type[Datatype], info: ObjectInfo, raw: bytes) -> Any:
         try:
-            return decoder._load(raw)  # noqa: SLF001  # the Datatype's contract
+            loaded = decoder._load(raw)  # noqa: SLF001  # the Datatype's contract
         except Exception as error:  # noqa: BLE001  # it is raised on
             raise _not_loaded(decoder, info, error) from _cause(error)
+        return _checked(decoder, info, loaded)
 
     def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
         try:
@@ -202,7 +203,14 @@ class AsyncCodec:
             stream.close()
         if stream.failure is not None:  # whatever the hook made of what it could not read
             raise stream.failure
+        return _checked(decoder, info, loaded)
+
+
+def _checked(decoder: type[Datatype], info: ObjectInfo, loaded: Any) -> Datatype:
+    """What a hook returned, when it is an object of a Datatype."""
+    if isinstance(loaded, Datatype):
         return loaded
+    raise _not_loaded(decoder, info, TypeError(f"it was loaded as a {type(loaded).__name__}, which is no Datatype"))
 
 
 def _not_loaded(decoder: type[Datatype], info: ObjectInfo, error: Exception) -> DecodeError:
