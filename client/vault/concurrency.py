@@ -198,13 +198,16 @@ class AsyncBackground:
             with contextlib.suppress(RuntimeError):  # its event loop is closed
                 self._task.cancel()
 
-    async def stop(self) -> None:
-        """Waits until the function has returned, or was cancelled; what it raised is raised here."""
+    async def stop(self, timeout: float | None = None) -> None:
+        """Waits until the function has returned, or was cancelled, at most `timeout` seconds; what it raised is raised
+        here."""
         task = self._task
         if task is None or task is asyncio.current_task():
             return
         if task.get_loop() is asyncio.get_running_loop():  # else that is closed, and it goes on no more
-            await asyncio.wait([task])  # who waits may be cancelled; that is not to end what he waits for
+            await asyncio.wait(
+                [task], timeout=timeout
+            )  # who waits may be cancelled; that is not to end what he waits for
         self._task = None  # which holds what it was in the middle of
         if task.done() and not task.cancelled():
             task.result()

@@ -29,6 +29,7 @@ def main() -> int:
         "--kind", choices=["embedded", "remote"], action="append", help="may be repeated; both by default"
     )
     parser.add_argument("--call", choices=CALLS, action="append", help="may be repeated; all by default")
+    parser.add_argument("--within", choices=["own", "grpc"], default="own", help="whose code is interrupted")
     parser.add_argument("--every", type=int, default=1, help="of the points, one in so many, from a random one on")
     parser.add_argument("--seed", type=int, default=None, help="a random one by default")
     parser.add_argument("--directory", help="where the files go; a temporary directory by default")
@@ -42,11 +43,12 @@ def main() -> int:
             begun = time.monotonic()
             folder = Path(tempfile.mkdtemp(prefix=f"vault-interrupts-{kind}-", dir=arguments.directory))
             place = Place(kind, folder)
-            whole = attempt(place, call, 0, folder)
+            whole = attempt(place, call, 0, folder, within=arguments.within)
             first = random.Random(f"{seed} {kind} {call}").randrange(arguments.every) + 1  # to be repeated
             points = range(first, whole.count + 1, arguments.every)
             for point in points:
-                trial = attempt(place, call, point, folder, fork=kind == "embedded" and point % 10 == 0)
+                fork = kind == "embedded" and point % 10 == 0
+                trial = attempt(place, call, point, folder, fork=fork, within=arguments.within)
                 if trial.problem:
                     print(f"FAILED: {kind}, {trial}; the store is in {folder}", flush=True)
                     os._exit(1)  # some thread may hang

@@ -7,6 +7,7 @@ very call. So a call is counted through once, then done again for each of its po
 """
 
 import dis
+import inspect
 import os
 import sys
 import sysconfig
@@ -31,11 +32,13 @@ class Points:
         where: At which it raised: file, line and what had happened.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, within: str = "own") -> None:
         """
         Args:
             target: The point to raise at, from 1; 0: at none.
+            within: Whose code, with the standard library's on its behalf: "own" or "grpc".
         """
+        self._within = within
         self.count = 0
         self.where = ""
         self._target = target
@@ -46,10 +49,13 @@ class Points:
             # What is not called by a CALL (a property, a `with`) returns without the interpreter looking up.
             if argument is None and _is_left_by_exception(frame):
                 return
-            if caller is None or not _is_ours(caller) or not _is_at_call(caller):
+            by_c = frame.f_code.co_name in ("__enter__", "__exit__") or frame.f_code.co_flags & inspect.CO_GENERATOR
+            if self._within == "grpc" and by_c:
+                return  # to gRPC's Cython, or to next(), which do not look up either
+            if caller is None or not self._is_within(caller) or not _is_at_call(caller):
                 return
             frame = caller
-        elif event not in ("call", "c_return") or not _is_ours(frame):
+        elif event not in ("call", "c_return") or not self._is_within(frame):
             return
         self.count += 1
         if self.count == self._target:
@@ -58,14 +64,22 @@ class Points:
             self.where = f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}, {event} {_name(argument)}"
             raise KeyboardInterrupt(self.where)
 
+    def _is_within(self, frame: FrameType | None) -> bool:
+        while frame is not None:
+            kind = _kind_of(frame.f_code.co_filename)
+            if kind != "library":
+                return kind == self._within
+            frame = frame.f_back
+        return False
 
-def run(function: Callable[[], Any], target: int) -> tuple[Points, Any, BaseException | None]:
-    """Calls the function with a KeyboardInterrupt at its `target`th point.
+
+def run(function: Callable[[], Any], target: int, within: str = "own") -> tuple[Points, Any, BaseException | None]:
+    """Calls the function with a KeyboardInterrupt at its `target`th point within Vault's code, or gRPC's.
 
     Returns:
         What was passed, what it returned, and what it raised.
     """
-    points = Points(target)
+    points = Points(target, within)
     try:
         sys.setprofile(points)
         try:
@@ -77,23 +91,15 @@ def run(function: Callable[[], Any], target: int) -> tuple[Points, Any, BaseExce
     return points, result, None
 
 
-def _is_ours(frame: FrameType | None) -> bool:
-    """Whether it is of Vault, or of the standard library on behalf of Vault."""
-    while frame is not None:
-        kind = _kind_of(frame.f_code.co_filename)
-        if kind != "library":
-            return kind == "own"
-        frame = frame.f_back
-    return False
-
-
 def _kind_of(name: str) -> str:
     kind = _kinds.get(name)
     if kind is None:
         inside = name.startswith(_STDLIB) and "site-packages" not in name
         left_out = name.removeprefix(_STDLIB).lstrip(os.sep).startswith(_LEFT_OUT)
         own = any(part in name for part in _OWN) and "/tests/" not in name and "/v1/" not in name
-        kind = _kinds[name] = "library" if inside and not left_out else "own" if own and not inside else "other"
+        grpc = f"{os.sep}grpc{os.sep}_c" in name  # _channel.py, _common.py
+        ours = "own" if own and not inside else "grpc" if grpc else "other"
+        kind = _kinds[name] = "library" if inside and not left_out else ours
     return kind
 
 

@@ -35,15 +35,15 @@ class Trial:
         return f"{self.call}, point {self.point}: {self.where}\n{self.problem}"
 
 
-def attempt(place: Place, call: str, point: int, folder: Path, *, fork: bool = False) -> Trial:
-    """Makes the call on a new vault of the place, with an interrupt at its `point`th point."""
+def attempt(place: Place, call: str, point: int, folder: Path, *, fork: bool = False, within: str = "own") -> Trial:
+    """Makes the call on a new vault of the place, with an interrupt at its `point`th point within Vault, or gRPC."""
     found: dict[str, Any] = {"count": 0, "where": "", "stage": "before the call"}
 
     def trial() -> None:
-        scene = Scene(place, new_vault(place), f"{call}-{point}", folder)
+        scene = Scene(place, new_vault(place), f"{call}-{within}-{point}", folder)
         function = CALLS[call](scene)
         found["stage"] = "in the call"
-        points, _, error = run(function, point)
+        points, _, error = run(function, point, within)
         found["count"], found["where"] = points.count, points.where
         found["stage"] = "after the interrupt"
         if error is not None and not isinstance(error, KeyboardInterrupt):

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import vault
 import vault_server
+from vault._sync.remote import RemoteStore
 
 from tests.interrupts.calls import CALLS
+from tests.interrupts.delivery import run
 from tests.interrupts.harness import attempt
 from tests.vault.places import Place
 
@@ -40,6 +43,49 @@ def test_after_an_interrupt_everything_goes_on(kind: str, points: int, call: str
             trial = attempt(place, call, point, tmp_path, fork=kind == "embedded" and point % 3 == 0)
             assert not trial.problem, f"seed {SEED}, {trial}"
     finally:
+        place.close()
+
+
+@pytest.mark.parametrize("call", ["load", "load_large", "upload_large", "write", "watch", "list_objects"])
+def test_after_an_interrupt_within_grpc_everything_goes_on(call: str, tmp_path: Path) -> None:
+    place = Place("remote", tmp_path)
+    try:
+        whole = attempt(place, call, 0, tmp_path, within="grpc")
+        assert not whole.problem, whole
+        assert whole.count > 10
+        for point in sorted(random.Random(SEED).sample(range(1, whole.count + 1), 4)):
+            trial = attempt(place, call, point, tmp_path, within="grpc")
+            assert not trial.problem, f"seed {SEED}, {trial}"
+    finally:
+        place.close()
+
+
+def test_an_interrupt_within_grpc_holds_up_no_other_thread(tmp_path: Path) -> None:
+    place = Place("remote", tmp_path)
+    asked, ended = [0], threading.Event()
+    try:
+        with RemoteStore(place.server.address) as store:
+
+            def ask() -> None:
+                while not ended.is_set():
+                    store.list_units()
+                    asked[0] += 1
+
+            other = threading.Thread(target=ask, daemon=True)
+            other.start()
+            points, _, _ = run(store.list_units, 0, "grpc")
+            assert points.count > 10
+            for point in range(1, points.count + 1):
+                _, _, error = run(store.list_units, point, "grpc")
+                assert error is None or isinstance(error, KeyboardInterrupt)
+                before, until = asked[0], time.monotonic() + 10
+                while asked[0] < before + 2:
+                    assert time.monotonic() < until, f"{point}: {error}"
+                    time.sleep(0.001)
+            ended.set()
+            other.join()
+    finally:
+        ended.set()
         place.close()
 
 
@@ -66,16 +112,25 @@ for _ in range(int(sys.argv[3])):
             print("ready", flush=True)
             while True:
                 vault.load("notes", key).close()
+                if sys.argv[1].startswith("grpc"):
+                    vault.delete("notes", vault.upload("notes", Note("x" * 1_200_000)))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
 
 
+@pytest.fixture(params=["embedded", "remote"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    place = Place(request.param, tmp_path)
+    yield place.location
+    place.close()
+
+
 @pytest.mark.parametrize("cache", ["cached", "uncached"])
-def test_a_loop_of_loads_ends_with_one_signal(cache: str, tmp_path: Path) -> None:
+def test_a_loop_of_calls_ends_with_one_signal(cache: str, location: str, tmp_path: Path) -> None:
     choice = random.Random(SEED)
     runs = 12
-    arguments = [sys.executable, "-W", "ignore", "-c", LOOP, str(tmp_path / "store"), cache, str(runs)]
+    arguments = [sys.executable, "-W", "ignore", "-c", LOOP, location, cache, str(runs)]
     told = tmp_path / "stderr"
     with told.open("wb") as errors, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors) as program:
         lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()

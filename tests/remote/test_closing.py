@@ -1,6 +1,8 @@
 """A store that is closed while calls are under way: each of them is told so, and by nothing else."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +121,71 @@ def test_threads_that_call_as_the_store_closes_are_told(address: str, call: Call
     while (left := _threads_of_channels()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left
+
+
+LEAVING = """
+import gc, sys, threading, time
+from grpc._channel import _Rendezvous
+from vault import Vault
+from tests.vault.places import STRUCTURE, Note
+
+vault = Vault(sys.argv[1], STRUCTURE, timeout=20)
+with vault.open_writer("notes") as done:
+    done.write(bytes(9_000_000))
+vault.load("notes", vault.upload("notes", Note("x"))).close()
+reader = vault.open("notes", done.data_id)
+reader.read(10)
+writer = vault.open_writer("notes")
+writer.write(bytes(2_500_000))
+blocks = iter(vault._store.load("notes", done.data_id))
+next(blocks)
+kept = [reader, writer, blocks, vault.watch("notes"), vault._store.watch(["notes"])]
+held = threading.Event()
+
+def hold():
+    for call in [each for each in gc.get_objects() if isinstance(each, _Rendezvous)]:
+        call._state.condition.acquire()
+    held.set()
+    time.sleep(1000)
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+sys.exit(3)
+"""
+
+
+def test_a_program_ends_while_a_thread_that_is_stopped_holds_the_locks_of_grpc(address: str) -> None:
+    arguments = [sys.executable, "-W", "ignore", "-c", LEAVING, f"grpc://{address}"]
+    assert subprocess.run(arguments, timeout=30, check=False).returncode == 3
+
+
+def test_a_lock_of_grpc_that_is_never_released_holds_up_no_timeout_and_no_close(address: str) -> None:
+    store = RemoteStore(address, timeout=20)
+    store.list_units()
+    watches = [store.watch(), store.watch()]
+    calls = [watch._receiver._call for watch in watches]  # type: ignore[attr-defined]
+    let_go = threading.Event()
+
+    def hold() -> None:
+        with calls[0].stream._state.condition:
+            held.set()
+            let_go.wait()
+
+    held = threading.Event()
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait()
+    watchdog = calls[1].connection.watchdog
+    with watchdog.watching(calls[0], 0.1), watchdog.watching(calls[1], 0.2):
+        until = time.monotonic() + 10
+        while not calls[1].stream.cancelled():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    began = time.monotonic()
+    store.close()
+    assert time.monotonic() - began < 15
+    let_go.set()
+    holding.join()
 
 
 def _threads_of_channels() -> list[str]:

@@ -25,6 +25,7 @@ from vault.store import Store, Watch
 CONSISTENCIES: Final = ("watch", "strict")
 
 _LEASE: Final = 15.0  # seconds without a sign of life, after which a stream is not believed any more
+_ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC may never let it go
 _FIRST_BACKOFF: Final = 0.1
 _LAST_BACKOFF: Final = 5.0
 
@@ -49,7 +50,7 @@ class Coherence(ABC):
         """Tells what runs in the background to end."""
 
     def join(self) -> None:  # noqa: B027  # nothing to do for most
-        """Waits for what `end` told to end; the store may be closed in between, which hastens it."""
+        """Waits, not for long, for what `end` told to end; the store may be closed in between, which hastens it."""
 
     def abandon(self) -> None:  # noqa: B027  # nothing to do for most
         """`end` from a finalizer: at the next sign of life."""
@@ -144,7 +145,7 @@ class WatchCoherence(Coherence):
 
     def join(self) -> None:
         if self._background is not None:
-            self._background.stop()
+            self._background.stop(_ENDING)
 
     def abandon(self) -> None:
         self._abandoned = True

@@ -1,13 +1,9 @@
 """Calls on threads, over grpc."""
 
-import atexit
 import collections
-import functools
 import math
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -22,25 +18,21 @@ from vault.channel.calls import (
     check_timeout,
     closed,
     is_sign_of_life,
-    make_stub,
     patience_of,
     readable,
     something,
     stalled,
     timed_out,
 )
-from vault.channel.watchdog import Watchdog
+from vault.channel.connection import CLOSING, Call, Connection, end, is_left
 from vault.concurrency import Background
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.eventcount import EventCount
-from vault.forks import fork_count, is_inherited, never_free, renew_after_fork
-from vault.threads import no_thread
+from vault.forks import renew_after_fork
 from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
 """Messages that wait for gRPC: one on its way, one ready."""
-
-_CLOSING: Final = 1.0  # seconds, for what may never end
 
 
 class Receiver:
@@ -48,25 +40,20 @@ class Receiver:
 
     def __init__(
         self,
-        call: Any,
+        call: Call,
         first: Any,
         address: str,
         idle: float,
-        watchdog: Watchdog,
         is_closed: Callable[[], bool],
-        stall: Callable[[Any], None],
-        given_up: Callable[[Any, BaseException], None],
+        stall: Callable[[Call], None],
     ) -> None:
         self.first = first
         self._call = call
         self._address = address
         self._idle = idle
-        self._watchdog = watchdog
         self._is_closed = is_closed
         self._stall = stall
-        self._given_up = given_up
         self._cancelled = False
-        self._forks = fork_count()
 
     def __iter__(self) -> Iterator[Any]:
         message = self.first
@@ -75,12 +62,13 @@ class Receiver:
             message = self._receive()
 
     def _receive(self) -> Any:
+        watchdog = self._call.connection.watchdog
         try:
-            with self._watchdog.watching(self._call, self._idle):
-                return readable(next(self._call, None), self._address)
+            with watchdog.watching(self._call, self._idle):
+                return readable(self._call.next(), self._address)
         except grpc.RpcError as error:
             _untie(error)
-            if self._watchdog.overdue(self._call):
+            if watchdog.overdue(self._call):
                 self._stall(self._call)
                 raise stalled(self._address, self._idle) from error
             if self._cancelled:
@@ -88,15 +76,14 @@ class Receiver:
             if self._is_closed():
                 raise closed(self._address) from error
             raise error_from_rpc(error, address=self._address) from error
-        except BaseException as error:
-            self._given_up(self._call, error)
+        except BaseException:
+            self._call.cancel()
             raise
 
     def cancel(self) -> None:
         """Ends the stream, also while another thread waits for it. Harmless when repeated, and in a forked child."""
         self._cancelled = True
-        if not is_inherited(self._forks):
-            self._call.cancel()
+        self._call.cancel()
 
 
 class Duplex:
@@ -105,11 +92,12 @@ class Duplex:
 
     def __init__(
         self,
-        method: Any,
+        connection: Connection,
+        method: str,
         address: str,
         idle: float,
         is_closed: Callable[[], bool],
-        stall: Callable[[Any], None],
+        stall: Callable[[Call], None],
     ) -> None:
         self._address = address
         self._idle = idle
@@ -122,15 +110,16 @@ class Duplex:
         self._ended = False
         self._error: VaultError | None = None
         self._afterwards: Callable[[], None] | None = None
-        self._forks = fork_count()
-        self.call = method(self._outgoing())
         self._reader = Background(self._read, "vault-replies")
+        call: Call | None = None
         try:
+            call = self._call = connection.begin(method, self._outgoing())
             self._reader.start()
         except BaseException:
             self._ended = True
             self._news.advance()
-            self.call.cancel()
+            if call is not None:
+                call.cancel()
             raise
 
     def send(self, message: Any) -> None:
@@ -171,9 +160,8 @@ class Duplex:
 
     def cancel(self) -> None:
         """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
-        if not is_inherited(self._forks):
-            self.call.cancel()
-            self._news.advance()
+        self._call.cancel()
+        self._news.advance()
 
     def leave(self, afterwards: Callable[[], None]) -> None:
         """`cancel` from a finalizer: starts nothing, waits for nothing.
@@ -182,17 +170,18 @@ class Duplex:
             afterwards: Is called by the thread that receives replies, at its end; by nobody when that has ended
                 already, when the interpreter ends, and in a forked child.
         """
-        if not sys.is_finalizing():
+        if not is_left():
             self._afterwards = afterwards
             self.cancel()
 
     def finish(self) -> None:
-        """Waits until the call has ended; call it last."""
-        self._reader.stop()
+        """Waits until the call has ended, at most the timeout; call it last."""
+        doubtful = self._call.connection.is_doubtful or is_left()
+        self._reader.stop(CLOSING if doubtful else self._idle)
 
     def _wait(self, ready: Callable[[], object], seconds: float) -> None:
         if not self._news.wait_for(lambda: self._ended or ready(), seconds):
-            self._stall(self.call)
+            self._stall(self._call)
             self.cancel()
             raise stalled(self._address, seconds)
 
@@ -208,14 +197,14 @@ class Duplex:
     def _read(self) -> None:
         error: VaultError | None = None
         try:
-            for message in self.call:
+            while (message := self._call.next()) is not None:
                 self._replies.append(readable(message, self._address))
                 self._news.advance()
                 if len(self._replies) >= MOST_REPLIES:
-                    self._news.wait_for(lambda: len(self._replies) < MOST_REPLIES or not self.call.is_active())
+                    self._news.wait_for(lambda: len(self._replies) < MOST_REPLIES or not self._call.is_active())
         except ProtocolError as failure:
             error = failure
-            self.call.cancel()
+            self._call.cancel()
         except grpc.RpcError as failure:
             _untie(failure)
             ended = self._is_closed()
@@ -249,14 +238,10 @@ class Channel:
         self.timeout = check_timeout(timeout)
         self.patience = patience_of(timeout)
         self._closed = False
-        self._channel: grpc.Channel | None = None
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
-        self._watchdog = Watchdog()
-        self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
-        self._doubtful: list[tuple[Any, list[Any]]] = []
         renew_after_fork(self)
-        _channels.add(self)
 
     def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """One request, one reply.
@@ -267,13 +252,14 @@ class Channel:
         attempts = Attempts(self.address, timeout or self.timeout)
         patience = attempts.first_patience
         while True:
-            call = self._method(method)
-            channel = self._channel
+            connection = self._connect()
+            call = getattr(connection.stub, method)
             try:
-                return something(call(request, timeout=min(patience, attempts.remaining)), self.address, method)
+                reply = connection.enter(call, request, timeout=min(patience, attempts.remaining))
+                return something(reply, self.address, method)
             except grpc.RpcError as error:
                 if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
-                    self._retire(channel)
+                    self._retire(connection)
                     patience = math.inf
                     continue
                 self._pause(attempts, error)
@@ -290,32 +276,20 @@ class Channel:
         attempts = attempts or Attempts(self.address, self.timeout)
         self._tidy()
         while True:
-            call = self._method(method)(request)
-            self._calls.add(call)
+            connection = self._connect()
+            call = connection.begin(method, request)
             patience = attempts.first_patience
             try:
-                with self._watchdog.watching(call, patience):
-                    first = something(next(call, None), self.address, method)
-                return Receiver(
-                    call,
-                    first,
-                    self.address,
-                    idle or self.timeout,
-                    self._watchdog,
-                    self._is_closed,
-                    self._stall,
-                    self._given_up,
-                )
-            except ProtocolError:
-                call.cancel()
-                raise
+                with connection.watchdog.watching(call, patience):
+                    first = something(call.next(), self.address, method)
+                return Receiver(call, first, self.address, idle or self.timeout, self._is_closed, self._stall)
             except grpc.RpcError as error:
                 _untie(error)
-                if not self._watchdog.overdue(call):
+                if not connection.watchdog.overdue(call):
                     self._pause(attempts, error)
                     continue
-            except BaseException as error:
-                self._given_up(call, error)
+            except BaseException:
+                call.cancel()
                 raise
             self._stall(call)
             time.sleep(attempts.wait(stalled(self.address, patience)))
@@ -329,8 +303,7 @@ class Channel:
         attempts = attempts or Attempts(self.address, self.timeout)
         self._tidy()
         while True:
-            duplex = Duplex(self._method(method), self.address, attempts.patience, self._is_closed, self._stall)
-            self._calls.add(duplex.call)
+            duplex = Duplex(self._connect(), method, self.address, attempts.patience, self._is_closed, self._stall)
             try:
                 duplex.send(start)
                 first = duplex.receive(attempts.first_patience)
@@ -350,20 +323,11 @@ class Channel:
         """Ends every call that is running with ClosedError. Harmless when repeated."""
         self._closed = True
         with self._lock:
-            if self._channel is not None:
-                self._retired.add(self._channel, self._calls, 0)
-                self._channel = None
+            if self._connection is not None:
+                self._retired.add(self._connection, self._connection.calls, 0)
+                self._connection = None
             retired = self._retired.take_all()
-            doubtful, self._doubtful = self._doubtful, []
-        _end(retired)
-        if doubtful:
-            # Where gRPC could not start its thread, or an interrupt left a lock of it locked, that may never end.
-            ending = Background(functools.partial(_end, doubtful), "vault-closing")
-            try:
-                ending.start()
-                ending.stop(_CLOSING)
-            except UnavailableError:  # no thread left for it
-                never_free(doubtful)
+        end([connection for connection, _ in retired])
 
     def require_own_loop(self) -> None:
         """Threads share it."""
@@ -371,94 +335,49 @@ class Channel:
     def _is_closed(self) -> bool:
         return self._closed
 
-    def _given_up(self, call: Any, error: BaseException) -> None:
-        """Nobody goes on with a stream. After an interrupt the next calls get a new connection: gRPC's thread for this
-        one may wait for a lock that was left locked."""
-        if not isinstance(error, Exception):
-            self._stall(call, doubtful=True)
-        call.cancel()
-
-    def _stall(self, call: Any, *, doubtful: bool = False) -> None:
+    def _stall(self, call: Call) -> None:
         """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
-        with self._lock:
-            channel = self._channel if call in self._calls else None
-        self._retire(channel, doubtful=doubtful)
+        self._retire(call.connection)
 
-    def _retire(self, channel: grpc.Channel | None, *, doubtful: bool = False) -> None:
-        """The channel gets no new calls.
-
-        Args:
-            doubtful: gRPC may not be able to close it: that is left to `close`, which does not wait for ever.
-        """
+    def _retire(self, connection: Connection) -> None:
+        """The connection gets no new calls."""
         with self._lock:
-            if channel is not None and channel is self._channel:
-                if doubtful:
-                    self._doubtful.append((channel, list(self._calls)))
-                else:
-                    self._retired.add(channel, self._calls, self.timeout)
-                self._channel = None
-                self._calls = weakref.WeakSet()
+            if connection is self._connection:
+                self._retired.add(connection, connection.calls, self.timeout)
+                self._connection = None
 
     def _tidy(self) -> None:
         with self._lock:
             idle = self._retired.take_idle()
-        for channel in idle:
-            channel.close()
+        end(idle)
 
     def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
         if self._closed:
             raise closed(self.address) from error
         time.sleep(attempts.pause(error))
 
-    def _method(self, name: str) -> Any:
+    def _connect(self) -> Connection:
         with self._lock:
             if self._closed:
                 raise closed(self.address)
-            if self._channel is None:
-                self._channel = grpc.insecure_channel(self._route.target, options=[*OPTIONS, *self._route.options])
-                self._stub = make_stub(self._channel)
-            return functools.partial(self._invoke, self._channel, getattr(self._stub, name))
-
-    def _invoke(self, channel: grpc.Channel, method: Any, *args: Any, **options: Any) -> Any:
-        try:
-            return method(*args, **options)
-        except RuntimeError as error:  # Python's, for a thread that gRPC could not start: its channel is of no use now
-            self._retire(channel, doubtful=True)
-            raise no_thread(error) from error
-        except ValueError as error:  # gRPC's, for a channel that another thread has just closed
-            if self._closed:
-                raise closed(self.address) from error
-            raise
+            connection = self._connection
+            if connection is None or connection.is_doubtful:
+                if connection is not None:
+                    self._retired.add(connection, connection.calls, self.timeout)
+                    self._connection = None
+                options = [*OPTIONS, *self._route.options]
+                connection = self._connection = Connection(self.address, self._route.target, options)
+            return connection
 
     def renew(self) -> None:
         """In a forked child: forgets everything that does not cross a fork."""
-        self.never_free()
+        for connection, _ in self._retired.take_all():
+            connection.never_free()
+        if self._connection is not None:
+            self._connection.never_free()
         self._lock = threading.Lock()
-        self._channel = None
-        self._watchdog = Watchdog()
-        self._calls = weakref.WeakSet()
+        self._connection = None
         self._retired = Retired()
-        self._doubtful = []
-
-    def never_free(self) -> None:
-        """Leaves what there is of gRPC's as it is, for as long as the process lasts."""
-        never_free((self._channel, list(self._calls), self._retired.take_all(), self._doubtful))
-
-
-_channels: weakref.WeakSet[Channel] = weakref.WeakSet()
-
-
-@atexit.register
-def _leave_open() -> None:
-    for channel in list(_channels):
-        channel.never_free()
-
-
-def _end(retired: list[tuple[Any, list[Any]]]) -> None:
-    for channel, calls in retired:
-        for call in calls:
-            call.cancel()
-        channel.close()
 
 
 def _untie(error: grpc.RpcError) -> None:

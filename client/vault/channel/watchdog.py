@@ -1,4 +1,4 @@
-"""An end to waits that gRPC's sync streams do not limit: one thread for all of them."""
+"""An end to waits that gRPC's sync streams do not limit: one thread for those of a connection."""
 
 import contextlib
 import threading
@@ -44,13 +44,15 @@ class Watchdog:
         while True:
             with self._lock:
                 now = time.monotonic()
-                for call in [call for call, until in self._waits.items() if until <= now]:
+                over = [call for call, until in self._waits.items() if until <= now]
+                for call in over:
                     self._overdue.add(call)
                     self._waits.pop(call, None)
-                    call.cancel()
-                idle = 0 if self._waits else idle + 1
+                idle = 0 if self._waits or over else idle + 1
                 if idle == 2:
                     self._background = None
                     return
                 nearest = min(self._waits.values(), default=now + 1.0)
+            while over:
+                over.pop().cancel_aside()
             time.sleep(min(max(nearest - now, 0.01), 0.5))
