@@ -104,8 +104,8 @@ class Connection:
             with contextlib.suppress(RuntimeError, AttributeError):
                 if isinstance(held, contextlib._GeneratorContextManager):  # noqa: SLF001
                     held.gen.close()  # it is in the middle of a `with` of its own
-                while isinstance(held, threading.Condition) and isinstance(getattr(held, "_lock", None), _RLOCK):
-                    held.release()
+                while isinstance(lock := getattr(held, "_lock", None), _RLOCK):  # of threading's Condition
+                    lock.release()
             traceback = traceback.tb_next
 
 
