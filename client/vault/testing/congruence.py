@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from vault.errors import VaultError
-from vault.model import Block, ObjectInfo
+from vault.model import Block, ObjectInfo, Page
 from vault.store import BlockReader
 
 T = TypeVar("T")
@@ -49,13 +49,15 @@ def outcome(call: Callable[[T], Any], subject: T) -> Any:
 
 
 def comparable(value: Any) -> Any:
-    """`value` without what may differ: times; errors as their class, reason, text and context."""
+    """`value` without what may differ: times, page tokens; errors as their class, reason, text and context."""
     match value:
         case VaultError():
             return (type(value).__name__, value.reason, str(value), comparable(value.context))
         case ObjectInfo():
             fields = dataclasses.replace(value, created_at=_EPOCH, updated_at=_EPOCH, tags={})
             return (fields, dict(value.tags))
+        case Page():  # its token is of one store
+            return (comparable(value.objects), bool(value.next_page_token))
         case Block():
             return (value.offset, bytes(value.data), value.checksum)
         case datetime():

@@ -166,7 +166,9 @@ def _prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], Non
     path = str(connections.path)
     connection = connections.connect()
     try:
+        connection.execute("BEGIN")  # one state of it: another process may be making it
         version = _version(connection, path)
+        connection.execute("COMMIT")
         if version == 0:
             _switch_to_wal(connection, path)
             # Whoever finds version 0 does so, so that a store is not lost whose maker was killed right here.
