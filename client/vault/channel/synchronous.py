@@ -168,9 +168,10 @@ class Duplex:
 
         Args:
             afterwards: Is called by the thread that receives replies, at its end; by nobody when that has ended
-                already, when the interpreter ends, and in a forked child.
+                already, where the connection is doubtful, when the interpreter ends, and in a forked child.
         """
-        if not is_left():
+        # The streams of a doubtful connection end with it: to cancel one there takes a thread.
+        if not is_left() and not self._call.connection.is_doubtful:
             self._afterwards = afterwards
             self.cancel()
 
