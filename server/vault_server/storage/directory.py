@@ -23,6 +23,7 @@ from vault_server.storage.register import presence
 
 REGISTER: Final = "register.db"
 TURN: Final = f"{REGISTER}-turn"
+CHANGED: Final = "DIRECTORY_CHANGED"
 _LOG: Final = (f"{REGISTER}-wal", f"{REGISTER}-shm")
 
 _COARSEST: Final = 2.5
@@ -120,17 +121,17 @@ class StoreDirectory:
         """Raises unless the directory's name still leads to what this store has open.
 
         Raises:
-            StorageError: DIRECTORY_CHANGED.
+            StorageError: DIRECTORY_CHANGED; of another reason where that cannot be found out.
         """
         try:
             found = os.stat(self._path)  # noqa: PTH116  # each commit does it, and a Path takes twice as long
+            # Whatever is made, renamed or removed in a directory changes its time.
+            if (found.st_dev, found.st_ino, found.st_ctime_ns) != self._unchanged:
+                self._look(found)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise storage_error(error, f"look at the directory {self._path!r}") from error
             raise self._changed("it is not there any more") from error
-        # Whatever is made, renamed or removed in a directory changes its time.
-        if (found.st_dev, found.st_ino, found.st_ctime_ns) != self._unchanged:
-            self._look(found)
 
     def _look(self, found: os.stat_result) -> None:
         began = time.time_ns()
@@ -156,5 +157,5 @@ class StoreDirectory:
         return StorageError(
             f"the directory {self._path!r} changed under the store that is open on it: {how}. Nothing is acknowledged "
             "or read while that is so; put back what was there, or close the store and open it again",
-            reason="DIRECTORY_CHANGED",
+            reason=CHANGED,
         )

@@ -11,6 +11,7 @@ A lease is a C lock, held by `with lock` around what uses the connection: an exc
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -21,11 +22,13 @@ from functools import partial
 from typing import Final, Literal, TypeVar
 
 from vault.disk import FULL
-from vault.errors import ClosedError
+from vault.errors import ClosedError, StorageError
 
-from vault_server.storage.directory import REGISTER, TURN, StoreDirectory
+from vault_server.storage.directory import CHANGED, REGISTER, TURN, StoreDirectory
 from vault_server.storage.failures import damaged, is_busy, register_error
 from vault_server.storage.register.watermark import note_revision
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.05
 """How long reads go on, at most, in a directory that another one has taken the place of. Looking takes 2 µs."""
@@ -99,13 +102,24 @@ class Connections:
                         raise
                     finally:
                         self._turn = None
-                        os.close(turn)
+                        _end_turn(turn)
                     return
             time.sleep(_PAUSED_SECONDS)
 
     def acknowledge(self) -> None:
-        """Raises unless what was committed is where the directory's name leads to, inside `writing`."""
-        self._directory.require_same()
+        """Raises when what was committed is not where the directory's name leads to, inside `writing`.
+
+        Not when that cannot be found out: it was so when `writing` began, and what is stored must not be refused.
+
+        Raises:
+            StorageError: DIRECTORY_CHANGED.
+        """
+        try:
+            self._directory.require_same()
+        except StorageError as error:
+            if error.reason == CHANGED:
+                raise
+            _log.warning("could not find out whether the directory of the store is the same as before: %s", error)
 
     def note(self, revision: int) -> None:
         """Notes beside the register what was committed, inside `writing`; see `watermark`."""
@@ -251,6 +265,13 @@ def _take_turn(directory: StoreDirectory) -> int:
             os.close(turn)
             raise
         os.close(turn)  # removed before it was locked: others lock the one that was made since
+
+
+def _end_turn(turn: int) -> None:
+    try:
+        os.close(turn)
+    except OSError as error:  # closed all the same (close(2)), and what was committed in the turn is
+        _log.warning("an error on closing the file of the turn to write: %s", error)
 
 
 def _in_transaction(query: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:

@@ -10,6 +10,8 @@ import logging
 import os
 from typing import Final
 
+from vault.errors import StorageError
+
 from vault_server.storage.directory import REGISTER, StoreDirectory
 
 _log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Reserve:
                 raise
             finally:
                 os.close(descriptor)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             _log.warning("could not keep room for deletes on a full disk: %s", error)
         self._held = True  # or not to be had: not tried again and again
 
