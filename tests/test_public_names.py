@@ -39,7 +39,7 @@ def test_a_name_that_is_not_there_is_no_attribute(package: str) -> None:
     [
         ("vault", "Vault", "vault._sync.vault"),
         ("vault", "InvalidArgumentError", "vault.errors"),
-        ("vault_server", "Server", "vault_server.app"),
+        ("vault_server", "Server", "vault_server.server"),
         ("vault_datatypes", "NumpyWrapper", "vault_datatypes.numpy"),
     ],
 )

@@ -20,7 +20,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from vault.channel.calls import OPTIONS
-from vault_server.config import ServerSettings
+from vault_server.settings import ServerSettings
 
 from scripts.benchmarks.servers import process_cpu
 

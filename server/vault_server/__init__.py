@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 from vault.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vault_server.app import AsyncServer, Server, Service
-    from vault_server.config import ServerSettings
+    from vault_server.server import AsyncServer, Server, Service
+    from vault_server.settings import ServerSettings
     from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 __all__ = ["AsyncEmbeddedStore", "AsyncServer", "EmbeddedStore", "Server", "ServerSettings", "Service"]
 
 _HOMES = {
     "AsyncEmbeddedStore": "vault_server.storage",
-    "AsyncServer": "vault_server.app",
+    "AsyncServer": "vault_server.server",
     "EmbeddedStore": "vault_server.storage",
-    "Server": "vault_server.app",
-    "ServerSettings": "vault_server.config",
-    "Service": "vault_server.app",
+    "Server": "vault_server.server",
+    "ServerSettings": "vault_server.settings",
+    "Service": "vault_server.server",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name

@@ -16,8 +16,9 @@ from vault.model import SmallUpload, UploadSpec, checksum
 from vault.rules import BLOCK_SIZE
 from vault.store import AsyncStore
 from vault.testing.objects import blocks_of, drain, payload, put, reading, upload_spec
-from vault_server import EmbeddedStore, Server, ServerSettings, calls, descriptors
-from vault_server.calls import TRANSFERS
+from vault_server import EmbeddedStore, Server, ServerSettings, process_limits
+from vault_server.rpc import admission
+from vault_server.rpc.admission import TRANSFERS
 
 from tests.exhaustion.attacks import ATTACKS, LARGE, Peers, load_many, upload_start
 from tests.exhaustion.http2 import silent
@@ -50,7 +51,7 @@ def served(store: EmbeddedStore, settings: ServerSettings) -> Iterator[Server]:
         server.stop(0)
 
 
-def calls_of(server: Server) -> calls.Calls:
+def calls_of(server: Server) -> admission.Calls:
     running = server._server._running  # type: ignore[union-attr]
     assert running is not None
     return running._calls
@@ -130,16 +131,16 @@ def test_a_watch_may_be_silent_for_longer_than_the_idle_timeout(store: EmbeddedS
     with served(store, QUICK) as server, RemoteStore(server.address) as client, client.watch() as watch:
         events = iter(watch)
         next(events)
-        (running,) = calls_of(server).of({calls.WATCH})
+        (running,) = calls_of(server).of({admission.WATCH})
         time.sleep(4 * QUICK.idle_timeout)  # the time that is not to end it
-        assert calls_of(server).of({calls.WATCH}) == [running]
+        assert calls_of(server).of({admission.WATCH}) == [running]
 
 
 @pytest.mark.parametrize("attack", ["uploads without a message", "downloads that nobody reads"])
 async def test_where_all_run_that_may_the_silent_ones_give_way(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, open_store: Callable[[str], AsyncStore], attack: str
 ) -> None:
-    monkeypatch.setattr(calls, "_PRESSED", 0.5)
+    monkeypatch.setattr(admission, "_PRESSED", 0.5)
     with served(store, ServerSettings(max_transfers=8)) as server, Peers(server.address) as peers:
         ATTACKS[attack](peers, 12)
         await asyncio.to_thread(until, lambda: len(calls_of(server).of(TRANSFERS)) == 8)
@@ -162,8 +163,8 @@ def test_uploads_and_downloads_leave_a_share_to_the_other_calls(store: EmbeddedS
 
 
 def test_what_nobody_takes_is_bounded(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "_PRESSED", 0.2)
-    monkeypatch.setattr(calls, "_MOST_UNSENT", 5)
+    monkeypatch.setattr(admission, "_PRESSED", 0.2)
+    monkeypatch.setattr(admission, "_MOST_UNSENT", 5)
     with served(store, ServerSettings(slow_watcher=1)) as server, Peers(server.address) as peers:
         peers.calls(12, "LoadMany", load_many(100), window=0, end=True, each=1)
         until(lambda: len(peers.alive()) <= 5)
@@ -180,7 +181,7 @@ def test_a_client_gets_through_beside_silent_connections(store: EmbeddedStore) -
 def test_a_client_gets_through_where_silent_calls_hold_all_connections(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_PRESSED", 0.5)
+    monkeypatch.setattr(admission, "_PRESSED", 0.5)
     settings = ServerSettings(max_connections=16, slow_watcher=2)
     with served(store, settings) as server, Peers(server.address) as peers:
         peers.calls(16, "Upload", upload_start(), each=1)
@@ -224,5 +225,5 @@ def test_the_descriptors_are_raised_and_a_share_is_kept(serve: Serve, tmp_path: 
 def test_shares_are_within_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     for soft in (64, 256, 1024, 20_000, 1 << 20, resource.RLIM_INFINITY):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
-        there = descriptors._descriptors()
-        assert descriptors.most_connections() + 3 * descriptors.most_transfers() <= max(there * 7 // 8, 64)
+        there = process_limits._descriptors()
+        assert process_limits.most_connections() + 3 * process_limits.most_transfers() <= max(there * 7 // 8, 64)

@@ -26,7 +26,7 @@ from tests.storage.objects import UNIT, delete, read, update, upload
 from tests.faults.test_failed_syncs import FIRST, NEXT, REFUSED
 from vault.errors import StorageError
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.writing.transaction import Transaction
+from vault_server.storage.commit.transaction import Transaction
 
 def refused(call):
     try:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 from vault.errors import VaultError
 from vault.model import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
-from vault_server.storage import EmbeddedStore, faultpoints
-from vault_server.storage.faultpoints import Point
+from vault_server.storage import EmbeddedStore, failpoints
+from vault_server.storage.failpoints import Point
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, small, succeeded, update, upload
 
@@ -39,7 +39,7 @@ class Failing:
         self.failed: list[str] = []
         self._writer: int | None = None
         self._count = 0
-        monkeypatch.setattr(faultpoints, "_call", self._reached)
+        monkeypatch.setattr(failpoints, "_call", self._reached)
         for name in CALLS:
             monkeypatch.setattr(os, name, partial(self._call, name, getattr(os, name)))
 

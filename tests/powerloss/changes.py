@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from vault_server.storage import blobs, engine
-from vault_server.storage.blobs import Blobs
-from vault_server.storage.register.connections import Connections
-from vault_server.storage.writing.staging import StagedFile
+from vault_server.storage.engine import engine
+from vault_server.storage.files import blobs
+from vault_server.storage.files.blobs import Blobs
+from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.index.connections import Connections
 
 
 def _replace(owner: Any, name: str, put: Any) -> None:

@@ -21,7 +21,7 @@ from vault.errors import StorageError, VaultError
 from vault.model import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.register import connections
+from vault_server.storage.index import connections
 
 from tests.powerloss.changes import CHANGES
 from tests.storage.objects import blocks_of, read, update, upload

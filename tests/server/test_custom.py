@@ -18,7 +18,7 @@ from vault.store import AsyncBlockWriter
 from vault.testing.objects import blocks_of
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, ServerSettings, Service
-from vault_server.adapter import ThreadedStore
+from vault_server.threaded_store import ThreadedStore
 
 from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
 from tests.server.staging import nothing_staged

@@ -13,8 +13,8 @@ from vault.cli.program import program as group
 from vault.errors import InvalidArgumentError
 from vault.rules import MAX_GRPC_SECONDS, MAX_SECONDS
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, ServerSettings
-from vault_server.cli import serve
-from vault_server.config import MAX_NUMBER
+from vault_server.cli.serve import serve
+from vault_server.settings import MAX_NUMBER
 
 from tests.cli.program import Program
 from tests.server.process import Served

@@ -14,7 +14,7 @@ from vault.rules import BLOCK_SIZE
 from vault.testing.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
-from vault_server.outward import outward
+from vault_server.rpc.public_errors import outward
 
 from tests.server.conftest import serve
 from tests.server.dialogue import Stub, block, commit, start, stub_of

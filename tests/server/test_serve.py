@@ -133,7 +133,7 @@ def test_logs_are_one_json_object_a_line_on_standard_error(serve: Serve, tmp_pat
 def test_a_logged_traceback_does_not_show_what_variables_hold(style: str) -> None:
     code = f"""
 import logging
-from vault_server.logs import configure
+from vault_server.cli.logging_config import configure
 configure({style!r}, "info")
 def fail():
     data = b"".join([b"an object's ", b"bytes"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vault.model import SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
-from vault_server.turns import Turns
+from vault_server.rpc.batch_slices import Turns
 
 from tests.server.dialogue import Stub
 

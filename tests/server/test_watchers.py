@@ -21,7 +21,7 @@ from vault._sync.remote import RemoteStore
 from vault.model import Change, SmallUpload, UploadSpec, checksum, new_data_id
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
-from vault_server.calls import WATCH
+from vault_server.rpc.admission import WATCH
 
 from tests.server.dialogue import stub_of
 

@@ -191,7 +191,7 @@ def broken(tmp_path: Path) -> Path:
     flag = tmp_path / "broken"
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import os, sys\n"
-        f"if 'vault_server.workers' in sys.orig_argv and os.path.exists({str(flag)!r}):\n"
+        f"if 'vault_server.cli.workers' in sys.orig_argv and os.path.exists({str(flag)!r}):\n"
         "    os._exit(3)\n"
     )
     return flag

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from vault.model import MetadataSpec, SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.faultpoints import Point, switch_on
+from vault_server.storage.failpoints import Point, switch_on
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload
 from tests.storage.resuming import go_on

@@ -12,9 +12,9 @@ import pytest
 from vault.model import Change
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
-from vault_server.storage.directory import StoreDirectory
 from vault_server.storage.feed import notifier, watch
-from vault_server.storage.feed.bell import Bell
+from vault_server.storage.feed.commit_signal import Bell
+from vault_server.storage.files.directory import StoreDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's; elsewhere commits are polled for")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vault.model import checksum
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.writing.staging import leftovers
+from vault_server.storage.files.staging import leftovers
 
 from tests.storage.objects import LARGE, UNIT, read, staged_files, start, upload
 

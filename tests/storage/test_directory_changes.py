@@ -15,8 +15,8 @@ from vault import RemoteStore
 from vault.errors import StorageError, VaultError
 from vault.model import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
-from vault_server.storage.check.audit import _Audit
-from vault_server.storage.faultpoints import Point, reached
+from vault_server.storage.failpoints import Point, reached
+from vault_server.storage.maintenance.audit import _Audit
 
 from tests.server.process import Served
 from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, small, start, succeeded, update, upload
@@ -317,7 +317,7 @@ def test_replaced_while_it_commits_a_write_is_not_acknowledged(root: Path, monke
                 copied(root)
             reached(point)
 
-        monkeypatch.setattr("vault_server.storage.writing.writer.reached", replace)
+        monkeypatch.setattr("vault_server.storage.commit.writer.reached", replace)
         refused(store, WRITES["a large upload"])
     with EmbeddedStore(root) as copy:
         assert copy.check(deep=True).ok
@@ -503,7 +503,7 @@ def test_what_is_moved_between_the_placing_of_a_file_and_the_commit_is_told(
                 moved(root)
             reached(point)
 
-        monkeypatch.setattr("vault_server.storage.writing.transaction.reached", move)
+        monkeypatch.setattr("vault_server.storage.commit.transaction.reached", move)
         refused(store, WRITES["a large upload"])
         monkeypatch.undo()
         aside(root).rename(root)

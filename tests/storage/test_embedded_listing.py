@@ -8,8 +8,8 @@ from vault.errors import InvalidArgumentError
 from vault.model import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import Server
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.register import listing
-from vault_server.storage.register.listing import _by_id, _by_name, prefix_end
+from vault_server.storage.index import listing
+from vault_server.storage.index.listing import _by_id, _by_name, prefix_end
 
 from tests.storage.objects import SMALL, UNIT, delete, small, upload
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from vault.errors import InvalidArgumentError, StorageError
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, opener
-from vault_server.storage.register.schema import SCHEMA_VERSION
+from vault_server.storage.index.schema import SCHEMA_VERSION
 
 from tests.storage.objects import LARGE, SMALL, delete, read, upload
 

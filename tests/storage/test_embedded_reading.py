@@ -8,7 +8,7 @@ from vault.model import LoadedObject, LoadItem, NotModified
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockReader
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.reads import BATCH_BYTES
+from vault_server.storage.engine.reads import BATCH_BYTES
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, small, succeeded, update, upload
 

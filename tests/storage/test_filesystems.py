@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from vault import BytesWrapper, Vault
 from vault.cli.program import program
 from vault.errors import StorageError
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, filesystem, opener
-from vault_server.storage.filesystem import FUSE, NETWORK, NETWORK_FUSE, mount_type, statfs_type
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
+from vault_server.storage.files import filesystem
+from vault_server.storage.files.filesystem import FUSE, NETWORK, NETWORK_FUSE, mount_type, statfs_type
 
 from tests.faults.filesystems import KINDS, mounted, why_not
 from tests.storage.objects import LARGE, UNIT, read, run, upload
@@ -99,7 +100,7 @@ def test_the_commands_refuse_and_take_a_flag_a_variable_and_a_line_of_the_config
         async with serving.open_store():  # type: ignore[attr-defined]
             pass
 
-    monkeypatch.setattr("vault_server.cli.serve_until_signal", serve)
+    monkeypatch.setattr("vault_server.cli.serve.serve_until_signal", serve)
     listen = ("--listen", "127.0.0.1:0")
     assert call("serve", root, *listen, "--allow-network-filesystem").exit_code == 0
     assert call("serve", root, *listen, VAULT_GRPC_SERVE_ALLOW_NETWORK_FILESYSTEM="1").exit_code == 0
@@ -153,7 +154,8 @@ options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
 call("mount", b"tried", os.fsencode(root), sys.argv[2].encode(), 0, options)
 threading.Thread(target=answer, args=(device,), daemon=True).start()
 from vault.errors import StorageError
-from vault_server.storage import EmbeddedStore, filesystem
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.files import filesystem
 print(filesystem.statfs_type(root) == filesystem.FUSE, filesystem.mount_type(root), flush=True)
 try:
     EmbeddedStore(root)

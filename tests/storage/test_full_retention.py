@@ -45,7 +45,7 @@ from tests.storage.objects import stat, succeeded, update, upload
 from vault.errors import ConflictError, StorageFullError
 from vault.model import SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.faultpoints import switch_on
+from vault_server.storage.failpoints import switch_on
 
 logging.basicConfig(level=logging.WARNING)
 store = EmbeddedStore(sys.argv[1])
@@ -162,7 +162,7 @@ store.close()
 if KILLED:  # in the middle of a commit that has given a file its name
     program = (
         "import os, signal, sys; from tests.storage.objects import LARGE, upload\\n"
-        "from vault_server.storage import EmbeddedStore; from vault_server.storage.faultpoints import switch_on\\n"
+        "from vault_server.storage import EmbeddedStore; from vault_server.storage.failpoints import switch_on\\n"
         "store = EmbeddedStore(sys.argv[1])\\n"
         "switch_on(lambda point: point == 'renamed' and os.kill(os.getpid(), signal.SIGKILL))\\n"
         "upload(store, LARGE, data_id=9)"

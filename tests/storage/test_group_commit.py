@@ -12,7 +12,7 @@ import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError
 from vault.model import ChangeKind, UpdateSpec
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.writing.transaction import Transaction
+from vault_server.storage.commit.transaction import Transaction
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
 
@@ -142,7 +142,7 @@ from tests.storage.objects import LARGE, UNIT, blocks_of, upload
 from tests.storage.test_group_commit import held
 from vault.model import DeleteSpec, UpdateSpec
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.faultpoints import switch_on
+from vault_server.storage.failpoints import switch_on
 
 store = EmbeddedStore(sys.argv[1], retention=float(sys.argv[2]))
 upload(store, LARGE, data_id=1)

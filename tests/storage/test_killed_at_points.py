@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.faultpoints import POINTS, Point
-from vault_server.storage.writing.staging import STAGING, leftovers
+from vault_server.storage.failpoints import POINTS, Point
+from vault_server.storage.files.staging import STAGING, leftovers
 
 from tests.storage.killing import OPERATIONS, Killer
 from tests.storage.objects import UNIT, read
@@ -118,5 +118,5 @@ def test_nothing_but_tests_switches_the_points_on() -> None:
     root = Path(__file__).parents[2]
     sources = [path for name in ("client", "server", "datatypes") for path in (root / name).rglob("*.py")]
     assert len(sources) > 100
-    users = [path.name for path in sources if re.search(r"switch_on|faultpoints\._call", path.read_text())]
-    assert users == ["faultpoints.py"]
+    users = [path.name for path in sources if re.search(r"switch_on|failpoints\._call", path.read_text())]
+    assert users == ["failpoints.py"]

@@ -12,8 +12,8 @@ from vault.errors import StorageError
 from vault.model import ChangeKind, checksum
 from vault.store import BlockReader
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.register.objects import pack_checksums, signed
-from vault_server.storage.register.schema import APPLICATION_ID, SCHEMA_VERSION
+from vault_server.storage.index.objects import pack_checksums, signed
+from vault_server.storage.index.schema import APPLICATION_ID, SCHEMA_VERSION
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blocks_of, read, run, start, stat, update
 
@@ -131,7 +131,7 @@ def test_several_processes_may_open_an_older_register_at_once(directory: Path) -
 
 KILLED = """
 import os, signal, sys
-from vault_server.storage.register import schema
+from vault_server.storage.index import schema
 from vault_server.storage import EmbeddedStore
 def die(connection):
     connection.execute("CREATE TABLE half (x)")
@@ -156,7 +156,7 @@ def test_a_kill_in_the_middle_leaves_the_older_version_whole(directory: Path) ->
 
 FAILING = """
 import sqlite3, sys
-from vault_server.storage.register import schema
+from vault_server.storage.index import schema
 from vault_server.storage import EmbeddedStore
 def fail(connection):
     connection.execute("CREATE TABLE objects (x)")

@@ -14,10 +14,10 @@ from vault import RemoteStore
 from vault.model import Block, UploadSpec, checksum
 from vault_server import Server, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
-from vault_server.storage.access import widen
-from vault_server.storage.check.resolve import resolve
-from vault_server.storage.check.scrub import Scrubber
-from vault_server.storage.keeping.sweeper import SETTLING_COMMITS
+from vault_server.storage.commit.collection import SETTLING_COMMITS
+from vault_server.storage.files.access import widen
+from vault_server.storage.maintenance.rebuild.resolve import resolve
+from vault_server.storage.maintenance.scrub import Scrubber
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, small, start, succeeded, update, upload
 
@@ -136,7 +136,7 @@ def test_a_rebuild_makes_nothing_that_others_can_read_while_it_works(
         looked.extend(names_in(root / ".rebuild"))
         return resolve(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("vault_server.storage.check.rebuild.resolve", look)
+    monkeypatch.setattr("vault_server.storage.maintenance.rebuild.rebuild.resolve", look)
     assert check_directory(root, repair=True).repairs
     assert {"copy.db", "work.db", "register.db", "register.db-wal"} <= set(looked)
 
@@ -195,7 +195,7 @@ def test_giving_it_to_the_group_is_done_again_where_it_was_cut_off(
             raise KeyboardInterrupt
         widen(path, group)
 
-    monkeypatch.setattr("vault_server.storage.directory.widen", cut_off)
+    monkeypatch.setattr("vault_server.storage.files.directory.widen", cut_off)
     with pytest.raises(KeyboardInterrupt):
         EmbeddedStore(root, group_access=True)
     monkeypatch.undo()

@@ -157,9 +157,9 @@ def test_a_killed_commit_elsewhere_leaves_nothing(tmp_path: Path, elsewhere: Els
     script = """
 import os, signal, sys
 from tests.storage.objects import LARGE, upload
-from vault_server.storage import EmbeddedStore, faultpoints
+from vault_server.storage import EmbeddedStore, failpoints
 store = EmbeddedStore(sys.argv[1])
-faultpoints.switch_on(lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == sys.argv[2] else None)
+failpoints.switch_on(lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == sys.argv[2] else None)
 upload(store, LARGE, data_id=1)
 """
     for point in ("staged file durable", "before COMMIT"):

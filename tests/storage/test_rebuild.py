@@ -245,7 +245,7 @@ def test_a_store_that_is_open_elsewhere_is_not_rebuilt(copy: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vault_server.storage.check import rebuild
+from vault_server.storage.maintenance.rebuild import rebuild
 count = int(sys.argv[2])
 def counting(function):
     def counted(*args, **kwargs):

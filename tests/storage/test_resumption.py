@@ -13,7 +13,7 @@ from vault.model import ObjectInfo, UploadSpec, WriteStatus, checksum
 from vault.rules import BLOCK_SIZE
 from vault.store import BlockWriter
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
-from vault_server.storage.keeping import resumption
+from vault_server.storage.uploads import resumption
 
 from tests.storage.objects import UNIT, blob_files, blocks_of, read, run, start, upload
 from tests.storage.resuming import DATA, REQUEST, SPEC, go_on
@@ -398,10 +398,10 @@ from pathlib import Path
 from tests.storage.resuming import DATA, SPEC, go_on
 from tests.storage.objects import UNIT, blocks_of
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.keeping import journal
-from vault_server.storage.keeping.journal import FolderLock, JournaledFile
-from vault_server.storage.writing.staging import StagedFile
-from vault_server.storage.writing.transaction import Transaction
+from vault_server.storage.uploads import journal
+from vault_server.storage.uploads.journal import FolderLock, JournaledFile
+from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.commit.transaction import Transaction
 store = EmbeddedStore(sys.argv[1])
 calls = 0
 def dying(function, before):

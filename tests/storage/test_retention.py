@@ -11,7 +11,7 @@ from vault.errors import ConflictError, InvalidArgumentError
 from vault.model import SmallUpdate, UpdateSpec, checksum
 from vault.store import BlockReader
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.keeping import retention
+from vault_server.storage.index import retirement
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, run, small, update, upload
 
@@ -184,7 +184,7 @@ def test_replaced_small_objects_do_not_grow_the_register_for_ever(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 1 << 20
-    monkeypatch.setattr(retention, "INLINED_LIMIT", limit)
+    monkeypatch.setattr(retirement, "INLINED_LIMIT", limit)
     data = bytes(50_000)
     with EmbeddedStore(directory) as store:
         store.upload_many(UNIT, [small(data, data_id=1)])

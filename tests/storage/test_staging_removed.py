@@ -12,7 +12,7 @@ from vault.errors import VaultError
 from vault.model import Block, ObjectInfo, UploadSpec, checksum
 from vault.store import BlockWriter
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.writing.staging import leftovers
+from vault_server.storage.files.staging import leftovers
 
 from tests.server.process import Served
 from tests.storage.objects import LARGE, UNIT, delete, read, small, start, succeeded, update, upload
@@ -97,14 +97,14 @@ import os, signal, sys
 from pathlib import Path
 from tests.storage.objects import LARGE, upload
 from tests.storage.test_staging_removed import {cleaning.__name__}
-from vault_server.storage import EmbeddedStore, faultpoints
+from vault_server.storage import EmbeddedStore, failpoints
 store = EmbeddedStore(sys.argv[1])
 upload(store, LARGE, data_id=1)
 {cleaning.__name__}(Path(sys.argv[1]))
 def die(point):
     if point == "before COMMIT":
         os.kill(os.getpid(), signal.SIGKILL)
-faultpoints.switch_on(die)
+failpoints.switch_on(die)
 upload(store, LARGE, data_id=2)
 """
     with start(script, directory) as process:

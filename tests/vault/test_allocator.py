@@ -92,9 +92,9 @@ print(most - before, kept - before, held() - before)
 
 SERVED = """
 import signal, sys, threading, time
-import vault_server.serving
+import vault_server.cli.process
 from vault.cli.program import program
-vault_server.serving._TRIM_SECONDS = 0.1
+vault_server.cli.process._TRIM_SECONDS = 0.1
 
 def watch():
     deadline = time.monotonic() + 60
@@ -114,7 +114,7 @@ program.main(["serve", sys.argv[1], "--listen", "127.0.0.1:0", "--log-level", "e
 
 def test_a_server_gives_it_back_by_itself(tmp_path: Path) -> None:
     only_with_glibc()
-    program = "import vault_server.cli\n" + KEPT + SERVED.replace("sys.argv[1]", repr(str(tmp_path / "store")))
+    program = "import vault_server.cli.serve\n" + KEPT + SERVED.replace("sys.argv[1]", repr(str(tmp_path / "store")))
     kept, left = map(int, run(program).splitlines()[-1].split())
     assert kept >= 120
     assert left <= 24

@@ -24,7 +24,7 @@ from vault import (
     Vault,
 )
 from vault_server import AsyncServer, EmbeddedStore, Server
-from vault_server.calls import WATCH
+from vault_server.rpc.admission import WATCH
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, until
 

@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 import xxhash
 from vault.channel.calls import OPTIONS
-from vault_server.config import ServerSettings
+from vault_server.settings import ServerSettings
 
 from scripts.benchmarks.data import MIB, new_file, same, small
 from scripts.benchmarks.work import Work, from_threads, one_after_another

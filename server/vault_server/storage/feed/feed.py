@@ -17,10 +17,10 @@ from vault.errors import ClosedError, RevisionCompactedError
 from vault.eventcount import EventCount
 from vault.model import Change, ChangeKind
 
-from vault_server.storage.directory import StoreDirectory
-from vault_server.storage.failures import storage_error
-from vault_server.storage.feed.bell import Bell
-from vault_server.storage.register.connections import Connections
+from vault_server.storage.feed.commit_signal import Bell
+from vault_server.storage.files.directory import StoreDirectory
+from vault_server.storage.index.connections import Connections
+from vault_server.storage.os_errors import storage_error
 
 POLL_SECONDS: Final = 0.05
 """How late another process's commits reach a watcher, at most. This process's come at once, and so do another's

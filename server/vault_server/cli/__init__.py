@@ -1,0 +1,1 @@
+"""The commands `vault-grpc serve` and `vault-grpc check`."""

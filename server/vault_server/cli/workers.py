@@ -1,0 +1,236 @@
+"""`serve --workers`: several server processes on one directory and one port, kept by their parent.
+
+The parent serves nobody. It holds the port with a bound socket that does not listen, starts the workers as
+interpreters of their own (gRPC's threads do not cross a fork), says when all are ready, starts anew those
+that die, and passes the first signal on. Each worker is a server with a store of its own on the directory;
+the kernel spreads the connections over them (SO_REUSEPORT).
+
+A worker learns its settings from its standard input, which stays open for as long as its parent lives. At
+its end, however it came about, the worker ends too, at once: nobody would look after it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from vault.allocator import tune_allocator
+from vault.errors import UnavailableError
+from vault.threads import start_thread
+
+from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
+from vault_server.listen_address import Listen
+from vault_server.storage import EmbeddedStore
+
+logger: Final = logging.getLogger("vault_server.cli.workers")
+
+MAX_WORKERS: Final = 1000
+"""Far more than a machine has cores; each takes 50 MB."""
+
+_READY: Final = b"ready\n"
+_START_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 30.0  # beyond the grace
+_FIRST_BACKOFF: Final = 0.2
+_LAST_BACKOFF: Final = 15.0
+_GIVE_UP: Final = 5
+"""Starts that may fail in a row while no worker serves; then starting again has no sense."""
+
+
+def serve_with_workers(serving: Serving, count: int, announce: Callable[[str], None]) -> None:
+    """Serves with `count` worker processes until SIGTERM, SIGINT or SIGHUP comes, then has them drain.
+
+    Args:
+        announce: Is called with the address, when all of them can be connected to.
+
+    Raises:
+        InvalidArgumentError: BAD_ADDRESS, a unix socket, which processes cannot share.
+        UnavailableError: ADDRESS_IN_USE; or the workers cannot start.
+        StorageError: The directory cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        listen = Listen.parse(serving.listen).shared(stack)
+        # Here, so that what is wrong with the directory is said once, and one process does what there is to
+        # do at a first opening.
+        EmbeddedStore(
+            serving.directory,
+            durability=serving.durability,
+            retention=serving.retention,
+            resume_window=serving.resume_window,
+        ).close()
+        serving = replace(serving, listen=listen.target, settings=replace(serving.settings, share_port=True))
+        asyncio.run(_Parent(serving, count).run(announce))
+
+
+class _Parent:
+    """Keeps the workers going. Decides when that is hopeless."""
+
+    def __init__(self, serving: Serving, count: int) -> None:
+        self._serving = serving
+        self._workers = [_Worker(replace(serving, worker=index)) for index in range(count)]
+        self._stopping = asyncio.Event()
+        self._failures = 0
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        on_first_signal(self._stopping.set)
+        try:
+            if await self._done_before_stop(self._all(worker.start() for worker in self._workers)):
+                announce(self._serving.listen)
+                logger.info("serving", extra={"address": self._serving.listen, "workers": len(self._workers)})
+                await self._all(self._keep(worker) for worker in self._workers)
+        finally:
+            for worker in self._workers:
+                worker.kill()
+            for worker in self._workers:
+                await worker.ended()
+        logger.info("stopped")
+
+    @staticmethod
+    async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Does all of it; the first failure ends the rest, and is raised."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in work:
+                    group.create_task(each)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _keep(self, worker: "_Worker") -> None:
+        """Starts a worker anew whenever it has ended, until all are to stop."""
+        loop = asyncio.get_running_loop()
+        backoff, began = _FIRST_BACKOFF, loop.time()
+        while await self._done_before_stop(worker.ended()):
+            if loop.time() - began > _LAST_BACKOFF:
+                backoff = _FIRST_BACKOFF
+            logger.error("a worker ended", extra={"worker": worker.index, "code": worker.code, "again_in": backoff})
+            while await self._done_before_stop(asyncio.sleep(backoff)):
+                backoff = min(backoff * 2, _LAST_BACKOFF)
+                try:
+                    if await self._done_before_stop(worker.start()):
+                        self._failures = 0
+                        began = loop.time()
+                    break
+                except UnavailableError as error:
+                    self._failures += 1
+                    if self._failures >= _GIVE_UP and not any(each.serves for each in self._workers):
+                        raise
+                    logger.error(  # noqa: TRY400  # its own log has the trace
+                        "a worker cannot start", extra={"detail": error.message, "again_in": backoff}
+                    )
+        await worker.stop(self._serving.grace)
+
+    async def _done_before_stop(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether the work was done before all are to stop; then what is left of it is cancelled."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                return False
+            await task
+            return True
+        finally:
+            stopping.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+
+class _Worker:
+    """One worker process at a time."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._process: asyncio.subprocess.Process | None = None
+        self.index = serving.worker
+        self.serves = False
+
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    async def start(self) -> None:
+        """Starts it; returns when clients can connect.
+
+        Raises:
+            UnavailableError: It ended before, or took too long.
+        """
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "vault_server.cli.workers",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            process_group=0,  # Ctrl-C reaches the parent alone, which passes it on
+        )
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._until_ready(process)
+        except BaseException as error:
+            self.kill()
+            if isinstance(error, TimeoutError):
+                raise UnavailableError(f"worker {self.index} was not ready within {_START_SECONDS:g} s") from error
+            raise
+        self.serves = True
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is not None:  # both are pipes; so mypy is told
+            process.stdin.write(pickle.dumps(self._serving))
+        line = b"" if process.stdout is None else await process.stdout.readline()
+        if line != _READY:
+            code = await process.wait()
+            raise UnavailableError(f"worker {self.index} ended with {code} before it was ready; its log says why")
+
+    async def ended(self) -> None:
+        """Returns when the process has ended."""
+        if self._process is not None:
+            await self._process.wait()
+        self.serves = False
+
+    async def stop(self, grace: float) -> None:
+        """Has it drain, and waits for its end."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(grace + _STOP_SECONDS):
+                await self.ended()
+        except TimeoutError:
+            logger.error("a worker did not stop", extra={"worker": self.index})  # noqa: TRY400
+            self.kill()
+            await self.ended()
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def work() -> None:
+    """The worker process."""
+    tune_allocator()
+    serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
+    start_thread(_end_with_parent, "vault-parent")
+    serving.configure_logs()
+
+    def announce(_address: str) -> None:
+        os.write(sys.stdout.fileno(), _READY)
+
+    asyncio.run(serve_until_signal(serving, announce))
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        continue  # nothing is sent
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    work()

@@ -1,0 +1,1 @@
+"""The service over gRPC: what surrounds a call, and what is answered."""

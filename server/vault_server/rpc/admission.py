@@ -1,0 +1,261 @@
+"""Which calls may run, how long each may wait for its peer, and how they end. Knows nothing of gRPC."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NamedTuple
+
+from vault.errors import SlowConsumerError, UnavailableError, VaultError
+
+from vault_server.settings import ServerSettings
+
+_VAULT: Final = "/vault.v1.VaultService/"
+_REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+_HEALTH_WATCH: Final = "/grpc.health.v1.Health/Watch"
+
+WATCH: Final = f"{_VAULT}Watch"
+CHECK: Final = "/grpc.health.v1.Health/Check"
+HOUSEKEEPING: Final = frozenset({_HEALTH_WATCH, _REFLECTION})
+"""Streams that last as long as the client likes, and that may go on while transfers finish."""
+
+UPLOADS: Final = frozenset({f"{_VAULT}Upload", f"{_VAULT}Update"})
+TRANSFERS: Final = UPLOADS | {f"{_VAULT}Load"}
+"""Streams that hold a file each, and as much as flow control lets through."""
+
+_FIRST: Final = 30.0
+"""Seconds for the first message of a stream, which follows at once; nothing is lost by ending it."""
+
+_PRESSED: Final = 10.0
+"""Seconds without progress after which a call gives way to another one, when as many run as may."""
+
+_MOST_UNSENT: Final = 64
+"""Calls that have ended and whose last words nobody takes. A block of each is held until its connection ends."""
+
+
+class Patience(NamedTuple):
+    """Seconds that a method's calls wait for their peers: for the first message, the next one, and until a reply is
+    taken. None: for as long as the connection lasts."""
+
+    first: float | None
+    message: float | None
+    reply: float | None
+
+
+class Call:
+    """One running call, and since when it waits for its peer (None: it does not)."""
+
+    __slots__ = (
+        "counted", "cut_by", "for_message", "for_next", "for_reply", "method", "peer", "reading", "task", "writing"
+    )  # fmt: skip
+
+    def __init__(self, method: str, peer: str, patience: Patience) -> None:
+        self.method = method
+        self.peer = peer
+        self.task = asyncio.current_task()
+        self.reading: float | None = None
+        self.writing: float | None = None
+        self.for_message, self.for_next = patience.first, patience.message
+        self.for_reply = patience.reply
+        self.cut_by: VaultError | None = None
+        """What it was ended with from outside."""
+        self.counted = False
+
+    def cut(self, error: VaultError) -> None:
+        """Ends it with this error, whatever it waits for."""
+        if self.cut_by is None and self.task is not None:
+            self.cut_by = error
+            self.task.cancel()
+
+    def is_sent(self) -> bool:
+        """Whether all of it is on its way, once it is over. Of one that was cut while its peer took nothing gRPC
+        does not tell: it stands behind what the peer has not taken."""
+        stands = self.cut_by is not None and self.writing is not None
+        return not stands and (self.task is None or self.task.done())
+
+    def waited(self, now: float) -> float:
+        """Seconds without a sign of its peer."""
+        return now - min(now if self.reading is None else self.reading, now if self.writing is None else self.writing)
+
+
+class Calls:
+    """Admits calls, counts them, ends those whose peers are silent, and drains. Belongs to one event loop.
+
+    Calls without an end of their own (watches, health watches, reflection) are not counted: a drain waits for
+    the others and cuts these off, since they would hold it for the whole grace. A call of one message is counted
+    from that message on.
+
+    Args:
+        settings: The server's.
+        hang_up: Ends the connections of these peers.
+    """
+
+    def __init__(self, settings: ServerSettings, hang_up: Callable[[Collection[str]], None]) -> None:
+        self._settings = settings
+        self._hang_up = hang_up
+        self._limit = settings.max_concurrent_rpcs
+        self._most_transfers = settings.transfers
+        self._calls: set[Call] = set()
+        self._unsent: dict[Call, float] = {}  # and since when
+        self._running = 0
+        self._transfers = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self._full_until = 0.0
+
+    @property
+    def running(self) -> int:
+        """Calls that a drain would wait for."""
+        return self._running
+
+    def of(self, methods: Collection[str]) -> list[Call]:
+        """The running calls of these methods."""
+        return [call for call in self._calls if call.method in methods]
+
+    def patience_of(self, method: str) -> Patience:
+        """How long calls of a method wait. Streams of services that are not ours have a pace of their own."""
+        idle = self._settings.idle_timeout
+        if method in UPLOADS or method == _REFLECTION:
+            return Patience(min(_FIRST, idle), idle, idle)
+        if method == WATCH:
+            return Patience(idle, None, self._settings.slow_watcher)
+        ours = method.startswith(_VAULT) or method == _HEALTH_WATCH
+        return Patience(idle, None, idle if ours else None)
+
+    def begin(self, method: str, peer: str, patience: Patience) -> Call:
+        """A call has come, and runs in this task until `end`."""
+        call = Call(method, peer, patience)
+        self._calls.add(call)
+        return call
+
+    def admit(self, call: Call) -> None:
+        """Counts the call.
+
+        Raises:
+            UnavailableError: UNAVAILABLE, the server is stopping; OVERLOADED, too many calls are running, and none
+                of them has waited for its peer for so long that it could give way.
+        """
+        method = call.method
+        if method == CHECK or method in HOUSEKEEPING:
+            return
+        if self._draining:
+            raise _stopping()
+        if method == WATCH:
+            return
+        if self._limit is not None and self._running >= self._limit:
+            self._make_room(self._calls, self._limit, "calls")
+        if method in TRANSFERS:
+            if self._transfers >= self._most_transfers:
+                self._make_room(self.of(TRANSFERS), self._most_transfers, "uploads and downloads")
+            self._transfers += 1
+        call.counted = True
+        self._running += 1
+        self._idle.clear()
+
+    def end(self, call: Call) -> None:
+        """The call is over, but for what its peer has not taken yet."""
+        self._calls.discard(call)
+        self._uncount(call)
+        self._unsent[call] = time.monotonic()
+
+    def drain(self) -> None:
+        """Ends the watches and refuses new calls from now on, except health's and reflection's."""
+        self._draining = True
+        self._cut({WATCH})
+
+    def end_housekeeping(self) -> None:
+        """Ends what drain left: health watches and reflection."""
+        self._cut(HOUSEKEEPING)
+
+    async def idle(self, timeout: float) -> bool:
+        """Waits until no counted call runs, at most `timeout` seconds. Returns whether that is so."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        return self._idle.is_set()
+
+    async def look_after(self) -> None:
+        """Ends the calls that wait for their peers for too long, from time to time, until it is cancelled."""
+        settings = self._settings
+        pause = min(1.0, settings.idle_timeout / 4, settings.slow_watcher / 4)
+        while True:
+            await asyncio.sleep(pause)
+            now = time.monotonic()
+            for call in list(self._calls):
+                error = _silent(call, now)
+                if error is not None:
+                    call.cut(error)
+            self._look_after_unsent(now)
+            self._look_after_connections(now)
+
+    def _look_after_unsent(self, now: float) -> None:
+        """Ends the connections that do not take the end of their calls, the oldest first."""
+        for call in [call for call in self._unsent if call.is_sent()]:
+            del self._unsent[call]
+        idle = self._settings.idle_timeout
+        stuck = [(call, now - since) for call, since in self._unsent.items() if now - since > min(_PRESSED, idle)]
+        too_many = len(stuck) - _MOST_UNSENT
+        peers = {call.peer for number, (call, age) in enumerate(stuck) if number < too_many or age > idle}
+        if peers:
+            self._hang_up(peers)
+            self._unsent = {call: since for call, since in self._unsent.items() if call.peer not in peers}
+
+    def _look_after_connections(self, now: float) -> None:
+        """Where nearly as many connections are in use as may be, ends those all of whose calls wait for their peers
+        for long: gRPC closes every new one, and tells nobody."""
+        waited: dict[str, float] = {}
+        for call in self._calls:
+            waited[call.peer] = min(call.waited(now), waited.get(call.peer, now))
+        most = self._settings.connections
+        if len(waited) > most * 7 // 8:
+            silent = [peer for peer, seconds in waited.items() if seconds > min(_PRESSED, self._settings.idle_timeout)]
+            silent.sort(key=waited.__getitem__, reverse=True)
+            if silent:
+                self._hang_up(set(silent[: len(waited) - most * 3 // 4]))
+
+    def _make_room(self, calls: Iterable[Call], limit: int, what: str) -> None:
+        """Ends the call that has waited for its peer for the longest time, if that is long."""
+        now = time.monotonic()
+        if now >= self._full_until:
+            candidates = [call for call in calls if call.counted]
+            longest = max(candidates, key=lambda call: call.waited(now), default=None)
+            pressed = min(_PRESSED, self._settings.idle_timeout)
+            if longest is not None and (waited := longest.waited(now)) >= pressed:
+                self._uncount(longest)
+                longest.cut(UnavailableError(f"others wait, and nothing moved here for {waited:.0f} s: go on later"))
+                return
+            self._full_until = now + min(0.1, pressed / 4)  # not for each of many that ask
+        raise UnavailableError(
+            f"{limit} {what} are running, as many as this server allows", reason="OVERLOADED", limit=limit
+        )
+
+    def _uncount(self, call: Call) -> None:
+        if call.counted:
+            call.counted = False
+            self._running -= 1
+            self._transfers -= call.method in TRANSFERS
+            if not self._running:
+                self._idle.set()
+
+    def _cut(self, methods: Collection[str]) -> None:
+        for call in self.of(methods):
+            call.cut(_stopping())
+
+
+def _silent(call: Call, now: float) -> VaultError | None:
+    """What a call is ended with whose peer is silent for too long."""
+    message, reply = call.for_message, call.for_reply
+    if call.reading is not None and message is not None and now - call.reading > message:
+        return UnavailableError(f"no message came for {message:g} s: go on when there is one")
+    if call.writing is not None and reply is not None and now - call.writing > reply:
+        if call.method == WATCH:
+            return SlowConsumerError(
+                f"the watcher took no event for {reply:g} s: go on from the last revision seen", limit=reply
+            )
+        return UnavailableError(f"nothing was taken for {reply:g} s: go on from what was")
+    return None
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("the server is stopping")

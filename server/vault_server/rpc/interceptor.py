@@ -1,0 +1,258 @@
+"""What surrounds every RPC: admission, an end to each wait for a peer, errors told as status, one log line."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+import grpc
+from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.wire.blocks import CODECS
+from vault.wire.reasons import cut
+from vault.wire.status import status_of
+
+from vault_server.rpc.admission import Call, Calls, Patience
+from vault_server.rpc.public_errors import outward
+from vault_server.rpc.refusal_log import MOST_DETAIL, Refusals, logger
+
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
+_TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """The outermost interceptor of a server.
+
+    A VaultError, raised by a servicer or by another interceptor, is answered with its status. Any other
+    exception is logged with its traceback and answered INTERNAL, without its text. Bytes that do not decode are
+    answered INVALID_ARGUMENT. Servicers written without `async` are left to gRPC's threads as they are.
+    VaultService's streams get their codecs here: the generated code has no place for them.
+
+    A call of one message is taken from gRPC as a stream, so that its message is read here: with an end to the
+    wait for it, and with an answer when it does not decode. On the wire they are the same.
+    """
+
+    def __init__(self, calls: Calls, refusals: Refusals) -> None:
+        self._calls = calls
+        self._refusals = refusals
+        self._known: dict[str, tuple[_Handler, _Handler]] = {}  # by method: a servicer's handler, and its wrapped one
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        method = handler_call_details.method
+        try:
+            handler: _Handler | None = await continuation(handler_call_details)
+        except Exception as error:  # noqa: BLE001  # answered and logged as if the servicer had raised it
+            return grpc.stream_stream_rpc_method_handler(self._raising(method, error))
+        if handler is None:
+            return None
+        known = self._known.get(method)
+        if known is None or known[0] is not handler:  # another interceptor may make a new one for each call
+            known = self._known[method] = handler, self._wrapped(method, handler)
+        return known[1]
+
+    def _wrapped(self, method: str, handler: _Handler) -> _Handler:
+        kind = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"
+        behaviour = getattr(handler, kind)
+        if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
+            return handler
+        take = _many if handler.request_streaming else _one
+        wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
+        make: Callable[..., _Handler] = getattr(grpc, f"stream_{_arity(handler.response_streaming)}_rpc_method_handler")
+        codecs = CODECS.get(method)
+        return make(
+            wrap(method, behaviour, take),
+            request_deserializer=_parser(codecs.parse_request if codecs else handler.request_deserializer),
+            response_serializer=codecs.serialize_response if codecs else handler.response_serializer,
+        )
+
+    def _plain(self, method: str, behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
+        patience = self._calls.patience_of(method)
+
+        async def call(messages: Any, context: _Context) -> Any:
+            async with _Running(self._calls, self._refusals, method, patience, context) as running:
+                return await behaviour(await take(running, messages), context)
+
+        return call
+
+    def _streaming(self, method: str, behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
+        patience = self._calls.patience_of(method)
+
+        async def call(messages: Any, context: _Context) -> None:
+            async with _Running(self._calls, self._refusals, method, patience, context) as running:
+                request = await take(running, messages)
+                # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
+                # servicer's generator is closed here and now, not when the garbage collector comes by.
+                async with contextlib.aclosing(behaviour(request, context)) as replies:
+                    async for reply in replies:
+                        running.call.writing = time.monotonic()
+                        await context.write(reply)
+                        running.call.writing = None
+
+        return call
+
+    def _raising(self, method: str, error: Exception) -> Callable[..., Any]:
+        patience = self._calls.patience_of(method)
+
+        async def call(_messages: Any, context: _Context) -> None:
+            async with _Running(self._calls, self._refusals, method, patience, context):
+                raise error
+
+        return call
+
+
+class _Running:
+    """One call from its beginning to its status: what its block raises is answered, and logged."""
+
+    __slots__ = ("_began", "_calls", "_refusals", "call", "context")
+
+    def __init__(self, calls: Calls, refusals: Refusals, method: str, patience: Patience, context: _Context) -> None:
+        self._calls = calls
+        self._refusals = refusals
+        self._began = time.perf_counter()
+        self.context = context
+        self.call = calls.begin(method, context.peer(), patience)  # now: of a connection that is gone it is empty
+
+    def admit(self) -> None:
+        """See `Calls.admit`."""
+        self._calls.admit(self.call)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        call, context = self.call, self.context
+        self._calls.end(call)
+        if call.cut_by is not None:
+            error = await _cut(call, error)
+        if error is None:
+            self._log("OK", None)
+        elif isinstance(error, grpc.aio.AbortError):
+            self._log(_code_name(context), None)
+        elif not isinstance(error, Exception):
+            self._log("CANCELLED", None)
+        elif isinstance(error, grpc.aio.InternalError) or context.cancelled() or context.done():
+            # The connection is gone, and nobody is left to be told.
+            self._log("CANCELLED", None)
+            raise asyncio.CancelledError from error
+        else:  # the last one to see it
+            status = status_of(_shown(error))
+            self._log(status.code.name, error)
+            try:
+                await context.abort(status.code, status.message, status.trailing_metadata)
+            except grpc.aio.InternalError as lost:
+                raise asyncio.CancelledError from lost
+
+    def _log(self, code: str, error: Exception | None) -> None:
+        fields = {
+            "rpc": self.call.method,
+            "peer": self.call.peer,
+            "code": code,
+            "milliseconds": round((time.perf_counter() - self._began) * 1000, 3),
+        }
+        if error is None:
+            logger.debug("rpc", extra=fields)
+        elif isinstance(error, VaultError):
+            # A miss or a lost race is everyday life; what the server itself suffers from is not.
+            level = logging.WARNING if code in _TROUBLE else logging.INFO
+            detail = cut(error.message, MOST_DETAIL)
+            self._refusals.note(
+                level, "rpc refused", {**fields, "reason": error.reason, "detail": detail}, error.reason
+            )
+        else:
+            self._refusals.note(logging.ERROR, "rpc failed", fields, type(error).__name__, error)
+
+
+_Take: TypeAlias = Callable[[_Running, Any], Awaitable[Any]]
+
+
+async def _one(running: _Running, _messages: Any) -> Any:
+    """The only message of a call, which is admitted when it is here."""
+    call = running.call
+    call.reading = time.monotonic()
+    message = await running.context.read()
+    call.reading = None
+    if message is grpc.aio.EOF:
+        await asyncio.sleep(0)  # where the call was cancelled, that comes first
+        raise ProtocolError("a call without a message", reason="EMPTY_MESSAGE")
+    running.admit()
+    return message
+
+
+async def _many(running: _Running, messages: Any) -> Any:
+    """The messages of a call, which is admitted at once."""
+    running.admit()
+    return messages if running.call.for_next is None else _Messages(running.call, running.context)
+
+
+class _Messages(AsyncIterator[Any]):
+    """A stream's messages as they come."""
+
+    def __init__(self, call: Call, context: _Context) -> None:
+        self._call = call
+        self._context = context
+        self._ended = False
+
+    async def __anext__(self) -> Any:
+        if self._ended:
+            raise StopAsyncIteration
+        call = self._call
+        call.reading = time.monotonic()
+        message = await self._context.read()
+        call.reading = None
+        call.for_message = call.for_next
+        if message is grpc.aio.EOF:
+            self._ended = True
+            raise StopAsyncIteration
+        return message
+
+
+def _parser(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """`parse`, that answers bytes which are no message with an error of ours."""
+    if parse is None:
+        return None
+
+    def parse_message(raw: bytes) -> Any:
+        try:
+            return parse(raw)
+        except Exception as error:
+            raise InvalidArgumentError("a message that cannot be decoded") from error
+
+    return parse_message
+
+
+async def _cut(call: Call, error: BaseException | None) -> BaseException | None:
+    """What a call that was cut came to: what it was cut by, unless it was over just before."""
+    if not isinstance(error, asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # the cancellation, which is still to come
+    left = 0 if call.task is None else call.task.uncancel()
+    return call.cut_by if isinstance(error, asyncio.CancelledError) and not left else error
+
+
+def _shown(error: Exception) -> VaultError:
+    """What the caller is told."""
+    if isinstance(error, ClosedError):
+        return UnavailableError("the store behind the server is closed")
+    if isinstance(error, VaultError):
+        return outward(error)
+    return VaultError("the server failed; its log says why")
+
+
+def _code_name(context: _Context) -> str:
+    code: Any = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else str(code)
+
+
+def _arity(streaming: bool) -> str:  # noqa: FBT001  # as grpc's handler says it
+    return "stream" if streaming else "unary"

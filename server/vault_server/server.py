@@ -1,0 +1,349 @@
+"""The server: a Store, made reachable over gRPC. `AsyncServer` for event loops, `Server` for everybody else."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from vault.channel import claim_grpc_aio
+from vault.concurrency import AsyncAffinity, Event, other_loop
+from vault.errors import ClosedError, UnavailableError
+from vault.forks import never_free, renew_after_fork
+from vault.rules import check_seconds
+from vault.store import AsyncStore, Store
+from vault.threads import on_thread, start_thread
+from vault.v1 import vault_pb2, vault_pb2_grpc
+
+from vault_server.listen_address import Listen
+from vault_server.process_limits import hang_up
+from vault_server.rpc.admission import Calls
+from vault_server.rpc.health import SERVICE_NAME as HEALTH
+from vault_server.rpc.health import Health
+from vault_server.rpc.interceptor import CallInterceptor
+from vault_server.rpc.refusal_log import Refusals
+from vault_server.rpc.service import VaultService
+from vault_server.settings import DEFAULT_GRACE, ServerSettings
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.threaded_store import ThreadedStore
+
+SERVICE_NAME: Final = vault_pb2.DESCRIPTOR.services_by_name["VaultService"].full_name
+
+_LAST_REPLIES: Final = 1.0
+"""Seconds for replies that are written but not sent yet, when a server stops."""
+
+_CLEANUP: Final = 5.0
+"""Seconds for cancelled calls to give back what they hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A gRPC service of your own, on the same server.
+
+    Attributes:
+        name: Its full name, for health and reflection: "package.Service".
+        add: Adds the servicer: `lambda server: add_MyServicer_to_server(MyServicer(), server)`. Its methods
+            are async; what they raise is answered as for VaultService.
+    """
+
+    name: str
+    add: Callable[[grpc.aio.Server], None]
+
+
+class AsyncServer:
+    """Serves a Store over gRPC, with grpc.health.v1 and reflection. Belongs to the event loop it is started in.
+
+        async with AsyncEmbeddedStore("./storage") as store, AsyncServer(store) as server:
+            print(server.address)
+            await server.wait()
+
+    It serves once: after `stop` make another one.
+
+    Args:
+        store: Any Store or AsyncStore. It stays open when the server stops: whoever made it closes it.
+        listen: HOST:PORT, [IPv6]:PORT (port 0: any free one) or unix:PATH. Channels are not encrypted.
+        interceptors: Own interceptors, the first one outermost. What they raise is answered as for servicers.
+        services: Own services.
+        settings: Limits.
+
+    Raises:
+        InvalidArgumentError: BAD_ADDRESS, `listen` is none.
+    """
+
+    def __init__(
+        self,
+        store: Store | AsyncStore,
+        listen: str = "127.0.0.1:0",
+        *,
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        services: Sequence[Service] = (),
+        settings: ServerSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._listen = Listen.parse(listen)
+        self._interceptors = tuple(interceptors)
+        self._services = tuple(services)
+        self._settings = settings or ServerSettings()
+        self._address: str | None = None
+        self._running: _Running | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
+        self._affinity = AsyncAffinity()
+        renew_after_fork(self)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the real port: "127.0.0.1:50051" or "unix:/path".
+
+        Raises:
+            ClosedError: It has not been started.
+        """
+        if self._address is None:
+            raise ClosedError("the server has no address before it is started")
+        return self._address
+
+    async def start(self) -> None:
+        """Listens; when it returns, clients can connect. Harmless when repeated.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, it cannot listen there: no such host or folder.
+            UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
+            ClosedError: It was stopped before.
+        """
+        self._require_own_loop()
+        if self._stopping is not None or self._stopped.is_set():
+            raise ClosedError("the server was stopped; make another one")
+        if self._running is not None:
+            return
+        if not self._settings.share_port:  # then somebody who holds the port for all has looked
+            await on_thread(None, self._listen.prepare)
+        claim_grpc_aio()
+        running = _Running(self._store, self._settings, self._interceptors)
+        self._address = await running.start(self._listen, self._services)
+        self._running = running
+
+    async def stop(self, grace: float = DEFAULT_GRACE) -> None:
+        """Drains and ends. Harmless when repeated, also while it runs; then `grace` is the first caller's.
+
+        Health says NOT_SERVING, watches end and new calls are refused (UNAVAILABLE) at once; running
+        transfers have `grace` seconds to finish and are cancelled then, which leaves nothing of them.
+
+        Raises:
+            InvalidArgumentError: BAD_SETTING, `grace` is no number of seconds from 0 to a year; OTHER_LOOP, it
+                was started in another event loop. When that is closed, the port is held until the process ends.
+        """
+        check_seconds("grace", grace, zero=True)
+        if self._affinity.is_foreign and not self._stopped.is_set():
+            raise other_loop("the server")
+        if self._stopped.is_set():
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(grace))
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace: float) -> None:
+        try:
+            if self._running is not None:
+                await self._running.stop(grace)
+                if self._listen.path:
+                    Path(self._listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
+        finally:
+            self._stopped.set()
+
+    async def wait(self) -> None:
+        """Returns when the server has stopped."""
+        self._require_own_loop()
+        await self._stopped.wait()
+
+    def renew(self) -> None:
+        """In a forked child: one that serves is the parent's, and here as one that was stopped. Called for you."""
+        self._affinity.renew()
+        self._stopped = asyncio.Event()
+        if self._running is not None:
+            never_free(self._running)
+            self._running = None
+            self._stopped.set()
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign:
+            raise other_loop("the server")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+
+class _Running:
+    """The parts of a server that runs."""
+
+    def __init__(
+        self,
+        store: Store | AsyncStore,
+        settings: ServerSettings,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+    ) -> None:
+        self._socket_mode = 0o660 if settings.group_access else 0o600
+        self._calls = Calls(settings, _hang_up)
+        self._refusals = Refusals()
+        self._server = grpc.aio.server(
+            interceptors=(CallInterceptor(self._calls, self._refusals), *interceptors), options=settings.options()
+        )
+        self._looking = asyncio.get_running_loop().create_task(self._calls.look_after(), name="vault-calls")
+        self._faces = contextlib.AsyncExitStack()
+        self._service = VaultService(self._async_face(store), settings, self._refusals)
+
+    def _async_face(self, store: Store | AsyncStore) -> AsyncStore:
+        """The store, or an async face over it that ends with the server."""
+        if isinstance(store, AsyncStore):
+            return store
+        face = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
+        self._faces.push_async_callback(face.close)
+        return face
+
+    async def start(self, listen: Listen, services: Sequence[Service]) -> str:
+        try:
+            vault_pb2_grpc.add_VaultServiceServicer_to_server(self._service, self._server)
+            for service in services:
+                service.add(self._server)
+            own = (SERVICE_NAME, *(service.name for service in services))
+            self._health = Health(own)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            reflection.enable_server_reflection((*own, HEALTH, reflection.SERVICE_NAME), self._server)
+            try:
+                port = self._server.add_insecure_port(listen.target)
+            except RuntimeError as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
+                raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
+            if listen.path:
+                Path(listen.path).chmod(self._socket_mode)  # noqa: ASYNC240  # it waits for nothing
+            await self._server.start()
+        except BaseException:
+            await self._end(0)
+            raise
+        return listen.shown(port)
+
+    async def stop(self, grace: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        # First, so that whoever watches health has been told before calls are refused.
+        self._health.stop()
+        self._calls.drain()
+        finished = await self._calls.idle(grace)
+        self._calls.end_housekeeping()
+        # A call that has returned may not have sent its reply yet.
+        await self._end(max(end - loop.time(), _LAST_REPLIES) if finished else 0)
+
+    async def _end(self, grace: float) -> None:
+        try:
+            await self._server.stop(grace)
+            await self._calls.idle(_CLEANUP)
+        finally:
+            self._looking.cancel()
+            self._refusals.close()
+            await self._faces.aclose()
+
+
+def _hang_up(peers: Collection[str]) -> None:
+    with contextlib.suppress(UnavailableError):  # no thread left
+        on_thread(None, hang_up, peers)
+
+
+class Server:
+    """AsyncServer for sync code: the same, with its event loop in a thread. Methods may be called from any thread.
+
+    with EmbeddedStore("./storage") as store, Server(store) as server:
+        print(server.address)
+        server.wait()
+    """
+
+    def __init__(
+        self,
+        store: Store | AsyncStore,
+        listen: str = "127.0.0.1:0",
+        *,
+        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        services: Sequence[Service] = (),
+        settings: ServerSettings | None = None,
+    ) -> None:
+        Listen.parse(listen)
+        self._make = partial(
+            AsyncServer, store, listen, interceptors=interceptors, services=services, settings=settings
+        )
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: AsyncServer | None = None
+        self._stopped = Event()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the real port: "127.0.0.1:50051" or "unix:/path".
+
+        Raises:
+            ClosedError: It has not been started.
+        """
+        if self._server is None:
+            raise ClosedError("the server has no address before it is started")
+        return self._server.address
+
+    def start(self) -> None:
+        """See AsyncServer.start."""
+        with self._lock:
+            if self._stopped.is_set():
+                raise ClosedError("the server was stopped; make another one")
+            if self._thread is not None:
+                return
+            started: Future[None] = Future()
+            # A daemon, so that a program that forgets to stop its server can end; it loses nothing by it.
+            self._thread = start_thread(lambda: asyncio.run(self._serve(started)), "vault-server")
+            try:
+                started.result()
+            except Exception:
+                self._thread.join()
+                self._thread = None
+                raise
+
+    async def _serve(self, started: "Future[None]") -> None:
+        server = self._make()
+        try:
+            await server.start()
+        except BaseException as error:  # noqa: BLE001  # raised in the thread that waits for it
+            started.set_exception(error)
+            return
+        self._loop = asyncio.get_running_loop()
+        self._server = server
+        started.set_result(None)
+        await server.wait()
+
+    def stop(self, grace: float = DEFAULT_GRACE) -> None:
+        """See AsyncServer.stop."""
+        check_seconds("grace", grace, zero=True)
+        with self._lock:
+            thread, loop, server = self._thread, self._loop, self._server
+            if thread is None or loop is None or server is None:
+                self._stopped.set()
+                return
+            if thread.is_alive():
+                asyncio.run_coroutine_threadsafe(server.stop(grace), loop).result()
+                thread.join()
+            self._stopped.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the server has stopped, at most `timeout` seconds. Returns whether it has."""
+        return self._stopped.wait(timeout)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()

@@ -1,0 +1,1 @@
+"""EmbeddedStore and AsyncEmbeddedStore: the engine as Stores."""

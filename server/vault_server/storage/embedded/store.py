@@ -1,0 +1,321 @@
+"""The embedded Store: a directory on a local disk."""
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar, Final
+
+from vault.errors import InvalidArgumentError, VaultError
+from vault.model import (
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    WriteStatus,
+)
+from vault.progress import ProgressCallback
+from vault.rules import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
+from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
+from vault.uri import parse_location
+
+from vault_server.storage.commit.transaction import FEED_HISTORY
+from vault_server.storage.engine.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
+from vault_server.storage.engine.reads import Reads
+from vault_server.storage.engine.writes import Writes
+from vault_server.storage.feed.watch import StoredWatch
+from vault_server.storage.index.retirement import RETENTION
+from vault_server.storage.maintenance import CheckReport, ScrubStatus, audit
+from vault_server.storage.maintenance import repair as mend
+from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
+from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.resumption import RESUME_WINDOW
+from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
+
+_VERSION: Final = version("vault-grpc")  # read once: it is in a file, and there may be no descriptor left for that
+
+
+class EmbeddedStore(Store):
+    """Objects in a directory: a SQLite register, files for the large ones, and the feed of their changes.
+
+    Thread-safe. Several processes may open one directory at the same time, and a store made before a
+    fork works in the child; writes, readers and watches begun before it stay the parent's. The
+    directory must be on a local file system: SQLite's WAL does not work over a network, whose file systems are
+    refused (on Linux; one in user space is warned of).
+
+    A directory that pyvault wrote is adopted when it is first opened, which reads every file once.
+
+    Retried writes are recognised among the last 100,000 changes (`feed_history`), which is also how
+    far back `watch` and `changes` reach.
+
+    Args:
+        directory: Made, with its parents, if it is not there.
+        durability: "full": when a write returns, a crash of the process or the machine keeps it.
+            "relaxed": a crash of the process keeps it; a crash of the machine or a power loss may
+            lose the last writes, or leave objects whose bytes are incomplete, which their checksums
+            tell (CorruptionError). For caches.
+        allowed_units: The only units accepted; none: any.
+        inline_limit: Bytes up to which an object lives in the register, a block at most.
+        feed_history: Changes that the feed keeps, at least.
+        retention: Seconds for which a generation that was replaced or deleted stays readable
+            (`load(generation=...)`), so that readers, seekable ones and downloads that resume finish.
+            0: its bytes go at once. A disk that is full, or more than 64 MiB of replaced objects in the
+            register, shorten it.
+        resume_window: Seconds that a resumable write is kept after it lost its writer; 0: not at all.
+        group_access: The directory's group may read and write the store, too. Without it what is made in the
+            directory is its owner's alone (0700 and 0600), whatever the umask; with it, its group's (2770 and
+            0660). It is kept with the store: one that was given to its group stays so, and every process makes
+            its files alike. An existing private one is given, whole, by its owner.
+        allow_network_filesystem: Open a directory on NFS, SMB, Lustre, GPFS and their like all the same, which must
+            then be used by one machine alone.
+
+    Raises:
+        InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
+        StorageError: NETWORK_FILESYSTEM; or the directory cannot be made, read or written, or its register is
+            damaged, a later version's, or somebody else's database.
+
+    Attributes:
+        engine: The store's parts, for the modules of this package.
+        reads: Those that look, for the same.
+        writes: Those that change.
+    """
+
+    local_feed: ClassVar[bool] = True
+
+    engine: Engine
+    reads: Reads
+    writes: Writes
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        durability: Durability = "full",
+        allowed_units: Sequence[str] = (),
+        inline_limit: int = INLINE_LIMIT,
+        feed_history: int = FEED_HISTORY,
+        retention: float = RETENTION,
+        resume_window: float = RESUME_WINDOW,
+        group_access: bool = False,
+        allow_network_filesystem: bool = False,
+    ) -> None:
+        if durability not in DURABILITIES:
+            raise InvalidArgumentError(
+                f"bad durability {durability!r}: {' or '.join(map(repr, DURABILITIES))}", reason="BAD_SETTING"
+            )
+        for unit in allowed_units:
+            check_unit(unit)
+        check_number("inline_limit", inline_limit, 0, BLOCK_SIZE, whole=True)
+        check_number("feed_history", feed_history, 1, MAX_DATA_ID, whole=True)
+        check_seconds("retention", retention, zero=True)
+        check_seconds("resume_window", resume_window, zero=True)
+        root = Path(_location(directory)).absolute()  # the process may change its directory later
+        engine = Engine(
+            Settings(
+                root,
+                durability,
+                tuple(allowed_units),
+                inline_limit,
+                feed_history,
+                retention,
+                float(resume_window),
+                group_access,
+                allow_network_filesystem,
+            )
+        )
+        try:
+            with storing(f"open the store {str(root)!r}"):
+                self._store_id = engine.prepare()
+        except BaseException:
+            engine.close()
+            raise
+        self._take(engine)
+        follow_forks(self)
+
+    @property
+    def directory(self) -> Path:
+        """Where the objects are."""
+        return self.engine.settings.root
+
+    @property
+    def revision(self) -> int:
+        self.engine.require_open()
+        return self.engine.feed.refresh()
+
+    def capabilities(self) -> Capabilities:
+        self.engine.require_open()
+        return Capabilities(
+            store_id=self._store_id,
+            version=_VERSION,
+            allowed_units=self.engine.settings.allowed_units,
+            resume_window=self.engine.settings.resume_window,
+        )
+
+    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return self.reads.exists_many(unit, keys)
+
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        return self.reads.stat_many(unit, keys)
+
+    def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        return self.reads.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+
+    def list_units(self) -> list[str]:
+        return self.reads.list_units()
+
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+        generation: int | None = None,
+    ) -> BlockReader | NotModified | None:
+        return self.reads.load(
+            unit,
+            key,
+            offset=offset,
+            length=length,
+            if_generation=if_generation,
+            if_generation_not_match=if_generation_not_match,
+            generation=generation,
+        )
+
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return self.reads.load_many(unit, items)
+
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        return self.writes.upload(unit, spec, resumable=resumable)
+
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        return self.writes.update(unit, spec, resumable=resumable)
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return self.writes.status(unit, request_id)
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        self.writes.abort(unit, request_id)
+
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        return self.writes.upload_many(unit, items).result()
+
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        return self.writes.update_many(unit, items).result()
+
+    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return self.writes.delete_many(unit, items).result()
+
+    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return self.writes.set_metadata(unit, spec).result()
+
+    def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
+        return StoredWatch(self.engine.feed, self.watched_units(units, since), since)
+
+    def watched_units(self, units: Sequence[str], since: int | None) -> Sequence[str]:
+        """The units that a watch with these arguments follows; raises what it must not begin with."""
+        self.engine.require_open()
+        for unit in units:
+            self.engine.require_unit(unit)
+        check_generation(since)
+        return units or self.engine.settings.allowed_units
+
+    def changes(self, since: int) -> tuple[int, list[Change]]:
+        self.engine.require_open()
+        return self.engine.feed.changes(since)
+
+    def check(
+        self,
+        *,
+        deep: bool = False,
+        repair: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> CheckReport:
+        """Audits the register against the files, both ways, and mends what can be mended, if told to.
+
+        Other calls, also of other processes, go on meanwhile. Without `repair` nothing is changed. A
+        register that is damaged in itself is not rebuilt here, which needs a store that nobody has
+        open: see `check_directory`.
+
+        Args:
+            deep: Read every byte and verify every block's checksum.
+            repair: Before that, mend: damaged indexes, tags, the feed's holes, rows that contradict each
+                other. Files that no object has are moved to `.lost`. Objects whose bytes are missing or
+                damaged stay, are reported, and raise CorruptionError when they are read.
+            progress: Told of the bytes to read, and of those read.
+        """
+        self.engine.require_open()
+        repairs = mend(self.engine) if repair else []
+        report = audit(self.engine, deep=deep, repaired=repair, progress=progress)
+        report.repairs = repairs
+        report.scrub = scrub_status(self.engine).last
+        return report
+
+    def start_scrub(self, rate: float = SCRUB_RATE, *, interval: float = PASS_INTERVAL) -> None:
+        """Reads the whole store in the background from now on, again and again, and verifies every block.
+
+        What is found goes into the log and into `scrub_status`; nothing is mended. Of several stores on a
+        directory, also in other processes, one scrubs; another goes on when it is closed. Ends with `close`.
+        A fork of this process does not scrub.
+
+        Args:
+            rate: MiB a second.
+            interval: Seconds from the beginning of a pass to that of the next, at least.
+
+        Raises:
+            InvalidArgumentError: A value that is not positive; or it scrubs already.
+            UnavailableError: OVERLOADED, the system has no thread left.
+        """
+        self.engine.require_open()
+        if self.engine.background:
+            raise InvalidArgumentError("the store is being scrubbed already", reason="BAD_SETTING")
+        scrubber = Scrubber(self.engine, rate=rate, interval=interval)
+        scrubber.start()
+        self.engine.background.append(scrubber)
+
+    def scrub_status(self) -> ScrubStatus:
+        """How far the scrub is, of whichever process, and what the last whole pass found."""
+        self.engine.require_open()
+        return scrub_status(self.engine)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def take_engine(self, engine: Engine) -> None:
+        """Goes on with other parts, in a forked child."""
+        self._finalizer.detach()
+        self._take(engine)
+
+    def _take(self, engine: Engine) -> None:
+        self.engine = engine
+        self.reads = Reads(engine)
+        self.writes = Writes(engine)
+        # A store that nobody closed is closed with the last reference to it, or when Python exits.
+        self._finalizer = weakref.finalize(self, engine.close)
+
+
+def _location(directory: str | os.PathLike[str]) -> str:
+    scheme, path = parse_location(directory)
+    if scheme != "file":
+        raise InvalidArgumentError(f"bad location {directory!r}: a directory's path", reason="BAD_LOCATION")
+    return path

@@ -1,0 +1,295 @@
+"""The parts of one open store, put together, taken apart, and made anew in a forked child."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
+from vault.rules import check_unit
+
+from vault_server.storage.commit.transaction import FEED_HISTORY
+from vault_server.storage.commit.writer import Writer
+from vault_server.storage.engine.adoption import adopt
+from vault_server.storage.feed.feed import Feed
+from vault_server.storage.files.access import GROUP, PRIVATE, Access
+from vault_server.storage.files.blobs import Blobs, is_blob, own_paths, sync_folder
+from vault_server.storage.files.directory import REGISTER, StoreDirectory
+from vault_server.storage.files.filesystem import require_local
+from vault_server.storage.files.reserve import Reserve
+from vault_server.storage.files.staging import Staging, leftovers
+from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.objects import has_trash
+from vault_server.storage.index.opening import open_register
+from vault_server.storage.index.retirement import RETENTION, next_look
+from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.resumption import RESUME_WINDOW, Resumption
+from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
+
+_log = logging.getLogger(__name__)
+
+Durability = Literal["full", "relaxed"]
+DURABILITIES: Final = ("full", "relaxed")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a store was opened with."""
+
+    root: Path
+    durability: Durability = "full"
+    allowed_units: tuple[str, ...] = ()
+    inline_limit: int = INLINE_LIMIT
+    feed_history: int = FEED_HISTORY
+    retention: float = RETENTION
+    resume_window: float = RESUME_WINDOW
+    group_access: bool = False
+    allow_network_filesystem: bool = False
+
+    @property
+    def durable(self) -> bool:
+        return self.durability == "full"
+
+
+class Background(Protocol):
+    """What works on the store by itself until it is stopped."""
+
+    def stop(self) -> None:
+        """Ends it, while the store still works."""
+
+    def leave(self) -> None:
+        """Gives up what is the parent's, in a forked child."""
+
+
+class Engine:
+    """Connections, writer, feed, blobs and staging of one open store in one process."""
+
+    def __init__(self, settings: Settings, directory: StoreDirectory | None = None) -> None:
+        self.settings = settings
+        self.directory = StoreDirectory(settings.root) if directory is None else directory
+        self.connections = Connections(self.directory, synchronous="FULL" if settings.durable else "NORMAL")
+        self.blobs = Blobs(self.directory, durable=settings.durable)
+        self.resumption = Resumption(self.directory, settings.resume_window, self._give_up_retired)
+        self.staging = Staging(self.directory, self.resumption.make_room)
+        self.feed = Feed(self.directory, self.connections)
+        self.writer = Writer(
+            self.connections,
+            self.blobs,
+            self.staging,
+            committed=self.feed.wake,
+            feed_history=settings.feed_history,
+            retention=settings.retention,
+        )
+        self.background: list[Background] = []
+        self._closing = threading.Lock()
+        self._ended = False
+        self.closed = False
+
+    def require_open(self) -> None:
+        """Raises ClosedError when the store is closed."""
+        if self.closed:
+            raise ClosedError(f"the store {str(self.settings.root)!r} is closed")
+
+    def require_unit(self, unit: str) -> None:
+        """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
+        self.require_open()
+        check_unit(unit)
+        allowed = self.settings.allowed_units
+        if allowed and unit not in allowed:
+            raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)
+
+    def prepare(self) -> str:
+        """Makes or checks the directory and its register; the store's id.
+
+        On a full disk with the room that is kept for deletes: who wants to delete has to open the store first.
+        """
+        root = self.settings.root
+        require_local(root, allowed=self.settings.allow_network_filesystem)
+        with storing(f"make the directory {str(root)!r}"):
+            _make_directory(root, GROUP if self.settings.group_access else PRIVATE)
+        self.directory.enter()
+        self.directory.settle_access()
+        if self.settings.group_access and self.directory.access is not GROUP:
+            with storing(f"give the group access to {str(root)!r}, which its owner can"):
+                self.directory.give_to_group(own_paths(root))
+        try:
+            return self._prepare(root)
+        except StorageFullError:
+            if not Reserve(self.directory).release():
+                raise
+            return self._prepare(root)
+
+    def _prepare(self, root: Path) -> str:
+        store_id = open_register(self.directory, self.connections, lambda connection: adopt(connection, root))
+        now = time.time_ns() // 1000
+        seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
+        self.writer.expect(seconds, trash=trash)
+        with storing(f"look at {str(root)!r}"):
+            _warn_of_other_users(root)
+        with storing("clear away what a dead process left"):
+            left = leftovers(root)
+            # After a power loss a list may hold anything.
+            intents = [file for leftover in left for file in leftover.intents if is_blob(file)]
+            try:
+                if intents:
+                    self.writer.take_over(intents)
+            except BaseException:
+                for leftover in left:
+                    leftover.leave()
+                raise
+            for leftover in left:
+                leftover.remove()
+        if trash or seconds is not None:
+            self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
+        self.resumption.watch()
+        return store_id
+
+    def _give_up_retired(self) -> bool:
+        return self.writer.make_room()
+
+    def close(self) -> None:
+        """Finishes what was submitted and gives everything back. Harmless when repeated; after one that was
+        interrupted, it does the rest."""
+        with self._closing:
+            if self._ended:
+                return
+            for each in self.background:
+                each.stop()
+            self.closed = True
+            self.feed.close()
+            self.writer.close()
+            self.resumption.close()
+            self.connections.close()
+            self.staging.close()
+            self.directory.leave()
+            self._ended = True
+
+    def reborn(self) -> "Engine":
+        """In a forked child, whose connections are closed: the same store with nothing of the parent's.
+
+        Writes and watches that the parent began are the parent's: in the child they are closed.
+        """
+        for each in self.background:
+            each.leave()
+        self.background.clear()
+        self.staging.leave()
+        self.resumption.abandon()
+        self.feed.abandon()
+        engine = Engine(self.settings, self.directory)
+        if self.closed:
+            engine.close()
+        self.closed = self._ended = True
+        return engine
+
+
+def _warn_of_other_users(root: Path) -> None:
+    """Warns where every user can read the store: those made before files were private stay so, as it may be meant."""
+    mode = (root / REGISTER).stat().st_mode & 0o777
+    if mode & 0o006 and root.stat().st_mode & 0o001:
+        _log.warning(
+            "every user of this machine can read the store %s (%s has mode %03o): chmod -R o-rwx ends that, "
+            "-R go-rwx also its group's access",
+            root,
+            REGISTER,
+            mode,
+        )
+
+
+def _make_directory(root: Path, access: Access) -> None:
+    if root.exists() and not root.is_dir():
+        raise InvalidArgumentError(f"{str(root)!r} is a file; a store is a directory", reason="BAD_LOCATION")
+    missing = []
+    folder = root
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    if missing and not folder.is_dir():
+        raise InvalidArgumentError(f"{str(root)!r} cannot be made: {str(folder)!r} is a file", reason="BAD_LOCATION")
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process makes the same store
+            if folder == root:
+                access.make_folder(folder)
+            else:
+                folder.mkdir()
+        sync_folder(folder.parent)
+    if not missing and not (root / REGISTER).exists():
+        _sync_above(root)
+
+
+def _sync_above(root: Path) -> None:
+    """Makes the names that lead to the directory durable: whoever made them may have been killed before that."""
+    for folder in root.parents:
+        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
+            sync_folder(folder)
+
+
+class ForkAware(Protocol):
+    """What holds an engine, and takes a new one in a forked child."""
+
+    engine: Engine
+
+    def take_engine(self, engine: Engine) -> None: ...
+
+
+def follow_forks(owner: ForkAware) -> None:
+    """Keeps `owner`, while it lives, working in this process and its children."""
+    _owners.add(owner)
+
+
+# Only the thread that forks lives on in the child, so what other threads have locked stays locked there
+# for ever; that goes for SQLite's locks too, see connections.py.
+_owners: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
+_forking = threading.RLock()
+_paused: list[Engine] = []
+
+
+def _whole(step: Callable[[], None]) -> Callable[[], None]:
+    """A step of a fork, done again when an exception that came from outside (KeyboardInterrupt) cut it short: a fork
+    goes on whatever its hooks raise."""
+
+    def hook() -> None:
+        try:
+            step()
+        except BaseException:
+            step()
+            raise
+
+    return hook
+
+
+@_whole
+def _before_fork() -> None:
+    _forking.acquire()
+    for owner in list(_owners):
+        if not owner.engine.closed:
+            _paused.append(owner.engine)
+            owner.engine.connections.pause()
+
+
+@_whole
+def _after_fork_in_parent() -> None:
+    for engine in _paused:
+        engine.connections.resume()
+    _end_fork()
+
+
+def _end_fork() -> None:
+    _paused.clear()
+    with contextlib.suppress(RuntimeError):  # not this thread's any more: twice where taking it was interrupted
+        while True:
+            _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    _end_fork()
+    for owner in list(_owners):
+        owner.take_engine(owner.engine.reborn())
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,175 @@
+"""Objects' bytes as files: where they lie, how they get there, how they are removed."""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from vault.disk import sync
+from vault.errors import InvalidArgumentError
+from vault.rules import MAX_DATA_ID, check_unit
+
+from vault_server.storage.failpoints import reached
+from vault_server.storage.files.directory import REGISTER, StoreDirectory
+from vault_server.storage.files.staging import StagedFile
+
+_OWN_FOLDERS: Final = (".staging", ".lost", ".rebuild")
+_NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18}))?\.vault", re.ASCII)
+
+
+def unit_folder(unit: str) -> str:
+    """The folder of a unit's files: its name, but for the names that the register's own files have.
+
+    No unit's name starts with a dot, so what is put aside collides with nothing.
+    """
+    return f".{unit}" if unit.lower().startswith(REGISTER) else unit
+
+
+def folder_unit(folder: str) -> str:
+    """The unit of a folder; the inverse of `unit_folder`."""
+    return folder[1:] if folder.lower().startswith(f".{REGISTER}") else folder
+
+
+def blob_id(name: str) -> int | None:
+    """The object's id in a blob's file name; None for a file that Vault did not name."""
+    match = _NAME.fullmatch(name)
+    if match is None or any(int(part) > MAX_DATA_ID for part in match.groups() if part):
+        return None
+    return int(match[1])
+
+
+def is_blob(file: str) -> bool:
+    """Whether a path relative to the store's directory is one that Vault may have given to an object's bytes."""
+    folder, _, name = file.partition("/")
+    try:
+        check_unit(folder_unit(folder))
+    except InvalidArgumentError:
+        return False
+    return unit_folder(folder_unit(folder)) == folder and blob_id(name) is not None
+
+
+def blob_generation(file: str) -> int | None:
+    """The generation in a blob's file name; None for one without, which may be any."""
+    match = _NAME.fullmatch(file.rpartition("/")[2])
+    return int(match[2]) if match and match[2] else None
+
+
+def blob_files(root: Path) -> Iterator[list[str]]:
+    """The files that Vault may have named, by folder, relative to `root`. Others are not ours to judge."""
+    folders = [entry.name for entry in os.scandir(root) if entry.is_dir()]
+    for folder in sorted(folders):
+        try:
+            unit = folder_unit(folder)
+            check_unit(unit)
+        except InvalidArgumentError:
+            continue
+        if unit_folder(unit) == folder:
+            names = sorted(entry.name for entry in os.scandir(root / folder) if entry.is_file())
+            yield [f"{folder}/{name}" for name in names if blob_id(name) is not None]
+
+
+def own_paths(root: Path) -> Iterator[Path]:
+    """What Vault, or pyvault, may have made in a store's directory. What else is there is not ours to change."""
+    for path in sorted(root.iterdir()):
+        if path.is_dir():
+            ours = path.name in _OWN_FOLDERS or any(blob_id(each.name) is not None for each in path.iterdir())
+        else:
+            ours = path.name.startswith(REGISTER) and path.is_file()
+        if ours:
+            yield path
+
+
+class Blobs:
+    """The files under one store's directory. `file` is always a path relative to it.
+
+    Names are given and taken away only inside a write transaction of the register, so that no two
+    processes do it at the same time.
+    """
+
+    def __init__(self, directory: StoreDirectory, *, durable: bool) -> None:
+        self.directory = directory
+        self.root = directory.root
+        self.durable = durable
+        self._durable_folders: set[Path] = set()
+
+    def choose(self, unit: str, data_id: int, generation: int, *, first: bool) -> str:
+        """A free name: `<unit>/<id>.vault` for the first generation, with the generation otherwise.
+
+        Never one that is there: a commit that failed may have given it to its file, and its row may
+        come back with the next crash (see `collection`), in this process or another. It must find its own bytes then.
+        """
+        stem = f"{unit_folder(unit)}/{data_id}"
+        file = f"{stem}.vault" if first else f"{stem}.{generation}.vault"
+        while self.directory.exists(file):
+            file = f"{stem}.{generation}.vault"
+            generation += 1
+        return file
+
+    def place(self, staged: StagedFile, file: str) -> Path:
+        """Gives a staged file its final name.
+
+        Returns:
+            The folder, to be synced before the transaction commits.
+        """
+        target = self.root / file
+        if target.parent not in self._durable_folders:
+            self._make_folder(target.parent)
+        try:
+            staged.rename(self.directory, file)
+        except FileNotFoundError:  # somebody removed the empty folder by hand
+            self._make_folder(target.parent)
+            staged.rename(self.directory, file)
+        reached("renamed")
+        return target.parent
+
+    def _make_folder(self, folder: Path) -> None:
+        self.directory.access.make_folder(folder.name, exist_ok=True, dir_fd=self.directory.descriptor)
+        reached("unit folder made")
+        # Also where it was there: whoever made it may have been killed, or have failed, before this.
+        self.sync_folder(self.root)
+        self._durable_folders.add(folder)
+        reached("unit folder durable")
+
+    def open(self, file: str) -> io.FileIO:
+        return io.FileIO(os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory.descriptor), "rb")
+
+    def remove(self, file: str) -> Path | None:
+        """Removes a file, if it is there.
+
+        Returns:
+            The folder, to be synced before the transaction commits; None when it is not there.
+        """
+        target = self.root / file
+        with contextlib.suppress(FileNotFoundError):  # removed by a transaction that then failed to commit
+            os.unlink(file, dir_fd=self.directory.descriptor)
+        return target.parent if target.parent.exists() else None
+
+    def sync_folder(self, folder: Path) -> None:
+        """Makes the names in a folder durable."""
+        if self.durable:
+            sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_path(folder: Path) -> None:
+    """Makes a folder's names durable, and those that lead to it, as far as its file system reaches.
+
+    A folder that is there is not durable by being there: whoever made it may have been killed first.
+    """
+    device = folder.stat().st_dev
+    for each in (folder, *folder.parents):
+        if each.stat().st_dev != device:
+            return
+        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
+            sync_folder(each)

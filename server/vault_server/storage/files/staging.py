@@ -1,0 +1,365 @@
+"""Uploads on their way: files under `.staging/` that no register row points at yet.
+
+Every open store has a folder of its own there and holds an flock on it while it lives, so that a
+later opener can tell the leftovers of the dead from the work of the living. The folder also holds
+`intents`: the final names that the running transaction gives to files. A process killed between the
+rename and the COMMIT leaves a file that nothing references, and its name in `intents`.
+
+Where a unit's folder is on another file system, no file could be renamed into it from here: the bytes are staged
+in `.staging` within that folder, and a symbolic link in the place where they would be says so.
+
+Writes that can be resumed have folders of their own under `.staging/writes/`; see `journal` and `resumption`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import io
+import logging
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vault.disk import sync
+from vault.forks import fork_count, is_inherited
+from vault.writeback import Writeback
+
+from vault_server.storage.failpoints import reached
+from vault_server.storage.files.access import Access
+from vault_server.storage.files.directory import StoreDirectory
+from vault_server.storage.os_errors import no_room, storing
+
+_log = logging.getLogger(__name__)
+
+STAGING: Final = ".staging"
+WRITES: Final = "writes"
+"""In STAGING: the writes that can be resumed."""
+
+_INTENTS: Final = "intents"
+
+
+class StagedFile:
+    """Bytes of one generation that is not committed. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        new_name: Callable[[], Path],
+        new_place: Callable[[], Path],
+        home: Path | None,
+        access: Access,
+        make_room: Callable[[], bool],
+    ) -> None:
+        self._new_place = new_place
+        self._home = home
+        self._access = access
+        self._make_room = make_room
+        self._name = new_name()
+        self.path = staged_at(self._name, home, access)
+        self._file = io.FileIO(access.create(self.path, os.O_RDWR), "rb+")
+        self._forks = fork_count()
+        self._exists = True
+        self._writeback = Writeback()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Appends all of `data`."""
+        view = memoryview(data).cast("B")
+        while view:
+            try:
+                written = self._file.write(view)
+            except OSError as error:
+                if not (no_room(error) and self._make_room()):
+                    raise
+            else:
+                view = view[written:]
+        reached("bytes staged")
+
+    def hasten(self) -> None:
+        """Lets the disk begin with what was written, once that is enough to be worth it."""
+        self._writeback.reached(self._file.fileno(), self._file.tell())
+
+    def finish(self, *, durable: bool) -> None:
+        """Ends writing; with `durable`, the bytes are on the disk when this returns."""
+        try:
+            reached("before the fsync of a staged file")
+            if os.fstat(self._file.fileno()).st_nlink == 0 and not self.path.exists():
+                self._restore()
+            if durable:
+                sync(self._file.fileno())
+            reached("staged file durable")
+        finally:
+            self._file.close()
+
+    def _restore(self) -> None:
+        """Gives the bytes a name again: somebody has emptied the folder, and the open file still has them."""
+        name = self._new_place()
+        path = staged_at(name, self._home, self._access)
+        with os.fdopen(self._access.create(path, os.O_RDWR), "wb") as copy:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, copy, 1 << 20)
+            copy.flush()
+            os.dup2(copy.fileno(), self._file.fileno(), inheritable=False)
+        self._name, self.path = name, path
+
+    def rename(self, directory: StoreDirectory, file: str) -> None:
+        """Moves the file to its final name, over whatever is there. Once more, when the commit is tried once more."""
+        os.rename(self.path, file, dst_dir_fd=directory.descriptor)
+        if self._exists and self._name != self.path:
+            self._name.unlink(missing_ok=True)
+        self.path = directory.root / file
+        self._exists = False
+
+    def discard(self) -> None:
+        """Removes the file, unless it was renamed. Harmless when repeated, and in a forked child."""
+        self._file.close()
+        if self._exists and not is_inherited(self._forks):
+            self._exists = False
+            self.path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
+            if self._home is not None:
+                self._name.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Lets go of it, and leaves it to whoever goes on with the write, where that can be."""
+        self.discard()
+
+
+def home_of(folder: Path, staging: Path) -> Path | None:
+    """Where files that get their names in a unit's folder are staged; None: in `staging`, as it can be reached from
+    there by a rename."""
+    target = folder if folder.exists() else folder.parent
+    try:
+        if target.stat().st_dev == staging.stat().st_dev:
+            # Of a mount of the same file system only a rename tells, also one of nothing.
+            (staging / "nothing").rename(target / "nothing")
+    except OSError as error:
+        return folder / STAGING if error.errno == errno.EXDEV else None
+    return folder / STAGING
+
+
+def staged_at(name: Path, home: Path | None, access: Access) -> Path:
+    """The file that bytes are staged in under this name: it is of that name, or linked to from there."""
+    if home is None:
+        return name
+    for folder in (home.parent, home):
+        access.make_folder(folder, exist_ok=True)
+    path = home / secrets.token_hex(8)
+    name.symlink_to(path)
+    return path
+
+
+def remove_staged(name: Path) -> None:
+    """Removes staged bytes. Raises FileNotFoundError."""
+    if name.is_symlink():
+        path = name.readlink()
+        if path.parent.name == STAGING:
+            path.unlink(missing_ok=True)
+    name.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder in `.staging`, as far as it can be, with the bytes that links in it lead to."""
+    with contextlib.suppress(OSError):
+        for name in folder.iterdir():
+            if name.is_symlink():
+                remove_staged(name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Staging:
+    """One open store's folder of staged files. Made with the first file, and anew when somebody has removed it; safe
+    to share between threads.
+
+    Args:
+        make_room: Called when the disk is full; whether it removed something, so that trying again may help.
+    """
+
+    def __init__(self, directory: StoreDirectory, make_room: Callable[[], bool] = lambda: False) -> None:
+        self._directory = directory
+        self._root = os.fspath(directory.root)
+        self._parent = directory.root / STAGING
+        self._homes: dict[str, tuple[tuple[Path, int, int], Path | None]] = {}
+        self._make_room = make_room
+        self._mutex = threading.Lock()
+        self._folder: Path | None = None
+        self._lock: int | None = None
+        self._intents: int | None = None
+
+    def create(self, folder: str) -> StagedFile:
+        """A new empty file, to be given a name in that folder of the store's directory."""
+        with storing("stage an upload"):
+            self._directory.require_same()  # or it would be made in the directory that took its place
+            try:
+                staged = self._create(folder)
+            except FileNotFoundError:
+                self._look_for_folder()
+                staged = self._create(folder)
+        reached("staged file made")
+        return staged
+
+    def _create(self, folder: str) -> StagedFile:
+        return StagedFile(self._new_name, self._new_place, self._home(folder), self._directory.access, self._make_room)
+
+    def _home(self, folder: str) -> Path | None:
+        """See `home_of`; kept until another folder is there, as what is mounted over one is."""
+        own = self._own_folder()
+        try:
+            there = os.stat(f"{self._root}/{folder}")  # noqa: PTH116  # as in StoreDirectory
+        except OSError:
+            seen = (own, 0, 0)
+        else:
+            seen = (own, there.st_dev, there.st_ino)
+        known = self._homes.get(folder)
+        if known is None or known[0] != seen:
+            known = self._homes[folder] = (seen, home_of(self._directory.root / folder, own))
+        return known[1]
+
+    def _new_name(self) -> Path:
+        return self._own_folder() / secrets.token_hex(8)
+
+    def _new_place(self) -> Path:
+        self._look_for_folder()
+        return self._new_name()
+
+    def intend(self, files: Iterable[str]) -> None:
+        """Notes final names before files get them. Only the writer's thread calls this.
+
+        Not fsynced: after a power loss the note may be missing and an unreferenced file may stay,
+        which wastes its space, and which `check` reports.
+        """
+        text = "".join(f"{file}\n" for file in files).encode()
+        if not text:
+            return
+        self._open_intents()
+        assert self._intents is not None  # noqa: S101  # it is open
+        size = os.fstat(self._intents).st_size
+        if os.write(self._intents, text) < len(text):
+            os.ftruncate(self._intents, size)  # half a name would take the next one with it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _open_intents(self) -> None:
+        """Makes the list where there is none, and anew where somebody has removed it, with what was in it."""
+        pending = b""
+        if self._intents is not None:
+            there = os.fstat(self._intents)
+            if there.st_nlink:
+                return
+            pending = os.pread(self._intents, there.st_size, 0)
+            os.close(self._intents)
+            self._intents = None
+        self._look_for_folder()
+        path = self._own_folder() / _INTENTS
+        self._intents = self._directory.access.open(path, os.O_RDWR | os.O_APPEND)
+        os.write(self._intents, pending)
+
+    def forget_intents(self) -> None:
+        """Every noted name is referenced, or its file removed."""
+        if self._intents is not None:
+            os.ftruncate(self._intents, 0)
+            reached("intents forgotten")
+
+    def close(self) -> None:
+        """Removes the folder with everything in it, unless it holds intents that the next opener must see to."""
+        with self._mutex:
+            try:
+                pending = self._intents is not None and os.fstat(self._intents).st_size > 0
+                if self._folder is not None and not pending:
+                    remove_folder(self._folder)
+            except OSError as error:
+                _log.warning("%s is left to the next opener: %s", self._folder, error)
+            finally:
+                self._let_go()
+
+    def leave(self) -> None:
+        """Forgets the folder without touching it: it belongs to the process that this one was forked from."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for descriptor in (self._intents, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._folder = self._lock = self._intents = None
+
+    def _own_folder(self) -> Path:
+        with self._mutex:
+            if self._folder is None:
+                self._directory.require_same()
+            while self._folder is None:
+                self._directory.access.make_folder(self._parent, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # somebody removes them right now
+                    self._claim(self._parent / secrets.token_hex(8))
+            return self._folder
+
+    def _look_for_folder(self) -> None:
+        """Forgets the folder when somebody has removed it, so that another is made."""
+        with self._mutex:
+            self._directory.require_same()
+            if self._folder is not None and not self._folder.exists():
+                if self._lock is not None:
+                    os.close(self._lock)
+                self._folder = self._lock = None
+
+    def _claim(self, folder: Path) -> None:
+        self._directory.access.make_folder(folder)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # another store's opening took it for a leftover before it was locked
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alive = folder.exists()
+        except OSError:
+            os.close(descriptor)
+            raise
+        if alive:
+            self._folder, self._lock = folder, descriptor
+        else:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """The staging folder of a process that is gone, locked by this one until `remove` or `leave`."""
+
+    folder: Path
+    descriptor: int
+    intents: list[str]
+
+    def remove(self) -> None:
+        remove_folder(self.folder)
+        self.leave()
+
+    def leave(self) -> None:
+        """To the next opener."""
+        os.close(self.descriptor)
+
+
+def leftovers(root: Path) -> list[Leftover]:
+    """What dead processes left in `.staging`; each must be removed, or left, by the caller."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):  # nothing was ever staged, or a folder just went away
+        for folder in sorted((root / STAGING).iterdir()):
+            leftover = None if folder.name == WRITES else _take_over(folder)
+            if leftover is not None:
+                found.append(leftover)
+    return found
+
+
+def _take_over(folder: Path) -> Leftover | None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # its owner lives
+        os.close(descriptor)
+        return None
+    intents: list[str] = []
+    with contextlib.suppress(OSError):  # killed before it placed anything, or the folder is just being removed
+        # The last line may be torn: its rename has not happened then.
+        intents = (folder / _INTENTS).read_text(errors="replace").split("\n")[:-1]
+    return Leftover(folder, descriptor, intents)

@@ -1,0 +1,1 @@
+"""A new register made of what can still be read, for `check --repair` alone."""
