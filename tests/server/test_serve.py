@@ -170,7 +170,11 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("text", "why"),
         [
-            ("color = 1\nlisten = ':'", "unknown 'color'"),
+            ("color = 1\nlisten = ':'", "unknown 'color'; known are listen"),
+            (
+                "max-streams = 1\nretenton = 5",
+                "unknown 'max-streams', 'retenton' (did you mean 'max_streams', 'retention'?)",
+            ),
             ("listen = 5", "listen is 5; expected a text"),
             ("grace = true", "grace is True; expected a number"),
             ("units = [1]", "units is a list of names"),

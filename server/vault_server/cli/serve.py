@@ -1,6 +1,7 @@
 """`vault-grpc serve`: settings from flags, the environment and a file, and a server until a signal comes."""
 
 import asyncio
+import difflib
 import errno
 import sys
 import tomllib
@@ -83,7 +84,9 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise refuse(f"not TOML: {error}") from error
     if unknown := sorted(values.keys() - _KEYS.keys()):
-        raise refuse(f"unknown {', '.join(map(repr, unknown))}; known are {', '.join(_KEYS)}")
+        meant = [close for key in unknown for close in difflib.get_close_matches(key, _KEYS, 1)]
+        hint = f" (did you mean {', '.join(map(repr, meant))}?)" if meant else ""
+        raise refuse(f"unknown {', '.join(map(repr, unknown))}{hint}; known are {', '.join(_KEYS)}")
     for key, value in values.items():
         if not isinstance(value, _KEYS[key]) or (isinstance(value, bool) and bool not in _KEYS[key]):
             raise refuse(f"{key} is {value!r}; expected {_KINDS[_KEYS[key]]}")
