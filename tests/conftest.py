@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from vault_server import EmbeddedStore, Server
 
 # Before anything imports them; what is rewritten is also asserted where PYTHONOPTIMIZE drops plain assertions.
-pytest.register_assert_rewrite("vault.testing", *(f"tests.{path.name}" for path in Path(__file__).parent.iterdir()))
+shared = [f"tests.{path.name}" for path in Path(__file__).parent.iterdir()]
+pytest.register_assert_rewrite("vault.testing", "torture", *shared)
 
 # Tests make channels of gRPC's own, too, which would look for loopback's servers behind a proxy.
 for variable in [name for name in os.environ if name.lower().endswith("_proxy")]:

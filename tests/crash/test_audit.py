@@ -7,9 +7,9 @@ import pytest
 from vault.model import MetadataSpec
 from vault_server import EmbeddedStore
 
-from tests.crash.audit import Audit
-from tests.crash.ledger import OWN, SHARED, Journal, content, stamped
 from tests.storage.objects import delete, update, upload
+from torture.crash.audit import Audit
+from torture.crash.ledger import OWN, SHARED, Journal, content, stamped
 
 
 class Desk:

@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from tests.crash.harness import Plan, crash_embedded, crash_server
+from torture.crash.harness import Plan, crash_embedded, crash_server
 
 
 def test_a_server_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:

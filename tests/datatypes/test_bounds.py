@@ -14,7 +14,7 @@ from PIL import Image
 from vault.errors import DecodeError, EncodeError
 from vault_datatypes import ArrowWrapper, ImageWrapper, PandasFeatherWrapper, PandasWrapper, PolarsWrapper
 
-from tests.datatypes.bombs import BOMBS, LONG, ipc, outcomes, parquet, repeated, zeros
+from torture.datatypes.bombs import BOMBS, LONG, ipc, outcomes, parquet, repeated, zeros
 
 ALLOWED, SIZE = 4 << 20, 64 << 20
 

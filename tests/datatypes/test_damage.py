@@ -19,8 +19,8 @@ from vault_datatypes import (
     PolarsWrapper,
 )
 
-from tests.datatypes.bombs import ipc, npy
-from tests.datatypes.damage import Struct, damaged
+from torture.datatypes.bombs import ipc, npy
+from torture.datatypes.damage import Struct, damaged
 
 
 def test_changed_bytes_are_refused_or_load_and_never_end_the_process(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.datatypes.fidelity import CASES, tried
+from torture.datatypes.fidelity import CASES, tried
 
 PICTURES = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP")  # most hold few of the modes that are drawn
 

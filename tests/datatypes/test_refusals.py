@@ -26,7 +26,7 @@ from vault_datatypes import (
     PydanticWrapper,
 )
 
-from tests.datatypes.values import Base, Below, Colour, Derived, Plain, Word
+from torture.datatypes.values import Base, Below, Colour, Derived, Plain, Word
 
 
 class Account(pydantic.BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 def test_nothing_is_half_and_nothing_is_left(tmp_path: Path) -> None:
     # A process of its own: it forks.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.downloads", "--minutes", "0.05", "--directory", tmp_path],
+        [sys.executable, "-m", "torture.downloads", "--minutes", "0.05", "--directory", tmp_path],
         capture_output=True,
         text=True,
         timeout=100,

@@ -13,10 +13,10 @@ from vault import BytesWrapper, RemoteVault
 from vault.errors import InvalidArgumentError, ProtocolError
 from vault_server import AsyncServer, EmbeddedStore, ServerSettings, Service
 
-from tests.exhaustion.fuzz import METHODS, fuzz, large
-from tests.exhaustion.http2 import SERVICE, Connection
 from tests.server.dialogue import told
 from tests.server.process import COMMAND
+from torture.hostile_clients.fuzz import METHODS, fuzz, large
+from torture.hostile_clients.http2 import SERVICE, Connection
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from vault_server import EmbeddedStore, Server, ServerSettings, process_limits
 from vault_server.rpc import admission
 from vault_server.rpc.admission import TRANSFERS
 
-from tests.exhaustion.attacks import ATTACKS, LARGE, Peers, load_many, upload_start
-from tests.exhaustion.http2 import silent
 from tests.remote.conftest import open_store
 from tests.server.conftest import serve
 from tests.server.process import Serve
 from tests.vault.places import until
+from torture.hostile_clients.attacks import ATTACKS, LARGE, Peers, load_many, upload_start
+from torture.hostile_clients.http2 import silent
 
 __all__ = ["open_store", "serve"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from vault_server.storage import EmbeddedStore
 
-from tests.powerloss.calls import strace_missing
 from tests.storage.objects import LARGE, UNIT, read, upload
+from torture.powerloss.calls import strace_missing
 
 pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import Stage
-from tests.faults.sweep import CASES, sweep
-from tests.powerloss.calls import strace_missing
+from torture.powerloss.calls import strace_missing
+from torture.system_calls.stage import Stage
+from torture.system_calls.sweep import CASES, sweep
 
 pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
 

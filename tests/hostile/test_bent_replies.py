@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.bends import Recorder
-from tests.hostile.operations import OPERATIONS, restore
-from tests.hostile.server import SERVICE
-from tests.hostile.walk import Report, client, hostile, walk
+from torture.hostile_server.bends import Recorder
+from torture.hostile_server.operations import OPERATIONS, restore
+from torture.hostile_server.server import SERVICE
+from torture.hostile_server.walk import Report, client, hostile, walk
 
 SHARE = 0.02
 """Of some 4,000 bends; scripts/torture/hostile_server tries them all."""

@@ -15,12 +15,12 @@ from vault.rules import BLOCK_SIZE
 from vault.testing.objects import blocks_of
 from vault_server import EmbeddedStore
 
-from tests.hostile import endless
-from tests.hostile.endless import LISTENERS, Flood, Listener, error_info, of, status
-from tests.hostile.operations import LARGE, OPERATIONS, Operation, outcome, restore
-from tests.hostile.server import SERVICE, Bend, HostileServer
-from tests.hostile.walk import MOST, TIMEOUT, Report, client, hostile, walk_statuses
 from tests.vault.places import STRUCTURE, following, text_of
+from torture.hostile_server import endless
+from torture.hostile_server.endless import LISTENERS, Flood, Listener, error_info, of, status
+from torture.hostile_server.operations import LARGE, OPERATIONS, Operation, outcome, restore
+from torture.hostile_server.server import SERVICE, Bend, HostileServer
+from torture.hostile_server.walk import MOST, TIMEOUT, Report, client, hostile, walk_statuses
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 ALL = {method.name for method in SERVICE.methods}

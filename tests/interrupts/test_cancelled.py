@@ -11,8 +11,8 @@ import pytest
 from vault import AlreadyExistsError, AsyncRemoteVault, AsyncVault, BatchError, ConflictError, NotFoundError
 from vault_server import EmbeddedStore, Server
 
-from tests.interrupts.calls import LARGE, STRUCTURE
 from tests.vault.places import Count, Note
+from torture.interrupts.calls import LARGE, STRUCTURE
 
 BOUND = 20.0
 

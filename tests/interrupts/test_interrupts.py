@@ -19,10 +19,10 @@ import vault
 import vault_server
 from vault._sync.remote import RemoteStore
 
-from tests.interrupts.calls import CALLS
-from tests.interrupts.delivery import run
-from tests.interrupts.harness import attempt
 from tests.vault.places import Place
+from torture.interrupts.calls import CALLS
+from torture.interrupts.delivery import run
+from torture.interrupts.harness import attempt
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"

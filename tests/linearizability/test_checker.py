@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.linearizability.checker import check
-from tests.linearizability.model import NEVER, Impossible, Kind, Operation, Outcome, Value, after
+from torture.linearizability.checker import check
+from torture.linearizability.model import NEVER, Impossible, Kind, Operation, Outcome, Value, after
 
 
 def op(

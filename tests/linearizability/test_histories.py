@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.linearizability.judge import judge
-from tests.linearizability.record import Setting, record
+from torture.linearizability.judge import judge
+from torture.linearizability.record import Setting, record
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from vault.model import Change, ChangeKind
 
-from tests.linearizability.model import Kind, Operation, Outcome
-from tests.linearizability.sessions import Versions, lags, monotonic_reads, read_your_writes
+from torture.linearizability.model import Kind, Operation, Outcome
+from torture.linearizability.sessions import Versions, lags, monotonic_reads, read_your_writes
 
 # Object 1 is created at revision 1, written at 2 and 4, deleted at 5 and made again at 6. Revision 3 is another's.
 VERSIONS = Versions.of(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.moving.harness import moving
+from torture.moving.harness import moving
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_else_is_written_to(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from tests.network.storm import Forecast, storm
+from torture.network.storm import Forecast, storm
 
 
 def test_nothing_is_lost_through_bad_connections(tmp_path: Path) -> None:

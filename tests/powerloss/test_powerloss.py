@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.powerloss.calls import strace_missing
-from tests.powerloss.changes import BREAKAGES, FAILURES, KILLS
-from tests.powerloss.events import Said
-from tests.powerloss.replay import record_scenario, replay
-from tests.powerloss.scenario import SCENARIOS
+from torture.powerloss.calls import strace_missing
+from torture.powerloss.changes import BREAKAGES, FAILURES, KILLS
+from torture.powerloss.events import Said
+from torture.powerloss.replay import record_scenario, replay
+from torture.powerloss.scenario import SCENARIOS
 
 SEED = 20
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import COMMAND, UNIT
-from tests.signals.process_one import process_one
+from torture.signals.process_one import process_one
 
 
 @pytest.fixture(autouse=True, scope="module")

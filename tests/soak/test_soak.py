@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from tests.soak.harness import Load, soak
+from torture.soak.harness import Load, soak
 
 
 def test_clients_and_watchers_leave_nothing_behind(tmp_path: Path) -> None:

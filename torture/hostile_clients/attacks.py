@@ -1,0 +1,139 @@
+"""Peers that take and do not give: each holds what it can of a server for as long as it is let."""
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Final, Self
+
+from vault.model import checksum
+from vault.v1 import vault_pb2 as pb
+
+from torture.hostile_clients.http2 import Connection, silent
+
+LARGE: Final = 7
+"""The id of an object of some blocks, in unit "u", that attackers begin to load."""
+
+_REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+_LIST_SERVICES: Final = b"\x3a\x00"
+
+
+class Peers:
+    """Connections of attackers, kept alive by a thread that reads what comes."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.connections: list[Connection] = []
+        self.stack = contextlib.ExitStack()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="attackers", daemon=True)
+        self._thread.start()
+
+    def connect(self, window: int = 65535) -> Connection:
+        connection = Connection(self.address, window=window)
+        self.connections.append(connection)
+        return connection
+
+    def calls(
+        self, count: int, method: str, *messages: bytes, window: int = 65535, end: bool = False, each: int = 100
+    ) -> list[tuple[Connection, int]]:
+        """So many calls, `each` on one connection."""
+        begun = []
+        for number in range(count):
+            if number % each == 0:
+                connection = self.connect(window)
+            begun.append((connection, connection.call(method, *messages, end=end)))
+        return begun
+
+    def alive(self) -> list[Connection]:
+        return [connection for connection in self.connections if not connection.closed]
+
+    def _read(self) -> None:
+        while not self._over.wait(0.02):
+            for connection in list(self.connections):
+                with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+                    connection.read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over.set()
+        self._thread.join()
+        for connection in self.connections:
+            connection.close()
+        self.stack.close()
+
+
+def upload_start(data_id: int | None = None) -> bytes:
+    """The first message of an upload."""
+    spec = pb.UploadSpec(data_id=data_id or secrets.randbelow(1 << 60) + 1, request_id=secrets.token_bytes(16))
+    return pb.UploadRequest(start=pb.UploadRequest.Start(unit="u", spec=spec, resumable=True)).SerializeToString()
+
+
+def upload_block(size: int = 100_000) -> bytes:
+    """Its second one: more than stays in memory."""
+    data = bytes(size)
+    return pb.UploadRequest(block=pb.Block(data=data, checksum=checksum(data))).SerializeToString()
+
+
+def load_large() -> bytes:
+    return pb.LoadRequest(unit="u", key=pb.Key(data_id=LARGE)).SerializeToString()
+
+
+def load_many(count: int) -> bytes:
+    """A batch that asks for the same objects again and again; of ids from 1,000 on there are as many as one stores."""
+    items = [pb.LoadManyRequest.Item(key=pb.Key(data_id=1000 + number % 100)) for number in range(count)]
+    return pb.LoadManyRequest(unit="u", items=items).SerializeToString()
+
+
+def silent_connections(peers: Peers, count: int) -> None:
+    peers.stack.enter_context(silent(peers.address, count))
+
+
+def silent_batches(peers: Peers, count: int) -> None:
+    peers.calls(count, "LoadMany")
+
+
+def silent_uploads(peers: Peers, count: int) -> None:
+    peers.calls(count, "Upload")
+
+
+def begun_uploads(peers: Peers, count: int) -> None:
+    for _ in range(count):
+        peers.calls(1, "Upload", upload_start(), upload_block())
+
+
+def unread_loads(peers: Peers, count: int) -> None:
+    peers.calls(count, "Load", load_large(), window=0, end=True)
+
+
+def unread_batches(peers: Peers, count: int) -> None:
+    peers.calls(count, "LoadMany", load_many(100), window=0, end=True)
+
+
+def unread_watches(peers: Peers, count: int) -> None:
+    peers.calls(count, "Watch", pb.WatchRequest(since_revision=0).SerializeToString(), window=0, end=True)
+
+
+def unread_health(peers: Peers, count: int) -> None:
+    peers.calls(count, "/grpc.health.v1.Health/Watch", b"", window=0, end=True)
+
+
+def unread_reflection(peers: Peers, count: int) -> None:
+    peers.calls(count, _REFLECTION, _LIST_SERVICES, window=0)
+
+
+Attack = Callable[[Peers, int], None]
+
+ATTACKS: Final[dict[str, Attack]] = {
+    "silent connections": silent_connections,
+    "calls without a message": silent_batches,
+    "uploads without a message": silent_uploads,
+    "uploads that stop after a block": begun_uploads,
+    "downloads that nobody reads": unread_loads,
+    "batches that nobody reads": unread_batches,
+    "watches that nobody reads": unread_watches,
+    "health watches that nobody reads": unread_health,
+    "reflection that nobody reads": unread_reflection,
+}
