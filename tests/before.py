@@ -1,11 +1,11 @@
-"""What versions stored before names were held against `vault.rules.check_new`: written past the rule, with SQL."""
+"""What versions stored before names were held against `check_new`: written past the rule, with SQL."""
 
 import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from vault.model import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore
 
 HIDDEN = "".join(

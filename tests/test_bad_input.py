@@ -19,12 +19,12 @@ from vault.errors import (
     UnknownUnitError,
     VaultError,
 )
-from vault.model import SmallUpload, UpdateSpec, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE, MAX_TAGS
-from vault.structure import Unit
-from vault.testing import bad_input as bad
+from vault.store.limits import BLOCK_SIZE, MAX_TAGS
+from vault.store.values import SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault.testing.congruence import assert_congruent
-from vault.testing.objects import failed_with, payload
+from vault.testing.store import bad_input as bad
+from vault.testing.store.objects import failed_with, payload
+from vault.unit import Unit
 from vault_server import EmbeddedStore, Server
 
 Call = Callable[[Vault], Any]

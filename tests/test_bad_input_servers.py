@@ -13,9 +13,9 @@ import grpc
 import pytest
 from vault import RemoteVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, UnknownUnitError
-from vault.model import UploadSpec
-from vault.rules import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
-from vault.testing.objects import blocks_of, failed_with, payload, small_upload
+from vault.store.limits import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
+from vault.store.values import UploadSpec
+from vault.testing.store.objects import blocks_of, failed_with, payload, small_upload
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore, Server

@@ -37,7 +37,7 @@ def test_a_name_that_is_not_there_is_no_attribute(package: str) -> None:
 @pytest.mark.parametrize(
     ("package", "name", "home"),
     [
-        ("vault", "Vault", "vault._sync.vault"),
+        ("vault", "Vault", "vault._sync.vault.facade"),
         ("vault", "InvalidArgumentError", "vault.errors"),
         ("vault_server", "Server", "vault_server.server"),
         ("vault_datatypes", "NumpyWrapper", "vault_datatypes.numpy"),

@@ -5,24 +5,24 @@ import sys
 if sys.platform == "win32":
     raise ImportError("Vault needs fork, flock and POSIX files: it runs on Linux and macOS, and on Windows within WSL")
 
-from vault.lazy import lazy_names
+from vault._runtime.lazy import lazy_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
 if TYPE_CHECKING:
-    from vault._async.files import AsyncObjectReader, AsyncObjectWriter
-    from vault._async.remote import AsyncRemoteStore
-    from vault._async.remote_vault import AsyncRemoteVault
-    from vault._async.subscription import AsyncSubscription
-    from vault._async.ticket import AsyncTicket
-    from vault._async.vault import AsyncVault
-    from vault._sync.files import ObjectReader, ObjectWriter
-    from vault._sync.remote import RemoteStore
-    from vault._sync.remote_vault import RemoteVault
-    from vault._sync.subscription import Subscription
-    from vault._sync.ticket import Ticket
-    from vault._sync.vault import Vault
-    from vault.allocator import tune_allocator
-    from vault.cache import CacheStats
+    from vault._async.feed.subscription import AsyncSubscription
+    from vault._async.files.object_files import AsyncObjectReader, AsyncObjectWriter
+    from vault._async.objects.ticket import AsyncTicket
+    from vault._async.remote.store import AsyncRemoteStore
+    from vault._async.vault.facade import AsyncVault
+    from vault._async.vault.remote_vault import AsyncRemoteVault
+    from vault._cache.cache import CacheStats
+    from vault._runtime.allocator import tune_allocator
+    from vault._sync.feed.subscription import Subscription
+    from vault._sync.files.object_files import ObjectReader, ObjectWriter
+    from vault._sync.objects.ticket import Ticket
+    from vault._sync.remote.store import RemoteStore
+    from vault._sync.vault.facade import Vault
+    from vault._sync.vault.remote_vault import RemoteVault
     from vault.datatype import Datatype, ObjectStream
     from vault.errors import (
         AlreadyExistsError,
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
         UnknownUnitError,
         VaultError,
     )
-    from vault.model import Change, ChangeKind, Key, ObjectInfo
-    from vault.store import AsyncStore, Store
-    from vault.structure import Unit
+    from vault.store.contract import AsyncStore, Store
+    from vault.store.values import Change, ChangeKind, Key, ObjectInfo
+    from vault.unit import Unit
     from vault.wrappers import (
         BytesWrapper,
         JsonDatatype,
@@ -62,24 +62,24 @@ if TYPE_CHECKING:
 # By the module a name lives in. Nothing is imported before it is used: embedded vaults do without gRPC.
 _HOMES = {
     # Vaults and what they hand out
-    "AsyncObjectReader": "_async.files",
-    "AsyncObjectWriter": "_async.files",
-    "AsyncRemoteVault": "_async.remote_vault",
-    "AsyncSubscription": "_async.subscription",
-    "AsyncTicket": "_async.ticket",
-    "AsyncVault": "_async.vault",
-    "CacheStats": "cache",
-    "Change": "model",
-    "ChangeKind": "model",
-    "Key": "model",
-    "ObjectInfo": "model",
-    "ObjectReader": "_sync.files",
-    "ObjectWriter": "_sync.files",
-    "RemoteVault": "_sync.remote_vault",
-    "Subscription": "_sync.subscription",
-    "Ticket": "_sync.ticket",
-    "Unit": "structure",
-    "Vault": "_sync.vault",
+    "AsyncObjectReader": "_async.files.object_files",
+    "AsyncObjectWriter": "_async.files.object_files",
+    "AsyncRemoteVault": "_async.vault.remote_vault",
+    "AsyncSubscription": "_async.feed.subscription",
+    "AsyncTicket": "_async.objects.ticket",
+    "AsyncVault": "_async.vault.facade",
+    "CacheStats": "_cache.cache",
+    "Change": "store.values",
+    "ChangeKind": "store.values",
+    "Key": "store.values",
+    "ObjectInfo": "store.values",
+    "ObjectReader": "_sync.files.object_files",
+    "ObjectWriter": "_sync.files.object_files",
+    "RemoteVault": "_sync.vault.remote_vault",
+    "Subscription": "_sync.feed.subscription",
+    "Ticket": "_sync.objects.ticket",
+    "Unit": "unit",
+    "Vault": "_sync.vault.facade",
     # Datatypes
     "BytesWrapper": "wrappers",
     "Datatype": "datatype",
@@ -91,12 +91,12 @@ _HOMES = {
     "TextWrapper": "wrappers",
     "Wrapper": "wrappers",
     # Stores
-    "AsyncRemoteStore": "_async.remote",
-    "AsyncStore": "store",
-    "RemoteStore": "_sync.remote",
-    "Store": "store",
+    "AsyncRemoteStore": "_async.remote.store",
+    "AsyncStore": "store.contract",
+    "RemoteStore": "_sync.remote.store",
+    "Store": "store.contract",
     # The process
-    "tune_allocator": "allocator",
+    "tune_allocator": "_runtime.allocator",
     # Errors
     "AlreadyExistsError": "errors",
     "BatchError": "errors",

@@ -24,7 +24,7 @@ from operator import attrgetter
 from typing import Any, BinaryIO, ClassVar, Protocol, Self, TypeVar
 
 from vault.errors import DecodeError, EncodeError, InvalidArgumentError, VaultError
-from vault.rules import check_datatype
+from vault.store.limits import check_datatype
 
 
 class ObjectStream(Protocol):

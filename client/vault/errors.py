@@ -28,7 +28,7 @@ program needs (unit, data_id, name, generation, …) under the same keys on both
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vault.hidden import escape_hidden
+from vault._escaping import escape_hidden
 
 
 class VaultError(Exception):

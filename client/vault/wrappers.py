@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from vault.datatype import Datatype, decoding, encoding
 from vault.errors import DecodeError, EncodeError
-from vault.rules import shown
+from vault.store.limits import shown
 
 _MAX_NESTED: Final = 500  # levels; Python's own JSON reader ends at its recursion limit, less what calls it
 

@@ -13,7 +13,7 @@ wrapper; where it is missing, that use raises a ModuleNotFoundError which says w
 
 from typing import TYPE_CHECKING
 
-from vault.lazy import lazy_names
+from vault._runtime.lazy import lazy_names
 
 from vault_datatypes.extras import is_installed
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from vault.equality import difference
-from vault.rules import shown
+from vault.store.limits import shown
+
+from vault_datatypes.equality import difference
 
 
 def frame_difference(before: pd.DataFrame, after: pd.DataFrame) -> str | None:

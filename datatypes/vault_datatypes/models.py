@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
 
-from vault.equality import difference
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
+
+from vault_datatypes.equality import difference
 
 Model = TypeVar("Model")
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from vault.datatype import decoding, encoding
 from vault.errors import DecodeError, EncodeError
-from vault.rules import shown
+from vault.store.limits import shown
 from vault.wrappers import Wrapper
 
 from vault_datatypes.extras import extra

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from vault.channel.calls import OPTIONS
+from vault._grpc.calls import OPTIONS
 from vault_server.settings import ServerSettings
 
 from scripts.benchmarks.servers import process_cpu

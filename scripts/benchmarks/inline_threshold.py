@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vault.model import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.values import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server.storage import EmbeddedStore
 
 SIZES = [4, 16, 32, 64, 128, 256]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vault import BytesWrapper, Vault
-from vault.model import LoadItem
+from vault.store.values import LoadItem
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages
 from vault_server import EmbeddedStore

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vault.lazy import lazy_names
+from vault._runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vault_server.server import AsyncServer, Server, Service

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from vault.address import MAX_UNIX_PATH, port_of, unix_address, unix_path
+from vault._grpc.address import MAX_UNIX_PATH, port_of, unix_address, unix_path
 from vault.errors import InvalidArgumentError, UnavailableError
 
 

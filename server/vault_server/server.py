@@ -13,13 +13,13 @@ from typing import Final, Self
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from vault.channel import claim_grpc_aio
-from vault.concurrency import AsyncAffinity, Event, other_loop
+from vault._grpc import claim_grpc_aio
+from vault._runtime.blocking import on_thread, start_thread
+from vault._runtime.fork import never_free, renew_after_fork
+from vault._runtime.sync_async import AsyncAffinity, Event, other_loop
 from vault.errors import ClosedError, UnavailableError
-from vault.forks import never_free, renew_after_fork
-from vault.rules import check_seconds
-from vault.store import AsyncStore, Store
-from vault.threads import on_thread, start_thread
+from vault.store.contract import AsyncStore, Store
+from vault.store.limits import check_seconds
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
 from vault_server.listen_address import Listen

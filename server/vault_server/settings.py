@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from vault.rules import BLOCK_SIZE, MAX_GRPC_SECONDS, check_number, check_seconds, check_unit
+from vault.store.limits import BLOCK_SIZE, MAX_GRPC_SECONDS, check_number, check_seconds, check_unit
 
 from vault_server.process_limits import most_connections, most_transfers
 
@@ -121,7 +121,7 @@ class ServerSettings:
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(self.min_ping_interval)),
-            # How far a client may send ahead of the disk, each write: fixed, as for the client (vault.channel.calls).
+            # How far a client may send ahead of the disk, each write: fixed, as for the client (vault._grpc.calls).
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", 4 << 20),
             # Calls that arrive faster than they are begun wait. gRPC cancels some of them from 1,000 on, and all from

@@ -6,8 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
+from vault._runtime.blocking import on_thread, on_thread_or_here
 from vault.errors import VaultError
-from vault.model import (
+from vault.store.contract import (
+    AsyncBlockReader,
+    AsyncBlockWriter,
+    AsyncStore,
+    AsyncWatch,
+    BlockReader,
+    BlockWriter,
+    LoadResult,
+    Store,
+    Watch,
+)
+from vault.store.values import (
     Block,
     Capabilities,
     Change,
@@ -25,18 +37,6 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.store import (
-    AsyncBlockReader,
-    AsyncBlockWriter,
-    AsyncStore,
-    AsyncWatch,
-    BlockReader,
-    BlockWriter,
-    LoadResult,
-    Store,
-    Watch,
-)
-from vault.threads import on_thread, on_thread_or_here
 
 P = ParamSpec("P")
 T = TypeVar("T")

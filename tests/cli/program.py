@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vault._sync.transfer import upload_file
-from vault.model import UploadSpec, new_data_id
-from vault.opener import open_store
+from vault._sync.files.transfer import upload_file
+from vault.store.registry import open_store
+from vault.store.values import UploadSpec, new_data_id
 
 COMMAND = Path(sys.executable).with_name("vault-grpc")
 UNIT = "files"

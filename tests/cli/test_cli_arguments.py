@@ -21,7 +21,7 @@ from vault.errors import (
     UnknownUnitError,
     VaultError,
 )
-from vault.rules import MAX_DATA_ID
+from vault.store.limits import MAX_DATA_ID
 
 from tests.cli.program import Program
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from vault._sync.remote import RemoteStore
+from vault._escaping import holds_hidden
+from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError
-from vault.hidden import holds_hidden
-from vault.model import MetadataSpec
+from vault.store.values import MetadataSpec
 from vault_server import EmbeddedStore, Server
 
 from tests import before

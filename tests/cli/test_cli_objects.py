@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import xxhash
-from vault.model import SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 from tests.cli.program import UNIT, Program

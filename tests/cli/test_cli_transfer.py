@@ -9,7 +9,7 @@ import pytest
 import xxhash
 from vault.cli.transfer import _name_in_directory
 from vault.errors import InvalidArgumentError
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 
 from tests.cli.program import COMMAND, UNIT, Program
 

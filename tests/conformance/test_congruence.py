@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, BlockWriter, Store
+from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
+from vault.store.values import (
     Block,
     DeleteSpec,
     LoadItem,
@@ -20,12 +22,10 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
-from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store import AsyncBlockReader, BlockWriter, Store
-from vault.testing import bad_input as bad
 from vault.testing.congruence import assert_congruent
-from vault.testing.faces import AsyncFace
-from vault.testing.objects import blocks_of, drain, payload
+from vault.testing.store import bad_input as bad
+from vault.testing.store.objects import blocks_of, drain, payload
+from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
 
 Call = Callable[[Store], Any]

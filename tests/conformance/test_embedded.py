@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from vault.store import Store
+from vault.store.contract import Store
 from vault.testing import StoreConformance, StoreHarness
-from vault.testing.batches import BatchConformance
-from vault.testing.delete import DeleteConformance
-from vault.testing.generations import GenerationConformance
-from vault.testing.load import LoadConformance
-from vault.testing.update import UpdateConformance
-from vault.testing.upload import UploadConformance
+from vault.testing.store.batches import BatchConformance
+from vault.testing.store.delete import DeleteConformance
+from vault.testing.store.generations import GenerationConformance
+from vault.testing.store.load import LoadConformance
+from vault.testing.store.update import UpdateConformance
+from vault.testing.store.upload import UploadConformance
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.conformance.raw import RawDirectory

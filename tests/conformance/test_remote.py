@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import pytest
 from vault import AsyncRemoteStore, RemoteStore
-from vault.store import AsyncStore, Store
+from vault.store.contract import AsyncStore, Store
 from vault.testing import StoreConformance, StoreHarness
-from vault.testing.closing import ClosingConformance
-from vault.testing.feed import FeedConformance
-from vault.testing.load import LoadConformance
-from vault.testing.upload import UploadConformance
+from vault.testing.store.closing import ClosingConformance
+from vault.testing.store.feed import FeedConformance
+from vault.testing.store.load import LoadConformance
+from vault.testing.store.upload import UploadConformance
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
 
 from tests.conformance.raw import RawDirectory

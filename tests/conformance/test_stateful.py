@@ -7,10 +7,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from vault import RemoteStore, RemoteVault, Vault
-from vault.store import Store
-from vault.testing.faces import SyncFace
-from vault.testing.stateful import StoreMachine
-from vault.testing.vault_stateful import STRUCTURE, VaultMachine
+from vault.store.contract import Store
+from vault.testing.store.stateful import StoreMachine
+from vault.testing.store.sync_and_async import SyncFace
+from vault.testing.vault.stateful import STRUCTURE, VaultMachine
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from vault.errors import VaultError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     Change,
     DeleteSpec,
@@ -24,11 +26,10 @@ from vault.model import (
     checksum,
     new_request_id,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
-from vault.testing import AsyncFace, StoreConformance, feed
-from vault.testing.faces import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace
-from vault.testing.objects import put
+from vault.testing import AsyncFace, StoreConformance
+from vault.testing.store import feed
+from vault.testing.store.objects import put
+from vault.testing.store.sync_and_async import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace
 from vault_server import EmbeddedStore
 
 

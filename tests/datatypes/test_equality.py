@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from vault.equality import difference
+from vault_datatypes.equality import difference
 
 
 class Noted(list[int]):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from vault import AlreadyExistsError, InvalidArgumentError, NotFoundError
-from vault.hidden import holds_hidden
+from vault._escaping import holds_hidden
 
 from examples.filekeeper.keeper import Keeper
 from examples.filekeeper.model import Document, Folder

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from vault import BytesWrapper, RemoteVault
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import UnavailableError
-from vault.model import SmallUpload, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncStore
-from vault.testing.objects import blocks_of, drain, payload, put, reading, upload_spec
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.testing.store.objects import blocks_of, drain, payload, put, reading, upload_spec
 from vault_server import EmbeddedStore, Server, ServerSettings, process_limits
 from vault_server.rpc import admission
 from vault_server.rpc.admission import TRANSFERS

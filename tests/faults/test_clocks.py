@@ -13,7 +13,7 @@ real_ns, hours = time.time_ns, [0]
 time.time_ns = lambda: real_ns() + hours[0] * 3600 * 10**9
 
 from vault import RemoteStore, RemoteVault, BytesWrapper
-from vault.model import Change, MetadataSpec
+from vault.store.values import Change, MetadataSpec
 from vault_server import EmbeddedStore, Server
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload
 

@@ -57,7 +57,7 @@ SWEPT = (
     PROGRAM
     + """
 from tests.storage.objects import small
-from vault.model import DeleteSpec
+from vault.store.values import DeleteSpec
 store.close()
 store = EmbeddedStore(sys.argv[1], retention=0)
 again = []

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 from vault.errors import VaultError
-from vault.model import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore, failpoints
 from vault_server.storage.failpoints import Point
 

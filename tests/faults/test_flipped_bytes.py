@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from vault import BytesWrapper, Datatype, RemoteStore, RemoteVault, Vault
 from vault.errors import BatchError, CorruptionError
-from vault.model import Key, LoadItem
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Key, LoadItem
 from vault_server import EmbeddedStore, Server
 from vault_server.storage import ProblemKind
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from vault import RemoteStore
 from vault.errors import StorageFullError
-from vault.model import DeleteSpec, ObjectInfo, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, ObjectInfo, checksum
 from vault_server import EmbeddedStore
 
 from tests.faults.filesystems import KINDS, Mounted, mounted, why_not

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vault import RemoteStore
 from vault.errors import AlreadyExistsError, NotFoundError, StorageError, UnavailableError
-from vault.model import checksum
+from vault.store.values import checksum
 from vault_server import EmbeddedStore
 
 from tests.server.process import Served

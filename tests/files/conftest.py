@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from vault._sync.remote import RemoteStore
-from vault.store import Store
+from vault._sync.remote.store import RemoteStore
+from vault.store.contract import Store
 from vault_server import EmbeddedStore, Server
 
 

@@ -5,10 +5,10 @@ import re
 from functools import partial
 from pathlib import Path
 
-from vault._sync.files import ObjectWriter
-from vault.model import ObjectInfo, UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault._sync.files.object_files import ObjectWriter
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import ObjectInfo, UploadSpec, new_data_id
 from vault_server import EmbeddedStore
 
 SIZES = [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 3 * BLOCK_SIZE + 5]

@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vault._async.files import AsyncObjectWriter, open_reader
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.files import open_reader as open_sync_reader
+from vault._async.files.object_files import AsyncObjectWriter, open_reader
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.files.object_files import open_reader as open_sync_reader
 from vault.errors import ClosedError, ConflictError, NotFoundError
-from vault.model import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncStore
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 
 from tests.files.objects import put, some_bytes, staged_files

@@ -10,11 +10,10 @@ from typing import Any, BinaryIO
 
 import pytest
 from vault import BytesWrapper, Datatype, TextWrapper
-from vault._async.codec import AsyncCodec
-from vault._async.files import reopener as async_reopener
-from vault._sync.codec import Codec
-from vault._sync.files import reopener
-from vault.blocks import Encoded
+from vault._async.files.object_files import reopener as async_reopener
+from vault._async.objects.codec import AsyncCodec
+from vault._sync.files.object_files import reopener
+from vault._sync.objects.codec import Codec
 from vault.datatype import ObjectStream
 from vault.errors import (
     ChecksumError,
@@ -24,9 +23,10 @@ from vault.errors import (
     InvalidArgumentError,
     StorageFullError,
 )
-from vault.model import Block, NotModified, ObjectInfo, UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockWriter, Store
+from vault.store.blocks import Encoded
+from vault.store.contract import BlockWriter, Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, NotModified, ObjectInfo, UploadSpec, new_data_id
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import SIZES, some_bytes

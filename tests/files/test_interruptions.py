@@ -15,15 +15,15 @@ import pytest
 from fsspec.callbacks import Callback, TqdmCallback
 from rich.console import Console
 from rich.progress import Progress
-from vault._async.transfer import download_file as async_download_file
-from vault._async.transfer import upload_file as async_upload_file
-from vault._sync.files import open_reader
-from vault._sync.remote import RemoteStore
-from vault._sync.transfer import download_file, upload_file
+from vault._async.files.transfer import download_file as async_download_file
+from vault._async.files.transfer import upload_file as async_upload_file
+from vault._sync.files.object_files import open_reader
+from vault._sync.files.transfer import download_file, upload_file
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
-from vault.model import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 
 from tests.files.objects import put, some_bytes, staged_files

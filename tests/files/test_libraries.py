@@ -7,9 +7,9 @@ from typing import BinaryIO, cast
 import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
-from vault._sync.files import open_reader
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault._sync.files.object_files import open_reader
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
 
 from tests.files.objects import new_writer, put, some_bytes
 

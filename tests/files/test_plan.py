@@ -5,12 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from vault._sync.files import ObjectReader, open_reader
-from vault.blocks import RangePlan, spans, verified
+from vault._sync.files.object_files import ObjectReader, open_reader
 from vault.errors import CorruptionError, ProtocolError
-from vault.model import Block, Key, NotModified, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader
+from vault.store.blocks import RangePlan, spans, verified
+from vault.store.contract import BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, Key, NotModified, checksum
 from vault_server import EmbeddedStore
 
 from tests.files.objects import put, some_bytes

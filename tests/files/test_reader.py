@@ -6,11 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from vault._sync.files import open_reader
+from vault._sync.files.object_files import open_reader
 from vault.errors import ClosedError, ConflictError, CorruptionError, NotFoundError
-from vault.model import DeleteSpec
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec
 from vault_server import EmbeddedStore
 
 from tests.files.objects import SIZES, put, some_bytes

@@ -20,13 +20,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from vault._async.transfer import download_file as async_download_file
-from vault._async.transfer import upload_file as async_upload_file
-from vault._sync.transfer import download_file, upload_file
+from vault._async.files.transfer import download_file as async_download_file
+from vault._async.files.transfer import upload_file as async_upload_file
+from vault._runtime.target_file import find_target
+from vault._sync.files.transfer import download_file, upload_file
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
-from vault.model import UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.targetfile import find_target
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import UploadSpec, new_data_id
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import put, some_bytes
@@ -454,7 +454,7 @@ async def test_a_download_into_a_pipe_that_nobody_reads_can_be_cancelled(
 
 _KILLED = """
 import os, signal, sys
-from vault._sync.transfer import download_file
+from vault._sync.files.transfer import download_file
 from vault_server import EmbeddedStore
 
 class Kill:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from fsspec.callbacks import Callback
-from vault._async.remote import AsyncRemoteStore
-from vault._async.transfer import download_file as async_download_file
-from vault._async.transfer import upload_file as async_upload_file
-from vault._sync.transfer import download_file, upload_file
+from vault._async.files.transfer import download_file as async_download_file
+from vault._async.files.transfer import upload_file as async_upload_file
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.files.transfer import download_file, upload_file
 from vault.errors import CorruptionError, NotFoundError
-from vault.model import ObjectInfo, UploadSpec, new_data_id
-from vault.progress import ProgressCallback
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.progress import ProgressCallback
+from vault.store.values import ObjectInfo, UploadSpec, new_data_id
 from vault_server import EmbeddedStore, Server
 
 from tests.files.objects import SIZES, put, some_bytes

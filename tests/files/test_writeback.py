@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from vault.writeback import STEP, Writeback
+from vault._runtime.sync_file_range import STEP, Writeback
 
 
 def test_what_is_written_while_it_grows_is_all_there(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import BinaryIO, cast
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, NotFoundError
-from vault.model import checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader, Store
+from vault.store.contract import BlockReader, Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import checksum
 
 from tests.files.objects import SIZES, new_writer, put, some_bytes
 

@@ -10,9 +10,9 @@ import grpc
 import pytest
 from vault import RemoteVault
 from vault.errors import ProtocolError, UnavailableError, VaultError
-from vault.model import UploadSpec
-from vault.rules import BLOCK_SIZE
-from vault.testing.objects import blocks_of
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import UploadSpec
+from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore
 
 from tests.vault.places import STRUCTURE, following, text_of

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from vault import FeedError, RemoteVault, VaultError
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, InvalidArgumentError
-from vault.model import DeleteSpec, SmallUpload, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader
-from vault.testing.objects import blocks_of
+from vault.store.contract import BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, SmallUpload, UploadSpec, checksum
+from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import vault
 import vault_server
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 
 from tests.vault.places import Place
 from torture.interrupts.calls import CALLS
@@ -93,7 +93,7 @@ def test_an_interrupt_within_grpc_holds_up_no_other_thread(tmp_path: Path) -> No
 
 
 def test_threads_wait_for_each_other_by_what_no_interrupt_can_tear() -> None:
-    """threading's Condition, and what is made of it, can be left locked; `vault.eventcount` says how."""
+    """threading's Condition, and what is made of it, can be left locked; `vault._runtime.eventcount` says how."""
     for package in (vault, vault_server):
         for path in Path(package.__path__[0]).rglob("*.py"):
             if path.parent.name != "testing":

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from vault import AsyncRemoteVault, AsyncVault, RemoteVault, UnavailableError, Vault
-from vault.testing.objects import payload
+from vault.testing.store.objects import payload
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note

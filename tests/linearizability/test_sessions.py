@@ -1,7 +1,7 @@
 """The checkers of sessions and of lateness find what is wrong and nothing else: histories made by hand."""
 
 import pytest
-from vault.model import Change, ChangeKind
+from vault.store.values import Change, ChangeKind
 
 from torture.linearizability.model import Kind, Operation, Outcome
 from torture.linearizability.sessions import Versions, lags, monotonic_reads, read_your_writes

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
-from vault.store import AsyncStore
-from vault.testing.faces import AsyncFace
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
+from vault.store.contract import AsyncStore
+from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

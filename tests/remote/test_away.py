@@ -15,12 +15,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.model import Block, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.ports import held_port

@@ -6,10 +6,11 @@ from typing import Any
 
 import grpc
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, StorageFullError
-from vault.model import (
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     DeleteSpec,
     LoadedObject,
@@ -23,7 +24,6 @@ from vault.model import (
     checksum,
     new_data_id,
 )
-from vault.rules import BLOCK_SIZE
 from vault_server import EmbeddedStore, Server, ServerSettings
 
 FULL_TAGS = {f"key {number}": "v" * 1000 for number in range(64)}

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from vault._async.remote import AsyncRemoteStore
-from vault.model import ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault._async.remote.store import AsyncRemoteStore
+from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, Server
 
 CALLS = 4000

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError
-from vault.model import Block, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 DATA = bytes(BLOCK_SIZE)

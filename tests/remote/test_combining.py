@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from vault._async.remote import MOST_UNITS, AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import MOST_UNITS, AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import CorruptionError, InvalidArgumentError, UnavailableError, VaultError
-from vault.model import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum
-from vault.store import LoadResult
+from vault.store.contract import LoadResult
+from vault.store.values import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, TextWrapper, Unit, Vault
-from vault._sync.coherence import WatchCoherence
+from vault._sync.feed.coherence import WatchCoherence
 from vault.datatype import Datatype
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 from vault_server import EmbeddedStore, Server, ServerSettings
 
 from tests.faults.proxy import Proxy

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from vault import AsyncRemoteVault, AsyncVault, RemoteVault, TextWrapper, Vault
-from vault.address import parse_address
+from vault._grpc.address import parse_address
 from vault.errors import InvalidArgumentError
-from vault.uri import parse_location
+from vault.store.location import parse_location
 from vault_server import EmbeddedStore, Server
 
 from tests.cli.program import COMMAND

@@ -5,9 +5,9 @@ from typing import Any
 
 import grpc
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
-from vault.model import Block, UploadSpec, checksum, new_data_id
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
+from vault.store.values import Block, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]

@@ -1,11 +1,11 @@
 """What a server refuses while bytes are on their way: its own error reaches the sender, not a broken stream's."""
 
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ChecksumError
-from vault.model import Block, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 DATA = bytes(BLOCK_SIZE)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from vault.errors import UnavailableError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     ChangeKind,
     DeleteSpec,
     UpdateSpec,
@@ -17,9 +19,7 @@ from vault.model import (
     checksum,
     new_data_id,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader, AsyncStore
-from vault.testing.faces import AsyncFace
+from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

@@ -10,19 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
-from vault.model import (
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     ObjectInfo,
     UpdateSpec,
     UploadSpec,
     checksum,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockWriter, AsyncStore
-from vault.testing.faces import AsyncFace
-from vault.testing.objects import blocks_of
+from vault.testing.store.objects import blocks_of
+from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy
@@ -34,9 +34,9 @@ from tests.server.process import Serve
 
 VANISHING = """
 import sys
-from vault._sync.remote import RemoteStore
-from vault.model import Block, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
+from vault._sync.remote.store import RemoteStore
+from vault.store.values import Block, UploadSpec, checksum
+from vault.store.limits import BLOCK_SIZE
 store = RemoteStore(sys.argv[1])
 writer = store.upload("u", UploadSpec(5, request_id=b"v" * 16))
 data = bytes(BLOCK_SIZE)

@@ -9,18 +9,18 @@ from pathlib import Path
 import grpc
 import pytest
 from vault import BytesWrapper, RemoteVault
-from vault._async.files import AsyncObjectReader, reopener
-from vault._sync.remote import RemoteStore
+from vault._async.files.object_files import AsyncObjectReader, reopener
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     UpdateSpec,
     UploadSpec,
     checksum,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader, AsyncStore, BlockReader
-from vault.testing.objects import blocks_of, drain
+from vault.testing.store.objects import blocks_of, drain
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

@@ -6,8 +6,8 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from vault._sync.remote import RemoteStore
-from vault.model import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
+from vault._sync.remote.store import RemoteStore
+from vault.store.values import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
 
 

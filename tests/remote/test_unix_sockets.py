@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from vault import AsyncVault, RemoteVault, TextWrapper, Vault
-from vault.address import MAX_UNIX_PATH, parse_address, unix_address, unix_path
+from vault._grpc.address import MAX_UNIX_PATH, parse_address, unix_address, unix_path
 from vault.errors import InvalidArgumentError
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     ObjectInfo,
     checksum,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore
-from vault.testing.objects import blocks_of
+from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore
 
 from tests.faults.proxy import Proxy

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 from vault.errors import VaultError
-from vault.model import checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.status import error_from_rpc

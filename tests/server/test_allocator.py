@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from vault import BytesWrapper, RemoteVault
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 
 from tests.server.process import Serve, Served
 

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from google.rpc import code_pb2
 from vault.v1 import vault_pb2
-from vault.wire.reasons import TABLE
+from vault.wire.error_table import TABLE
 
 from tests.server.process import Serve
 

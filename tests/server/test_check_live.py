@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 
 from vault.errors import VaultError
-from vault.model import checksum
-from vault.opener import open_store
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.registry import open_store
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.server.process import COMMAND, Serve

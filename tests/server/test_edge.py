@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 from vault import RemoteVault, Vault
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, following, text_of, until

@@ -11,7 +11,7 @@ from vault import AsyncRemoteVault, AsyncVault, RemoteStore, RemoteVault, TextWr
 from vault.cli.objects import units
 from vault.cli.program import program as group
 from vault.errors import InvalidArgumentError
-from vault.rules import MAX_GRPC_SECONDS, MAX_SECONDS
+from vault.store.limits import MAX_GRPC_SECONDS, MAX_SECONDS
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, ServerSettings
 from vault_server.cli.serve import serve
 from vault_server.settings import MAX_NUMBER

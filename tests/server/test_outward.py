@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from vault.errors import StorageError
-from vault.model import UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.testing.objects import blocks_of, payload
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import UploadSpec, checksum
+from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 from vault_server.rpc.public_errors import outward

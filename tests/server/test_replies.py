@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 from vault.errors import InvalidArgumentError, NotFoundError, RevisionCompactedError, UnknownUnitError, VaultError
-from vault.model import MetadataSpec, SmallUpload, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import MetadataSpec, SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import item_error_from_wire
 from vault_server import AsyncServer, EmbeddedStore, ServerSettings

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from vault.model import checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault._sync.files import open_reader
-from vault._sync.remote import RemoteStore
+from vault._sync.files.object_files import open_reader
+from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
-from vault.model import DeleteSpec, ObjectInfo, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, ObjectInfo, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
 
 from tests.files.objects import put, some_bytes
 from tests.server.process import Serve

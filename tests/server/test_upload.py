@@ -15,8 +15,8 @@ from vault.errors import (
     ProtocolError,
     VaultError,
 )
-from vault.model import checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 

@@ -17,8 +17,8 @@ import grpc
 import psutil
 import pytest
 from vault import RemoteVault, SlowConsumerError, TextWrapper, Vault
-from vault._sync.remote import RemoteStore
-from vault.model import Change, SmallUpload, UploadSpec, checksum, new_data_id
+from vault._sync.remote.store import RemoteStore
+from vault.store.values import Change, SmallUpload, UploadSpec, checksum, new_data_id
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
 from vault_server.rpc.admission import WATCH
@@ -107,7 +107,7 @@ def test_a_subscription_that_was_slow_goes_on_where_it_was(relaxed: EmbeddedStor
 
 STOPPED = """
 import sys
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 watch = RemoteStore(sys.argv[1]).watch(since=0)
 for number, event in enumerate(watch):
     if number == 0:

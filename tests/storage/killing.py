@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vault.model import MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.values import MetadataSpec, SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.failpoints import Point, switch_on
 

@@ -8,9 +8,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vault.errors import VaultError
-from vault.model import Block, DeleteSpec, Key, ObjectInfo, SmallUpload, UpdateSpec, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader, BlockWriter, Store
+from vault.store.contract import BlockReader, BlockWriter, Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
+    Block,
+    DeleteSpec,
+    Key,
+    ObjectInfo,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+    new_data_id,
+)
 
 UNIT = "documents"
 SMALL = b"small enough for the register"

@@ -2,9 +2,9 @@
 
 import random
 
-from vault.model import ObjectInfo, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import ObjectInfo, UploadSpec, checksum
 
 from tests.storage.objects import UNIT, blocks_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import StorageError
-from vault.model import checksum
-from vault.rules import MAX_DATA_ID
+from vault.store.limits import MAX_DATA_ID
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import LARGE, SMALL, blob_files, delete, read, reader_of, run, stat, update, upload

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from vault.errors import ClosedError, ConflictError, RevisionCompactedError, VaultError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     Change,
     DeleteSpec,
@@ -22,8 +24,6 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.storage.objects import INLINE, LARGE, SMALL, UNIT, blocks_of, read, small, staged_files, succeeded, upload

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from vault.model import Change
+from vault.store.values import Change
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
 from vault_server.storage.feed import notifier, watch

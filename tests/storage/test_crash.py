@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from vault.model import checksum
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.files.staging import leftovers
 
@@ -13,7 +13,7 @@ from tests.storage.objects import LARGE, UNIT, read, staged_files, start, upload
 STREAMING = """
 import sys
 from tests.storage.objects import LARGE, UNIT, blocks_of
-from vault.model import UploadSpec
+from vault.store.values import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 writer = store.upload(UNIT, UploadSpec(7, "half"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import CorruptionError
-from vault.model import LoadItem, checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import LoadItem, checksum
 from vault_server.storage import CheckReport, EmbeddedStore, Problem, ProblemKind
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, succeeded, upload

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from vault import RemoteStore
 from vault.errors import StorageError, VaultError
-from vault.model import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
+from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 from vault_server.storage.failpoints import Point, reached
 from vault_server.storage.maintenance.audit import _Audit

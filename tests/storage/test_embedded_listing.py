@@ -5,7 +5,7 @@ import random
 import pytest
 from vault import BytesWrapper, RemoteVault, Vault
 from vault.errors import InvalidArgumentError
-from vault.model import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import Server
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.index import listing

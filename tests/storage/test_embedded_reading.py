@@ -4,9 +4,9 @@ import threading
 
 import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
-from vault.model import LoadedObject, LoadItem, NotModified
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import LoadedObject, LoadItem, NotModified
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.engine.reads import BATCH_BYTES
 

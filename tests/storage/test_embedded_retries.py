@@ -2,7 +2,7 @@
 
 import pytest
 from vault.errors import AlreadyExistsError, InvalidArgumentError
-from vault.model import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload, write_all

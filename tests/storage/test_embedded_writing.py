@@ -13,7 +13,8 @@ from vault.errors import (
     NotFoundError,
     VaultError,
 )
-from vault.model import (
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     Change,
     DeleteSpec,
@@ -25,7 +26,6 @@ from vault.model import (
     checksum,
     new_data_id,
 )
-from vault.rules import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError
-from vault.model import Change, ChangeKind, MetadataSpec, Progress
+from vault.store.values import Change, ChangeKind, MetadataSpec, Progress
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.feed.feed import PAGE
 

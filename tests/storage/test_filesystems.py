@@ -204,7 +204,7 @@ for use in ("import vault", "from vault import Vault", "from vault.cli import ma
 def test_where_there_is_a_sync_as_far_as_the_disk_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F_FULLFSYNC is macOS's: here the call is looked at on its way to the system."""
     asked: list[int] = []
-    monkeypatch.setattr("vault.disk.FULL", 51)
+    monkeypatch.setattr("vault._runtime.fsync.FULL", 51)
     monkeypatch.setattr("fcntl.fcntl", lambda _descriptor, command: asked.append(command))
     with EmbeddedStore(tmp_path / "store") as store:
         upload(store, LARGE, data_id=1)

@@ -11,8 +11,8 @@ LIMITED = """
 import resource, sys
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blocks_of, read, small, staged_files, upload
 from vault.errors import StorageFullError
-from vault.model import UploadSpec
-from vault.rules import BLOCK_SIZE
+from vault.store.values import UploadSpec
+from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 
 def limit(size):
@@ -121,7 +121,7 @@ NO_DESCRIPTORS = (
     + """
 import os
 from vault.errors import StorageError
-from vault.model import MetadataSpec
+from vault.store.values import MetadataSpec
 store.close()
 store = EmbeddedStore(sys.argv[1])
 hog = []

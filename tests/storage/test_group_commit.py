@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError
-from vault.model import ChangeKind, UpdateSpec
+from vault.store.values import ChangeKind, UpdateSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.commit.transaction import Transaction
 
@@ -140,7 +140,7 @@ ROOM = """
 import os, signal, sys
 from tests.storage.objects import LARGE, UNIT, blocks_of, upload
 from tests.storage.test_group_commit import held
-from vault.model import DeleteSpec, UpdateSpec
+from vault.store.values import DeleteSpec, UpdateSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.failpoints import switch_on
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import StorageError
-from vault.model import ChangeKind, checksum
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.values import ChangeKind, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.index.objects import pack_checksums, signed
 from vault_server.storage.index.schema import APPLICATION_ID, SCHEMA_VERSION

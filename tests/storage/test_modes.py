@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from vault import RemoteStore
-from vault.model import Block, UploadSpec, checksum
+from vault.store.values import Block, UploadSpec, checksum
 from vault_server import Server, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
 from vault_server.storage.commit.collection import SETTLING_COMMITS

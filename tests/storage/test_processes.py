@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from vault.model import Change
+from vault.store.values import Change
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, run, start, stat, update, upload
@@ -51,7 +51,7 @@ import os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is what is tried here
 from tests.storage.objects import LARGE, UNIT, blocks_of, read, upload
 from vault.errors import ClosedError
-from vault.model import UploadSpec
+from vault.store.values import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 upload(store, LARGE, data_id=1)

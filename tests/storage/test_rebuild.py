@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import CorruptionError, NotFoundError, RevisionCompactedError, StorageError, VaultError
-from vault.model import Key, ObjectInfo
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Key, ObjectInfo
 from vault_server.storage import CheckReport, EmbeddedStore, ProblemKind, check_directory
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, start, stat, update, upload

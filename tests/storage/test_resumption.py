@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
-from vault.model import ObjectInfo, UploadSpec, WriteStatus, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockWriter
+from vault.store.contract import BlockWriter
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import ObjectInfo, UploadSpec, WriteStatus, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 from vault_server.storage.uploads import resumption
 
@@ -207,7 +207,7 @@ from pathlib import Path
 from tests.storage.resuming import DATA, REQUEST, SPEC, go_on
 from tests.storage.objects import UNIT, blocks_of, read
 from vault.errors import VaultError
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 writer = store.upload(UNIT, SPEC, resumable=True)
@@ -312,8 +312,8 @@ import os, resource, sys, time
 from tests.storage.objects import UNIT, LARGE, read, upload
 from tests.storage.test_resumption import age, kept, suspend
 from vault.errors import StorageFullError
-from vault.model import UploadSpec
-from vault.rules import BLOCK_SIZE
+from vault.store.values import UploadSpec
+from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 suspend(store, 2)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from vault.errors import ConflictError, InvalidArgumentError
-from vault.model import SmallUpdate, UpdateSpec, checksum
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.values import SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.index import retirement
 

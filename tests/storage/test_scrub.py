@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from vault.errors import InvalidArgumentError
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, ProblemKind, ScrubPass, ScrubStatus
 
 from tests.storage.objects import LARGE, SMALL, UNIT, run, start, update, upload

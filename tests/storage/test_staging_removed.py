@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from vault import RemoteStore
 from vault.errors import VaultError
-from vault.model import Block, ObjectInfo, UploadSpec, checksum
-from vault.store import BlockWriter
+from vault.store.contract import BlockWriter
+from vault.store.values import Block, ObjectInfo, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.files.staging import leftovers
 

@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any
 
 from vault import AsyncVault, Vault
-from vault.blocks import BlockCutter
 from vault.errors import ClosedError
-from vault.model import Change, UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE
+from vault.store.blocks import BlockCutter
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Change, UploadSpec, new_data_id
 
 from tests.vault.places import STRUCTURE, Note
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from vault import AsyncVault, Vault
-from vault.blocks import BlockCutter
-from vault.model import UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE
+from vault.store.blocks import BlockCutter
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import UploadSpec, new_data_id
 
 from tests.vault.places import STRUCTURE, Note
 

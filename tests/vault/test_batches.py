@@ -16,8 +16,8 @@ from vault import (
     Ticket,
     Vault,
 )
-from vault._sync import batches
-from vault.rules import BLOCK_SIZE, MAX_BATCH_ITEMS
+from vault._sync.vault import batches
+from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Count, Note, Place

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from vault.cache import ObjectCache
-from vault.claims import Check, Hit, Join, Lead
-from vault.concurrency import Flight
-from vault.entry import Draft, Entry
-from vault.model import Change, ChangeKind, Key, ObjectInfo
-from vault.structure import Unit
+from vault._cache.cache import ObjectCache
+from vault._cache.entry import Draft, Entry
+from vault._cache.lookup import Check, Hit, Join, Lead
+from vault._runtime.sync_async import Flight
+from vault.store.values import Change, ChangeKind, Key, ObjectInfo
+from vault.unit import Unit
 
 from tests.vault.places import Note
 

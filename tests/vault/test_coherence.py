@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 from vault import RemoteVault, UnavailableError, Vault
-from vault._sync import coherence
+from vault._sync.feed import coherence
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, following, text_of, until

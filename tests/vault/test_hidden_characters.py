@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from vault import Datatype, RemoteVault, TextWrapper, Vault
-from vault._sync.remote import RemoteStore
+from vault._escaping import escape_hidden, holds_hidden, json_line
+from vault._sync.remote.store import RemoteStore
 from vault.errors import BatchError, InvalidArgumentError, NotFoundError, VaultError
-from vault.hidden import escape_hidden, holds_hidden, json_line
-from vault.model import Block, SmallUpload, UploadSpec, checksum
-from vault.rules import check_key, check_new
-from vault.store import Store
-from vault.testing.bad_input import HIDDEN, SEEN
+from vault.store.contract import Store
+from vault.store.limits import check_key, check_new
+from vault.store.values import Block, SmallUpload, UploadSpec, checksum
+from vault.testing.store.bad_input import HIDDEN, SEEN
 from vault_server import EmbeddedStore, Server
 
 from tests import before

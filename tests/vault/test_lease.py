@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from vault import Vault
-from vault._sync import coherence
-from vault._sync.remote import RemoteStore
-from vault.model import Change, Progress
-from vault.store import Watch
+from vault._sync.feed import coherence
+from vault._sync.remote.store import RemoteStore
+from vault.store.contract import Watch
+from vault.store.values import Change, Progress
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of, until
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault import AsyncVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError
-from vault.uri import parse_location
+from vault.store.location import parse_location
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 STRUCTURE = {"notes": (TextWrapper, 0)}

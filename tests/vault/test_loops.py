@@ -14,9 +14,18 @@ from typing import Any
 import pytest
 from vault import AsyncVault, Change
 from vault.errors import InvalidArgumentError, VaultError
-from vault.model import DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncStore
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
+    DeleteSpec,
+    LoadItem,
+    MetadataSpec,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+)
 from vault_server import AsyncServer, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Note, Place, until

@@ -15,7 +15,7 @@ from vault import (
     TextWrapper,
     Vault,
 )
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 
 from tests.vault.places import Count, Note, Place, text_of
 

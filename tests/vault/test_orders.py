@@ -30,8 +30,9 @@ from vault import (
     NotFoundError,
     UnavailableError,
 )
-from vault._async import coherence
-from vault.model import (
+from vault._async.feed import coherence
+from vault.store.contract import AsyncWatch, LoadResult
+from vault.store.values import (
     DeleteSpec,
     LoadItem,
     MetadataSpec,
@@ -43,7 +44,6 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
-from vault.store import AsyncWatch, LoadResult
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
 

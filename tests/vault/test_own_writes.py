@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from vault import RemoteVault, Store, Vault
-from vault._sync.remote import RemoteStore
-from vault.model import Change, Progress
-from vault.store import Watch
+from vault._sync.remote.store import RemoteStore
+from vault.store.contract import Watch
+from vault.store.values import Change, Progress
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of, until

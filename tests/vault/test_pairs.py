@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import vault
 from vault import AsyncRemoteVault, AsyncTicket, AsyncVault, RemoteVault, Ticket, Vault
-from vault._async.upkeeping import AsyncUpkeeping
-from vault._sync.upkeeping import Upkeeping
+from vault._async.vault.upkeeping import AsyncUpkeeping
+from vault._sync.vault.upkeeping import Upkeeping
 
 DUNDERS = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 

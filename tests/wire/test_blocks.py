@@ -6,9 +6,9 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from vault.model import Block
+from vault.store.values import Block
 from vault.v1 import vault_pb2 as pb
-from vault.wire.blocks import CODECS, LOAD_BLOCK, WRITE_BLOCK, decode_block, encode_block
+from vault.wire.block_codec import CODECS, LOAD_BLOCK, WRITE_BLOCK, decode_block, encode_block
 
 blocks = st.builds(
     Block,

@@ -9,7 +9,8 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, ProtocolError, VaultError
-from vault.model import (
+from vault.store.limits import MAX_DATA_ID
+from vault.store.values import (
     Capabilities,
     Change,
     ChangeKind,
@@ -26,7 +27,6 @@ from vault.model import (
     UpdateSpec,
     UploadSpec,
 )
-from vault.rules import MAX_DATA_ID
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as m
 

@@ -10,7 +10,7 @@ import pytest
 import vault_server
 from hypothesis import given
 from hypothesis import strategies as st
-from vault import errors, model
+from vault import errors
 from vault.errors import (
     ClosedError,
     InvalidArgumentError,
@@ -19,7 +19,8 @@ from vault.errors import (
     UnavailableError,
     VaultError,
 )
-from vault.wire.reasons import TABLE
+from vault.store import values as model
+from vault.wire.error_table import TABLE
 from vault.wire.status import DETAILS_KEY, error_from_rpc, item_error_from_wire, item_error_to_wire, status_of
 
 
@@ -77,7 +78,7 @@ def test_every_reason_that_a_server_may_raise_is_in_the_table() -> None:
     used = {reason for path in sources for reason in raised.findall(path.read_text())}
     # Before there is a server, or where it would listen.
     at_opening = {"BAD_LOCATION", "BAD_SETTING", "NOT_A_REGISTER", "REGISTER_TOO_NEW", "BAD_ADDRESS", "ADDRESS_IN_USE"}
-    assert used - at_opening <= set(TABLE), "add these to the table in vault.wire.reasons"
+    assert used - at_opening <= set(TABLE), "add these to the table in vault.wire.error_table"
 
 
 def test_a_reason_unknown_here_is_raised_as_its_code_says() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from vault.model import Change, ObjectInfo
+from vault.store.values import Change, ObjectInfo
 from vault_server import EmbeddedStore
 
 from tests.storage.objects import read, upload

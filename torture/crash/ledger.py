@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from vault.model import ChangeKind, checksum
+from vault.store.values import ChangeKind, checksum
 
 OWN: Final = "own"
 """The unit of objects that one owner alone writes."""

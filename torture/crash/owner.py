@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vault import AlreadyExistsError, ConflictError, ObjectInfo, UnavailableError
-from vault.model import checksum
+from vault.store.values import checksum
 
 from torture.crash.ledger import OWN, SHARED, SLOTS, Journal, State, content, stamped
 

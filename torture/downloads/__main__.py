@@ -21,10 +21,10 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from vault._sync.transfer import download_file
-from vault.hidden import json_line
-from vault.model import SmallUpload, UploadSpec, checksum, new_data_id
-from vault.rules import BLOCK_SIZE
+from vault._escaping import json_line
+from vault._sync.files.transfer import download_file
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore
 
 from tests.storage.objects import upload

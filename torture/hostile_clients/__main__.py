@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vault.model import SmallUpload, UploadSpec, checksum
+from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore
 
 from tests.exhaustion.test_limits import fill

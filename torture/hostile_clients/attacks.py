@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Self
 
-from vault.model import checksum
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 
 from torture.hostile_clients.http2 import Connection, silent

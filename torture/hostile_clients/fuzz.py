@@ -11,8 +11,8 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from vault.channel.calls import OPTIONS
-from vault.model import checksum
+from vault._grpc.calls import OPTIONS
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
-from vault.channel.calls import OPTIONS
-from vault.model import checksum
+from vault._grpc.calls import OPTIONS
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 
 from torture.hostile_clients.attacks import load_many

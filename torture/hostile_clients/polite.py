@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
-from vault.model import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.values import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
 
 
 @dataclass

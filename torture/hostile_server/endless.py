@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from vault.v1 import vault_pb2 as pb
-from vault.wire.reasons import DOMAIN, TABLE
+from vault.wire.error_table import DOMAIN, TABLE
 from vault.wire.status import DETAILS_KEY
 
 from torture.hostile_server.server import Bend

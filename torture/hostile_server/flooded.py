@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import psutil
 from vault.errors import VaultError
-from vault.model import UploadSpec
-from vault.rules import BLOCK_SIZE
-from vault.testing.objects import blocks_of
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import UploadSpec
+from vault.testing.store.objects import blocks_of
 
 from torture.hostile_server.walk import client
 

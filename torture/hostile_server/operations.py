@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from vault import AsyncVault, Datatype
 from vault.errors import BatchError, VaultError
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
     Block,
     DeleteSpec,
     LoadedObject,
@@ -20,9 +22,7 @@ from vault.model import (
     UploadSpec,
     checksum,
 )
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockReader, AsyncStore
-from vault.testing.objects import blocks_of
+from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore
 
 from tests.vault.places import Note

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import grpc
 from vault import AsyncVault, Vault
-from vault._async.remote import AsyncRemoteStore
-from vault._sync.remote import RemoteStore
+from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
-from vault.store import AsyncStore
-from vault.testing.faces import AsyncFace
-from vault.testing.vault_faces import as_async_vault
+from vault.store.contract import AsyncStore
+from vault.testing.store.sync_and_async import AsyncFace
+from vault.testing.vault.faces import as_async_vault
 from vault_server import EmbeddedStore, Server
 
 from torture.hostile_server.bends import Bent, Recorder, changes, changing, reply_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault import ClosedError, ConflictError, RemoteVault, Unit, Vault
-from vault.structure import UnitLike
+from vault.unit import UnitLike
 
 from tests.vault.places import Count, Note, Place
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vault.model import Change, ChangeKind
+from vault.store.values import Change, ChangeKind
 
 from torture.linearizability.model import Operation
 

@@ -6,9 +6,9 @@ import time
 
 from vault import RemoteStore
 from vault.errors import StorageError
-from vault.model import Block, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, UploadSpec, checksum
 from vault_server import EmbeddedStore
 
 UNIT = "moved"

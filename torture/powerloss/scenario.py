@@ -18,8 +18,8 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from vault.errors import StorageError, VaultError
-from vault.model import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.index import connections
 

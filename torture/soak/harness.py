@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psutil
 from vault import BytesWrapper, RemoteVault, TextWrapper
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 from vault_server import EmbeddedStore
 
 from torture.crash.audit import staged_files

@@ -3,7 +3,7 @@
 import random
 from typing import Final, Literal
 
-from vault.model import checksum
+from vault.store.values import checksum
 
 COUNTER: Final = 1
 """The id of the object in each unit that every client adds to."""

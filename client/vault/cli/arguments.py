@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from vault.errors import InvalidArgumentError
-from vault.model import Key
-from vault.rules import check_datatype, check_key, check_name, check_tags, check_unit
+from vault.store.limits import check_datatype, check_key, check_name, check_tags, check_unit
+from vault.store.values import Key
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
 _MOST_BYTES = (1 << 63) - 1

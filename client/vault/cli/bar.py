@@ -18,7 +18,7 @@ from vault.cli.table import shown
 class Bar:
     """Bytes moved, of how many, how fast, and how long it will take; a moving bar while the total is unknown.
 
-    It is a `vault.progress.ProgressCallback`, the part of fsspec's Callback that transfers call.
+    It is a `vault.store.progress.ProgressCallback`, the part of fsspec's Callback that transfers call.
     """
 
     def __init__(self, label: str) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 from enum import IntEnum
 
+from vault._escaping import escape_hidden
 from vault.cli import streams
 from vault.errors import (
     AlreadyExistsError,
@@ -16,7 +17,6 @@ from vault.errors import (
     UnavailableError,
     VaultError,
 )
-from vault.hidden import escape_hidden
 
 NAME = "vault-grpc"
 

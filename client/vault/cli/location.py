@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
+from vault._escaping import escape_hidden
 from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
-from vault.hidden import escape_hidden
-from vault.opener import open_store
-from vault.store import Store
-from vault.uri import parse_location
+from vault.store.contract import Store
+from vault.store.location import parse_location
+from vault.store.registry import open_store
 
 
 @contextmanager

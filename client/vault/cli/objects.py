@@ -10,9 +10,9 @@ from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
 from vault.errors import NotFoundError, VaultError
-from vault.model import DeleteSpec, Key, MetadataSpec, ObjectInfo
-from vault.rules import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
-from vault.store import Store
+from vault.store.contract import Store
+from vault.store.limits import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
+from vault.store.values import DeleteSpec, Key, MetadataSpec, ObjectInfo
 
 
 @click.command("ls")

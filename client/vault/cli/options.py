@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from vault.cli.arguments import NumberRange, UnitType
-from vault.rules import MAX_SECONDS
+from vault.store.limits import MAX_SECONDS
 
 DEFAULT_TIMEOUT = 60.0
 

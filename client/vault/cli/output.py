@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from vault._escaping import escape_hidden, json_line
 from vault.cli.wording import tags_text
-from vault.hidden import escape_hidden, json_line
-from vault.model import ObjectInfo
+from vault.store.values import ObjectInfo
 
 _ROWS_AT_ONCE = 200
 """Objects in one piece of a table: a listing of any length begins at once and needs no memory."""

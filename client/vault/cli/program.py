@@ -12,12 +12,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from vault.allocator import tune_allocator
+from vault._escaping import escape_hidden
+from vault._runtime.allocator import tune_allocator
 from vault.cli import signals, streams
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
 from vault.errors import VaultError
-from vault.hidden import escape_hidden
 
 GROUP = "vault.commands"
 """The entry-point group in which packages offer subcommands (click commands), each under its name."""

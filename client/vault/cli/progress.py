@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vault.progress import ProgressCallback
+from vault.store.progress import ProgressCallback
 
 
 @contextmanager

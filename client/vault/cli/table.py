@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vault._escaping import escape_hidden
 from vault.cli.wording import size_text, tags_text, time_text
-from vault.hidden import escape_hidden
-from vault.model import ObjectInfo
+from vault.store.values import ObjectInfo
 
 _GAP = 2  # between columns
 _LEAST_TEXT = 16  # how much wider than its title a column of names or tags is, at the least

@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 import click
 
-from vault._sync.files import open_reader
-from vault._sync.transfer import download_file, upload_file
+from vault._escaping import holds_hidden
+from vault._sync.files.object_files import open_reader
+from vault._sync.files.transfer import download_file, upload_file
 from vault.cli.arguments import DatatypeType, KeyType, NameType, SizeType, tags_callback
 from vault.cli.exits import Exit, complain, exit_code, text_of
 from vault.cli.location import opened_store
@@ -18,10 +19,9 @@ from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line
 from vault.cli.progress import progress_of
 from vault.errors import InvalidArgumentError, UnavailableError, VaultError
-from vault.hidden import holds_hidden
-from vault.model import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
-from vault.rules import BLOCK_SIZE, check_range
-from vault.store import BlockWriter, Store
+from vault.store.contract import BlockWriter, Store
+from vault.store.limits import BLOCK_SIZE, check_range
+from vault.store.values import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
 
 STREAM = "-"
 """As a FILE: standard input or output."""

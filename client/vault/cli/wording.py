@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from vault.model import ObjectInfo
+from vault.store.values import ObjectInfo
 
 
 def tags_text(info: ObjectInfo) -> str:

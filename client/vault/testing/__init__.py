@@ -17,11 +17,11 @@ Needs pytest, pytest-asyncio and hypothesis, which Vault itself does not. For fa
 compared, say `pytest.register_assert_rewrite("vault.testing")` in conftest.py.
 """
 
-from vault.testing.faces import AsyncFace, SyncFace
-from vault.testing.harness import StoreHarness
 from vault.testing.store import StoreConformance
+from vault.testing.store.harness import StoreHarness
+from vault.testing.store.sync_and_async import AsyncFace, SyncFace
 from vault.testing.vault import VaultConformance
-from vault.testing.vault_harness import OpenVault, VaultHarness
+from vault.testing.vault.harness import OpenVault, VaultHarness
 
 __all__ = [
     "AsyncFace",

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from vault.errors import VaultError
-from vault.model import Block, ObjectInfo, Page
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.values import Block, ObjectInfo, Page
 
 T = TypeVar("T")
 

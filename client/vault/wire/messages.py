@@ -1,4 +1,4 @@
-"""The values of `vault.model` as messages of vault.v1, and back.
+"""The values of `vault.store.values` as messages of vault.v1, and back.
 
 `fill_x` fills an empty message in its place, in the message that it is part of: one that is made apart is copied
 into the other, bytes and all. `x_to_wire` makes one that is sent as it is. Both trust their argument.
@@ -15,7 +15,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
-from vault.model import (
+from vault.store.contract import LoadResult
+from vault.store.limits import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
+from vault.store.values import (
     Capabilities,
     Change,
     ChangeKind,
@@ -34,10 +36,8 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.rules import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
-from vault.store import LoadResult
 from vault.v1 import vault_pb2 as pb
-from vault.wire.reasons import cut, item_error_from_wire, item_error_to_wire
+from vault.wire.error_table import cut, item_error_from_wire, item_error_to_wire
 
 
 def fill_key(wire: pb.Key, key: Key) -> None:

@@ -1,4 +1,4 @@
-"""Errors to gRPC status and back, by the table in `vault.wire.reasons`.
+"""Errors to gRPC status and back, by the table in `vault.wire.error_table`.
 
 An error travels as code and text, plus one google.rpc.Status in the trailing metadata with an ErrorInfo
 (reason, domain `vault`, context) and, where waiting helps, a RetryInfo. See AIP-193 and
@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError as NotParsed
 from google.rpc import error_details_pb2, status_pb2
 
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.wire.reasons import DOMAIN, context_text, cut, item_error_from_wire, item_error_to_wire, rebuild, row_of
+from vault.wire.error_table import DOMAIN, context_text, cut, item_error_from_wire, item_error_to_wire, rebuild, row_of
 
 __all__ = ["DETAILS_KEY", "Status", "error_from_rpc", "item_error_from_wire", "item_error_to_wire", "status_of"]
 

@@ -4,7 +4,7 @@ import statistics
 import time
 from pathlib import Path
 
-from vault.model import SmallUpload, UploadSpec, checksum
+from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore
 
 from scripts.benchmarks.harness import Bench, Contender, Series

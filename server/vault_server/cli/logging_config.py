@@ -11,7 +11,7 @@ from typing import Final, Literal, TextIO
 
 import grpc
 import structlog
-from vault.hidden import escape_hidden, json_line
+from vault._escaping import escape_hidden, json_line
 
 LogFormat = Literal["json", "console"]
 FORMATS: Final[tuple[LogFormat, ...]] = ("json", "console")

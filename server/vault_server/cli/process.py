@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vault._cache.memory import return_free_memory
+from vault._runtime.blocking import on_thread_or_here
 from vault.cli import signals
-from vault.memory import return_free_memory
-from vault.threads import on_thread_or_here
 
 from vault_server.cli.logging_config import LogFormat, configure
 from vault_server.server import AsyncServer

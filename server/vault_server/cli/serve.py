@@ -14,7 +14,7 @@ from vault.cli.arguments import NumberRange
 from vault.cli.location import Directory
 from vault.cli.output import write_line
 from vault.errors import InvalidArgumentError
-from vault.rules import MAX_GRPC_SECONDS, MAX_SECONDS
+from vault.store.limits import MAX_GRPC_SECONDS, MAX_SECONDS
 
 from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat
 from vault_server.cli.process import Serving, serve_until_signal

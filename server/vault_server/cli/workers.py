@@ -20,9 +20,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from vault.allocator import tune_allocator
+from vault._runtime.allocator import tune_allocator
+from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
-from vault.threads import start_thread
 
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
 from vault_server.listen_address import Listen

@@ -11,8 +11,8 @@ from typing import Any, Final, Self, TypeAlias
 
 import grpc
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
-from vault.wire.blocks import CODECS
-from vault.wire.reasons import cut
+from vault.wire.block_codec import CODECS
+from vault.wire.error_table import cut
 from vault.wire.status import status_of
 
 from vault_server.rpc.admission import Call, Calls, Patience

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from vault.errors import StorageError
-from vault.wire.reasons import cut
+from vault.wire.error_table import cut
 
 from vault_server.rpc.public_errors import outward
 

@@ -5,11 +5,11 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 from vault.errors import InvalidArgumentError, UnavailableError
-from vault.model import LoadedObject, LoadItem, NotModified, ObjectInfo
-from vault.store import AsyncStore, LoadResult
+from vault.store.contract import AsyncStore, LoadResult
+from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages
-from vault.wire.reasons import item_error_to_wire
+from vault.wire.error_table import item_error_to_wire
 
 Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item)
 

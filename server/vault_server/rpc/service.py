@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 
 from vault.errors import NotFoundError, UnknownUnitError
-from vault.model import Block, Key, NotModified, ObjectInfo
-from vault.rules import check_batch
-from vault.store import AsyncBlockWriter, AsyncStore
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.limits import check_batch
+from vault.store.values import Block, Key, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
 from vault.wire import messages
-from vault.wire.blocks import LOAD_BLOCK, encode_block
+from vault.wire.block_codec import LOAD_BLOCK, encode_block
 
 from vault_server.rpc.batch_slices import Turns
 from vault_server.rpc.refusal_log import Refusals
@@ -25,7 +25,7 @@ from vault_server.settings import ServerSettings
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
     """The RPCs of vault.v1. Errors are raised as VaultError; CallInterceptor turns them into status.
 
-    Blocks come and go as `vault.wire.blocks` has them, encoded or as Block, between the other messages of a stream.
+    Blocks come and go as `block_codec` has them, encoded or as Block, between the other messages of a stream.
 
     A reply's revision is read before the store is asked, since the reply must show every change up to it.
     """

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from vault.errors import ProtocolError, UnavailableError, VaultError
-from vault.model import Block, ObjectInfo
-from vault.rules import BLOCK_SIZE
-from vault.store import AsyncBlockWriter
+from vault.store.contract import AsyncBlockWriter
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 
 Request = TypeVar("Request", pb.UploadRequest, pb.UpdateRequest)
-"""What is no block; see `vault.wire.blocks`."""
+"""What is no block; see `vault.wire.block_codec`."""
 
 REPORT_EVERY: Final = 4
 """Blocks between two reports of what is staged; the contract says at most 4 MiB.

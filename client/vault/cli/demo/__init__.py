@@ -19,7 +19,7 @@ from vault.cli.demo.coherence import show_coherence
 from vault.cli.demo.narration import memory_text, rate_text, remark, step
 from vault.cli.demo.processes import DemoError, ServerProcess, run_command
 from vault.cli.wording import size_text
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 
 UNIT = "files"
 

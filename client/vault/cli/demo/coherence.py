@@ -10,11 +10,11 @@ from statistics import median
 from rich.console import Console
 
 from vault import RemoteVault, TextWrapper, Vault
-from vault._sync.remote import RemoteStore
+from vault._sync.remote.store import RemoteStore
 from vault.cli.demo.narration import step, time_text
 from vault.cli.demo.processes import DemoError, ServerProcess
-from vault.model import Key, LoadItem, ObjectInfo
-from vault.store import LoadResult
+from vault.store.contract import LoadResult
+from vault.store.values import Key, LoadItem, ObjectInfo
 
 _UNIT, _NAME, _TEXT, _ADDED = "notes", "greeting", "hello", " world"
 _SEE_WITHIN_SECONDS = 30.0

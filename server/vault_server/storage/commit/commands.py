@@ -9,8 +9,8 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from vault.errors import AlreadyExistsError, InvalidArgumentError
-from vault.model import ChangeKind, DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
-from vault.rules import check_new
+from vault.store.limits import check_new
+from vault.store.values import ChangeKind, DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 
 from vault_server.storage.commit.transaction import Transaction
 from vault_server.storage.failpoints import reached

@@ -12,7 +12,7 @@ class Outcome(Future[T]):
     """A running Future, which nobody can call back, settled once.
 
     A Future's own condition, left locked by an exception that came as somebody began to wait, would keep the writer's
-    thread from ever settling it (see `vault.eventcount`). So callers touch it only when it is settled.
+    thread from ever settling it (see `vault._runtime.eventcount`). So callers touch it only when it is settled.
     """
 
     def __init__(self) -> None:

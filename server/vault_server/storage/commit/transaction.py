@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vault.model import ChangeKind, ObjectInfo
+from vault.store.values import ChangeKind, ObjectInfo
 
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from vault.concurrency import Background
+from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.commit.collection import Sweeper

@@ -8,10 +8,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar, cast
 
-from vault.concurrency import AsyncAffinity, other_loop
+from vault._runtime.blocking import on_thread, on_thread_or_here
+from vault._runtime.fork import renew_after_fork
+from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.errors import ClosedError, UnavailableError, VaultError
-from vault.forks import renew_after_fork
-from vault.model import (
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
+from vault.store.progress import ProgressCallback
+from vault.store.values import (
     Capabilities,
     Change,
     DeleteSpec,
@@ -27,9 +30,6 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.progress import ProgressCallback
-from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
-from vault.threads import on_thread, on_thread_or_here
 
 from vault_server.storage.commit.transaction import FEED_HISTORY
 from vault_server.storage.embedded.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch

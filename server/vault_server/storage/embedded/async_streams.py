@@ -5,11 +5,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from vault.concurrency import AsyncAffinity, other_loop
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.errors import ClosedError
-from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Block, Change, ObjectInfo, Progress
-from vault.store import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+from vault.store.values import Block, Change, ObjectInfo, Progress
 
 from vault_server.storage.engine.writes import StagedWriter
 from vault_server.storage.feed.feed import Feed

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from vault.errors import StorageError
-from vault.progress import ProgressCallback
+from vault.store.progress import ProgressCallback
 
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.maintenance.rebuild.rebuild import rebuild

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from vault.errors import InvalidArgumentError, VaultError
-from vault.model import (
+from vault.store.contract import BlockReader, BlockWriter, LoadResult, Store, Watch
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
+from vault.store.location import parse_location
+from vault.store.progress import ProgressCallback
+from vault.store.values import (
     Capabilities,
     Change,
     DeleteSpec,
@@ -24,10 +28,6 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.progress import ProgressCallback
-from vault.rules import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
-from vault.store import BlockReader, BlockWriter, LoadResult, Store, Watch
-from vault.uri import parse_location
 
 from vault_server.storage.commit.transaction import FEED_HISTORY
 from vault_server.storage.engine.engine import DURABILITIES, Durability, Engine, Settings, follow_forks

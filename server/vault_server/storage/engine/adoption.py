@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from vault.errors import InvalidArgumentError
-from vault.model import ObjectInfo
-from vault.rules import check_unit
+from vault.store.limits import check_unit
+from vault.store.values import ObjectInfo
 
 from vault_server.storage.commit.commands import insert_object
 from vault_server.storage.files.blobs import blob_id, unit_folder

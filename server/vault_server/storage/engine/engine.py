@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
-from vault.rules import check_unit
+from vault.store.limits import check_unit
 
 from vault_server.storage.commit.transaction import FEED_HISTORY
 from vault_server.storage.commit.writer import Writer

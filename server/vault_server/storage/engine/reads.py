@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vault.errors import VaultError
-from vault.model import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
-from vault.rules import (
+from vault.store.contract import LoadResult
+from vault.store.limits import (
     BLOCK_SIZE,
     check_batch,
     check_generation,
@@ -17,7 +17,7 @@ from vault.rules import (
     check_range,
     check_tags,
 )
-from vault.store import LoadResult
+from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.reader import StoredReader, blocks_covering, whole

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from vault.errors import VaultError
-from vault.model import (
+from vault.store.limits import check_batch, check_request_id, check_resumable
+from vault.store.values import (
     DeleteSpec,
     MetadataSpec,
     ObjectInfo,
@@ -20,7 +21,6 @@ from vault.model import (
     UploadSpec,
     WriteStatus,
 )
-from vault.rules import check_batch, check_request_id, check_resumable
 
 from vault_server.storage.commit import commands
 from vault_server.storage.commit.commands import NewContents

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from vault.concurrency import Background
+from vault._runtime.sync_async import Background
 from vault.errors import VaultError
 
 from vault_server.storage.files.directory import TURN, StoreDirectory

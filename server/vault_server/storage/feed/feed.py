@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
+from vault._runtime.eventcount import EventCount
 from vault.errors import ClosedError, RevisionCompactedError
-from vault.eventcount import EventCount
-from vault.model import Change, ChangeKind
+from vault.store.values import Change, ChangeKind
 
 from vault_server.storage.feed.commit_signal import Bell
 from vault_server.storage.files.directory import StoreDirectory

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 
-from vault.concurrency import Background
+from vault._runtime.sync_async import Background
 from vault.errors import VaultError
 
 from vault_server.storage.feed.feed import POLL_SECONDS, Feed

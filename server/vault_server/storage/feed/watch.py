@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Change, Progress
-from vault.store import Watch
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault.store.contract import Watch
+from vault.store.values import Change, Progress
 
 from vault_server.storage.feed.feed import POLL_SECONDS, Feed
 

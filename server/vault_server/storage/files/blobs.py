@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from vault.disk import sync
+from vault._runtime.fsync import sync
 from vault.errors import InvalidArgumentError
-from vault.rules import MAX_DATA_ID, check_unit
+from vault.store.limits import MAX_DATA_ID, check_unit
 
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.directory import REGISTER, StoreDirectory

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import xxhash
-from vault.model import checksum
-from vault.progress import Meter
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.progress import Meter
+from vault.store.values import checksum
 
 from vault_server.storage.files.reader import read_at
 

@@ -7,11 +7,11 @@ import threading
 from array import array
 from collections.abc import Iterator
 
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault.errors import ClosedError, CorruptionError
-from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Block, ObjectInfo
-from vault.rules import BLOCK_SIZE
-from vault.store import BlockReader
+from vault.store.contract import BlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.os_errors import storing
 

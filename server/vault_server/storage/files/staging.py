@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault.disk import sync
-from vault.forks import fork_count, is_inherited
-from vault.writeback import Writeback
+from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.fsync import sync
+from vault._runtime.sync_file_range import Writeback
 
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.access import Access

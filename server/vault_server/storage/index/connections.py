@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, Literal, TypeVar
 
-from vault.disk import FULL
+from vault._runtime.fsync import FULL
 from vault.errors import ClosedError, StorageError
 
 from vault_server.storage.files.directory import CHANGED, REGISTER, TURN, StoreDirectory

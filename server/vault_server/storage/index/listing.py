@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import xxhash
 from vault.errors import InvalidArgumentError
-from vault.model import ObjectInfo, Page
-from vault.rules import check_key
+from vault.store.limits import check_key
+from vault.store.values import ObjectInfo, Page
 
 from vault_server.storage.index.objects import INFO_COLUMNS, to_info
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from vault.errors import ConflictError, CorruptionError, NotFoundError
-from vault.model import Key, ObjectInfo
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Key, ObjectInfo
 
 from vault_server.storage.files.blobs import blob_id, unit_folder
 

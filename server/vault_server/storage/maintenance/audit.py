@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from vault.errors import StorageError
-from vault.progress import Meter, ProgressCallback
+from vault.store.progress import Meter, ProgressCallback
 
 from vault_server.storage.commit.collection import SETTLING_COMMITS
 from vault_server.storage.commit.transaction import Transaction

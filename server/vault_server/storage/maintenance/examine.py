@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vault.errors import ConflictError, CorruptionError, StorageError
-from vault.model import ObjectInfo
+from vault.store.values import ObjectInfo
 
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.engine.reads import Reads

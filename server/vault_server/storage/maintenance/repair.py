@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from vault.disk import sync
+from vault._runtime.fsync import sync
 from vault.errors import CorruptionError, StorageError
 
 from vault_server.storage.commit.collection import SETTLING_COMMITS

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from vault.model import ObjectInfo, checksum
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import ObjectInfo, checksum
 
 from vault_server.storage.index.objects import INFO_COLUMNS, from_time, is_file_of, pack_tags, unpack_checksums
 from vault_server.storage.maintenance.report import Problem, ProblemKind

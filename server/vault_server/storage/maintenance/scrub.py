@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from vault.concurrency import Background, Event
+from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, StorageError, VaultError
-from vault.rules import check_number, check_seconds
+from vault.store.limits import check_number, check_seconds
 
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.directory import REGISTER

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import xxhash
 from vault.errors import CorruptionError, StorageError
-from vault.rules import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE
 
 from vault_server.storage.files.reader import StoredReader
 from vault_server.storage.maintenance.report import Problem, ProblemKind

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import xxhash
-from vault.forks import fork_count, is_inherited
-from vault.model import checksum
-from vault.rules import BLOCK_SIZE
-from vault.writeback import Writeback
+from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.sync_file_range import Writeback
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import checksum
 
 from vault_server.storage.commit.commands import other_write
 from vault_server.storage.files.access import Access

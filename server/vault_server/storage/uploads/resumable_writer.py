@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from vault._runtime.fork import is_inherited
 from vault.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -11,10 +12,9 @@ from vault.errors import (
     NotFoundError,
     VaultError,
 )
-from vault.forks import is_inherited
-from vault.model import Block, ObjectInfo
-from vault.rules import check_commit
-from vault.store import BlockWriter
+from vault.store.contract import BlockWriter
+from vault.store.limits import check_commit
+from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.commit.commands import NewContents, require_same
 from vault_server.storage.os_errors import storing

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from vault.concurrency import Background, Event
+from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, UnavailableError, VaultError
-from vault.model import WriteStatus
-from vault.store import write_not_found
+from vault.store.contract import write_not_found
+from vault.store.values import WriteStatus
 
 from vault_server.storage.commit.commands import other_write
 from vault_server.storage.files.access import Access

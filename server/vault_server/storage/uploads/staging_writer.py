@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from typing import Final
 
 import xxhash
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault.errors import ChecksumError, ClosedError, InvalidArgumentError, StorageError
-from vault.forks import fork_count, is_inherited, refuse_inherited
-from vault.model import Block, ObjectInfo
-from vault.model import checksum as checksum_of
-from vault.rules import BLOCK_SIZE, check_commit, check_small
-from vault.store import BlockWriter
+from vault.store.contract import BlockWriter
+from vault.store.limits import BLOCK_SIZE, check_commit, check_small
+from vault.store.values import Block, ObjectInfo
+from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.commit.commands import NewContents
 from vault_server.storage.files.staging import StagedFile

@@ -4,8 +4,8 @@ import json
 from typing import NamedTuple
 
 from vault.errors import CorruptionError, VaultError
-from vault.model import ObjectInfo
-from vault.rules import MAX_DATA_ID, check_unit
+from vault.store.limits import MAX_DATA_ID, check_unit
+from vault.store.values import ObjectInfo
 
 from vault_server.storage.index.objects import to_info
 

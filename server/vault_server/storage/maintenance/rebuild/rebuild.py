@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from vault.disk import sync
+from vault._runtime.fsync import sync
 from vault.errors import StorageError
-from vault.progress import Meter, ProgressCallback
+from vault.store.progress import Meter, ProgressCallback
 
 from vault_server.storage.files import directory_lock
 from vault_server.storage.files.access import PRIVATE, Access, access_of

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault.errors import CorruptionError
-from vault.model import ChangeKind, ObjectInfo, checksum
-from vault.progress import Meter
+from vault.store.progress import Meter
+from vault.store.values import ChangeKind, ObjectInfo, checksum
 
 from vault_server.storage.commit.commands import insert_object
 from vault_server.storage.files.blobs import blob_files, blob_generation, blob_id, folder_unit

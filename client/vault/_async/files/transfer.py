@@ -1,0 +1,162 @@
+"""Whole files into objects and back, in flat memory."""
+
+from collections.abc import Callable
+from functools import partial
+
+import xxhash
+
+from vault._async.files.block_stream import AsyncBlockSource
+from vault._async.files.object_files import missing, not_asked_for, reopener
+from vault._runtime.blocking import AsyncDisk
+from vault._runtime.local_file import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
+from vault._runtime.sync_async import AsyncReturned
+from vault._runtime.target_file import find_target
+from vault.errors import VaultError
+from vault.store.blocks import BlockCutter, check_whole, worth_repeating
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.progress import Meter, ProgressCallback
+from vault.store.values import Key, NotModified, ObjectInfo
+
+__all__ = ["PathOrFile", "download_file", "upload_file"]
+
+Begin = Callable[[], AsyncReturned[AsyncBlockWriter]]
+
+
+async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | None) -> ObjectInfo:
+    """Stores a file's bytes, or what a binary file object still has, as one object.
+
+    The next block is read while one is on its way. When a block changed on its way, or the connection was
+    lost, all of a path's bytes are sent once more, under the same request id; those of a file object are
+    gone.
+
+    Args:
+        begin: Begins the write; the same one, however often it is called.
+
+    Raises:
+        OSError: The file cannot be read, as Python says it; nothing was stored.
+        ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
+        InvalidArgumentError: BAD_FILE, it is no file, or not a binary one.
+    """
+    meter = Meter(progress)
+    if not is_path(source):
+        async with AsyncDisk() as disk:
+            return await _send(begin, disk, partial(read_some, source), _nothing, meter)
+    path = absolute(source)
+    try:
+        return await _send_path(begin, path, meter)
+    except VaultError as error:
+        if not worth_repeating(error, meter.moved):
+            raise
+        meter.restart()
+        return await _send_path(begin, path, meter)
+
+
+async def download_file(
+    store: AsyncStore,
+    unit: str,
+    key: Key,
+    target: PathOrFile,
+    progress: ProgressCallback | None,
+    *,
+    replace: bool = True,
+) -> ObjectInfo:
+    """Writes an object's bytes into a file, each block verified first.
+
+    A block is written while the next is on its way. A path is replaced at the end, in one step: whoever
+    opens it finds the old file or the whole new one, also after a crash of the machine. Until then the bytes
+    are beside it under NAME.vault-part-…, which goes when the download fails, or with the next download to the
+    path when it was killed. Symbolic links are followed. The file keeps its mode, its access control list and,
+    where that is permitted, its owner and group; not its set-user-ID and set-group-ID bits, and other hard links
+    to the old one keep the old bytes. A pipe, a device or an open descriptor (`/dev/stdout`) gets the blocks as
+    they come; so does a file object, which stays where it is, open, when the download fails.
+
+    Args:
+        replace: Whether a file that is at the path may be replaced, or a link followed.
+
+    Raises:
+        NotFoundError: There is no such object.
+        CorruptionError: Stored bytes do not match their checksum.
+        ConflictError: The connection was lost, the object was replaced or deleted, and the store did not retain
+            its old bytes until the connection was there again.
+        OSError: The file cannot be written, as Python says it: it is a directory, read-only, in a folder that takes
+            no new file, a circle of links.
+        InvalidArgumentError: BAD_FILE, it is no file.
+    """
+    meter = Meter(progress)
+    async with AsyncDisk() as disk:
+        if not is_path(target):
+            source = await _source(store, unit, key)
+            try:
+                return await _receive(source, disk, partial(write_all, target), meter)
+            finally:
+                await source.close()
+        file = await disk.run(partial(find_target, absolute(target), replace=replace))
+        source = await _source(store, unit, key)
+        try:
+            disk.begin(file.open)
+            await disk.ended()
+            info = await _receive(source, disk, file.write, meter)
+            await disk.run(file.finish)
+        finally:
+            file.give_up()
+            await disk.run(file.discard)
+            await source.close()
+    return info
+
+
+async def _send_path(begin: Begin, path: str, meter: Meter) -> ObjectInfo:
+    file = SourceFile(path)
+    async with AsyncDisk() as disk:
+        try:
+            meter.size(await disk.run(file.open))
+            return await _send(begin, disk, file.read, file.check_unchanged, meter)
+        finally:
+            file.give_up()
+            await disk.run(file.close)
+
+
+async def _send(
+    begin: Begin, disk: AsyncDisk, read: Callable[[], bytes], before_commit: Callable[[], None], meter: Meter
+) -> ObjectInfo:
+    cutter = BlockCutter()
+    async with await begin() as writer:
+        disk.begin(read)
+        while data := await disk.ended():
+            disk.begin(read)
+            for block in cutter.feed(data):
+                await writer.write(block)
+            meter.add(len(data))
+        for block in cutter.rest():
+            await writer.write(block)
+        await disk.run(before_commit)
+        return await writer.commit(cutter.size, cutter.checksum)
+
+
+async def _receive(
+    source: AsyncBlockSource, disk: AsyncDisk, write: Callable[[bytes | memoryview], None], meter: Meter
+) -> ObjectInfo:
+    info = source.info
+    meter.size(info.size)
+    whole = xxhash.xxh3_64()
+    for index in range(info.block_count):
+        data = await source.passing_block(index)
+        whole.update(data)
+        await disk.ended()
+        disk.begin(write, data)
+        meter.add(len(data))
+    await disk.ended()
+    check_whole(info, whole.intdigest())
+    return info
+
+
+async def _source(store: AsyncStore, unit: str, key: Key) -> AsyncBlockSource:
+    reader = await store.load(unit, key)
+    if reader is None:
+        raise missing(unit, key)
+    if isinstance(reader, NotModified):
+        raise not_asked_for(unit, key)
+    return AsyncBlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
+
+
+def _nothing() -> None:
+    """A file object is taken as it comes."""

@@ -1,0 +1,199 @@
+"""Writing objects to the store, with the cache brought up to each write before it returns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vault._async.feed.coherence import AsyncCoherence
+from vault._async.objects.codec import AsyncCodec
+from vault._async.objects.loader import AsyncLanding
+from vault._cache.cache import ObjectCache
+from vault._cache.entry import Draft, Entry
+from vault._runtime.sync_async import AsyncAffinity
+from vault.datatype import Datatype
+from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
+from vault.store.blocks import Encoded
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.values import (
+    Block,
+    Change,
+    ChangeKind,
+    DeleteSpec,
+    Key,
+    MetadataSpec,
+    ObjectInfo,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+)
+
+
+class AsyncSaver:
+    """Uploads, updates, deletes and writes back for one vault."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        cache: ObjectCache[AsyncLanding],
+        coherence: AsyncCoherence,
+        codecs: Mapping[str, AsyncCodec],
+        affinity: AsyncAffinity,
+    ) -> None:
+        self.affinity = affinity
+        self._store = store
+        self._cache = cache
+        self._coherence = coherence
+        self._codecs = codecs
+        self._closed = False
+
+    def close(self) -> None:
+        """Tickets that outlive their vault write nothing back from here on."""
+        self._closed = True
+
+    async def begin(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
+        """Begins a new object; its commit is brought up to the cache like every other write."""
+        return AsyncNotedWriter(await self._store.upload(unit, spec), self)
+
+    async def upload(self, unit: str, spec: UploadSpec, data: Datatype) -> ObjectInfo:
+        """Stores a new object: in one round trip when it fits a block."""
+        encoded = await self._codecs[unit].encode(data)
+        if encoded is None or not encoded.fits_block:
+            return await self.stream(unit, spec, data, encoded)
+        item = SmallUpload(spec, encoded.data, encoded.checksum)
+        return _single(await self.upload_small(unit, [item]))
+
+    async def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        """Stores a new object that does not fit a block; `encoded` where it is whole already."""
+        return await self._codecs[unit].write(lambda _: self.begin(unit, spec), data, encoded)
+
+    async def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        """Stores new objects of at most one block each, each with its own outcome."""
+        outcomes = await self._store.upload_many(unit, items)
+        for outcome in outcomes:
+            if isinstance(outcome, ObjectInfo):
+                self.wrote(outcome, ChangeKind.UPLOADED)
+        return outcomes
+
+    async def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
+        """Replaces an object's bytes."""
+        info = await self._replace(unit, spec, data)
+        self.wrote(info, ChangeKind.UPDATED)
+        return info
+
+    async def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
+        outcomes = await self._store.delete_many(unit, items)
+        somewhere = 0
+        for item, revision in zip(items, outcomes, strict=True):
+            if isinstance(revision, VaultError) or not revision:
+                continue
+            if isinstance(item.key, int):
+                self._cache.apply(Change(revision, unit, item.key, ChangeKind.DELETED, 0))
+            else:  # the reply does not say which object had that name
+                somewhere = max(somewhere, revision)
+        if somewhere:
+            self._coherence.wrote_somewhere(unit, somewhere)
+        return outcomes
+
+    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        """Changes an object's name or tags."""
+        info = await self._store.set_metadata(unit, spec)
+        self.wrote(info, ChangeKind.METADATA)
+        return info
+
+    def wrote(self, info: ObjectInfo, kind: ChangeKind) -> None:
+        """This vault wrote an object: its cache shows nothing older from here on."""
+        self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
+
+    async def write_back(self, entry: Entry, draft: Draft, *, last_only: bool) -> None:
+        """Writes a working copy under the generation it was made from.
+
+        Whatever goes wrong, the working copy is given up: nobody writes it later.
+
+        Args:
+            last_only: Leaves the writing to the other tickets that have the working copy, while there are any.
+
+        Raises:
+            ConflictError: The object is at another generation, or the working copy was given up.
+            NotFoundError: It was deleted meanwhile.
+            EncodeError, StorageFullError, UnavailableError: It could not be written.
+        """
+        try:
+            async with entry.write_lock:
+                # Asked under the lock: a working copy begun from a sealed one could overtake it otherwise.
+                if draft.broken or not last_only or entry.leave_or_seal(draft):
+                    await self._write_back(entry, draft)
+        except BaseException:
+            draft.broken = True
+            self._cache.forget(entry)
+            raise
+
+    async def _write_back(self, entry: Entry, draft: Draft) -> None:
+        if self._closed:
+            raise ClosedError("the vault was closed before the ticket: its edit is not written")
+        unit, data_id, generation = entry.info.unit, entry.info.data_id, draft.generation
+        if draft.broken or generation is None:
+            raise ConflictError(
+                f"object {data_id} in unit {unit!r} was not written: another ticket that shared the edit gave it up",
+                reason="EDIT_GIVEN_UP",
+                unit=unit,
+                data_id=data_id,
+            )
+        # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
+        data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
+        epoch = await self._coherence.epoch()
+        landing = AsyncLanding()
+        async with landing.lock:
+            with self._cache.writing(entry, landing) as departed:
+                spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
+                info = await self._replace(unit, spec, data)
+                entry.commit(draft, info, data)
+                self._cache.replaced(entry, epoch, departed=departed)
+
+    async def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
+        codec = self._codecs[unit]
+        try:
+            encoded = await codec.encode(data)
+            if encoded is not None and encoded.fits_block:
+                return _single(await self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
+            return await codec.write(lambda _: self._store.update(unit, spec), data, encoded)
+        except EncodeError as error:
+            raise _naming(error, spec.key) from error.__cause__
+
+
+class AsyncNotedWriter(AsyncBlockWriter):
+    """A write whose commit the vault's cache is told of."""
+
+    def __init__(self, writer: AsyncBlockWriter, saver: AsyncSaver) -> None:
+        self._writer = writer
+        self._saver = saver
+
+    @property
+    def persisted_size(self) -> int:
+        return self._writer.persisted_size
+
+    async def write(self, block: Block) -> None:
+        await self._writer.write(block)
+
+    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        info = await self._writer.commit(size, checksum)
+        self._saver.wrote(info, ChangeKind.UPLOADED)
+        return info
+
+    async def abort(self) -> None:
+        await self._writer.abort()
+
+
+def _naming(error: EncodeError, key: Key) -> EncodeError:
+    """The error, with the object that was to be replaced."""
+    where = {"data_id": key} if isinstance(key, int) else {"name": key}
+    return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
+
+
+def _single(outcomes: list[Any]) -> ObjectInfo:
+    """The only outcome, raised when it is an error."""
+    (outcome,) = outcomes
+    if isinstance(outcome, VaultError):
+        raise outcome
+    info: ObjectInfo = outcome
+    return info

@@ -1,0 +1,223 @@
+"""What every part of an AsyncVault stands on: its parts, its life, its memory."""
+
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Self
+
+from vault._async.feed.coherence import check_consistency, make_coherence
+from vault._async.feed.subscription import AsyncSubscription
+from vault._async.objects.codec import AsyncCodec
+from vault._async.objects.editing import AsyncEditor
+from vault._async.objects.loader import AsyncLanding, AsyncLoader
+from vault._async.objects.ticket import AsyncOpenTicket, AsyncTicket
+from vault._async.objects.write_through import AsyncSaver
+from vault._async.vault.upkeeping import AsyncUpkeeping
+from vault._cache.cache import CacheStats, ObjectCache
+from vault._cache.memory import MemoryWatermark
+from vault._runtime.fork import renew_after_fork
+from vault._runtime.sync_async import AsyncAffinity, AsyncBlocking, other_loop
+from vault.datatype import Datatype
+from vault.errors import ClosedError
+from vault.store.contract import AsyncStore
+from vault.store.limits import check_new
+from vault.store.registry import AsyncLocation
+from vault.store.values import UploadSpec, new_data_id
+from vault.unit import Structure, UnitLike
+
+
+class AsyncVaultBase:
+    """The state of a vault, and what is not about one object or another."""
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | AsyncStore,
+        structure: Mapping[str, UnitLike],
+        *,
+        max_memory_used: float = 1000,
+        cache: bool = True,
+        auto_update: bool = True,
+        consistency: str = "watch",
+        timeout: float = 60.0,
+        proxy: str | None = None,
+    ) -> None:
+        """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
+
+        Args:
+            location: A directory, made if it is not there; a URL such as `grpc://host:port`; or an AsyncStore,
+                which is used as it is, and not closed with the vault.
+            structure: From a unit's name to `(Datatype, max_cached)`, max_cached 0 for no limit by count, or to
+                `Unit(...)`, which has a limit by bytes too.
+            max_memory_used: MiB. While the process's resident memory is above it, everything in the cache that
+                no ticket is open on may go; checked by `upkeep`, and as objects come in.
+            cache: When False nothing is cached: each load decodes afresh, each ticket has an object of its own.
+            auto_update: An edited ticket writes back when it closes. When False, the last edited ticket of an
+                object does.
+            consistency: How a remote vault knows that a cached object is the newest. "watch": it follows the
+                server's change feed; a load may show an object as it was before another client's write for as
+                long as that takes to arrive; this vault's own writes show at once. "strict": it asks at every
+                load, a round trip without bytes; a load shows every write that was acknowledged before it. An
+                embedded vault always shows every acknowledged write, of other processes too.
+            timeout: Seconds that a call to a server may go without progress.
+            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT; the
+                URL may name it too: grpc://host:port?proxy=http://host:port. Without one the server is reached
+                directly, whatever http_proxy of the environment says.
+
+        Raises:
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,
+                BAD_CONSISTENCY, BAD_TIMEOUT, BAD_PROXY.
+            StorageError: The directory cannot be used.
+        """
+        self._structure = Structure(structure)
+        self._memory = MemoryWatermark(max_memory_used)
+        check_consistency(consistency)
+        self._codecs = {name: AsyncCodec(name, unit.datatype) for name, unit in self._structure.units.items()}
+        self._caching = bool(cache)
+        self._auto_update = bool(auto_update)
+        self._affinity = AsyncAffinity()
+        self._closed = self._ended = False
+        self._closer = 0  # the thread that closes it
+        self._store, self._owns_store = AsyncLocation.open(location, timeout, proxy)
+        self._cache: ObjectCache[AsyncLanding] = self._new_cache()
+        self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
+        self._assemble()
+        renew_after_fork(self)
+
+    def get_datatype(self, unit: str) -> type[Datatype]:
+        """The class of the unit's objects.
+
+        Raises:
+            UnknownUnitError: The unit is not in the structure.
+        """
+        return self._structure.unit(unit).datatype
+
+    async def units(self) -> list[str]:
+        """The units of the store that hold an object, in alphabetical order, in the structure or not."""
+        self._require_open()
+        return await self._store.list_units()
+
+    def cache_stats(self) -> CacheStats:
+        """What the object cache has done and holds, and the process's memory. Does no I/O."""
+        return self._cache.stats()
+
+    async def upkeep(self) -> None:
+        """Gives memory back while the process is above `max_memory_used`; does nothing below it.
+
+        Cached objects that no ticket is open on go, the longest unused first, until the process is below or
+        nothing is left to put out; then free memory is returned to the system.
+        """
+        self._require_open()
+        await AsyncBlocking.run(self._memory.relieve, self._cache.shed)
+
+    async def spawn_upkeeping_thread(self, seconds: float) -> AsyncUpkeeping:
+        """Calls `upkeep` every so many seconds in the background, until it is stopped or the vault closes.
+
+        Raises:
+            InvalidArgumentError: BAD_INTERVAL, it is not above 0.
+            UnavailableError: OVERLOADED, the system has no thread left.
+        """
+        self._require_open()
+        upkeeping = AsyncUpkeeping(self._memory, self._cache, seconds)
+        self._upkeepings.append(upkeeping)
+        upkeeping.start()
+        return upkeeping
+
+    async def close(self) -> None:
+        """Ends what runs in the background, and closes the store if the vault opened it. Harmless when repeated.
+
+        Open tickets keep their objects and can be closed later; one with an edit then raises ClosedError.
+
+        Raises:
+            InvalidArgumentError: OTHER_LOOP, it is asynchronous and belongs to another event loop, which is not closed:
+                close it there. Once that loop is closed, any may close it.
+        """
+        if self._affinity.is_elsewhere:
+            raise other_loop("the vault")
+        self._closed = True
+        if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
+            return
+        try:
+            self._closer = threading.get_ident()
+            # All of these may be repeated: after an interrupt the next `close` does the rest.
+            for subscription in list(self._subscriptions):
+                await subscription.close()
+            self._saver.close()
+            await self._coherence.end()
+            if self._owns_store:
+                await self._store.close()
+            await self._coherence.join()
+            for upkeeping in self._upkeepings:
+                await upkeeping.stop()
+            self._cache.clear()
+            self._ended = True
+        finally:
+            self._closer = 0
+
+    async def __aenter__(self) -> Self:
+        self._require_open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        coherence = getattr(self, "_coherence", None)
+        if coherence is not None:
+            coherence.abandon()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return (
+            f"<{type(self).__name__} on {type(self._store).__name__}, units {sorted(self._structure.units)}, {state}>"
+        )
+
+    def renew(self) -> None:
+        """In a forked child: locks, cache and watcher begin anew. Called for you."""
+        self._affinity.renew()
+        self._cache = self._new_cache()
+        self._coherence.renew(self._cache)
+        self._assemble()
+
+    def _new_cache(self) -> ObjectCache[AsyncLanding]:
+        return ObjectCache(self._structure.units, enabled=self._caching)
+
+    def _assemble(self) -> None:
+        self._loader = AsyncLoader(self._store, self._cache, self._coherence, self._codecs, self._memory)
+        self._saver = AsyncSaver(self._store, self._cache, self._coherence, self._codecs, self._affinity)
+        self._editor = AsyncEditor(self._loader, self._saver, self._cache)
+        self._upkeepings: list[AsyncUpkeeping] = []
+        self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
+
+    def _ticket(self) -> AsyncTicket:
+        return AsyncOpenTicket(self._saver, self._cache, auto_update=self._auto_update)
+
+    def _require_unit(self, unit: str) -> None:
+        """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""
+        self._require_open()
+        self._structure.unit(unit)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the vault is closed")
+        if self._affinity.is_foreign:
+            raise other_loop("the vault")
+
+    def _new_spec(
+        self, unit: str, data: Datatype, name: str | None, tags: Mapping[str, str] | None, data_id: int | None
+    ) -> UploadSpec:
+        """A new object of the unit, checked."""
+        self._codecs[unit].check(data)
+        return new_spec(type(data), name, tags, data_id)
+
+
+def new_spec(
+    datatype: type[Datatype], name: str | None, tags: Mapping[str, str] | None, data_id: int | None
+) -> UploadSpec:
+    """A new object, checked before any I/O; without an id, under a random one."""
+    spec = UploadSpec(
+        new_data_id() if data_id is None else data_id, name, {} if tags is None else tags, datatype.datatype_tag
+    )
+    spec.validate()
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
+    return spec

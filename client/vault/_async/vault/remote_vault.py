@@ -1,0 +1,43 @@
+"""AsyncRemoteVault: a vault on a storage host."""
+
+from collections.abc import Mapping
+
+from vault._async.vault.facade import AsyncVault
+from vault._grpc.address import parse_address
+from vault.unit import UnitLike
+
+
+class AsyncRemoteVault(AsyncVault):
+    """An AsyncVault whose location is a server's address."""
+
+    def __init__(
+        self,
+        address: str,
+        structure: Mapping[str, UnitLike],
+        *,
+        max_memory_used: float = 1000,
+        cache: bool = True,
+        auto_update: bool = True,
+        consistency: str = "watch",
+        timeout: float = 60.0,
+        proxy: str | None = None,
+    ) -> None:
+        """Does no I/O: it connects at the first call. Everything but `address` is as for AsyncVault.
+
+        Args:
+            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
+
+        Raises:
+            InvalidArgumentError: BAD_ADDRESS, and what AsyncVault raises for the rest.
+        """
+        parse_address(address, proxy)
+        super().__init__(
+            address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
+            structure,
+            max_memory_used=max_memory_used,
+            cache=cache,
+            auto_update=auto_update,
+            consistency=consistency,
+            timeout=timeout,
+            proxy=proxy,
+        )

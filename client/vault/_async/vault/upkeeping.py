@@ -1,0 +1,43 @@
+"""AsyncUpkeeping: looks after the memory every so many seconds."""
+
+from typing import Any
+
+from vault._cache.cache import ObjectCache
+from vault._cache.memory import MemoryWatermark
+from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncBlocking, AsyncEvent, other_loop
+from vault.store.limits import check_seconds
+
+
+class AsyncUpkeeping:
+    """What `spawn_upkeeping_thread` returns. It runs from the start, and does not keep a program from ending."""
+
+    def __init__(self, memory: MemoryWatermark, cache: ObjectCache[Any], seconds: float) -> None:
+        check_seconds("time between upkeeps", seconds, reason="BAD_INTERVAL")
+        self._memory = memory
+        self._cache = cache
+        self._seconds = seconds
+        self._stopped = AsyncEvent()
+        self._forks = fork_count()
+        self._affinity = AsyncAffinity.here()
+        self._background = AsyncBackground(self._run, "vault-upkeep")
+
+    def start(self) -> None:
+        """Begins. Called for you."""
+        self._background.start()
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return not is_inherited(self._forks) and self._background.is_alive()
+
+    async def stop(self) -> None:
+        """Ends it and waits until it has ended. Harmless when repeated."""
+        if not is_inherited(self._forks):  # else it is the parent's, and not here
+            if self._affinity.is_elsewhere:
+                raise other_loop("the upkeeping")
+            self._stopped.set()
+            await self._background.stop()
+
+    async def _run(self) -> None:
+        while not await self._stopped.wait(self._seconds):
+            await AsyncBlocking.run(self._memory.relieve, self._cache.shed)

@@ -1,0 +1,283 @@
+"""What every call goes by, sync or async: gRPC's settings, deadlines, when to try again, what to say."""
+
+import logging
+import random
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+
+from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.store.limits import check_seconds
+from vault.v1 import vault_pb2 as pb
+from vault.v1.vault_pb2_grpc import VaultServiceStub
+from vault.wire.block_codec import CODECS
+from vault.wire.status import error_from_rpc
+
+MAX_MESSAGE_SIZE: Final = 4 << 20
+"""Bytes in one message, each way: gRPC's usual limit."""
+
+FLOW_CONTROL: Final[list[tuple[str, Any]]] = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4 << 20)]
+"""How far the other side of a stream may send ahead of its reader: 4 MiB, fixed.
+
+Left to itself gRPC doubles this window for as long as the connection carries it, and on a busy machine, where
+round trips look long, it held 50 MiB of one download (10 GiB on loopback, 2 cores; VmHWM 105 MB against 61 MB
+with the fixed window). 4 MiB was no slower there, 1 MiB was by a third. Over a network it bounds one stream to
+4 MiB a round trip: 400 MB/s at 10 ms.
+"""
+
+OPTIONS: Final[list[tuple[str, Any]]] = [
+    ("grpc.max_send_message_length", MAX_MESSAGE_SIZE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_SIZE),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    *FLOW_CONTROL,
+    # A proxy is for who asks for one: http_proxy of the environment is meant for the web, not for a storage host.
+    ("grpc.enable_http_proxy", 0),
+    # Two clients in one process must not share a connection: its flow control would couple them, and
+    # closing one would not close it.
+    ("grpc.use_local_subchannel_pool", 1),
+    # What can be sent again is sent again by `Attempts`, which knows the whole deadline; gRPC's own
+    # retries below it would multiply with those.
+    ("grpc.enable_retries", 0),
+]
+
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]
+_KINDS: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, True): "stream_stream",
+}
+
+MOST_REPLIES: Final = 8
+"""Of a write that wait to be looked at. Of a server that sends more no more is read until they are."""
+
+SIGNS: Final = 4
+"""Times the timeout for which a server is believed that says that it is at work, and nothing moves."""
+
+_FIRST_BACKOFF: Final = 0.1
+_LAST_BACKOFF: Final = 1.0
+_SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
+
+_log = logging.getLogger("vault.channel")
+
+
+class Unreadable:
+    """In the place of a reply whose bytes are no message: what a deserializer raises, gRPC only logs, or lets out."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def make_stub(channel: Any) -> VaultServiceStub:
+    """The stub of the service; where a stream carries blocks, with the codecs of `vault.wire.block_codec`.
+
+    A reply may be Unreadable; see `readable`.
+    """
+    stub: VaultServiceStub = VaultServiceStub(channel)
+    for method in _SERVICE.methods:
+        path = f"/{_SERVICE.full_name}/{method.name}"
+        codecs = CODECS.get(path)
+        request, response = _message(method.input_type), _message(method.output_type)
+        serialize = codecs.serialize_request if codecs else request.SerializeToString
+        parse = codecs.parse_response if codecs else response.FromString
+        make = getattr(channel, _KINDS[method.client_streaming, method.server_streaming])
+        setattr(stub, method.name, make(path, request_serializer=serialize, response_deserializer=_parser(parse)))
+    return stub
+
+
+def _message(descriptor: Any) -> Any:
+    return getattr(pb, descriptor.name)
+
+
+def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse_reply(raw: bytes) -> Any:
+        try:
+            return parse(raw)
+        except Exception as error:  # noqa: BLE001  # raised by `readable`
+            return Unreadable(error)
+
+    return parse_reply
+
+
+def readable(reply: Any, address: str) -> Any:
+    """A reply; ProtocolError when its bytes are no message of vault.v1."""
+    if type(reply) is Unreadable:
+        raise ProtocolError(f"{address} sent what is no message of vault.v1: {reply.error}", address=address)
+    return reply
+
+
+def check_timeout(timeout: float) -> float:
+    """`timeout`, when it is a number of seconds above 0, up to a year; InvalidArgumentError when not."""
+    check_seconds("timeout", timeout, reason="BAD_TIMEOUT")
+    return float(timeout)
+
+
+def patience_of(timeout: float) -> float:
+    """Seconds that a call waits for a message before it looks whether a new connection works better.
+
+    Part of the timeout only: a connection whose packets are dropped on their way says nothing, and is to be
+    found and replaced while there is still time to go on.
+    """
+    return max(timeout / 4, min(timeout / 2, 1.0))
+
+
+class Attempts:
+    """When to try a call again, and what to say when trying is over. No I/O.
+
+    For a transfer: from one progress to the next.
+
+    Attributes:
+        rereading: Seconds that a server takes, perhaps, to read again what it has of a write. It may give signs of
+            life for so long, beside SIGNS times the timeout: they are no progress, and keep nobody for ever.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self.rereading = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """The time counts from now: somebody begins to wait, or something has moved."""
+        self._began = time.monotonic()
+        self._deadline = self._began + self._timeout
+        self._backoff = _FIRST_BACKOFF
+        self._patience = patience_of(self._timeout)
+        self._cause: VaultError | None = None
+        self._told = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a message; twice as long after each call that brought none, so that a slow line, or a
+        server that has much to read again before it answers, gets there."""
+        return self._patience
+
+    @property
+    def first_patience(self) -> float:
+        """`patience`, as far as there is time."""
+        return min(self._patience, self.remaining)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; never 0, which gRPC would take for none."""
+        return max(self._deadline - time.monotonic(), 0.001)
+
+    def sign_of_life(self) -> None:
+        """The server says that it is at work, and no more."""
+        latest = self._began + SIGNS * self._timeout + self.rereading
+        self._deadline = max(self._deadline, min(time.monotonic() + self._timeout, latest))
+        self.check()
+
+    def check(self) -> None:
+        """Raises UnavailableError when the time is over: for a server that says something and nothing moves."""
+        if time.monotonic() >= self._deadline:
+            raise stalled(self._address, self._timeout)
+
+    def pause(self, failure: grpc.RpcError) -> float:
+        """Seconds to wait before the next attempt; raises what the failure comes to when there is none."""
+        error = error_from_rpc(failure, address=self._address)
+        if not isinstance(error, UnavailableError):
+            raise error from failure
+        error.__cause__ = failure
+        return self.wait(error, over=error.reason in ("TIMEOUT", "CANCELLED"))
+
+    def wait(self, error: UnavailableError, *, over: bool = False) -> float:
+        """As `pause`, for what the failure comes to.
+
+        Args:
+            over: Another attempt does not help.
+        """
+        silent = error.reason in ("TIMEOUT", "CANCELLED")
+        if self._cause is None or not silent:  # that time is over says less than why the attempts before it failed
+            self._cause = error
+        if silent:
+            self._patience *= 2
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311  # so that many clients do not come back at once
+        wait: float = max(error.context.get("retry_after", 0.0), self._backoff * jitter)
+        self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
+        if over or time.monotonic() + wait >= self._deadline:
+            if self._cause.reason == "TIMEOUT" and not over:
+                raise stalled(self._address, self._timeout) from error
+            raise UnavailableError(
+                f"no answer from {self._address} within {_seconds(self._timeout)} s: {self._cause.message}",
+                reason=self._cause.reason,
+                address=self._address,
+            ) from error.__cause__ or error
+        self._tell()
+        return wait
+
+    def _tell(self) -> None:
+        """Says, once, what is being waited for."""
+        if not self._told and self._timeout - self.remaining >= _SILENCE and self._cause is not None:
+            self._told = True
+            _log.info(
+                "no answer from %s yet (%s); trying for %.0f s more", self._address, self._cause.message, self.remaining
+            )
+
+
+class Retired:
+    """Connections that make no new calls, and are closed when those that they have are over.
+
+    Not thread-safe: whoever shares it locks.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[Any, weakref.WeakSet[Any], float]] = []
+
+    def add(self, channel: Any, calls: "weakref.WeakSet[Any]", seconds: float) -> None:
+        """Takes a channel with its streams; its unary calls have so many seconds left at most."""
+        self._entries.append((channel, calls, time.monotonic() + seconds))
+
+    def take_idle(self) -> list[Any]:
+        """The channels without calls, to be closed."""
+        idle = [entry for entry in self._entries if _is_idle(entry)] if self._entries else []
+        for entry in idle:
+            self._entries.remove(entry)
+        return [channel for channel, _, _ in idle]
+
+    def take_all(self) -> list[tuple[Any, list[Any]]]:
+        """All channels, each with its streams."""
+        entries, self._entries = self._entries, []
+        return [(channel, list(calls)) for channel, calls, _ in entries]
+
+
+def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
+    _, calls, since = entry
+    return time.monotonic() >= since and all(call.done() for call in calls)
+
+
+def is_sign_of_life(reply: Any) -> bool:
+    """Whether a reply to a write says only that the server is at work."""
+    return reply is not None and reply.WhichOneof("part") is None
+
+
+def timed_out(call: Any) -> bool:
+    """Whether a call, as the error that it raised, ended because its time was over."""
+    return bool(call.code() is grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def stalled(address: str, timeout: float) -> UnavailableError:
+    """The error for a stream that waited too long for a message."""
+    return UnavailableError(f"{address} made no progress for {_seconds(timeout)} s", reason="TIMEOUT", address=address)
+
+
+def _seconds(timeout: float) -> str:
+    """A number of seconds as it was asked for: of what is left of it, microseconds are nobody's business."""
+    return f"{round(timeout, 3):g}"
+
+
+def something(reply: Any, address: str, method: str) -> Any:
+    """The first reply; ProtocolError when the call ended without one, or it is no message."""
+    if reply is None:
+        raise ProtocolError(f"{address} answered {method} with nothing", address=address)
+    return readable(reply, address)
+
+
+def closed(address: str) -> ClosedError:
+    """The error for a call on a closed channel."""
+    return ClosedError(f"the connection to {address} is closed", address=address)

@@ -1,0 +1,229 @@
+# Generated from _async/feed/coherence.py by scripts/unasync: DO NOT CHANGE.
+"""Keeping the object cache true to its store: what may be served without asking.
+
+One interface, three ways. `epoch` is called before each lookup: it says under which epoch an entry of
+the cache is current now (see `vault._cache.cache`), 0 when that is unknown and the store has to be asked.
+"""
+
+import logging
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from vault._sync.feed.subscription import open_watch
+from vault._cache.cache import ObjectCache
+from vault._runtime.fork import never_free
+from vault._runtime.sync_async import Background, Event, Lock
+from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
+from vault.store.contract import Store, Watch
+from vault.store.values import Change
+
+CONSISTENCIES: Final = ("watch", "strict")
+
+_LEASE: Final = 15.0  # seconds without a sign of life, after which a stream is not believed any more
+_ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC may never let it go
+_FIRST_BACKOFF: Final = 0.1
+_LAST_BACKOFF: Final = 5.0
+
+_log = logging.getLogger("vault.coherence")
+
+
+class Coherence(ABC):
+    """One way of knowing what is current."""
+
+    @abstractmethod
+    def epoch(self) -> int:
+        """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
+
+    def wrote_somewhere(self, unit: str, revision: int) -> None:  # noqa: B027  # nothing to do for most
+        """A write of this vault changed some object of the unit, unknown which."""
+
+    @abstractmethod
+    def renew(self, cache: ObjectCache[Any]) -> None:
+        """In a forked child: begins anew, with a new cache."""
+
+    def end(self) -> None:  # noqa: B027  # nothing to do for most
+        """Tells what runs in the background to end."""
+
+    def join(self) -> None:  # noqa: B027  # nothing to do for most
+        """Waits, not for long, for what `end` told to end; the store may be closed in between, which hastens it."""
+
+    def abandon(self) -> None:  # noqa: B027  # nothing to do for most
+        """`end` from a finalizer: at the next sign of life."""
+
+
+class FeedCoherence(Coherence):
+    """For a store with a local feed: what was committed up to now, by anybody, is read before each lookup."""
+
+    def __init__(self, store: Store, cache: ObjectCache[Any]) -> None:
+        self._store = store
+        self._cache = cache
+        self._since = store.revision
+        self._epoch = 1
+        self._skipping = Lock()
+
+    def epoch(self) -> int:
+        epoch, since = self._epoch, self._since
+        try:
+            revision, changes = self._store.changes(since)
+        except RevisionCompactedError:
+            with self._skipping:
+                revision = self._store.revision
+                # First: whoever reads from there on must not believe what is here from before.
+                self._epoch += 1
+                self._since = revision
+                return self._epoch
+        for change in changes:
+            self._cache.apply(change)
+        if revision != since:
+            with self._skipping:
+                if self._epoch == epoch:  # else somebody skipped, perhaps to a lower revision, and goes on from there
+                    # Only now: whoever reads from here on finds what came before in the cache.
+                    self._since = max(self._since, revision)
+        return self._epoch
+
+    def renew(self, cache: ObjectCache[Any]) -> None:
+        self._cache = cache
+        self._skipping = Lock()
+
+
+class StrictCoherence(Coherence):
+    """Nothing is known: the store is asked at every load."""
+
+    def epoch(self) -> int:
+        return 0
+
+    def renew(self, cache: ObjectCache[Any]) -> None:
+        """Nothing to renew."""
+
+
+class WatchCoherence(Coherence):
+    """Follows a store's change feed in the background, from the first load on.
+
+    An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
+    nothing came for longer than a server that is alive would let pass; also when something comes after all.
+    What was loaded under an earlier epoch is asked after.
+    """
+
+    def __init__(self, store: Store, cache: ObjectCache[Any], units: Sequence[str]) -> None:
+        self._store = store
+        self._units = units
+        self._begin(cache)
+
+    def _begin(self, cache: ObjectCache[Any]) -> None:
+        self._cache = cache
+        self._background: Background | None = None
+        self._starting = threading.Lock()
+        self._started = False
+        self._ended = Event()
+        self._abandoned = False
+        self._watch: Watch | None = None
+        self._epochs = 0
+        self._live = 0  # the epoch, while a stream is live
+        self._heard_at = 0.0
+
+    def epoch(self) -> int:
+        if not self._started:
+            self._start()
+        return self._live if _now() - self._heard_at < _LEASE else 0
+
+    def wrote_somewhere(self, unit: str, revision: int) -> None:
+        self._cache.doubt(unit, revision)
+
+    def renew(self, cache: ObjectCache[Any]) -> None:
+        never_free((self._watch, self._background))  # the parent's stream
+        self._begin(cache)
+
+    def end(self) -> None:
+        self._ended.set()
+        if (watch := self._watch) is not None:
+            watch.close()
+
+    def join(self) -> None:
+        if self._background is not None:
+            self._background.stop(_ENDING)
+
+    def abandon(self) -> None:
+        self._abandoned = True
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._started and not self._ended.is_set():
+                if self._background is None:
+                    self._background = Background(self._follow, "vault-watch")
+                self._background.start()
+                self._started = True
+
+    def _follow(self) -> None:
+        since: int | None = None
+        store_id: str | None = None
+        backoff = _FIRST_BACKOFF
+        while not self._over:
+            try:
+                watch, found = open_watch(self._store, self._units, since)
+                with watch:
+                    self._watch = watch
+                    if store_id not in (None, found):
+                        self._cache.clear()
+                        _log.info("another store answers: nothing that was cached is kept")
+                    store_id = found
+                    if self._over:
+                        return
+                    for event in watch:
+                        if self._over:
+                            return
+                        if isinstance(event, Change):
+                            self._cache.apply(event)
+                        since, backoff = event.revision, _FIRST_BACKOFF
+                        self._heard()
+            except RevisionCompactedError as error:
+                since = None
+                _log.info("the change feed is followed from now on: %s", error)
+            except VaultError as error:  # also a ClosedError, which a server may send
+                _log.info("the change feed was lost, cached objects are asked after: %s", error)
+            except Exception:  # noqa: BLE001  # whatever it is, the next attempt may do better
+                _log.exception("the change feed could not be followed, cached objects are asked after")
+            finally:
+                self._live = 0
+                self._watch = None
+            self._ended.wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            backoff = min(backoff * 2, _LAST_BACKOFF)
+
+    @property
+    def _over(self) -> bool:
+        return self._abandoned or self._ended.is_set()
+
+    def _heard(self) -> None:
+        now = _now()
+        # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
+        # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
+        if not self._live or now - self._heard_at >= _LEASE:
+            self._epochs += 1
+            self._live = self._epochs
+        self._heard_at = now
+
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_now: Final = partial(time.clock_gettime, _CLOCK)
+"""Seconds, by a clock that goes on while the machine sleeps, where there is one."""
+
+
+def check_consistency(consistency: str) -> None:
+    """Raises InvalidArgumentError unless it is one of CONSISTENCIES."""
+    if consistency not in CONSISTENCIES:
+        allowed = " or ".join(map(repr, CONSISTENCIES))
+        raise InvalidArgumentError(f"consistency is {allowed}, not {consistency!r}", reason="BAD_CONSISTENCY")
+
+
+def make_coherence(
+    consistency: str, store: Store, cache: ObjectCache[Any], units: Sequence[str]
+) -> Coherence:
+    """The way for this store. A local feed costs next to nothing and is exact, so there is nothing to choose."""
+    if store.local_feed:
+        return FeedCoherence(store, cache)
+    return StrictCoherence() if consistency == "strict" else WatchCoherence(store, cache, units)

@@ -1,0 +1,1 @@
+# Generated from _async/objects/__init__.py by scripts/unasync: DO NOT CHANGE.

@@ -1,0 +1,296 @@
+# Generated from _async/objects/codec.py by scripts/unasync: DO NOT CHANGE.
+"""From objects to blocks and back, for one unit."""
+
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, cast
+
+import xxhash
+
+from vault._sync.files.block_stream import BlockSource, Reopen, ObjectSource
+from vault._runtime.blocking import Hook
+from vault._runtime.sync_async import Blocking, Bridge, Returned
+from vault.datatype import Datatype
+from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
+from vault.store.blocks import BlockCutter, Encoded, check_whole, worth_repeating
+from vault.store.contract import BlockReader, BlockWriter
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, ObjectInfo, checksum
+
+_INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
+
+OpenWriter = Callable[[str], Returned[BlockWriter]]
+"""Begins a write of an object with that datatype tag."""
+
+
+class Codec:
+    """Dumps and loads the objects of one unit. Every failure of a hook is an EncodeError or DecodeError."""
+
+    def __init__(self, unit: str, datatype: type[Datatype]) -> None:
+        self._unit = unit
+        self._datatype = datatype
+
+    def check(self, data: object) -> None:
+        """Raises InvalidArgumentError unless `data` is an object of the unit's Datatype."""
+        if not isinstance(data, self._datatype):
+            raise InvalidArgumentError(
+                f"unit {self._unit!r} holds objects of {self._datatype.__name__}, not {type(data).__name__}",
+                reason="BAD_OBJECT",
+                unit=self._unit,
+            )
+
+    def encode(self, data: Datatype) -> Encoded | None:
+        """The object's bytes, whole; None when its class streams and it does not fit a block.
+
+        Raises:
+            InvalidArgumentError: BAD_OBJECT, it is not of the unit's Datatype.
+            EncodeError: A hook failed.
+        """
+        self.check(data)
+        raw = Blocking.run(self._dump_small if type(data).streams() else self._dump, data)
+        return None if raw is None else Encoded(type(data).datatype_tag, raw)
+
+    def write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
+
+        When a block changed on its way, or the connection was lost, all of it is sent once more; an object
+        whose class streams is dumped once more.
+
+        Args:
+            open_writer: Begins the write; the same one, when it is called again.
+
+        Raises:
+            EncodeError: A hook failed; nothing was stored.
+        """
+        cutter = BlockCutter()
+        try:
+            return self._write(open_writer, data, encoded, cutter)
+        except VaultError as error:
+            if not worth_repeating(error, cutter.size):
+                raise
+        return self._write(open_writer, data, encoded, BlockCutter())
+
+    def decode(self, info: ObjectInfo, raw: bytes) -> Any:
+        """The object that small, whole `raw` is.
+
+        Raises:
+            CorruptionError: `raw` does not match the object's checksum.
+            DecodeError: The tag is not one that the unit's Datatype loads, or its `_load` failed.
+        """
+        decoder = self._decoder(info)
+        if len(raw) != info.size or checksum(raw) != info.checksum:
+            raise CorruptionError(
+                f"object {info.data_id} in unit {info.unit!r} does not match its stored checksum",
+                unit=info.unit,
+                data_id=info.data_id,
+                generation=info.generation,
+                block=0,
+            )
+        if len(raw) <= _INLINE:
+            return self._load(decoder, info, raw)
+        return Blocking.run(self._load, decoder, info, raw)
+
+    def load_stream(self, reader: BlockReader, reopen: Reopen) -> Any:
+        """The object whose blocks `reader` yields, from the first to the last; closes it. Raises as `decode`.
+
+        Args:
+            reader: Open on the object, and nothing read from it.
+            reopen: Opens the same generation from elsewhere, for a `_load_from` that seeks.
+        """
+        info = reader.info
+        source = BlockSource(info, reopen, reader)
+        try:
+            decoder = self._decoder(info)
+            if decoder.streams():
+                stream = ObjectSource(source, Bridge())
+                return Hook.run(self._load_from, decoder, info, stream)
+            raw = self._whole(source)
+        finally:
+            source.close()
+        return Blocking.run(self._load, decoder, info, raw)
+
+    @staticmethod
+    def _whole(source: BlockSource) -> bytes:
+        """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
+        where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
+        gathered, whole = io.BytesIO(), xxhash.xxh3_64()
+        for index in range(source.info.block_count):
+            data = source.passing_block(index)
+            whole.update(data)  # while the processor has it at hand
+            gathered.write(data)
+        check_whole(source.info, whole.intdigest())
+        return gathered.getvalue()
+
+    def _write(
+        self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None, cutter: BlockCutter
+    ) -> ObjectInfo:
+        with open_writer(type(data).datatype_tag) as writer:
+            if encoded is not None:
+                for block in cutter.feed(encoded.data):
+                    writer.write(block)
+            else:
+                sink = _Sink(cutter, writer, Bridge())
+                Hook.run(self._dump_to, data, sink)
+            for block in cutter.rest():
+                writer.write(block)
+            return writer.commit(cutter.size, cutter.checksum)
+
+    def _dump(self, data: Datatype) -> bytes:
+        try:
+            raw: Any = data._dump()  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            raise self._failed("dump", data, error) from _cause(error)
+        if not isinstance(raw, bytes | bytearray | memoryview):
+            raise EncodeError(
+                f"_dump of {type(data).__name__} returned {type(raw).__name__}, not bytes", unit=self._unit
+            )
+        return bytes(raw)
+
+    def _dump_small(self, data: Datatype) -> bytes | None:
+        sink = _SmallSink()
+        try:
+            data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
+        except _TooLargeError:
+            return None
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            # A library may wrap what its stream raises.
+            if sink.over:
+                return None
+            raise self._failed("dump", data, error) from _cause(error)
+        return None if sink.over else sink.getvalue()
+
+    def _dump_to(self, data: Datatype, sink: "_Sink") -> None:
+        try:
+            data._dump_to(cast(BinaryIO, sink))  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            if sink.failure is not None:
+                raise sink.failure from None
+            raise self._failed("dump", data, error) from _cause(error)
+        if sink.failure is not None:
+            raise sink.failure
+
+    def _failed(self, what: str, data: Datatype, error: Exception) -> EncodeError:
+        return EncodeError(
+            f"cannot {what} {type(data).__name__} for unit {self._unit!r}: {_text(error)}",
+            unit=self._unit,
+        )
+
+    def _decoder(self, info: ObjectInfo) -> type[Datatype]:
+        try:
+            return self._datatype.decoder_for(info.datatype)
+        except DecodeError as error:
+            raise DecodeError(
+                f"object {info.data_id} in unit {info.unit!r}: {error}",
+                reason=error.reason,
+                unit=info.unit,
+                data_id=info.data_id,
+            ) from error
+
+    def _load(self, decoder: type[Datatype], info: ObjectInfo, raw: bytes) -> Any:
+        try:
+            loaded = decoder._load(raw)  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            raise _not_loaded(decoder, info, error) from _cause(error)
+        return _checked(decoder, info, loaded)
+
+    def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
+        try:
+            loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
+        except Exception as error:  # noqa: BLE001  # it is raised on
+            if stream.failure is not None:
+                raise stream.failure from None
+            raise _not_loaded(decoder, info, error) from _cause(error)
+        finally:
+            stream.close()
+        if stream.failure is not None:  # whatever the hook made of what it could not read
+            raise stream.failure
+        return _checked(decoder, info, loaded)
+
+
+def _checked(decoder: type[Datatype], info: ObjectInfo, loaded: Any) -> Datatype:
+    """What a hook returned, when it is an object of a Datatype."""
+    if isinstance(loaded, Datatype):
+        return loaded
+    raise _not_loaded(decoder, info, TypeError(f"it was loaded as a {type(loaded).__name__}, which is no Datatype"))
+
+
+def _not_loaded(decoder: type[Datatype], info: ObjectInfo, error: Exception) -> DecodeError:
+    return DecodeError(
+        f"object {info.data_id} in unit {info.unit!r} does not load as {decoder.__name__}: {_text(error)}",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+    )
+
+
+def _text(error: Exception) -> str:
+    """What a hook raised; a VaultError says itself what it is about."""
+    return str(error) if isinstance(error, VaultError) else f"{type(error).__name__}: {error}"
+
+
+def _cause(error: Exception) -> BaseException:
+    """What a library raised, where the hook made an error of the contract of it."""
+    return error.__cause__ or error if isinstance(error, VaultError) else error
+
+
+class _TooLargeError(Exception):
+    """An object that is streamed does not fit a block."""
+
+
+class _SmallSink(io.BufferedIOBase):
+    """Takes at most a block. (No BytesIO: that has ways to be written that pass its `write` by.)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = False
+        self._taken = io.BytesIO()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._taken.tell()
+
+    def write(self, data: Any, /) -> int:
+        if self.over or self._taken.tell() + memoryview(data).nbytes > BLOCK_SIZE:
+            self.over = True
+            raise _TooLargeError
+        return self._taken.write(data)
+
+    def getvalue(self) -> bytes:
+        return self._taken.getvalue()
+
+
+class _Sink(io.RawIOBase):
+    """What `_dump_to` writes to: blocks on their way to the store.
+
+    Attributes:
+        failure: What the store raised; it ends the write whatever the hook makes of it.
+    """
+
+    def __init__(self, cutter: BlockCutter, writer: BlockWriter, bridge: Bridge) -> None:
+        super().__init__()
+        self.failure: VaultError | None = None
+        self._cutter = cutter
+        self._writer = writer
+        self._bridge = bridge
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._cutter.size
+
+    def write(self, data: Any, /) -> int:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            for block in self._cutter.feed(data):
+                self._bridge.call(self._send, block)
+        except VaultError as error:
+            self.failure = error
+            raise
+        return memoryview(data).nbytes
+
+    def _send(self, block: Block) -> None:
+        self._writer.write(block)

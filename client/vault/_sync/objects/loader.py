@@ -1,0 +1,206 @@
+# Generated from _async/objects/loader.py by scripts/unasync: DO NOT CHANGE.
+"""Getting objects out of the cache, or out of the store into it: one load per object at a time."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from vault._sync.feed.coherence import Coherence
+from vault._sync.files.object_files import reopener
+from vault._sync.objects.codec import Codec
+from vault._cache.cache import Held, ObjectCache
+from vault._cache.entry import Entry
+from vault._cache.lookup import Check, Hit, Join, Lead
+from vault._cache.memory import MemoryWatermark
+from vault._runtime.sync_async import Blocking, Flight
+from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
+from vault.store.contract import Store, LoadResult
+from vault.store.limits import MAX_BATCH_ITEMS
+from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectInfo
+
+Fetched = Entry | VaultError | None
+
+_MOST_LOADS: Final = 3  # of an object that is written all the time; then what came is handed out, and not kept
+
+
+class Landing(Flight):
+    """What others wait for while objects are loaded, or one is written back.
+
+    Attributes:
+        failures: Of the objects that could not be asked for since the server is away: those who waited for them are
+            told so. One after the other, they would each wait for it again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: dict[Key, UnavailableError] = {}
+
+
+class Loader:
+    """Fetches objects of the units of one vault. Decides nothing about tickets."""
+
+    def __init__(
+        self,
+        store: Store,
+        cache: ObjectCache[Landing],
+        coherence: Coherence,
+        codecs: Mapping[str, Codec],
+        memory: MemoryWatermark,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._coherence = coherence
+        self._codecs = codecs
+        self._memory = memory
+
+    def fetch(self, unit: str, keys: Iterable[Key], held: Held, epoch: int | None = None) -> dict[Key, Fetched]:
+        """The objects; None where there is none, an error where it could not be had.
+
+        What can be asked in one request is. An object that another caller is loading is waited for.
+
+        Args:
+            held: Takes the objects, for the caller to release, also when this raises.
+            epoch: That holds now, for a caller who has just asked.
+        """
+        done: dict[Key, Fetched] = {}
+        wanted = list(dict.fromkeys(keys))
+        loads: dict[Key, int] = {}
+        while wanted:
+            wanted = self._pass(unit, wanted, done, held, loads, epoch)
+            epoch = None  # others may hold by now
+        return done
+
+    def _pass(
+        self,
+        unit: str,
+        wanted: list[Key],
+        done: dict[Key, Fetched],
+        held: Held,
+        loads: dict[Key, int],
+        epoch: int | None,
+    ) -> list[Key]:
+        """Gets what can be had now. Returns what has to be looked at again."""
+        if not self._cache.enabled:  # then nobody waits for anybody, and nothing here is outdated
+            return self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0) + wanted[MAX_BATCH_ITEMS:]
+        if epoch is None:
+            epoch = self._coherence.epoch()
+        checks: dict[Key, Entry] = {}
+        leads: list[Key] = []
+        joins: dict[Key, Landing] = {}
+        again = wanted[MAX_BATCH_ITEMS:]
+        landing = Landing()
+        # Over before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
+        with landing.lock:
+            try:
+                for key in wanted[:MAX_BATCH_ITEMS]:
+                    match self._cache.claim(unit, key, epoch, landing, held):
+                        case Hit(entry):
+                            done[key] = entry
+                        case Check(entry):
+                            checks[key] = entry
+                        case Lead():
+                            leads.append(key)
+                        case Join(other):
+                            joins[key] = other
+                again += self._check(unit, checks, done, held, epoch)
+                again += self._load(unit, leads, done, held, loads, epoch)
+            except UnavailableError as error:
+                landing.failures = dict.fromkeys(leads, error)
+                raise
+            finally:
+                for key in leads:
+                    self._cache.finish(unit, key, landing)
+                    if isinstance(outcome := done.get(key), UnavailableError):
+                        landing.failures[key] = outcome
+        for key, other in joins.items():
+            other.wait()
+            failure = other.failures.get(key)
+            if failure is None:
+                again.append(key)
+            else:
+                done[key] = copy.copy(failure)  # raised in several threads, each adds its own traceback
+        return again
+
+    def _check(
+        self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
+    ) -> list[Key]:
+        """Asks after objects that are here, which costs a round trip and no bytes.
+
+        Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
+        """
+        if not checks:
+            return []
+        again = []
+        keys = list(checks)
+        with self._cache.airborne(unit) as departed:
+            for key, info in zip(keys, self._store.stat_many(unit, keys), strict=True):
+                entry = checks[key]
+                if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
+                    done[key] = entry
+                    continue
+                if info is None:
+                    self._cache.forget(entry)
+                    self._cache.missing(unit, key)
+                    done[key] = None
+                else:
+                    again.append(key)
+                self._cache.release(held, key)
+        return again
+
+    def _load(
+        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], held: Held, loads: dict[Key, int], epoch: int
+    ) -> list[Key]:
+        """Loads objects that are not here. Returns those that were changed while they were on their way."""
+        if not keys:
+            return []
+        again = []
+        size = 0
+        with self._cache.airborne(unit) as departed:
+            results = self._store.load_many(unit, [LoadItem(key) for key in keys])
+            for key, result in zip(keys, results, strict=True):
+                loads[key] = loads.get(key, 0) + 1
+                last = loads[key] == _MOST_LOADS
+                try:
+                    loaded = self._decode(unit, key, result)
+                except VaultError as error:
+                    if isinstance(error, ConflictError) and not last:  # replaced while its Datatype sought in it
+                        again.append(key)
+                    else:
+                        done[key] = error
+                    continue
+                if loaded is None:
+                    self._cache.missing(unit, key)
+                    done[key] = None
+                    continue
+                info, data = loaded
+                size += info.size
+                entry, fresh = self._cache.land(info, data, epoch, held, key, departed=departed)
+                if fresh or last:
+                    done[key] = entry
+                else:
+                    self._cache.release(held, key)
+                    again.append(key)
+        self.took(size)
+        return again
+
+    def took(self, size: int) -> None:
+        """So many bytes came in: looks after the memory, when it is time to."""
+        if self._memory.took(size):
+            Blocking.run(self._memory.relieve, self._cache.shed)
+
+    def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
+        match result:
+            case None:
+                return None
+            case VaultError():
+                raise result
+            case LoadedObject(_, None):
+                reader = self._store.load(unit, key)
+                if reader is None:
+                    return None
+                if not isinstance(reader, NotModified):
+                    reopen = reopener(self._store, reader.info)
+                    return reader.info, self._codecs[unit].load_stream(reader, reopen)
+            case LoadedObject(info, bytes() as data):
+                return info, self._codecs[unit].decode(info, data)
+        raise ProtocolError(f"the store answered a load with {type(result).__name__}", unit=unit)

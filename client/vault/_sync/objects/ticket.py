@@ -1,0 +1,226 @@
+# Generated from _async/objects/ticket.py by scripts/unasync: DO NOT CHANGE.
+"""Ticket: an open handle on a cached object."""
+
+import warnings
+from typing import Any, Self
+
+from vault._sync.objects.write_through import Saver
+from vault._cache.cache import Held, ObjectCache
+from vault._cache.entry import Draft, Entry
+from vault._runtime.fork import inherited
+from vault._runtime.sync_async import Lock, other_loop
+from vault.errors import ClosedError
+from vault.store.values import Key, ObjectInfo
+
+
+class Ticket:
+    """An object in hand, until `close`. It stays in memory meanwhile.
+
+    Readers share one object: `get_data` gives it, and it is not to be changed. An edit is made on a
+    working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
+    until it is written back, when the ticket closes:
+
+        if ticket := vault.load("documents", "readme"):
+            with ticket:
+                ticket.get_ref().text += " world"
+
+    Leaving the block by an exception discards the edit. The write-back states the generation that the
+    working copy was made from, so that a lost race is a ConflictError and never a lost update.
+
+    A ticket that is dropped without `close` warns (ResourceWarning), and an edit of it is not written.
+    One ticket is not for several threads at once, each takes its own; and it does not cross a fork.
+    """
+
+    __slots__ = (
+        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_draft", "_entry", "_info", "_saver",
+    )  # fmt: skip
+
+    _info: ObjectInfo
+    _data: Any
+
+    def __init__(self, saver: Saver, cache: ObjectCache[Any], *, auto_update: bool) -> None:
+        """It is closed until it has an object, from the cache or by `take`; closing takes that away again."""
+        self._saver = saver
+        self._cache = cache
+        self._entry: Entry | None = None
+        self._auto_update = auto_update
+        self._draft: Draft | None = None
+        self._closed = True
+
+    def take(self, held: Held, key: Key) -> Self:
+        """Takes what a caller holds, and opens with it."""
+        self._info, self._data = held[key].state  # kept, whatever is committed meanwhile
+        self._entry = held[key]  # no call between these, at which an interrupt might come
+        del held[key]
+        self._closed = False
+        return self
+
+    @property
+    def data_id(self) -> int:
+        return self._info.data_id
+
+    @property
+    def info(self) -> ObjectInfo:
+        """What is known of the object as it is held here; after `close`, as it was written back."""
+        return self._info
+
+    @property
+    def generation(self) -> int:
+        """The generation held here."""
+        return self._info.generation
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def get_data(self) -> Any:
+        """The object, to read: as it was loaded, or, after this ticket's `get_ref`, the working copy.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        if self._closed or self._cache.inherited:
+            raise self._closed_error()
+        return self._data if self._draft is None else self._draft.data
+
+    def get_clone(self) -> Any:
+        """A copy of what `get_data` gives, the caller's own. Nobody writes it back.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        return self.get_data()._clone()  # noqa: SLF001  # the Datatype's contract
+
+    def get_ref(self) -> Any:
+        """The working copy, to edit; it is written back when the ticket closes. Not to be used after that.
+
+        It is made of the newest generation that this vault has written or loaded through a ticket that is
+        open on the same object, which may be newer than what this ticket has shown.
+
+        Raises:
+            ClosedError: The ticket is closed.
+        """
+        if self._closed or self._cache.inherited:
+            raise self._closed_error()
+        entry = self._entry
+        if self._draft is None and entry is not None:
+            entry.edit(Lock, self)
+            self._info, self._data = entry.state
+        assert self._draft is not None  # noqa: S101  # it has an object
+        return self._draft.data
+
+    def close(self) -> None:
+        """Writes an edit back and lets the object go. Harmless when repeated.
+
+        With the vault's `auto_update`, each edited ticket writes the working copy as it then is; without,
+        the last edited ticket of the object does. The ticket is closed whatever happens, and an edit that
+        could not be written is given up: other tickets that share it get a ConflictError.
+
+        Raises:
+            ConflictError: Somebody else wrote the object since it was loaded, or the edit was given up.
+            NotFoundError: It was deleted since.
+            EncodeError: The Datatype could not dump it.
+            ClosedError: The vault is closed and there is an edit to write.
+            StorageError, UnavailableError: It could not be written.
+        """
+        entry, draft = self._entry, self._draft
+        if draft is None or self._closed:
+            self._closed = True
+            self._data = None
+            self._let_go()
+            return
+        if self._saver.affinity.is_foreign:
+            raise other_loop(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
+        self._closed = True
+        if self._cache.inherited:
+            raise self._closed_error()
+        try:
+            if entry is not None:
+                self._saver.write_back(entry, draft, last_only=not self._auto_update)
+                self._info = entry.info
+        except BaseException:
+            draft.broken = True
+            raise
+        finally:
+            self._data = None
+            self._let_go()
+
+    def discard(self) -> None:
+        """Lets the object go without writing back. Harmless when repeated, or after `close`.
+
+        The working copy is given up: other tickets that share it get a ConflictError when they close.
+        Where `auto_update` is off, it goes with what already closed tickets changed in it.
+        """
+        if self._cache.inherited:
+            return
+        if not self._closed and self._draft is not None:
+            self._draft.broken = True
+        self._closed = True
+        self._let_go()
+
+    def __enter__(self) -> Self:
+        if self._closed or self._cache.inherited:
+            raise self._closed_error()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __repr__(self) -> str:
+        info = self._info
+        state = "closed" if self._closed else "open" if self._draft is None else "edited"
+        return f"<{Ticket.__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
+
+    def _let_go(self) -> None:
+        """Also again, after one that was interrupted."""
+        self.__class__ = Ticket  # see OpenTicket
+        if self._entry is not None:
+            self._cache.dropped += (self._entry,)
+            self._entry = None
+        cache = self._cache
+        if not cache.inherited:
+            with cache.lock:
+                cache.settle()
+
+    def _closed_error(self) -> ClosedError:
+        if self._cache.inherited:
+            return inherited(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
+        return ClosedError(
+            f"the ticket on object {self.data_id} in unit {self._info.unit!r} is closed",
+            unit=self._info.unit,
+            data_id=self.data_id,
+        )
+
+
+class OpenTicket(Ticket):
+    """As tickets are made: one that warns when it is dropped.
+
+    Those that are closed have no finalizer: an interrupt that comes in one is thrown away by Python, and a loop of
+    loads would spend a few hundredths of its time there.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        cache = getattr(self, "_cache", None)  # none when making it was interrupted
+        if cache is None or cache.inherited:
+            return
+        if self._entry is not None:
+            self._cache.dropped += (self._entry,)
+        if self._closed:  # that was interrupted
+            return
+        self._closed = True
+        edited = self._draft is not None
+        if self._draft is not None:
+            self._draft.broken = True
+        info = self._info
+        warnings.warn(
+            f"a ticket on object {info.data_id} in unit {info.unit!r} was dropped without close()"
+            + ("; its edit is not written" if edited else ""),
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )

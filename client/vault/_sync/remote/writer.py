@@ -1,0 +1,305 @@
+# Generated from _async/remote/writer.py by scripts/unasync: DO NOT CHANGE.
+"""A write on a server that survives its connection: resumed from what the server has persisted."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from vault._grpc import Channel, Duplex, Attempts
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault._runtime.sync_async import Affinity, Clock, other_loop
+from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.store.contract import BlockWriter
+from vault.store.limits import MAX_DATA_ID, check_commit
+from vault.store.values import Block, ObjectInfo, UpdateSpec, UploadSpec
+from vault.v1 import vault_pb2 as pb
+from vault.wire import messages as wire
+from vault.wire.block_codec import WRITE_BLOCK, encode_block
+from vault.wire.reply_checks import hold_written
+
+WINDOW: Final = 8
+"""Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.
+
+Twice that: one half is on its way, and acknowledged, while the other is filled.
+"""
+
+_GIVING_UP: Final = 2.0
+"""Seconds for telling a server that a write is given up, at most: it would find out by itself, later."""
+
+_REREAD: Final = 16 << 20
+"""Bytes a second, at least, that a server reads again."""
+
+WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
+
+
+class _Kept(NamedTuple):
+    """A block that may have to be sent again, encoded, and where it is."""
+
+    message: bytes
+    begin: int
+    end: int
+
+
+class RemoteWriter(BlockWriter):
+    """A write in progress on a server.
+
+    When its connection is lost, or silent for too long, it connects anew and goes on from what the server has
+    persisted, until nothing has moved for the timeout; also when the reply to the commit was lost.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        method: str,
+        message: WriteMessage,
+        start: Any,
+        spec: UploadSpec | UpdateSpec,
+        seen: Callable[[int], None],
+    ) -> None:
+        self._channel = channel
+        self._method = method
+        self._message = message
+        self._unit = start.unit
+        self._request_id = start.spec.request_id
+        # To the server it always is: whoever does not ask for it is spared a lost connection by it all the same.
+        self._asked = start.resumable
+        start.resumable = True
+        self._start = message(start=start)
+        self._spec = spec
+        self._seen = seen
+        self._attempts = Attempts(channel.address, channel.timeout)
+        self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
+        self._persisted = 0
+        self._furthest = 0  # of what was ever persisted
+        self._told = -1  # of the present stream: the last persisted_size
+        self._written = 0
+        self._over = False
+        self._forks = fork_count()
+        self._affinity = Affinity.here()
+
+    def open(self) -> None:
+        """Begins the write on the server, or goes on with it. Call it first."""
+        self._duplex = self._connect(self._start)
+        if self._persisted and not self._asked:
+            self._begin_anew()
+        self._written = self._furthest = self._persisted
+
+    @property
+    def persisted_size(self) -> int:
+        if not self._over and not is_inherited(self._forks):
+            for reply in self._duplex.received():
+                self._note(reply)
+        return self._persisted
+
+    def write(self, block: Block) -> None:
+        self._require_own_loop()
+        try:
+            block.validate()
+            self._require_open()
+            message = encode_block(WRITE_BLOCK, block)
+            end = block.offset + len(block.data)
+            self._attempts.begin()
+            self._window.append(_Kept(message, block.offset, end))
+            self._written = max(self._written, end)
+            try:
+                self._duplex.send(message)
+            except UnavailableError as error:
+                self._resume(error)
+            for reply in self._duplex.received():
+                self._note(reply)
+            while len(self._window) >= WINDOW:
+                self._await_report()
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        self._require_own_loop()
+        try:
+            check_commit(size, checksum)
+            self._require_open()
+            commit = self._message(commit=pb.Commit(size=size, checksum=checksum))
+            self._attempts.begin()
+            while (info := self._try_to_commit(commit)) is None:
+                continue
+            hold_written(info, self._unit, self._spec, size, checksum)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self._end()
+        self._duplex.finish()
+        return info
+
+    def abort(self) -> None:
+        self._require_not_elsewhere()
+        if not self._over and not is_inherited(self._forks):
+            self._end()
+            self._hang_up()
+            _give_up(self._channel, self._unit, self._request_id)
+
+    def suspend(self) -> None:
+        self._require_not_elsewhere()
+        if not self._asked:
+            self.abort()
+        elif not self._over and not is_inherited(self._forks):
+            self._end()
+            # The server keeps what reaches it before the end of the stream.
+            with contextlib.suppress(VaultError):  # that the stream ended without a commit
+                self._require_own_loop()
+                self._attempts.begin()
+                self._duplex.half_close()
+                while self._duplex.receive() is not None:
+                    self._attempts.check()
+            self._hang_up()
+
+    def __del__(self) -> None:
+        if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
+            self._duplex.leave(partial(_give_up, self._channel, self._unit, self._request_id))
+
+    def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
+        """The object; None when the connection was lost before the server said what became of it."""
+        info: ObjectInfo | None = None
+        try:
+            self._duplex.send(commit)
+            self._duplex.half_close()
+            while (reply := self._duplex.receive()) is not None:
+                if info is not None:
+                    raise ProtocolError("the server went on with a write after it had said what became of it")
+                if reply.WhichOneof("part") == "info":
+                    self._seen(reply.revision)
+                    info = wire.object_info_from_wire(reply.info)
+                else:
+                    self._note(reply)
+                    self._attempts.check()
+        except UnavailableError as error:
+            if info is None:  # otherwise it is stored, and only the end of the stream was lost
+                self._resume(error)
+            return info
+        if info is None:
+            raise ProtocolError("the server ended a write without saying what became of it")
+        return info
+
+    def _await_report(self) -> None:
+        try:
+            reply = self._duplex.receive()
+        except UnavailableError as error:
+            self._resume(error)
+        else:
+            if reply is None:
+                raise ProtocolError("the server ended a write before its commit")
+            self._note(reply)
+            self._attempts.check()
+
+    def _connect(self, start: Any) -> Duplex:
+        duplex, first = self._channel.duplex(self._method, start, self._attempts)
+        self._told = -1  # it may be less than it was: a power loss takes the last of it
+        try:
+            self._note(first)
+        except VaultError:
+            duplex.cancel()
+            duplex.finish()
+            raise
+        return duplex
+
+    def _begin_anew(self) -> None:
+        """Nobody asked to go on with what the server has under this request id: writes it all."""
+        self._hang_up()
+        self._channel.unary("AbortWrite", pb.AbortWriteRequest(unit=self._unit, request_id=self._request_id))
+        self._duplex = self._connect(self._start)
+        if self._persisted:
+            # It was committed: the server takes the bytes once more, and answers as it did then.
+            self._hang_up()
+            start = self._message.FromString(self._start.SerializeToString())
+            start.start.resumable = False
+            self._duplex = self._connect(start)
+        if self._persisted:
+            self._hang_up()
+            raise ProtocolError(f"the server has {self._persisted} bytes of a write that is begun anew")
+
+    def _resume(self, error: UnavailableError) -> None:
+        """Connects anew and sends what the server does not have."""
+        lost: UnavailableError | None = error
+        while lost is not None:
+            self._hang_up()
+            Clock.sleep(self._attempts.wait(lost))
+            begins = self._window[0].begin if self._window else self._written
+            self._attempts.rereading = self._furthest / _REREAD
+            self._duplex = self._connect(self._start)
+            if self._persisted < begins:
+                raise UnavailableError(
+                    f"{self._channel.address} has {self._persisted} bytes of a write whose first {begins} were "
+                    "reported as persisted, and are gone here: it must be written again",
+                    reason="WRITE_LOST",
+                    address=self._channel.address,
+                )
+            lost = self._send_window()
+
+    def _send_window(self) -> UnavailableError | None:
+        """Sends what is kept; returns how that failed."""
+        try:
+            for kept in list(self._window):
+                self._duplex.send(kept.message)
+        except UnavailableError as error:
+            return error
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends a write that failed."""
+        lost = isinstance(error, UnavailableError) and error.reason != "WRITE_LOST"
+        if (lost or getattr(error, "reason", "") == "WRITE_TAKEN_OVER") and not self._over:
+            # Nobody is there to be told, or it is somebody else's now, and stays.
+            self._end()
+            self._hang_up()
+        else:
+            self.abort()
+
+    def _require_open(self) -> None:
+        if self._over:
+            raise ClosedError("the write is over: it was committed or aborted")
+        refuse_inherited(self._forks, "the write")
+
+    def _require_own_loop(self) -> None:
+        if self._affinity.is_foreign and not is_inherited(self._forks):
+            raise other_loop("the write")
+
+    def _require_not_elsewhere(self) -> None:
+        if self._affinity.is_elsewhere:
+            raise other_loop("the write")
+
+    def _end(self) -> None:
+        self._over = True
+        self._window.clear()
+
+    def _hang_up(self) -> None:
+        self._duplex.cancel()
+        self._duplex.finish()
+
+    def _note(self, reply: Any) -> None:
+        """A reply before the last one."""
+        self._seen(reply.revision)
+        match reply.WhichOneof("part"):
+            case "persisted_size":
+                self._note_persisted(reply.persisted_size)
+            case "info":
+                raise ProtocolError("the server said what became of a write before its commit")
+
+    def _note_persisted(self, size: int) -> None:
+        begun = self._told >= 0 or self._written > 0  # before, there may be any amount of it
+        if size < self._told or size > (self._written if begun else MAX_DATA_ID):
+            raise ProtocolError(
+                f"the server says that {size} bytes of a write are persisted, after {max(self._told, 0)}, "
+                f"of {self._written} that were sent"
+            )
+        self._told = self._persisted = size
+        while self._window and self._window[0].end <= size:
+            self._furthest = max(self._furthest, self._window.popleft().end)
+            self._attempts.begin()  # it moves, by a block
+
+
+def _give_up(channel: Channel, unit: str, request_id: bytes) -> None:
+    """Tells the server, if it can be told, so that it does not keep what it has."""
+    request = pb.AbortWriteRequest(unit=unit, request_id=request_id)
+    with contextlib.suppress(VaultError):
+        channel.unary("AbortWrite", request, timeout=min(_GIVING_UP, channel.timeout))

@@ -1,0 +1,44 @@
+# Generated from _async/vault/upkeeping.py by scripts/unasync: DO NOT CHANGE.
+"""Upkeeping: looks after the memory every so many seconds."""
+
+from typing import Any
+
+from vault._cache.cache import ObjectCache
+from vault._cache.memory import MemoryWatermark
+from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.sync_async import Affinity, Background, Blocking, Event, other_loop
+from vault.store.limits import check_seconds
+
+
+class Upkeeping:
+    """What `spawn_upkeeping_thread` returns. It runs from the start, and does not keep a program from ending."""
+
+    def __init__(self, memory: MemoryWatermark, cache: ObjectCache[Any], seconds: float) -> None:
+        check_seconds("time between upkeeps", seconds, reason="BAD_INTERVAL")
+        self._memory = memory
+        self._cache = cache
+        self._seconds = seconds
+        self._stopped = Event()
+        self._forks = fork_count()
+        self._affinity = Affinity.here()
+        self._background = Background(self._run, "vault-upkeep")
+
+    def start(self) -> None:
+        """Begins. Called for you."""
+        self._background.start()
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return not is_inherited(self._forks) and self._background.is_alive()
+
+    def stop(self) -> None:
+        """Ends it and waits until it has ended. Harmless when repeated."""
+        if not is_inherited(self._forks):  # else it is the parent's, and not here
+            if self._affinity.is_elsewhere:
+                raise other_loop("the upkeeping")
+            self._stopped.set()
+            self._background.stop()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            Blocking.run(self._memory.relieve, self._cache.shed)

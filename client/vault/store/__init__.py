@@ -1,0 +1,123 @@
+"""The Store contract: what every Store does, the values that cross it, and where Stores are found by location."""
+
+from vault._runtime.lazy import lazy_names
+
+TYPE_CHECKING = False  # typing's, without the time that importing it takes
+if TYPE_CHECKING:
+    from vault.store.contract import (
+        AsyncBlockReader,
+        AsyncBlockWriter,
+        AsyncStore,
+        AsyncWatch,
+        BlockReader,
+        BlockWriter,
+        LoadResult,
+        Store,
+        Watch,
+    )
+    from vault.store.limits import BLOCK_SIZE
+    from vault.store.progress import ProgressCallback
+    from vault.store.registry import StoreOpener, open_async_store, open_store
+    from vault.store.values import (
+        Block,
+        Capabilities,
+        Change,
+        ChangeKind,
+        DeleteSpec,
+        Key,
+        LoadedObject,
+        LoadItem,
+        MetadataSpec,
+        NotModified,
+        ObjectInfo,
+        Page,
+        Progress,
+        SmallUpdate,
+        SmallUpload,
+        UpdateSpec,
+        UploadSpec,
+        WriteStatus,
+        checksum,
+        new_data_id,
+        new_request_id,
+    )
+
+# By the module a name lives in; nothing is imported before it is used.
+_HOMES = {
+    "AsyncBlockReader": "contract",
+    "AsyncBlockWriter": "contract",
+    "AsyncStore": "contract",
+    "AsyncWatch": "contract",
+    "BLOCK_SIZE": "limits",
+    "Block": "values",
+    "BlockReader": "contract",
+    "BlockWriter": "contract",
+    "Capabilities": "values",
+    "Change": "values",
+    "ChangeKind": "values",
+    "DeleteSpec": "values",
+    "Key": "values",
+    "LoadItem": "values",
+    "LoadResult": "contract",
+    "LoadedObject": "values",
+    "MetadataSpec": "values",
+    "NotModified": "values",
+    "ObjectInfo": "values",
+    "Page": "values",
+    "Progress": "values",
+    "ProgressCallback": "progress",
+    "SmallUpdate": "values",
+    "SmallUpload": "values",
+    "Store": "contract",
+    "StoreOpener": "registry",
+    "UpdateSpec": "values",
+    "UploadSpec": "values",
+    "Watch": "contract",
+    "WriteStatus": "values",
+    "checksum": "values",
+    "new_data_id": "values",
+    "new_request_id": "values",
+    "open_async_store": "registry",
+    "open_store": "registry",
+}
+
+__all__ = [
+    "BLOCK_SIZE",
+    "AsyncBlockReader",
+    "AsyncBlockWriter",
+    "AsyncStore",
+    "AsyncWatch",
+    "Block",
+    "BlockReader",
+    "BlockWriter",
+    "Capabilities",
+    "Change",
+    "ChangeKind",
+    "DeleteSpec",
+    "Key",
+    "LoadItem",
+    "LoadResult",
+    "LoadedObject",
+    "MetadataSpec",
+    "NotModified",
+    "ObjectInfo",
+    "Page",
+    "Progress",
+    "ProgressCallback",
+    "SmallUpdate",
+    "SmallUpload",
+    "Store",
+    "StoreOpener",
+    "UpdateSpec",
+    "UploadSpec",
+    "Watch",
+    "WriteStatus",
+    "checksum",
+    "new_data_id",
+    "new_request_id",
+    "open_async_store",
+    "open_store",
+]
+
+if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})

@@ -1,0 +1,136 @@
+"""From a location to a Store: a directory, a URL whose scheme names one, or a Store itself."""
+
+import os
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from vault.errors import InvalidArgumentError
+from vault.store.contract import AsyncStore, Store
+from vault.store.location import meant_server, parse_location
+
+GROUP = "vault.stores"
+"""The entry-point group in which packages offer Stores, each under the scheme of its URLs."""
+
+
+class StoreOpener(Protocol):
+    """What an entry point of the group names: makes a Store out of what follows the scheme."""
+
+    def open(self, location: str, **options: Any) -> Store: ...
+
+    def open_async(self, location: str, **options: Any) -> AsyncStore: ...
+
+
+class GrpcOpener:
+    """`grpc://host:port` and `unix:PATH`. Options: `timeout`, seconds, and `proxy`."""
+
+    def open(self, location: str, **options: Any) -> Store:
+        from vault._sync.remote.store import RemoteStore  # noqa: PLC0415  # grpc is imported when it is used
+
+        return RemoteStore(location, **options)
+
+    def open_async(self, location: str, **options: Any) -> AsyncStore:
+        from vault._async.remote.store import AsyncRemoteStore  # noqa: PLC0415  # grpc is imported when it is used
+
+        return AsyncRemoteStore(location, **options)
+
+
+grpc = GrpcOpener()
+
+
+def open_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> Store:
+    """The Store at a location. A directory does its I/O here, a remote one at its first call.
+
+    Args:
+        location: A directory, made if it is not there; or a URL whose scheme a package offers.
+        timeout: Seconds, for Stores on a network.
+        proxy: For a server; see `vault._grpc.address`.
+
+    Raises:
+        InvalidArgumentError: Nothing knows the scheme, or the location is none, or needs no proxy.
+        StorageError: The directory cannot be used.
+    """
+    opener, rest, options = _find(location, timeout, proxy)
+    return opener.open(rest, **options)
+
+
+def open_async_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> AsyncStore:
+    """`open_store`, async: used from one event loop."""
+    opener, rest, options = _find(location, timeout, proxy)
+    return opener.open_async(rest, **options)
+
+
+def check_no_proxy(proxy: str | None) -> None:
+    """Raises InvalidArgumentError, BAD_PROXY, when there is one: for what is no server."""
+    if proxy is not None:
+        from vault._grpc.address import bad_proxy  # noqa: PLC0415  # what addresses need is imported with a server
+
+        raise bad_proxy(proxy, "it is for a server, grpc://host:port")
+
+
+def _find(
+    location: str | os.PathLike[str], timeout: float, proxy: str | None
+) -> tuple[StoreOpener, str, dict[str, Any]]:
+    scheme, rest = parse_location(location)
+    if scheme == "grpc":
+        return grpc, rest, {"timeout": timeout, "proxy": proxy}
+    check_no_proxy(proxy)
+    return _entry(scheme, location), rest, {}
+
+
+def _entry(scheme: str, location: str | os.PathLike[str]) -> StoreOpener:
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if scheme not in known:
+        offered = ", ".join(sorted(known)) or "none"
+        server = meant_server(os.fspath(location))
+        meant = f"; a server is {server!r}" if server else ""
+        raise InvalidArgumentError(
+            f"no package offers a Store for {scheme}://; known schemes: {offered}{meant}",
+            reason="UNKNOWN_SCHEME",
+            scheme=scheme,
+        )
+    opener: StoreOpener = known[scheme].load()
+    return opener
+
+
+class AsyncLocation:
+    """Finds an AsyncStore."""
+
+    @staticmethod
+    def open(
+        location: str | os.PathLike[str] | AsyncStore, timeout: float, proxy: str | None
+    ) -> tuple[AsyncStore, bool]:
+        """The Store, and whether the vault has to close it.
+
+        Raises:
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
+            StorageError: A directory that cannot be used.
+        """
+        if isinstance(location, AsyncStore):
+            check_no_proxy(proxy)
+            return location, False
+        if isinstance(location, Store):
+            raise _wrong_colour(location, "an async vault", "an AsyncStore")
+        return open_async_store(location, timeout=timeout, proxy=proxy), True
+
+
+class Location:
+    """Finds a Store."""
+
+    @staticmethod
+    def open(location: str | os.PathLike[str] | Store, timeout: float, proxy: str | None) -> tuple[Store, bool]:
+        """The Store, and whether the vault has to close it.
+
+        Raises:
+            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
+            StorageError: A directory that cannot be used.
+        """
+        if isinstance(location, Store):
+            check_no_proxy(proxy)
+            return location, False
+        if isinstance(location, AsyncStore):
+            raise _wrong_colour(location, "a sync vault", "a Store")
+        return open_store(location, timeout=timeout, proxy=proxy), True
+
+
+def _wrong_colour(store: object, vault: str, wanted: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"{vault} needs {wanted}, not {type(store).__name__}", reason="BAD_LOCATION")

@@ -1,0 +1,312 @@
+"""The values that cross the Store contract. What may be put into them is in `vault.store.limits`."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+import xxhash
+
+from vault.errors import CorruptionError, InvalidArgumentError
+from vault.store.limits import (
+    BLOCK_SIZE,
+    MAX_BATCH_ITEMS,
+    MAX_DATA_ID,
+    check_block,
+    check_data_id,
+    check_datatype,
+    check_generation,
+    check_key,
+    check_name,
+    check_request_id,
+    check_small,
+    check_tags,
+)
+
+Key = int | str
+"""An object's id, or its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store knows of an object.
+
+    Attributes:
+        unit: The unit it is in.
+        data_id: Its id, 1 to 2^63 - 1.
+        generation: The revision at which its bytes were last written.
+        revision: The revision at which anything of it last changed.
+        size: Bytes.
+        checksum: XXH3-64 (seed 0) of all its bytes.
+        datatype: The tag of the Datatype that wrote it; empty when unknown.
+        name: Unique in its unit, or None.
+        tags: Text to text.
+        created_at: When it was uploaded, UTC, by the store's clock.
+        updated_at: When its bytes or metadata last changed, UTC.
+    """
+
+    unit: str
+    data_id: int
+    generation: int
+    revision: int
+    size: int
+    checksum: int
+    datatype: str
+    name: str | None
+    tags: Mapping[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks its bytes are in; 0 when it is empty."""
+        return -(-self.size // BLOCK_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """At most BLOCK_SIZE bytes of an object, with their checksum (XXH3-64)."""
+
+    offset: int
+    data: bytes | bytearray | memoryview
+    checksum: int
+
+    def validate(self) -> None:
+        check_block(self.offset, self.data, self.checksum)
+
+    def verify(self, info: ObjectInfo) -> None:
+        """Raises CorruptionError when the bytes do not match the stored checksum."""
+        if checksum(self.data) != self.checksum:
+            index = self.offset // BLOCK_SIZE
+            raise CorruptionError(
+                f"block {index} of object {info.data_id} in unit {info.unit!r} does not match its stored checksum",
+                unit=info.unit,
+                data_id=info.data_id,
+                generation=info.generation,
+                block=index,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The object is still at the generation that the caller holds."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObject:
+    """One object of a batch; `data` is None when it is too large for one and must be streamed."""
+
+    info: ObjectInfo
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadItem:
+    """One object wanted from a batch."""
+
+    key: Key
+    if_generation_not_match: int | None = None
+
+    def validate(self) -> None:
+        check_key(self.key)
+        check_generation(self.if_generation_not_match)
+
+
+def new_request_id() -> bytes:
+    """16 random bytes: a write that is sent again under the same id is applied once."""
+    return secrets.token_bytes(16)
+
+
+def new_data_id() -> int:
+    """A random id, 1 to 2^63 - 1."""
+    return secrets.randbelow(MAX_DATA_ID) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSpec:
+    """A new object, but for its bytes. Validate with `validate()` before any I/O.
+
+    A store also holds it against `rules.check_new`, once it knows that the request is none which it answered before
+    the rule was there.
+    """
+
+    data_id: int
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    datatype: str = ""
+    request_id: bytes = field(default_factory=new_request_id)
+
+    def validate(self) -> None:
+        check_data_id(self.data_id)
+        if self.name is not None:
+            check_name(self.name)
+        check_tags(self.tags)
+        check_datatype(self.datatype)
+        check_request_id(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSpec:
+    """New bytes for an object. `if_generation` None: whatever generation it is at."""
+
+    key: Key
+    if_generation: int | None = None
+    datatype: str | None = None
+    request_id: bytes = field(default_factory=new_request_id)
+
+    def validate(self) -> None:
+        check_key(self.key)
+        check_generation(self.if_generation)
+        if self.datatype is not None:
+            check_datatype(self.datatype)
+        check_request_id(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSpec:
+    """One object to delete. `if_generation` None: whatever generation it is at."""
+
+    key: Key
+    if_generation: int | None = None
+    request_id: bytes = field(default_factory=new_request_id)
+
+    def validate(self) -> None:
+        check_key(self.key)
+        check_generation(self.if_generation)
+        check_request_id(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSpec:
+    """A change of metadata. None leaves a field as it is; an empty name or empty tags clear it."""
+
+    key: Key
+    name: str | None = None
+    tags: Mapping[str, str] | None = None
+    if_generation: int | None = None
+    request_id: bytes = field(default_factory=new_request_id)
+
+    def validate(self) -> None:
+        check_key(self.key)
+        if self.name:
+            check_name(self.name)
+        elif self.name is not None and not isinstance(self.name, str):
+            raise InvalidArgumentError(f"a name is text or None, not {type(self.name).__name__}", reason="BAD_NAME")
+        if self.tags is not None:
+            check_tags(self.tags)
+        check_generation(self.if_generation)
+        check_request_id(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallUpload:
+    """A new object of at most one block, whole."""
+
+    spec: UploadSpec
+    data: bytes
+    checksum: int
+
+    def validate(self) -> None:
+        self.spec.validate()
+        check_small(self.data, self.checksum)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallUpdate:
+    """New bytes for an object, at most one block."""
+
+    spec: UpdateSpec
+    data: bytes
+    checksum: int
+
+    def validate(self) -> None:
+        self.spec.validate()
+        check_small(self.data, self.checksum)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a listing; `next_page_token` is empty on the last page."""
+
+    objects: list[ObjectInfo]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do, and who it is.
+
+    Attributes:
+        store_id: Random, made with the store; the same for every server in front of it.
+        version: Of the software that answers.
+        block_size: Bytes.
+        max_message_size: Bytes of one message on the wire; 0 where there is no wire.
+        max_batch_items: Items in one batch.
+        allowed_units: The only units accepted; empty: any.
+        resume_window: Seconds that a resumable write is kept after its last byte; 0: none is.
+    """
+
+    store_id: str
+    version: str
+    block_size: int = BLOCK_SIZE
+    max_message_size: int = 0
+    max_batch_items: int = MAX_BATCH_ITEMS
+    allowed_units: tuple[str, ...] = ()
+    resume_window: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """How far a resumable write has come.
+
+    Attributes:
+        persisted_size: Bytes that the store has of it.
+        info: What it was answered, when it was committed.
+    """
+
+    persisted_size: int
+    info: ObjectInfo | None = None
+
+
+class ChangeKind(Enum):
+    """What happened to an object. Values are those of vault.v1.Change.Kind."""
+
+    UPLOADED = 1
+    UPDATED = 2
+    METADATA = 3
+    DELETED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change of one object.
+
+    Attributes:
+        generation: The object's, after the change; of a deleted object, its last.
+        name: The object's, after the change (of a deleted object, its last).
+    """
+
+    revision: int
+    unit: str
+    data_id: int
+    kind: ChangeKind
+    generation: int
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Every change up to this revision has been delivered."""
+
+    revision: int
+
+
+def checksum(data: bytes | bytearray | memoryview) -> int:
+    """XXH3-64 (seed 0), the checksum of blocks and of whole objects.
+
+    https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+    """
+    return xxhash.xxh3_64_intdigest(data)

@@ -1,0 +1,33 @@
+"""The whole suite for Stores."""
+
+from vault.testing.store.bad_input import BadInputConformance
+from vault.testing.store.batches import BatchConformance
+from vault.testing.store.closing import ClosingConformance
+from vault.testing.store.delete import DeleteConformance
+from vault.testing.store.feed import FeedConformance
+from vault.testing.store.generations import GenerationConformance
+from vault.testing.store.listing import ListingConformance
+from vault.testing.store.load import LoadConformance
+from vault.testing.store.metadata import MetadataConformance
+from vault.testing.store.requests import RequestConformance
+from vault.testing.store.resuming import ResumeConformance
+from vault.testing.store.update import UpdateConformance
+from vault.testing.store.upload import UploadConformance
+
+
+class StoreConformance(
+    UploadConformance,
+    ResumeConformance,
+    RequestConformance,
+    LoadConformance,
+    GenerationConformance,
+    UpdateConformance,
+    DeleteConformance,
+    MetadataConformance,
+    ListingConformance,
+    BatchConformance,
+    FeedConformance,
+    BadInputConformance,
+    ClosingConformance,
+):
+    """Everything that the Store contract promises. Derive from it and give it a `store` fixture."""

@@ -1,0 +1,370 @@
+"""What holds for arguments that can never work: refused before any I/O, by name, with nothing changed."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from vault.errors import InvalidArgumentError, NotFoundError
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE, MAX_DATATYPE, MAX_NAME_BYTES, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
+from vault.store.values import (
+    Block,
+    DeleteSpec,
+    LoadItem,
+    MetadataSpec,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+)
+from vault.testing.store.harness import StoreHarness
+from vault.testing.store.objects import put, refused, remove, replace, small_update, small_upload, upload_spec
+
+UNITS: dict[str, Any] = {
+    "empty": "",
+    "dots": "..",
+    "dot": ".",
+    "parent": "../other",
+    "slash": "a/b",
+    "absolute": "/etc/a",
+    "backslash": "a\\b",
+    "nul": "a\0b",
+    "newline": "a\n",
+    "space": "a b",
+    "leading_dot": ".staging",
+    "leading_dash": "-rf",
+    "leading_underscore": "_a",
+    "129_characters": "a" * 129,
+    "umlaut": "ä",
+    "cyrillic": "документы",
+    "fullwidth_digit": "\uff11",
+    "arabic_digit": "a٣",
+    "surrogate": "a\ud800",
+    "none": None,
+    "number": 5,
+    "bytes": b"unit",
+}
+"""What is no unit, by a name for the test's id."""
+
+IDS: dict[str, Any] = {
+    "0": 0,
+    "negative": -1,
+    "2^63": 2**63,
+    "2^64": 2**64,
+    "true": True,
+    "float": 5.0,
+    "nan": float("nan"),
+    "none": None,
+    "bytes": b"5",
+    "list": [5],
+}
+"""What is no key of an object; "5" is one, a name."""
+
+HIDDEN: dict[str, str] = {
+    "nul": "a\0b",
+    "tab": "a\tb",
+    "newline": "a\nb",
+    "escape": "\x1b[2J",
+    "delete": "\x7f",
+    "next_line": "a\x85b",
+    "csi": "\x9b2J",
+    "soft_hyphen": "a\xadb",
+    "zero_width_space": "a\u200bb",
+    "right_to_left_mark": "a\u200fb",
+    "line_separator": "a\u2028b",
+    "paragraph_separator": "a\u2029b",
+    "right_to_left_override": "gpj.\u202eexe",
+    "isolate": "a\u2066b",
+    "byte_order_mark": "\ufeffa",
+    "tag_character": "a\U000e0041b",
+}
+"""What can be no new name, nor stand in a new tag, though an object may have it already and is found by it."""
+
+SEEN: dict[str, str] = {
+    "persian": "می\u200cشود",
+    "family": "👨\u200d👩\u200d👧",
+    "no_break_space": "a\xa0b",
+    "private_use": "a\ue000b",
+}
+"""What can be a new name, although not everything in it counts as printable."""
+
+NAMES: dict[str, Any] = {
+    "1025_bytes": "a" * (MAX_NAME_BYTES + 1),
+    "1026_bytes_of_utf8": "ä" * (MAX_NAME_BYTES // 2 + 1),
+    "surrogate": "a\udcff",
+}
+"""What is no name, though it is text and not empty."""
+
+TAGS: dict[str, Any] = {
+    "empty_key": {"": "1"},
+    "129_byte_key": {"k" * (MAX_TAG_KEY + 1): "1"},
+    "129_byte_key_of_utf8": {"ä" * (MAX_TAG_KEY // 2 + 1): "1"},
+    "long_value": {"k": "v" * (MAX_TAG_VALUE + 1)},
+    "surrogate": {"k": "\ud800"},
+    "too_many": {f"k{number}": "1" for number in range(MAX_TAGS + 1)},
+    "number_value": {"k": 1},
+    "number_key": {1: "k"},
+    "none_value": {"k": None},
+    "list": ["k"],
+    "text": "k=v",
+}
+"""What are no tags."""
+
+GENERATIONS: dict[str, Any] = {"negative": -1, "2^63": 2**63, "true": True, "float": 1.0, "text": "1"}
+REQUEST_IDS: dict[str, Any] = {"empty": b"", "15": b"x" * 15, "17": b"x" * 17, "text": "x" * 16, "none": None}
+DATATYPES: dict[str, Any] = {"long": "d" * (MAX_DATATYPE + 1), "number": 5, "surrogate": "\ud800"}
+CHECKSUMS: dict[str, Any] = {"negative": -1, "2^64": 2**64, "true": True, "float": 1.0, "text": "1", "none": None}
+RANGES: dict[str, Any] = {
+    "negative_offset": {"offset": -1},
+    "negative_length": {"length": -1},
+    "float_offset": {"offset": 0.0},
+    "float_length": {"length": 1.5},
+    "true_offset": {"offset": True},
+    "offset_2^63": {"offset": 2**63},
+    "length_2^63": {"length": 2**63},
+    "text_offset": {"offset": "0"},
+    "none_offset": {"offset": None},
+}
+
+Act = Callable[[AsyncStore, str, Any], Awaitable[Any]]
+ACTS: dict[str, Act] = {
+    "exists": lambda store, unit, key: store.exists_many(unit, [key]),
+    "stat": lambda store, unit, key: store.stat_many(unit, [key]),
+    "load": lambda store, unit, key: store.load(unit, key),
+    "update": lambda store, unit, key: replace(store, unit, UpdateSpec(key), b"data"),
+    "delete": lambda store, unit, key: remove(store, unit, key),
+    "set_metadata": lambda store, unit, key: store.set_metadata(unit, MetadataSpec(key, tags={})),
+    "load_many": lambda store, unit, key: _only(store.load_many(unit, [LoadItem(key)])),
+    "update_many": lambda store, unit, key: _only(store.update_many(unit, [small_update(UpdateSpec(key), b"data")])),
+}
+"""Every call that takes a key."""
+
+UNIT_ACTS: dict[str, Act] = {
+    **ACTS,
+    "upload": lambda store, unit, _: put(store, unit, b"data"),
+    "upload_many": lambda store, unit, _: _only(store.upload_many(unit, [small_upload(b"data")])),
+    "list_page": lambda store, unit, _: store.list_page(unit),
+    "watch": lambda store, unit, _: _begin_watch(store, unit),
+}
+"""Every call that takes a unit."""
+
+
+async def _only(batch: Awaitable[list[Any]]) -> Any:
+    """Raises the one item's error: whether a whole batch is refused or the item is left open."""
+    (outcome,) = await batch
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def _begin_watch(store: AsyncStore, unit: str) -> None:
+    async with await store.watch([unit]) as watch:
+        await anext(aiter(watch))
+
+
+def _each(values: dict[str, Any], name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(name, values.values(), ids=values.keys())
+
+
+class BadInputConformance(StoreHarness):
+    """What `vault.store.limits` forbids, in every place where it can be put."""
+
+    @_each(UNIT_ACTS, "act")
+    async def test_a_bad_unit_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
+        async with self.unchanged(subject, unit):
+            for bad in UNITS.values():
+                with refused(InvalidArgumentError, "BAD_UNIT", "unit", _shown(bad)):
+                    await act(subject, bad, 5)
+
+    @_each(ACTS, "act")
+    async def test_a_bad_key_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
+        await put(subject, unit, b"data", upload_spec(data_id=5))
+        async with self.unchanged(subject, unit):
+            for bad in IDS.values():
+                with refused(InvalidArgumentError, "BAD_ID", _shown(bad)):
+                    await act(subject, unit, bad)
+            for bad in ["", *NAMES.values()]:
+                with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                    await act(subject, unit, bad)
+
+    @_each({**IDS, "text": "5"}, "bad")
+    async def test_a_bad_id_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(data_id=5), "BAD_ID", data_id=bad)
+
+    @_each({**NAMES, "empty": "", "number": 5, "bytes": b"a"}, "bad")
+    async def test_a_bad_name_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_NAME", name=bad)
+
+    async def test_what_is_hidden_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str) -> None:
+        for hidden in HIDDEN.values():
+            await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_NAME", name=hidden)
+            await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags={"k": hidden})
+            await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags={hidden: "v"})
+            await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_DATATYPE", datatype=hidden)
+
+    async def test_what_is_hidden_cannot_be_given(self, subject: AsyncStore, unit: str) -> None:
+        key = (await put(subject, unit, b"data", upload_spec(tags={"k": "v"}))).data_id
+        async with self.unchanged(subject, unit):
+            for hidden in HIDDEN.values():
+                with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                    await subject.set_metadata(unit, MetadataSpec(key, name=hidden))
+                for tags in ({"k": hidden}, {hidden: "v"}):
+                    with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+                        await subject.set_metadata(unit, MetadataSpec(key, tags={"k": "v", **tags}))
+                with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                    await replace(subject, unit, UpdateSpec(key, datatype=hidden), b"new")
+                with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                    await _only(subject.update_many(unit, [small_update(UpdateSpec(key, datatype=hidden), b"new")]))
+
+    async def test_what_is_hidden_is_looked_for_like_any_other(self, subject: AsyncStore, unit: str) -> None:
+        await put(subject, unit, b"data", upload_spec(name="a", tags={"k": "v"}))
+        for hidden in HIDDEN.values():
+            assert await subject.exists_many(unit, [hidden]) == [0]
+            assert await subject.stat_many(unit, [hidden]) == [None]
+            assert await subject.load(unit, hidden) is None
+            assert await subject.load_many(unit, [LoadItem(hidden)]) == [None]
+            assert await remove(subject, unit, hidden) == 0
+            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+                await replace(subject, unit, UpdateSpec(hidden), b"data")
+            assert (await subject.list_page(unit, prefix=hidden)).objects == []
+            assert (await subject.list_page(unit, tags={hidden: hidden})).objects == []
+
+    @_each(SEEN, "seen")
+    async def test_joiners_and_spaces_are_good_names(self, subject: AsyncStore, unit: str, seen: str) -> None:
+        info = await put(subject, unit, b"data", upload_spec(name=seen, tags={seen: seen}, datatype=seen))
+        assert (info.name, info.tags, info.datatype) == (seen, {seen: seen}, seen)
+        assert await subject.stat_many(unit, [seen]) == [info]
+
+    @_each(TAGS, "bad")
+    async def test_bad_tags_cannot_be_uploaded(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags=bad)
+
+    @_each(DATATYPES, "bad")
+    async def test_a_bad_datatype_tag_cannot_be_uploaded(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_DATATYPE", datatype=bad)
+
+    @_each(REQUEST_IDS, "bad")
+    async def test_a_bad_request_id_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_REQUEST_ID", request_id=bad)
+        info = await put(subject, unit, b"data")
+        key = info.data_id
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+                await replace(subject, unit, UpdateSpec(key, request_id=bad), b"new")
+            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+                await remove(subject, unit, DeleteSpec(key, request_id=bad))
+            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+                await subject.set_metadata(unit, MetadataSpec(key, name="n", request_id=bad))
+
+    @_each(DATATYPES, "bad")
+    async def test_a_bad_datatype_tag_cannot_be_updated_to(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                await replace(subject, unit, UpdateSpec(info.data_id, datatype=bad), b"new")
+
+    @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
+    async def test_a_bad_name_cannot_be_given(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                await subject.set_metadata(unit, MetadataSpec(info.data_id, name=bad))
+
+    @_each(TAGS, "bad")
+    async def test_bad_tags_cannot_be_given_nor_looked_for(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+                await subject.set_metadata(unit, MetadataSpec(info.data_id, tags=bad))
+            with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+                await subject.list_page(unit, tags=bad)
+
+    @_each(GENERATIONS, "bad")
+    async def test_a_bad_generation_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        key = info.data_id
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await subject.load(unit, key, if_generation=bad)
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await subject.load(unit, key, if_generation_not_match=bad)
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await subject.load(unit, key, generation=bad)
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await _only(subject.load_many(unit, [LoadItem(key, if_generation_not_match=bad)]))
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await replace(subject, unit, UpdateSpec(key, if_generation=bad), b"new")
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await remove(subject, unit, DeleteSpec(key, if_generation=bad))
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await subject.set_metadata(unit, MetadataSpec(key, tags={}, if_generation=bad))
+
+    @_each(RANGES, "bad")
+    async def test_a_bad_range_is_refused(self, subject: AsyncStore, unit: str, bad: dict[str, Any]) -> None:
+        info = await put(subject, unit, b"data")
+        (what, value) = next(iter(bad.items()))
+        with refused(InvalidArgumentError, "BAD_RANGE", what, _shown(value)):
+            await subject.load(unit, info.data_id, **bad)
+
+    @_each({"true": True, "float": 5.0, "text": "5", "none": None}, "bad")
+    async def test_a_bad_page_size_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        with refused(InvalidArgumentError, "BAD_PAGE_SIZE", _shown(bad)):
+            await subject.list_page(unit, page_size=bad)
+
+    @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
+    async def test_a_bad_prefix_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        with refused(InvalidArgumentError, "BAD_NAME", "prefix"):
+            await subject.list_page(unit, prefix=bad)
+
+    @_each(GENERATIONS, "bad")
+    async def test_a_bad_revision_cannot_be_watched_from(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        with pytest.raises(InvalidArgumentError):
+            async with await subject.watch([unit], since=bad) as watch:
+                await anext(aiter(watch))
+
+    @_each(CHECKSUMS, "bad")
+    async def test_a_bad_checksum_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        info = await put(subject, unit, b"data")
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                async with await subject.upload(unit, upload_spec()) as writer:
+                    await writer.write(Block(0, b"data", bad))
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), b"data", bad)]))
+            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                await _only(subject.update_many(unit, [SmallUpdate(UpdateSpec(info.data_id), b"data", bad)]))
+            if bad is not None:
+                with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                    async with await subject.update(unit, UpdateSpec(info.data_id)) as writer:
+                        await writer.commit(0, bad)
+
+    @_each({"text": "data", "none": None, "number": 4, "list": [1]}, "bad")
+    async def test_data_that_are_no_bytes_are_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+        async with self.unchanged(subject, unit):
+            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+                async with await subject.upload(unit, upload_spec()) as writer:
+                    await writer.write(Block(0, bad, 5))
+            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+                await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), bad, 5)]))
+
+    async def test_errors_do_not_show_all_of_a_long_value(self, subject: AsyncStore) -> None:
+        with pytest.raises(InvalidArgumentError) as caught:
+            await subject.exists_many("a" * BLOCK_SIZE, [5])
+        assert len(str(caught.value)) < 1000
+
+    async def _assert_not_uploaded(
+        self, store: AsyncStore, unit: str, spec: UploadSpec, reason: str, **bad: Any
+    ) -> None:
+        fields = {name: getattr(spec, name) for name in ("data_id", "name", "tags", "datatype", "request_id")}
+        spec = cast(Any, UploadSpec)(**{**fields, **bad})
+        async with self.unchanged(store, unit):
+            with refused(InvalidArgumentError, reason):
+                await put(store, unit, b"data", spec)
+            with refused(InvalidArgumentError, reason):
+                await _only(store.upload_many(unit, [small_upload(b"data", spec)]))
+
+
+def _shown(value: object) -> str:
+    """As much of the value as an error must show."""
+    return repr(value)[:40]

@@ -1,0 +1,395 @@
+"""Faces: a sync store behind the async contract, and the other way round.
+
+They let one suite drive every store. A face does nothing of its own: each call is the same call of the store
+behind it, so what is exercised is that store and nothing else.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from vault.errors import VaultError
+from vault.store.contract import (
+    AsyncBlockReader,
+    AsyncBlockWriter,
+    AsyncStore,
+    AsyncWatch,
+    BlockReader,
+    BlockWriter,
+    LoadResult,
+    Store,
+    Watch,
+)
+from vault.store.values import (
+    Block,
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    Progress,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    WriteStatus,
+)
+
+T = TypeVar("T")
+
+
+class AsyncFace(AsyncStore):
+    """An AsyncStore whose calls are those of a sync Store, made on worker threads.
+
+    Tasks that run at once are threads that run at once, so a suite that drives it also shows whether the store
+    can be shared by threads.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.local_feed = store.local_feed  # type: ignore[misc]  # a face has the flags of what is behind it
+
+    @property
+    def revision(self) -> int:
+        return self._store.revision
+
+    async def capabilities(self) -> Capabilities:
+        return await asyncio.to_thread(self._store.capabilities)
+
+    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return await asyncio.to_thread(self._store.exists_many, unit, keys)
+
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        return await asyncio.to_thread(self._store.stat_many, unit, keys)
+
+    async def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        return await asyncio.to_thread(
+            self._store.list_page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token
+        )
+
+    async def list_units(self) -> list[str]:
+        return await asyncio.to_thread(self._store.list_units)
+
+    async def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+        generation: int | None = None,
+    ) -> AsyncBlockReader | NotModified | None:
+        found = await asyncio.to_thread(
+            self._store.load,
+            unit,
+            key,
+            offset=offset,
+            length=length,
+            if_generation=if_generation,
+            if_generation_not_match=if_generation_not_match,
+            generation=generation,
+        )
+        return AsyncReaderFace(found) if isinstance(found, BlockReader) else found
+
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return await asyncio.to_thread(self._store.load_many, unit, items)
+
+    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return AsyncWriterFace(await asyncio.to_thread(self._store.upload, unit, spec, resumable=resumable))
+
+    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        return AsyncWriterFace(await asyncio.to_thread(self._store.update, unit, spec, resumable=resumable))
+
+    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return await asyncio.to_thread(self._store.write_status, unit, request_id)
+
+    async def abort_write(self, unit: str, request_id: bytes) -> None:
+        await asyncio.to_thread(self._store.abort_write, unit, request_id)
+
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        return await asyncio.to_thread(self._store.upload_many, unit, items)
+
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        return await asyncio.to_thread(self._store.update_many, unit, items)
+
+    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return await asyncio.to_thread(self._store.delete_many, unit, items)
+
+    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return await asyncio.to_thread(self._store.set_metadata, unit, spec)
+
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        return AsyncWatchFace(await asyncio.to_thread(self._store.watch, units, since=since))
+
+    async def changes(self, since: int) -> tuple[int, list[Change]]:
+        return await asyncio.to_thread(self._store.changes, since)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._store.close)
+
+
+class AsyncReaderFace(AsyncBlockReader):
+    """An AsyncBlockReader over a sync one."""
+
+    def __init__(self, reader: BlockReader) -> None:
+        self._reader = reader
+        self.info = reader.info
+
+    def __aiter__(self) -> AsyncIterator[Block]:
+        return _from_threads(self._reader)
+
+    async def map(self) -> memoryview | None:
+        return await asyncio.to_thread(self._reader.map)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._reader.close)
+
+
+class AsyncWriterFace(AsyncBlockWriter):
+    """An AsyncBlockWriter over a sync one."""
+
+    def __init__(self, writer: BlockWriter) -> None:
+        self._writer = writer
+
+    @property
+    def persisted_size(self) -> int:
+        return self._writer.persisted_size
+
+    async def write(self, block: Block) -> None:
+        await asyncio.to_thread(self._writer.write, block)
+
+    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        return await asyncio.to_thread(self._writer.commit, size, checksum)
+
+    async def abort(self) -> None:
+        await asyncio.to_thread(self._writer.abort)
+
+    async def suspend(self) -> None:
+        await asyncio.to_thread(self._writer.suspend)
+
+
+class AsyncWatchFace(AsyncWatch):
+    """An AsyncWatch over a sync one: a thread waits while somebody iterates."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        return _from_threads(self._watch)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._watch.close)
+
+
+async def _from_threads(items: BlockReader | Watch) -> AsyncIterator[Any]:
+    iterator: Iterator[Any] = iter(items)
+    while (item := await asyncio.to_thread(next, iterator, None)) is not None:
+        yield item
+
+
+class SyncFace(Store):
+    """A Store whose calls are those of an AsyncStore, made on an event loop of its own in a thread.
+
+    Arguments:
+        open_store: Called on that loop; what it gives is closed with the face.
+    """
+
+    def __init__(self, open_store: Callable[[], AsyncStore | Awaitable[AsyncStore]]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sync-face", daemon=True)
+        self._thread.start()
+        self._closed = False
+        self._store = self._run(_opened(open_store))
+        self.local_feed = self._store.local_feed  # type: ignore[misc]  # as for AsyncFace
+
+    @property
+    def revision(self) -> int:
+        return self._store.revision
+
+    def capabilities(self) -> Capabilities:
+        return self._run(self._store.capabilities())
+
+    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return self._run(self._store.exists_many(unit, keys))
+
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        return self._run(self._store.stat_many(unit, keys))
+
+    def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        return self._run(
+            self._store.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        )
+
+    def list_units(self) -> list[str]:
+        return self._run(self._store.list_units())
+
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+        generation: int | None = None,
+    ) -> BlockReader | NotModified | None:
+        found = self._run(
+            self._store.load(
+                unit,
+                key,
+                offset=offset,
+                length=length,
+                if_generation=if_generation,
+                if_generation_not_match=if_generation_not_match,
+                generation=generation,
+            )
+        )
+        return ReaderFace(found, self._run) if isinstance(found, AsyncBlockReader) else found
+
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        return self._run(self._store.load_many(unit, items))
+
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        return WriterFace(self._run(self._store.upload(unit, spec, resumable=resumable)), self._run)
+
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        return WriterFace(self._run(self._store.update(unit, spec, resumable=resumable)), self._run)
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        return self._run(self._store.write_status(unit, request_id))
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        self._run(self._store.abort_write(unit, request_id))
+
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        return self._run(self._store.upload_many(unit, items))
+
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        return self._run(self._store.update_many(unit, items))
+
+    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        return self._run(self._store.delete_many(unit, items))
+
+    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return self._run(self._store.set_metadata(unit, spec))
+
+    def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
+        return WatchFace(self._run(self._store.watch(units, since=since)), self._run)
+
+    def changes(self, since: int) -> tuple[int, list[Change]]:
+        return self._run(self._store.changes(since))
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._run(self._store.close())
+        self._run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+
+class ReaderFace(BlockReader):
+    """A BlockReader over an async one."""
+
+    def __init__(self, reader: AsyncBlockReader, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._reader = reader
+        self._run = run
+        self.info = reader.info
+
+    def __iter__(self) -> Iterator[Block]:
+        return _from_loop(self._reader, self._run)
+
+    def map(self) -> memoryview | None:
+        mapped: memoryview | None = self._run(self._reader.map())
+        return mapped
+
+    def close(self) -> None:
+        self._run(self._reader.close())
+
+
+class WriterFace(BlockWriter):
+    """A BlockWriter over an async one."""
+
+    def __init__(self, writer: AsyncBlockWriter, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._writer = writer
+        self._run = run
+
+    @property
+    def persisted_size(self) -> int:
+        return self._writer.persisted_size
+
+    def write(self, block: Block) -> None:
+        self._run(self._writer.write(block))
+
+    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        info: ObjectInfo = self._run(self._writer.commit(size, checksum))
+        return info
+
+    def abort(self) -> None:
+        self._run(self._writer.abort())
+
+    def suspend(self) -> None:
+        self._run(self._writer.suspend())
+
+
+class WatchFace(Watch):
+    """A Watch over an async one."""
+
+    def __init__(self, watch: AsyncWatch, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._watch = watch
+        self._run = run
+
+    def __iter__(self) -> Iterator[Change | Progress]:
+        return _from_loop(self._watch, self._run)
+
+    def close(self) -> None:
+        self._run(self._watch.close())
+
+
+def _from_loop(items: AsyncBlockReader | AsyncWatch, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Iterator[Any]:
+    iterator: AsyncIterator[Any] = aiter(items)
+    while (item := run(_next(iterator))) is not None:
+        yield item
+
+
+async def _next(iterator: AsyncIterator[Any]) -> Any:
+    return await anext(iterator, None)
+
+
+async def _opened(open_store: Callable[[], AsyncStore | Awaitable[AsyncStore]]) -> AsyncStore:
+    opened = open_store()
+    return opened if isinstance(opened, AsyncStore) else await opened
+
+
+def as_async(store: Store | AsyncStore) -> AsyncStore:
+    """`store` behind the async contract: itself when it is async."""
+    return store if isinstance(store, AsyncStore) else AsyncFace(store)

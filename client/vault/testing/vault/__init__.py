@@ -1,0 +1,15 @@
+"""The whole suite for Vaults."""
+
+from vault.testing.vault.batches import VaultBatchConformance
+from vault.testing.vault.files import VaultFileConformance
+from vault.testing.vault.objects import VaultObjectConformance
+from vault.testing.vault.tickets import VaultTicketConformance
+
+
+class VaultConformance(
+    VaultObjectConformance,
+    VaultTicketConformance,
+    VaultBatchConformance,
+    VaultFileConformance,
+):
+    """Everything that a Vault promises, on whatever Store. Derive from it and give it an `open_vault` fixture."""

@@ -1,0 +1,73 @@
+"""A sync Vault behind the shape of AsyncVault, so that one suite drives both.
+
+What is awaited of the async class is called of the sync one, on a worker thread; what is not, directly. The
+async class says which is which, so that nothing is listed twice.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self, cast
+
+from vault._async.files.object_files import AsyncObjectReader, AsyncObjectWriter
+from vault._async.objects.ticket import AsyncTicket
+from vault._async.vault.facade import AsyncVault
+from vault._sync.files.object_files import ObjectReader, ObjectWriter
+from vault._sync.objects.ticket import Ticket
+from vault._sync.vault.facade import Vault
+from vault.errors import BatchError
+
+_SHAPES: dict[type[Any], type[Any]] = {
+    Vault: AsyncVault,
+    Ticket: AsyncTicket,
+    ObjectReader: AsyncObjectReader,
+    ObjectWriter: AsyncObjectWriter,
+}
+
+
+class _Face:
+    """An object of the sync side, used as one of the async side is."""
+
+    def __init__(self, behind: Any, shape: type[Any]) -> None:
+        self._behind = behind
+        self._shape = shape
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._behind, name)
+        if not inspect.iscoroutinefunction(inspect.getattr_static(self._shape, name, None)):
+            return (lambda *args, **options: _faced(found(*args, **options))) if callable(found) else found
+
+        async def call(*args: Any, **options: Any) -> Any:
+            try:
+                return _faced(await asyncio.to_thread(found, *args, **options))
+            except BatchError as error:
+                raise BatchError(_faced(error.results)) from error
+
+        return call
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._behind.__enter__)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await asyncio.to_thread(self._behind.__exit__, *exc_info)
+
+
+def _faced(value: Any) -> Any:
+    """`value` with a face before everything of the sync side in it."""
+    for kind, shape in _SHAPES.items():
+        if isinstance(value, kind):
+            return _Face(value, shape)
+    if isinstance(value, list | tuple):
+        return type(value)(_faced(item) for item in value)
+    return _from_threads(value) if isinstance(value, Iterator) else value
+
+
+async def _from_threads(items: Iterator[Any]) -> AsyncIterator[Any]:
+    while (item := await asyncio.to_thread(next, items, None)) is not None:
+        yield item
+
+
+def as_async_vault(vault: Vault | AsyncVault) -> AsyncVault:
+    """`vault` behind the shape of AsyncVault: itself when it is one."""
+    return vault if isinstance(vault, AsyncVault) else cast(AsyncVault, _faced(vault))

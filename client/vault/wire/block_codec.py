@@ -1,0 +1,132 @@
+"""The blocks of streams as bytes of the wire and back, without the copies that a message makes of them.
+
+A protobuf message copies its bytes when they are set, when it is serialised, when it is parsed, and each time they are
+looked at. Here a block is encoded in one copy, and decoded in none: its data is a view of what gRPC received. The bytes
+on the wire are those of the generated code (vault.v1: LoadResponse, UploadRequest, UpdateRequest), which reads and
+writes whatever is not a block, and blocks that are laid out in another way.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import Message
+
+from vault.store.values import Block
+from vault.v1 import vault_pb2 as pb
+
+LOAD_BLOCK: Final = pb.LoadResponse.BLOCK_FIELD_NUMBER
+WRITE_BLOCK: Final = pb.UploadRequest.BLOCK_FIELD_NUMBER
+"""Of UpdateRequest, too."""
+
+_SERVICE: Final = f"/{pb.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
+
+_OFFSET: Final = pb.Block.OFFSET_FIELD_NUMBER << 3  # a varint
+_DATA: Final = pb.Block.DATA_FIELD_NUMBER << 3 | 2  # with a length
+_CHECKSUM: Final = pb.Block.CHECKSUM_FIELD_NUMBER << 3 | 1  # eight bytes
+
+
+class Codecs(NamedTuple):
+    """How the messages of one method become bytes and back."""
+
+    serialize_request: Callable[[Any], bytes]
+    parse_request: Callable[[bytes], Any]
+    serialize_response: Callable[[Any], bytes]
+    parse_response: Callable[[bytes], Any]
+
+
+def encode_block(field: int, block: Block) -> bytes:
+    """A message whose only field, of this number, is the block."""
+    head = bytearray()
+    if block.offset:
+        head.append(_OFFSET)
+        _put_varint(head, block.offset)
+    head.append(_DATA)
+    _put_varint(head, len(block.data))
+    tail = bytes([_CHECKSUM]) + block.checksum.to_bytes(8, "little")
+    tag = bytearray([field << 3 | 2])
+    _put_varint(tag, len(head) + len(block.data) + len(tail))
+    return b"".join((tag, head, block.data, tail))
+
+
+def decode_block(field: int, raw: bytes) -> Block | None:
+    """The inverse; None where the message is another, or its fields come in another order."""
+    if len(raw) < 2 or raw[0] != field << 3 | 2:  # a tag and a length
+        return None
+    try:
+        size, place = _take_varint(raw, 1)
+        offset = 0
+        if place + size != len(raw):
+            return None
+        if raw[place] == _OFFSET:
+            offset, place = _take_varint(raw, place + 1)
+        if raw[place] != _DATA:
+            return None
+        length, start = _take_varint(raw, place + 1)
+        end = start + length
+        if end + 9 != len(raw) or raw[end] != _CHECKSUM or offset >> 64:
+            return None
+    except (IndexError, ValueError):  # cut short, or no number: for the generated code to tell
+        return None
+    return Block(offset, memoryview(raw)[start:end], int.from_bytes(raw[end + 1 :], "little"))
+
+
+def serialize(message: Message | bytes) -> bytes:
+    """A message, or one that is encoded already."""
+    return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+def _parser(field: int, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Gives a Block for a block, and for anything else what `parse` makes of it."""
+
+    def parse_message(raw: bytes) -> Any:
+        block = decode_block(field, raw)
+        if block is not None:
+            return block
+        message = parse(raw)
+        if message.WhichOneof("part") == "block":
+            return Block(message.block.offset, message.block.data, message.block.checksum)
+        return message
+
+    return parse_message
+
+
+CODECS: Final = {
+    f"{_SERVICE}Load": Codecs(
+        pb.LoadRequest.SerializeToString,
+        pb.LoadRequest.FromString,
+        serialize,
+        _parser(LOAD_BLOCK, pb.LoadResponse.FromString),
+    ),
+    f"{_SERVICE}Upload": Codecs(
+        serialize,
+        _parser(WRITE_BLOCK, pb.UploadRequest.FromString),
+        pb.UploadResponse.SerializeToString,
+        pb.UploadResponse.FromString,
+    ),
+    f"{_SERVICE}Update": Codecs(
+        serialize,
+        _parser(WRITE_BLOCK, pb.UpdateRequest.FromString),
+        pb.UpdateResponse.SerializeToString,
+        pb.UpdateResponse.FromString,
+    ),
+}
+"""Of the methods whose streams carry blocks, by their full names, as gRPC has them."""
+
+
+def _put_varint(target: bytearray, value: int) -> None:
+    while value > 0x7F:  # seven bits a byte, the lowest first
+        target.append(value & 0x7F | 0x80)
+        value >>= 7
+    target.append(value)
+
+
+def _take_varint(raw: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at `place`, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = raw[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("a number of more than ten bytes")

@@ -1,0 +1,263 @@
+"""Replies held against their questions: what has to be the same in both, or ProtocolError.
+
+Of what a server says, this is what its client can know to be wrong. What it cannot, because only the server knows
+(an object that it denies, tags nobody asked for, bytes with a checksum to match), is in docs/RELIABILITY.md.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from vault.errors import InvalidArgumentError, ProtocolError, VaultError
+from vault.store.contract import LoadResult
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_PAGE_SIZE, check_generation, check_unit
+from vault.store.values import (
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadedObject,
+    LoadItem,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    Progress,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    WriteStatus,
+)
+
+if TYPE_CHECKING:  # embedded vaults hold listings against their questions, too, and do without protobuf
+    from vault.v1 import vault_pb2 as pb
+
+QuestionT = TypeVar("QuestionT")
+AnswerT = TypeVar("AnswerT")
+
+_MOST_SECONDS: Final = 315_576_000_000  # of a google.protobuf.Duration
+
+
+def pairs(answers: Sequence[AnswerT], questions: Sequence[QuestionT]) -> Iterator[tuple[AnswerT, QuestionT]]:
+    """Each answer with its question; there are as many."""
+    if len(answers) != len(questions):
+        raise ProtocolError(f"the server sent {len(answers)} answers to {len(questions)} questions")
+    return zip(answers, questions, strict=True)
+
+
+def hold_info(info: ObjectInfo, unit: str, key: Key) -> ObjectInfo:
+    """An object that was asked for by this key."""
+    if info.unit != unit or key not in (info.data_id, info.name):
+        raise ProtocolError(
+            f"the server answered about object {info.data_id} ({info.name!r}) of unit {info.unit!r}, "
+            f"and {key!r} of unit {unit!r} was asked for",
+            unit=unit,
+        )
+    return info
+
+
+def hold_found(info: ObjectInfo | None, unit: str, key: Key) -> ObjectInfo | None:
+    """What Stat says of an object."""
+    return None if info is None else hold_info(info, unit, key)
+
+
+def hold_not_modified(answer: NotModified, wanted: int | None) -> NotModified:
+    """That an object is still at a generation, which has to be the one that the caller named."""
+    if wanted is None or answer.generation != wanted:
+        raise ProtocolError(f"the server answered 'not modified' at {answer.generation}; {wanted} was asked about")
+    return answer
+
+
+def hold_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
+    """The object whose bytes a Load opened."""
+    key: Key = request.key.name if request.key.HasField("name") else request.key.data_id
+    if request.HasField("generation") and isinstance(key, str):
+        key = info.data_id  # it leads to the object that bears it now, and the generation may be of before it did
+    hold_info(info, request.unit, key)
+    for field in ("generation", "if_generation"):
+        if request.HasField(field) and info.generation != getattr(request, field):
+            raise ProtocolError(
+                f"the server opened generation {info.generation}, and {getattr(request, field)} was asked for"
+            )
+    if request.offset > info.size:
+        raise ProtocolError(f"the server opened an object of {info.size} bytes at {request.offset}")
+    return info
+
+
+def hold_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:
+    """What became of one item of LoadMany."""
+    if isinstance(result, LoadedObject):
+        info, data = hold_info(result.info, unit, item.key), result.data
+        if data is not None and (len(data) != info.size or len(data) > BLOCK_SIZE):
+            raise ProtocolError(f"the server sent {len(data)} bytes of an object of {info.size}", unit=unit)
+    elif isinstance(result, NotModified):
+        hold_not_modified(result, item.if_generation_not_match)
+    return result
+
+
+def hold_written(
+    info: ObjectInfo, unit: str, spec: UploadSpec | UpdateSpec, size: int, checksum: int | None
+) -> ObjectInfo:
+    """What a write is said to have come to."""
+    wrong: tuple[str, object, object] | None = None
+    if isinstance(spec, UploadSpec):
+        hold_info(info, unit, spec.data_id)
+        if info.name != spec.name:
+            wrong = "name", info.name, spec.name
+        elif info.tags != spec.tags:
+            wrong = "tags", info.tags, spec.tags
+    else:
+        hold_info(info, unit, spec.key)
+        if spec.if_generation is not None and info.generation <= spec.if_generation:
+            wrong = "generation", info.generation, f"one after {spec.if_generation}"
+    if info.generation != info.revision:  # as it was answered when it was written
+        wrong = "revision", info.revision, info.generation
+    elif info.size != size:
+        wrong = "size", info.size, size
+    elif checksum is not None and info.checksum != checksum:
+        wrong = "checksum", info.checksum, checksum
+    elif spec.datatype is not None and info.datatype != spec.datatype:
+        wrong = "datatype", info.datatype, spec.datatype
+    if wrong is not None:
+        raise ProtocolError(
+            f"the server answered a write to object {info.data_id} of unit {unit!r} with another {wrong[0]} than was "
+            f"written: {wrong[1]!r}, not {wrong[2]!r}; what it stored is not known",
+            unit=unit,
+            data_id=info.data_id,
+        )
+    return info
+
+
+def hold_small(result: ObjectInfo | VaultError, unit: str, item: SmallUpload | SmallUpdate) -> ObjectInfo | VaultError:
+    """What became of one item of UploadMany or UpdateMany."""
+    if isinstance(result, VaultError):
+        return result
+    return hold_written(result, unit, item.spec, len(item.data), item.checksum)
+
+
+def hold_deleted(result: int | VaultError, item: DeleteSpec) -> int | VaultError:
+    """What became of one item of Delete: the revision of the deletion; 0 where there was no object."""
+    if isinstance(result, int) and (result > MAX_DATA_ID or 0 < result <= (item.if_generation or 0)):
+        raise ProtocolError(f"the server says that an object was deleted at revision {result}, which can be none")
+    return result
+
+
+def hold_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInfo:
+    """What a change of metadata is said to have come to."""
+    renamed = spec.name is not None
+    hold_info(info, unit, info.data_id if renamed and isinstance(spec.key, str) else spec.key)
+    if (
+        (renamed and info.name != (spec.name or None))
+        or (spec.tags is not None and info.tags != spec.tags)
+        or (spec.if_generation is not None and info.generation != spec.if_generation)
+        or info.generation == info.revision
+    ):
+        raise ProtocolError(
+            f"the server answered a change of object {info.data_id} of unit {unit!r} with another one: "
+            "what it stored is not known",
+            unit=unit,
+            data_id=info.data_id,
+        )
+    return info
+
+
+def hold_write_status(status: WriteStatus, unit: str) -> WriteStatus:
+    """How far a write has come."""
+    if status.persisted_size > MAX_DATA_ID or (status.info is not None and status.info.unit != unit):
+        raise ProtocolError("the server answered about another write than the one that was asked about", unit=unit)
+    return status
+
+
+def hold_generation(generation: int) -> int:
+    """What Exists says of an object."""
+    if generation > MAX_DATA_ID:
+        raise ProtocolError(f"the server sent a generation that can be none: {generation}")
+    return generation
+
+
+def hold_page(
+    page: Page, unit: str, *, prefix: str | None, tags: Mapping[str, str] | None, page_size: int, page_token: str
+) -> Page:
+    """A page of a listing: no more than was asked for, of this unit, each object once and in order, and matching."""
+    if len(page.objects) > (page_size or MAX_PAGE_SIZE):
+        raise ProtocolError(f"the server sent {len(page.objects)} objects for a page of {page_size or MAX_PAGE_SIZE}")
+    if page.next_page_token and page.next_page_token == page_token:
+        raise ProtocolError("the server sent a page that leads to itself", unit=unit)
+    last: Key | None = None
+    for info in page.objects:
+        hold_info(info, unit, info.data_id)
+        if (prefix is not None and (info.name is None or not info.name.startswith(prefix))) or (
+            tags and not tags.items() <= info.tags.items()
+        ):
+            raise ProtocolError(f"the server listed object {info.data_id}, which does not match", unit=unit)
+        last = hold_listed(info, last, by_name=prefix is not None)
+    ids = {info.data_id for info in page.objects}
+    names = [info.name for info in page.objects if info.name is not None]
+    if len(ids) < len(page.objects) or len(set(names)) < len(names):
+        raise ProtocolError("the server listed an object, or a name, twice", unit=unit)
+    return page
+
+
+def hold_listed(info: ObjectInfo, last: Key | None, *, by_name: bool) -> Key | None:
+    """The place of an object in a listing; it has to be after the one before."""
+    place: Key | None = info.name if by_name else info.data_id
+    if last is not None and (place is None or not last < place):  # type: ignore[operator]  # both names, or both ids
+        raise ProtocolError(f"the server listed {place!r} after {last!r}: out of order, or twice", unit=info.unit)
+    return place
+
+
+def hold_units(units: Sequence[str]) -> list[str]:
+    """The units of a store: each once, in order."""
+    try:
+        for unit in units:
+            check_unit(unit)
+    except InvalidArgumentError as error:
+        raise ProtocolError(f"the server listed a unit that can be none: {error}") from error
+    if any(one >= other for one, other in pairwise(units)):
+        raise ProtocolError("the server listed units out of order, or twice")
+    return list(units)
+
+
+def hold_capabilities(capabilities: Capabilities) -> Capabilities:
+    """What a server can do: numbers that a client can work with."""
+    if capabilities.block_size != BLOCK_SIZE:
+        raise ProtocolError(f"the server's blocks are of {capabilities.block_size} bytes, and not of {BLOCK_SIZE}")
+    if not 0 <= capabilities.resume_window <= _MOST_SECONDS:
+        raise ProtocolError(f"the server keeps writes for {capabilities.resume_window} s, which can be no time")
+    if capabilities.max_message_size > MAX_DATA_ID:
+        raise ProtocolError(f"the server takes messages of {capabilities.max_message_size} bytes")
+    hold_units(sorted(capabilities.allowed_units))
+    return capabilities
+
+
+class FeedOrder:
+    """A watch's events: of the units that were asked for, each once, in order, after where it begins."""
+
+    def __init__(self, units: Sequence[str], since: int | None) -> None:
+        self._units = frozenset(units)
+        self._since = since
+        self._revision: int | None = None
+
+    def hold(self, event: Change | Progress) -> Change | Progress:
+        """The next event. Raises ProtocolError when it cannot be that."""
+        known, revision = self._revision, event.revision
+        if known is None:
+            if not isinstance(event, Progress) or (self._since is not None and revision != self._since):
+                raise ProtocolError(
+                    f"the server began a watch with {event}, and not with the progress that it starts from"
+                )
+        elif revision < known or (revision == known and isinstance(event, Change)):
+            raise ProtocolError(f"the server went back in its feed, to {event} after revision {known}")
+        if isinstance(event, Change) and self._units and event.unit not in self._units:
+            raise ProtocolError(f"the server sent a change of unit {event.unit!r}, which was not asked for")
+        _hold_revision(revision)
+        self._revision = revision
+        return event
+
+
+def _hold_revision(revision: int) -> None:
+    try:
+        check_generation(revision)
+    except InvalidArgumentError as error:
+        raise ProtocolError(f"the server sent a revision that can be none: {revision}") from error
