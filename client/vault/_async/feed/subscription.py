@@ -20,9 +20,12 @@ _log = logging.getLogger("vault.watch")
 class AsyncSubscription:
     """The committed changes of some units, one after the other. Made by `AsyncVault.watch`.
 
-        async with await vault.watch("documents") as changes:
-            async for change in changes:
-                print(change.revision, change.kind.name, change.data_id)
+        >>> async with await vault.watch("notes", since=0) as changes:
+        ...     data_id = await vault.upload("notes", TextWrapper("hello"))
+        ...     async for change in changes:
+        ...         print(change.revision, change.kind.name)
+        ...         break
+        1 UPLOADED
 
     Iteration waits until there is a change, and ends when this or the vault is closed. Each change comes
     once, in the order of their revisions, and none is missing: when the connection is lost, the server
@@ -55,7 +58,12 @@ class AsyncSubscription:
         self._affinity = AsyncAffinity.here()
 
     async def open(self) -> None:
-        """Takes its place in the feed. Called for you, by `watch`."""
+        """Takes its place in the feed. Called for you, by `watch`.
+
+        Example:
+            >>> changes = await vault.watch("notes")  # calls it
+            >>> await changes.close()
+        """
         await self._take(*await open_watch(self._store, self._units, self._revision))
         await self._next()  # the first event tells where the feed begins, or raises why it cannot
 
@@ -68,7 +76,14 @@ class AsyncSubscription:
         return self._revision or 0
 
     async def close(self) -> None:
-        """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
+        """Ends the iteration, also while another thread or task waits in it. Harmless when repeated.
+
+        Example:
+            >>> changes = await vault.watch("notes")
+            >>> await changes.close()
+            >>> [change async for change in changes]
+            []
+        """
         if self._affinity.is_elsewhere:
             raise other_loop("the subscription")
         self._closed = True

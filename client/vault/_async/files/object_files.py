@@ -61,6 +61,12 @@ def reopener(store: AsyncStore, info: ObjectInfo) -> AsyncReopen:
 class AsyncObjectReader(AsyncFile):
     """One object, read as a seekable binary file.
 
+        >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello"))
+        >>> async with await vault.open("files", data_id) as reader:
+        ...     position = reader.seek(1)
+        ...     print(await reader.read(3))
+        b'ell'
+
     Only the blocks that are asked for are fetched, each is verified before any of it is returned, and all
     are of the generation that the reader was opened on, also when the object is replaced or deleted meanwhile:
     the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
@@ -108,18 +114,41 @@ class AsyncObjectReader(AsyncFile):
         return True
 
     def tell(self) -> int:
-        """Where the next read begins, in bytes."""
+        """Where the next read begins, in bytes.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     line = await reader.readline()
+            ...     print(reader.tell())
+            6
+        """
         self._check_open()
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Moves; fetches nothing. Returns the new position."""
+        """Moves; fetches nothing. Returns the new position.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     position = reader.seek(-6, io.SEEK_END)
+            ...     print(await reader.read())
+            b'world\\n'
+        """
         self._check_open()
         self._position = sought(self._position, self.size, offset, whence)
         return self._position
 
     async def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, fewer only at the end; without a size, all that is left."""
+        """At most `size` bytes, fewer only at the end; without a size, all that is left.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     print(await reader.read(5))
+            b'hello'
+        """
         self._check_open()
         wanted = to_read(self._position, self.size, size)
         through = (self._position + wanted - 1) // BLOCK_SIZE
@@ -133,13 +162,28 @@ class AsyncObjectReader(AsyncFile):
         return gathered.getvalue()
 
     async def read1(self, size: int = -1, /) -> bytes:
-        """What is left of the present block, at most `size` bytes."""
+        """What is left of the present block, at most `size` bytes.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     print(len(await reader.read1()))
+            12
+        """
         self._check_open()
         left = BLOCK_SIZE - self._position % BLOCK_SIZE
         return await self.read(left if size < 0 else min(size, left))
 
     async def readinto(self, buffer: Any, /) -> int:
-        """Fills the buffer, but for what is past the object's end. Returns how many bytes it took."""
+        """Fills the buffer, but for what is past the object's end. Returns how many bytes it took.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     buffer = bytearray(5)
+            ...     print(await reader.readinto(buffer), buffer)
+            5 bytearray(b'hello')
+        """
         self._check_open()
         target = memoryview(buffer).cast("B")
         wanted = to_read(self._position, self.size, len(target))
@@ -153,12 +197,26 @@ class AsyncObjectReader(AsyncFile):
         return filled
 
     async def readinto1(self, buffer: Any, /) -> int:
-        """As `readinto`, to the end of the present block at most."""
+        """As `readinto`, to the end of the present block at most.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     print(await reader.readinto1(bytearray(5)))
+            5
+        """
         left = BLOCK_SIZE - self._position % BLOCK_SIZE
         return await self.readinto(memoryview(buffer).cast("B")[:left])
 
     async def readline(self, size: int | None = -1, /) -> bytes:
-        """Bytes up to and with the next newline, at most `size`."""
+        """Bytes up to and with the next newline, at most `size`.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     print(await reader.readline())
+            b'hello\\n'
+        """
         self._check_open()
         line = bytearray()
         for index, start, stop in spans(self._position, to_read(self._position, self.size, size)):
@@ -177,12 +235,26 @@ class AsyncObjectReader(AsyncFile):
         """The whole object, mapped read-only from a local file and verified; None where it is not in one.
 
         The view outlives the reader.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> async with await vault.open("files", data_id) as reader:
+            ...     print(await reader.map())  # so small an object is in no file of its own
+            None
         """
         self._check_open()
         return await self._source.map()
 
     async def close(self) -> None:
-        """Lets go of the stream. Harmless when repeated."""
+        """Lets go of the stream. Harmless when repeated.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> reader = await vault.open("files", data_id)
+            >>> await reader.close()
+            >>> reader.closed
+            True
+        """
         if self._open:
             if self._affinity.is_elsewhere:
                 raise other_loop(f"the reader of object {self.info.data_id}")
@@ -207,6 +279,12 @@ class AsyncObjectReader(AsyncFile):
 
 class AsyncObjectWriter(AsyncFile):
     """A new object, written as a binary file.
+
+        >>> async with await vault.open_writer("files", name="log") as writer:
+        ...     for number in range(3):
+        ...         written = await writer.write(b"line %d\\n" % number)
+        >>> writer.info.size
+        21
 
     It exists when `close` returns, durably, and not at all when the `with` block raises, when `abort` is
     called, or when the writer is dropped without closing (which warns). Use its own `with` block, also under
@@ -262,7 +340,14 @@ class AsyncObjectWriter(AsyncFile):
         return False
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Bytes written so far.
+
+        Example:
+            >>> async with await vault.open_writer("files") as writer:
+            ...     written = await writer.write(b"hello")
+            ...     print(writer.tell())
+            5
+        """
         return self._cutter.size
 
     async def start(self) -> None:
@@ -276,6 +361,13 @@ class AsyncObjectWriter(AsyncFile):
         Raises:
             ClosedError: The writer is closed, or an earlier write failed.
             StorageFullError, UnavailableError: The write is over; nothing of it stays.
+
+        Example:
+            >>> async with await vault.open_writer("files") as writer:
+            ...     written = await writer.write(b"hello ")
+            ...     written = await writer.write(b"world")
+            >>> writer.info.size
+            11
         """
         writer = self._check_open()
         view = memoryview(data)
@@ -289,7 +381,12 @@ class AsyncObjectWriter(AsyncFile):
         return view.nbytes
 
     async def flush(self) -> None:
-        """Nothing: blocks leave when they are full."""
+        """Nothing: blocks leave when they are full.
+
+        Example:
+            >>> async with await vault.open_writer("files") as writer:
+            ...     await writer.flush()
+        """
 
     async def close(self) -> None:
         """Makes the object exist. Harmless when repeated, or after `abort`.
@@ -300,6 +397,12 @@ class AsyncObjectWriter(AsyncFile):
         Raises:
             AlreadyExistsError: The name, or the id, was taken meanwhile.
             StorageFullError, UnavailableError: Nothing of the object stays, or it is not known whether it does.
+
+        Example:
+            >>> writer = await vault.open_writer("files", name="empty")
+            >>> await writer.close()
+            >>> await vault.exists("files", "empty")
+            True
         """
         if not self._open or (self._entered and sys.exception() is not self._before):
             return
@@ -311,7 +414,14 @@ class AsyncObjectWriter(AsyncFile):
             self._info = await writer.commit(self._cutter.size, self._cutter.checksum)
 
     async def abort(self) -> None:
-        """Gives the object up. Harmless when repeated, or after `close`."""
+        """Gives the object up. Harmless when repeated, or after `close`.
+
+        Example:
+            >>> writer = await vault.open_writer("files", name="empty")
+            >>> await writer.abort()
+            >>> await vault.exists("files", "empty")
+            False
+        """
         if self._open:
             if self._affinity.is_elsewhere:
                 raise other_loop(f"the writer of object {self._data_id}")

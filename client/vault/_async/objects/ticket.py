@@ -19,9 +19,10 @@ class AsyncTicket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        if ticket := await vault.load("documents", "readme"):
-            async with ticket:
-                ticket.get_ref().text += " world"
+        >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+        >>> if ticket := await vault.load("notes", "greeting"):
+        ...     async with ticket:
+        ...         ticket.get_ref().data += " world"
 
     Leaving the block by an exception discards the edit. The write-back states the generation that the
     working copy was made from, so that a lost race is a ConflictError and never a lost update.
@@ -77,6 +78,13 @@ class AsyncTicket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = await vault.load("notes", data_id)
+            >>> ticket.get_data().data
+            'hello'
+            >>> await ticket.close()
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
@@ -87,6 +95,13 @@ class AsyncTicket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> async with await vault.load("notes", data_id) as ticket:
+            ...     mine = ticket.get_clone()
+            >>> mine.data
+            'hello'
         """
         return self.get_data()._clone()  # noqa: SLF001  # the Datatype's contract
 
@@ -98,6 +113,13 @@ class AsyncTicket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> async with await vault.load("notes", data_id) as ticket:
+            ...     ticket.get_ref().data += " world"
+            >>> ticket.info.size
+            11
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
@@ -121,6 +143,13 @@ class AsyncTicket:
             EncodeError: The Datatype could not dump it.
             ClosedError: The vault is closed and there is an edit to write.
             StorageError, UnavailableError: It could not be written.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = await vault.load("notes", data_id)
+            >>> await ticket.close()
+            >>> ticket.closed
+            True
         """
         entry, draft = self._entry, self._draft
         if draft is None or self._closed:
@@ -149,6 +178,14 @@ class AsyncTicket:
 
         The working copy is given up: other tickets that share it get a ConflictError when they close.
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = await vault.load("notes", data_id)
+            >>> ticket.get_ref().data = "a draft"
+            >>> await ticket.discard()
+            >>> ticket.info.generation
+            1
         """
         if self._cache.inherited:
             return

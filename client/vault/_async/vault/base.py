@@ -89,16 +89,31 @@ class AsyncVaultBase:
 
         Raises:
             UnknownUnitError: The unit is not in the structure.
+
+        Example:
+            >>> vault.get_datatype("notes")
+            <class 'vault.wrappers.TextWrapper'>
         """
         return self._structure.unit(unit).datatype
 
     async def units(self) -> list[str]:
-        """The units of the store that hold an object, in alphabetical order, in the structure or not."""
+        """The units of the store that hold an object, in alphabetical order, in the structure or not.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> await vault.units()
+            ['notes']
+        """
         self._require_open()
         return await self._store.list_units()
 
     def cache_stats(self) -> CacheStats:
-        """What the object cache has done and holds, and the process's memory. Does no I/O."""
+        """What the object cache has done and holds, and the process's memory. Does no I/O.
+
+        Example:
+            >>> vault.cache_stats().open_tickets
+            0
+        """
         return self._cache.stats()
 
     async def upkeep(self) -> None:
@@ -106,6 +121,9 @@ class AsyncVaultBase:
 
         Cached objects that no ticket is open on go, the longest unused first, until the process is below or
         nothing is left to put out; then free memory is returned to the system.
+
+        Example:
+            >>> await vault.upkeep()
         """
         self._require_open()
         await AsyncBlocking.run(self._memory.relieve, self._cache.shed)
@@ -116,6 +134,12 @@ class AsyncVaultBase:
         Raises:
             InvalidArgumentError: BAD_INTERVAL, it is not above 0.
             UnavailableError: OVERLOADED, the system has no thread left.
+
+        Example:
+            >>> upkeeping = await vault.spawn_upkeeping_thread(60)
+            >>> upkeeping.is_alive()
+            True
+            >>> await upkeeping.stop()
         """
         self._require_open()
         upkeeping = AsyncUpkeeping(self._memory, self._cache, seconds)
@@ -131,6 +155,12 @@ class AsyncVaultBase:
         Raises:
             InvalidArgumentError: OTHER_LOOP, it is asynchronous and belongs to another event loop, which is not closed:
                 close it there. Once that loop is closed, any may close it.
+
+        Example:
+            >>> await vault.close()
+            >>> await vault.units()
+            Traceback (most recent call last):
+            vault.errors.ClosedError: the vault is closed
         """
         if self._affinity.is_elsewhere:
             raise other_loop("the vault")

@@ -30,6 +30,11 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             InvalidArgumentError: One of the keys can be none, or BAD_BATCH, `keys` is one text; nothing was asked.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> await vault.exists_many("notes", [data_id, "farewell"])
+            [True, False]
         """
         self._require_unit(unit)
         wanted = _listed(keys)
@@ -53,6 +58,14 @@ class AsyncBatches(AsyncVaultBase):
         Raises:
             BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
             InvalidArgumentError: BAD_BATCH, `keys` is one text.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> for ticket in await vault.load_many("notes", ["greeting", "farewell"]):
+            ...     if ticket:
+            ...         async with ticket:
+            ...             print(ticket.get_data().data)
+            hello
         """
         self._require_unit(unit)
         wanted = _listed(keys)
@@ -100,6 +113,11 @@ class AsyncBatches(AsyncVaultBase):
         Raises:
             BatchError: Some were not stored.
             InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are one text.
+
+        Example:
+            >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["first", None])
+            >>> len(ids)
+            2
         """
         self._require_unit(unit)
         items = list(objects)
@@ -141,6 +159,11 @@ class AsyncBatches(AsyncVaultBase):
         Raises:
             BatchError: Some could not be deleted.
             InvalidArgumentError: BAD_BATCH, `keys` is one text; nothing was deleted.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> await vault.delete_many("notes", [data_id, "farewell"])
+            [True, False]
         """
         self._require_unit(unit)
         results: list[bool | VaultError | None] = []

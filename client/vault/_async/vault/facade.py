@@ -9,11 +9,17 @@ from vault._async.vault.watching import AsyncWatching
 class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams, AsyncWatching):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
-        async with AsyncVault("./data", {"documents": (Document, 100)}) as vault:
-            data_id = await vault.upload("documents", Document("hello"), name="readme")
-            if ticket := await vault.load("documents", data_id):  # None: there is no such object
-                async with ticket:
-                    ticket.get_ref().text += " world"  # written back when the ticket closes
+        >>> async with AsyncVault("./example", {"notes": (TextWrapper, 100)}) as example:
+        ...     data_id = await example.upload("notes", TextWrapper("hello"), name="greeting")
+        ...     if ticket := await example.load("notes", "greeting"):  # None: there is no such object
+        ...         async with ticket:
+        ...             ticket.get_ref().data += " world"  # written back when the ticket closes
+        ...     async for info in example.list("notes"):
+        ...         print(info.name, info.size)
+        greeting 11
+
+    The examples of the methods have a `vault` with the units "notes" (of TextWrapper), "settings" (JsonWrapper) and
+    "files" (BytesWrapper), which holds nothing yet.
 
     Threads may share one; an asynchronous one belongs to one event loop, whose tasks may share it. One that is not
     asynchronous may be made before a fork and used in the child, which then has connections and a cache of its

@@ -23,7 +23,12 @@ class AsyncObjects(AsyncVaultBase):
     """
 
     async def exists(self, unit: str, key: Key) -> bool:
-        """Whether there is such an object. Always asks the store."""
+        """Whether there is such an object. Always asks the store.
+
+        Example:
+            >>> await vault.exists("notes", "greeting")
+            False
+        """
         self._require_unit(unit)
         check_key(key)
         return (await self._store.exists_many(unit, [key]))[0] != 0
@@ -40,6 +45,13 @@ class AsyncObjects(AsyncVaultBase):
             DecodeError: It was stored as something that the unit's Datatype does not load, or its bytes do
                 not load.
             CorruptionError: Its stored bytes do not match their checksum.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> if ticket := await vault.load("notes", "greeting"):
+            ...     async with ticket:
+            ...         print(ticket.get_data().data)
+            hello
         """
         self._require_unit(unit)
         check_key(key)
@@ -84,6 +96,13 @@ class AsyncObjects(AsyncVaultBase):
             InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype; BAD_NAME, BAD_TAGS, BAD_ID.
             EncodeError: The Datatype could not dump it.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> await vault.upload("notes", TextWrapper("hello"), name="greeting", data_id=7)
+            7
+            >>> await vault.upload("notes", TextWrapper("again"), name="greeting")
+            Traceback (most recent call last):
+            vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 7
         """
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
@@ -131,6 +150,12 @@ class AsyncObjects(AsyncVaultBase):
             InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype.
             EncodeError: The Datatype could not dump it.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> info = await vault.update("notes", "greeting", TextWrapper("good evening"))
+            >>> info.size
+            12
         """
         self._require_unit(unit)
         self._codecs[unit].check(data)
@@ -146,6 +171,13 @@ class AsyncObjects(AsyncVaultBase):
 
         Raises:
             ConflictError: It is at another generation than `if_generation`.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> await vault.delete("notes", data_id)
+            True
+            >>> await vault.delete("notes", data_id)
+            False
         """
         self._require_unit(unit)
         spec = DeleteSpec(key, if_generation)
@@ -156,13 +188,26 @@ class AsyncObjects(AsyncVaultBase):
         return outcome != 0
 
     async def stat(self, unit: str, key: Key) -> ObjectInfo | None:
-        """What the store knows of an object, without its bytes; None when there is none. Always asks."""
+        """What the store knows of an object, without its bytes; None when there is none. Always asks.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> if info := await vault.stat("notes", "greeting"):
+            ...     print(info.size, info.generation)
+            5 1
+        """
         self._require_unit(unit)
         check_key(key)
         return (await self._store.stat_many(unit, [key]))[0]
 
     async def find(self, unit: str, name: str) -> int | None:
-        """The id of the object of this name; None when there is none. Always asks the store."""
+        """The id of the object of this name; None when there is none. Always asks the store.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> await vault.find("notes", "greeting") == data_id
+            True
+        """
         self._require_unit(unit)
         check_name(name)
         info = (await self._store.stat_many(unit, [name]))[0]
@@ -189,6 +234,12 @@ class AsyncObjects(AsyncVaultBase):
             ConflictError: It is at another generation.
             AlreadyExistsError: NAME_TAKEN.
             InvalidArgumentError: BAD_NAME, BAD_TAGS.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> info = await vault.set_metadata("notes", data_id, tags={"language": "en"})
+            >>> info.name, info.tags["language"]
+            ('greeting', 'en')
         """
         self._require_unit(unit)
         spec = MetadataSpec(key, name, tags, if_generation)
@@ -211,6 +262,10 @@ class AsyncObjects(AsyncVaultBase):
             NotFoundError: There is no such object.
             ConflictError: Others were faster, `attempts` times.
             InvalidArgumentError: BAD_ATTEMPTS; BAD_OBJECT, `function` returned something else.
+
+        Example:
+            >>> data_id = await vault.upload("settings", JsonWrapper({"count": 1}))
+            >>> info = await vault.edit("settings", data_id, lambda counter: counter.data.update(count=2))
         """
         self._require_unit(unit)
         check_key(key)
@@ -230,6 +285,11 @@ class AsyncObjects(AsyncVaultBase):
 
         Raises:
             InvalidArgumentError: BAD_NAME, BAD_TAGS; here, not at the first object.
+
+        Example:
+            >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["x/1", "y/2"])
+            >>> [info.name async for info in vault.list("notes", prefix="x/")]
+            ['x/1']
         """
         self._require_unit(unit)
         if prefix is not None:

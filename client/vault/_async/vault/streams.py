@@ -24,6 +24,12 @@ class AsyncStreams(AsyncVaultBase):
         Raises:
             NotFoundError: There is no such object.
             InvalidArgumentError: The unit, or the key, can be none.
+
+        Example:
+            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> async with await vault.open("notes", "greeting") as reader:
+            ...     print(await reader.read())
+            b'hello'
         """
         self._require_unit(unit)
         check_key(key)
@@ -42,6 +48,12 @@ class AsyncStreams(AsyncVaultBase):
         Raises:
             AlreadyExistsError: The name or the id is taken; here, or when it closes.
             InvalidArgumentError: BAD_NAME, BAD_TAGS, BAD_ID.
+
+        Example:
+            >>> async with await vault.open_writer("files", name="log") as writer:
+            ...     written = await writer.write(b"one line")
+            >>> writer.info.size
+            8
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
@@ -74,6 +86,9 @@ class AsyncStreams(AsyncVaultBase):
             ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
             OSError: The file cannot be read, as Python says it; nothing was stored.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello"), name="hello.txt")
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
@@ -97,6 +112,12 @@ class AsyncStreams(AsyncVaultBase):
             NotFoundError: There is no such object.
             CorruptionError: Stored bytes do not match their checksum.
             OSError: The file cannot be written, as Python says it.
+
+        Example:
+            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello"))
+            >>> info = await vault.download_file("files", data_id, "hello.txt")
+            >>> info.size
+            5
         """
         self._require_unit(unit)
         check_key(key)

@@ -43,6 +43,14 @@ class AsyncWatching(AsyncVaultBase):
             InvalidArgumentError: `units` is empty, or `since` can be no revision.
             RevisionCompactedError: `since` is older than the feed's history, or newer than the store.
             UnavailableError: The server does not answer in time.
+
+        Example:
+            >>> async with await vault.watch("notes") as changes:
+            ...     data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
+            ...     async for change in changes:
+            ...         print(change.kind.name, change.name)
+            ...         break
+            UPLOADED greeting
         """
         self._require_open()
         wanted = [units] if isinstance(units, str) else list(self._structure.units if units is None else units)

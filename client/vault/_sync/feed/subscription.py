@@ -21,9 +21,12 @@ _log = logging.getLogger("vault.watch")
 class Subscription:
     """The committed changes of some units, one after the other. Made by `Vault.watch`.
 
-        with vault.watch("documents") as changes:
-            for change in changes:
-                print(change.revision, change.kind.name, change.data_id)
+        >>> with vault.watch("notes", since=0) as changes:
+        ...     data_id = vault.upload("notes", TextWrapper("hello"))
+        ...     for change in changes:
+        ...         print(change.revision, change.kind.name)
+        ...         break
+        1 UPLOADED
 
     Iteration waits until there is a change, and ends when this or the vault is closed. Each change comes
     once, in the order of their revisions, and none is missing: when the connection is lost, the server
@@ -56,7 +59,12 @@ class Subscription:
         self._affinity = Affinity.here()
 
     def open(self) -> None:
-        """Takes its place in the feed. Called for you, by `watch`."""
+        """Takes its place in the feed. Called for you, by `watch`.
+
+        Example:
+            >>> changes = vault.watch("notes")  # calls it
+            >>> changes.close()
+        """
         self._take(*open_watch(self._store, self._units, self._revision))
         self._next()  # the first event tells where the feed begins, or raises why it cannot
 
@@ -69,7 +77,14 @@ class Subscription:
         return self._revision or 0
 
     def close(self) -> None:
-        """Ends the iteration, also while another thread or task waits in it. Harmless when repeated."""
+        """Ends the iteration, also while another thread or task waits in it. Harmless when repeated.
+
+        Example:
+            >>> changes = vault.watch("notes")
+            >>> changes.close()
+            >>> [change for change in changes]
+            []
+        """
         if self._affinity.is_elsewhere:
             raise other_loop("the subscription")
         self._closed = True

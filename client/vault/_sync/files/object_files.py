@@ -62,6 +62,12 @@ def reopener(store: Store, info: ObjectInfo) -> Reopen:
 class ObjectReader(File):
     """One object, read as a seekable binary file.
 
+        >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"))
+        >>> with vault.open("files", data_id) as reader:
+        ...     position = reader.seek(1)
+        ...     print(reader.read(3))
+        b'ell'
+
     Only the blocks that are asked for are fetched, each is verified before any of it is returned, and all
     are of the generation that the reader was opened on, also when the object is replaced or deleted meanwhile:
     the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
@@ -109,18 +115,41 @@ class ObjectReader(File):
         return True
 
     def tell(self) -> int:
-        """Where the next read begins, in bytes."""
+        """Where the next read begins, in bytes.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     line = reader.readline()
+            ...     print(reader.tell())
+            6
+        """
         self._check_open()
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Moves; fetches nothing. Returns the new position."""
+        """Moves; fetches nothing. Returns the new position.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     position = reader.seek(-6, io.SEEK_END)
+            ...     print(reader.read())
+            b'world\\n'
+        """
         self._check_open()
         self._position = sought(self._position, self.size, offset, whence)
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, fewer only at the end; without a size, all that is left."""
+        """At most `size` bytes, fewer only at the end; without a size, all that is left.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     print(reader.read(5))
+            b'hello'
+        """
         self._check_open()
         wanted = to_read(self._position, self.size, size)
         through = (self._position + wanted - 1) // BLOCK_SIZE
@@ -134,13 +163,28 @@ class ObjectReader(File):
         return gathered.getvalue()
 
     def read1(self, size: int = -1, /) -> bytes:
-        """What is left of the present block, at most `size` bytes."""
+        """What is left of the present block, at most `size` bytes.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     print(len(reader.read1()))
+            12
+        """
         self._check_open()
         left = BLOCK_SIZE - self._position % BLOCK_SIZE
         return self.read(left if size < 0 else min(size, left))
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fills the buffer, but for what is past the object's end. Returns how many bytes it took."""
+        """Fills the buffer, but for what is past the object's end. Returns how many bytes it took.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     buffer = bytearray(5)
+            ...     print(reader.readinto(buffer), buffer)
+            5 bytearray(b'hello')
+        """
         self._check_open()
         target = memoryview(buffer).cast("B")
         wanted = to_read(self._position, self.size, len(target))
@@ -154,12 +198,26 @@ class ObjectReader(File):
         return filled
 
     def readinto1(self, buffer: Any, /) -> int:
-        """As `readinto`, to the end of the present block at most."""
+        """As `readinto`, to the end of the present block at most.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     print(reader.readinto1(bytearray(5)))
+            5
+        """
         left = BLOCK_SIZE - self._position % BLOCK_SIZE
         return self.readinto(memoryview(buffer).cast("B")[:left])
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Bytes up to and with the next newline, at most `size`."""
+        """Bytes up to and with the next newline, at most `size`.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     print(reader.readline())
+            b'hello\\n'
+        """
         self._check_open()
         line = bytearray()
         for index, start, stop in spans(self._position, to_read(self._position, self.size, size)):
@@ -178,12 +236,26 @@ class ObjectReader(File):
         """The whole object, mapped read-only from a local file and verified; None where it is not in one.
 
         The view outlives the reader.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> with vault.open("files", data_id) as reader:
+            ...     print(reader.map())  # so small an object is in no file of its own
+            None
         """
         self._check_open()
         return self._source.map()
 
     def close(self) -> None:
-        """Lets go of the stream. Harmless when repeated."""
+        """Lets go of the stream. Harmless when repeated.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
+            >>> reader = vault.open("files", data_id)
+            >>> reader.close()
+            >>> reader.closed
+            True
+        """
         if self._open:
             if self._affinity.is_elsewhere:
                 raise other_loop(f"the reader of object {self.info.data_id}")
@@ -208,6 +280,12 @@ class ObjectReader(File):
 
 class ObjectWriter(File):
     """A new object, written as a binary file.
+
+        >>> with vault.open_writer("files", name="log") as writer:
+        ...     for number in range(3):
+        ...         written = writer.write(b"line %d\\n" % number)
+        >>> writer.info.size
+        21
 
     It exists when `close` returns, durably, and not at all when the `with` block raises, when `abort` is
     called, or when the writer is dropped without closing (which warns). Use its own `with` block, also under
@@ -263,7 +341,14 @@ class ObjectWriter(File):
         return False
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Bytes written so far.
+
+        Example:
+            >>> with vault.open_writer("files") as writer:
+            ...     written = writer.write(b"hello")
+            ...     print(writer.tell())
+            5
+        """
         return self._cutter.size
 
     def start(self) -> None:
@@ -277,6 +362,13 @@ class ObjectWriter(File):
         Raises:
             ClosedError: The writer is closed, or an earlier write failed.
             StorageFullError, UnavailableError: The write is over; nothing of it stays.
+
+        Example:
+            >>> with vault.open_writer("files") as writer:
+            ...     written = writer.write(b"hello ")
+            ...     written = writer.write(b"world")
+            >>> writer.info.size
+            11
         """
         writer = self._check_open()
         view = memoryview(data)
@@ -290,7 +382,12 @@ class ObjectWriter(File):
         return view.nbytes
 
     def flush(self) -> None:
-        """Nothing: blocks leave when they are full."""
+        """Nothing: blocks leave when they are full.
+
+        Example:
+            >>> with vault.open_writer("files") as writer:
+            ...     writer.flush()
+        """
 
     def close(self) -> None:
         """Makes the object exist. Harmless when repeated, or after `abort`.
@@ -301,6 +398,12 @@ class ObjectWriter(File):
         Raises:
             AlreadyExistsError: The name, or the id, was taken meanwhile.
             StorageFullError, UnavailableError: Nothing of the object stays, or it is not known whether it does.
+
+        Example:
+            >>> writer = vault.open_writer("files", name="empty")
+            >>> writer.close()
+            >>> vault.exists("files", "empty")
+            True
         """
         if not self._open or (self._entered and sys.exception() is not self._before):
             return
@@ -312,7 +415,14 @@ class ObjectWriter(File):
             self._info = writer.commit(self._cutter.size, self._cutter.checksum)
 
     def abort(self) -> None:
-        """Gives the object up. Harmless when repeated, or after `close`."""
+        """Gives the object up. Harmless when repeated, or after `close`.
+
+        Example:
+            >>> writer = vault.open_writer("files", name="empty")
+            >>> writer.abort()
+            >>> vault.exists("files", "empty")
+            False
+        """
         if self._open:
             if self._affinity.is_elsewhere:
                 raise other_loop(f"the writer of object {self._data_id}")

@@ -20,9 +20,10 @@ class Ticket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        if ticket := vault.load("documents", "readme"):
-            with ticket:
-                ticket.get_ref().text += " world"
+        >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+        >>> if ticket := vault.load("notes", "greeting"):
+        ...     with ticket:
+        ...         ticket.get_ref().data += " world"
 
     Leaving the block by an exception discards the edit. The write-back states the generation that the
     working copy was made from, so that a lost race is a ConflictError and never a lost update.
@@ -78,6 +79,13 @@ class Ticket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = vault.load("notes", data_id)
+            >>> ticket.get_data().data
+            'hello'
+            >>> ticket.close()
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
@@ -88,6 +96,13 @@ class Ticket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> with vault.load("notes", data_id) as ticket:
+            ...     mine = ticket.get_clone()
+            >>> mine.data
+            'hello'
         """
         return self.get_data()._clone()  # noqa: SLF001  # the Datatype's contract
 
@@ -99,6 +114,13 @@ class Ticket:
 
         Raises:
             ClosedError: The ticket is closed.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> with vault.load("notes", data_id) as ticket:
+            ...     ticket.get_ref().data += " world"
+            >>> ticket.info.size
+            11
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
@@ -122,6 +144,13 @@ class Ticket:
             EncodeError: The Datatype could not dump it.
             ClosedError: The vault is closed and there is an edit to write.
             StorageError, UnavailableError: It could not be written.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = vault.load("notes", data_id)
+            >>> ticket.close()
+            >>> ticket.closed
+            True
         """
         entry, draft = self._entry, self._draft
         if draft is None or self._closed:
@@ -150,6 +179,14 @@ class Ticket:
 
         The working copy is given up: other tickets that share it get a ConflictError when they close.
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> ticket = vault.load("notes", data_id)
+            >>> ticket.get_ref().data = "a draft"
+            >>> ticket.discard()
+            >>> ticket.info.generation
+            1
         """
         if self._cache.inherited:
             return

@@ -90,16 +90,31 @@ class VaultBase:
 
         Raises:
             UnknownUnitError: The unit is not in the structure.
+
+        Example:
+            >>> vault.get_datatype("notes")
+            <class 'vault.wrappers.TextWrapper'>
         """
         return self._structure.unit(unit).datatype
 
     def units(self) -> list[str]:
-        """The units of the store that hold an object, in alphabetical order, in the structure or not."""
+        """The units of the store that hold an object, in alphabetical order, in the structure or not.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> vault.units()
+            ['notes']
+        """
         self._require_open()
         return self._store.list_units()
 
     def cache_stats(self) -> CacheStats:
-        """What the object cache has done and holds, and the process's memory. Does no I/O."""
+        """What the object cache has done and holds, and the process's memory. Does no I/O.
+
+        Example:
+            >>> vault.cache_stats().open_tickets
+            0
+        """
         return self._cache.stats()
 
     def upkeep(self) -> None:
@@ -107,6 +122,9 @@ class VaultBase:
 
         Cached objects that no ticket is open on go, the longest unused first, until the process is below or
         nothing is left to put out; then free memory is returned to the system.
+
+        Example:
+            >>> vault.upkeep()
         """
         self._require_open()
         Blocking.run(self._memory.relieve, self._cache.shed)
@@ -117,6 +135,12 @@ class VaultBase:
         Raises:
             InvalidArgumentError: BAD_INTERVAL, it is not above 0.
             UnavailableError: OVERLOADED, the system has no thread left.
+
+        Example:
+            >>> upkeeping = vault.spawn_upkeeping_thread(60)
+            >>> upkeeping.is_alive()
+            True
+            >>> upkeeping.stop()
         """
         self._require_open()
         upkeeping = Upkeeping(self._memory, self._cache, seconds)
@@ -132,6 +156,12 @@ class VaultBase:
         Raises:
             InvalidArgumentError: OTHER_LOOP, it is asynchronous and belongs to another event loop, which is not closed:
                 close it there. Once that loop is closed, any may close it.
+
+        Example:
+            >>> vault.close()
+            >>> vault.units()
+            Traceback (most recent call last):
+            vault.errors.ClosedError: the vault is closed
         """
         if self._affinity.is_elsewhere:
             raise other_loop("the vault")

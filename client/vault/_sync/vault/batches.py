@@ -31,6 +31,11 @@ class Batches(VaultBase):
 
         Raises:
             InvalidArgumentError: One of the keys can be none, or BAD_BATCH, `keys` is one text; nothing was asked.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> vault.exists_many("notes", [data_id, "farewell"])
+            [True, False]
         """
         self._require_unit(unit)
         wanted = _listed(keys)
@@ -54,6 +59,14 @@ class Batches(VaultBase):
         Raises:
             BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
             InvalidArgumentError: BAD_BATCH, `keys` is one text.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> for ticket in vault.load_many("notes", ["greeting", "farewell"]):
+            ...     if ticket:
+            ...         with ticket:
+            ...             print(ticket.get_data().data)
+            hello
         """
         self._require_unit(unit)
         wanted = _listed(keys)
@@ -101,6 +114,11 @@ class Batches(VaultBase):
         Raises:
             BatchError: Some were not stored.
             InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are one text.
+
+        Example:
+            >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["first", None])
+            >>> len(ids)
+            2
         """
         self._require_unit(unit)
         items = list(objects)
@@ -142,6 +160,11 @@ class Batches(VaultBase):
         Raises:
             BatchError: Some could not be deleted.
             InvalidArgumentError: BAD_BATCH, `keys` is one text; nothing was deleted.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> vault.delete_many("notes", [data_id, "farewell"])
+            [True, False]
         """
         self._require_unit(unit)
         results: list[bool | VaultError | None] = []

@@ -24,7 +24,12 @@ class Objects(VaultBase):
     """
 
     def exists(self, unit: str, key: Key) -> bool:
-        """Whether there is such an object. Always asks the store."""
+        """Whether there is such an object. Always asks the store.
+
+        Example:
+            >>> vault.exists("notes", "greeting")
+            False
+        """
         self._require_unit(unit)
         check_key(key)
         return (self._store.exists_many(unit, [key]))[0] != 0
@@ -41,6 +46,13 @@ class Objects(VaultBase):
             DecodeError: It was stored as something that the unit's Datatype does not load, or its bytes do
                 not load.
             CorruptionError: Its stored bytes do not match their checksum.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> if ticket := vault.load("notes", "greeting"):
+            ...     with ticket:
+            ...         print(ticket.get_data().data)
+            hello
         """
         self._require_unit(unit)
         check_key(key)
@@ -85,6 +97,13 @@ class Objects(VaultBase):
             InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype; BAD_NAME, BAD_TAGS, BAD_ID.
             EncodeError: The Datatype could not dump it.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> vault.upload("notes", TextWrapper("hello"), name="greeting", data_id=7)
+            7
+            >>> vault.upload("notes", TextWrapper("again"), name="greeting")
+            Traceback (most recent call last):
+            vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 7
         """
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
@@ -132,6 +151,12 @@ class Objects(VaultBase):
             InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype.
             EncodeError: The Datatype could not dump it.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> info = vault.update("notes", "greeting", TextWrapper("good evening"))
+            >>> info.size
+            12
         """
         self._require_unit(unit)
         self._codecs[unit].check(data)
@@ -147,6 +172,13 @@ class Objects(VaultBase):
 
         Raises:
             ConflictError: It is at another generation than `if_generation`.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> vault.delete("notes", data_id)
+            True
+            >>> vault.delete("notes", data_id)
+            False
         """
         self._require_unit(unit)
         spec = DeleteSpec(key, if_generation)
@@ -157,13 +189,26 @@ class Objects(VaultBase):
         return outcome != 0
 
     def stat(self, unit: str, key: Key) -> ObjectInfo | None:
-        """What the store knows of an object, without its bytes; None when there is none. Always asks."""
+        """What the store knows of an object, without its bytes; None when there is none. Always asks.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> if info := vault.stat("notes", "greeting"):
+            ...     print(info.size, info.generation)
+            5 1
+        """
         self._require_unit(unit)
         check_key(key)
         return (self._store.stat_many(unit, [key]))[0]
 
     def find(self, unit: str, name: str) -> int | None:
-        """The id of the object of this name; None when there is none. Always asks the store."""
+        """The id of the object of this name; None when there is none. Always asks the store.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> vault.find("notes", "greeting") == data_id
+            True
+        """
         self._require_unit(unit)
         check_name(name)
         info = (self._store.stat_many(unit, [name]))[0]
@@ -190,6 +235,12 @@ class Objects(VaultBase):
             ConflictError: It is at another generation.
             AlreadyExistsError: NAME_TAKEN.
             InvalidArgumentError: BAD_NAME, BAD_TAGS.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> info = vault.set_metadata("notes", data_id, tags={"language": "en"})
+            >>> info.name, info.tags["language"]
+            ('greeting', 'en')
         """
         self._require_unit(unit)
         spec = MetadataSpec(key, name, tags, if_generation)
@@ -212,6 +263,10 @@ class Objects(VaultBase):
             NotFoundError: There is no such object.
             ConflictError: Others were faster, `attempts` times.
             InvalidArgumentError: BAD_ATTEMPTS; BAD_OBJECT, `function` returned something else.
+
+        Example:
+            >>> data_id = vault.upload("settings", JsonWrapper({"count": 1}))
+            >>> info = vault.edit("settings", data_id, lambda counter: counter.data.update(count=2))
         """
         self._require_unit(unit)
         check_key(key)
@@ -231,6 +286,11 @@ class Objects(VaultBase):
 
         Raises:
             InvalidArgumentError: BAD_NAME, BAD_TAGS; here, not at the first object.
+
+        Example:
+            >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["x/1", "y/2"])
+            >>> [info.name for info in vault.list("notes", prefix="x/")]
+            ['x/1']
         """
         self._require_unit(unit)
         if prefix is not None:

@@ -25,6 +25,12 @@ class Streams(VaultBase):
         Raises:
             NotFoundError: There is no such object.
             InvalidArgumentError: The unit, or the key, can be none.
+
+        Example:
+            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            >>> with vault.open("notes", "greeting") as reader:
+            ...     print(reader.read())
+            b'hello'
         """
         self._require_unit(unit)
         check_key(key)
@@ -43,6 +49,12 @@ class Streams(VaultBase):
         Raises:
             AlreadyExistsError: The name or the id is taken; here, or when it closes.
             InvalidArgumentError: BAD_NAME, BAD_TAGS, BAD_ID.
+
+        Example:
+            >>> with vault.open_writer("files", name="log") as writer:
+            ...     written = writer.write(b"one line")
+            >>> writer.info.size
+            8
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
@@ -75,6 +87,9 @@ class Streams(VaultBase):
             ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
             OSError: The file cannot be read, as Python says it; nothing was stored.
             StorageFullError: There is no room for it.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"), name="hello.txt")
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
@@ -98,6 +113,12 @@ class Streams(VaultBase):
             NotFoundError: There is no such object.
             CorruptionError: Stored bytes do not match their checksum.
             OSError: The file cannot be written, as Python says it.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"))
+            >>> info = vault.download_file("files", data_id, "hello.txt")
+            >>> info.size
+            5
         """
         self._require_unit(unit)
         check_key(key)

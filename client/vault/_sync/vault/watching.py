@@ -44,6 +44,14 @@ class Watching(VaultBase):
             InvalidArgumentError: `units` is empty, or `since` can be no revision.
             RevisionCompactedError: `since` is older than the feed's history, or newer than the store.
             UnavailableError: The server does not answer in time.
+
+        Example:
+            >>> with vault.watch("notes") as changes:
+            ...     data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
+            ...     for change in changes:
+            ...         print(change.kind.name, change.name)
+            ...         break
+            UPLOADED greeting
         """
         self._require_open()
         wanted = [units] if isinstance(units, str) else list(self._structure.units if units is None else units)
