@@ -4,11 +4,15 @@ import importlib
 import pydoc
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
+import vault.errors
+import vault.store
 
-PACKAGES = ["vault", "vault_server", "vault_datatypes"]
+PACKAGES = ["vault", "vault.store", "vault_server", "vault_datatypes"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -39,6 +43,7 @@ def test_a_name_that_is_not_there_is_no_attribute(package: str) -> None:
     [
         ("vault", "Vault", "vault._sync.vault.facade"),
         ("vault", "InvalidArgumentError", "vault.errors"),
+        ("vault.store", "Block", "vault.store.values"),
         ("vault_server", "Server", "vault_server.server"),
         ("vault_datatypes", "NumpyWrapper", "vault_datatypes.numpy"),
     ],
@@ -64,3 +69,27 @@ from {package} import {name}
     assert home in last or "no_such_thing" in last or "ZeroDivisionError" in last
     if broken:
         assert 'broken.py", line 1' in done.stderr
+
+
+def _classes(annotation: object) -> Iterator[type]:
+    """The classes that an annotation names, at any depth."""
+    if isinstance(annotation, type):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _classes(part)
+
+
+@pytest.mark.parametrize("name", ["BlockReader", "BlockWriter", "Store", "Watch"])
+@pytest.mark.parametrize("side", ["", "Async"])
+def test_every_type_in_the_signatures_of_the_contract_is_exported(side: str, name: str) -> None:
+    public = [getattr(module, each) for module in (vault.store, vault.errors) for each in dir(module)]
+    contract = getattr(vault.store, side + name)
+    named: set[type] = set()
+    for method in vars(contract).values():
+        signature = method.fget if isinstance(method, property) else method
+        if callable(signature):
+            for annotation in get_type_hints(signature).values():
+                named.update(_classes(annotation))
+    ours = {each for each in named if each.__module__.startswith("vault")}
+    assert ours
+    assert not [each for each in ours if each not in public], "export these from vault.store"

@@ -59,65 +59,33 @@ if TYPE_CHECKING:
         Wrapper,
     )
 
-# By the module a name lives in. Nothing is imported before it is used: embedded vaults do without gRPC.
+# By module, what is public of it. Nothing is imported before it is used: embedded vaults do without gRPC.
 _HOMES = {
-    # Vaults and what they hand out
-    "AsyncObjectReader": "_async.files.object_files",
-    "AsyncObjectWriter": "_async.files.object_files",
-    "AsyncRemoteVault": "_async.vault.remote_vault",
-    "AsyncSubscription": "_async.feed.subscription",
-    "AsyncTicket": "_async.objects.ticket",
-    "AsyncVault": "_async.vault.facade",
-    "CacheStats": "_cache.cache",
-    "Change": "store.values",
-    "ChangeKind": "store.values",
-    "Key": "store.values",
-    "ObjectInfo": "store.values",
-    "ObjectReader": "_sync.files.object_files",
-    "ObjectWriter": "_sync.files.object_files",
-    "RemoteVault": "_sync.vault.remote_vault",
-    "Subscription": "_sync.feed.subscription",
-    "Ticket": "_sync.objects.ticket",
-    "Unit": "unit",
-    "Vault": "_sync.vault.facade",
-    # Datatypes
-    "BytesWrapper": "wrappers",
-    "Datatype": "datatype",
-    "JsonDatatype": "wrappers",
-    "JsonWrapper": "wrappers",
-    "ObjectStream": "datatype",
-    "PickleDatatype": "wrappers",
-    "PickleWrapper": "wrappers",
-    "TextWrapper": "wrappers",
-    "Wrapper": "wrappers",
-    # Stores
-    "AsyncRemoteStore": "_async.remote.store",
-    "AsyncStore": "store.contract",
-    "RemoteStore": "_sync.remote.store",
-    "Store": "store.contract",
-    # The process
-    "tune_allocator": "_runtime.allocator",
-    # Errors
-    "AlreadyExistsError": "errors",
-    "BatchError": "errors",
-    "ChecksumError": "errors",
-    "ClosedError": "errors",
-    "ConflictError": "errors",
-    "CorruptionError": "errors",
-    "DatatypeError": "errors",
-    "DecodeError": "errors",
-    "EncodeError": "errors",
-    "FeedError": "errors",
-    "InvalidArgumentError": "errors",
-    "NotFoundError": "errors",
-    "ProtocolError": "errors",
-    "RevisionCompactedError": "errors",
-    "SlowConsumerError": "errors",
-    "StorageError": "errors",
-    "StorageFullError": "errors",
-    "UnavailableError": "errors",
-    "UnknownUnitError": "errors",
-    "VaultError": "errors",
+    "_async.feed.subscription": "AsyncSubscription",
+    "_async.files.object_files": "AsyncObjectReader AsyncObjectWriter",
+    "_async.objects.ticket": "AsyncTicket",
+    "_async.remote.store": "AsyncRemoteStore",
+    "_async.vault.facade": "AsyncVault",
+    "_async.vault.remote_vault": "AsyncRemoteVault",
+    "_cache.cache": "CacheStats",
+    "_runtime.allocator": "tune_allocator",
+    "_sync.feed.subscription": "Subscription",
+    "_sync.files.object_files": "ObjectReader ObjectWriter",
+    "_sync.objects.ticket": "Ticket",
+    "_sync.remote.store": "RemoteStore",
+    "_sync.vault.facade": "Vault",
+    "_sync.vault.remote_vault": "RemoteVault",
+    "datatype": "Datatype ObjectStream",
+    "errors": (
+        "AlreadyExistsError BatchError ChecksumError ClosedError ConflictError CorruptionError "
+        "DatatypeError DecodeError EncodeError FeedError InvalidArgumentError NotFoundError ProtocolError "
+        "RevisionCompactedError SlowConsumerError StorageError StorageFullError UnavailableError "
+        "UnknownUnitError VaultError"
+    ),
+    "store.contract": "AsyncStore Store",
+    "store.values": "Change ChangeKind Key ObjectInfo",
+    "unit": "Unit",
+    "wrappers": "BytesWrapper JsonDatatype JsonWrapper PickleDatatype PickleWrapper TextWrapper Wrapper",
 }
 
 __all__ = [
@@ -176,4 +144,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
-    __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -41,20 +41,19 @@ __all__ = [  # noqa: RUF022  # grouped by what they hold
     "PydanticWrapper",
 ]
 
-_MODULES = {
-    "ArrowWrapper": "pyarrow",
-    "ImageWrapper": "pillow",
-    "MsgspecWrapper": "msgspec",
-    "NumpyWrapper": "numpy",
-    "PandasFeatherWrapper": "pandas",
-    "PandasSnappyWrapper": "pandas",
-    "PandasWrapper": "pandas",
-    "PolarsWrapper": "polars",
-    "PydanticWrapper": "pydantic",
+_HOMES = {
+    "msgspec": "MsgspecWrapper",
+    "numpy": "NumpyWrapper",
+    "pandas": "PandasFeatherWrapper PandasSnappyWrapper PandasWrapper",
+    "pillow": "ImageWrapper",
+    "polars": "PolarsWrapper",
+    "pyarrow": "ArrowWrapper",
+    "pydantic": "PydanticWrapper",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
-    __getattr__, _names = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in _MODULES.items()})
+    __getattr__, _names = lazy_names(__name__, _HOMES)
 
     def __dir__() -> list[str]:
-        return [name for name in _names() if name not in _MODULES or is_installed(_MODULES[name])]
+        missing = {name for module, names in _HOMES.items() if not is_installed(module) for name in names.split()}
+        return [name for name in _names() if name not in missing]

@@ -12,12 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEmbeddedStore", "AsyncServer", "EmbeddedStore", "Server", "ServerSettings", "Service"]
 
 _HOMES = {
-    "AsyncEmbeddedStore": "vault_server.storage",
-    "AsyncServer": "vault_server.server",
-    "EmbeddedStore": "vault_server.storage",
-    "Server": "vault_server.server",
-    "ServerSettings": "vault_server.settings",
-    "Service": "vault_server.server",
+    "server": "AsyncServer Server Service",
+    "settings": "ServerSettings",
+    "storage": "AsyncEmbeddedStore EmbeddedStore",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name

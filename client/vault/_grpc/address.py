@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from vault.errors import InvalidArgumentError
-from vault.store.location import without_password
+from vault.store.location import bad_proxy, without_password
 
 MAX_UNIX_PATH: Final = 107
 """Bytes in the path of a unix socket: Linux's sun_path, less its NUL."""
@@ -104,12 +104,6 @@ def port_of(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
         return None
     return int(text)
-
-
-def bad_proxy(proxy: object, why: str) -> InvalidArgumentError:
-    """The error for a proxy that is none, or is of no use."""
-    shown = without_password(proxy) if isinstance(proxy, str) else proxy
-    return InvalidArgumentError(f"bad proxy {shown!r}: {why}", reason="BAD_PROXY")
 
 
 def _check_host_and_port(text: str, address: str) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+def lazy_names(package: str, public: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """A package's `__getattr__` and `__dir__`.
 
     Args:
         package: Its name.
-        homes: From a public name to the module that it lives in.
+        public: From a module in the package to its public names, with spaces between them.
     """
+    homes = {name: f"{package}.{module}" for module, names in public.items() for name in names.split()}
 
     def get(name: str) -> object:
         if name not in homes:

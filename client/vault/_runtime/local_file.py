@@ -12,7 +12,6 @@ from typing import Any, BinaryIO, Final, TypeGuard
 
 from vault._runtime.sync_async import Event
 from vault.errors import ConflictError, InvalidArgumentError
-from vault.store.limits import BLOCK_SIZE
 
 LOOK_SECONDS: Final = 0.05
 """How often what waits for a pipe's other end looks whether it still should."""
@@ -55,8 +54,14 @@ class SourceFile:
     A named pipe is read from when somebody writes to it until nobody does; waiting for that ends with `give_up`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, size: int) -> None:
+        """
+        Args:
+            path: Of the file.
+            size: Bytes to read at a time.
+        """
         self._path = path
+        self._size = size
         self._file: io.FileIO | None = None
         self._over = Event()
         self._taken = 0
@@ -70,10 +75,10 @@ class SourceFile:
         return self._before.st_size if stat.S_ISREG(self._before.st_mode) else None
 
     def read(self) -> bytes:
-        """The next block, or what there is of it; empty at the end."""
+        """The next `size` bytes, or what there is of them; empty at the end."""
         assert self._file is not None  # noqa: S101  # `open` comes first
         while True:
-            data = self._file.read(BLOCK_SIZE)
+            data = self._file.read(self._size)
             self._taken += len(data or b"")
             if self._taken > self._before.st_size:
                 self.check_unchanged()  # one that grows would be read for ever
@@ -108,14 +113,14 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def read_some(file: Any) -> bytes:
-    """At most a block out of a binary file object; empty at its end.
+def read_some(file: Any, size: int) -> bytes:
+    """At most `size` bytes out of a binary file object; empty at its end.
 
     Raises:
         InvalidArgumentError: BAD_FILE, it does not give bytes.
         BlockingIOError: It is not blocking, and has nothing now.
     """
-    data: Any = file.read(BLOCK_SIZE)
+    data: Any = file.read(size)
     if data is None:
         raise BlockingIOError(errno.EAGAIN, "the file to upload is not blocking, and has nothing to read now")
     if not isinstance(data, bytes | bytearray | memoryview):

@@ -82,3 +82,9 @@ def without_password(text: str) -> str:
     if login is None or ":" not in unquote(login[0]):
         return text
     return f"{login['scheme'] or ''}…{text[login.end('login') :]}"
+
+
+def bad_proxy(proxy: object, why: str) -> InvalidArgumentError:
+    """The error for a proxy that is none, or is of no use."""
+    shown = without_password(proxy) if isinstance(proxy, str) else proxy
+    return InvalidArgumentError(f"bad proxy {shown!r}: {why}", reason="BAD_PROXY")

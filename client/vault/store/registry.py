@@ -1,15 +1,18 @@
 """From a location to a Store: a directory, a URL whose scheme names one, or a Store itself."""
 
 import os
-from importlib.metadata import entry_points
-from typing import Any, Protocol
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Protocol
 
 from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore, Store
-from vault.store.location import meant_server, parse_location
+from vault.store.location import bad_proxy, meant_server, parse_location
 
 GROUP = "vault.stores"
 """The entry-point group in which packages offer Stores, each under the scheme of its URLs."""
+
+_GRPC: Final = EntryPoint("grpc", "vault._grpc_opener:opener", GROUP)
+"""As this package offers it in the group: nothing is searched for the scheme that is asked for most."""
 
 
 class StoreOpener(Protocol):
@@ -20,30 +23,13 @@ class StoreOpener(Protocol):
     def open_async(self, location: str, **options: Any) -> AsyncStore: ...
 
 
-class GrpcOpener:
-    """`grpc://host:port` and `unix:PATH`. Options: `timeout`, seconds, and `proxy`."""
-
-    def open(self, location: str, **options: Any) -> Store:
-        from vault._sync.remote.store import RemoteStore  # noqa: PLC0415  # grpc is imported when it is used
-
-        return RemoteStore(location, **options)
-
-    def open_async(self, location: str, **options: Any) -> AsyncStore:
-        from vault._async.remote.store import AsyncRemoteStore  # noqa: PLC0415  # grpc is imported when it is used
-
-        return AsyncRemoteStore(location, **options)
-
-
-grpc = GrpcOpener()
-
-
 def open_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> Store:
     """The Store at a location. A directory does its I/O here, a remote one at its first call.
 
     Args:
         location: A directory, made if it is not there; or a URL whose scheme a package offers.
         timeout: Seconds, for Stores on a network.
-        proxy: For a server; see `vault._grpc.address`.
+        proxy: For a server; see `vault._grpc.address.parse_address`.
 
     Raises:
         InvalidArgumentError: Nothing knows the scheme, or the location is none, or needs no proxy.
@@ -62,8 +48,6 @@ def open_async_store(location: str | os.PathLike[str], *, timeout: float, proxy:
 def check_no_proxy(proxy: str | None) -> None:
     """Raises InvalidArgumentError, BAD_PROXY, when there is one: for what is no server."""
     if proxy is not None:
-        from vault._grpc.address import bad_proxy  # noqa: PLC0415  # what addresses need is imported with a server
-
         raise bad_proxy(proxy, "it is for a server, grpc://host:port")
 
 
@@ -71,8 +55,8 @@ def _find(
     location: str | os.PathLike[str], timeout: float, proxy: str | None
 ) -> tuple[StoreOpener, str, dict[str, Any]]:
     scheme, rest = parse_location(location)
-    if scheme == "grpc":
-        return grpc, rest, {"timeout": timeout, "proxy": proxy}
+    if scheme == _GRPC.name:
+        return _GRPC.load(), rest, {"timeout": timeout, "proxy": proxy}
     check_no_proxy(proxy)
     return _entry(scheme, location), rest, {}
 

@@ -14,6 +14,7 @@ from vault._runtime.target_file import find_target
 from vault.errors import VaultError
 from vault.store.blocks import BlockCutter, check_whole, worth_repeating
 from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.limits import BLOCK_SIZE
 from vault.store.progress import Meter, ProgressCallback
 from vault.store.values import Key, NotModified, ObjectInfo
 
@@ -40,7 +41,7 @@ async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallba
     meter = Meter(progress)
     if not is_path(source):
         async with AsyncDisk() as disk:
-            return await _send(begin, disk, partial(read_some, source), _nothing, meter)
+            return await _send(begin, disk, partial(read_some, source, BLOCK_SIZE), _nothing, meter)
     path = absolute(source)
     try:
         return await _send_path(begin, path, meter)
@@ -105,7 +106,7 @@ async def download_file(
 
 
 async def _send_path(begin: Begin, path: str, meter: Meter) -> ObjectInfo:
-    file = SourceFile(path)
+    file = SourceFile(path, BLOCK_SIZE)
     async with AsyncDisk() as disk:
         try:
             meter.size(await disk.run(file.open))

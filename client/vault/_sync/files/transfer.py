@@ -15,6 +15,7 @@ from vault._runtime.target_file import find_target
 from vault.errors import VaultError
 from vault.store.blocks import BlockCutter, check_whole, worth_repeating
 from vault.store.contract import BlockWriter, Store
+from vault.store.limits import BLOCK_SIZE
 from vault.store.progress import Meter, ProgressCallback
 from vault.store.values import Key, NotModified, ObjectInfo
 
@@ -41,7 +42,7 @@ def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | N
     meter = Meter(progress)
     if not is_path(source):
         with Disk() as disk:
-            return _send(begin, disk, partial(read_some, source), _nothing, meter)
+            return _send(begin, disk, partial(read_some, source, BLOCK_SIZE), _nothing, meter)
     path = absolute(source)
     try:
         return _send_path(begin, path, meter)
@@ -106,7 +107,7 @@ def download_file(
 
 
 def _send_path(begin: Begin, path: str, meter: Meter) -> ObjectInfo:
-    file = SourceFile(path)
+    file = SourceFile(path, BLOCK_SIZE)
     with Disk() as disk:
         try:
             meter.size(disk.run(file.open))
