@@ -10,7 +10,7 @@ from vault.cli.program import program as group
 
 from tests.cli.program import Program
 
-COMMANDS = ["put", "get", "cat", "ls", "stat", "rm", "tag", "find", "units", "serve", "check", "demo"]
+COMMANDS = ["put", "get", "cat", "ls", "stat", "rm", "tag", "find", "units", "serve", "check"]
 NOWHERE = Program(None)
 
 

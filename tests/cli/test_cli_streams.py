@@ -18,7 +18,6 @@ PRINTING = {
     "tag": ["tag", "a", "k=v", "-u", UNIT],
     "units": ["units"],
     "check": ["check", "DIRECTORY"],
-    "demo": ["demo", "--size", "1KiB"],
     "help": ["ls", "--help"],
     "version": ["--version"],
 }
@@ -36,7 +35,6 @@ FAILING = {
     "units": (5, ["units", "--vault", "nowhere"]),
     "check": (5, ["check", "nowhere"]),
     "serve": (2, ["serve", "DIRECTORY", "--listen", "nonsense"]),
-    "demo": (1, ["demo", "--size", "900TiB"]),
     "none": (2, ["nothing"]),
 }
 """Every command, so that it has to say why it fails."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,7 @@ def served(store: EmbeddedStore) -> Iterator[str]:
         yield server.address
 
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import asyncio, sys
 from vault import AsyncVault, RemoteVault, TextWrapper, Vault
@@ -111,7 +113,8 @@ def test_the_environment_sends_no_client_to_a_proxy(served: str, proxy: ConnectP
 
 def test_the_demo_is_not_sent_to_a_proxy(proxy: ConnectProxy) -> None:
     environment = {**os.environ, **dict.fromkeys(ALL_VARIABLES, f"http://{proxy.address}"), "no_proxy": ""}
-    subprocess.run([COMMAND, "demo", "--size", "1KiB"], env=environment, timeout=60, check=True, capture_output=True)
+    demo = [sys.executable, "-m", "examples.demo", "--size", "1KiB"]
+    subprocess.run(demo, cwd=ROOT, env=environment, timeout=60, check=True, capture_output=True)
     assert proxy.requests == []
 
 

@@ -33,7 +33,6 @@ _OWN = {
     "tag": ("vault.cli.objects:tag", "Show or change an object's tags, or its name."),
     "rm": ("vault.cli.objects:remove", "Delete objects."),
     "units": ("vault.cli.objects:units", "List the units."),
-    "demo": ("vault.cli.demo:demo", "Show a server and its clients at work, on this machine."),
 }
 
 # Lines of commands that other packages of this project offer; others' are asked for their own.

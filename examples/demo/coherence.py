@@ -5,16 +5,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
-
 from vault import RemoteVault, TextWrapper, Vault
 from vault._sync.remote.store import RemoteStore
-from vault.cli.demo.narration import step, time_text
-from vault.cli.demo.processes import DemoError, ServerProcess
 from vault.store.contract import LoadResult
 from vault.store.values import Key, LoadItem, ObjectInfo
+
+from .narration import step, time_text
+from .processes import DemoError, ServerProcess
 
 _UNIT, _NAME, _TEXT, _ADDED = "notes", "greeting", "hello", " world"
 _SEE_WITHIN_SECONDS = 30.0
@@ -95,8 +96,8 @@ def _await_feed(reader: Vault, store: CountingStore) -> None:
 
 def _show_edit(console: Console, reader: Vault, store: CountingStore, server: ServerProcess) -> None:
     asked = store.requests
-    editor = subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-m", "vault.cli.demo.editor", server.address, _UNIT, _NAME, _ADDED],
+    editor = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("editor.py"), server.address, _UNIT, _NAME, _ADDED],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`vault-grpc demo`: a real server, real clients, each in a process of its own, on this machine."""
+"""`scripts/demo`: a real server and real clients, each in a process of its own, on this machine."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from typing import NoReturn
 
 import click
 from rich.console import Console
-
 from vault.cli.arguments import SizeType
-from vault.cli.demo.coherence import show_coherence
-from vault.cli.demo.narration import memory_text, rate_text, remark, step
-from vault.cli.demo.processes import DemoError, ServerProcess, run_command
 from vault.cli.wording import size_text
 from vault.store.limits import BLOCK_SIZE
+
+from .coherence import show_coherence
+from .narration import memory_text, rate_text, remark, step
+from .processes import DemoError, ServerProcess, run_command
 
 UNIT = "files"
 
@@ -116,3 +116,7 @@ def _digest(path: Path) -> str:
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    demo()

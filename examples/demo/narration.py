@@ -4,9 +4,9 @@ import textwrap
 
 from rich.console import Console
 from rich.markup import escape
-
-from vault.cli.demo.processes import Run
 from vault.cli.wording import size_text
+
+from .processes import Run
 
 _INDENT = " " * len("✓ coherent ")
 _NARROW = 40  # columns, below which there is no room for the indent

@@ -1,4 +1,4 @@
-"""`python -m vault.cli.demo.editor ADDRESS UNIT KEY TEXT`: edits a text through a ticket, as any client would.
+"""`editor.py ADDRESS UNIT KEY TEXT`: edits a text through a ticket, as any client would.
 
 Prints one JSON document: what was there, and when (seconds since the epoch) the ticket began to
 close and had closed, that is, when the change was written back.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self, TextIO
 
 import psutil
-
 from vault.errors import UnavailableError
 
 _COMMAND = (sys.executable, "-m", "vault.cli")
@@ -52,7 +51,7 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         self._log = self._log_path.open("w")
-        self._process = subprocess.Popen(  # noqa: S603  # our own command
+        self._process = subprocess.Popen(
             [*_COMMAND, "serve", str(self._directory), "--listen", "127.0.0.1:0"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -94,7 +93,7 @@ class ServerProcess:
         return self._process.returncode
 
     def _await_address(self) -> str:
-        assert self._process.stdout is not None  # noqa: S101  # for the type checker: it is a pipe
+        assert self._process.stdout is not None  # it is a pipe
         lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_forward, args=(self._process.stdout, lines), daemon=True).start()
         deadline = time.monotonic() + _START_SECONDS
@@ -123,7 +122,7 @@ def run_command(server: ServerProcess, name: str, *arguments: str) -> Run:
         DemoError: It ended with another code than 0; says its last line of standard error.
     """
     began = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603  # our own command
+    process = subprocess.Popen(
         [*_COMMAND, "--vault", f"grpc://{server.address}", name, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

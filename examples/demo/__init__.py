@@ -1,0 +1,1 @@
+"""Vault at work: a server and its clients."""
