@@ -1,0 +1,7 @@
+"""The decision on every commit, which each engine makes alike: no SQL, no I/O, no clock.
+
+writes          what callers ask for
+rows            what an index holds, and how it is packed
+plan            what a decision is made of, and what it comes to
+decide          the decision; `refusals` its errors
+"""

@@ -1,0 +1,343 @@
+"""The decision on a group of writes: what each is answered, and what the index has to change. Pure.
+
+The writes are decided in their order, each seeing what those before it did; one that is refused leaves nothing. A
+request that was applied before is answered as it was then, and does nothing; another write under its id is refused.
+
+An engine asks its index for the facts and applies the plan with nobody else writing in between.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from vault.errors import VaultError
+from vault.store.limits import check_new
+from vault.store.values import Key, ObjectInfo
+
+from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Keep, NewContent, Outcome, Plan, Usage
+from vault_server.storage.decision.refusals import name_taken, not_found, object_exists, other_write, require_generation
+from vault_server.storage.decision.rows import Row, change_row, pack_tags, retired_row, signed, to_info, unpack_tags
+from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
+
+
+def decide(facts: Facts, writes: Iterable[Write], clock: int, keep: Keep = Keep()) -> Plan:  # noqa: B008  # frozen
+    """Decides a group of writes.
+
+    Args:
+        facts: Of what `asked(writes)` names. They are not changed.
+        writes: In the order in which they take effect.
+        clock: The time, in microseconds since 1970.
+        keep: How long what is replaced stays.
+    """
+    group = _Group(facts, clock, keep)
+    return group.plan([group.outcome(write) for write in writes])
+
+
+def look(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
+    """What a write was answered before, when it was; raises what it is refused with as things are now.
+
+    Its bytes, which may not be there yet, are not looked at.
+    """
+    group = _Group(facts, 0, Keep())
+    answer = group.answer(write, request_hash(write))
+    if answer is not None:
+        return to_info(answer.row)
+    if isinstance(write, Upload):
+        _require_new(group, write)
+    else:
+        _require_updatable(group, write)
+    return None
+
+
+def require_same(answered: ObjectInfo, size: int, checksum: int | None) -> ObjectInfo:
+    """The answer, when the write that it was given to had these bytes; raises `other_write` when not.
+
+    Args:
+        checksum: None: it is not known.
+    """
+    if size != answered.size or checksum not in (None, answered.checksum):
+        raise other_write(answered.unit)
+    return answered
+
+
+class _Group:
+    """What a group of writes has come to so far.
+
+    Attributes:
+        now: The store's time, which never goes back.
+        revision: Of the last change.
+        rows: Objects, as the writes so far leave them; without those that they deleted. `names`: whose they are.
+    """
+
+    def __init__(self, facts: Facts, clock: int, keep: Keep) -> None:
+        self.now = max(clock, facts.clock)
+        self.revision = facts.revision
+        self.rows = {key: found.row for key, found in facts.rows.items()}
+        self.names = {(row.unit, row.name): row.data_id for row in self.rows.values() if row.name is not None}
+        self._facts = facts
+        self._clock = clock
+        self._keep = keep
+        self._answers = dict(facts.answers)
+        self._usage: dict[str, list[int]] = {}
+        self._touched: dict[tuple[str, int], None] = {}
+        self._contents: dict[int, NewContent] = {}
+        self._plan = Plan([], facts.revision, facts.revision, self.now)
+
+    def outcome(self, write: Write) -> Outcome:
+        """Decides one write."""
+        try:
+            hashed = request_hash(write)
+            answer = self.answer(write, hashed)
+            if answer is not None:
+                return _answered(write, answer)
+            return _ARMS[type(write)](self, write, hashed)
+        except VaultError as error:
+            return error
+
+    def answer(self, write: Write, hashed: int) -> Answer | None:
+        """What this request was answered; None when it was not applied."""
+        answer = self._answers.get((write.principal, write.spec.request_id))
+        if answer is not None and (answer.kind, answer.request_hash) != (write.kind, hashed):
+            raise other_write(write.unit)
+        return answer
+
+    def find(self, unit: str, key: Key) -> Row | None:
+        """The object, as the writes so far leave it. CorruptionError when the index has led astray."""
+        if self._facts.damaged and (error := self._facts.damaged.get((unit, key))) is not None:
+            raise error
+        if isinstance(key, str):
+            data_id = self.names.get((unit, key))
+            return None if data_id is None else self.rows[unit, data_id]
+        return self.rows.get((unit, key))
+
+    def require(self, unit: str, key: Key, generation: int | None) -> Row:
+        """The object; raises NotFoundError, or ConflictError when it is at another generation than that."""
+        row = self.find(unit, key)
+        if row is None:
+            raise not_found(unit, key)
+        require_generation(unit, row.data_id, row.generation, generation)
+        return row
+
+    def refuse_name(self, unit: str, name: str) -> None:
+        """Raises AlreadyExistsError, NAME_TAKEN, when the name is."""
+        owner = self.find(unit, name)
+        if owner is not None:
+            raise name_taken(unit, name, owner.data_id)
+
+    def change(
+        self, write: Write, hashed: int, before: Row | None, after: Row | None, content: Content | None = None
+    ) -> None:
+        """Takes a change over. Nothing may refuse the write from here on.
+
+        Args:
+            before: The object; None: there is none.
+            after: What becomes of it, at the next revision; None: it is deleted.
+            content: Its new bytes; None: it keeps those that it has, or is deleted.
+        """
+        self.revision += 1
+        told = after or before
+        assert told is not None  # noqa: S101  # one of them is there
+        unit, key = told.unit, (told.unit, told.data_id)
+        if before is not None:
+            if after is None or content is not None:
+                self._retire(before)
+            if before.name is not None:
+                del self.names[unit, before.name]
+        if after is None:
+            del self.rows[key]
+        else:
+            self.rows[key] = after
+            if after.name is not None:
+                self.names[unit, after.name] = after.data_id
+            if content is not None:
+                self._contents[after.content] = NewContent(after.content, unit, after.data_id, content)
+        self._touched[key] = None
+        self._count(unit, before, after)
+        request = (write.principal, write.spec.request_id, hashed)
+        kind = write.kind
+        self._plan.changes.append(change_row(told, self.revision, kind, self.now, request))
+        answered = told if after is not None else told._replace(revision=self.revision)
+        self._answers[write.principal, write.spec.request_id] = Answer(kind, hashed, answered)
+
+    def _retire(self, row: Row) -> None:
+        fresh = self._contents.get(row.content)
+        found = self._facts.rows[row.unit, row.data_id] if fresh is None else None
+        file = found.file if found is not None else None
+        inline = file is None if fresh is None else fresh.content.data is not None
+        plan, keep = self._plan, self._keep
+        if keep.retention:
+            plan.retired.append(retired_row(row, self.revision, self._clock, self._clock + keep.retention))
+            plan.inlined += row.size + ROW_BYTES if inline else 0
+        elif fresh is not None:
+            del self._contents[row.content]  # nobody ever sees them
+        else:
+            plan.dropped.append(row.content)
+            if file is not None:
+                plan.trash.append(file)
+
+    def _count(self, unit: str, before: Row | None, after: Row | None) -> None:
+        usage = self._usage.get(unit)
+        if usage is None:
+            known = self._facts.units.get(unit, Usage(unit))
+            usage = self._usage[unit] = [known.objects, known.bytes, known.revision]
+        if before is not None:
+            usage[0] -= 1
+            usage[1] -= before.size
+        if after is not None:
+            usage[0] += 1
+            usage[1] += after.size
+        usage[2] = self.revision
+
+    def plan(self, outcomes: list[Outcome]) -> Plan:
+        """What all of it comes to, each object counted once."""
+        plan = self._plan
+        plan.outcomes, plan.revision = outcomes, self.revision
+        for key in self._touched:
+            found, after = self._facts.rows.get(key), self.rows.get(key)
+            before = found.row if found is not None else None
+            if found is None:
+                if after is not None:
+                    plan.inserted.append(after)
+            elif after is None:
+                plan.deleted.append(key)
+            else:
+                plan.updated.append(after)
+                if found.row.name is not None and found.row.name != after.name:
+                    plan.unnamed.append(key)
+            old, new = before.tags if before else None, after.tags if after else None
+            if old != new:
+                plan.untagged += _tag_rows(key, old)
+                plan.tagged += _tag_rows(key, new)
+        plan.contents = list(self._contents.values())
+        plan.units = [Usage(unit, *usage) for unit, usage in self._usage.items()]
+        if plan.changes:
+            plan.feed_floor = self._floor()
+        return plan
+
+    def _floor(self) -> int | None:
+        """Where the feed begins from now on; None: where it did."""
+        facts, keep = self._facts, self._keep
+        for revision, committed_at in facts.floors:
+            enough = facts.feed_floor + keep.step <= revision <= facts.revision - keep.history
+            if enough and committed_at <= self.now - keep.window:
+                return revision
+        return None
+
+
+def _tag_rows(key: tuple[str, int], packed: str | None) -> list[tuple[str, str, str, int]]:
+    unit, data_id = key
+    return [(unit, tag, value, data_id) for tag, value in unpack_tags(packed).items()] if packed else []
+
+
+def _answered(write: Write, answer: Answer) -> Outcome:
+    if isinstance(write, Delete):
+        return answer.row.revision
+    info = to_info(answer.row)
+    if isinstance(write, SetMetadata):
+        return info
+    return require_same(info, write.content.size, write.content.checksum)
+
+
+def _require_new(group: _Group, write: Upload) -> None:
+    """Raises InvalidArgumentError when no new object may be so named or tagged, AlreadyExistsError when the id or the
+    name is taken."""
+    spec = write.spec
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
+    there = group.find(write.unit, spec.data_id)
+    if there is not None:
+        raise object_exists(write.unit, spec.data_id, there.generation)
+    if spec.name is not None:
+        group.refuse_name(write.unit, spec.name)
+
+
+def _require_updatable(group: _Group, write: Update) -> Row:
+    """The object that an update is for. NotFoundError, ConflictError, InvalidArgumentError."""
+    spec = write.spec
+    row = group.require(write.unit, spec.key, spec.if_generation)
+    if spec.datatype is not None and spec.datatype != row.datatype:
+        check_new(datatype=spec.datatype)
+    return row
+
+
+def _upload(group: _Group, write: Upload, hashed: int) -> Outcome:
+    _require_new(group, write)
+    spec, content, now, revision = write.spec, write.content, group.now, group.revision + 1
+    after = Row(
+        write.unit,
+        spec.data_id,
+        revision,
+        revision,
+        content.size,
+        signed(content.checksum),
+        spec.datatype,
+        spec.name,
+        pack_tags(spec.tags),
+        now,
+        now,
+        now,
+        None,
+        write.principal,
+        revision,
+    )
+    group.change(write, hashed, None, after, content)
+    return to_info(after, dict(spec.tags))
+
+
+def _update(group: _Group, write: Update, hashed: int) -> Outcome:
+    before = _require_updatable(group, write)
+    spec, content, revision = write.spec, write.content, group.revision + 1
+    moment = max(group.now, before.updated_at)
+    after = before._replace(
+        generation=revision,
+        revision=revision,
+        size=content.size,
+        checksum=signed(content.checksum),
+        datatype=before.datatype if spec.datatype is None else spec.datatype,
+        updated_at=moment,
+        written_at=moment,
+        principal=write.principal,
+        content=revision,
+    )
+    info = to_info(after)
+    group.change(write, hashed, before, after, content)
+    return info
+
+
+def _delete(group: _Group, write: Delete, hashed: int) -> Outcome:
+    before = group.find(write.unit, write.spec.key)
+    if before is None:
+        return 0
+    require_generation(write.unit, before.data_id, before.generation, write.spec.if_generation)
+    group.change(write, hashed, before, None)
+    return group.revision
+
+
+def _set_metadata(group: _Group, write: SetMetadata, hashed: int) -> Outcome:
+    unit, spec = write.unit, write.spec
+    before = group.require(unit, spec.key, spec.if_generation)
+    if spec.name and spec.name != before.name:
+        check_new(name=spec.name)
+        group.refuse_name(unit, spec.name)
+    if spec.tags:
+        check_new(tags=dict(spec.tags.items() - unpack_tags(before.tags).items()))
+    after = before._replace(
+        revision=group.revision + 1,
+        name=before.name if spec.name is None else (spec.name or None),
+        tags=before.tags if spec.tags is None else pack_tags(spec.tags),
+        updated_at=max(group.now, before.updated_at),
+    )
+    info = to_info(after)
+    group.change(write, hashed, before, after)
+    return info
+
+
+_ARMS: Final[Mapping[type, Callable[[_Group, Any, int], Outcome]]] = {
+    Upload: _upload,
+    Update: _update,
+    Delete: _delete,
+    SetMetadata: _set_metadata,
+}
+"""By kind of write: each raises what refuses it, or takes its change over and says what it is answered.
+
+Room for: Put (an upload or an update, by who bears the name), Copy (an upload whose content is another's), expiry
+(`find` takes what has expired for deleted, and changes it so), quotas (`_count` against the unit's limits).
+"""

@@ -1,0 +1,153 @@
+"""What a decision is made of, and what it comes to. Rows are tuples in the order of `rows`' columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from vault.errors import VaultError
+from vault.store.values import Key, ObjectInfo
+
+from vault_server.storage.decision.rows import Row
+from vault_server.storage.decision.writes import Content
+
+RETENTION: Final = 300.0
+"""Seconds. A client that lost its connection tries for a minute by default."""
+
+FEED_HISTORY: Final = 100_000
+"""Changes that the feed keeps."""
+
+COMPACT_EVERY: Final = 1000
+"""Changes that go out of the feed at once, at least."""
+
+ROW_BYTES: Final = 500
+"""What a retained generation takes in the index besides its bytes, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long what is replaced stays.
+
+    Attributes:
+        retention: Microseconds for which a generation that is replaced or deleted is retained; 0: it goes at once.
+        history: Changes that the feed and its request ids reach back, at least.
+        window: Microseconds that they reach back, at least: a write can be resumed for so long, and then be committed
+            again by somebody who never learnt that it was.
+    """
+
+    retention: int = round(RETENTION * 1e6)
+    history: int = FEED_HISTORY
+    window: int = 0
+
+    @property
+    def step(self) -> int:
+        """Changes by which the feed's floor rises at once, at least."""
+        return min(COMPACT_EVERY, self.history)
+
+
+class Found(NamedTuple):
+    """An object in the index.
+
+    Attributes:
+        file: The blob with its bytes; None: they are in the index.
+    """
+
+    row: Row
+    file: str | None
+
+
+class Answer(NamedTuple):
+    """What a request was answered: the object after it (of a deletion: before it) at the revision of the change."""
+
+    kind: int
+    request_hash: int | None
+    row: Row
+
+
+class Usage(NamedTuple):
+    """What a unit holds, and at which revision it last changed. Limits are not decided on yet."""
+
+    unit: str
+    objects: int = 0
+    bytes: int = 0
+    revision: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the index knows of what `asked` names, in one moment in which nobody else writes.
+
+    Attributes:
+        revision: Of the last change.
+        clock: The store's time at its last commit.
+        feed_floor: Changes up to this revision are no longer in the feed.
+        rows: The objects with the ids, and those with the names, by unit and id.
+        damaged: What an id or a name led to that cannot be believed, by unit and key.
+        answers: By principal and request id.
+        units: Those that ever held an object.
+        floors: Where the feed could begin: revisions, descending, and when each was committed.
+    """
+
+    revision: int = 0
+    clock: int = 0
+    feed_floor: int = 0
+    rows: dict[tuple[str, int], Found] = field(default_factory=dict)
+    damaged: Mapping[tuple[str, Key], VaultError] = field(default_factory=dict)
+    answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
+    units: dict[str, Usage] = field(default_factory=dict)
+    floors: Sequence[tuple[int, int]] = ()
+
+
+class NewContent(NamedTuple):
+    """Bytes that the index is to have, in a blob or in itself; and the object that they are of."""
+
+    number: int
+    unit: str
+    data_id: int
+    content: Content
+
+
+Outcome = ObjectInfo | int | VaultError
+"""What a write is answered: the object, the revision of a deletion (0: there was nothing to delete), or its error."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a group of writes comes to in all. An index that applies it in this order meets no name or id twice.
+
+    Attributes:
+        outcomes: Of each write.
+        begun_at: The store's revision before.
+        revision: And after; the same: there is nothing to apply.
+        clock: The store's time.
+        feed_floor: Changes up to this revision go out of the feed; None: none do.
+        untagged: Rows of `tags` that go; `tagged`: that come.
+        deleted: Units and ids of objects that go.
+        unnamed: Those of objects whose name has to be given up before others take it.
+        updated: Rows that replace those with their ids.
+        inserted: New rows.
+        contents: Bytes that come.
+        dropped: Numbers of contents that go, since nothing is retained; `trash`: the blobs of them.
+        retired: Rows of `retired`.
+        changes: Rows of `changes`.
+        units: Of each unit that something was changed in.
+        inlined: Bytes by which retained generations keep the index from giving room back, about.
+    """
+
+    outcomes: list[Outcome]
+    begun_at: int
+    revision: int
+    clock: int
+    feed_floor: int | None = None
+    untagged: list[tuple[str, str, str, int]] = field(default_factory=list)
+    deleted: list[tuple[str, int]] = field(default_factory=list)
+    unnamed: list[tuple[str, int]] = field(default_factory=list)
+    updated: list[Row] = field(default_factory=list)
+    inserted: list[Row] = field(default_factory=list)
+    tagged: list[tuple[str, str, str, int]] = field(default_factory=list)
+    contents: list[NewContent] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    trash: list[str] = field(default_factory=list)
+    retired: list[tuple[Any, ...]] = field(default_factory=list)
+    changes: list[tuple[Any, ...]] = field(default_factory=list)
+    units: list[Usage] = field(default_factory=list)
+    inlined: int = 0

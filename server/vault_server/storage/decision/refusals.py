@@ -1,0 +1,51 @@
+"""The errors that writes, and reads, are refused with."""
+
+from typing import Any
+
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError
+from vault.store.values import Key
+
+
+def other_write(unit: str) -> InvalidArgumentError:
+    """The error for a request id that was used for another write."""
+    return InvalidArgumentError(
+        "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
+    )
+
+
+def not_found(unit: str, key: Key) -> NotFoundError:
+    which = f"named {key!r}" if isinstance(key, str) else f"with id {key}"
+    about: dict[str, Any] = {"name": key} if isinstance(key, str) else {"data_id": key}
+    return NotFoundError(f"unit {unit!r} has no object {which}", unit=unit, **about)
+
+
+def object_exists(unit: str, data_id: int, generation: int) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"unit {unit!r} already has an object with id {data_id}",
+        reason="OBJECT_EXISTS",
+        unit=unit,
+        data_id=data_id,
+        generation=generation,
+    )
+
+
+def name_taken(unit: str, name: str, data_id: int) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"the name {name!r} in unit {unit!r} belongs to object {data_id}",
+        reason="NAME_TAKEN",
+        unit=unit,
+        name=name,
+        data_id=data_id,
+    )
+
+
+def require_generation(unit: str, data_id: int, generation: int, wanted: int | None) -> None:
+    """Raises ConflictError when a generation is wanted and the object is at another."""
+    if wanted is not None and generation != wanted:
+        raise ConflictError(
+            f"object {data_id} in unit {unit!r} is at generation {generation}, not {wanted}",
+            unit=unit,
+            data_id=data_id,
+            generation=generation,
+            wanted=wanted,
+        )

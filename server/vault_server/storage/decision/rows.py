@@ -1,0 +1,197 @@
+"""A row of an index as a value: the one place where rows become the contract's values, and the other way round."""
+
+import json
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from vault.errors import CorruptionError
+from vault.store.values import ObjectInfo
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Row(NamedTuple):
+    """An object at one generation, as an index holds it: the columns of `objects`, but for its row number.
+
+    Times are microseconds since 1970.
+
+    Attributes:
+        checksum: As a signed number.
+        tags: A JSON object; None: there are none.
+        principal: Who is charged for it; empty: nobody was named.
+        content: The number of its bytes: the generation that wrote them.
+    """
+
+    unit: str
+    data_id: int
+    generation: int
+    revision: int
+    size: int
+    checksum: int
+    datatype: str
+    name: str | None
+    tags: str | None
+    created_at: int
+    updated_at: int
+    written_at: int
+    expires_at: int | None = None
+    principal: str = ""
+    content: int = 0
+
+
+INFO_COLUMNS: Final = Row._fields[:13]
+"""Those that objects, changes and retired generations have alike: `to_info` takes rows that begin with them."""
+
+CHANGE_COLUMNS: Final = (
+    "revision",
+    "unit",
+    "data_id",
+    "generation",
+    *INFO_COLUMNS[4:],
+    "kind",
+    "committed_at",
+    "principal",
+    "request_id",
+    "request_hash",
+)
+RETIRED_COLUMNS: Final = (
+    "generation",
+    "unit",
+    "data_id",
+    "revision",
+    *INFO_COLUMNS[4:],
+    "content",
+    "retired_by",
+    "retired_at",
+    "collect_at",
+)
+
+
+def change_row(
+    row: Row, revision: int, kind: int, committed_at: int, request: tuple[str, bytes | None, int | None]
+) -> tuple[Any, ...]:
+    """The row of `changes` for a change of an object.
+
+    Args:
+        row: The object after it; of a deletion: before it.
+        request: Whose it is, its id and its hash.
+    """
+    return (revision, row.unit, row.data_id, row.generation, *row[4:13], kind, committed_at, *request)
+
+
+def retired_row(row: Row, retired_by: int, retired_at: int, collect_at: int) -> tuple[Any, ...]:
+    """The row of `retired` for an object's generation that is replaced or deleted."""
+    return (
+        row.generation,
+        row.unit,
+        row.data_id,
+        row.revision,
+        *row[4:13],
+        row.content,
+        retired_by,
+        retired_at,
+        collect_at,
+    )
+
+
+def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> ObjectInfo:
+    """The ObjectInfo of a row that begins with INFO_COLUMNS.
+
+    Args:
+        tags: Its tags, where they are known already.
+
+    Raises:
+        CorruptionError: No object has such a row.
+    """
+    unit, data_id, generation, revision, size, checksum, datatype, name, packed, created_at, updated_at = row[:11]
+    try:
+        if size < 0 or not 0 < generation <= revision:
+            raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
+        created = to_time(created_at)
+        return ObjectInfo(
+            unit,
+            data_id,
+            generation,
+            revision,
+            size,
+            unsigned(checksum),
+            datatype,
+            name,
+            unpack_tags(packed) if tags is None else tags,
+            created,
+            created if updated_at == created_at else to_time(updated_at),
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CorruptionError(
+            f"the register's row of object {data_id} in unit {unit!r} is damaged: {error}", unit=unit, data_id=data_id
+        ) from error
+
+
+def to_row(info: ObjectInfo, *, content: int) -> Row:
+    """The row of an object that was written when it last changed."""
+    updated = from_time(info.updated_at)
+    return Row(
+        info.unit,
+        info.data_id,
+        info.generation,
+        info.revision,
+        info.size,
+        signed(info.checksum),
+        info.datatype,
+        info.name,
+        pack_tags(info.tags),
+        from_time(info.created_at),
+        updated,
+        updated,
+        content=content,
+    )
+
+
+def signed(checksum: int) -> int:
+    """A 64-bit checksum as an index holds it."""
+    return checksum - (1 << 64) if checksum >> 63 else checksum
+
+
+def unsigned(stored: int) -> int:
+    """The inverse of `signed`."""
+    return stored + (1 << 64) if stored < 0 else stored
+
+
+def pack_checksums(checksums: Iterable[int]) -> bytes:
+    """Checksums as 8 bytes each, little-endian."""
+    packed = array("Q", checksums)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack_checksums(packed: bytes) -> "array[int]":
+    """The inverse of `pack_checksums`."""
+    checksums = array("Q", packed[: len(packed) // 8 * 8])  # what a damaged row cuts short is missing to its reader
+    if sys.byteorder == "big":
+        checksums.byteswap()
+    return checksums
+
+
+def pack_tags(tags: Mapping[str, str]) -> str | None:
+    """Tags as an index holds them."""
+    return json.dumps(dict(tags), ensure_ascii=False, separators=(",", ":")) if tags else None
+
+
+def unpack_tags(packed: str | None) -> dict[str, str]:
+    """The inverse of `pack_tags`."""
+    return json.loads(packed) if packed else {}
+
+
+def to_time(microseconds: int) -> datetime:
+    """A stored time; exact, unlike `datetime.fromtimestamp` of a float."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_time(moment: datetime) -> int:
+    """The inverse of `to_time`."""
+    return (moment - EPOCH) // MICROSECOND

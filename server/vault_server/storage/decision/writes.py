@@ -1,0 +1,135 @@
+"""What callers ask a commit for, and what has to be known to decide on it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import xxhash
+from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec
+
+from vault_server.storage.decision.rows import signed
+
+
+@dataclass(slots=True, eq=False)
+class Content:
+    """Bytes to commit: in `data`, or in a blob.
+
+    Attributes:
+        blocks: As `pack_checksums` packs the blocks' checksums.
+        data: None: they are in a blob.
+        file: The blob's name, from the moment that it has one.
+        staged: The blob before that; its engine's.
+    """
+
+    size: int
+    checksum: int
+    blocks: bytes
+    data: bytes | None
+    file: str | None = None
+    staged: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upload:
+    """Makes a new object. `principal`, of each write: whose request it is; empty: nobody's by name."""
+
+    kind: ClassVar = ChangeKind.UPLOADED.value
+    unit: str
+    spec: UploadSpec
+    content: Content
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """Replaces an object's bytes."""
+
+    kind: ClassVar = ChangeKind.UPDATED.value
+    unit: str
+    spec: UpdateSpec
+    content: Content
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delete:
+    """Deletes an object."""
+
+    kind: ClassVar = ChangeKind.DELETED.value
+    unit: str
+    spec: DeleteSpec
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetMetadata:
+    """Changes an object's name or tags."""
+
+    kind: ClassVar = ChangeKind.METADATA.value
+    unit: str
+    spec: MetadataSpec
+    principal: str = ""
+
+
+Write = Upload | Update | Delete | SetMetadata
+
+
+def request_hash(write: Write) -> int:
+    """What is kept of a request, to tell whether another under its id is the same. Signed, as an index holds it.
+
+    Of its kind, unit and spec. The size and the checksum of its bytes stand beside it, in its answer: so one that is
+    begun again can be told before its bytes are there.
+    """
+    spec = write.spec
+    if isinstance(spec, UploadSpec):
+        text = f"{spec.data_id:d} {_text(spec.name)} {_text(spec.datatype)}{_tags(spec.tags)}"
+    else:
+        key = _text(spec.key) if isinstance(spec.key, str) else f"{spec.key:d}"
+        text = f"{key} {spec.if_generation}"
+        if isinstance(spec, UpdateSpec):
+            text += f" {_text(spec.datatype)}"
+        elif isinstance(spec, MetadataSpec):
+            text += f" {_text(spec.name)}{'' if spec.tags is None else f' {_tags(spec.tags)}'}"
+    return signed(xxhash.xxh3_64_intdigest(f"{write.kind} {write.unit} {text}".encode()))
+
+
+def _text(text: str | None) -> str:
+    """With its length, so that no two lists of texts look alike."""
+    return "-" if text is None else f"{len(text)}:{text}"
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    return "".join(f" {_text(key)}={_text(value)}" for key, value in sorted(tags.items())) if tags else ""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What an index is asked for, to decide on writes. Something may be in it twice."""
+
+    ids: list[tuple[str, int]] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+
+
+def asked(writes: Iterable[Write]) -> Asked:
+    """What has to be known to decide on these writes."""
+    found = Asked()
+    units = set()
+    for write in writes:
+        unit, spec = write.unit, write.spec
+        units.add(unit)
+        found.requests.append(spec.request_id)
+        if isinstance(spec, UploadSpec):
+            found.ids.append((unit, spec.data_id))
+            if spec.name is not None:
+                found.names.append((unit, spec.name))
+            continue
+        if isinstance(spec.key, str):
+            found.names.append((unit, spec.key))
+        else:
+            found.ids.append((unit, spec.key))
+        if isinstance(spec, MetadataSpec) and spec.name:
+            found.names.append((unit, spec.name))
+    found.units = list(units)
+    return found

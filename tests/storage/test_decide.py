@@ -1,0 +1,355 @@
+"""The decision on a group of writes, as a function: nothing here stores anything."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vault.errors import CorruptionError, VaultError
+from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault_server.storage.decision.decide import decide, look
+from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
+from vault_server.storage.decision.rows import to_info
+from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
+
+from tests.storage.deciding import DictIndex, Expected, content, in_groups, told, write_lists
+
+KEEP = Keep()
+NOTHING = Keep(retention=0)
+
+
+def run(index: DictIndex, writes: list[Write], keep: Keep = KEEP, clock: int = 1_000_000) -> list[Outcome]:
+    plan = decide(index.facts(writes, keep), writes, clock, keep)
+    index.apply(plan)
+    return plan.outcomes
+
+
+def uploaded(*ids: int, named: bool = False) -> DictIndex:
+    """An index with these objects, and a name for each, if it is to have one: a, b, …"""
+    index = DictIndex()
+    run(index, [up(data_id, chr(96 + data_id) if named else None) for data_id in ids])
+    return index
+
+
+def up(data_id: int, name: str | None = None, data: bytes = b"x", **spec: Any) -> Upload:
+    return Upload("u", UploadSpec(data_id, name, **spec), content(data))
+
+
+def renamed(key: int | str, name: str) -> SetMetadata:
+    return SetMetadata("u", MetadataSpec(key, name))
+
+
+def reason(outcome: Outcome) -> str:
+    assert isinstance(outcome, VaultError)
+    return outcome.reason
+
+
+def names(index: DictIndex) -> dict[int, str | None]:
+    return {data_id: row.name for (_, data_id), row in index.objects.items()}
+
+
+@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from([KEEP, NOTHING]))
+def test_any_writes_in_any_groups_come_to_what_they_come_to_one_by_one(
+    writes: list[Write], sizes: list[int], keep: Keep
+) -> None:
+    index, expected = DictIndex(), Expected()
+    for group in in_groups(writes, sizes):
+        wanted = [expected.outcome(write) for write in group]
+        outcomes = run(index, group, keep)
+        assert [told(outcome, want) for outcome, want in zip(outcomes, wanted, strict=True)] == wanted
+        assert {
+            key: {name: getattr(to_info(row), name) for name in expected.objects[key]}
+            for key, row in index.objects.items()
+        } == expected.objects
+        assert index.revision == expected.revision
+
+
+@settings(max_examples=50)
+@given(write_lists(), st.sampled_from([KEEP, NOTHING]))
+def test_facts_are_not_changed_and_the_same_facts_give_the_same_plan(writes: list[Write], keep: Keep) -> None:
+    index = DictIndex()
+    run(index, writes[::2], keep)
+    facts = index.facts(writes, keep)
+    before = copy.deepcopy(facts)
+    plans = [
+        dataclasses.asdict(dataclasses.replace(decide(facts, writes, 5, keep), outcomes=[], contents=[]))
+        for _ in range(2)
+    ]
+    assert plans[0] == plans[1]
+    assert facts == before
+
+
+@settings(max_examples=50)
+@given(write_lists(), st.data())
+def test_a_write_that_is_refused_leaves_nothing(writes: list[Write], data: st.DataObject) -> None:
+    index = DictIndex()
+    plan = decide(index.facts(writes, KEEP), writes, 5, KEEP)
+    kept = [
+        write
+        for write, outcome in zip(writes, plan.outcomes, strict=True)
+        if not isinstance(outcome, VaultError) or data.draw(st.booleans())
+    ]
+    again = decide(index.facts(kept, KEEP), kept, 5, KEEP)
+    assert rows_of(plan) == rows_of(again)
+
+
+def rows_of(plan: Plan) -> dict[str, Any]:
+    found = dataclasses.asdict(dataclasses.replace(plan, outcomes=[], contents=[]))
+    return found | {"contents": [(new.number, new.data_id, new.content.checksum) for new in plan.contents]}
+
+
+@settings(max_examples=50)
+@given(write_lists(blobs=False), st.sampled_from([KEEP, NOTHING]))
+def test_all_of_it_sent_again_does_nothing_and_is_answered_alike(writes: list[Write], keep: Keep) -> None:
+    index = DictIndex()
+    first = run(index, writes, keep)
+    done = [
+        (write, outcome)
+        for write, outcome in zip(writes, first, strict=True)
+        if isinstance(outcome, ObjectInfo) or (isinstance(outcome, int) and outcome)
+    ]
+    revision = index.revision
+    assert run(index, [write for write, _ in done], keep, clock=9_000_000) == [outcome for _, outcome in done]
+    assert index.revision == revision
+
+
+def test_of_two_uploads_of_one_name_in_a_group_the_first_has_it() -> None:
+    index = DictIndex()
+    first, second = run(index, [up(1, "a"), up(2, "a")])
+    assert isinstance(first, ObjectInfo)
+    assert reason(second) == "NAME_TAKEN"
+    assert list(index.objects) == [("u", 1)]
+
+
+def test_of_two_uploads_of_one_id_in_a_group_the_first_is_there() -> None:
+    index = DictIndex()
+    first, second = run(index, [up(1, data=b"1"), up(1, data=b"2")])
+    assert isinstance(first, ObjectInfo)
+    assert reason(second) == "OBJECT_EXISTS"
+    assert [kept.data for kept in index.contents.values()] == [b"1"]
+
+
+def test_an_object_deleted_and_made_anew_in_a_group_is_the_new_one() -> None:
+    index = uploaded(1, named=True)
+    revision, info = run(index, [Delete("u", DeleteSpec("a")), up(1, "a", b"new", tags={"k": "v"})])
+    assert revision == 2
+    assert isinstance(info, ObjectInfo)
+    assert (info.generation, info.tags) == (3, {"k": "v"})
+    assert [kept["generation"] for kept in index.retired.values()] == [1]
+    assert [told["kind"] for told in index.changes.values()] == [1, 4, 1]
+
+
+def test_an_object_made_and_deleted_in_a_group_leaves_its_changes_and_what_is_retained() -> None:
+    index = DictIndex()
+    _, revision = run(index, [up(1, "a"), Delete("u", DeleteSpec(1))])
+    assert (revision, index.objects, list(index.changes), list(index.retired)) == (2, {}, [1, 2], [1])
+    index = DictIndex()
+    run(index, [up(1, "a"), Delete("u", DeleteSpec(1))], NOTHING)
+    assert (index.contents, index.retired) == ({}, {})
+
+
+def test_one_request_id_twice_in_a_group_is_applied_once() -> None:
+    index = DictIndex()
+    write = up(1, "a")
+    first, second = run(index, [write, write])
+    assert first == second
+    assert index.revision == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        up(1, data=b"y", request_id=bytes(16)),
+        up(2, request_id=bytes(16)),
+        up(1, "a", request_id=bytes(16)),
+        up(1, tags={"k": "v"}, request_id=bytes(16)),
+        up(1, datatype="d", request_id=bytes(16)),
+        Upload("v", UploadSpec(1, request_id=bytes(16)), content(b"x")),
+        Update("u", UpdateSpec(1, request_id=bytes(16)), content(b"x")),
+        Delete("u", DeleteSpec(1, request_id=bytes(16))),
+        SetMetadata("u", MetadataSpec(1, request_id=bytes(16))),
+    ],
+)
+def test_a_request_id_that_stands_for_another_write_is_refused(other: Write) -> None:
+    for together in (True, False):
+        index = DictIndex()
+        first: list[Write] = [up(1, request_id=bytes(16))]
+        outcomes = run(index, [*first, other]) if together else run(index, first) + run(index, [other])
+        assert reason(outcomes[1]) == "BAD_REQUEST_ID"
+        assert index.revision == 1
+
+
+def test_a_request_id_is_known_to_who_used_it_and_to_nobody_else() -> None:
+    index = DictIndex()
+    mine = Upload("u", UploadSpec(1, request_id=bytes(16)), content(b"x"), "me")
+    theirs = dataclasses.replace(mine, principal="them")
+    assert [type(outcome) for outcome in run(index, [mine, mine])] == [ObjectInfo] * 2
+    (outcome,) = run(index, [theirs])
+    assert reason(outcome) == "OBJECT_EXISTS"
+
+
+def test_an_update_after_a_delete_in_a_group_finds_nothing() -> None:
+    index = uploaded(1)
+    deleted, updated = run(index, [Delete("u", DeleteSpec(1)), Update("u", UpdateSpec(1), content(b"y"))])
+    assert deleted == 2
+    assert reason(updated) == "OBJECT_NOT_FOUND"
+
+
+def test_several_updates_in_a_group_are_generations_of_their_own() -> None:
+    index = uploaded(1)
+    updates: list[Write] = [Update("u", UpdateSpec(1, n), content(b"%d" % n)) for n in (1, 2, 3, 3)]
+    *done, last = run(index, updates)
+    assert [outcome.generation for outcome in done if isinstance(outcome, ObjectInfo)] == [2, 3, 4]
+    assert reason(last) == "GENERATION_MISMATCH"
+    assert {number: kept.data for number, kept in index.contents.items()} == {1: b"x", 2: b"1", 3: b"2", 4: b"3"}
+    assert [(kept["generation"], kept["retired_by"]) for kept in index.retired.values()] == [(1, 2), (2, 3), (3, 4)]
+
+
+def test_names_are_swapped_in_a_group() -> None:
+    index = uploaded(1, 2, named=True)
+    run(index, [renamed(1, "t"), renamed("b", "a"), renamed("t", "b")])
+    assert names(index) == {1: "b", 2: "a"}
+
+
+def test_names_go_round_in_a_group() -> None:
+    index = uploaded(1, 2, 3, named=True)
+    run(index, [renamed(3, ""), renamed(2, "c"), renamed(1, "b"), renamed(3, "a")])
+    assert names(index) == {1: "b", 2: "c", 3: "a"}
+
+
+def test_a_name_that_is_given_up_in_a_group_may_be_taken_in_it() -> None:
+    index = uploaded(1, 2, named=True)
+    run(index, [renamed(1, ""), up(3, "a"), Delete("u", DeleteSpec(2)), renamed(1, "b")])
+    assert names(index) == {1: "b", 3: "a"}
+
+
+def test_what_is_replaced_goes_at_once_when_nothing_is_retained() -> None:
+    index = DictIndex()
+    run(index, [Upload("u", UploadSpec(1), content(b"1", "u/1")), up(2)], NOTHING)
+    run(
+        index,
+        [Update("u", UpdateSpec(1), content(b"2", "u/2")), Update("u", UpdateSpec(1), content(b"3", "u/3"))],
+        NOTHING,
+    )
+    run(index, [Delete("u", DeleteSpec(2))], NOTHING)
+    assert index.trash == {"u/1"}, "what came and went within the group was never in the index"
+    assert [kept.file for kept in index.contents.values()] == ["u/3"]
+
+
+def test_the_stores_time_never_goes_back() -> None:
+    index = DictIndex()
+    (first,) = run(index, [up(1)], clock=1_000)
+    (second,) = run(index, [up(2)], clock=10)
+    (third,) = run(index, [renamed(1, "n")], clock=2_000)
+    assert isinstance(first, ObjectInfo)
+    assert isinstance(second, ObjectInfo)
+    assert isinstance(third, ObjectInfo)
+    assert first.created_at == second.created_at < third.updated_at
+    assert index.clock == 2_000
+    assert [told["committed_at"] for told in index.changes.values()] == [1_000, 1_000, 2_000]
+
+
+def test_an_expiry_of_what_is_retained_follows_the_wall_clock() -> None:
+    index = uploaded(1)
+    run(index, [Delete("u", DeleteSpec(1))], Keep(retention=7), clock=50)
+    (kept,) = index.retired.values()
+    assert (kept["retired_at"], kept["collect_at"]) == (50, 57)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), max_size=40), st.integers(1, 12), st.integers(0, 60))
+def test_the_feed_reaches_back_so_many_changes_and_so_long(
+    steps: list[tuple[int, int]], history: int, window: int
+) -> None:
+    index, keep, clock = DictIndex(), Keep(history=history, window=window), 100
+    number = 0
+    for pause, count in steps:
+        clock += pause
+        before = {revision: told["committed_at"] for revision, told in index.changes.items()}
+        writes: list[Write] = [up(number + each) for each in range(1, count + 1)]
+        number += count
+        run(index, writes, keep, clock)
+        for revision in set(before) - set(index.changes):
+            assert revision <= index.revision - history
+            assert before[revision] <= clock - window
+    if steps:
+        run(index, [up(number + 1)], keep, clock + window)
+        assert len(index.changes) <= history + keep.step + 1
+
+
+def test_the_feed_shrinks_while_writes_come_faster_than_its_window_passes() -> None:
+    index, keep = DictIndex(), Keep(history=10, window=100)
+    for clock in range(400):
+        run(index, [up(clock + 1)], keep, clock)
+    assert 100 <= len(index.changes) <= 120
+
+
+@pytest.mark.parametrize("key", [1, "a"])
+def test_what_a_damaged_index_led_to_is_refused_and_taken_for_nothing(key: int | str) -> None:
+    damage = CorruptionError("the register is damaged", unit="u")
+    facts = Facts(damaged={("u", key): damage})
+    writes: list[Write] = [
+        Upload("u", UploadSpec(1, "a"), content(b"x")),
+        Delete("u", DeleteSpec(key)),
+        Update("u", UpdateSpec(key), content(b"x")),
+        renamed(key, "z"),
+    ]
+    plan = decide(facts, writes, 0, KEEP)
+    assert plan.outcomes == [damage] * 4
+    assert plan.revision == 0
+
+
+def test_a_look_says_what_a_commit_would_and_needs_no_bytes() -> None:
+    index = uploaded(1, named=True)
+    empty = Content(0, 0, b"", None)
+    write = up(2, "n")
+    spec = dataclasses.replace(write, content=empty)
+    assert look(index.facts([spec], KEEP), spec) is None
+    (info,) = run(index, [write])
+    assert look(index.facts([spec], KEEP), spec) == info
+    for refused, why in (
+        (Upload("u", UploadSpec(1), empty), "OBJECT_EXISTS"),
+        (Upload("u", UploadSpec(3, "a"), empty), "NAME_TAKEN"),
+        (Upload("u", UploadSpec(3, "a\n"), empty), "BAD_NAME"),
+        (Update("u", UpdateSpec(9), empty), "OBJECT_NOT_FOUND"),
+        (Update("u", UpdateSpec("a", 7), empty), "GENERATION_MISMATCH"),
+        (Update("u", UpdateSpec(1, request_id=write.spec.request_id), empty), "BAD_REQUEST_ID"),
+    ):
+        with pytest.raises(VaultError) as raised:
+            look(index.facts([refused], KEEP), refused)
+        assert raised.value.reason == why
+
+
+SPEC = UploadSpec(1, "ab", {"k": "v", "l": "w"}, "d", bytes(16))
+
+
+def test_a_requests_hash_stays_what_it_is() -> None:
+    """It is in stores: one that another version or Python computes must be the same."""
+    assert request_hash(Upload("u", SPEC, content(b"x"))) == HASH
+    assert request_hash(Upload("u", dataclasses.replace(SPEC, tags={"l": "w", "k": "v"}), content(b"y"))) == HASH
+
+
+HASH = 4_048_772_566_622_590_315
+
+
+def test_requests_that_differ_in_where_a_text_ends_have_other_hashes() -> None:
+    hashes = {
+        request_hash(write)
+        for write in (
+            Upload("u", UploadSpec(1, "ab", datatype="c"), content(b"")),
+            Upload("u", UploadSpec(1, "a", datatype="bc"), content(b"")),
+            Upload("u", UploadSpec(1, None, datatype="abc"), content(b"")),
+            Delete("u", DeleteSpec(1)),
+            Delete("u", DeleteSpec("1")),
+            Delete("u", DeleteSpec(1, 0)),
+            SetMetadata("u", MetadataSpec(1)),
+            SetMetadata("u", MetadataSpec(1, "")),
+            SetMetadata("u", MetadataSpec(1, tags={})),
+        )
+    }
+    assert len(hashes) == 9
+
+
+def test_every_kind_of_change_is_made_by_a_write() -> None:
+    assert {write.kind for write in (Upload, Update, Delete, SetMetadata)} == {kind.value for kind in ChangeKind}
