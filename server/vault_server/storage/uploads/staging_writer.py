@@ -22,20 +22,10 @@ from vault_server.storage.index.objects import pack_checksums
 from vault_server.storage.os_errors import storing
 
 INLINE_LIMIT: Final = 64 << 10
-"""Bytes up to which an object lives in the register.
+"""Bytes up to which an object lives in the register, which is two to seven times faster to write up to there.
 
-Measured by scripts/benchmarks/inline_threshold.py on a busy 2-core machine (ext4 on a virtual disk), in
-milliseconds an object, register against file:
-
-    KiB   1 thread      16 threads    batch          read
-    16    1.8 :  11     0.8 : 1.8     0.3 :  4.2     0.3 : 0.5
-    32    4.6 :  14     1.9 : 2.2     0.6 :  5.2     0.6 : 0.3
-    64    8.2 :  26     2.4 : 4.6     1.2 :  9.0     0.8 : 0.5
-    128   5.7 :  12     4.2 : 3.6     3.3 :  5.9     0.8 : 0.6
-    256   9.5 :  25     4.6 : 2.6     4.5 : 12.0     0.9 : 1.5
-
-Up to 64 KiB the register is two to seven times faster to write. From 128 KiB on concurrent writers are faster with
-files, whose bytes are written once and not again by the checkpoint, and outside the one writer's transaction.
+From 128 KiB on concurrent writers are faster with files, whose bytes are written once and not again by the checkpoint,
+and outside the one writer's transaction (docs/PERFORMANCE.md, "Measured once").
 """
 
 
