@@ -1,8 +1,9 @@
 """Any Store as an AsyncStore: its calls run in worker threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -213,10 +214,16 @@ class _ThreadedWatch(AsyncWatch):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="vault-watch")
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        events: Iterator[Change | Progress] = iter(self._watch)
+        async with aclosing(self.groups()) as groups:
+            async for events in groups:
+                for event in events:
+                    yield event
+
+    async def groups(self) -> AsyncGenerator[Sequence[Change | Progress], None]:
+        groups = self._watch.groups()
         # Not `_run`: a cancelled `next` may have nothing to return for hours. `close` wakes and joins it.
-        while isinstance(event := await on_thread(self._pool, next, events, None), Change | Progress):
-            yield event
+        while (events := await on_thread(self._pool, next, groups, None)) is not None:
+            yield events
 
     async def close(self) -> None:
         self._watch.close()

@@ -164,7 +164,12 @@ def test_pages_come_back(page: Page) -> None:
 
 @given(changes | st.builds(Progress, revisions))
 def test_watch_events_come_back(event: Change | Progress) -> None:
-    assert m.watch_event_from_wire(_sent(m.watch_event_to_wire(event), pb.WatchResponse)) == event
+    assert m.watch_events_from_wire(_sent(m.watch_event_to_wire(event), pb.WatchResponse)) == [event]
+
+
+@given(st.lists(changes, min_size=1, max_size=5))
+def test_groups_of_changes_come_back(group: list[Change]) -> None:
+    assert m.watch_events_from_wire(_sent(m.watch_group_to_wire(group), pb.WatchResponse)) == group
 
 
 def test_capabilities_come_back() -> None:
@@ -182,7 +187,8 @@ def test_replies_that_leave_out_what_must_be_there_are_protocol_errors() -> None
     for call in (
         lambda: m.object_info_from_wire(pb.ObjectInfo(unit="u", data_id=1)),
         lambda: m.write_result_from_wire(pb.WriteResult()),
-        lambda: m.watch_event_from_wire(pb.WatchResponse()),
+        lambda: m.watch_events_from_wire(pb.WatchResponse()),
+        lambda: m.watch_events_from_wire(pb.WatchResponse(progress=pb.Progress(), changes=[pb.Change()])),
         lambda: m.change_from_wire(pb.Change(kind=pb.Change.KIND_UNSPECIFIED)),
         lambda: m.capabilities_from_wire(pb.GetCapabilitiesResponse()),
     ):

@@ -104,16 +104,19 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "GetCapabilities": {"store_id", "server_version", "max_message_size", "max_batch_items", "resume_window"},
         "GetWriteStatus": {"persisted_size"},
         "Upload": {"persisted_size"},  # of a write that was begun by somebody else
-        "Watch": {"change.data_id", "change.kind", "change.name", "progress"},
+        "Watch": {"changes$", "changes.data_id", "changes.kind", "changes.name", "progress"},
     }.items()
 }
-"""Fields, with all that is in them, that a client can hold against nothing: a bent one may be shown as the answer."""
+"""Fields, with all that is in them (with $: without), that a client can hold against nothing: a bent one may be shown
+as the answer."""
 
 
 def is_believed(method: str, field: str) -> bool:
     """Whether a bend of a field may go unnoticed."""
     fields = BELIEVED.get(method, frozenset())
-    return field in fields or any(known and field.startswith(f"{known}.") for known in fields)
+    return not fields.isdisjoint({field, f"{field}$"}) or any(
+        known and field.startswith(f"{known}.") for known in fields
+    )
 
 
 _WHOLE: Final[dict[str, Callable[[bytes], bytes]]] = {

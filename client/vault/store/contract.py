@@ -147,6 +147,11 @@ class Watch(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Change | Progress]: ...
 
+    def groups(self) -> Iterator[Sequence[Change | Progress]]:
+        """The same, those events together that are there together. Iterate over one of the two."""
+        for event in self:
+            yield [event]
+
     @abstractmethod
     def close(self) -> None:
         """Ends the iteration, also from another thread. Harmless when repeated."""
@@ -427,6 +432,10 @@ class AsyncWatch(ABC):
 
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[Change | Progress]: ...
+
+    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
+        async for event in self:
+            yield [event]
 
     @abstractmethod
     async def close(self) -> None: ...

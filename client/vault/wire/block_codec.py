@@ -91,6 +91,9 @@ def _parser(field: int, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]
 
 
 CODECS: Final = {
+    f"{_SERVICE}Watch": Codecs(
+        pb.WatchRequest.SerializeToString, pb.WatchRequest.FromString, serialize, pb.WatchResponse.FromString
+    ),
     f"{_SERVICE}Load": Codecs(
         pb.LoadRequest.SerializeToString,
         pb.LoadRequest.FromString,
@@ -110,7 +113,7 @@ CODECS: Final = {
         pb.UpdateResponse.FromString,
     ),
 }
-"""Of the methods whose streams carry blocks, by their full names, as gRPC has them."""
+"""Of the methods whose streams carry blocks, or what is encoded already, by their full names, as gRPC has them."""
 
 
 def _put_varint(target: bytearray, value: int) -> None:

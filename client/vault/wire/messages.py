@@ -395,14 +395,22 @@ def watch_event_to_wire(event: Change | Progress) -> pb.WatchResponse:
     return pb.WatchResponse(progress=progress_to_wire(event))
 
 
-def watch_event_from_wire(wire: pb.WatchResponse) -> Change | Progress:
-    match wire.WhichOneof("event"):
+def watch_group_to_wire(changes: Iterable[Change]) -> pb.WatchResponse:
+    return pb.WatchResponse(changes=map(change_to_wire, changes))
+
+
+def watch_events_from_wire(wire: pb.WatchResponse) -> list[Change | Progress]:
+    """What the message tells: one event, or the changes of a group."""
+    event = wire.WhichOneof("event")
+    if (event is None) == (not wire.changes):
+        raise ProtocolError("the server sent a watch event with none or several of change, progress and changes")
+    match event:
         case "change":
-            return change_from_wire(wire.change)
+            return [change_from_wire(wire.change)]
         case "progress":
-            return progress_from_wire(wire.progress)
+            return [progress_from_wire(wire.progress)]
         case _:
-            raise ProtocolError("the server sent a watch event with neither change nor progress")
+            return list(map(change_from_wire, wire.changes))
 
 
 _KIND_TO_WIRE: "Mapping[ChangeKind, pb.Change.Kind.ValueType]" = {

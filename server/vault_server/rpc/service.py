@@ -18,6 +18,7 @@ from vault.wire.block_codec import LOAD_BLOCK, encode_block
 from vault_server.rpc.batch_slices import Turns
 from vault_server.rpc.refusal_log import Refusals
 from vault_server.rpc.reply_limits import fit_list, fit_results, fit_stat, load_many
+from vault_server.rpc.watch_groups import EncodedGroups
 from vault_server.rpc.write_stream import take_write
 from vault_server.settings import ServerSettings
 
@@ -40,6 +41,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._looks = Turns(2, size=256, small=256)
         self._loads = Turns(2, size=32, small=32)
         self._writes = Turns(1, size=1000, small=64)
+        self._groups = EncodedGroups()
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: object) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
@@ -236,15 +238,22 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         messages.fill_object_info(reply.info, info)
         return reply
 
-    async def Watch(self, request: pb.WatchRequest, context: object) -> AsyncIterator[pb.WatchResponse]:
+    async def Watch(  # type: ignore[override]  # encoded groups, see above
+        self, request: pb.WatchRequest, context: object
+    ) -> AsyncIterator[pb.WatchResponse | bytes]:
         for unit in request.units:
             self._check_unit(unit)
         units = list(request.units) or sorted(self._allowed)
         since = request.since_revision if request.HasField("since_revision") else None
         # gRPC holds one event and what flow control lets through, so that a watcher that stands still costs no more.
         async with await self._store.watch(units, since=since) as watch:
-            async for event in watch:
-                yield messages.watch_event_to_wire(event)
+            if request.groups:
+                async for events in watch.groups():
+                    for message in self._groups.messages(events):
+                        yield message
+            else:
+                async for event in watch:
+                    yield messages.watch_event_to_wire(event)
 
     def _check_unit(self, unit: str) -> None:
         """The Store checks how a unit may be named; a server may be held to a list as well."""

@@ -89,10 +89,20 @@ class AsyncRemoteWatch(AsyncWatch):
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
         refuse_inherited(self._forks, "the watch")
         async for message in self._receiver:
-            event = self._order.hold(wire.watch_event_from_wire(message))
-            self._seen(event.revision)
-            yield event
+            for event in self._events(message):
+                yield event
+                refuse_inherited(self._forks, "the watch")
+
+    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
+        refuse_inherited(self._forks, "the watch")
+        async for message in self._receiver:
+            yield self._events(message)
             refuse_inherited(self._forks, "the watch")
+
+    def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
+        events = [self._order.hold(event) for event in wire.watch_events_from_wire(message)]
+        self._seen(events[-1].revision)
+        return events
 
     async def close(self) -> None:
         if self._affinity.is_elsewhere:
@@ -327,7 +337,7 @@ class AsyncRemoteStore(AsyncStore):
         for unit in units:
             check_unit(unit)
         check_generation(since)
-        request = pb.WatchRequest(units=units, since_revision=since)
+        request = pb.WatchRequest(units=units, since_revision=since, groups=True)
         receiver = await self._channel.stream("Watch", request, idle=_WATCH_IDLE)
         return AsyncRemoteWatch(receiver, FeedOrder(units, since), self._see)
 

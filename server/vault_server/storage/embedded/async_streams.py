@@ -1,8 +1,9 @@
 """The async faces of a reader, a writer and a watch of embedded storage."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
@@ -160,16 +161,24 @@ class AsyncStoredWatch(AsyncWatch):
         self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        async with contextlib.aclosing(self.groups()) as groups:
+            async for events in groups:
+                for event in events:
+                    if self._closed:
+                        return
+                    yield event
+                    self._require_own_loop()
+
+    async def groups(self) -> AsyncGenerator[Sequence[Change | Progress], None]:
         self._require_own_loop()
         self._notifier.add(self._loop, self._event)
         try:
             while not self._closed:
                 self._feed.require_open()
                 self._event.clear()
-                for event in await self._next_events():
-                    if self._closed:
-                        return
-                    yield event
+                events = await self._next_events()
+                if events and not self._closed:
+                    yield events
                     self._require_own_loop()
         finally:
             if not is_inherited(self._forks):

@@ -59,19 +59,24 @@ class StoredWatch(Watch):
         self._forks = fork_count()
 
     def __iter__(self) -> Iterator[Change | Progress]:
+        for events in self.groups():
+            for event in events:
+                if self._closed:
+                    return
+                yield event
+                refuse_inherited(self._forks, "the watch")
+
+    def groups(self) -> Iterator[Sequence[Change | Progress]]:
         wakes = 0
         while not self._closed:
             refuse_inherited(self._forks, "the watch")
             self._feed.require_open()
             self._feed.refresh()
             events = self._position.next_events(time.monotonic())
-            if not events:
+            if events:
+                yield events
+            else:
                 wakes = self._feed.wait(wakes, POLL_SECONDS)
-            for event in events:
-                if self._closed:
-                    return
-                yield event
-                refuse_inherited(self._forks, "the watch")
 
     def close(self) -> None:
         self._closed = True
