@@ -24,7 +24,7 @@ from vault.store.values import SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_input as bad
 from vault.testing.store.objects import failed_with, payload
-from vault.unit import Unit
+from vault.unit import UnitSettings
 from vault_server import EmbeddedStore, Server
 
 Call = Callable[[Vault], Any]
@@ -357,7 +357,7 @@ def test_a_datatype_that_returns_something_else_than_bytes(tmp_path: Path) -> No
         ({"texts": (TextWrapper, 1.5)}, "BAD_STRUCTURE", "1.5"),
         ({"texts": (TextWrapper, True)}, "BAD_STRUCTURE", "True"),
         ({"texts": (TextWrapper, None)}, "BAD_STRUCTURE", "None"),
-        ({"texts": Unit(TextWrapper, max_bytes=-1)}, "BAD_STRUCTURE", "max_bytes"),
+        ({"texts": UnitSettings(TextWrapper, max_bytes=-1)}, "BAD_STRUCTURE", "max_bytes"),
         ({"../texts": (TextWrapper, 0)}, "BAD_UNIT", "'../texts'"),
         ({5: (TextWrapper, 0)}, "BAD_UNIT", "5"),
     ],

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from vault.store.contract import AsyncStore, Store
     from vault.store.values import Change, ChangeKind, Key, ObjectInfo
-    from vault.unit import Unit
+    from vault.unit import UnitSettings
     from vault.wrappers import (
         BytesWrapper,
         JsonDatatype,
@@ -84,7 +84,7 @@ _HOMES = {
     ),
     "store.contract": "AsyncStore Store",
     "store.values": "Change ChangeKind Key ObjectInfo",
-    "unit": "Unit",
+    "unit": "UnitSettings",
     "wrappers": "BytesWrapper JsonDatatype JsonWrapper PickleDatatype PickleWrapper TextWrapper Wrapper",
 }
 
@@ -135,7 +135,7 @@ __all__ = [
     "TextWrapper",
     "Ticket",
     "UnavailableError",
-    "Unit",
+    "UnitSettings",
     "UnknownUnitError",
     "Vault",
     "VaultError",

@@ -10,7 +10,7 @@ from vault.store.limits import check_unit
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class UnitSettings:
     """What a vault has to know of a unit.
 
     Attributes:
@@ -26,8 +26,8 @@ class Unit:
     max_bytes: int = 0
 
 
-UnitLike = Unit | tuple[type[Datatype], int]
-"""A Unit, or `(datatype, max_cached)`."""
+UnitLike = UnitSettings | tuple[type[Datatype], int]
+"""UnitSettings, or `(datatype, max_cached)`."""
 
 
 class Structure:
@@ -36,7 +36,7 @@ class Structure:
     def __init__(self, structure: Mapping[str, UnitLike]) -> None:
         """
         Args:
-            structure: From a unit's name to `(Datatype, max_cached)` or `Unit(...)`. It may be empty.
+            structure: From a unit's name to `(Datatype, max_cached)` or `UnitSettings(...)`. It may be empty.
 
         Raises:
             InvalidArgumentError: BAD_STRUCTURE, BAD_UNIT.
@@ -47,9 +47,9 @@ class Structure:
         for name, value in structure.items():
             check_unit(name)
             units[name] = _parse(name, value)
-        self.units: Mapping[str, Unit] = units
+        self.units: Mapping[str, UnitSettings] = units
 
-    def unit(self, name: str) -> Unit:
+    def unit(self, name: str) -> UnitSettings:
         """The unit of this name.
 
         Raises:
@@ -64,14 +64,14 @@ class Structure:
         return unit
 
 
-def _parse(name: str, value: Any) -> Unit:
+def _parse(name: str, value: Any) -> UnitSettings:
     match value:
-        case Unit():
+        case UnitSettings():
             unit = value
         case (datatype, max_cached):
-            unit = Unit(datatype, max_cached)
+            unit = UnitSettings(datatype, max_cached)
         case _:
-            raise _bad(f"unit {name!r} needs (Datatype, max_cached) or Unit(...), not {value!r}", name)
+            raise _bad(f"unit {name!r} needs (Datatype, max_cached) or UnitSettings(...), not {value!r}", name)
     check_datatype_class(unit.datatype, name)
     for what, limit in (("max_cached", unit.max_cached), ("max_bytes", unit.max_bytes)):
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault import DecodeError, InvalidArgumentError, Unit, Vault
+from vault import DecodeError, InvalidArgumentError, UnitSettings, Vault
 from vault.datatype import Datatype
 from vault.errors import VaultError
 from vault.wrappers import BytesWrapper, JsonDatatype, JsonWrapper, PickleDatatype, PickleWrapper, TextWrapper, Wrapper
@@ -85,7 +85,7 @@ def test_a_stored_tag_never_leads_to_a_decoder_that_runs_code(unit: type[Datatyp
 
 @pytest.mark.parametrize("base", [Datatype, Wrapper, JsonDatatype, ModelWrapper, PydanticWrapper, MsgspecWrapper])
 def test_a_base_of_everything_is_no_units_datatype(base: type[Datatype], tmp_path: Path) -> None:
-    for unit in ((base, 0), Unit(base)):
+    for unit in ((base, 0), UnitSettings(base)):
         with pytest.raises(InvalidArgumentError, match=f"{base.__name__} is the base of whatever") as caught:
             Vault(tmp_path / "data", {"u": unit})
         assert caught.value.reason == "BAD_STRUCTURE"

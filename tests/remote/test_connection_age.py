@@ -9,15 +9,18 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, TextWrapper, Unit, Vault
+from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, TextWrapper, Vault
 from vault._sync.feed.coherence import WatchCoherence
-from vault.datatype import Datatype
 from vault.store.limits import BLOCK_SIZE
+from vault.unit import UnitLike
 from vault_server import EmbeddedStore, Server, ServerSettings
 
 from tests.faults.proxy import Proxy
 
-STRUCTURE: dict[str, Unit | tuple[type[Datatype], int]] = {"notes": (TextWrapper, 0), "files": (BytesWrapper, 0)}
+STRUCTURE: dict[str, UnitLike] = {
+    "notes": (TextWrapper, 0),
+    "files": (BytesWrapper, 0),
+}
 AGE = 0.5
 SECONDS = 2.5
 """Several ages."""

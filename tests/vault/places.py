@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from vault import Datatype, RemoteVault, Unit, Vault
+from vault import Datatype, RemoteVault, UnitSettings, Vault
 from vault_server import EmbeddedStore, Server
 
 
@@ -38,7 +38,7 @@ class Count(Datatype):
         return cls(int(raw))
 
 
-STRUCTURE: dict[str, Unit | tuple[type[Datatype], int]] = {"notes": (Note, 0), "counts": (Count, 0)}
+STRUCTURE: dict[str, UnitSettings | tuple[type[Datatype], int]] = {"notes": (Note, 0), "counts": (Count, 0)}
 
 
 class Place:

@@ -11,7 +11,7 @@ from vault._cache.entry import Draft, Entry
 from vault._cache.lookup import Check, Hit, Join, Lead
 from vault._runtime.sync_async import Flight
 from vault.store.values import Change, ChangeKind, Key, ObjectInfo
-from vault.unit import Unit
+from vault.unit import UnitSettings
 
 from tests.vault.places import Note
 
@@ -43,7 +43,7 @@ def edit(entry: Entry) -> Draft:
 
 
 def make(*, enabled: bool = True, **limits: int) -> Cache:
-    return Cache({"u": Unit(Note, **limits), "v": Unit(Note)}, enabled=enabled)
+    return Cache({"u": UnitSettings(Note, **limits), "v": UnitSettings(Note)}, enabled=enabled)
 
 
 def info(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from vault import Datatype, InvalidArgumentError, Unit, Vault
+from vault import Datatype, InvalidArgumentError, UnitSettings, Vault
 from vault._cache.memory import give_back, resident
 
 from tests.vault.places import STRUCTURE, Note, Place, until
@@ -115,7 +115,7 @@ def test_an_interval_is_above_zero(tmp_path: Path, seconds: Any) -> None:
 
 
 def test_limits_of_a_unit_hold(place: Place) -> None:
-    vault = place.open({"notes": (Note, 3), "rows": Unit(Rows, max_bytes=1000)})
+    vault = place.open({"notes": (Note, 3), "rows": UnitSettings(Rows, max_bytes=1000)})
     notes = vault.upload_many("notes", [Note(str(n)) for n in range(10)])
     rows = vault.upload_many("rows", [Rows([bytes(300)]) for _ in range(10)])
     for unit, ids in (("notes", notes), ("rows", rows)):

@@ -9,7 +9,7 @@ from vault import (
     ClosedError,
     InvalidArgumentError,
     RemoteVault,
-    Unit,
+    UnitSettings,
     UnknownUnitError,
     Vault,
 )
@@ -29,7 +29,7 @@ from tests.vault.places import STRUCTURE, Count, Note
         ({"notes": (Note, "1")}, "BAD_STRUCTURE"),
         ({"notes": (str, 0)}, "BAD_STRUCTURE"),
         ({"notes": (Note(""), 0)}, "BAD_STRUCTURE"),
-        ({"notes": Unit(Note, max_bytes=-1)}, "BAD_STRUCTURE"),
+        ({"notes": UnitSettings(Note, max_bytes=-1)}, "BAD_STRUCTURE"),
         ({"notes": None}, "BAD_STRUCTURE"),
         ({"../notes": (Note, 0)}, "BAD_UNIT"),
         ({"": (Note, 0)}, "BAD_UNIT"),

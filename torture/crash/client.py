@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, Unit, Vault, VaultError
+from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, UnitSettings, Vault, VaultError
 
 from torture.crash.ledger import OWN, SHARED, SLOTS, Journal
 from torture.crash.owner import Owner, Step
 
-STRUCTURE: Final = {unit: Unit(BytesWrapper, 50) for unit in (OWN, SLOTS, SHARED)}
+STRUCTURE: Final = {unit: UnitSettings(BytesWrapper, 50) for unit in (OWN, SLOTS, SHARED)}
 _ATTEMPTS: Final = 1000  # at an edit, which many want
 
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from vault import ClosedError, ConflictError, RemoteVault, Unit, Vault
+from vault import ClosedError, ConflictError, RemoteVault, UnitSettings, Vault
 from vault.unit import UnitLike
 
 from tests.vault.places import Count, Note, Place
 
-STRUCTURE: Final[dict[str, UnitLike]] = {"notes": (Note, 0), "counts": Unit(Count, max_cached=2), "files": (Note, 0)}
+STRUCTURE: Final[dict[str, UnitLike]] = {
+    "notes": (Note, 0),
+    "counts": UnitSettings(Count, max_cached=2),
+    "files": (Note, 0),
+}
 LARGE: Final = "block " * 200_000
 """Of two blocks."""
 

@@ -26,7 +26,7 @@ from vault._cache.memory import resident
 from vault._cache.unit_cache import Shelf
 from vault._runtime.fork import renew_after_fork
 from vault.store.values import Change, ChangeKind, Key, ObjectInfo
-from vault.unit import Unit
+from vault.unit import UnitSettings
 
 Held = dict[Key, Entry]
 """Objects that a caller has, each counted as one ticket, until a ticket takes them or they are `dropped`."""
@@ -77,7 +77,7 @@ class ObjectCache(Generic[FlightT]):
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
 
-    def __init__(self, units: Mapping[str, Unit], *, enabled: bool = True) -> None:
+    def __init__(self, units: Mapping[str, UnitSettings], *, enabled: bool = True) -> None:
         """
         Args:
             units: By name.

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from vault._cache.entry import Entry
 from vault._cache.in_flight import Air
 from vault.store.values import Key, ObjectInfo
-from vault.unit import Unit
+from vault.unit import UnitSettings
 
 
 class Shelf:
@@ -24,7 +24,7 @@ class Shelf:
         air: Requests to the store whose replies may bring objects here, and what is heard meanwhile.
     """
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: UnitSettings) -> None:
         self._max_entries = unit.max_cached or math.inf
         self._max_bytes = unit.max_bytes or math.inf
         self._names: dict[str, int] = {}

@@ -48,7 +48,7 @@ class AsyncVaultBase:
             location: A directory, made if it is not there; a URL such as `grpc://host:port`; or an AsyncStore,
                 which is used as it is, and not closed with the vault.
             structure: From a unit's name to `(Datatype, max_cached)`, max_cached 0 for no limit by count, or to
-                `Unit(...)`, which has a limit by bytes too.
+                `UnitSettings(...)`, which has a limit by bytes too.
             max_memory_used: MiB. While the process's resident memory is above it, everything in the cache that
                 no ticket is open on may go; checked by `upkeep`, and as objects come in.
             cache: When False nothing is cached: each load decodes afresh, each ticket has an object of its own.

@@ -14,7 +14,7 @@ from vault.datatype import Datatype, ObjectStream
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key
 from vault.testing.vault.faces import as_async_vault
-from vault.unit import Unit
+from vault.unit import UnitSettings
 from vault.wrappers import BytesWrapper, JsonWrapper
 
 OpenVault = Callable[[dict[str, Any]], Vault | AsyncVault]
@@ -92,7 +92,7 @@ class VaultHarness:
         return {
             unit: (Document, 0),
             f"{unit}.few": (Document, 2),
-            f"{unit}.light": Unit(Document, max_bytes=2500),
+            f"{unit}.light": UnitSettings(Document, max_bytes=2500),
             f"{unit}.reports": (Report, 0),
             f"{unit}.bytes": (BytesWrapper, 0),
             f"{unit}.json": (JsonWrapper, 0),
