@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vault._async.vault.remote_vault import AsyncRemoteVault
     from vault._cache.cache import CacheStats
     from vault._runtime.allocator import tune_allocator
+    from vault._runtime.version import __version__ as __version__
     from vault._sync.feed.subscription import Subscription
     from vault._sync.files.object_files import ObjectReader, ObjectWriter
     from vault._sync.objects.ticket import Ticket
@@ -69,6 +70,7 @@ _HOMES = {
     "_async.vault.remote_vault": "AsyncRemoteVault",
     "_cache.cache": "CacheStats",
     "_runtime.allocator": "tune_allocator",
+    "_runtime.version": "__version__",
     "_sync.feed.subscription": "Subscription",
     "_sync.files.object_files": "ObjectReader ObjectWriter",
     "_sync.objects.ticket": "Ticket",

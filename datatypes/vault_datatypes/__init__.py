@@ -11,11 +11,10 @@ wrapper; where it is missing, that use raises a ModuleNotFoundError which says w
 `help` leave the wrapper out.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vault._runtime.lazy import lazy_names
-
-from vault_datatypes.extras import is_installed
 
 if TYPE_CHECKING:
     from vault_datatypes.msgspec import MsgspecWrapper
@@ -51,9 +50,15 @@ _HOMES = {
     "pydantic": "PydanticWrapper",
 }
 
+_LIBRARIES = {"pandas": ("pandas", "pyarrow"), "pillow": ("PIL",)}
+"""What a module imports, where that is not the library of its name alone."""
+
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
     __getattr__, _names = lazy_names(__name__, _HOMES)
 
     def __dir__() -> list[str]:
-        missing = {name for module, names in _HOMES.items() if not is_installed(module) for name in names.split()}
+        missing = {name for module, names in _HOMES.items() if not _is_installed(module) for name in names.split()}
         return [name for name in _names() if name not in missing]
+
+    def _is_installed(module: str) -> bool:
+        return all(find_spec(library) is not None for library in _LIBRARIES.get(module, (module,)))

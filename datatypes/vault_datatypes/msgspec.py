@@ -2,13 +2,13 @@
 
 from typing import Self, TypeVar
 
+from vault._runtime.extras import extra
 from vault.datatype import decoding, encoding
 from vault.errors import DecodeError
 
-from vault_datatypes.extras import extra
 from vault_datatypes.models import ModelWrapper
 
-with extra("msgspec"):
+with extra("msgspec", __name__):
     import msgspec
 
 Model = TypeVar("Model", bound="msgspec.Struct")

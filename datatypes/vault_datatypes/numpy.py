@@ -6,14 +6,14 @@ import math
 import struct
 from typing import Any, BinaryIO, Literal, Self
 
+from vault._runtime.extras import extra
 from vault.datatype import ObjectStream, decoding, encoding
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
 
-from vault_datatypes.extras import extra
 from vault_datatypes.streams import fill
 
-with extra("numpy"):
+with extra("numpy", __name__):
     import numpy as np
 
 _MAGIC = b"\x93NUMPY"

@@ -4,15 +4,15 @@ import copy
 import io
 from typing import Any, BinaryIO, ClassVar, Self
 
+from vault._runtime.extras import extra
 from vault.datatype import Datatype, MemoryStream, ObjectStream, decoding
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
 
-from vault_datatypes.extras import extra
 from vault_datatypes.limits import check_decoded, limit
 from vault_datatypes.streams import whole, write_verified
 
-with extra("pandas"):
+with extra("pandas", __name__):
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
+from vault._runtime.extras import extra
 from vault.datatype import decoding, encoding
 from vault.errors import DecodeError, EncodeError
 from vault.store.limits import shown
 from vault.wrappers import Wrapper
 
-from vault_datatypes.extras import extra
 from vault_datatypes.limits import check_decoded
 
-with extra("pillow"):
+with extra("pillow", __name__):
     from PIL import ExifTags, Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP")

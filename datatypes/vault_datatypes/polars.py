@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
 
+from vault._runtime.extras import extra
 from vault.datatype import ObjectStream, decoding
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
 
-from vault_datatypes.extras import extra
 from vault_datatypes.limits import check_decoded
 from vault_datatypes.parquet import parquet_size
 from vault_datatypes.streams import whole, write_verified
 
-with extra("polars"):
+with extra("polars", __name__):
     import polars as pl
 
 

@@ -3,15 +3,15 @@
 import copy
 from typing import Any, BinaryIO, Self
 
+from vault._runtime.extras import extra
 from vault.datatype import ObjectStream, decoding, encoding
 from vault.errors import EncodeError
 from vault.wrappers import Wrapper
 
-from vault_datatypes.extras import extra
 from vault_datatypes.limits import check_decoded
 from vault_datatypes.streams import whole
 
-with extra("pyarrow"):
+with extra("pyarrow", __name__):
     import pyarrow as pa
 
     from vault_datatypes.ipc import ipc_size, read_table, writing

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Self, TypeVar
 
+from vault._runtime.extras import extra
 from vault.datatype import decoding, encoding
 from vault.errors import DecodeError
 
-from vault_datatypes.extras import extra
 from vault_datatypes.models import ModelWrapper
 
-with extra("pydantic"):
+with extra("pydantic", __name__):
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")

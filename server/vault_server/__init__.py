@@ -19,4 +19,4 @@ _HOMES = {
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
     # Nothing is imported before it is used: embedded storage does without gRPC.
-    __getattr__, __dir__ = lazy_names(__name__, _HOMES)
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, needs="server")

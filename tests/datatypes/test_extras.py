@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import vault_datatypes
 from packaging.requirements import Requirement
-from vault_datatypes.extras import install
+from vault._runtime.extras import install
 
 ROOT = Path(__file__).resolve().parents[2]
 

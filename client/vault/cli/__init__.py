@@ -1,5 +1,7 @@
 """The command `vault-grpc`. `main` is its entry point."""
 
+from importlib.util import find_spec
+
 
 def main() -> int:
     """Runs the command line. Returns the exit code; errors are one line on standard error."""
@@ -9,8 +11,16 @@ def main() -> int:
 
     signals.hold()
     streams.complete()
-    from vault.cli.program import run  # noqa: PLC0415
+    from vault._runtime.extras import extra  # noqa: PLC0415
 
+    try:
+        with extra("cli", "vault-grpc"):
+            if find_spec("rich") is None:  # it is imported for a terminal only
+                raise ModuleNotFoundError("No module named 'rich'", name="rich")  # noqa: TRY301
+            from vault.cli.program import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        streams.say(f"vault-grpc: {error}")
+        return 1
     return run()
 
 

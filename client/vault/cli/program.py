@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 
 from vault._escaping import escape_hidden
 from vault._runtime.allocator import tune_allocator
+from vault._runtime.extras import extra
 from vault.cli import signals, streams
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
@@ -69,11 +71,10 @@ class Program(click.Group):
         if entry is None:
             return None
         try:
-            return _command(entry.load(), cmd_name)
+            with extra("server", f"vault-grpc {cmd_name}") if cmd_name in _OFFERED else nullcontext():
+                return _command(entry.load(), cmd_name)
         except ModuleNotFoundError as error:
-            raise click.ClickException(
-                f"{cmd_name} needs the Python package {error.name!r}, which is not installed"
-            ) from error
+            raise click.ClickException(f"{cmd_name} cannot be run: {error}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self._line(ctx, name, formatter.width)) for name in self.list_commands(ctx)]

@@ -3,10 +3,10 @@
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from vault._runtime.version import __version__
 from vault.errors import InvalidArgumentError, VaultError
 from vault.store.contract import BlockReader, BlockWriter, LoadResult, Store, Watch
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
@@ -41,8 +41,6 @@ from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Sc
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads.resumption import RESUME_WINDOW
 from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
-
-_VERSION: Final = version("vault-grpc")  # read once: it is in a file, and there may be no descriptor left for that
 
 
 class EmbeddedStore(Store):
@@ -156,7 +154,7 @@ class EmbeddedStore(Store):
         self.engine.require_open()
         return Capabilities(
             store_id=self._store_id,
-            version=_VERSION,
+            version=__version__,
             allowed_units=self.engine.settings.allowed_units,
             resume_window=self.engine.settings.resume_window,
         )
