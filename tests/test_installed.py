@@ -39,8 +39,8 @@ def test_the_command_says_what_it_needs(library: str) -> None:
 def test_serve_says_what_it_needs(library: str, tmp_path: Path) -> None:
     done = run([library], COMMAND, "serve", str(tmp_path / "store"))
     assert (done.returncode, done.stdout) == (1, "")
-    needed = f"{library} is not installed; for vault-grpc serve: {install('server')}"
-    assert done.stderr == f"vault-grpc: serve cannot be run: {needed}\n"
+    needed = f"the Python package {library!r}, which is not installed: {install('server')}"
+    assert done.stderr == f"vault-grpc: serve needs {needed}\n"
 
 
 def test_a_server_in_a_program_says_what_it_needs() -> None:

@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -15,7 +14,7 @@ from click.core import ParameterSource
 
 from vault._escaping import escape_hidden
 from vault._runtime.allocator import tune_allocator
-from vault._runtime.extras import extra
+from vault._runtime.extras import install
 from vault.cli import signals, streams
 from vault.cli.exits import MEANINGS, NAME, Exit, complain, exit_code, text_of
 from vault.cli.options import Settings, group_location_options
@@ -71,10 +70,13 @@ class Program(click.Group):
         if entry is None:
             return None
         try:
-            with extra("server", f"vault-grpc {cmd_name}") if cmd_name in _OFFERED else nullcontext():
-                return _command(entry.load(), cmd_name)
+            return _command(entry.load(), cmd_name)
         except ModuleNotFoundError as error:
-            raise click.ClickException(f"{cmd_name} cannot be run: {error}") from error
+            library = str(error.name).partition(".")[0]
+            hint = f": {install('server')}" if cmd_name in _OFFERED else ""
+            raise click.ClickException(
+                f"{cmd_name} needs the Python package {library!r}, which is not installed{hint}"
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self._line(ctx, name, formatter.width)) for name in self.list_commands(ctx)]
