@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 # Before anything imports them; what is rewritten is also asserted where PYTHONOPTIMIZE drops plain assertions.
 shared = [f"tests.{path.name}" for path in Path(__file__).parent.iterdir()]
@@ -44,7 +44,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedStore]:
     """An embedded store in a directory of its own, audited when the test is over. Its parameter: options."""
     directory = tmp_path / "store"
-    with EmbeddedStore(directory, **getattr(request, "param", {})) as opened:
+    with EmbeddedStore(directory, getattr(request, "param", StoreOptions())) as opened:
         yield opened
     with EmbeddedStore(directory) as opened:
         report = opened.check(deep=True)

@@ -25,7 +25,7 @@ from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_input as bad
 from vault.testing.store.objects import failed_with, payload
 from vault.unit import UnitSettings
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 Call = Callable[[Vault], Any]
 
@@ -71,8 +71,8 @@ def everything(store: EmbeddedStore) -> tuple[int, dict[str, Any]]:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     with (
-        EmbeddedStore(folder / "embedded", durability="relaxed") as store,
-        EmbeddedStore(folder / "served", durability="relaxed") as served,
+        EmbeddedStore(folder / "embedded", StoreOptions(durability="relaxed")) as store,
+        EmbeddedStore(folder / "served", StoreOptions(durability="relaxed")) as served,
         Server(served, listen="127.0.0.1:0") as server,
         Vault(store, STRUCTURE) as embedded,
         RemoteVault(server.address, STRUCTURE) as remote,

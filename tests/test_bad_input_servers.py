@@ -18,7 +18,7 @@ from vault.store.values import UploadSpec
 from vault.testing.store.objects import blocks_of, failed_with, payload, small_upload
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 from tests.faults.ports import held_port
 
@@ -121,7 +121,7 @@ def test_what_is_no_timeout(timeout: Any) -> None:
 
 def test_a_unit_that_the_store_does_not_allow_is_unknown_embedded_and_remote(tmp_path: Path) -> None:
     with (
-        EmbeddedStore(tmp_path, allowed_units=["notes"]) as store,
+        EmbeddedStore(tmp_path, StoreOptions(allowed_units=("notes",))) as store,
         Server(store, listen="127.0.0.1:0") as server,
         Vault(store, STRUCTURE) as embedded,
         RemoteVault(server.address, STRUCTURE) as remote,

@@ -7,14 +7,14 @@ from vault._runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from vault_server.server import AsyncServer, Server, Service
     from vault_server.settings import ServerSettings
-    from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+    from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
-__all__ = ["AsyncEmbeddedStore", "AsyncServer", "EmbeddedStore", "Server", "ServerSettings", "Service"]
+__all__ = ["AsyncEmbeddedStore", "AsyncServer", "EmbeddedStore", "Server", "ServerSettings", "Service", "StoreOptions"]
 
 _HOMES = {
     "server": "AsyncServer Server Service",
     "settings": "ServerSettings",
-    "storage": "AsyncEmbeddedStore EmbeddedStore",
+    "storage": "AsyncEmbeddedStore EmbeddedStore StoreOptions",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import xxhash
 from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 from tests.cli.program import UNIT, Program
 
@@ -154,7 +154,7 @@ def test_a_unit_that_cannot_be_is_a_usage_error(embedded: Program, unit: str) ->
 
 
 def test_a_unit_that_the_server_does_not_serve_is_a_usage_error(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "v", allowed_units=("only",)) as store, Server(store) as server:
+    with EmbeddedStore(tmp_path / "v", StoreOptions(allowed_units=("only",))) as store, Server(store) as server:
         program = Program(f"grpc://{server.address}")
         assert "other" in program.fails(2, "put", "-", "--unit", "other", data=b"x")
         assert int(program.out("put", "-", "--unit", "only", data=b"x"))

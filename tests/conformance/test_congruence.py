@@ -26,7 +26,7 @@ from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_input as bad
 from vault.testing.store.objects import blocks_of, drain, payload
 from vault.testing.store.sync_and_async import AsyncFace
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 Call = Callable[[Store], Any]
 
@@ -45,8 +45,8 @@ class Pair(NamedTuple):
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     with (
-        EmbeddedStore(folder / "embedded", durability="relaxed") as embedded,
-        EmbeddedStore(folder / "served", durability="relaxed") as served,
+        EmbeddedStore(folder / "embedded", StoreOptions(durability="relaxed")) as embedded,
+        EmbeddedStore(folder / "served", StoreOptions(durability="relaxed")) as served,
         Server(served, listen="127.0.0.1:0") as server,
         RemoteStore(server.address) as remote,
     ):

@@ -13,7 +13,7 @@ from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.update import UpdateConformance
 from vault.testing.store.upload import UploadConformance
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
 from tests.conformance.raw import RawDirectory
 
@@ -61,7 +61,7 @@ class TestEmbeddedStoreOfFilesOnly(
 
     @pytest.fixture
     def store(self, directory: Path) -> Iterator[Store]:
-        with EmbeddedStore(directory, durability="relaxed", inline_limit=0) as store:
+        with EmbeddedStore(directory, StoreOptions(durability="relaxed", inline_limit=0)) as store:
             yield store
 
 
@@ -74,7 +74,7 @@ class TestEmbeddedStoreThatRetainsNothing(
 
     @pytest.fixture
     def store(self, directory: Path) -> Iterator[Store]:
-        with EmbeddedStore(directory, durability="relaxed", retention=0) as store:
+        with EmbeddedStore(directory, StoreOptions(durability="relaxed", retention=0)) as store:
             yield store
 
 

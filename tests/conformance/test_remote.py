@@ -11,7 +11,7 @@ from vault.testing.store.closing import ClosingConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.upload import UploadConformance
-from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server, StoreOptions
 
 from tests.conformance.raw import RawDirectory
 
@@ -27,7 +27,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawDirectory]:
 @pytest.fixture(scope="module")
 def origin(raw: RawDirectory) -> Iterator[str]:
     """The address of a server over an embedded store."""
-    with EmbeddedStore(raw.path, durability="relaxed") as store, Server(store, listen="127.0.0.1:0") as server:
+    with (
+        EmbeddedStore(raw.path, StoreOptions(durability="relaxed")) as store,
+        Server(store, listen="127.0.0.1:0") as server,
+    ):
         yield server.address
 
 
@@ -43,7 +46,7 @@ def unix_origin(raw: RawDirectory, tmp_path_factory: pytest.TempPathFactory) -> 
     """The address of a server on a unix socket, over the async store of the same directory."""
     listen = f"unix:{tmp_path_factory.mktemp('socket')}/vault.sock"
     with (
-        EmbeddedStore(raw.path, durability="relaxed") as store,
+        EmbeddedStore(raw.path, StoreOptions(durability="relaxed")) as store,
         Server(AsyncEmbeddedStore(store), listen=listen) as server,
     ):
         yield server.address

@@ -11,12 +11,12 @@ from vault.store.contract import Store
 from vault.testing.store.stateful import StoreMachine
 from vault.testing.store.sync_and_async import SyncFace
 from vault.testing.vault.stateful import STRUCTURE, VaultMachine
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 
 class EmbeddedMachine(StoreMachine):
     def open_store(self, directory: Path) -> Store:
-        return EmbeddedStore(directory, durability="relaxed")
+        return EmbeddedStore(directory, StoreOptions(durability="relaxed"))
 
     def close_store(self, store: Store) -> None:
         if isinstance(store, EmbeddedStore):
@@ -27,12 +27,12 @@ class EmbeddedMachine(StoreMachine):
 
 class FilesOnlyMachine(EmbeddedMachine):
     def open_store(self, directory: Path) -> Store:
-        return EmbeddedStore(directory, durability="relaxed", inline_limit=0)
+        return EmbeddedStore(directory, StoreOptions(durability="relaxed", inline_limit=0))
 
 
 class AsyncEmbeddedMachine(StoreMachine):
     def open_store(self, directory: Path) -> Store:
-        return SyncFace(lambda: AsyncEmbeddedStore(directory, durability="relaxed"))
+        return SyncFace(lambda: AsyncEmbeddedStore(directory, StoreOptions(durability="relaxed")))
 
 
 class RemoteMachine(StoreMachine):
@@ -40,7 +40,7 @@ class RemoteMachine(StoreMachine):
 
     def open_store(self, directory: Path) -> Store:
         self.behind = ExitStack()
-        store = self.behind.enter_context(EmbeddedStore(directory, durability="relaxed"))
+        store = self.behind.enter_context(EmbeddedStore(directory, StoreOptions(durability="relaxed")))
         server = self.behind.enter_context(Server(store, listen="127.0.0.1:0"))
         return RemoteStore(server.address)
 
@@ -59,7 +59,7 @@ class RemoteVaultMachine(VaultMachine):
 
     def open_vault(self, directory: Path) -> Vault:
         self.behind = ExitStack()
-        store = self.behind.enter_context(EmbeddedStore(directory, durability="relaxed"))
+        store = self.behind.enter_context(EmbeddedStore(directory, StoreOptions(durability="relaxed")))
         server = self.behind.enter_context(Server(store, listen="127.0.0.1:0"))
         return RemoteVault(server.address, STRUCTURE)
 

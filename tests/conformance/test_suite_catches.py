@@ -30,7 +30,7 @@ from vault.testing import AsyncFace, StoreConformance
 from vault.testing.store import feed
 from vault.testing.store.objects import put
 from vault.testing.store.sync_and_async import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace
-from vault_server import EmbeddedStore
+from vault_server import EmbeddedStore, StoreOptions
 
 
 class LosesTags(AsyncFace):
@@ -304,9 +304,9 @@ async def test_a_broken_promise_is_noticed(
     suite = StoreConformance()
     monkeypatch.setattr(StoreConformance, "retains", True)
     held_to = getattr(suite, test)
-    with EmbeddedStore(tmp_path / "sound", durability="relaxed") as store:
+    with EmbeddedStore(tmp_path / "sound", StoreOptions(durability="relaxed")) as store:
         await held_to(AsyncFace(store), "unit", **options)
-    with EmbeddedStore(tmp_path / "broken", durability="relaxed") as store:
+    with EmbeddedStore(tmp_path / "broken", StoreOptions(durability="relaxed")) as store:
         subject = broken(store)
         monkeypatch.setattr(feed, "PATIENCE", 1.0)  # what does not come is known not to come
         await put(AsyncFace(store), "another", b"data")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from vault import AsyncRemoteVault, AsyncVault, RemoteVault, Vault
 from vault.testing import OpenVault, VaultConformance
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.conformance.raw import RawDirectory
 
@@ -22,7 +22,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def served(directory: Path) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(directory, durability="relaxed") as store:
+    with EmbeddedStore(directory, StoreOptions(durability="relaxed")) as store:
         yield store
 
 

@@ -59,7 +59,7 @@ SWEPT = (
 from tests.storage.objects import small
 from vault.store.values import DeleteSpec
 store.close()
-store = EmbeddedStore(sys.argv[1], retention=0)
+store = EmbeddedStore(sys.argv[1], StoreOptions(retention=0))
 again = []
 deleting = store.writes.delete_many(UNIT, [DeleteSpec(1)])
 # On the writer's thread: its very next transaction removes the deleted file, and gives another the name.

@@ -16,7 +16,7 @@ from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.files.objects import put, some_bytes, staged_files
 
@@ -162,7 +162,7 @@ async def test_a_seek_in_a_replaced_object_finds_the_old_bytes(face: AsyncStore)
         assert await reader.read() == data[7 * BLOCK_SIZE :]
 
 
-@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+@pytest.mark.parametrize("store", [StoreOptions(retention=0)], indirect=True)
 async def test_a_seek_in_a_replaced_object_of_which_nothing_is_retained_is_a_conflict_that_says_so(
     face: AsyncStore,
 ) -> None:

@@ -24,7 +24,7 @@ from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.files.objects import put, some_bytes, staged_files
 
@@ -118,7 +118,7 @@ def test_a_download_goes_on_with_the_old_bytes_when_its_object_changed_while_the
     assert (tmp_path / "out").read_bytes() == data
 
 
-@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+@pytest.mark.parametrize("store", [StoreOptions(retention=0)], indirect=True)
 def test_a_download_whose_old_bytes_are_gone_when_the_connection_is_back_leaves_nothing(
     server: Restartable, store: EmbeddedStore, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from vault.errors import ClosedError, ConflictError, CorruptionError, NotFoundEr
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import DeleteSpec
-from vault_server import EmbeddedStore
+from vault_server import EmbeddedStore, StoreOptions
 
 from tests.files.objects import SIZES, put, some_bytes
 
@@ -91,7 +91,7 @@ def test_a_seek_after_the_object_was_deleted_finds_the_old_bytes(any_store: Stor
         assert one.read() == b"one block", "a reader that had read nothing yet"
 
 
-@pytest.mark.parametrize("store", [{"retention": 0}], indirect=True)
+@pytest.mark.parametrize("store", [StoreOptions(retention=0)], indirect=True)
 def test_a_seek_after_the_object_was_deleted_and_nothing_is_retained_is_a_conflict(any_store: Store) -> None:
     info = put(any_store, some_bytes(6 * BLOCK_SIZE))
     with open_reader(any_store, "files", info.data_id) as reader:

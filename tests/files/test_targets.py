@@ -80,7 +80,7 @@ def download(request: pytest.FixtureRequest, store: EmbeddedStore, stored: int) 
     def on_a_loop(path: str | Path, look: Callable[[], None] | None = None, *, replace: bool = True) -> None:
         async def run() -> None:
             watcher = Watcher(look) if look else None
-            async with AsyncEmbeddedStore(store.engine.settings.root) as opened:
+            async with AsyncEmbeddedStore(store.directory) as opened:
                 await async_download_file(opened, "files", stored, path, watcher, replace=replace)
 
         asyncio.run(run())
@@ -438,7 +438,7 @@ async def test_a_download_into_a_pipe_that_nobody_reads_can_be_cancelled(
     pipe = folder / "pipe"
     os.mkfifo(pipe)
     held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if reader == "stalled" else None
-    async with AsyncEmbeddedStore(store.engine.settings.root) as opened:
+    async with AsyncEmbeddedStore(store.directory) as opened:
         running = asyncio.create_task(async_download_file(opened, "files", stored, pipe, None))
         done, _ = await asyncio.wait([running], timeout=0.3)
         assert not done
@@ -476,9 +476,7 @@ def test_the_next_download_removes_what_a_killed_one_left(
         target.chmod(mode)
     (folder / "link").symlink_to("file")
     for _ in range(2):
-        killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, store.engine.settings.root, str(stored), folder / "link"]
-        )
+        killed = subprocess.run([sys.executable, "-c", _KILLED, store.directory, str(stored), folder / "link"])
         assert killed.returncode == -signal.SIGKILL
         left = {path.name for path in folder.iterdir()} - {"file", "link"}
         assert len(left) == 1, "the second found the first's"
@@ -642,7 +640,7 @@ def test_an_upload_from_a_pipe_waits_for_a_writer_and_takes_an_empty_one(store: 
 async def test_an_upload_from_a_pipe_that_nobody_writes_can_be_cancelled(store: EmbeddedStore, folder: Path) -> None:
     pipe = folder / "pipe"
     os.mkfifo(pipe)
-    async with AsyncEmbeddedStore(store.engine.settings.root) as opened:
+    async with AsyncEmbeddedStore(store.directory) as opened:
         begin = partial(opened.upload, "files", UploadSpec(new_data_id()))
         running = asyncio.create_task(async_upload_file(begin, pipe, None))
         done, _ = await asyncio.wait([running], timeout=0.3)

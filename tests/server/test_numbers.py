@@ -12,7 +12,7 @@ from vault.cli.objects import units
 from vault.cli.program import program as group
 from vault.errors import InvalidArgumentError
 from vault.store.limits import MAX_GRPC_SECONDS, MAX_SECONDS
-from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, ServerSettings
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, ServerSettings, StoreOptions
 from vault_server.cli.serve import serve
 from vault_server.settings import MAX_NUMBER
 
@@ -41,11 +41,11 @@ def setting(name: str) -> Callable[[Any, Path], object]:
 
 USES: dict[str, Callable[[Any, Path], object]] = {
     **{f"ServerSettings.{name}": setting(name) for name in [*SECONDS, *NUMBERS, "max_message_size"]},
-    "EmbeddedStore.retention": lambda value, folder: EmbeddedStore(folder, retention=value),
-    "EmbeddedStore.resume_window": lambda value, folder: EmbeddedStore(folder, resume_window=value),
-    "EmbeddedStore.inline_limit": lambda value, folder: EmbeddedStore(folder, inline_limit=value),
-    "EmbeddedStore.feed_history": lambda value, folder: EmbeddedStore(folder, feed_history=value),
-    "AsyncEmbeddedStore.retention": lambda value, folder: AsyncEmbeddedStore(folder, retention=value),
+    "EmbeddedStore.retention": lambda value, folder: EmbeddedStore(folder, StoreOptions(retention=value)),
+    "EmbeddedStore.resume_window": lambda value, folder: EmbeddedStore(folder, StoreOptions(resume_window=value)),
+    "EmbeddedStore.inline_limit": lambda value, folder: EmbeddedStore(folder, StoreOptions(inline_limit=value)),
+    "EmbeddedStore.feed_history": lambda value, folder: EmbeddedStore(folder, StoreOptions(feed_history=value)),
+    "AsyncEmbeddedStore.retention": lambda value, folder: AsyncEmbeddedStore(folder, StoreOptions(retention=value)),
     "Vault.timeout": lambda value, _: Vault("grpc://127.0.0.1:1", STRUCTURE, timeout=value),
     "AsyncVault.timeout": lambda value, _: AsyncVault("grpc://127.0.0.1:1", STRUCTURE, timeout=value),
     "RemoteVault.timeout": lambda value, _: RemoteVault("127.0.0.1:1", STRUCTURE, timeout=value),

@@ -20,7 +20,7 @@ from vault import RemoteVault, SlowConsumerError, TextWrapper, Vault
 from vault._sync.remote.store import RemoteStore
 from vault.store.values import Change, SmallUpload, UploadSpec, checksum, new_data_id
 from vault.v1 import vault_pb2 as pb
-from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
+from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings, StoreOptions
 from vault_server.rpc.admission import WATCH
 
 from tests.server.dialogue import stub_of
@@ -50,7 +50,7 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 @pytest.fixture
 def relaxed(tmp_path: Path) -> EmbeddedStore:
-    return EmbeddedStore(tmp_path / "store", durability="relaxed")
+    return EmbeddedStore(tmp_path / "store", StoreOptions(durability="relaxed"))
 
 
 async def revisions(call: Any, last: int, seen: list[int]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vault.store.values import MetadataSpec, SmallUpdate, UpdateSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import Point, switch_on
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload
@@ -192,6 +192,6 @@ def _act(operation: Operation, directory: str, kill_at: int | Point | None, told
             os.kill(os.getpid(), signal.SIGKILL)
 
     switch_on(at)
-    with EmbeddedStore(directory, retention=operation.retention) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=operation.retention)) as store:
         operation.act(store)
         os.write(told, b"!\n")

@@ -9,7 +9,7 @@ import pytest
 from vault.errors import StorageError
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.objects import LARGE, SMALL, blob_files, delete, read, reader_of, run, stat, update, upload
 
@@ -56,7 +56,7 @@ def test_every_object_loads_and_no_file_is_touched(directory: Path) -> None:
 
 def test_adopted_objects_are_objects_like_any_other(directory: Path) -> None:
     pyvault_directory(directory)
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         changed = update(store, MAX_DATA_ID, LARGE[1:], unit="Document")
         delete(store, 2, unit="folders")
         upload(store, LARGE, unit="folders", data_id=2)

@@ -24,7 +24,7 @@ from vault.store.values import (
     UploadSpec,
     checksum,
 )
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
 from tests.storage.objects import INLINE, LARGE, SMALL, UNIT, blocks_of, read, small, staged_files, succeeded, upload
 
@@ -229,7 +229,7 @@ async def test_a_watch_that_cannot_begin_says_why(async_store: AsyncEmbeddedStor
 
 
 async def test_a_directory_of_its_own_is_closed_with_it(directory: Path) -> None:
-    store = AsyncEmbeddedStore(directory, allowed_units=[UNIT])
+    store = AsyncEmbeddedStore(directory, StoreOptions(allowed_units=(UNIT,)))
     await put(store, LARGE, 1)
     events = aiter(await store.watch())
     await anext(events)

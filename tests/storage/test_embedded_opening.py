@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from vault.errors import InvalidArgumentError, StorageError
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, opener
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, opener
 from vault_server.storage.index.schema import SCHEMA_VERSION
 
 from tests.storage.objects import LARGE, SMALL, delete, read, upload
@@ -101,11 +101,11 @@ def test_a_register_that_was_only_begun_is_made(directory: Path) -> None:
 @pytest.mark.parametrize("durability", ["none", "", None, "FULL"])
 def test_a_durability_that_is_none_is_refused(tmp_path: Path, durability: str) -> None:
     with pytest.raises(InvalidArgumentError, match="'full' or 'relaxed'"):
-        EmbeddedStore(tmp_path, durability=durability)  # type: ignore[arg-type]
+        EmbeddedStore(tmp_path, StoreOptions(durability=durability))  # type: ignore[arg-type]
 
 
 def test_relaxed_keeps_what_it_took(directory: Path) -> None:
-    with EmbeddedStore(directory, durability="relaxed") as store:
+    with EmbeddedStore(directory, StoreOptions(durability="relaxed")) as store:
         upload(store, LARGE, data_id=1)
     with EmbeddedStore(directory) as store:
         assert read(store, 1) == LARGE
@@ -116,7 +116,7 @@ def test_what_a_power_loss_takes_from_a_relaxed_store_is_not_told_as_damage(dire
         upload(store, LARGE, data_id=1)
     before = tmp_path / "before"
     shutil.copytree(directory, before)
-    with EmbeddedStore(directory, durability="relaxed") as relaxed, EmbeddedStore(directory) as store:
+    with EmbeddedStore(directory, StoreOptions(durability="relaxed")) as relaxed, EmbeddedStore(directory) as store:
         upload(relaxed, LARGE, data_id=2)  # on no disk yet
         assert delete(store, 3) == 0  # and this writes nothing, so it brings nothing there
         # The machine goes down with the register's pages in its memory; this file's were written.
@@ -137,10 +137,10 @@ def test_a_store_that_nobody_closed_gives_everything_back(directory: Path) -> No
 
 
 async def test_the_entry_point_opens_both_faces(directory: Path) -> None:
-    with opener.open(str(directory), durability="relaxed") as store:
+    with opener.open(str(directory), StoreOptions(durability="relaxed")) as store:
         assert isinstance(store, EmbeddedStore)
     async with opener.open_async(str(directory)) as async_store:
         assert isinstance(async_store, AsyncEmbeddedStore)
     for call in (opener.open, opener.open_async):
-        with pytest.raises(InvalidArgumentError, match="no option 'nonsense'"):
-            call(str(directory), nonsense=1)
+        with pytest.raises(InvalidArgumentError, match="a directory takes StoreOptions, not dict"):
+            call(str(directory), {"retention": 0})  # type: ignore[arg-type]

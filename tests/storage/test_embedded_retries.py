@@ -3,7 +3,7 @@
 import pytest
 from vault.errors import AlreadyExistsError, InvalidArgumentError
 from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload, write_all
 
@@ -79,7 +79,7 @@ def test_a_request_id_stands_for_one_write(store: EmbeddedStore) -> None:
 
 def test_retries_are_recognised_as_far_back_as_the_feed_reaches(store: EmbeddedStore) -> None:
     store.close()
-    with EmbeddedStore(store.directory, feed_history=10) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=10)) as short:
         spec = UploadSpec(7)
         first = write_all(short.upload(UNIT, spec), SMALL)
         for _ in range(9):

@@ -26,7 +26,7 @@ from vault.store.values import (
     checksum,
     new_data_id,
 )
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.objects import (
     INLINE,
@@ -67,7 +67,7 @@ def test_small_objects_live_in_the_register_and_large_ones_in_files(store: Embed
 
 
 def test_a_later_generation_has_a_file_of_its_own_and_the_old_one_goes(directory: Path) -> None:
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         upload(store, LARGE, data_id=5)
         second = update(store, 5, LARGE[:-1])
         assert read(store, 5) == LARGE[:-1]
@@ -75,7 +75,7 @@ def test_a_later_generation_has_a_file_of_its_own_and_the_old_one_goes(directory
 
 
 def test_an_id_used_anew_never_meets_the_old_file(directory: Path) -> None:
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         for turn in range(5):
             data = LARGE[turn:]
             upload(store, data, data_id=5)
@@ -295,7 +295,7 @@ def test_many_tags_and_ids_at_their_limits_are_kept(store: EmbeddedStore) -> Non
 
 
 def test_a_unit_that_is_not_allowed_is_refused_before_anything(directory: Path) -> None:
-    with EmbeddedStore(directory, allowed_units=["one", "two"]) as store:
+    with EmbeddedStore(directory, StoreOptions(allowed_units=("one", "two"))) as store:
         assert store.capabilities().allowed_units == ("one", "two")
         upload(store, SMALL, unit="one")
         with pytest.raises(InvalidArgumentError) as raised:

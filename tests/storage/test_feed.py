@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError
 from vault.store.values import Change, ChangeKind, MetadataSpec, Progress
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.feed.feed import PAGE
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, update, upload
@@ -143,10 +143,10 @@ def test_a_watch_of_a_closed_store_says_so(directory: Path) -> None:
 
 def test_history_that_is_gone_is_told_not_skipped(store: EmbeddedStore) -> None:
     store.close()
-    with EmbeddedStore(store.directory, feed_history=20) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=20)) as short:
         for _ in range(50):
             upload(short, SMALL)
-    with EmbeddedStore(store.directory, feed_history=20) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=20)) as short:
         with pytest.raises(RevisionCompactedError) as raised:
             short.changes(5)
         assert raised.value.context["revision"] == 5

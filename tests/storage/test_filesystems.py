@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from vault import BytesWrapper, Vault
 from vault.cli.program import program
 from vault.errors import StorageError
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, check_directory, opener
 from vault_server.storage.files import filesystem
 from vault_server.storage.files.filesystem import FUSE, NETWORK, NETWORK_FUSE, mount_type, statfs_type
 
@@ -52,7 +52,7 @@ def test_each_of_a_network_is_refused_before_anything_is_made(
     for root in (tmp_path / "above" / "store", tmp_path):
         refused(lambda root=root: EmbeddedStore(root), root, NETWORK[kind])  # type: ignore[misc]
     assert list(tmp_path.iterdir()) == []
-    with EmbeddedStore(tmp_path / "store", allow_network_filesystem=True) as store:
+    with EmbeddedStore(tmp_path / "store", StoreOptions(allow_network_filesystem=True)) as store:
         assert read(store, upload(store, LARGE).data_id) == LARGE
 
 
@@ -66,10 +66,10 @@ def test_every_way_to_open_a_directory_refuses_and_those_with_options_can_be_tol
     refused(lambda: AsyncEmbeddedStore(root), root, "NFS")
     refused(lambda: opener.open(str(root)), root, "NFS")
     refused(lambda: check_directory(root, repair=True), root, "NFS")
-    assert check_directory(root, allow_network_filesystem=True).ok
-    with Vault(EmbeddedStore(root, allow_network_filesystem=True), {}) as vault:
+    assert check_directory(root, StoreOptions(allow_network_filesystem=True)).ok
+    with Vault(EmbeddedStore(root, StoreOptions(allow_network_filesystem=True)), {}) as vault:
         assert vault.revision == 0
-    opener.open(str(root), allow_network_filesystem=True).close()
+    opener.open(str(root), StoreOptions(allow_network_filesystem=True)).close()
 
 
 def test_the_commands_refuse_and_take_a_flag_a_variable_and_a_line_of_the_configuration(
@@ -96,7 +96,7 @@ def test_the_commands_refuse_and_take_a_flag_a_variable_and_a_line_of_the_config
     served: list[tuple[bool, bool]] = []
 
     async def serve(serving: object, _announce: object) -> None:
-        served.append((serving.allow_network_filesystem, serving.group_access))  # type: ignore[attr-defined]
+        served.append((serving.store.allow_network_filesystem, serving.store.group_access))  # type: ignore[attr-defined]
         async with serving.open_store():  # type: ignore[attr-defined]
             pass
 

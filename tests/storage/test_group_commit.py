@@ -141,10 +141,10 @@ import os, signal, sys
 from tests.storage.objects import LARGE, UNIT, blocks_of, upload
 from tests.storage.test_group_commit import held
 from vault.store.values import DeleteSpec, UpdateSpec
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import switch_on
 
-store = EmbeddedStore(sys.argv[1], retention=float(sys.argv[2]))
+store = EmbeddedStore(sys.argv[1], StoreOptions(retention=float(sys.argv[2])))
 upload(store, LARGE, data_id=1)
 upload(store, LARGE, data_id=2)
 writer = store.update(UNIT, UpdateSpec(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import POINTS, Point
 from vault_server.storage.files.staging import STAGING, leftovers
 
@@ -62,7 +62,7 @@ def test_a_kill_at_any_point_leaves_all_or_nothing_and_no_file_over(
     tmp_path: Path, killer: Killer, operation: str
 ) -> None:
     source = prepared(operation, tmp_path)
-    with EmbeddedStore(source, retention=0) as store:
+    with EmbeddedStore(source, StoreOptions(retention=0)) as store:
         before = state_of(store)
         generation = store.exists_many(UNIT, [1])[0]
     complete = tmp_path / "complete"

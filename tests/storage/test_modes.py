@@ -13,7 +13,7 @@ import pytest
 from vault import RemoteStore
 from vault.store.values import Block, UploadSpec, checksum
 from vault_server import Server, ServerSettings
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, check_directory, opener
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, check_directory, opener
 from vault_server.storage.commit.collection import SETTLING_COMMITS
 from vault_server.storage.files.access import widen
 from vault_server.storage.maintenance.rebuild.resolve import resolve
@@ -74,7 +74,7 @@ def test_after_every_kind_of_work_everything_in_the_directory_has_its_mode(
         assert modes_other_than(wanted, root) == {}
         seen.update(names_in(root))
 
-    with EmbeddedStore(root, group_access=group) as store:
+    with EmbeddedStore(root, StoreOptions(group_access=group)) as store:
         look()
         upload(store, SMALL, data_id=1)
         upload(store, LARGE, data_id=2)
@@ -173,7 +173,7 @@ def test_a_private_store_is_given_to_the_group_whole_and_strangers_files_are_lef
         begin_resumable(store)
     (root / "notes").write_text("not the store's")
     (root / "notes").chmod(0o600)
-    with EmbeddedStore(root, group_access=True) as store:
+    with EmbeddedStore(root, StoreOptions(group_access=True)) as store:
         assert modes_other_than(SHARED, root) == {"notes": "0600"}
         upload(store, LARGE, data_id=3)
     with EmbeddedStore(root) as store:  # and stays so
@@ -197,10 +197,10 @@ def test_giving_it_to_the_group_is_done_again_where_it_was_cut_off(
 
     monkeypatch.setattr("vault_server.storage.files.directory.widen", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        EmbeddedStore(root, group_access=True)
+        EmbeddedStore(root, StoreOptions(group_access=True))
     monkeypatch.undo()
     assert modes_other_than(SHARED, root)
-    with EmbeddedStore(root, group_access=True):
+    with EmbeddedStore(root, StoreOptions(group_access=True)):
         assert modes_other_than(SHARED, root) == {}
 
 
@@ -212,7 +212,7 @@ def test_pyvaults_files_are_given_to_the_group_and_otherwise_left_as_they_are(tm
         (root / UNIT / "7.vault").chmod(0o640)
         (root / UNIT).chmod(0o750)
         root.chmod(0o750)
-        with EmbeddedStore(root, group_access=group) as store:
+        with EmbeddedStore(root, StoreOptions(group_access=group)) as store:
             assert read(store, 7) == SMALL
             expected = {} if group else {".": "0750", UNIT: "0750", f"{UNIT}/7.vault": "0640"}
             assert modes_other_than(SHARED if group else PRIVATE, root) == expected
@@ -267,7 +267,7 @@ def test_users_of_the_group_work_on_one_store_and_others_are_kept_out() -> None:
     with TemporaryDirectory() as folder:  # not pytest's, which are private
         Path(folder).chmod(0o755)
         root = Path(folder) / "store"
-        EmbeddedStore(root, group_access=True).close()
+        EmbeddedStore(root, StoreOptions(group_access=True)).close()
         for path in (root, *root.rglob("*")):
             os.chown(path, OTHERS[0], GROUP_OF_OTHERS)
             path.chmod(SHARED[kind_of(path)])  # `chown` takes the set-group-ID bit away
@@ -298,9 +298,9 @@ def test_a_servers_unix_socket_is_its_owners_or_its_groups(umask: int, group: bo
 
 def test_the_async_store_and_the_opener_take_it_too(tmp_path: Path) -> None:
     async def use() -> None:
-        async with AsyncEmbeddedStore(tmp_path / "a", group_access=True):
+        async with AsyncEmbeddedStore(tmp_path / "a", StoreOptions(group_access=True)):
             assert modes_other_than(SHARED, tmp_path / "a") == {}
 
     asyncio.run(use())
-    with opener.open(str(tmp_path / "b"), group_access=True):
+    with opener.open(str(tmp_path / "b"), StoreOptions(group_access=True)):
         assert modes_other_than(SHARED, tmp_path / "b") == {}

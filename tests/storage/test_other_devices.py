@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from vault.store.values import Block, UploadSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import why_not
 from tests.storage.objects import LARGE, UNIT, delete, read, run, small, start, succeeded, update, upload
@@ -64,7 +64,7 @@ def begin(store: EmbeddedStore, spec: UploadSpec, blocks: int, *, resumable: boo
 
 
 def everything(root: Path) -> None:
-    with EmbeddedStore(root, retention=0) as store:
+    with EmbeddedStore(root, StoreOptions(retention=0)) as store:
         upload(store, LARGE, data_id=1)
         update(store, 1, LARGE[::-1])
         succeeded(store.upload_many(UNIT, [small(LARGE[:200_000], data_id=2)])[0])

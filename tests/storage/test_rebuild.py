@@ -9,7 +9,7 @@ import pytest
 from vault.errors import CorruptionError, NotFoundError, RevisionCompactedError, StorageError, VaultError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo
-from vault_server.storage import CheckReport, EmbeddedStore, ProblemKind, check_directory
+from vault_server.storage import CheckReport, EmbeddedStore, ProblemKind, StoreOptions, check_directory
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, start, stat, update, upload
 
@@ -94,7 +94,7 @@ def assert_nothing_wrong_is_read(store: EmbeddedStore, *errors: type[VaultError]
 def assert_repaired(directory: Path, *, files_only: bool = False) -> CheckReport:
     """Repairs, and asserts that every object which has a file is back, and that nothing is wrong with the rest."""
     report = check_directory(directory, repair=True, deep=True)
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         for number, data in FILES.items():
             assert read(store, number) == data
         assert_nothing_wrong_is_read(store)

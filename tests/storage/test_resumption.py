@@ -12,7 +12,7 @@ from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFo
 from vault.store.contract import BlockWriter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo, UploadSpec, WriteStatus, checksum
-from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 from vault_server.storage.uploads import resumption
 
 from tests.storage.objects import UNIT, blob_files, blocks_of, read, run, start, upload
@@ -243,7 +243,7 @@ store.close()
 
 
 def test_what_was_left_longer_than_the_window_goes_while_a_store_lives(directory: Path) -> None:
-    with EmbeddedStore(directory, resume_window=1000) as store:
+    with EmbeddedStore(directory, StoreOptions(resume_window=1000)) as store:
         suspend(store, 2)
         age(directory, 999.5)
         other = UploadSpec(5)
@@ -256,18 +256,18 @@ def test_what_was_left_longer_than_the_window_goes_while_a_store_lives(directory
 
 
 def test_what_a_dead_process_left_goes_after_its_own_window(directory: Path) -> None:
-    with EmbeddedStore(directory, resume_window=1000) as store:
+    with EmbeddedStore(directory, StoreOptions(resume_window=1000)) as store:
         suspend(store, 2)
         suspend(store, 2, other := UploadSpec(5))
     age(directory, 999)
-    with EmbeddedStore(directory, resume_window=0) as store:
+    with EmbeddedStore(directory, StoreOptions(resume_window=0)) as store:
         assert store.capabilities().resume_window == 0
         wait_for(lambda: kept(directory) == [other.request_id.hex()])
         assert store.check(deep=True).ok
 
 
 def test_what_is_being_written_does_not_expire(directory: Path) -> None:
-    with EmbeddedStore(directory, resume_window=1000) as store:
+    with EmbeddedStore(directory, StoreOptions(resume_window=1000)) as store:
         writer = write(store, 2)
         age(directory, 5000)
         suspend(store, 2, UploadSpec(5))
@@ -379,7 +379,7 @@ def test_a_writer_that_was_taken_over_does_not_take_back(directory: Path) -> Non
 def test_a_window_that_is_none_is_refused(directory: Path) -> None:
     for window in (-1, float("nan"), float("inf"), "5", True, None):
         with pytest.raises(InvalidArgumentError, match="resume_window") as caught:
-            EmbeddedStore(directory, resume_window=window)  # type: ignore[arg-type]
+            EmbeddedStore(directory, StoreOptions(resume_window=window))  # type: ignore[arg-type]
         assert caught.value.reason == "BAD_SETTING"
 
 
@@ -511,5 +511,5 @@ def test_the_spec_is_readable_by_people(directory: Path) -> None:
         suspend(store, 2)
     told = json.loads((folder(directory) / "spec").read_text())
     assert told["write"]["unit"] == UNIT
-    assert told["window"] == resumption.RESUME_WINDOW
+    assert told["window"] == StoreOptions().resume_window
     assert isinstance(go_on(EmbeddedStore(directory))[0], ObjectInfo)

@@ -10,7 +10,7 @@ import pytest
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
 from vault.store.values import SmallUpdate, UpdateSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import retirement
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, run, small, update, upload
@@ -53,7 +53,7 @@ def test_generations_stay_over_a_restart_and_go_when_they_expire(directory: Path
         first = upload(store, data, data_id=1)
         second = update(store, 1, data[1:])
         delete(store, 1)
-    with EmbeddedStore(directory, retention=0) as store:  # each row keeps the term that it was retired with
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:  # rows keep the term that they were retired with
         assert read_generation(store, 1, first.generation) == data
         assert read_generation(store, 1, second.generation) == data[1:]
         assert store.check(deep=True).ok
@@ -67,7 +67,7 @@ def test_generations_stay_over_a_restart_and_go_when_they_expire(directory: Path
 
 
 def test_an_idle_store_collects_when_it_is_time_and_sleeps_until_then(directory: Path) -> None:
-    with EmbeddedStore(directory, retention=0.3) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0.3)) as store:
         info = upload(store, LARGE, data_id=1)
         update(store, 1, SMALL)
         assert read_generation(store, 1, info.generation) == LARGE
@@ -92,8 +92,8 @@ def test_any_process_collects_what_another_retired(directory: Path) -> None:
         """
 import sys
 from tests.storage.objects import LARGE, update, upload
-from vault_server.storage import EmbeddedStore
-with EmbeddedStore(sys.argv[1], retention=0.1) as store:
+from vault_server.storage import EmbeddedStore, StoreOptions
+with EmbeddedStore(sys.argv[1], StoreOptions(retention=0.1)) as store:
     upload(store, LARGE, data_id=1)
     update(store, 1, LARGE[1:])
     update(store, 1, LARGE[2:])
@@ -131,7 +131,7 @@ def test_what_was_retired_in_the_future_counts_as_retired_now(directory: Path) -
 
 
 def test_without_a_retention_nothing_is_kept(directory: Path) -> None:
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         for data in (SMALL, LARGE):
             info = upload(store, data)
             update(store, info.data_id, b"new")
@@ -144,13 +144,13 @@ def test_without_a_retention_nothing_is_kept(directory: Path) -> None:
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), True, "300", None, 1e9])
 def test_a_retention_that_is_none_is_refused(tmp_path: Path, bad: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="bad retention") as raised:
-        EmbeddedStore(tmp_path, retention=bad)
+        EmbeddedStore(tmp_path, StoreOptions(retention=bad))
     assert raised.value.reason == "BAD_SETTING"
 
 
 def test_a_reader_and_a_collection_do_not_meet(directory: Path) -> None:
     """Readers of generations that are collected under their hands read all of one, or are told."""
-    with EmbeddedStore(directory, retention=0.02) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0.02)) as store:
         newest = upload(store, LARGE, data_id=1)
         generations = [newest.generation]
         stop = threading.Event()

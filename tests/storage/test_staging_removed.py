@@ -11,7 +11,7 @@ from vault import RemoteStore
 from vault.errors import VaultError
 from vault.store.contract import BlockWriter
 from vault.store.values import Block, ObjectInfo, UploadSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.files.staging import leftovers
 
 from tests.server.process import Served
@@ -155,7 +155,7 @@ def test_suspended_writes_that_were_removed_begin_anew(directory: Path) -> None:
 
 
 def test_a_units_folder_and_that_of_what_was_put_aside_are_made_anew(directory: Path) -> None:
-    with EmbeddedStore(directory, retention=0) as store:
+    with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         for number in (1, 2):
             upload(store, LARGE, data_id=number)
             shutil.copyfile(directory / UNIT / f"{number}.vault", directory / UNIT / f"99{number}.vault")

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.killing import Killer
 from tests.storage.objects import LARGE, UNIT, blob_files, run, small, staged_files, succeeded, update, upload
@@ -51,7 +51,7 @@ print(json.dumps([sorted(looked), sorted(opened), steps]))
 
 def crashed(directory: Path, killer: Killer, objects: int) -> None:
     """A store of so many objects in files that was killed in a commit, with things to collect."""
-    with EmbeddedStore(directory, inline_limit=0) as store:
+    with EmbeddedStore(directory, StoreOptions(inline_limit=0)) as store:
         upload(store, LARGE, data_id=1)
         upload(store, LARGE, data_id=2)
         for outcome in store.upload_many(UNIT, [small(b"data", data_id=100 + n) for n in range(objects)]):

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 from vault import RemoteVault, UnavailableError, Vault
 from vault._sync.feed import coherence
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, StoreOptions
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, following, text_of, until
 
@@ -373,7 +373,7 @@ def write_a_lot(store: EmbeddedStore) -> None:
 
 def test_a_feed_that_forgot_makes_a_vault_ask(tmp_path: Path) -> None:
     with (
-        EmbeddedStore(tmp_path / "store", feed_history=1000) as writing,
+        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as writing,
         Vault(writing, STRUCTURE) as writer,
         Vault(tmp_path / "store", STRUCTURE) as reader,
     ):
@@ -400,7 +400,7 @@ def test_who_comes_while_a_forgotten_feed_is_skipped_does_not_believe_what_is_fr
                 self.armed = False
                 self.seen = self.epoch()
 
-    with EmbeddedStore(tmp_path / "store", feed_history=1000) as store, Vault(store, STRUCTURE) as vault:
+    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as store, Vault(store, STRUCTURE) as vault:
         feed = Interrupted(store, vault._cache)
         before = feed.epoch()
         write_a_lot(store)
@@ -410,7 +410,7 @@ def test_who_comes_while_a_forgotten_feed_is_skipped_does_not_believe_what_is_fr
 
 
 def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "store", feed_history=1000) as store:
+    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as store:
         server = Server(store)
         server.start()
         with RemoteVault(server.address, STRUCTURE) as vault, Vault(store, STRUCTURE) as beside:

@@ -45,7 +45,7 @@ from vault.store.values import (
     checksum,
 )
 from vault_server import EmbeddedStore
-from vault_server.storage import AsyncEmbeddedStore
+from vault_server.storage import AsyncEmbeddedStore, StoreOptions
 
 from tests.vault.places import Note
 
@@ -288,7 +288,7 @@ async def test_what_a_load_shows_is_never_older_than_what_is_known(
     monkeypatch.setattr(coherence, "_FIRST_BACKOFF", 0.002)
     texts = itertools.count()
     async with AsyncExitStack() as stack:
-        inner = stack.enter_context(EmbeddedStore(tmp_path / "store", durability="relaxed"))
+        inner = stack.enter_context(EmbeddedStore(tmp_path / "store", StoreOptions(durability="relaxed")))
         history = History(inner)
         work, stores = [], []
         for number in range(2):

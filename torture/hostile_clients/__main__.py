@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vault.store.values import SmallUpload, UploadSpec, checksum
-from vault_server import EmbeddedStore
+from vault_server import EmbeddedStore, StoreOptions
 
 from tests.exhaustion.test_limits import fill
 from tests.server.process import COMMAND
@@ -33,7 +33,7 @@ _GRACE = 2.0
 
 def prepare(folder: Path, many: int) -> None:
     """A store with what attackers ask for."""
-    with EmbeddedStore(folder / "store", durability="relaxed") as store:
+    with EmbeddedStore(folder / "store", StoreOptions(durability="relaxed")) as store:
         fill(store)
         for begin in range(0, many, 5000):
             items = [

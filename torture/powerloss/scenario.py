@@ -20,7 +20,7 @@ from typing import Final, Protocol, TypeVar
 from vault.errors import StorageError, VaultError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import connections
 
 from tests.storage.objects import blocks_of, read, update, upload
@@ -313,7 +313,7 @@ def play(directory: str, scenario: Scenario, *, first: int = 1) -> bool:
     """
     connections._CHECKPOINT_PAGES = scenario.checkpoint_pages  # type: ignore[misc]
     gave_up: list[object] = []
-    store = _persist(lambda: EmbeddedStore(directory, retention=scenario.retention))
+    store = _persist(lambda: EmbeddedStore(directory, StoreOptions(retention=scenario.retention)))
     if store is None:
         return False
     with store:

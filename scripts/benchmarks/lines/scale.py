@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from vault.store.values import SmallUpload, UploadSpec, checksum
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 from scripts.benchmarks.harness import Bench, Contender, Series
 from scripts.benchmarks.outcome import Outcome, Verdict, line
@@ -19,7 +19,7 @@ CALLS = {"load": 500, "upload": 100, "page": 50, "name": 500, "tag": 200}
 def fill(directory: Path, objects: int) -> None:
     """Ids from 1 on, each with a name, and a tag that ten of them share."""
     summed = checksum(DATA)
-    with EmbeddedStore(directory, durability="relaxed") as store:
+    with EmbeddedStore(directory, StoreOptions(durability="relaxed")) as store:
         for first in range(1, objects + 1, 1000):
             store.upload_many(
                 "bench",

@@ -14,6 +14,7 @@ from vault.cli.wording import size_text, time_text
 
 from vault_server.storage.embedded.check_directory import check_directory
 from vault_server.storage.maintenance.report import CheckReport
+from vault_server.storage.options import StoreOptions
 
 
 @click.command("check")
@@ -40,10 +41,10 @@ def check(*, directory: Path, deep: bool, repair: bool, allow_network_filesystem
     with progress_of("check") as progress:
         report = check_directory(
             directory,
+            StoreOptions(allow_network_filesystem=allow_network_filesystem),
             deep=deep,
             repair=repair,
             progress=progress,
-            allow_network_filesystem=allow_network_filesystem,
         )
     if as_json:
         write_json(report.document())

@@ -15,8 +15,7 @@ from vault.cli import signals
 from vault_server.cli.logging_config import LogFormat, configure
 from vault_server.server import AsyncServer
 from vault_server.settings import ServerSettings
-from vault_server.storage import AsyncEmbeddedStore
-from vault_server.storage.engine.engine import Durability
+from vault_server.storage import AsyncEmbeddedStore, StoreOptions
 
 logger: Final = logging.getLogger("vault_server")
 
@@ -31,7 +30,7 @@ class Serving:
     Attributes:
         directory: Of the store.
         listen: Where; see AsyncServer.
-        durability, retention, resume_window, group_access, allow_network_filesystem: EmbeddedStore's.
+        store: How the directory is opened.
         settings: The server's.
         grace: Seconds for running transfers, when it stops.
         scrub_rate: MiB a second of the background scrub; 0: none.
@@ -41,13 +40,9 @@ class Serving:
 
     directory: Path
     listen: str
-    durability: Durability
-    retention: float
+    store: StoreOptions
     settings: ServerSettings
     grace: float
-    resume_window: float
-    group_access: bool
-    allow_network_filesystem: bool
     scrub_rate: float
     log_format: LogFormat
     log_level: str
@@ -59,14 +54,7 @@ class Serving:
 
     def open_store(self) -> AsyncEmbeddedStore:
         """The store, opened."""
-        return AsyncEmbeddedStore(
-            self.directory,
-            durability=self.durability,
-            retention=self.retention,
-            resume_window=self.resume_window,
-            group_access=self.group_access,
-            allow_network_filesystem=self.allow_network_filesystem,
-        )
+        return AsyncEmbeddedStore(self.directory, self.store)
 
     @property
     def labels(self) -> dict[str, Any]:

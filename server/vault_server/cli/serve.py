@@ -6,7 +6,7 @@ import errno
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import click
 from vault.cli import streams
@@ -30,10 +30,8 @@ from vault_server.settings import (
     MAX_NUMBER,
     ServerSettings,
 )
-from vault_server.storage.engine.engine import DURABILITIES, Durability
-from vault_server.storage.index.retirement import RETENTION
+from vault_server.storage import StoreOptions
 from vault_server.storage.maintenance.scrub import FASTEST, SCRUB_RATE, check_rate
-from vault_server.storage.uploads.resumption import RESUME_WINDOW
 
 _NUMBER: Final = (int, float)
 _KEYS: Final[dict[str, tuple[type, ...]]] = {
@@ -126,7 +124,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option(
     "--durability",
-    type=click.Choice(DURABILITIES),
+    type=click.Choice(("full", "relaxed")),
     default="full",
     show_default=True,
     show_envvar=True,
@@ -135,7 +133,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 @click.option(
     "--retention",
     type=NumberRange(0, MAX_SECONDS),
-    default=RETENTION,
+    default=StoreOptions().retention,
     show_default=True,
     show_envvar=True,
     metavar="SECONDS",
@@ -153,7 +151,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 @click.option(
     "--resume-window",
     type=NumberRange(0, MAX_SECONDS),
-    default=RESUME_WINDOW,
+    default=StoreOptions().resume_window,
     show_default=True,
     show_envvar=True,
     metavar="SECONDS",
@@ -259,7 +257,7 @@ def serve(
     directory: Path,
     listen: str,
     units: tuple[str, ...],
-    durability: Durability,
+    durability: Literal["full", "relaxed"],
     retention: float,
     grace: float,
     resume_window: float,
@@ -300,8 +298,13 @@ def serve(
     serving = Serving(
         directory=directory,
         listen=listen,
-        durability=durability,
-        retention=retention,
+        store=StoreOptions(
+            durability=durability,
+            retention=retention,
+            resume_window=resume_window,
+            group_access=group_access,
+            allow_network_filesystem=allow_network_filesystem,
+        ),
         settings=ServerSettings(
             allowed_units=units,
             max_concurrent_rpcs=max_concurrent_rpcs,
@@ -314,9 +317,6 @@ def serve(
             max_connection_age=max_connection_age or None,
         ),
         grace=grace,
-        resume_window=resume_window,
-        group_access=group_access,
-        allow_network_filesystem=allow_network_filesystem,
         scrub_rate=scrub_rate,
         log_format=log_format,
         log_level=log_level,

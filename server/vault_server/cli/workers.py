@@ -57,12 +57,7 @@ def serve_with_workers(serving: Serving, count: int, announce: Callable[[str], N
         listen = Listen.parse(serving.listen).shared(stack)
         # Here, so that what is wrong with the directory is said once, and one process does what there is to
         # do at a first opening.
-        EmbeddedStore(
-            serving.directory,
-            durability=serving.durability,
-            retention=serving.retention,
-            resume_window=serving.resume_window,
-        ).close()
+        EmbeddedStore(serving.directory, serving.store).close()
         serving = replace(serving, listen=listen.target, settings=replace(serving.settings, share_port=True))
         asyncio.run(_Parent(serving, count).run(announce))
 

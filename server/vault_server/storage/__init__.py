@@ -8,6 +8,7 @@ commit          many writes in one transaction; files removed that nothing needs
 feed            what was committed, in order, and who follows it
 index           the register: rows, listings, the generations that are retired
 files           the directory, blobs, staged bytes, one generation's blocks
+options         StoreOptions: how a store is opened
 os_errors       what SQLite and the disk report, as errors
 failpoints      names for the steps of a write, at which a test may end the process
 """
@@ -17,6 +18,7 @@ from vault_server.storage.embedded.check_directory import check_directory
 from vault_server.storage.embedded.opener import opener
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.maintenance import CheckReport, Problem, ProblemKind, Repair, ScrubPass, ScrubStatus
+from vault_server.storage.options import StoreOptions
 
 __all__ = [
     "AsyncEmbeddedStore",
@@ -27,6 +29,7 @@ __all__ = [
     "Repair",
     "ScrubPass",
     "ScrubStatus",
+    "StoreOptions",
     "check_directory",
     "opener",
 ]

@@ -13,7 +13,7 @@ from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.staging import StagedFile, Staging
 from vault_server.storage.index.objects import Row, find_file, from_time, pack_tags, to_time
-from vault_server.storage.index.retirement import RETENTION, give_up_file, retire
+from vault_server.storage.index.retirement import give_up_file, retire
 from vault_server.storage.os_errors import room_helps, storage_error
 
 FEED_HISTORY: Final = 100_000
@@ -41,8 +41,8 @@ class Transaction:
         blobs: Blobs,
         staging: Staging,
         *,
-        feed_history: int = FEED_HISTORY,
-        retention: float = RETENTION,
+        feed_history: int,
+        retention: float,
         gives_up_when_full: bool = False,
     ) -> None:
         self.connection = connection

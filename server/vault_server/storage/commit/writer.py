@@ -21,13 +21,12 @@ from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.outcome import Outcome
-from vault_server.storage.commit.transaction import FEED_HISTORY, Transaction
+from vault_server.storage.commit.transaction import Transaction
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import StagedFile, Staging
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.index.retirement import RETENTION
 from vault_server.storage.os_errors import is_busy, is_readonly, register_error, room_helps, storage_error
 
 _log = logging.getLogger(__name__)
@@ -67,8 +66,8 @@ class Writer:
         staging: Staging,
         *,
         committed: Callable[[], None],
-        feed_history: int = FEED_HISTORY,
-        retention: float = RETENTION,
+        feed_history: int,
+        retention: float,
     ) -> None:
         self._connections = connections
         self._blobs = blobs

@@ -31,18 +31,14 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.commit.transaction import FEED_HISTORY
 from vault_server.storage.embedded.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
 from vault_server.storage.embedded.store import EmbeddedStore
-from vault_server.storage.engine.engine import Durability
 from vault_server.storage.engine.writes import StagedWriter
 from vault_server.storage.feed.notifier import Notifier
 from vault_server.storage.files.reader import StoredReader
-from vault_server.storage.index.retirement import RETENTION
 from vault_server.storage.maintenance import CheckReport, ScrubStatus
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE
-from vault_server.storage.uploads.resumption import RESUME_WINDOW
-from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
+from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 THREADS: Final = 8
 """Enough to keep a disk busy; more would wait for the GIL. Commits wait on none of them."""
@@ -67,8 +63,7 @@ class AsyncEmbeddedStore(AsyncStore):
 
     Args:
         store: A directory, opened here and closed by `close`; or an open EmbeddedStore, which stays open.
-        durability, allowed_units, inline_limit, feed_history, retention, resume_window, group_access,
-        allow_network_filesystem: EmbeddedStore's, for a directory.
+        options: EmbeddedStore's, for a directory.
     """
 
     local_feed: ClassVar[bool] = True
@@ -76,32 +71,10 @@ class AsyncEmbeddedStore(AsyncStore):
     def __init__(
         self,
         store: str | os.PathLike[str] | EmbeddedStore,
-        *,
-        durability: Durability = "full",
-        allowed_units: Sequence[str] = (),
-        inline_limit: int = INLINE_LIMIT,
-        feed_history: int = FEED_HISTORY,
-        retention: float = RETENTION,
-        resume_window: float = RESUME_WINDOW,
-        group_access: bool = False,
-        allow_network_filesystem: bool = False,
+        options: StoreOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._owned = not isinstance(store, EmbeddedStore)
-        self._store = (
-            store
-            if isinstance(store, EmbeddedStore)
-            else EmbeddedStore(
-                store,
-                durability=durability,
-                allowed_units=allowed_units,
-                inline_limit=inline_limit,
-                feed_history=feed_history,
-                retention=retention,
-                resume_window=resume_window,
-                group_access=group_access,
-                allow_network_filesystem=allow_network_filesystem,
-            )
-        )
+        self._store = store if isinstance(store, EmbeddedStore) else EmbeddedStore(store, options)
         self._cold_until = 0.0
         self._closed = self._ended = False
         self._affinity = AsyncAffinity()

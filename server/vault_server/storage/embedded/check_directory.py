@@ -10,15 +10,16 @@ from vault.store.progress import ProgressCallback
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.maintenance.rebuild.rebuild import rebuild
 from vault_server.storage.maintenance.report import CheckReport, Problem, ProblemKind
+from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
 def check_directory(
     directory: str | os.PathLike[str],
+    options: StoreOptions = DEFAULT_OPTIONS,
     *,
     deep: bool = False,
     repair: bool = False,
     progress: ProgressCallback | None = None,
-    allow_network_filesystem: bool = False,
 ) -> CheckReport:
     """`EmbeddedStore.check` of a directory, for one that may not open, too.
 
@@ -30,7 +31,7 @@ def check_directory(
             directory cannot be read or written.
     """
     root = Path(directory).absolute()
-    look = partial(_check, root, deep=deep, progress=progress, allowed=allow_network_filesystem)
+    look = partial(_check, root, options, deep=deep, progress=progress)
     report = look(repair=repair)
     if not repair or all(problem.kind != ProblemKind.DAMAGED_REGISTER for problem in report.problems):
         return report
@@ -42,9 +43,11 @@ def check_directory(
     return report
 
 
-def _check(root: Path, *, deep: bool, repair: bool, progress: ProgressCallback | None, allowed: bool) -> CheckReport:
+def _check(
+    root: Path, options: StoreOptions, *, deep: bool, repair: bool, progress: ProgressCallback | None
+) -> CheckReport:
     try:
-        with EmbeddedStore(root, allow_network_filesystem=allowed) as store:
+        with EmbeddedStore(root, options) as store:
             return store.check(deep=deep, repair=repair, progress=progress)
     except StorageError as error:
         if error.reason != "REGISTER_DAMAGED":

@@ -1,42 +1,20 @@
 """The entry point `file` of the group `vault.stores`: a location becomes an embedded store."""
 
-from typing import Any, Final
-
-from vault.errors import InvalidArgumentError
+from typing import Final
 
 from vault_server.storage.embedded.async_store import AsyncEmbeddedStore
 from vault_server.storage.embedded.store import EmbeddedStore
-
-_OPTIONS: Final = (
-    "allow_network_filesystem",
-    "allowed_units",
-    "durability",
-    "feed_history",
-    "group_access",
-    "inline_limit",
-    "resume_window",
-    "retention",
-)
+from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
 class FileOpener:
-    """Opens a directory. Options are EmbeddedStore's."""
+    """Opens a directory."""
 
-    def open(self, location: str, **options: Any) -> EmbeddedStore:
-        _check(options)
-        return EmbeddedStore(location, **options)
+    def open(self, location: str, options: StoreOptions = DEFAULT_OPTIONS) -> EmbeddedStore:
+        return EmbeddedStore(location, options)
 
-    def open_async(self, location: str, **options: Any) -> AsyncEmbeddedStore:
-        _check(options)
-        return AsyncEmbeddedStore(location, **options)
-
-
-def _check(options: dict[str, Any]) -> None:
-    unknown = sorted(set(options) - set(_OPTIONS))
-    if unknown:
-        raise InvalidArgumentError(
-            f"a directory takes no option {unknown[0]!r}; it takes {', '.join(_OPTIONS)}", reason="BAD_SETTING"
-        )
+    def open_async(self, location: str, options: StoreOptions = DEFAULT_OPTIONS) -> AsyncEmbeddedStore:
+        return AsyncEmbeddedStore(location, options)
 
 
 opener: Final = FileOpener()

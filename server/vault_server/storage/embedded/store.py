@@ -9,7 +9,7 @@ from typing import ClassVar
 from vault._runtime.version import __version__
 from vault.errors import InvalidArgumentError, VaultError
 from vault.store.contract import BlockReader, BlockWriter, LoadResult, Store, Watch
-from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, check_generation, check_number, check_seconds, check_unit
+from vault.store.limits import check_generation
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
 from vault.store.values import (
@@ -29,18 +29,16 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.commit.transaction import FEED_HISTORY
-from vault_server.storage.engine.engine import DURABILITIES, Durability, Engine, Settings, follow_forks
+from vault_server.storage.engine.engine import Engine, follow_forks
 from vault_server.storage.engine.reads import Reads
 from vault_server.storage.engine.writes import Writes
 from vault_server.storage.feed.watch import StoredWatch
-from vault_server.storage.index.retirement import RETENTION
+from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.maintenance import CheckReport, ScrubStatus, audit
 from vault_server.storage.maintenance import repair as mend
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
+from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 from vault_server.storage.os_errors import storing
-from vault_server.storage.uploads.resumption import RESUME_WINDOW
-from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
 
 
 class EmbeddedStore(Store):
@@ -53,32 +51,12 @@ class EmbeddedStore(Store):
 
     A directory that pyvault wrote is adopted when it is first opened, which reads every file once.
 
-    Retried writes are recognised among the last 100,000 changes (`feed_history`), which is also how
-    far back `watch` and `changes` reach.
-
     Args:
         directory: Made, with its parents, if it is not there.
-        durability: "full": when a write returns, a crash of the process or the machine keeps it.
-            "relaxed": a crash of the process keeps it; a crash of the machine or a power loss may
-            lose the last writes, or leave objects whose bytes are incomplete, which their checksums
-            tell (CorruptionError). For caches.
-        allowed_units: The only units accepted; none: any.
-        inline_limit: Bytes up to which an object lives in the register, a block at most.
-        feed_history: Changes that the feed keeps, at least.
-        retention: Seconds for which a generation that was replaced or deleted stays readable
-            (`load(generation=...)`), so that readers, seekable ones and downloads that resume finish.
-            0: its bytes go at once. A disk that is full, or more than 64 MiB of replaced objects in the
-            register, shorten it.
-        resume_window: Seconds that a resumable write is kept after it lost its writer; 0: not at all.
-        group_access: The directory's group may read and write the store, too. Without it what is made in the
-            directory is its owner's alone (0700 and 0600), whatever the umask; with it, its group's (2770 and
-            0660). It is kept with the store: one that was given to its group stays so, and every process makes
-            its files alike. An existing private one is given, whole, by its owner.
-        allow_network_filesystem: Open a directory on NFS, SMB, Lustre, GPFS and their like all the same, which must
-            then be used by one machine alone.
+        options: What it promises, accepts and keeps.
 
     Raises:
-        InvalidArgumentError: BAD_LOCATION, the directory is a file; or a setting is not what it may be.
+        InvalidArgumentError: BAD_LOCATION, the directory is a file; BAD_SETTING, the options are none.
         StorageError: NETWORK_FILESYSTEM; or the directory cannot be made, read or written, or its register is
             damaged, a later version's, or somebody else's database.
 
@@ -97,40 +75,14 @@ class EmbeddedStore(Store):
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        *,
-        durability: Durability = "full",
-        allowed_units: Sequence[str] = (),
-        inline_limit: int = INLINE_LIMIT,
-        feed_history: int = FEED_HISTORY,
-        retention: float = RETENTION,
-        resume_window: float = RESUME_WINDOW,
-        group_access: bool = False,
-        allow_network_filesystem: bool = False,
+        options: StoreOptions = DEFAULT_OPTIONS,
     ) -> None:
-        if durability not in DURABILITIES:
+        if not isinstance(options, StoreOptions):
             raise InvalidArgumentError(
-                f"bad durability {durability!r}: {' or '.join(map(repr, DURABILITIES))}", reason="BAD_SETTING"
+                f"a directory takes StoreOptions, not {type(options).__name__}", reason="BAD_SETTING"
             )
-        for unit in allowed_units:
-            check_unit(unit)
-        check_number("inline_limit", inline_limit, 0, BLOCK_SIZE, whole=True)
-        check_number("feed_history", feed_history, 1, MAX_DATA_ID, whole=True)
-        check_seconds("retention", retention, zero=True)
-        check_seconds("resume_window", resume_window, zero=True)
         root = Path(_location(directory)).absolute()  # the process may change its directory later
-        engine = Engine(
-            Settings(
-                root,
-                durability,
-                tuple(allowed_units),
-                inline_limit,
-                feed_history,
-                retention,
-                float(resume_window),
-                group_access,
-                allow_network_filesystem,
-            )
-        )
+        engine = Engine(StoreDirectory(root), options)
         try:
             with storing(f"open the store {str(root)!r}"):
                 self._store_id = engine.prepare()
@@ -143,7 +95,7 @@ class EmbeddedStore(Store):
     @property
     def directory(self) -> Path:
         """Where the objects are."""
-        return self.engine.settings.root
+        return self.engine.directory.root
 
     @property
     def revision(self) -> int:
@@ -156,7 +108,7 @@ class EmbeddedStore(Store):
             store_id=self._store_id,
             version=__version__,
             allowed_units=self.engine.settings.allowed_units,
-            resume_window=self.engine.settings.resume_window,
+            resume_window=float(self.engine.settings.resume_window),
         )
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:

@@ -7,14 +7,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Protocol
 
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
 from vault.store.limits import check_unit
 
-from vault_server.storage.commit.transaction import FEED_HISTORY
 from vault_server.storage.commit.writer import Writer
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.feed.feed import Feed
@@ -27,34 +25,12 @@ from vault_server.storage.files.staging import Staging, leftovers
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.index.objects import has_trash
 from vault_server.storage.index.opening import open_register
-from vault_server.storage.index.retirement import RETENTION, next_look
+from vault_server.storage.index.retirement import next_look
+from vault_server.storage.options import StoreOptions
 from vault_server.storage.os_errors import storing
-from vault_server.storage.uploads.resumption import RESUME_WINDOW, Resumption
-from vault_server.storage.uploads.staging_writer import INLINE_LIMIT
+from vault_server.storage.uploads.resumption import Resumption
 
 _log = logging.getLogger(__name__)
-
-Durability = Literal["full", "relaxed"]
-DURABILITIES: Final = ("full", "relaxed")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a store was opened with."""
-
-    root: Path
-    durability: Durability = "full"
-    allowed_units: tuple[str, ...] = ()
-    inline_limit: int = INLINE_LIMIT
-    feed_history: int = FEED_HISTORY
-    retention: float = RETENTION
-    resume_window: float = RESUME_WINDOW
-    group_access: bool = False
-    allow_network_filesystem: bool = False
-
-    @property
-    def durable(self) -> bool:
-        return self.durability == "full"
 
 
 class Background(Protocol):
@@ -70,9 +46,9 @@ class Background(Protocol):
 class Engine:
     """Connections, writer, feed, blobs and staging of one open store in one process."""
 
-    def __init__(self, settings: Settings, directory: StoreDirectory | None = None) -> None:
+    def __init__(self, directory: StoreDirectory, settings: StoreOptions) -> None:
+        self.directory = directory
         self.settings = settings
-        self.directory = StoreDirectory(settings.root) if directory is None else directory
         self.connections = Connections(self.directory, synchronous="FULL" if settings.durable else "NORMAL")
         self.blobs = Blobs(self.directory, durable=settings.durable)
         self.resumption = Resumption(self.directory, settings.resume_window, self._give_up_retired)
@@ -94,7 +70,7 @@ class Engine:
     def require_open(self) -> None:
         """Raises ClosedError when the store is closed."""
         if self.closed:
-            raise ClosedError(f"the store {str(self.settings.root)!r} is closed")
+            raise ClosedError(f"the store {str(self.directory.root)!r} is closed")
 
     def require_unit(self, unit: str) -> None:
         """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
@@ -109,7 +85,7 @@ class Engine:
 
         On a full disk with the room that is kept for deletes: who wants to delete has to open the store first.
         """
-        root = self.settings.root
+        root = self.directory.root
         require_local(root, allowed=self.settings.allow_network_filesystem)
         with storing(f"make the directory {str(root)!r}"):
             _make_directory(root, GROUP if self.settings.group_access else PRIVATE)
@@ -181,7 +157,7 @@ class Engine:
         self.staging.leave()
         self.resumption.abandon()
         self.feed.abandon()
-        engine = Engine(self.settings, self.directory)
+        engine = Engine(self.directory, self.settings)
         if self.closed:
             engine.close()
         self.closed = self._ended = True

@@ -82,7 +82,7 @@ def require_local(root: Path, *, allowed: bool) -> None:
     raise StorageError(
         f"the directory {str(root)!r} is on a network file system ({name}), where neither locks nor SQLite's log hold "
         "between machines: run vault-grpc serve there, on the machine whose disk it is, and connect to it. Where one "
-        "machine alone uses the directory: EmbeddedStore(..., allow_network_filesystem=True), or "
+        "machine alone uses the directory: StoreOptions(allow_network_filesystem=True), or "
         "--allow-network-filesystem of serve and check",
         reason="NETWORK_FILESYSTEM",
         filesystem=name,

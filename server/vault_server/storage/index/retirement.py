@@ -16,9 +16,6 @@ from typing import Final
 
 from vault_server.storage.index.objects import Row, StoredContents, to_info, unpack_checksums
 
-RETENTION: Final = 300.0
-"""Seconds. A client that lost its connection tries for a minute by default."""
-
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
 disk. Files give their space back; the register keeps what it has grown by, so the oldest expire early when small

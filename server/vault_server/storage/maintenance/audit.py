@@ -40,7 +40,7 @@ def unreferenced(engine: Engine) -> list[str]:
     """Files that may belong to nothing; whether they do is known only within a write transaction."""
     suspects: list[str] = []
     with storing("look through the store's directory"):
-        for files in blob_files(engine.settings.root):
+        for files in blob_files(engine.directory.root):
             known = engine.connections.read(partial(known_files, files=files))
             suspects += [file for file in files if file not in known]
     return suspects
@@ -124,14 +124,14 @@ class _Audit:
 
     def _count_suspended(self) -> None:
         with storing("look at writes that can be resumed"), contextlib.suppress(FileNotFoundError):
-            writes = self._engine.settings.root / STAGING / WRITES
+            writes = self._engine.directory.root / STAGING / WRITES
             self._report.suspended = sum(1 for _ in writes.iterdir())
 
     def _check_files(self) -> None:
         suspects = unreferenced(self._engine)
         if not suspects:
             return
-        root = self._engine.settings.root
+        root = self._engine.directory.root
 
         def still_unknown(transaction: Transaction) -> list[str]:
             known = known_files(transaction.connection, suspects)

@@ -53,10 +53,10 @@ def repair(engine: Engine) -> list[Repair]:
     # Where rows cannot be reached, what seems to be nobody's may be somebody's: that is for a rebuild to tell.
     if sound is not None:
         for mend in (_revision, _contents, _orphans, _tags, _entries, _feed):
-            done += _run(engine, lambda tx, mend=mend: mend(tx, engine.settings.root)) or []  # type: ignore[misc]
+            done += _run(engine, lambda tx, mend=mend: mend(tx, engine.directory.root)) or []  # type: ignore[misc]
         suspects = unreferenced(engine)
         if suspects:
-            done += _run(engine, lambda tx: _put_aside(tx, engine.settings.root, suspects)) or []
+            done += _run(engine, lambda tx: _put_aside(tx, engine.directory.root, suspects)) or []
     for each in done:
         _log.info("repaired: %s", each.detail, extra={"unit": each.unit, "data_id": each.data_id})
     return done

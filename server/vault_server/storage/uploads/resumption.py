@@ -21,9 +21,6 @@ from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads import journal
 from vault_server.storage.uploads.journal import FolderLock, Found, JournaledFile
 
-RESUME_WINDOW: Final = 900.0
-"""Seconds: a quarter of an hour, in which a machine reboots and somebody fetches a laptop from the train."""
-
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 64 << 30
 """What suspended writes may hold, in number and bytes. Above either the ones that wait longest go first: a

@@ -6,7 +6,6 @@ import threading
 from array import array
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
 
 import xxhash
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
@@ -20,13 +19,6 @@ from vault_server.storage.commit.commands import NewContents
 from vault_server.storage.files.staging import StagedFile
 from vault_server.storage.index.objects import pack_checksums
 from vault_server.storage.os_errors import storing
-
-INLINE_LIMIT: Final = 64 << 10
-"""Bytes up to which an object lives in the register, which is two to seven times faster to write up to there.
-
-From 128 KiB on concurrent writers are faster with files, whose bytes are written once and not again by the checkpoint,
-and outside the one writer's transaction (docs/PERFORMANCE.md, "Measured once").
-"""
 
 
 class StagingWriter(BlockWriter):
@@ -44,7 +36,7 @@ class StagingWriter(BlockWriter):
         submit: Callable[[NewContents], "Future[ObjectInfo]"],
         *,
         durable: bool,
-        inline_limit: int = INLINE_LIMIT,
+        inline_limit: int,
     ) -> None:
         self._create = create
         self._submit = submit
@@ -208,7 +200,7 @@ def check_written(size: int, checksum: int | None, *, written: int, whole: int) 
 
 
 def small_contents(
-    create: Callable[[], StagedFile], data: bytes, checksum: int, *, durable: bool, inline_limit: int = INLINE_LIMIT
+    create: Callable[[], StagedFile], data: bytes, checksum: int, *, durable: bool, inline_limit: int
 ) -> NewContents:
     """The contents of an object of at most one block, staged when it is over `inline_limit`.
 
