@@ -12,7 +12,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, ProblemKind, ScrubPass, ScrubStatus
 
 from tests.storage.objects import LARGE, SMALL, UNIT, run, start, update, upload
-from tests.storage.test_damage import flip
+from tests.storage.test_audit import flip
 
 FAST = 10_000.0
 SLOW = 1.0

@@ -21,7 +21,7 @@ from pathlib import Path
 from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, StoreOptions
 
-from tests.exhaustion.test_limits import fill
+from tests.exhaustion.test_admission import fill
 from tests.server.process import COMMAND
 from torture.hostile_clients.attacks import ATTACKS, Peers
 from torture.hostile_clients.fuzz import fuzz

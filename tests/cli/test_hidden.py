@@ -16,7 +16,7 @@ from vault_server import EmbeddedStore, Server
 
 from tests import before
 from tests.cli.program import UNIT, Program
-from tests.cli.test_cli_terminal import on_terminal
+from tests.cli.test_terminal import on_terminal
 from tests.server.process import Served
 
 NAME = "n" + before.HIDDEN

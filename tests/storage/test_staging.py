@@ -96,7 +96,7 @@ def test_a_commit_that_is_killed_after_a_cleaning_leaves_nothing(directory: Path
 import os, signal, sys
 from pathlib import Path
 from tests.storage.objects import LARGE, upload
-from tests.storage.test_staging_removed import {cleaning.__name__}
+from tests.storage.test_staging import {cleaning.__name__}
 from vault_server.storage import EmbeddedStore, failpoints
 store = EmbeddedStore(sys.argv[1])
 upload(store, LARGE, data_id=1)

@@ -344,7 +344,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from tests.storage.objects import upload
-from tests.storage.test_directory_changes import another_store, refused, WRITES, READS, until_reads_notice
+from tests.storage.test_directory import another_store, refused, WRITES, READS, until_reads_notice
 from vault_server.storage import EmbeddedStore
 root = Path(sys.argv[1])
 store = EmbeddedStore(root)

@@ -141,7 +141,7 @@ def test_what_the_system_says_of_local_ones_is_told_and_passes(
 MOUNTING = """
 import ctypes, os, sys, threading
 from pathlib import Path
-from tests.storage.test_filesystems import answer
+from tests.storage.test_filesystem import answer
 libc = ctypes.CDLL(None, use_errno=True)
 def call(name, *arguments):
     if getattr(libc, name)(*arguments):

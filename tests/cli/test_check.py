@@ -8,7 +8,7 @@ import pytest
 from vault.cli.exits import Exit
 
 from tests.cli.program import UNIT, Program
-from tests.cli.test_cli_terminal import on_terminal, plain
+from tests.cli.test_terminal import on_terminal, plain
 
 LARGE = bytes(range(256)) * 8192
 
