@@ -30,7 +30,7 @@ from vault import (
     NotFoundError,
     UnavailableError,
 )
-from vault._async.feed import coherence
+from vault._async.feed import follower
 from vault.store.contract import AsyncWatch, LoadResult
 from vault.store.values import (
     DeleteSpec,
@@ -285,7 +285,7 @@ async def show(vault: AsyncVault, store: Disturbed, keys: list[Key]) -> None:
 async def test_what_a_load_shows_is_never_older_than_what_is_known(
     seed: int, consistency: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coherence, "_FIRST_BACKOFF", 0.002)
+    monkeypatch.setattr(follower, "_FIRST_BACKOFF", 0.002)
     texts = itertools.count()
     async with AsyncExitStack() as stack:
         inner = stack.enter_context(EmbeddedStore(tmp_path / "store", StoreOptions(durability="relaxed")))

@@ -1,18 +1,15 @@
 """An application's own place in the change feed, kept over lost connections."""
 
 import logging
-import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
+from vault._async.feed.follower import AsyncFollower
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncEvent, other_loop
-from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
+from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import AsyncStore, AsyncWatch
-from vault.store.values import Change, Progress
-
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 5.0
+from vault.store.values import Change
 
 _log = logging.getLogger("vault.watch")
 
@@ -46,12 +43,8 @@ class AsyncSubscription:
     """
 
     def __init__(self, store: AsyncStore, units: Sequence[str], since: int | None) -> None:
-        self._store = store
+        self._follower = AsyncFollower(store, units, since)
         self._units = units
-        self._revision = since
-        self._store_id: str | None = None
-        self._watch: AsyncWatch | None = None
-        self._events: AsyncIterator[Change | Progress] | None = None
         self._closed = False
         self._news = AsyncEvent()  # an attempt to open has ended, or this was closed
         self._forks = fork_count()
@@ -64,8 +57,8 @@ class AsyncSubscription:
             >>> changes = await vault.watch("notes")  # calls it
             >>> await changes.close()
         """
-        await self._take(*await open_watch(self._store, self._units, self._revision))
-        await self._next()  # the first event tells where the feed begins, or raises why it cannot
+        await self._follower.take(*await self._follower.ask())
+        await self._follower.next()  # the first event tells where the feed begins, or raises why it cannot
 
     @property
     def revision(self) -> int:
@@ -73,7 +66,7 @@ class AsyncSubscription:
 
         Store it, when you are done with a change, to go on after a restart of your program.
         """
-        return self._revision or 0
+        return self._follower.revision or 0
 
     async def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated.
@@ -90,7 +83,7 @@ class AsyncSubscription:
         if is_inherited(self._forks):
             return
         self._news.set()
-        if (watch := self._watch) is not None:
+        if (watch := self._follower.watch) is not None:
             await watch.close()
 
     def __aiter__(self) -> Self:
@@ -100,26 +93,27 @@ class AsyncSubscription:
         refuse_inherited(self._forks, "the subscription")
         if self._affinity.is_foreign:
             raise other_loop("the subscription")
-        backoff = _FIRST_BACKOFF
+        follower = self._follower
         while not self._closed:
             try:
-                if self._events is None:
-                    await self._take(*await self._reopened())
-                event = await self._next()
+                if follower.watch is None:
+                    await follower.take(*await self._reopened())
+                    if self._closed:  # meanwhile: whoever closed it did not see this watch
+                        break
+                event = await follower.next()
             except (UnavailableError, SlowConsumerError) as error:
-                _log.info(
-                    "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
-                )
-                await self._pause(backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                if not self._closed:
+                    _log.info(
+                        "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
+                    )
+                    await self._pause()
             except ClosedError:
                 if not self._closed:
                     raise
             else:
                 if isinstance(event, Change):
                     return event
-                backoff = _FIRST_BACKOFF
-        await self._drop()
+        await follower.drop()
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -132,53 +126,15 @@ class AsyncSubscription:
         state = "closed" if self._closed else "open"
         return f"<{type(self).__name__} of {', '.join(self._units)} at revision {self.revision}, {state}>"
 
-    async def _next(self) -> Change | Progress | None:
-        """The next event, taken note of; None when it was delivered before. Without one, the watch is given up."""
-        events = self._events
-        if events is None:
-            return None
-        try:
-            event = await anext(events, None)
-        except BaseException:
-            await self._drop()
-            raise
-        if event is None:
-            await self._drop()
-            if self._closed:
-                return None
-            raise UnavailableError("the change feed ended")
-        known, self._revision = self._revision, max(self.revision, event.revision)
-        return event if known is None or event.revision > known or isinstance(event, Progress) else None
-
-    async def _take(self, watch: AsyncWatch, store_id: str) -> None:
-        if self._store_id not in (None, store_id):
-            await watch.close()
-            raise FeedError(
-                f"another store answers than the one that was followed up to revision {self.revision}, and its "
-                "revisions are of other changes: read what you follow anew, and watch from now on",
-                reason="OTHER_STORE",
-                revision=self.revision,
-            )
-        self._store_id = store_id
-        self._watch = watch
-        self._events = aiter(watch)
-        if self._closed:  # meanwhile: whoever closed it did not see this one
-            await self._drop()
-
-    async def _drop(self) -> None:
-        watch, self._watch, self._events = self._watch, None, None
-        if watch is not None:
-            await watch.close()
-
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self) -> None:
         self._news.clear()
         if not self._closed:
-            await self._news.wait(seconds * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            await self._news.wait(self._follower.pause())
 
     async def _reopened(self) -> tuple[AsyncWatch, str]:
-        """`open_watch` from where this is. It may take as long as the store's timeout; `close` ends the wait."""
+        """`ask` of the follower. It may take as long as the store's timeout; `close` ends the wait."""
         self._news.clear()
-        attempt = _AsyncAttempt(self._store, self._units, self._revision, self._news.set)
+        attempt = _AsyncAttempt(self._follower, self._news.set)
         try:
             attempt.start()
             while not attempt.is_over and not self._closed:
@@ -190,32 +146,11 @@ class AsyncSubscription:
             raise
 
 
-async def open_watch(store: AsyncStore, units: Sequence[str], since: int | None) -> tuple[AsyncWatch, str]:
-    """A watch, and the id of the store whose it is.
-
-    Raises:
-        UnavailableError: The store was replaced by another one meanwhile.
-    """
-    before = (await store.capabilities()).store_id
-    watch = await store.watch(units, since=since)
-    try:
-        after = (await store.capabilities()).store_id
-    except BaseException:
-        await watch.close()
-        raise
-    if after != before:
-        await watch.close()
-        raise UnavailableError("the store was replaced by another one while its change feed was opened")
-    return watch, before
-
-
 class _AsyncAttempt:
     """One opening of a watch, in the background, so that whoever waits for it can leave."""
 
-    def __init__(self, store: AsyncStore, units: Sequence[str], since: int | None, over: Callable[[], object]) -> None:
-        self._store = store
-        self._units = units
-        self._since = since
+    def __init__(self, follower: AsyncFollower, over: Callable[[], object]) -> None:
+        self._follower = follower
         self._over = over
         self._opened: tuple[AsyncWatch, str] | None = None
         self._error: Exception | None = None
@@ -227,7 +162,7 @@ class _AsyncAttempt:
         self._background.start()
 
     def result(self) -> tuple[AsyncWatch, str]:
-        """What `open_watch` returned, or what it raised."""
+        """What `ask` returned, or what it raised."""
         if self._opened is not None:
             return self._opened
         raise self._error or ClosedError("the subscription was closed")
@@ -241,7 +176,7 @@ class _AsyncAttempt:
 
     async def _run(self) -> None:
         try:
-            self._opened = await open_watch(self._store, self._units, self._since)
+            self._opened = await self._follower.ask()
             if self._left:
                 await self._opened[0].close()
         except Exception as error:  # noqa: BLE001  # raised to whoever waits

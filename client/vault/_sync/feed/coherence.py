@@ -6,7 +6,6 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 """
 
 import logging
-import random
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -14,20 +13,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from vault._sync.feed.subscription import open_watch
+from vault._sync.feed.follower import Follower
 from vault._cache.cache import ObjectCache
 from vault._runtime.fork import never_free
 from vault._runtime.sync_async import Background, Event, Lock
 from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
-from vault.store.contract import Store, Watch
+from vault.store.contract import Store
 from vault.store.values import Change
 
 CONSISTENCIES: Final = ("watch", "strict")
 
 _LEASE: Final = 15.0  # seconds without a sign of life, after which a stream is not believed any more
 _ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC may never let it go
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 5.0
 
 _log = logging.getLogger("vault.coherence")
 
@@ -121,7 +118,7 @@ class WatchCoherence(Coherence):
         self._started = False
         self._ended = Event()
         self._abandoned = False
-        self._watch: Watch | None = None
+        self._follower = Follower(self._store, self._units)
         self._epochs = 0
         self._live = 0  # the epoch, while a stream is live
         self._heard_at = 0.0
@@ -135,12 +132,12 @@ class WatchCoherence(Coherence):
         self._cache.doubt(unit, revision)
 
     def renew(self, cache: ObjectCache[Any]) -> None:
-        never_free((self._watch, self._background))  # the parent's stream
+        never_free((self._follower, self._background))  # the parent's stream
         self._begin(cache)
 
     def end(self) -> None:
         self._ended.set()
-        if (watch := self._watch) is not None:
+        if (watch := self._follower.watch) is not None:
             watch.close()
 
     def join(self) -> None:
@@ -159,39 +156,28 @@ class WatchCoherence(Coherence):
                 self._started = True
 
     def _follow(self) -> None:
-        since: int | None = None
-        store_id: str | None = None
-        backoff = _FIRST_BACKOFF
         while not self._over:
+            follower = self._follower
             try:
-                watch, found = open_watch(self._store, self._units, since)
-                with watch:
-                    self._watch = watch
-                    if store_id not in (None, found):
-                        self._cache.clear()
-                        _log.info("another store answers: nothing that was cached is kept")
-                    store_id = found
-                    if self._over:
-                        return
-                    for event in watch:
-                        if self._over:
-                            return
-                        if isinstance(event, Change):
-                            self._cache.apply(event)
-                        since, backoff = event.revision, _FIRST_BACKOFF
-                        self._heard()
-            except RevisionCompactedError as error:
-                since = None
-                _log.info("the change feed is followed from now on: %s", error)
+                follower.take(*follower.ask())
+                while not self._over:
+                    event = follower.next()
+                    if isinstance(event, Change):
+                        self._cache.apply(event)
+                    self._heard()
             except VaultError as error:  # also a ClosedError, which a server may send
                 _log.info("the change feed was lost, cached objects are asked after: %s", error)
+                if isinstance(error, RevisionCompactedError):
+                    follower.revision = None
+                elif error.reason == "OTHER_STORE":
+                    self._cache.clear()
+                    self._follower = Follower(self._store, self._units)
             except Exception:  # noqa: BLE001  # whatever it is, the next attempt may do better
                 _log.exception("the change feed could not be followed, cached objects are asked after")
             finally:
                 self._live = 0
-                self._watch = None
-            self._ended.wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-            backoff = min(backoff * 2, _LAST_BACKOFF)
+                follower.drop()
+            self._ended.wait(follower.pause())
 
     @property
     def _over(self) -> bool:

@@ -2,18 +2,15 @@
 """An application's own place in the change feed, kept over lost connections."""
 
 import logging
-import random
-from collections.abc import Iterator, Callable, Sequence
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
+from vault._sync.feed.follower import Follower
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault._runtime.sync_async import Affinity, Background, Event, other_loop
-from vault.errors import ClosedError, FeedError, SlowConsumerError, UnavailableError
+from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import Store, Watch
-from vault.store.values import Change, Progress
-
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 5.0
+from vault.store.values import Change
 
 _log = logging.getLogger("vault.watch")
 
@@ -47,12 +44,8 @@ class Subscription:
     """
 
     def __init__(self, store: Store, units: Sequence[str], since: int | None) -> None:
-        self._store = store
+        self._follower = Follower(store, units, since)
         self._units = units
-        self._revision = since
-        self._store_id: str | None = None
-        self._watch: Watch | None = None
-        self._events: Iterator[Change | Progress] | None = None
         self._closed = False
         self._news = Event()  # an attempt to open has ended, or this was closed
         self._forks = fork_count()
@@ -65,8 +58,8 @@ class Subscription:
             >>> changes = vault.watch("notes")  # calls it
             >>> changes.close()
         """
-        self._take(*open_watch(self._store, self._units, self._revision))
-        self._next()  # the first event tells where the feed begins, or raises why it cannot
+        self._follower.take(*self._follower.ask())
+        self._follower.next()  # the first event tells where the feed begins, or raises why it cannot
 
     @property
     def revision(self) -> int:
@@ -74,7 +67,7 @@ class Subscription:
 
         Store it, when you are done with a change, to go on after a restart of your program.
         """
-        return self._revision or 0
+        return self._follower.revision or 0
 
     def close(self) -> None:
         """Ends the iteration, also while another thread or task waits in it. Harmless when repeated.
@@ -91,7 +84,7 @@ class Subscription:
         if is_inherited(self._forks):
             return
         self._news.set()
-        if (watch := self._watch) is not None:
+        if (watch := self._follower.watch) is not None:
             watch.close()
 
     def __iter__(self) -> Self:
@@ -101,26 +94,27 @@ class Subscription:
         refuse_inherited(self._forks, "the subscription")
         if self._affinity.is_foreign:
             raise other_loop("the subscription")
-        backoff = _FIRST_BACKOFF
+        follower = self._follower
         while not self._closed:
             try:
-                if self._events is None:
-                    self._take(*self._reopened())
-                event = self._next()
+                if follower.watch is None:
+                    follower.take(*self._reopened())
+                    if self._closed:  # meanwhile: whoever closed it did not see this watch
+                        break
+                event = follower.next()
             except (UnavailableError, SlowConsumerError) as error:
-                _log.info(
-                    "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
-                )
-                self._pause(backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                if not self._closed:
+                    _log.info(
+                        "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
+                    )
+                    self._pause()
             except ClosedError:
                 if not self._closed:
                     raise
             else:
                 if isinstance(event, Change):
                     return event
-                backoff = _FIRST_BACKOFF
-        self._drop()
+        follower.drop()
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -133,53 +127,15 @@ class Subscription:
         state = "closed" if self._closed else "open"
         return f"<{type(self).__name__} of {', '.join(self._units)} at revision {self.revision}, {state}>"
 
-    def _next(self) -> Change | Progress | None:
-        """The next event, taken note of; None when it was delivered before. Without one, the watch is given up."""
-        events = self._events
-        if events is None:
-            return None
-        try:
-            event = next(events, None)
-        except BaseException:
-            self._drop()
-            raise
-        if event is None:
-            self._drop()
-            if self._closed:
-                return None
-            raise UnavailableError("the change feed ended")
-        known, self._revision = self._revision, max(self.revision, event.revision)
-        return event if known is None or event.revision > known or isinstance(event, Progress) else None
-
-    def _take(self, watch: Watch, store_id: str) -> None:
-        if self._store_id not in (None, store_id):
-            watch.close()
-            raise FeedError(
-                f"another store answers than the one that was followed up to revision {self.revision}, and its "
-                "revisions are of other changes: read what you follow anew, and watch from now on",
-                reason="OTHER_STORE",
-                revision=self.revision,
-            )
-        self._store_id = store_id
-        self._watch = watch
-        self._events = iter(watch)
-        if self._closed:  # meanwhile: whoever closed it did not see this one
-            self._drop()
-
-    def _drop(self) -> None:
-        watch, self._watch, self._events = self._watch, None, None
-        if watch is not None:
-            watch.close()
-
-    def _pause(self, seconds: float) -> None:
+    def _pause(self) -> None:
         self._news.clear()
         if not self._closed:
-            self._news.wait(seconds * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            self._news.wait(self._follower.pause())
 
     def _reopened(self) -> tuple[Watch, str]:
-        """`open_watch` from where this is. It may take as long as the store's timeout; `close` ends the wait."""
+        """`ask` of the follower. It may take as long as the store's timeout; `close` ends the wait."""
         self._news.clear()
-        attempt = _Attempt(self._store, self._units, self._revision, self._news.set)
+        attempt = _Attempt(self._follower, self._news.set)
         try:
             attempt.start()
             while not attempt.is_over and not self._closed:
@@ -191,32 +147,11 @@ class Subscription:
             raise
 
 
-def open_watch(store: Store, units: Sequence[str], since: int | None) -> tuple[Watch, str]:
-    """A watch, and the id of the store whose it is.
-
-    Raises:
-        UnavailableError: The store was replaced by another one meanwhile.
-    """
-    before = (store.capabilities()).store_id
-    watch = store.watch(units, since=since)
-    try:
-        after = (store.capabilities()).store_id
-    except BaseException:
-        watch.close()
-        raise
-    if after != before:
-        watch.close()
-        raise UnavailableError("the store was replaced by another one while its change feed was opened")
-    return watch, before
-
-
 class _Attempt:
     """One opening of a watch, in the background, so that whoever waits for it can leave."""
 
-    def __init__(self, store: Store, units: Sequence[str], since: int | None, over: Callable[[], object]) -> None:
-        self._store = store
-        self._units = units
-        self._since = since
+    def __init__(self, follower: Follower, over: Callable[[], object]) -> None:
+        self._follower = follower
         self._over = over
         self._opened: tuple[Watch, str] | None = None
         self._error: Exception | None = None
@@ -228,7 +163,7 @@ class _Attempt:
         self._background.start()
 
     def result(self) -> tuple[Watch, str]:
-        """What `open_watch` returned, or what it raised."""
+        """What `ask` returned, or what it raised."""
         if self._opened is not None:
             return self._opened
         raise self._error or ClosedError("the subscription was closed")
@@ -242,7 +177,7 @@ class _Attempt:
 
     def _run(self) -> None:
         try:
-            self._opened = open_watch(self._store, self._units, self._since)
+            self._opened = self._follower.ask()
             if self._left:
                 self._opened[0].close()
         except Exception as error:  # noqa: BLE001  # raised to whoever waits
