@@ -39,7 +39,7 @@ def most_transfers() -> int:
     return max(_LEAST_TRANSFERS, min(_descriptors() * 5 // 8 // _FOR_EACH, _memory() // 8 // _BYTES_OF_EACH))
 
 
-def hang_up(peers: Collection[str]) -> None:
+def disconnect(peers: Collection[str]) -> None:
     """Ends the TCP connections of these peers, as gRPC names them: it has no way of its own to end one. Blocks.
 
     Over a unix socket peers have no names, and nothing is done.

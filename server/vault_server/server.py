@@ -23,12 +23,12 @@ from vault.store.limits import check_seconds
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
 from vault_server.listen_address import Listen
-from vault_server.process_limits import hang_up
+from vault_server.process_limits import disconnect
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
 from vault_server.rpc.health import Health
 from vault_server.rpc.interceptor import CallInterceptor
-from vault_server.rpc.refusal_log import Refusals
+from vault_server.rpc.refusal_log import RefusalLog
 from vault_server.rpc.service import VaultService
 from vault_server.settings import DEFAULT_GRACE, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
@@ -193,12 +193,12 @@ class _Running:
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> None:
         self._socket_mode = 0o660 if settings.group_access else 0o600
-        self._calls = Calls(settings, _hang_up)
-        self._refusals = Refusals()
+        self._calls = Calls(settings, _disconnect)
+        self._refusals = RefusalLog()
         self._server = grpc.aio.server(
             interceptors=(CallInterceptor(self._calls, self._refusals), *interceptors), options=settings.options()
         )
-        self._looking = asyncio.get_running_loop().create_task(self._calls.look_after(), name="vault-calls")
+        self._looking = asyncio.get_running_loop().create_task(self._calls.enforce_limits(), name="vault-calls")
         self._faces = contextlib.AsyncExitStack()
         self._service = VaultService(self._async_face(store), settings, self._refusals)
 
@@ -252,9 +252,9 @@ class _Running:
             await self._faces.aclose()
 
 
-def _hang_up(peers: Collection[str]) -> None:
+def _disconnect(peers: Collection[str]) -> None:
     with contextlib.suppress(UnavailableError):  # no thread left
-        on_thread(None, hang_up, peers)
+        on_thread(None, disconnect, peers)
 
 
 class Server:

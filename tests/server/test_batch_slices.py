@@ -2,30 +2,21 @@
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
-from vault_server.rpc.batch_slices import Turns
+from vault_server.rpc.batch_slices import BatchSlices
 
 from tests.server.dialogue import Stub
 
 
-@dataclass
-class Caller:
-    name: str
-
-    def peer(self) -> str:
-        return self.name
-
-
 async def test_slices_go_round_robin_over_the_peers() -> None:
-    turns = Turns(1, size=10, small=5)
+    turns = BatchSlices(1, size=10, small=5)
     order: list[str] = []
 
     async def batch(name: str, items: int) -> None:
-        async with aclosing(turns.slices(Caller(name), range(items))) as parts:
+        async with aclosing(turns.of(name, range(items))) as parts:
             async for part in parts:
                 assert 1 <= len(part) <= 10
                 order.append(name)
@@ -38,10 +29,10 @@ async def test_slices_go_round_robin_over_the_peers() -> None:
 
 
 async def test_who_is_cancelled_while_he_waits_or_works_passes_his_turn_on() -> None:
-    turns = Turns(1, size=1, small=0)
+    turns = BatchSlices(1, size=1, small=0)
 
     async def hold() -> None:
-        async with turns.turn(Caller("a")):
+        async with turns.turn("a"):
             await asyncio.sleep(3600)
 
     tasks = [asyncio.create_task(hold()) for _ in range(5)]
@@ -49,7 +40,7 @@ async def test_who_is_cancelled_while_he_waits_or_works_passes_his_turn_on() -> 
         await asyncio.sleep(0)
         task.cancel()
     await asyncio.wait(tasks)
-    async with asyncio.timeout(10), turns.turn(Caller("b")):
+    async with asyncio.timeout(10), turns.turn("b"):
         pass
 
 

@@ -14,7 +14,7 @@ from vault.store.values import UploadSpec, checksum
 from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
-from vault_server.rpc.public_errors import outward
+from vault_server.rpc.public_errors import public_error
 
 from tests.server.conftest import serve
 from tests.server.dialogue import Stub, block, commit, start, stub_of
@@ -130,6 +130,6 @@ def test_the_cause_stays_and_embedded_the_path(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as caught:
             store.load("u", 1)
     assert "u/1.vault" in str(caught.value)
-    told = outward(caught.value)
+    told = public_error(caught.value)
     assert str(told) == "could not open object 1 of unit 'u': Too many levels of symbolic links"
     assert (type(told), told.reason, told.context) == (StorageError, "STORAGE_FAILED", {"errno": "ELOOP"})

@@ -33,7 +33,7 @@ _MOST_UNSENT: Final = 64
 """Calls that have ended and whose last words nobody takes. A block of each is held until its connection ends."""
 
 
-class Patience(NamedTuple):
+class WaitLimits(NamedTuple):
     """Seconds that a method's calls wait for their peers: for the first message, the next one, and until a reply is
     taken. None: for as long as the connection lasts."""
 
@@ -49,14 +49,14 @@ class Call:
         "counted", "cut_by", "for_message", "for_next", "for_reply", "method", "peer", "reading", "task", "writing"
     )  # fmt: skip
 
-    def __init__(self, method: str, peer: str, patience: Patience) -> None:
+    def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
         self.method = method
         self.peer = peer
         self.task = asyncio.current_task()
         self.reading: float | None = None
         self.writing: float | None = None
-        self.for_message, self.for_next = patience.first, patience.message
-        self.for_reply = patience.reply
+        self.for_message, self.for_next = limits.first, limits.message
+        self.for_reply = limits.reply
         self.cut_by: VaultError | None = None
         """What it was ended with from outside."""
         self.counted = False
@@ -87,12 +87,12 @@ class Calls:
 
     Args:
         settings: The server's.
-        hang_up: Ends the connections of these peers.
+        disconnect: Ends the connections of these peers.
     """
 
-    def __init__(self, settings: ServerSettings, hang_up: Callable[[Collection[str]], None]) -> None:
+    def __init__(self, settings: ServerSettings, disconnect: Callable[[Collection[str]], None]) -> None:
         self._settings = settings
-        self._hang_up = hang_up
+        self._disconnect = disconnect
         self._limit = settings.max_concurrent_rpcs
         self._most_transfers = settings.transfers
         self._calls: set[Call] = set()
@@ -113,19 +113,19 @@ class Calls:
         """The running calls of these methods."""
         return [call for call in self._calls if call.method in methods]
 
-    def patience_of(self, method: str) -> Patience:
+    def limits_of(self, method: str) -> WaitLimits:
         """How long calls of a method wait. Streams of services that are not ours have a pace of their own."""
         idle = self._settings.idle_timeout
         if method in UPLOADS or method == _REFLECTION:
-            return Patience(min(_FIRST, idle), idle, idle)
+            return WaitLimits(min(_FIRST, idle), idle, idle)
         if method == WATCH:
-            return Patience(idle, None, self._settings.slow_watcher)
+            return WaitLimits(idle, None, self._settings.slow_watcher)
         ours = method.startswith(_VAULT) or method == _HEALTH_WATCH
-        return Patience(idle, None, idle if ours else None)
+        return WaitLimits(idle, None, idle if ours else None)
 
-    def begin(self, method: str, peer: str, patience: Patience) -> Call:
+    def begin(self, method: str, peer: str, limits: WaitLimits) -> Call:
         """A call has come, and runs in this task until `end`."""
-        call = Call(method, peer, patience)
+        call = Call(method, peer, limits)
         self._calls.add(call)
         return call
 
@@ -175,7 +175,7 @@ class Calls:
                 await self._idle.wait()
         return self._idle.is_set()
 
-    async def look_after(self) -> None:
+    async def enforce_limits(self) -> None:
         """Ends the calls that wait for their peers for too long, from time to time, until it is cancelled."""
         settings = self._settings
         pause = min(1.0, settings.idle_timeout / 4, settings.slow_watcher / 4)
@@ -186,10 +186,10 @@ class Calls:
                 error = _silent(call, now)
                 if error is not None:
                     call.cut(error)
-            self._look_after_unsent(now)
-            self._look_after_connections(now)
+            self._end_untaken(now)
+            self._end_silent(now)
 
-    def _look_after_unsent(self, now: float) -> None:
+    def _end_untaken(self, now: float) -> None:
         """Ends the connections that do not take the end of their calls, the oldest first."""
         for call in [call for call in self._unsent if call.is_sent()]:
             del self._unsent[call]
@@ -198,10 +198,10 @@ class Calls:
         too_many = len(stuck) - _MOST_UNSENT
         peers = {call.peer for number, (call, age) in enumerate(stuck) if number < too_many or age > idle}
         if peers:
-            self._hang_up(peers)
+            self._disconnect(peers)
             self._unsent = {call: since for call, since in self._unsent.items() if call.peer not in peers}
 
-    def _look_after_connections(self, now: float) -> None:
+    def _end_silent(self, now: float) -> None:
         """Where nearly as many connections are in use as may be, ends those all of whose calls wait for their peers
         for long: gRPC closes every new one, and tells nobody."""
         waited: dict[str, float] = {}
@@ -212,7 +212,7 @@ class Calls:
             silent = [peer for peer, seconds in waited.items() if seconds > min(_PRESSED, self._settings.idle_timeout)]
             silent.sort(key=waited.__getitem__, reverse=True)
             if silent:
-                self._hang_up(set(silent[: len(waited) - most * 3 // 4]))
+                self._disconnect(set(silent[: len(waited) - most * 3 // 4]))
 
     def _make_room(self, calls: Iterable[Call], limit: int, what: str) -> None:
         """Ends the call that has waited for its peer for the longest time, if that is long."""

@@ -1,16 +1,16 @@
-"""Large batches a slice at a time, each peer's in turn, so that small calls get through between them."""
+"""Large batches a slice at a time, round robin over the callers, so that small calls get through between them."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class Turns:
-    """Lets a few slices run at a time, round robin over the peers. Belongs to one event loop.
+class BatchSlices:
+    """Lets a few slices run at a time, round robin over the callers. Belongs to one event loop.
 
     Args:
         most: Slices that run at the same time.
@@ -22,35 +22,30 @@ class Turns:
         self._free = most
         self._size = size
         self._small = small
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by peer
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by caller
         self._number = 0
-        self._last: dict[str, int] = {}  # the number of each peer's last turn
+        self._last: dict[str, int] = {}  # the number of each caller's last turn
 
-    async def slices(self, context: Any, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+    async def of(self, caller: str, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close
-        it when done.
-
-        Args:
-            context: gRPC's, which knows the peer.
-        """
+        it when done."""
         if len(items) <= self._small:
             yield items
             return
         for begin in range(0, len(items), self._size):
             if begin:
                 await asyncio.sleep(0)  # small calls' turn, though nobody else may have a slice
-            async with self.turn(context):
+            async with self.turn(caller):
                 yield items[begin : begin + self._size]
 
     @asynccontextmanager
-    async def turn(self, context: Any) -> AsyncIterator[None]:
-        """Waits for the peer's turn, which lasts while the block runs."""
-        peer = context.peer()
+    async def turn(self, caller: str) -> AsyncIterator[None]:
+        """Waits for the caller's turn, which lasts while the block runs."""
         if self._free:
             self._free -= 1
         else:
             mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(peer, deque()).append(mine)
+            self._waiting.setdefault(caller, deque()).append(mine)
             try:
                 await mine
             except asyncio.CancelledError:
@@ -58,7 +53,7 @@ class Turns:
                     self._pass_on()
                 raise
         self._number += 1
-        self._last[peer] = self._number
+        self._last[caller] = self._number
         try:
             yield
         finally:
@@ -67,11 +62,11 @@ class Turns:
 
     def _pass_on(self) -> None:
         while self._waiting:
-            peer = min(self._waiting, key=lambda each: self._last.get(each, 0))
-            queue = self._waiting[peer]
+            caller = min(self._waiting, key=lambda each: self._last.get(each, 0))
+            queue = self._waiting[caller]
             following = queue.popleft()
             if not queue:
-                del self._waiting[peer]
+                del self._waiting[caller]
             if not following.done():
                 following.set_result(None)
                 return

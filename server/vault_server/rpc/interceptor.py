@@ -1,4 +1,4 @@
-"""What surrounds every RPC: admission, an end to each wait for a peer, errors told as status, one log line."""
+"""What surrounds every RPC: admission, an end to each wait for a peer, errors answered as status, one log line."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,10 @@ from vault.wire.block_codec import CODECS
 from vault.wire.error_table import cut
 from vault.wire.status import status_of
 
-from vault_server.rpc.admission import Call, Calls, Patience
-from vault_server.rpc.public_errors import outward
-from vault_server.rpc.refusal_log import MOST_DETAIL, Refusals, logger
+from vault_server.rpc.admission import Call, Calls, WaitLimits
+from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.public_errors import public_error
+from vault_server.rpc.refusal_log import MOST_DETAIL, RefusalLog, logger
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
@@ -33,11 +34,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     answered INVALID_ARGUMENT. Servicers written without `async` are left to gRPC's threads as they are.
     VaultService's streams get their codecs here: the generated code has no place for them.
 
+    Servicers and other interceptors get a CallContext, which is gRPC's context, too.
+
     A call of one message is taken from gRPC as a stream, so that its message is read here: with an end to the
     wait for it, and with an answer when it does not decode. On the wire they are the same.
     """
 
-    def __init__(self, calls: Calls, refusals: Refusals) -> None:
+    def __init__(self, calls: Calls, refusals: RefusalLog) -> None:
         self._calls = calls
         self._refusals = refusals
         self._known: dict[str, tuple[_Handler, _Handler]] = {}  # by method: a servicer's handler, and its wrapped one
@@ -75,23 +78,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _plain(self, method: str, behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
-        patience = self._calls.patience_of(method)
+        limits = self._calls.limits_of(method)
 
         async def call(messages: Any, context: _Context) -> Any:
-            async with _Running(self._calls, self._refusals, method, patience, context) as running:
-                return await behaviour(await take(running, messages), context)
+            async with _Running(self._calls, self._refusals, method, limits, context) as running:
+                return await behaviour(await take(running, messages), running.shown)
 
         return call
 
     def _streaming(self, method: str, behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
-        patience = self._calls.patience_of(method)
+        limits = self._calls.limits_of(method)
 
         async def call(messages: Any, context: _Context) -> None:
-            async with _Running(self._calls, self._refusals, method, patience, context) as running:
+            async with _Running(self._calls, self._refusals, method, limits, context) as running:
                 request = await take(running, messages)
                 # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
                 # servicer's generator is closed here and now, not when the garbage collector comes by.
-                async with contextlib.aclosing(behaviour(request, context)) as replies:
+                async with contextlib.aclosing(behaviour(request, running.shown)) as replies:
                     async for reply in replies:
                         running.call.writing = time.monotonic()
                         await context.write(reply)
@@ -100,10 +103,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _raising(self, method: str, error: Exception) -> Callable[..., Any]:
-        patience = self._calls.patience_of(method)
+        limits = self._calls.limits_of(method)
 
         async def call(_messages: Any, context: _Context) -> None:
-            async with _Running(self._calls, self._refusals, method, patience, context):
+            async with _Running(self._calls, self._refusals, method, limits, context):
                 raise error
 
         return call
@@ -112,14 +115,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 class _Running:
     """One call from its beginning to its status: what its block raises is answered, and logged."""
 
-    __slots__ = ("_began", "_calls", "_refusals", "call", "context")
+    __slots__ = ("_began", "_calls", "_refusals", "call", "context", "shown")
 
-    def __init__(self, calls: Calls, refusals: Refusals, method: str, patience: Patience, context: _Context) -> None:
+    def __init__(self, calls: Calls, refusals: RefusalLog, method: str, limits: WaitLimits, context: _Context) -> None:
         self._calls = calls
         self._refusals = refusals
         self._began = time.perf_counter()
         self.context = context
-        self.call = calls.begin(method, context.peer(), patience)  # now: of a connection that is gone it is empty
+        peer = context.peer()  # now: of a connection that is gone it is empty
+        self.call = calls.begin(method, peer, limits)
+        self.shown = CallContext(context, peer)
 
     def admit(self) -> None:
         """See `Calls.admit`."""
@@ -154,12 +159,16 @@ class _Running:
                 raise asyncio.CancelledError from lost
 
     def _log(self, code: str, error: Exception | None) -> None:
+        if error is None and not logger.isEnabledFor(logging.DEBUG):
+            return
         fields = {
             "rpc": self.call.method,
             "peer": self.call.peer,
             "code": code,
             "milliseconds": round((time.perf_counter() - self._began) * 1000, 3),
         }
+        if (trace := self.shown.trace) is not None:
+            fields["trace"] = trace
         if error is None:
             logger.debug("rpc", extra=fields)
         elif isinstance(error, VaultError):
@@ -245,7 +254,7 @@ def _shown(error: Exception) -> VaultError:
     if isinstance(error, ClosedError):
         return UnavailableError("the store behind the server is closed")
     if isinstance(error, VaultError):
-        return outward(error)
+        return public_error(error)
     return VaultError("the server failed; its log says why")
 
 

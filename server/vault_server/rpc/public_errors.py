@@ -1,4 +1,4 @@
-"""Errors of the storage as peers are told them: the cause, without the paths of the machine."""
+"""Errors of the storage as peers are shown them: the cause, without the paths of the machine."""
 
 import os
 import re
@@ -10,16 +10,16 @@ _SHOWN: Final = re.compile(r""" ?\(/[^)]*\)| ?'/[^']*'| ?"/[^"]*\"""")
 """An absolute path as the storage's errors show it: quoted, or in parentheses."""
 
 
-def outward(error: VaultError) -> VaultError:
+def public_error(error: VaultError) -> VaultError:
     """The error; of the storage's the same without paths, neither in its text nor in its context."""
     if not isinstance(error, StorageError):
         return error
     paths = _paths(error)
-    told = type(error)(_without(error.message, paths), reason=error.reason)
-    told.context = {
+    shown = type(error)(_without(error.message, paths), reason=error.reason)
+    shown.context = {
         key: _without(value, paths) if isinstance(value, str) else value for key, value in error.context.items()
     }
-    return told
+    return shown
 
 
 def _paths(error: BaseException | None) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from vault.errors import StorageError
 from vault.wire.error_table import cut
 
-from vault_server.rpc.public_errors import outward
+from vault_server.rpc.public_errors import public_error
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ _WINDOW: Final = 10.0
 """Seconds in which refusals of the same method, code and reason are one line, and then one with their number."""
 
 MOST_DETAIL: Final = 300
-"""Bytes of what is told of one; a peer may have had a hand in it."""
+"""Bytes of what is logged of one; a peer may have had a hand in it."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class _Kind:
     more: int = 0
 
 
-class Refusals:
+class RefusalLog:
     """Logs them. Belongs to one event loop."""
 
     def __init__(self) -> None:
@@ -54,8 +54,8 @@ class Refusals:
         asyncio.get_running_loop().call_later(_WINDOW, self._sum_up, key)
         logger.log(level, message, extra=fields, exc_info=cause)
 
-    def told(self, rpc: str, outcomes: Iterable[T]) -> Iterator[T]:
-        """The outcomes of a batch's items as its peer is told them: what the storage failed with is logged here."""
+    def shown(self, rpc: str, outcomes: Iterable[T]) -> Iterator[T]:
+        """The outcomes of a batch's items as its peer is shown them: what the storage failed with is logged here."""
         for outcome in outcomes:
             if isinstance(outcome, StorageError):
                 fields = {
@@ -65,7 +65,7 @@ class Refusals:
                     "detail": cut(outcome.message, MOST_DETAIL),
                 }
                 self.note(logging.WARNING, "an item of a batch failed", fields, outcome.reason)
-                yield cast(T, outward(outcome))
+                yield cast(T, public_error(outcome))
             else:
                 yield outcome
 

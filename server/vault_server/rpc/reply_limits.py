@@ -1,6 +1,6 @@
 """Replies that stay under the message limit, whatever was asked for."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
@@ -11,7 +11,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages
 from vault.wire.error_table import item_error_to_wire
 
-Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item)
+Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item, pb.DeleteResponse.Result)
 
 _FRAME: Final = 8
 """Bytes that a message in a repeated field takes on top of its own: its tag and its length."""
@@ -20,29 +20,15 @@ _RESERVE: Final = 1024
 """Bytes for the rest of a reply."""
 
 
-async def load_many(
-    reply: pb.LoadManyResponse,
-    store: AsyncStore,
-    unit: str,
-    parts: AsyncIterator[Sequence[pb.LoadManyRequest.Item]],
-    limit: int,
-    told: Callable[[Iterable[LoadResult]], Iterator[LoadResult]],
-) -> None:
-    """Fills the reply, part by part of what was asked for: loads while the objects fit its `limit` bytes; the rest
-    comes as info alone. `told` says what a peer is told of an outcome."""
-    room = limit - _RESERVE
-    async for part in parts:
-        items = [messages.load_item_from_wire(item) for item in part]
-        if room > 0:
-            results = await store.load_many(unit, items)
-        else:
-            infos = await store.stat_many(unit, [item.key for item in items])
-            results = [_without_data(item, info) for item, info in zip(items, infos, strict=True)]
-        for result in told(results):
-            messages.fill_load_result(reply.items.add(), result)
-            room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
-    if reply.ByteSize() > limit - _RESERVE:
-        _fit_objects(reply, limit)
+async def load_some(
+    store: AsyncStore, unit: str, asked: Sequence[pb.LoadManyRequest.Item], room: int
+) -> Sequence[LoadResult]:
+    """Objects, while a reply has `room` bytes for them; without their data where it has none."""
+    items = [messages.load_item_from_wire(item) for item in asked]
+    if room > _RESERVE:
+        return await store.load_many(unit, items)
+    infos = await store.stat_many(unit, [item.key for item in items])
+    return [_without_data(item, info) for item, info in zip(items, infos, strict=True)]
 
 
 def _without_data(item: LoadItem, info: ObjectInfo | None) -> LoadResult:
@@ -51,8 +37,10 @@ def _without_data(item: LoadItem, info: ObjectInfo | None) -> LoadResult:
     return None if info is None else LoadedObject(info, None)
 
 
-def _fit_objects(reply: pb.LoadManyResponse, limit: int) -> None:
+def fit_objects(reply: pb.LoadManyResponse, limit: int) -> None:
     """Takes away the data that a reply of `limit` bytes has no room for; first come, first served."""
+    if reply.ByteSize() <= limit - _RESERVE:
+        return
     items = reply.items
     sizes = [len(item.object.data) for item in items]
     room = limit - _RESERVE - sum(item.ByteSize() + _FRAME - size for item, size in zip(items, sizes, strict=True))

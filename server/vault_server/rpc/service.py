@@ -1,26 +1,87 @@
 """VaultService over an AsyncStore: decode, check, call, encode."""
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
+from typing import Any, TypeVar
 
-from vault.errors import NotFoundError, UnknownUnitError
+from google.protobuf.message import Message
+from vault.errors import NotFoundError, UnknownUnitError, VaultError
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
-from vault.store.values import Block, Key, NotModified, ObjectInfo
+from vault.store.values import Key, LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
 from vault.wire import messages
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 
-from vault_server.rpc.batch_slices import Turns
-from vault_server.rpc.refusal_log import Refusals
-from vault_server.rpc.reply_limits import fit_list, fit_results, fit_stat, load_many
+from vault_server.rpc.batch_slices import BatchSlices
+from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.refusal_log import RefusalLog
+from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some
 from vault_server.rpc.watch_groups import EncodedGroups
-from vault_server.rpc.write_stream import take_write
+from vault_server.rpc.write_stream import run_write
 from vault_server.settings import ServerSettings
+
+Begin = Callable[..., Awaitable[AsyncBlockWriter]]
+Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse)
+
+
+def _streamed_write(
+    response: type[Response], spec_from_wire: Callable[[Any], Any], begin_of: Callable[[AsyncStore], Begin]
+) -> Any:
+    """The RPC that begins a write with a method of the store, and answers so."""
+
+    async def write(
+        self: "VaultService", request_iterator: AsyncIterator[Any], _context: Any
+    ) -> AsyncIterator[Response]:
+        revision = self._store.revision
+
+        async def begin(request: Any) -> AsyncBlockWriter:
+            start = request.start
+            self._check_unit(start.unit)
+            return await begin_of(self._store)(start.unit, spec_from_wire(start.spec), resumable=start.resumable)
+
+        async with aclosing(run_write(request_iterator, begin)) as told:
+            async for each in told:
+                if isinstance(each, ObjectInfo):
+                    reply = response(revision=max(revision, each.revision))
+                    messages.fill_object_info(reply.info, each)
+                    yield reply
+                elif each is None:
+                    yield response(revision=revision)
+                else:
+                    yield response(persisted_size=each, revision=revision)
+
+    return write
+
+
+def _small_writes(
+    response: type[Message],
+    item_from_wire: Callable[[Any], Any],
+    fill: Callable[[Any, Any], None],
+    write_of: Callable[[AsyncStore], Callable[[str, list[Any]], Awaitable[Sequence[Any]]]],
+) -> Any:
+    """The RPC that does a batch of writes with a method of the store, and fills in their outcomes."""
+    rpc = response.DESCRIPTOR.name.removesuffix("Response")
+
+    async def write(self: "VaultService", request: Any, context: Any) -> Any:
+        reply: Any = response()
+
+        async def commit(items: Sequence[Any]) -> None:
+            newest = 0
+            results = await write_of(self._store)(request.unit, [item_from_wire(item) for item in items])
+            for result in self._refusals.shown(rpc, results):
+                fill(reply.results.add(), result)
+                newest = max(newest, _revision_of(result))
+            reply.revision = max(reply.revision, newest)
+
+        await self._batch(self._writes, context, request.unit, request.items, reply, commit)
+        fit_results(reply, reply.results, self._limit)
+        return reply
+
+    return write
 
 
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
@@ -28,22 +89,24 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     Blocks come and go as `block_codec` has them, encoded or as Block, between the other messages of a stream.
 
+    Each `context` is a CallContext, which the generated base class knows nothing of.
+
     A reply's revision is read before the store is asked, since the reply must show every change up to it.
     """
 
-    def __init__(self, store: AsyncStore, settings: ServerSettings, refusals: Refusals) -> None:
+    def __init__(self, store: AsyncStore, settings: ServerSettings, refusals: RefusalLog) -> None:
         self._store = store
-        self._told = refusals.told
+        self._refusals = refusals
         self._allowed = frozenset(settings.allowed_units)
         self._limit = settings.max_message_size
         # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
         # memory; so many items are committed together.
-        self._looks = Turns(2, size=256, small=256)
-        self._loads = Turns(2, size=32, small=32)
-        self._writes = Turns(1, size=1000, small=64)
+        self._lookups = BatchSlices(2, size=256, small=256)
+        self._loads = BatchSlices(2, size=32, small=32)
+        self._writes = BatchSlices(1, size=1000, small=64)
         self._groups = EncodedGroups()
 
-    async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: object) -> pb.GetCapabilitiesResponse:
+    async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: Any) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
         capabilities = await self._store.capabilities()
         allowed = self._allowed_of(capabilities.allowed_units)
@@ -53,37 +116,35 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply.revision = revision
         return reply
 
-    async def Exists(self, request: pb.ExistsRequest, context: object) -> pb.ExistsResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.keys))
-        reply = pb.ExistsResponse(revision=revision)
-        async with aclosing(self._looks.slices(context, request.keys)) as parts:
-            async for part in parts:
-                keys = messages.keys_from_wire(part)
-                reply.generations.extend(await self._store.exists_many(request.unit, keys))
+    async def Exists(self, request: pb.ExistsRequest, context: Any) -> pb.ExistsResponse:
+        reply = pb.ExistsResponse()
+
+        async def look(keys: Sequence[pb.Key]) -> None:
+            generations = await self._store.exists_many(request.unit, messages.keys_from_wire(keys))
+            reply.generations.extend(generations)
+
+        await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
         return reply
 
-    async def Stat(self, request: pb.StatRequest, context: object) -> pb.StatResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.keys))
-        reply = pb.StatResponse(revision=revision)
-        async with aclosing(self._looks.slices(context, request.keys)) as parts:
-            async for part in parts:
-                for info in await self._store.stat_many(request.unit, messages.keys_from_wire(part)):
-                    messages.fill_stat_result(reply.items.add(), info)
+    async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:
+        reply = pb.StatResponse()
+
+        async def look(keys: Sequence[pb.Key]) -> None:
+            for info in await self._store.stat_many(request.unit, messages.keys_from_wire(keys)):
+                messages.fill_stat_result(reply.items.add(), info)
+
+        await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
         return fit_stat(reply, self._limit)
 
-    async def List(self, request: pb.ListRequest, context: object) -> pb.ListResponse:
+    async def List(self, request: pb.ListRequest, context: Any) -> pb.ListResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         if not request.tags:
             return await fit_list(self._store, request, revision, self._limit)
-        async with self._looks.turn(context):  # it may look through much
+        async with self._lookups.turn(context.caller):  # it may look through much
             return await fit_list(self._store, request, revision, self._limit)
 
-    async def ListUnits(self, request: pb.ListUnitsRequest, context: object) -> pb.ListUnitsResponse:
+    async def ListUnits(self, request: pb.ListUnitsRequest, context: Any) -> pb.ListUnitsResponse:
         revision = self._store.revision
         units = await self._store.list_units()
         return pb.ListUnitsResponse(
@@ -91,7 +152,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         )
 
     async def Load(  # type: ignore[override]  # encoded blocks, see above
-        self, request: pb.LoadRequest, context: object
+        self, request: pb.LoadRequest, context: Any
     ) -> AsyncIterator[pb.LoadResponse | bytes]:
         self._check_unit(request.unit)
         key = messages.key_from_wire(request.key)
@@ -119,60 +180,25 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             async for block in found:
                 yield encode_block(LOAD_BLOCK, block)
 
-    async def LoadMany(self, request: pb.LoadManyRequest, context: object) -> pb.LoadManyResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.items))
-        reply = pb.LoadManyResponse(revision=revision)
-        async with aclosing(self._loads.slices(context, request.items)) as parts:
-            await load_many(reply, self._store, request.unit, parts, self._limit, partial(self._told, "LoadMany"))
+    async def LoadMany(self, request: pb.LoadManyRequest, context: Any) -> pb.LoadManyResponse:
+        reply = pb.LoadManyResponse()
+        room = self._limit
+
+        async def load(items: Sequence[pb.LoadManyRequest.Item]) -> None:
+            nonlocal room
+            results = await load_some(self._store, request.unit, items, room)
+            for result in self._refusals.shown("LoadMany", results):
+                messages.fill_load_result(reply.items.add(), result)
+                room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
+
+        await self._batch(self._loads, context, request.unit, request.items, reply, load)
+        fit_objects(reply, self._limit)
         return reply
 
-    async def Upload(
-        self, request_iterator: AsyncIterator[pb.UploadRequest | Block], context: object
-    ) -> AsyncIterator[pb.UploadResponse]:
-        revision = self._store.revision
+    Upload = _streamed_write(pb.UploadResponse, messages.upload_spec_from_wire, lambda store: store.upload)
+    Update = _streamed_write(pb.UpdateResponse, messages.update_spec_from_wire, lambda store: store.update)
 
-        async def begin(request: pb.UploadRequest) -> AsyncBlockWriter:
-            start = request.start
-            self._check_unit(start.unit)
-            spec = messages.upload_spec_from_wire(start.spec)
-            return await self._store.upload(start.unit, spec, resumable=start.resumable)
-
-        async with aclosing(take_write(request_iterator, begin)) as told:
-            async for each in told:
-                if isinstance(each, ObjectInfo):
-                    reply = pb.UploadResponse(revision=max(revision, each.revision))
-                    messages.fill_object_info(reply.info, each)
-                    yield reply
-                elif each is None:
-                    yield pb.UploadResponse(revision=revision)
-                else:
-                    yield pb.UploadResponse(persisted_size=each, revision=revision)
-
-    async def Update(
-        self, request_iterator: AsyncIterator[pb.UpdateRequest | Block], context: object
-    ) -> AsyncIterator[pb.UpdateResponse]:
-        revision = self._store.revision
-
-        async def begin(request: pb.UpdateRequest) -> AsyncBlockWriter:
-            start = request.start
-            self._check_unit(start.unit)
-            spec = messages.update_spec_from_wire(start.spec)
-            return await self._store.update(start.unit, spec, resumable=start.resumable)
-
-        async with aclosing(take_write(request_iterator, begin)) as told:
-            async for each in told:
-                if isinstance(each, ObjectInfo):
-                    reply = pb.UpdateResponse(revision=max(revision, each.revision))
-                    messages.fill_object_info(reply.info, each)
-                    yield reply
-                elif each is None:
-                    yield pb.UpdateResponse(revision=revision)
-                else:
-                    yield pb.UpdateResponse(persisted_size=each, revision=revision)
-
-    async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: object) -> pb.GetWriteStatusResponse:
+    async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         status = await self._store.write_status(request.unit, request.request_id)
@@ -180,57 +206,29 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply.revision = revision if status.info is None else max(revision, status.info.revision)
         return reply
 
-    async def AbortWrite(self, request: pb.AbortWriteRequest, context: object) -> pb.AbortWriteResponse:
+    async def AbortWrite(self, request: pb.AbortWriteRequest, context: Any) -> pb.AbortWriteResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         await self._store.abort_write(request.unit, request.request_id)
         return pb.AbortWriteResponse(revision=revision)
 
-    async def UploadMany(self, request: pb.UploadManyRequest, context: object) -> pb.UploadManyResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.items))
-        reply = pb.UploadManyResponse(revision=revision)
-        async with aclosing(self._writes.slices(context, request.items)) as parts:
-            async for part in parts:
-                items = [messages.small_upload_from_wire(item) for item in part]
-                results = await self._store.upload_many(request.unit, items)
-                reply.revision = _newest(reply.revision, results)
-                for result in self._told("UploadMany", results):
-                    messages.fill_write_result(reply.results.add(), result)
-        fit_results(reply, reply.results, self._limit)
-        return reply
+    UploadMany = _small_writes(
+        pb.UploadManyResponse,
+        messages.small_upload_from_wire,
+        messages.fill_write_result,
+        lambda store: store.upload_many,
+    )
+    UpdateMany = _small_writes(
+        pb.UpdateManyResponse,
+        messages.small_update_from_wire,
+        messages.fill_write_result,
+        lambda store: store.update_many,
+    )
+    Delete = _small_writes(
+        pb.DeleteResponse, messages.delete_spec_from_wire, messages.fill_delete_result, lambda store: store.delete_many
+    )
 
-    async def UpdateMany(self, request: pb.UpdateManyRequest, context: object) -> pb.UpdateManyResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.items))
-        reply = pb.UpdateManyResponse(revision=revision)
-        async with aclosing(self._writes.slices(context, request.items)) as parts:
-            async for part in parts:
-                items = [messages.small_update_from_wire(item) for item in part]
-                results = await self._store.update_many(request.unit, items)
-                reply.revision = _newest(reply.revision, results)
-                for result in self._told("UpdateMany", results):
-                    messages.fill_write_result(reply.results.add(), result)
-        fit_results(reply, reply.results, self._limit)
-        return reply
-
-    async def Delete(self, request: pb.DeleteRequest, context: object) -> pb.DeleteResponse:
-        self._check_unit(request.unit)
-        revision = self._store.revision
-        check_batch(len(request.items))
-        reply = pb.DeleteResponse(revision=revision)
-        async with aclosing(self._writes.slices(context, request.items)) as parts:
-            async for part in parts:
-                items = [messages.delete_spec_from_wire(item) for item in part]
-                for result in self._told("Delete", await self._store.delete_many(request.unit, items)):
-                    messages.fill_delete_result(reply.results.add(), result)
-                    if isinstance(result, int):
-                        reply.revision = max(reply.revision, result)
-        return reply
-
-    async def SetMetadata(self, request: pb.SetMetadataRequest, context: object) -> pb.SetMetadataResponse:
+    async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
         info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
@@ -239,7 +237,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return reply
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above
-        self, request: pb.WatchRequest, context: object
+        self, request: pb.WatchRequest, context: Any
     ) -> AsyncIterator[pb.WatchResponse | bytes]:
         for unit in request.units:
             self._check_unit(unit)
@@ -255,6 +253,23 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 async for event in watch:
                     yield messages.watch_event_to_wire(event)
 
+    async def _batch(
+        self,
+        slices: BatchSlices,
+        context: CallContext,
+        unit: str,
+        items: Sequence[Any],
+        reply: Any,
+        answer: Callable[[Sequence[Any]], Awaitable[None]],
+    ) -> None:
+        """Answers a batch, a slice at a time."""
+        self._check_unit(unit)
+        reply.revision = self._store.revision
+        check_batch(len(items))
+        async with aclosing(slices.of(context.caller, items)) as parts:
+            async for part in parts:
+                await answer(part)
+
     def _check_unit(self, unit: str) -> None:
         """The Store checks how a unit may be named; a server may be held to a list as well."""
         if self._allowed and unit not in self._allowed:
@@ -267,8 +282,11 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return self._allowed or frozenset(store)
 
 
-def _newest(revision: int, results: Iterable[object]) -> int:
-    return max([revision, *(result.revision for result in results if isinstance(result, ObjectInfo))])
+def _revision_of(result: ObjectInfo | int | VaultError) -> int:
+    """Of the change that a write made; 0: it made none."""
+    if isinstance(result, ObjectInfo):
+        return result.revision
+    return result if isinstance(result, int) else 0
 
 
 def _missing(unit: str, key: Key) -> NotFoundError:

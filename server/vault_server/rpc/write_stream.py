@@ -1,4 +1,4 @@
-"""The dialogue of a streamed write: start, blocks, commit; suspended when its stream is lost, if it is resumable."""
+"""The messages of a streamed write: start, blocks, commit; suspended when its stream is lost, if it is resumable."""
 
 import asyncio
 import contextlib
@@ -24,17 +24,17 @@ It is what a client has to keep, at least, to go on after a lost connection.
 _REPORT_AFTER: Final = 0.25
 """Seconds after which every block is reported: whoever waits over a slow line sees that it moves."""
 
-_SIGN_OF_LIFE: Final = 0.25
+_HEARTBEAT: Final = 0.25
 """Seconds between two while a write is begun: to resume a large one, all that is staged of it is read again."""
 
-_FIRST_LOOK: Final = 0.01
-_LAST_LOOK: Final = 1.0
+_FIRST_CHECK: Final = 0.01
+_LAST_CHECK: Final = 1.0
 
 
-async def take_write(
+async def run_write(
     requests: AsyncIterator[Request | Block], begin: Callable[[Request], Awaitable[AsyncBlockWriter]]
 ) -> AsyncGenerator[int | ObjectInfo | None, None]:
-    """Runs one write, and yields what the client is told: sizes staged so far, at the end the object.
+    """Runs one write, and yields what the client is sent: sizes staged so far, at the end the object.
 
     None is a sign of life, while the write is begun.
 
@@ -49,32 +49,32 @@ async def take_write(
     start = await _start(requests)
     beginning = asyncio.ensure_future(begin(start))
     try:
-        while not (await asyncio.wait([beginning], timeout=_SIGN_OF_LIFE))[0]:
+        while not (await asyncio.wait([beginning], timeout=_HEARTBEAT))[0]:
             yield None
     except BaseException:
-        await _leave(beginning, resumable=start.start.resumable)
+        await _give_up(beginning, resumable=start.start.resumable)
         raise
     writer = beginning.result()
     try:
-        async with contextlib.aclosing(_converse(requests, writer)) as told:
-            async for each in told:
+        async with contextlib.aclosing(_receive(requests, writer)) as sizes:
+            async for each in sizes:
                 yield each
     except BaseException as error:
         await (writer.suspend() if start.start.resumable and _is_lost(error) else writer.abort())
         raise
 
 
-async def _converse(
+async def _receive(
     requests: AsyncIterator[Request | Block], writer: AsyncBlockWriter
 ) -> AsyncGenerator[int | ObjectInfo, None]:
     # Before any bytes: the client learns here whether it is worth sending them, and from where.
-    told = received = writer.persisted_size
-    yield told
-    told_at = time.monotonic()
+    reported = received = writer.persisted_size
+    yield reported
+    reported_at = time.monotonic()
     blocks = 0
-    async with contextlib.aclosing(_with_looks(requests, lambda: writer.persisted_size < received)) as messages_in:
+    async with contextlib.aclosing(_with_checks(requests, lambda: writer.persisted_size < received)) as messages_in:
         async for request in messages_in:
-            looked = request is None
+            checked = request is None
             if isinstance(request, Block):
                 await writer.write(request)
                 received += len(request.data)
@@ -93,17 +93,17 @@ async def _converse(
                         raise _empty()
             del request  # a block's memory is free for the next one, which is waited for
             size = writer.persisted_size
-            due = size - told >= REPORT_EVERY * BLOCK_SIZE or time.monotonic() - told_at >= _REPORT_AFTER
-            if size > told and (due or looked):
+            due = size - reported >= REPORT_EVERY * BLOCK_SIZE or time.monotonic() - reported_at >= _REPORT_AFTER
+            if size > reported and (due or checked):
                 yield size
-                told, told_at = size, time.monotonic()
+                reported, reported_at = size, time.monotonic()
     raise ProtocolError(
         f"the stream ended after {blocks} blocks (of at most {BLOCK_SIZE} bytes) without a commit: nothing is stored",
         reason="NOT_COMMITTED",
     )
 
 
-async def _leave(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bool) -> None:
+async def _give_up(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bool) -> None:
     """Gives a beginning up whose client has gone, and what came of it all the same."""
     beginning.cancel()
     await asyncio.wait([beginning])
@@ -112,7 +112,7 @@ async def _leave(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bo
         await (writer.suspend() if resumable else writer.abort())
 
 
-async def _with_looks(
+async def _with_checks(
     requests: AsyncIterator[Request | Block], behind: Callable[[], bool]
 ) -> AsyncGenerator[Request | Block | None, None]:
     """The requests; and None from time to time while the next one is waited for and the store is behind.
@@ -126,17 +126,17 @@ async def _with_looks(
         else:
             coming = asyncio.ensure_future(_next(requests))
             try:
-                look = _FIRST_LOOK
-                while behind() and not (await asyncio.wait([coming], timeout=look))[0]:
+                pause = _FIRST_CHECK
+                while behind() and not (await asyncio.wait([coming], timeout=pause))[0]:
                     yield None
-                    look = min(2 * look, _LAST_LOOK)
+                    pause = min(2 * pause, _LAST_CHECK)
                 request = await coming
             finally:
                 coming.cancel()
         if request is None:
             return
         yield request
-        del request  # as in `_converse`
+        del request  # as in `_receive`
 
 
 async def _next(requests: AsyncIterator[Request | Block]) -> Request | Block | None:

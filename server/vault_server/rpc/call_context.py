@@ -1,0 +1,47 @@
+"""Who makes a call, until when, and as part of what: an argument of each RPC."""
+
+import time
+from typing import Any
+
+import grpc
+
+
+class CallContext:
+    """gRPC's context of a call, and what the server knows of it besides. Made by the interceptor.
+
+    Attributes:
+        principal: The caller's name; None: channels carry no identity yet.
+    """
+
+    __slots__ = ("_grpc", "_peer", "principal")
+
+    def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]", peer: str) -> None:
+        self._grpc = context
+        self._peer = peer  # as of the beginning: of a connection that is gone gRPC's is empty
+        self.principal: str | None = None
+
+    def peer(self) -> str:
+        """The address that the call came from."""
+        return self._peer
+
+    @property
+    def caller(self) -> str:
+        """Among whom the server's time is shared: the principal, or the connection."""
+        return self.principal or self._peer
+
+    @property
+    def deadline(self) -> float | None:
+        """When the caller stops waiting, by `time.monotonic`; None: never."""
+        left = self._grpc.time_remaining()
+        return None if left is None else time.monotonic() + left
+
+    @property
+    def trace(self) -> str | None:
+        """The caller's span, as W3C Trace Context has it (`traceparent`)."""
+        for name, value in self._grpc.invocation_metadata() or ():
+            if name == "traceparent":
+                return value if isinstance(value, str) else None
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._grpc, name)  # what is not here is gRPC's
