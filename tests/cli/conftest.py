@@ -24,7 +24,7 @@ def remote(tmp_path: Path) -> Iterator[Program]:
         yield Program(f"grpc://{server.address}", directory=directory)
 
 
-@pytest.fixture(params=["embedded", "remote"])
+@pytest.fixture(params=["embedded", pytest.param("remote", marks=pytest.mark.slow)])
 def program(request: pytest.FixtureRequest) -> Program:
     """The command, against each."""
     chosen: Program = request.getfixturevalue(request.param)

@@ -88,6 +88,7 @@ class TestAsyncRemoteStore(Behind, StoreConformance):
             yield store
 
 
+@pytest.mark.slow
 class TestRemoteStoreOverAUnixSocket(Behind, UploadConformance, LoadConformance, FeedConformance, ClosingConformance):
     """What depends on the transport."""
 
@@ -97,6 +98,7 @@ class TestRemoteStoreOverAUnixSocket(Behind, UploadConformance, LoadConformance,
             yield store
 
 
+@pytest.mark.slow
 class TestRemoteStoreOfAnEdgeServer(Behind, StoreConformance):
     @pytest.fixture
     def store(self, edge: str) -> Iterator[Store]:
@@ -104,6 +106,7 @@ class TestRemoteStoreOfAnEdgeServer(Behind, StoreConformance):
             yield store
 
 
+@pytest.mark.slow
 class TestAsyncRemoteStoreOfAnEdgeServer(Behind, StoreConformance):
     """Everything on one event loop: a client, a server, and the client that the server has for a store."""
 

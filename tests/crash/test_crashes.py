@@ -3,7 +3,11 @@
 import secrets
 from pathlib import Path
 
+import pytest
+
 from torture.crash.harness import Plan, crash_embedded, crash_server
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_server_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_nothing_is_half_and_nothing_is_left(tmp_path: Path) -> None:
     # A process of its own: it forks.

@@ -179,6 +179,7 @@ with Keeper(sys.argv[1]) as keeper:
 """
 
 
+@pytest.mark.slow
 def test_four_processes_that_add_to_one_folder_lose_nothing(keeper: Keeper, location: str) -> None:
     keeper.new_folder("shared")
     adders = [
@@ -214,6 +215,7 @@ def test_two_threads_of_one_keeper_lose_nothing(keeper: Keeper) -> None:
     assert sorted(int(title or "") for title in titles(keeper, "shared")) == list(range(20))
 
 
+@pytest.mark.slow
 def test_what_the_readme_shows_runs(location: str, tmp_path: Path) -> None:
     readme = (EXAMPLES / "filekeeper" / "README.md").read_text()
     commands = re.findall(r"^\$ python -m filekeeper (.*)$", readme, re.MULTILINE)

@@ -27,6 +27,8 @@ from tests.vault.places import until
 from torture.hostile_clients.attacks import ATTACKS, LARGE, Peers, load_many, upload_start
 from torture.hostile_clients.http2 import silent
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["open_store", "serve"]
 
 QUICK = ServerSettings(idle_timeout=0.6, slow_watcher=0.6, handshake_timeout=0.6)

@@ -18,6 +18,8 @@ from tests.server.process import COMMAND
 from torture.hostile_clients.fuzz import METHODS, fuzz, large
 from torture.hostile_clients.http2 import SERVICE, Connection
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:

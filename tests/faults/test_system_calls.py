@@ -12,7 +12,7 @@ from torture.powerloss.calls import strace_missing
 from torture.system_calls.stage import Stage
 from torture.system_calls.sweep import CASES, sweep
 
-pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from torture.hostile_server.operations import LARGE, OPERATIONS, Operation, outc
 from torture.hostile_server.server import SERVICE, Bend, HostileServer
 from torture.hostile_server.walk import MOST, TIMEOUT, Report, client, hostile, walk_statuses
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 ALL = {method.name for method in SERVICE.methods}
 

@@ -24,9 +24,12 @@ from torture.interrupts.calls import CALLS
 from torture.interrupts.delivery import run
 from torture.interrupts.harness import attempt
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"
+    ),
+]
 
 SEED = random.SystemRandom().randrange(1 << 32)
 

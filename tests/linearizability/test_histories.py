@@ -8,6 +8,8 @@ import pytest
 from torture.linearizability.judge import judge
 from torture.linearizability.record import Setting, record
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("consistency", "options"),

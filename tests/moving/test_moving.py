@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from torture.moving.harness import moving
+
+pytestmark = pytest.mark.slow
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_else_is_written_to(tmp_path: Path) -> None:

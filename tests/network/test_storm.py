@@ -3,7 +3,11 @@
 import secrets
 from pathlib import Path
 
+import pytest
+
 from torture.network.storm import Forecast, storm
+
+pytestmark = pytest.mark.slow
 
 
 def test_nothing_is_lost_through_bad_connections(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torture.powerloss.scenario import SCENARIOS
 
 SEED = 20
 
-pytestmark = pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(strace_missing()), reason=strace_missing())]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

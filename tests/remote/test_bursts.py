@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
 from vault._async.remote.store import AsyncRemoteStore
 from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, Server
+
+pytestmark = pytest.mark.slow
 
 CALLS = 4000
 """Above both of gRPC's own limits of calls that wait, 1,000 and 3,000."""

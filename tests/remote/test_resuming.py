@@ -26,6 +26,8 @@ from tests.faults.proxy import Proxy
 from tests.remote.transfers import DATA, PART, Restarting, fetch, nothing_is_kept, send
 from tests.server.process import Serve
 
+pytestmark = pytest.mark.slow
+
 # The server dies
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import pytest
 from vault.errors import VaultError
 from vault.store.contract import Store
 from vault.store.registry import open_store
@@ -16,6 +17,8 @@ from vault_server.storage import EmbeddedStore
 
 from tests.server.process import COMMAND, Serve
 from tests.storage.objects import LARGE, UNIT, delete, read, small, update, upload
+
+pytestmark = pytest.mark.slow
 
 WRITERS = 4
 CHECKS = 6

@@ -25,6 +25,8 @@ from vault_server.rpc.admission import WATCH
 
 from tests.server.dialogue import stub_of
 
+pytestmark = pytest.mark.slow
+
 STRUCTURE: Final[dict[str, Any]] = {"notes": (TextWrapper, 0)}
 NAME = "x" * 400  # so that a change takes some room on the wire
 SLOW = ServerSettings(slow_watcher=0.5)

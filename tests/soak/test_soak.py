@@ -3,7 +3,11 @@
 import secrets
 from pathlib import Path
 
+import pytest
+
 from torture.soak.harness import Load, soak
+
+pytestmark = pytest.mark.slow
 
 
 def test_clients_and_watchers_leave_nothing_behind(tmp_path: Path) -> None:

@@ -266,6 +266,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_is_killed_anywhere_is_begun_again(logged: Path, tmp_path: Path) -> None:
     with (logged / "register.db").open("r+b") as file:
         file.write(bytes(100))

@@ -461,6 +461,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_leaves_a_write_that_goes_on(directory: Path, point: str) -> None:
     act, where, call = POINTS[point]

@@ -10,6 +10,8 @@ import pytest
 from tests.vault import forking, leaving
 from tests.vault.places import Place
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
