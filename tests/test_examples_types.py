@@ -13,7 +13,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
-BLOCK = re.compile(r"^```(?:python|py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(?:`(\w+)\.py`:\n\n)?```(?:python|py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+"""One may be named by the line before it, and imported by another."""
 
 CHECKERS = {
     "mypy": ["mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache" / "examples")],
@@ -24,8 +25,9 @@ CHECKERS = {
 def examples(folder: Path) -> list[str]:
     """Writes every block of Python of the documents, and the example program, into a folder; their names there."""
     for document in DOCUMENTS:
-        for number, code in enumerate(BLOCK.findall(document.read_text())):
-            (folder / f"{document.stem.lower()}_{number}.py").write_text(code)
+        for number, (name, code) in enumerate(BLOCK.findall(document.read_text())):
+            for file in filter(None, (f"{document.stem.lower()}_{number}", name)):
+                (folder / f"{file}.py").write_text(code)
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     return sorted(path.name for path in folder.iterdir())
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         StorageFullError,
         UnavailableError,
         UnknownUnitError,
+        UnsupportedError,
         VaultError,
     )
     from vault.store.contract import AsyncStore, Store
@@ -82,7 +83,7 @@ _HOMES = {
         "AlreadyExistsError BatchError ChecksumError ClosedError ConflictError CorruptionError "
         "DatatypeError DecodeError EncodeError FeedError InvalidArgumentError NotFoundError ProtocolError "
         "RevisionCompactedError SlowConsumerError StorageError StorageFullError UnavailableError "
-        "UnknownUnitError VaultError"
+        "UnknownUnitError UnsupportedError VaultError"
     ),
     "store.contract": "AsyncStore Store",
     "store.values": "Change ChangeKind Key ObjectInfo",
@@ -139,6 +140,7 @@ __all__ = [
     "UnavailableError",
     "UnitSettings",
     "UnknownUnitError",
+    "UnsupportedError",
     "Vault",
     "VaultError",
     "Wrapper",

@@ -118,6 +118,12 @@ class UnavailableError(VaultError):
     default_reason = "UNAVAILABLE"
 
 
+class UnsupportedError(VaultError):
+    """The store cannot do this: it is older than the call, or is not made for it. Nothing was done."""
+
+    default_reason = "UNSUPPORTED"
+
+
 class ProtocolError(VaultError):
     """The other side does not speak vault.v1, or not as it is written."""
 

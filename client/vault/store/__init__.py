@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         new_data_id,
         new_request_id,
     )
+    from vault.store.wrapper import AsyncWrapperStore, WrapperStore
 
 # By module, what is public of it. Nothing is imported before it is used.
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
         "ObjectInfo Page Progress SmallUpdate SmallUpload UpdateSpec UploadSpec WriteStatus checksum "
         "new_data_id new_request_id"
     ),
+    "wrapper": "AsyncWrapperStore WrapperStore",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "AsyncBlockWriter",
     "AsyncStore",
     "AsyncWatch",
+    "AsyncWrapperStore",
     "Block",
     "BlockReader",
     "BlockWriter",
@@ -87,6 +90,7 @@ __all__ = [
     "UpdateSpec",
     "UploadSpec",
     "Watch",
+    "WrapperStore",
     "WriteStatus",
     "checksum",
     "new_data_id",

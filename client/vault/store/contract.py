@@ -16,13 +16,14 @@ What holds for every Store:
 * A retried write (the same request_id) is applied once, and answers as it did the first time. Another
   write under its request_id is refused: BAD_REQUEST_ID.
 * Sync stores may be shared by threads, async ones by the tasks of one event loop.
+* What a store cannot do raises UnsupportedError. So does, by default, what the contract got after a store was written.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
-from vault.errors import NotFoundError, VaultError
+from vault.errors import NotFoundError, UnsupportedError, VaultError
 from vault.store.limits import check_request_id, check_unit
 from vault.store.values import (
     Block,
@@ -358,13 +359,14 @@ class Store(ABC):
             UnavailableError: The connection was lost. Watch anew from the last revision seen.
         """
 
-    def changes(self, since: int) -> tuple[int, list[Change]]:
+    def changes(self, since: int) -> tuple[int, list[Change]]:  # noqa: ARG002  # for those that have one
         """Where `local_feed`: the store's revision now, and every change after `since`, without blocking.
 
         Raises:
             RevisionCompactedError: `since` is older than the feed's history.
+            UnsupportedError: There is no local feed.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no local feed")
+        raise unsupported(self, "changes")
 
     @abstractmethod
     def close(self) -> None:
@@ -525,8 +527,8 @@ class AsyncStore(ABC):
     @abstractmethod
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch: ...
 
-    async def changes(self, since: int) -> tuple[int, list[Change]]:
-        raise NotImplementedError(f"{type(self).__name__} has no local feed")
+    async def changes(self, since: int) -> tuple[int, list[Change]]:  # noqa: ARG002  # likewise
+        raise unsupported(self, "changes")
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -536,6 +538,11 @@ class AsyncStore(ABC):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+def unsupported(store: object, method: str) -> UnsupportedError:
+    """The error for a method of the contract that a store does not have."""
+    return UnsupportedError(f"{type(store).__name__} does not support {method}", method=method)
 
 
 def write_not_found(unit: str) -> NotFoundError:

@@ -86,6 +86,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
     "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
     "CANCELLED": Row(errors.UnavailableError, code_pb2.CANCELLED),
+    "UNSUPPORTED": Row(errors.UnsupportedError, code_pb2.UNIMPLEMENTED),
     "CLOSED": Row(errors.ClosedError, code_pb2.FAILED_PRECONDITION),
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
     # The other side does not speak vault.v1; below, the dialogue of a streamed write out of order.
@@ -116,6 +117,7 @@ _BY_CODE: Final[Mapping[int, type[VaultError]]] = {
     code_pb2.RESOURCE_EXHAUSTED: errors.UnavailableError,
     code_pb2.UNAVAILABLE: errors.UnavailableError,
     code_pb2.DEADLINE_EXCEEDED: errors.UnavailableError,
+    code_pb2.UNIMPLEMENTED: errors.UnsupportedError,
 }
 
 _NUMBERS: Final = frozenset({

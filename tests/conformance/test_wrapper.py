@@ -1,0 +1,82 @@
+"""WrapperStore is what it wraps, and the Store that docs/STORE.md makes of it keeps the contract."""
+
+import inspect
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+from vault import TextWrapper, UnsupportedError, Vault
+from vault.store import AsyncStore, AsyncWrapperStore, Store, WrapperStore
+from vault.testing import StoreConformance
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "STORE.md").read_text()
+WRITTEN, TESTED = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def module_of(name: str, code: str) -> Any:
+    module = ModuleType(name)
+    exec(code, vars(module))
+    return module
+
+
+with pytest.MonkeyPatch.context() as patch:
+    counting = module_of("counting", WRITTEN)
+    patch.setitem(sys.modules, "counting", counting)
+    TestCountingStore = module_of("test_counting", TESTED).TestCountingStore
+
+
+class TestAsyncWrapperStore(StoreConformance):
+    retains: ClassVar[bool] = True
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[AsyncStore]:
+        async with AsyncWrapperStore(AsyncEmbeddedStore(tmp_path, StoreOptions(durability="relaxed"))) as store:
+            yield store
+
+
+def test_the_example_counts_what_goes_through_it(tmp_path: Path) -> None:
+    with (
+        counting.CountingStore(EmbeddedStore(tmp_path)) as store,
+        Vault(store, {"notes": (TextWrapper, 0)}, cache=False) as vault,
+    ):
+        small = vault.upload("notes", TextWrapper("hello"))
+        large = vault.upload("notes", TextWrapper("a" * 3_000_000))
+        assert (store.written, store.read) == (3_000_005, 0)
+        for data_id in (small, large, small):
+            ticket = vault.load("notes", data_id)
+            assert ticket
+            ticket.close()
+        assert (store.written, store.read) == (3_000_005, 3_000_010)
+
+
+@pytest.mark.parametrize(("contract", "wrapper"), [(Store, WrapperStore), (AsyncStore, AsyncWrapperStore)])
+def test_every_method_is_forwarded_with_the_arguments_of_the_contract(contract: type, wrapper: type) -> None:
+    for name, member in vars(contract).items():
+        if name.startswith("_") or name == "local_feed":
+            continue
+        own = vars(wrapper)[name]
+        if not isinstance(member, property):
+            assert inspect.signature(own) == inspect.signature(member), name
+            own = own.__code__
+        else:
+            own = own.fget.__code__
+        assert {"inner", name} <= set(own.co_names), name
+
+
+def test_what_the_contract_gets_later_is_refused_until_a_class_has_it(tmp_path: Path) -> None:
+    class Older(WrapperStore):
+        local_feed: ClassVar[bool] = False
+        changes = Store.changes  # as if the contract had got it after WrapperStore was written
+
+    with EmbeddedStore(tmp_path) as inner:
+        store = Older(inner)
+        assert (inner.local_feed, store.local_feed) == (True, False)
+        with pytest.raises(UnsupportedError, match="Older does not support changes") as caught:
+            store.changes(0)
+        assert caught.value.reason == "UNSUPPORTED"
