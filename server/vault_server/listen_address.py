@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -161,6 +162,18 @@ class Listen:
             except OSError as error:
                 raise self._not_bound(error) from error
         raise UnavailableError(f"cannot listen on {self.target}: another server does already", reason="ADDRESS_IN_USE")
+
+
+def parse_listeners(listen: str | Sequence[str]) -> tuple[Listen, ...]:
+    """Reads one address or several.
+
+    Raises:
+        InvalidArgumentError: BAD_ADDRESS, one of them is none, or there is none at all.
+    """
+    texts = [listen] if isinstance(listen, str) else listen
+    if not texts:
+        raise InvalidArgumentError("there is no address to listen on", reason="BAD_ADDRESS")
+    return tuple(map(Listen.parse, texts))
 
 
 def _bad(address: str, why: str) -> InvalidArgumentError:

@@ -22,7 +22,7 @@ from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
-from vault_server.listen_address import Listen
+from vault_server.listen_address import Listen, parse_listeners
 from vault_server.process_limits import disconnect
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
@@ -50,7 +50,7 @@ class Service:
     Attributes:
         name: Its full name, for health and reflection: "package.Service".
         add: Adds the servicer: `lambda server: add_MyServicer_to_server(MyServicer(), server)`. Its methods
-            are async; what they raise is answered as for VaultService.
+            are async; what they raise is answered as for VaultService. It is called for each listener.
     """
 
     name: str
@@ -68,30 +68,31 @@ class AsyncServer:
 
     Args:
         store: Any Store or AsyncStore. It stays open when the server stops: whoever made it closes it.
-        listen: HOST:PORT, [IPv6]:PORT (port 0: any free one) or unix:PATH. Channels are not encrypted.
+        listen: HOST:PORT, [IPv6]:PORT (port 0: any free one) or unix:PATH; or several, which share what the server
+            allows. Channels are not encrypted.
         interceptors: Own interceptors, the first one outermost. What they raise is answered as for servicers.
         services: Own services.
         settings: Limits.
 
     Raises:
-        InvalidArgumentError: BAD_ADDRESS, `listen` is none.
+        InvalidArgumentError: BAD_ADDRESS, `listen` is none, or one of it is.
     """
 
     def __init__(
         self,
         store: Store | AsyncStore,
-        listen: str = "127.0.0.1:0",
+        listen: str | Sequence[str] = "127.0.0.1:0",
         *,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
         self._store = store
-        self._listen = Listen.parse(listen)
+        self._listen = parse_listeners(listen)
         self._interceptors = tuple(interceptors)
         self._services = tuple(services)
         self._settings = settings or ServerSettings()
-        self._address: str | None = None
+        self._addresses: tuple[str, ...] = ()
         self._running: _Running | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
@@ -105,9 +106,14 @@ class AsyncServer:
         Raises:
             ClosedError: It has not been started.
         """
-        if self._address is None:
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them, in the order of `listen`."""
+        if not self._addresses:
             raise ClosedError("the server has no address before it is started")
-        return self._address
+        return self._addresses
 
     async def start(self) -> None:
         """Listens; when it returns, clients can connect. Harmless when repeated.
@@ -123,10 +129,11 @@ class AsyncServer:
         if self._running is not None:
             return
         if not self._settings.share_port:  # then somebody who holds the port for all has looked
-            await on_thread(None, self._listen.prepare)
+            for listen in self._listen:
+                await on_thread(None, listen.prepare)
         claim_grpc_aio()
-        running = _Running(self._store, self._settings, self._interceptors)
-        self._address = await running.start(self._listen, self._services)
+        running = _Running(self._store, self._settings)
+        self._addresses = await running.start(self._listen, self._services, self._interceptors)
         self._running = running
 
     async def stop(self, grace: float = DEFAULT_GRACE) -> None:
@@ -152,8 +159,9 @@ class AsyncServer:
         try:
             if self._running is not None:
                 await self._running.stop(grace)
-                if self._listen.path:
-                    Path(self._listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
+                for listen in self._listen:
+                    if listen.path:
+                        Path(listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
         finally:
             self._stopped.set()
 
@@ -184,52 +192,62 @@ class AsyncServer:
 
 
 class _Running:
-    """The parts of a server that runs."""
+    """The parts of a server that runs: one service, and a gRPC server for each listener."""
 
-    def __init__(
-        self,
-        store: Store | AsyncStore,
-        settings: ServerSettings,
-        interceptors: Sequence[grpc.aio.ServerInterceptor],
-    ) -> None:
-        self._socket_mode = 0o660 if settings.group_access else 0o600
+    def __init__(self, store: Store | AsyncStore, settings: ServerSettings) -> None:
+        self._settings = settings
         self._calls = Calls(settings, _disconnect)
         self._refusals = RefusalLog()
-        self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(self._calls, self._refusals), *interceptors), options=settings.options()
-        )
+        self._servers: list[grpc.aio.Server] = []
         self._looking = asyncio.get_running_loop().create_task(self._calls.enforce_limits(), name="vault-calls")
-        self._faces = contextlib.AsyncExitStack()
-        self._service = VaultService(self._async_face(store), settings, self._refusals)
+        self._adapters = contextlib.AsyncExitStack()
+        self._service = VaultService(self._async_store(store), settings, self._refusals)
 
-    def _async_face(self, store: Store | AsyncStore) -> AsyncStore:
+    def _async_store(self, store: Store | AsyncStore) -> AsyncStore:
         """The store, or an async face over it that ends with the server."""
         if isinstance(store, AsyncStore):
             return store
         face = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
-        self._faces.push_async_callback(face.close)
+        self._adapters.push_async_callback(face.close)
         return face
 
-    async def start(self, listen: Listen, services: Sequence[Service]) -> str:
+    async def start(
+        self,
+        listeners: Sequence[Listen],
+        services: Sequence[Service],
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+    ) -> tuple[str, ...]:
+        names = (SERVICE_NAME, *(service.name for service in services))
+        self._health = Health(names)
+        options = dict(self._settings.options())
+        options["grpc.max_allowed_incoming_connections"] = max(1, self._settings.connections // len(listeners))
         try:
-            vault_pb2_grpc.add_VaultServiceServicer_to_server(self._service, self._server)
-            for service in services:
-                service.add(self._server)
-            own = (SERVICE_NAME, *(service.name for service in services))
-            self._health = Health(own)
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-            reflection.enable_server_reflection((*own, HEALTH, reflection.SERVICE_NAME), self._server)
-            try:
-                port = self._server.add_insecure_port(listen.target)
-            except RuntimeError as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
-                raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
-            if listen.path:
-                Path(listen.path).chmod(self._socket_mode)  # noqa: ASYNC240  # it waits for nothing
-            await self._server.start()
+            shown = []
+            for listen in listeners:
+                surrounding = (CallInterceptor(self._calls, self._refusals), *interceptors)
+                server = grpc.aio.server(interceptors=surrounding, options=list(options.items()))
+                self._servers.append(server)
+                vault_pb2_grpc.add_VaultServiceServicer_to_server(self._service, server)
+                for service in services:
+                    service.add(server)
+                health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+                reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
+                try:
+                    port = server.add_insecure_port(listen.target)
+                except (
+                    RuntimeError
+                ) as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
+                    raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
+                if listen.path:
+                    mode = 0o660 if self._settings.group_access else 0o600
+                    Path(listen.path).chmod(mode)  # noqa: ASYNC240  # it waits for nothing
+                shown.append(listen.shown(port))
+            for server in self._servers:
+                await server.start()
         except BaseException:
             await self._end(0)
             raise
-        return listen.shown(port)
+        return tuple(shown)
 
     async def stop(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
@@ -244,12 +262,12 @@ class _Running:
 
     async def _end(self, grace: float) -> None:
         try:
-            await self._server.stop(grace)
+            await asyncio.gather(*(server.stop(grace) for server in self._servers))
             await self._calls.idle(_CLEANUP)
         finally:
             self._looking.cancel()
             self._refusals.close()
-            await self._faces.aclose()
+            await self._adapters.aclose()
 
 
 def _disconnect(peers: Collection[str]) -> None:
@@ -268,13 +286,13 @@ class Server:
     def __init__(
         self,
         store: Store | AsyncStore,
-        listen: str = "127.0.0.1:0",
+        listen: str | Sequence[str] = "127.0.0.1:0",
         *,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
-        Listen.parse(listen)
+        parse_listeners(listen)
         self._make = partial(
             AsyncServer, store, listen, interceptors=interceptors, services=services, settings=settings
         )
@@ -291,9 +309,14 @@ class Server:
         Raises:
             ClosedError: It has not been started.
         """
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them, in the order of `listen`."""
         if self._server is None:
             raise ClosedError("the server has no address before it is started")
-        return self._server.address
+        return self._server.addresses
 
     def start(self) -> None:
         """See AsyncServer.start."""
