@@ -189,7 +189,7 @@ async def test_five_hundred_watchers_see_every_change_in_order(
 
     followers = [asyncio.create_task(follow(number)) for number in range(500)]
     await asyncio.wait_for(all_ready.wait(), 60)
-    assert threading.active_count() <= threads + 2  # for all of them: the notifier and the bell
+    assert threading.active_count() <= threads + 2  # for all of them: the notifier and the signal
     for _ in range(20):
         await async_store.upload_many(UNIT, [small()])
     assert await asyncio.gather(*followers) == [list(range(1, 21))] * 500

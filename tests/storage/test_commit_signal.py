@@ -1,4 +1,4 @@
-"""Commits of another process reach watchers though nobody looks for them, and the bell leaves nothing behind."""
+"""Commits of another process reach watchers though nobody looks for them, and the signal leaves nothing behind."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,7 @@ from vault.store.values import Change
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
 from vault_server.storage.feed import notifier, watch
-from vault_server.storage.feed.commit_signal import Bell
+from vault_server.storage.feed.commit_signal import CommitSignal
 from vault_server.storage.files.directory import StoreDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's; elsewhere commits are polled for")
@@ -83,7 +83,7 @@ def test_a_closed_store_has_given_back_thread_and_descriptors(tmp_path: Path) ->
     for _ in range(3):
         with EmbeddedStore(tmp_path / "own") as store, store.watch() as followed, ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(list, followed)
-            while not store.engine.feed._bell.started:
+            while not store.engine.feed._signal.started:
                 continue
             followed.close()
             waiting.result(20)
@@ -91,17 +91,17 @@ def test_a_closed_store_has_given_back_thread_and_descriptors(tmp_path: Path) ->
     assert (descriptors(), threading.active_count()) == (before, threads)
 
 
-def test_a_bell_that_cannot_ring_is_silent_and_holds_nothing(tmp_path: Path) -> None:
+def test_a_signal_that_cannot_be_had_is_silent_and_holds_nothing(tmp_path: Path) -> None:
     directory = StoreDirectory(tmp_path / "removed")
     directory.root.mkdir()
     directory.enter()
     directory.root.rmdir()
     before = descriptors()
-    bell = Bell(directory, lambda: None)
-    bell.start()
+    signal = CommitSignal(directory, lambda: None)
+    signal.start()
     assert descriptors() == before
-    bell.close()
-    bell.close()
-    bell.start()
+    signal.close()
+    signal.close()
+    signal.start()
     assert descriptors() == before
     directory.leave()

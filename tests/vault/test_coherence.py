@@ -348,7 +348,7 @@ class Cable:
 
 
 def test_a_network_that_falls_silent_is_not_believed_for_long(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coherence, "_LEASE", 3.0)
+    monkeypatch.setattr(coherence, "WATCH_LEASE", 3.0)
     with closing(Cable(remote.server.address)) as cable:
         vault = RemoteVault(cable.address, STRUCTURE, timeout=1)
         with vault:

@@ -49,7 +49,7 @@ class GatedWatch(Watch):
 
 @pytest.fixture
 def gated(remote: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Vault, Gated]]:
-    monkeypatch.setattr(coherence, "_LEASE", LEASE)
+    monkeypatch.setattr(coherence, "WATCH_LEASE", LEASE)
     with Gated(remote.server.address) as store, Vault(store, STRUCTURE) as vault:
         yield vault, store
 
@@ -75,7 +75,7 @@ def test_what_comes_after_a_silence_does_not_bring_back_what_was_current(
 
 
 def test_within_the_lease_a_pause_costs_nothing(gated: tuple[Vault, Gated], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coherence, "_LEASE", 60.0)
+    monkeypatch.setattr(coherence, "WATCH_LEASE", 60.0)
     vault, store = gated
     data_id = vault.upload("notes", Note("kept"))
     until(lambda: text_of(vault, data_id) and vault._coherence.epoch())

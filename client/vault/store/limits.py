@@ -20,6 +20,12 @@ MAX_DATATYPE: Final = 128
 MAX_BATCH_ITEMS: Final = 10_000
 MAX_PAGE_SIZE: Final = 1000
 
+WATCH_HEARTBEAT: Final = 2.0
+"""Seconds after which an idle watch says that nothing happened."""
+
+WATCH_LEASE: Final = 15.0
+"""Seconds without an event after which a watch shows nothing as current any more, and its stream counts as lost."""
+
 MAX_SECONDS: Final = 366 * 86400.0
 """The longest time that a setting may give, a year: waits of the system hold that, and not inf."""
 

@@ -15,6 +15,7 @@ from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, Vau
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     MAX_DATA_ID,
+    WATCH_LEASE,
     check_batch,
     check_generation,
     check_key,
@@ -64,7 +65,6 @@ from vault.wire.reply_checks import (
     pairs,
 )
 
-_WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
 MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
 
 
@@ -338,7 +338,7 @@ class AsyncRemoteStore(AsyncStore):
             check_unit(unit)
         check_generation(since)
         request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = await self._channel.stream("Watch", request, idle=_WATCH_IDLE)
+        receiver = await self._channel.stream("Watch", request, idle=WATCH_LEASE)
         return AsyncRemoteWatch(receiver, FeedOrder(units, since), self._see)
 
     async def close(self) -> None:

@@ -19,11 +19,11 @@ from vault._runtime.fork import never_free
 from vault._runtime.sync_async import Background, Event, Lock
 from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
 from vault.store.contract import Store
+from vault.store.limits import WATCH_LEASE
 from vault.store.values import Change
 
 CONSISTENCIES: Final = ("watch", "strict")
 
-_LEASE: Final = 15.0  # seconds without a sign of life, after which a stream is not believed any more
 _ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC may never let it go
 
 _log = logging.getLogger("vault.coherence")
@@ -126,7 +126,7 @@ class WatchCoherence(Coherence):
     def epoch(self) -> int:
         if not self._started:
             self._start()
-        return self._live if _now() - self._heard_at < _LEASE else 0
+        return self._live if _now() - self._heard_at < WATCH_LEASE else 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         self._cache.doubt(unit, revision)
@@ -187,7 +187,7 @@ class WatchCoherence(Coherence):
         now = _now()
         # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
         # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
-        if not self._live or now - self._heard_at >= _LEASE:
+        if not self._live or now - self._heard_at >= WATCH_LEASE:
             self._epochs += 1
             self._live = self._epochs
         self._heard_at = now

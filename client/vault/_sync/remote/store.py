@@ -16,6 +16,7 @@ from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, Vau
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
     MAX_DATA_ID,
+    WATCH_LEASE,
     check_batch,
     check_generation,
     check_key,
@@ -65,7 +66,6 @@ from vault.wire.reply_checks import (
     pairs,
 )
 
-_WATCH_IDLE: Final = 15.0  # seconds; a server that is alive sends progress every 2
 MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
 
 
@@ -339,7 +339,7 @@ class RemoteStore(Store):
             check_unit(unit)
         check_generation(since)
         request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = self._channel.stream("Watch", request, idle=_WATCH_IDLE)
+        receiver = self._channel.stream("Watch", request, idle=WATCH_LEASE)
         return RemoteWatch(receiver, FeedOrder(units, since), self._see)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The async faces of a reader, a writer and a watch of embedded storage."""
+"""The async reader, writer and watch of embedded storage."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,13 @@ from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Block, Change, ObjectInfo, Progress
 
 from vault_server.storage.engine.writes import StagedWriter
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.feed.notifier import Notifier
-from vault_server.storage.feed.watch import HEARTBEAT_SECONDS, Position
+from vault_server.storage.feed.watch import Position
 from vault_server.storage.files.reader import StoredReader
 
 T = TypeVar("T")
@@ -203,8 +204,8 @@ class AsyncStoredWatch(AsyncWatch):
             events = await self._threads.call(self._position.next_events, time.monotonic())
         if not events:
             try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                async with asyncio.timeout(WATCH_HEARTBEAT):
                     await self._event.wait()
             except TimeoutError:
-                return []  # time for a Progress, which the next look tells
+                return []  # time for a Progress, which comes next
         return events

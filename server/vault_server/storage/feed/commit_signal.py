@@ -1,8 +1,8 @@
-"""A bell that rings when somebody has committed, in this process or another: sooner than a look from time to time.
+"""Wakes whoever waits for commits, of this process or another, sooner than polling does.
 
 Every write transaction of every process ends with the closing of the lock's file (`Connections.writing`), and
-Linux tells who asks that a file which was open for writing was closed (inotify(7), IN_CLOSE_WRITE). Where that
-cannot be had (another system, no descriptors left), the bell does not ring, and `POLL_SECONDS` is what holds.
+inotify(7) reports that a file which was open for writing was closed (IN_CLOSE_WRITE). Where that
+cannot be had (another system, no descriptors left), there is no signal, and `POLL_SECONDS` holds.
 """
 
 import ctypes
@@ -18,23 +18,23 @@ from vault.errors import VaultError
 from vault_server.storage.files.directory import TURN, StoreDirectory
 
 _CLOSED_AFTER_WRITING: Final = 0x8  # IN_CLOSE_WRITE
-_EVENTS_AT_A_TIME: Final = 4096  # bytes; some 200, and the same event twice in a row is told once
+_EVENTS_AT_A_TIME: Final = 4096  # bytes; some 200, and the same event twice in a row comes once
 
 
-class Bell:
-    """Calls `ring` from a thread of its own, which `start` begins and `close` ends."""
+class CommitSignal:
+    """Calls `wake` from a thread of its own, which `start` begins and `close` ends."""
 
-    def __init__(self, directory: StoreDirectory, ring: Callable[[], None]) -> None:
+    def __init__(self, directory: StoreDirectory, wake: Callable[[], None]) -> None:
         self._directory = directory
-        self._ring = ring
+        self._wake = wake
         self._mutex = threading.Lock()
         self._descriptors: tuple[int, ...] = ()
         self._stop = -1
-        self._background = Background(self._run, "vault-bell")
+        self._background = Background(self._run, "vault-signal")
         self.started = False
 
     def start(self) -> None:
-        """Rings from now on, if it can. Harmless when repeated, or after `close`."""
+        """Signals from now on, if it can. Harmless when repeated, or after `close`."""
         with self._mutex:
             if self.started:
                 return
@@ -86,5 +86,5 @@ class Bell:
         poll.register(stopped, select.POLLIN)
         while stopped not in dict(poll.poll()):
             os.read(listening, _EVENTS_AT_A_TIME)
-            self._ring()
+            self._wake()
         self._close_descriptors()

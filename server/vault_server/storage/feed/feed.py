@@ -1,7 +1,7 @@
 """The change feed: what was committed, by this process or another, in order.
 
 `PRAGMA data_version` on a connection of its own tells in microseconds whether anything was committed
-since the last look, by whomever. The newest changes are kept in memory, so that many watchers and a
+since it was last read, by whomever. The newest changes are kept in memory, so that many watchers and a
 cache share one read of them.
 """
 
@@ -17,14 +17,14 @@ from vault._runtime.eventcount import EventCount
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.store.values import Change, ChangeKind
 
-from vault_server.storage.feed.commit_signal import Bell
+from vault_server.storage.feed.commit_signal import CommitSignal
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.os_errors import storage_error
 
 POLL_SECONDS: Final = 0.05
 """How late another process's commits reach a watcher, at most. This process's come at once, and so do another's
-where the bell rings."""
+where there is a CommitSignal."""
 
 PAGE: Final = 500
 """Changes read at a time, so that a watcher far behind costs little memory."""
@@ -51,7 +51,7 @@ class Feed:
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._window = _Window(0, 0, ())
         self._moves = EventCount()
-        self._bell = Bell(directory, self.wake)
+        self._signal = CommitSignal(directory, self.wake)
         self._closed = False
 
     @property
@@ -116,23 +116,23 @@ class Feed:
         Returns:
             How often it was called, for the next wait.
         """
-        if not self._bell.started and not self._closed:
-            self._bell.start()
+        if not self._signal.started and not self._closed:
+            self._signal.start()
         return self._moves.wait(wakes, timeout)
 
     def wake(self) -> None:
-        """Something may have changed: lets everybody who waits look."""
+        """Something may have changed: wakes everybody who waits."""
         self._moves.advance()
 
     def close(self) -> None:
         self._closed = True
-        self._bell.close()
+        self._signal.close()
         self.wake()
 
     def abandon(self) -> None:
         """Closes it in a forked child, where its locks may be held by threads that are not there."""
         self._closed = True
-        self._bell.abandon()
+        self._signal.abandon()
 
     def require_open(self) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""One thread that tells event loops when the feed has moved, for however many watchers."""
+"""One thread that wakes event loops when the feed has moved, for however many watchers."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ class Notifier:
         while True:
             woken = self._feed.wait(wakes, POLL_SECONDS)
             now = revision
-            # What goes wrong here goes wrong for the watchers too, who have somebody to tell.
+            # What goes wrong here goes wrong for the watchers too, who have somebody to raise it to.
             with contextlib.suppress(VaultError):
                 now = self._feed.refresh()
             if woken != wakes or now != revision:

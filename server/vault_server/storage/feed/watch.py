@@ -2,20 +2,17 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault.store.contract import Watch
+from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Change, Progress
 
 from vault_server.storage.feed.feed import POLL_SECONDS, Feed
 
-HEARTBEAT_SECONDS: Final = 2.0
-"""How often an idle watcher is told the revision."""
-
 
 class Position:
-    """How far one watcher is. Tells what the feed knew at its last refresh, which is the caller's to do."""
+    """How far one watcher is. Sees what the feed knew at its last refresh, which is the caller's to do."""
 
     def __init__(self, feed: Feed, units: Sequence[str], since: int | None) -> None:
         self._feed = feed
@@ -23,7 +20,7 @@ class Position:
         now = feed.refresh()
         self._revision = now if since is None else since
         self._started = False
-        self._told_at = 0.0
+        self._sent_at = 0.0
 
     @property
     def is_near(self) -> bool:
@@ -31,26 +28,26 @@ class Position:
         return self._feed.holds(self._revision)
 
     def next_events(self, now: float) -> list[Change | Progress]:
-        """What there is to tell, a page at most. Empty: nothing, until the feed wakes."""
+        """The next events, a page at most. Empty: none, until the feed wakes."""
         if not self._started:
             self._started = True
             self._feed.page(self._revision, ())  # raises when it cannot go on from there
-            return self._tell(now)
+            return self._progress(now)
         self._revision, changes = self._feed.page(self._revision, self._units)
         if changes:
-            self._told_at = 0.0  # a Progress follows when all are told
+            self._sent_at = 0.0  # a Progress follows them
             return list(changes)
-        if now - self._told_at >= HEARTBEAT_SECONDS:
-            return self._tell(now)
+        if now - self._sent_at >= WATCH_HEARTBEAT:
+            return self._progress(now)
         return []
 
-    def _tell(self, now: float) -> list[Change | Progress]:
-        self._told_at = now
+    def _progress(self, now: float) -> list[Change | Progress]:
+        self._sent_at = now
         return [Progress(self._revision)]
 
 
 class StoredWatch(Watch):
-    """Blocks the iterating thread until there is something to tell; other processes' commits are polled for."""
+    """Blocks the iterating thread until there is an event; other processes' commits are polled for."""
 
     def __init__(self, feed: Feed, units: Sequence[str], since: int | None) -> None:
         self._feed = feed
