@@ -20,6 +20,7 @@ from vault._runtime.sync_async import AsyncAffinity, Event, other_loop
 from vault.errors import ClosedError, UnavailableError
 from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
+from vault.store.threaded import ThreadedStore
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
 from vault_server.listen_address import Listen, parse_listeners
@@ -32,7 +33,6 @@ from vault_server.rpc.refusal_log import RefusalLog
 from vault_server.rpc.service import VaultService
 from vault_server.settings import DEFAULT_GRACE, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
-from vault_server.threaded_store import ThreadedStore
 
 SERVICE_NAME: Final = vault_pb2.DESCRIPTOR.services_by_name["VaultService"].full_name
 

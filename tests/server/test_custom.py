@@ -14,11 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vault import AsyncRemoteStore, RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError, StorageFullError, UnavailableError
 from vault.store.contract import AsyncBlockWriter
+from vault.store.threaded import ThreadedStore
 from vault.store.values import Key, ObjectInfo, UploadSpec, checksum
 from vault.testing.store.objects import blocks_of
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, ServerSettings, Service
-from vault_server.threaded_store import ThreadedStore
 
 from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
 from tests.server.staging import nothing_staged

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vault.store.limits import BLOCK_SIZE
     from vault.store.progress import ProgressCallback
     from vault.store.registry import StoreOpener, open_async_store, open_store
+    from vault.store.threaded import ThreadedStore
     from vault.store.values import (
         Block,
         Capabilities,
@@ -51,6 +52,7 @@ _HOMES = {
     "limits": "BLOCK_SIZE",
     "progress": "ProgressCallback",
     "registry": "StoreOpener open_async_store open_store",
+    "threaded": "ThreadedStore",
     "values": (
         "Block Capabilities Change ChangeKind DeleteSpec Key LoadItem LoadedObject MetadataSpec NotModified "
         "ObjectInfo Page Progress SmallUpdate SmallUpload UpdateSpec UploadSpec WriteStatus checksum "
@@ -87,6 +89,7 @@ __all__ = [
     "SmallUpload",
     "Store",
     "StoreOpener",
+    "ThreadedStore",
     "UpdateSpec",
     "UploadSpec",
     "Watch",
