@@ -168,6 +168,37 @@ def test_an_id_that_no_object_can_have(pair: Pair, data_id: Any) -> None:
         pair.refused(call, InvalidArgumentError, "BAD_ID", shown(data_id))
 
 
+@pytest.mark.parametrize("several", [5, None, 1.5, TextWrapper("one")], ids=repr)
+def test_what_is_not_several(pair: Pair, several: Any) -> None:
+    for call in (
+        lambda vault: vault.exists_many("texts", several),
+        lambda vault: vault.load_many("texts", several),
+        lambda vault: vault.delete_many("texts", several),
+        lambda vault: vault.upload_many("texts", several),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_BATCH", "several", shown(several))
+
+
+def test_names_tags_and_units_that_are_not_several(pair: Pair) -> None:
+    several: Any = 5
+    for call in (
+        lambda vault: vault.upload_many("texts", [TextWrapper("new")], names=several),
+        lambda vault: vault.upload_many("texts", [TextWrapper("new")], tags=several),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_BATCH", "one for each object")
+    pair.refused(lambda vault: vault.watch(several), InvalidArgumentError, "BAD_UNIT", "5")
+
+
+@pytest.mark.parametrize("progress", [print, 5, lambda done: None], ids=["print", "number", "lambda"])
+def test_a_progress_that_is_none(pair: Pair, progress: Any, tmp_path: Path) -> None:
+    for call in (
+        lambda vault: vault.upload_file("texts", __file__, progress=progress),
+        lambda vault: vault.download_file("texts", 5, tmp_path / "copy", progress=progress),
+    ):
+        pair.refused(call, InvalidArgumentError, "BAD_PROGRESS", "set_size and relative_update")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", [*bad.NAMES.values(), "", 5, b"name"], ids=[*bad.NAMES, "empty", "number", "bytes"])
 def test_a_name_that_no_object_can_have(pair: Pair, name: Any) -> None:
     for call in (

@@ -61,6 +61,14 @@ async def test_an_address_nobody_listens_on_is_said_within_the_timeout_async(fre
             await store.upload("u", UploadSpec(1))
 
 
+def test_where_nobody_listens_the_address_is_said_once_and_what_to_do(free_address: str, tmp_path: Path) -> None:
+    for address in (free_address, f"unix:{tmp_path}/none"):
+        with RemoteStore(address, timeout=0.2) as store, pytest.raises(UnavailableError) as caught:
+            store.list_units()
+        assert str(caught.value).count(address) == 1
+        assert "`vault-grpc serve DIRECTORY --listen ADDRESS` starts one" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -203,8 +203,9 @@ class Attempts:
         if over or time.monotonic() + wait >= self._deadline:
             if self._cause.reason == "TIMEOUT" and not over:
                 raise stalled(self._address, self._timeout) from error
+            why = self._cause.message.removeprefix(f"the server at {self._address} is unavailable: ")
             raise UnavailableError(
-                f"no answer from {self._address} within {_seconds(self._timeout)} s: {self._cause.message}",
+                f"no answer from {self._address} within {_seconds(self._timeout)} s: {why}",
                 reason=self._cause.reason,
                 address=self._address,
             ) from error.__cause__ or error

@@ -1,8 +1,11 @@
 """How far a transfer is: the part of fsspec's Callback that transfers call."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from vault.errors import InvalidArgumentError
 
 
+@runtime_checkable
 class ProgressCallback(Protocol):
     """What `progress` arguments take: `fsspec.callbacks.Callback` and everything derived from it.
 
@@ -21,9 +24,17 @@ class Meter:
 
     Attributes:
         moved: Bytes told of.
+
+    Raises:
+        InvalidArgumentError: BAD_PROGRESS, it lacks a method.
     """
 
     def __init__(self, progress: ProgressCallback | None) -> None:
+        if progress is not None and not isinstance(progress, ProgressCallback):
+            raise InvalidArgumentError(
+                f"progress is an object with set_size and relative_update, such as fsspec's Callback, not {progress!r}",
+                reason="BAD_PROGRESS",
+            )
         self._progress = progress
         self.moved = 0
 

@@ -31,6 +31,7 @@ _CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grp
 
 _TOO_LARGE: Final = re.compile(r"message larger than max|larger than max \(", re.IGNORECASE)
 _FOREIGN: Final = re.compile(r"http1\.x server|http2 header with status|invalid content-type|HTTP proxy", re.IGNORECASE)
+_NOBODY: Final = re.compile(r"(?:remote host|error): (Connection refused|No such file or directory)$")
 _NO_HTTP2: Final = re.compile(r"failed parsing http/2", re.IGNORECASE)
 # The transport's own words for a connection that went away in the middle of a call: gRPC reports some of
 # them as UNKNOWN or INTERNAL (https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
@@ -123,6 +124,9 @@ def _from_code(code: grpc.StatusCode, text: str, server: str) -> VaultError:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return UnavailableError(f"{server} did not answer within the timeout", reason="TIMEOUT")
         case grpc.StatusCode.UNAVAILABLE:
+            if (nobody := _NOBODY.search(text)) is not None:
+                hint = "no server listens there (`vault-grpc serve DIRECTORY --listen ADDRESS` starts one)"
+                return UnavailableError(f"{server} is unavailable: {nobody[1]}; {hint}")
             hint = "; what listens there does not speak gRPC" if _NO_HTTP2.search(text) else ""
             return UnavailableError(f"{server} is unavailable{said}{hint}")
         case grpc.StatusCode.CANCELLED if "closed" in text.lower():

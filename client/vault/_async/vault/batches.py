@@ -1,7 +1,7 @@
 """Many objects at a time: one round trip for hundreds of small ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import Any, Final, TypeVar
 
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.base import AsyncVaultBase
@@ -12,6 +12,8 @@ from vault.errors import BatchError, InvalidArgumentError, VaultError
 from vault.store.blocks import Encoded
 from vault.store.limits import MAX_BATCH_ITEMS, check_key
 from vault.store.values import DeleteSpec, Key, SmallUpload, UploadSpec
+
+T = TypeVar("T")
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
@@ -29,7 +31,7 @@ class AsyncBatches(AsyncVaultBase):
         """Whether each object exists. Always asks the store.
 
         Raises:
-            InvalidArgumentError: One of the keys can be none, or BAD_BATCH, `keys` is one text; nothing was asked.
+            InvalidArgumentError: One of the keys can be none; BAD_BATCH, `keys` is one text or no list.
 
         Example:
             >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -37,7 +39,7 @@ class AsyncBatches(AsyncVaultBase):
             [True, False]
         """
         self._require_unit(unit)
-        wanted = _listed(keys)
+        wanted = _listed("keys", keys)
         for key in wanted:
             check_key(key)
         found: list[bool] = []
@@ -57,7 +59,7 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
-            InvalidArgumentError: BAD_BATCH, `keys` is one text.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list.
 
         Example:
             >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -68,7 +70,7 @@ class AsyncBatches(AsyncVaultBase):
             hello
         """
         self._require_unit(unit)
-        wanted = _listed(keys)
+        wanted = _listed("keys", keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
         held: Held = {}
         left = held.values()
@@ -112,7 +114,7 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some were not stored.
-            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are one text.
+            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are no lists.
 
         Example:
             >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["first", None])
@@ -120,9 +122,9 @@ class AsyncBatches(AsyncVaultBase):
             2
         """
         self._require_unit(unit)
-        items = list(objects)
+        items = _listed("objects", objects)
         for what, values in (("names", names), ("tags", tags)):
-            if isinstance(values, str):
+            if isinstance(values, str) or not isinstance(values, Sized | None):
                 raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
             if values is not None and len(values) != len(items):
                 raise InvalidArgumentError(f"{len(values)} {what} for {len(items)} objects", reason="BAD_BATCH")
@@ -158,7 +160,7 @@ class AsyncBatches(AsyncVaultBase):
 
         Raises:
             BatchError: Some could not be deleted.
-            InvalidArgumentError: BAD_BATCH, `keys` is one text; nothing was deleted.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list; nothing was deleted.
 
         Example:
             >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -168,7 +170,7 @@ class AsyncBatches(AsyncVaultBase):
         self._require_unit(unit)
         results: list[bool | VaultError | None] = []
         batch: dict[int, DeleteSpec] = {}
-        for index, key in enumerate(_listed(keys)):
+        for index, key in enumerate(_listed("keys", keys)):
             results.append(_bad_key(key))
             if results[index] is None:
                 batch[index] = DeleteSpec(key)
@@ -193,13 +195,12 @@ class AsyncBatches(AsyncVaultBase):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
 
 
-def _listed(keys: Iterable[Key]) -> list[Key]:
-    """The keys; InvalidArgumentError for one text, whose letters would be taken for names."""
-    if isinstance(keys, str | bytes):
-        raise InvalidArgumentError(
-            f"keys are several ids or names, [{keys!r}] for one, not {keys!r}", reason="BAD_BATCH"
-        )
-    return list(keys)
+def _listed(what: str, items: Iterable[T]) -> list[T]:
+    """The items; InvalidArgumentError for one text, whose letters would be taken for names, or what is not several."""
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        kind = "ids or names" if what == "keys" else what
+        raise InvalidArgumentError(f"{what} are several {kind}, [{items!r}] for one, not {items!r}", reason="BAD_BATCH")
+    return list(items)
 
 
 def _bad_key(key: Key) -> VaultError | None:

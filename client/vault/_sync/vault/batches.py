@@ -1,8 +1,8 @@
 # Generated from _async/vault/batches.py by scripts/unasync: DO NOT CHANGE.
 """Many objects at a time: one round trip for hundreds of small ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import Any, Final, TypeVar
 
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.base import VaultBase
@@ -13,6 +13,8 @@ from vault.errors import BatchError, InvalidArgumentError, VaultError
 from vault.store.blocks import Encoded
 from vault.store.limits import MAX_BATCH_ITEMS, check_key
 from vault.store.values import DeleteSpec, Key, SmallUpload, UploadSpec
+
+T = TypeVar("T")
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
@@ -30,7 +32,7 @@ class Batches(VaultBase):
         """Whether each object exists. Always asks the store.
 
         Raises:
-            InvalidArgumentError: One of the keys can be none, or BAD_BATCH, `keys` is one text; nothing was asked.
+            InvalidArgumentError: One of the keys can be none; BAD_BATCH, `keys` is one text or no list.
 
         Example:
             >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -38,7 +40,7 @@ class Batches(VaultBase):
             [True, False]
         """
         self._require_unit(unit)
-        wanted = _listed(keys)
+        wanted = _listed("keys", keys)
         for key in wanted:
             check_key(key)
         found: list[bool] = []
@@ -58,7 +60,7 @@ class Batches(VaultBase):
 
         Raises:
             BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
-            InvalidArgumentError: BAD_BATCH, `keys` is one text.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list.
 
         Example:
             >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -69,7 +71,7 @@ class Batches(VaultBase):
             hello
         """
         self._require_unit(unit)
-        wanted = _listed(keys)
+        wanted = _listed("keys", keys)
         errors = {index: error for index, key in enumerate(wanted) if (error := _bad_key(key)) is not None}
         held: Held = {}
         left = held.values()
@@ -113,7 +115,7 @@ class Batches(VaultBase):
 
         Raises:
             BatchError: Some were not stored.
-            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are one text.
+            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are no lists.
 
         Example:
             >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["first", None])
@@ -121,9 +123,9 @@ class Batches(VaultBase):
             2
         """
         self._require_unit(unit)
-        items = list(objects)
+        items = _listed("objects", objects)
         for what, values in (("names", names), ("tags", tags)):
-            if isinstance(values, str):
+            if isinstance(values, str) or not isinstance(values, Sized | None):
                 raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
             if values is not None and len(values) != len(items):
                 raise InvalidArgumentError(f"{len(values)} {what} for {len(items)} objects", reason="BAD_BATCH")
@@ -159,7 +161,7 @@ class Batches(VaultBase):
 
         Raises:
             BatchError: Some could not be deleted.
-            InvalidArgumentError: BAD_BATCH, `keys` is one text; nothing was deleted.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list; nothing was deleted.
 
         Example:
             >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
@@ -169,7 +171,7 @@ class Batches(VaultBase):
         self._require_unit(unit)
         results: list[bool | VaultError | None] = []
         batch: dict[int, DeleteSpec] = {}
-        for index, key in enumerate(_listed(keys)):
+        for index, key in enumerate(_listed("keys", keys)):
             results.append(_bad_key(key))
             if results[index] is None:
                 batch[index] = DeleteSpec(key)
@@ -194,13 +196,12 @@ class Batches(VaultBase):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
 
 
-def _listed(keys: Iterable[Key]) -> list[Key]:
-    """The keys; InvalidArgumentError for one text, whose letters would be taken for names."""
-    if isinstance(keys, str | bytes):
-        raise InvalidArgumentError(
-            f"keys are several ids or names, [{keys!r}] for one, not {keys!r}", reason="BAD_BATCH"
-        )
-    return list(keys)
+def _listed(what: str, items: Iterable[T]) -> list[T]:
+    """The items; InvalidArgumentError for one text, whose letters would be taken for names, or what is not several."""
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        kind = "ids or names" if what == "keys" else what
+        raise InvalidArgumentError(f"{what} are several {kind}, [{items!r}] for one, not {items!r}", reason="BAD_BATCH")
+    return list(items)
 
 
 def _bad_key(key: Key) -> VaultError | None:

@@ -54,7 +54,8 @@ class Watching(VaultBase):
             UPLOADED greeting
         """
         self._require_open()
-        wanted = [units] if isinstance(units, str) else list(self._structure.units if units is None else units)
+        named = self._structure.units if units is None else units
+        wanted = list(named) if isinstance(named, Iterable) and not isinstance(named, str) else [named]
         for unit in wanted:
             self._require_unit(unit)
         if not wanted:
