@@ -1,9 +1,12 @@
 """Who makes a call, until when, and as part of what: an argument of each RPC."""
 
+import re
 import time
-from typing import Any
+from typing import Any, Final
 
 import grpc
+
+_TRACE: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class CallContext:
@@ -37,10 +40,10 @@ class CallContext:
 
     @property
     def trace(self) -> str | None:
-        """The caller's span, as W3C Trace Context has it (`traceparent`)."""
+        """The caller's span, as W3C Trace Context has it (`traceparent`); None: there is none, or it is malformed."""
         for name, value in self._grpc.invocation_metadata() or ():
-            if name == "traceparent":
-                return value if isinstance(value, str) else None
+            if name == "traceparent" and isinstance(value, str) and _TRACE.fullmatch(value):
+                return value
         return None
 
     def __getattr__(self, name: str) -> Any:
