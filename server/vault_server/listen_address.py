@@ -35,7 +35,7 @@ class Listen:
                 path = unix_path(text)
             except ValueError as error:
                 raise _bad(text, str(error)) from None
-            # So that the address that is told holds wherever it is read, as long as there is room for that.
+            # So that the address that is shown holds wherever it is read, as long as there is room for that.
             absolute = Path(path).absolute()
             return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
         if text.startswith("unix-abstract:"):
@@ -60,7 +60,7 @@ class Listen:
         return self.shown(self.port)
 
     def shown(self, port: int) -> str:
-        """As clients are told it, with the port that was bound."""
+        """As clients are given it, with the port that was bound."""
         if self.path:
             return unix_address(self.path)
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"

@@ -204,12 +204,12 @@ class _Running:
         self._service = VaultService(self._async_store(store), settings, self._refusals)
 
     def _async_store(self, store: Store | AsyncStore) -> AsyncStore:
-        """The store, or an async face over it that ends with the server."""
+        """The store, or an AsyncStore over it that ends with the server."""
         if isinstance(store, AsyncStore):
             return store
-        face = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
-        self._adapters.push_async_callback(face.close)
-        return face
+        made = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
+        self._adapters.push_async_callback(made.close)
+        return made
 
     async def start(
         self,
@@ -252,7 +252,7 @@ class _Running:
     async def stop(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
-        # First, so that whoever watches health has been told before calls are refused.
+        # First, so that whoever watches health knows before calls are refused.
         self._health.stop()
         self._calls.drain()
         finished = await self._calls.idle(grace)

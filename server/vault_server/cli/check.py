@@ -1,4 +1,4 @@
-"""`vault-grpc check`: a directory audited and mended, told to people or programs."""
+"""`vault-grpc check`: a directory audited and mended, reported to people or programs."""
 
 import sys
 from collections.abc import Iterator

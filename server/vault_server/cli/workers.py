@@ -137,8 +137,6 @@ class _Parent:
 
 
 class _Worker:
-    """One worker process at a time."""
-
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._process: asyncio.subprocess.Process | None = None
@@ -147,7 +145,6 @@ class _Worker:
 
     @property
     def code(self) -> int | None:
-        """How it ended; None while it runs."""
         return None if self._process is None else self._process.returncode
 
     async def start(self) -> None:
@@ -183,7 +180,6 @@ class _Worker:
             raise UnavailableError(f"worker {self.index} ended with {code} before it was ready; its log says why")
 
     async def ended(self) -> None:
-        """Returns when the process has ended."""
         if self._process is not None:
             await self._process.wait()
         self.serves = False
@@ -202,14 +198,12 @@ class _Worker:
             await self.ended()
 
     def kill(self) -> None:
-        """Ends it at once."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
 
 def work() -> None:
-    """The worker process."""
     tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
     start_thread(_end_with_parent, "vault-parent")

@@ -30,7 +30,7 @@ _PRESSED: Final = 10.0
 """Seconds without progress after which a call gives way to another one, when as many run as may."""
 
 _MOST_UNSENT: Final = 64
-"""Calls that have ended and whose last words nobody takes. A block of each is held until its connection ends."""
+"""Calls that have ended and whose last reply nobody takes. A block of each is held until its connection ends."""
 
 
 class WaitLimits(NamedTuple):
@@ -62,7 +62,6 @@ class Call:
         self.counted = False
 
     def cut(self, error: VaultError) -> None:
-        """Ends it with this error, whatever it waits for."""
         if self.cut_by is None and self.task is not None:
             self.cut_by = error
             self.task.cancel()
@@ -74,7 +73,7 @@ class Call:
         return not stands and (self.task is None or self.task.done())
 
     def waited(self, now: float) -> float:
-        """Seconds without a sign of its peer."""
+        """Seconds without progress by its peer."""
         return now - min(now if self.reading is None else self.reading, now if self.writing is None else self.writing)
 
 
@@ -110,7 +109,6 @@ class Calls:
         return self._running
 
     def of(self, methods: Collection[str]) -> list[Call]:
-        """The running calls of these methods."""
         return [call for call in self._calls if call.method in methods]
 
     def limits_of(self, method: str) -> WaitLimits:
@@ -124,7 +122,6 @@ class Calls:
         return WaitLimits(idle, None, idle if ours else None)
 
     def begin(self, method: str, peer: str, limits: WaitLimits) -> Call:
-        """A call has come, and runs in this task until `end`."""
         call = Call(method, peer, limits)
         self._calls.add(call)
         return call

@@ -1,4 +1,4 @@
-"""grpc.health.v1, told by one object: no peer that is slow to listen is waited for."""
+"""grpc.health.v1 by one servicer, which waits for no slow peer."""
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
 import asyncio

@@ -127,7 +127,6 @@ class _Running:
         self.shown = CallContext(context, peer)
 
     def admit(self) -> None:
-        """See `Calls.admit`."""
         self._calls.admit(self.call)
 
     async def __aenter__(self) -> Self:
@@ -147,7 +146,7 @@ class _Running:
         elif not isinstance(error, Exception):
             self._log("CANCELLED", None)
         elif isinstance(error, grpc.aio.InternalError) or context.cancelled() or context.done():
-            # The connection is gone, and nobody is left to be told.
+            # The connection is gone, and nobody is left to be answered.
             self._log("CANCELLED", None)
             raise asyncio.CancelledError from error
         else:  # the last one to see it
@@ -250,7 +249,6 @@ async def _cut(call: Call, error: BaseException | None) -> BaseException | None:
 
 
 def _shown(error: Exception) -> VaultError:
-    """What the caller is told."""
     if isinstance(error, ClosedError):
         return UnavailableError("the store behind the server is closed")
     if isinstance(error, VaultError):

@@ -23,7 +23,6 @@ def public_error(error: VaultError) -> VaultError:
 
 
 def _paths(error: BaseException | None) -> set[str]:
-    """The paths that its causes know of."""
     found: set[str] = set()
     while error is not None:
         if isinstance(error, OSError):

@@ -30,7 +30,7 @@ class _Kind:
 
 
 class RefusalLog:
-    """Logs them. Belongs to one event loop."""
+    """Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._recent: dict[tuple[str, str, str], _Kind] = {}

@@ -36,7 +36,7 @@ async def run_write(
 ) -> AsyncGenerator[int | ObjectInfo | None, None]:
     """Runs one write, and yields what the client is sent: sizes staged so far, at the end the object.
 
-    None is a sign of life, while the write is begun.
+    None is a heartbeat, while the write is begun.
 
     Nothing is stored unless exactly one start, the blocks, one commit and the end of the stream arrive in
     this order. Whatever else happens (an error, a cancellation, the stream's end) aborts the write; but a
@@ -67,7 +67,7 @@ async def run_write(
 async def _receive(
     requests: AsyncIterator[Request | Block], writer: AsyncBlockWriter
 ) -> AsyncGenerator[int | ObjectInfo, None]:
-    # Before any bytes: the client learns here whether it is worth sending them, and from where.
+    # Before any bytes: from it the client knows whether it is worth sending them, and from where.
     reported = received = writer.persisted_size
     yield reported
     reported_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the disk and SQLite report, told as errors of the contract."""
+"""What the disk and SQLite report, as errors of the contract."""
 
 import errno
 import os

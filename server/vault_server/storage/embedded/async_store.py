@@ -1,4 +1,4 @@
-"""The async face of embedded storage: blocking calls go to a few threads, commits are awaited without one."""
+"""EmbeddedStore for asyncio: blocking calls go to a few threads, commits are awaited without one."""
 
 import asyncio
 import contextlib

@@ -1,1 +1,6 @@
-"""One open store: its parts put together, its reads and its writes."""
+"""One open store.
+
+engine      its parts put together, taken apart, and made anew in a forked child
+reads       looking up and loading; `writes` arguments checked, bytes staged, jobs handed to the writer
+adoption    directories that pyvault wrote
+"""

@@ -1,4 +1,4 @@
-"""The directory of an open store: held open, and told from another that is put in its place.
+"""The directory of an open store: held open, and distinguished from another that is put in its place.
 
 Who renames, copies over or removes the directory of an open store leaves it with files that nobody finds under the
 directory's name any more: what it acknowledged from then on would be lost. So it is asked, before a write and again
