@@ -111,8 +111,9 @@ def units(help_text: str | None = None) -> Any:
     return _field((), kind="units", help=help_text, metavar="NAME", name="units", flag="--unit")
 
 
-def _field(default: object, **attributes: Any) -> Any:
-    return field(default=default, metadata={_KEY: Setting(**attributes)})
+def _field(default: object, *, optional: bool = False, **attributes: Any) -> Any:
+    setting = Setting(optional=optional or default is None, **attributes)
+    return field(default=default, metadata={_KEY: setting})
 
 
 def settings_of(settings: Any) -> dict[str, Setting]:

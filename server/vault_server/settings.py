@@ -1,36 +1,25 @@
 """A server's settings, and what they come to as gRPC options."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from vault.store.limits import BLOCK_SIZE, MAX_GRPC_SECONDS, check_number, check_seconds, check_unit
+from vault._settings import check_settings, seconds, switch, units, whole
+from vault.store.limits import BLOCK_SIZE, MAX_GRPC_SECONDS
 
 from vault_server.process_limits import most_connections, most_transfers
 
 DEFAULT_GRACE: Final = 10.0
 """Seconds that running transfers get to finish when a server stops."""
 
-DEFAULT_CONNECTION_AGE: Final = 1800.0
-"""Seconds after which a client is asked to connect anew, so that a load balancer can send it elsewhere."""
-
-DEFAULT_IDLE_TIMEOUT: Final = 300.0
-"""Seconds that a call may wait for its client. Over a line that carries 3.5 KB a second a block is through in them."""
-
-DEFAULT_HANDSHAKE_TIMEOUT: Final = 10.0
-"""Seconds that a new connection may be silent."""
-
 _UNUSED: Final = 20.0
 """Seconds after which a connection without calls ends. Its client makes a new one for the next call."""
 
-DEFAULT_STREAMS: Final = 1000
-"""Calls of one connection at the same time; a client's next ones wait for these."""
-
 MAX_NUMBER: Final = (1 << 31) - 1
 """The largest number that gRPC holds, which to it is no limit."""
-_SECONDS: Final = (
-    "keepalive", "keepalive_timeout", "min_ping_interval", "max_connection_age", "slow_watcher", "handshake_timeout",
-    "idle_timeout",
-)  # fmt: skip
+
+_limit = partial(whole, least=1, most=MAX_NUMBER)
+_time = partial(seconds, most=MAX_GRPC_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,34 +57,41 @@ class ServerSettings:
         InvalidArgumentError: A value that cannot work.
     """
 
-    allowed_units: tuple[str, ...] = ()
-    max_message_size: int = 4 << 20
-    max_concurrent_rpcs: int | None = None
-    max_transfers: int | None = None
-    max_connections: int | None = None
-    max_streams: int = DEFAULT_STREAMS
-    handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
-    idle_timeout: float = DEFAULT_IDLE_TIMEOUT
-    keepalive: float = 60.0
-    keepalive_timeout: float = 20.0
-    min_ping_interval: float = 30.0
-    max_connection_age: float | None = DEFAULT_CONNECTION_AGE
-    slow_watcher: float = 30.0
-    share_port: bool = False
-    group_access: bool = False
+    allowed_units: tuple[str, ...] = units()
+    # At least a block and its frame.
+    max_message_size: int = whole(4 << 20, least=2 * BLOCK_SIZE, most=MAX_NUMBER)
+    max_concurrent_rpcs: int | None = _limit(
+        None, "Calls that may run at the same time, watches not counted. Without it: any number."
+    )
+    max_transfers: int | None = _limit(
+        None,
+        "Uploads and downloads that may run at the same time. Without it: what descriptors and memory are enough for.",
+    )
+    max_connections: int | None = _limit(
+        None,
+        "Connections at the same time; others are closed at once. Without it: what descriptors are enough for.",
+    )
+    max_streams: int = _limit(1000, "Calls of one connection at the same time, watches counted; its next ones wait.")
+    handshake_timeout: float = _time(10.0, "How long a new connection may take to say that it speaks HTTP/2.")
+    # Over a line that carries 3.5 KB a second a block is through in them.
+    idle_timeout: float = _time(
+        300.0,
+        "How long an upload may bring nothing, and a download not be read. Clients go on from where they were.",
+    )
+    keepalive: float = _time(60.0)
+    keepalive_timeout: float = _time(20.0)
+    min_ping_interval: float = _time(30.0)
+    max_connection_age: float | None = _time(
+        1800.0,
+        "When clients are asked to connect anew, for load balancers; what runs is not cut. 0: never.",
+        optional=True,
+    )
+    slow_watcher: float = _time(30.0)
+    share_port: bool = switch()
+    group_access: bool = switch()
 
     def __post_init__(self) -> None:
-        for unit in self.allowed_units:
-            check_unit(unit)
-        # At least a block and its frame; at most what gRPC holds.
-        check_number("max_message_size", self.max_message_size, 2 * BLOCK_SIZE, MAX_NUMBER, whole=True)
-        for name in ("max_concurrent_rpcs", "max_transfers", "max_connections", "max_streams"):
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), 1, MAX_NUMBER, whole=True)
-        for name in _SECONDS:
-            if getattr(self, name) is None and name == "max_connection_age":
-                continue
-            check_seconds(name, getattr(self, name), most=MAX_GRPC_SECONDS)
+        check_settings(self)
 
     @property
     def transfers(self) -> int:

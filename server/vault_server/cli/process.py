@@ -10,14 +10,19 @@ from typing import Any, Final
 
 from vault._cache.memory import return_free_memory
 from vault._runtime.blocking import on_thread_or_here
+from vault._settings import check_settings, choice, number, seconds, switch, text, whole
 from vault.cli import signals
 
-from vault_server.cli.logging_config import LogFormat, configure
+from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat, configure
 from vault_server.server import AsyncServer
-from vault_server.settings import ServerSettings
+from vault_server.settings import DEFAULT_GRACE, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, StoreOptions
+from vault_server.storage.maintenance.scrub import FASTEST, SCRUB_RATE, check_rate
 
 logger: Final = logging.getLogger("vault_server")
+
+MAX_WORKERS: Final = 1000
+"""Far more than a machine has cores; each takes 50 MB."""
 
 _TRIM_SECONDS: Final = 60.0
 """Often enough for a host that others use, too; a busy server takes its buffers anew then, in some milliseconds."""
@@ -25,28 +30,46 @@ _TRIM_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What `serve` was asked for. It is pickled on its way to worker processes.
+    """What `serve` was asked for: flags, variables and keys of its file are made of these fields, in this order.
+
+    It is pickled on its way to worker processes.
 
     Attributes:
         directory: Of the store.
-        listen: Where; see AsyncServer.
         store: How the directory is opened.
-        settings: The server's.
-        grace: Seconds for running transfers, when it stops.
-        scrub_rate: MiB a second of the background scrub; 0: none.
-        log_format, log_level: See `logs.configure`.
+        server: The server's own settings. Its units and its socket's access are the store's.
         worker: Which of several workers this is, from 0; None: there is only one process.
     """
 
     directory: Path
-    listen: str
+    listen: str = text("127.0.0.1:50051", "Where to listen; also unix:PATH. Port 0: any free one.", metavar="HOST:PORT")
     store: StoreOptions
-    settings: ServerSettings
-    grace: float
-    scrub_rate: float
-    log_format: LogFormat
-    log_level: str
+    grace: float = seconds(DEFAULT_GRACE, "How long running transfers may take to finish after SIGTERM.", zero=True)
+    scrub_rate: float = number(
+        SCRUB_RATE,
+        "How fast everything stored is read in the background and verified, once a day at most. 0: not at all.",
+        least=0,
+        most=FASTEST,
+        metavar="MIB_PER_SECOND",
+    )
+    server: ServerSettings
+    workers: int = whole(
+        1,
+        "Server processes that share the port; for HOST:PORT. The other limits are each worker's own.",
+        least=1,
+        most=MAX_WORKERS,
+    )
+    log_format: LogFormat = choice("console", FORMATS)
+    log_level: str = choice("info", LEVELS)
+    insecure: bool = switch(
+        "Listen on other than loopback addresses too, although nothing is encrypted and nobody is asked who they are."
+    )
     worker: int | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.scrub_rate:
+            check_rate(self.scrub_rate)
 
     def configure_logs(self) -> None:
         """Sends the log lines of this process where they were asked for."""
@@ -71,7 +94,7 @@ async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) 
     stop = asyncio.Event()
     labels = serving.labels
     async with serving.open_store() as store:
-        server = AsyncServer(store, serving.listen, settings=serving.settings)
+        server = AsyncServer(store, serving.listen, settings=serving.server)
         # Until here a signal ends the process at once: it holds nothing that a client was told of.
         on_first_signal(stop.set)
         await server.start()

@@ -30,9 +30,6 @@ from vault_server.storage import EmbeddedStore
 
 logger: Final = logging.getLogger("vault_server.cli.workers")
 
-MAX_WORKERS: Final = 1000
-"""Far more than a machine has cores; each takes 50 MB."""
-
 _READY: Final = b"ready\n"
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0  # beyond the grace
@@ -42,8 +39,8 @@ _GIVE_UP: Final = 5
 """Starts that may fail in a row while no worker serves; then starting again has no sense."""
 
 
-def serve_with_workers(serving: Serving, count: int, announce: Callable[[str], None]) -> None:
-    """Serves with `count` worker processes until SIGTERM, SIGINT or SIGHUP comes, then has them drain.
+def serve_with_workers(serving: Serving, announce: Callable[[str], None]) -> None:
+    """Serves with its worker processes until SIGTERM, SIGINT or SIGHUP comes, then has them drain.
 
     Args:
         announce: Is called with the address, when all of them can be connected to.
@@ -58,16 +55,16 @@ def serve_with_workers(serving: Serving, count: int, announce: Callable[[str], N
         # Here, so that what is wrong with the directory is said once, and one process does what there is to
         # do at a first opening.
         EmbeddedStore(serving.directory, serving.store).close()
-        serving = replace(serving, listen=listen.target, settings=replace(serving.settings, share_port=True))
-        asyncio.run(_Parent(serving, count).run(announce))
+        serving = replace(serving, listen=listen.target, server=replace(serving.server, share_port=True))
+        asyncio.run(_Parent(serving).run(announce))
 
 
 class _Parent:
     """Keeps the workers going. Decides when that is hopeless."""
 
-    def __init__(self, serving: Serving, count: int) -> None:
+    def __init__(self, serving: Serving) -> None:
         self._serving = serving
-        self._workers = [_Worker(replace(serving, worker=index)) for index in range(count)]
+        self._workers = [_Worker(replace(serving, worker=index)) for index in range(serving.workers)]
         self._stopping = asyncio.Event()
         self._failures = 0
 

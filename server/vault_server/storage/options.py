@@ -36,7 +36,7 @@ class StoreOptions:
         InvalidArgumentError: BAD_SETTING, BAD_UNIT: a value is not what it may be.
     """
 
-    allowed_units: tuple[str, ...] = units()
+    allowed_units: tuple[str, ...] = units("Accept this unit; may be repeated. Without it: any unit.")
     durability: Literal["full", "relaxed"] = choice(
         "full",
         ("full", "relaxed"),
