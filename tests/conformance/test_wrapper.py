@@ -31,6 +31,7 @@ with pytest.MonkeyPatch.context() as patch:
     TestCountingStore = module_of("test_counting", TESTED).TestCountingStore
 
 
+@pytest.mark.slow
 class TestAsyncWrapperStore(StoreConformance):
     retains: ClassVar[bool] = True
 
