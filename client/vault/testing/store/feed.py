@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from vault.errors import UnsupportedError
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.values import Change, ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, Progress, UpdateSpec
 from vault.testing.store.harness import StoreHarness
@@ -31,6 +32,20 @@ class FeedConformance(StoreHarness):
         expected = await self._history(subject, unit)
         async with await subject.watch([unit], since=start) as watch:
             assert await _up_to(expected[-1].revision, watch) == expected
+
+    async def test_groups_hold_the_same_events_in_the_same_order(self, subject: AsyncStore, unit: str) -> None:
+        start = await self._start(subject, unit)
+        expected = await self._history(subject, unit)
+        found: list[Change] = []
+        async with await subject.watch([unit], since=start) as watch, asyncio.timeout(PATIENCE):
+            async for events in watch.groups():
+                assert events
+                if not found and isinstance(events[0], Progress):
+                    continue
+                found += [event for event in events if isinstance(event, Change)]
+                if events[-1].revision >= expected[-1].revision:
+                    break
+        assert found == expected
 
     async def test_changes_come_as_they_commit(self, subject: AsyncStore, unit: str) -> None:
         await put(subject, unit, b"before")
@@ -152,7 +167,7 @@ class FeedConformance(StoreHarness):
 
     async def test_a_local_feed_tells_what_a_watch_does(self, subject: AsyncStore, unit: str) -> None:
         if not subject.local_feed:
-            with pytest.raises(NotImplementedError):
+            with pytest.raises(UnsupportedError):
                 await subject.changes(0)
             return
         start = await self._start(subject, unit)

@@ -6,7 +6,17 @@ behind it, so what is exercised is that store and nothing else.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, TypeVar
 
 from vault.errors import VaultError
@@ -192,11 +202,14 @@ class AsyncWatchFace(AsyncWatch):
     def __aiter__(self) -> AsyncIterator[Change | Progress]:
         return _from_threads(self._watch)
 
+    def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
+        return _from_threads(self._watch.groups())
+
     async def close(self) -> None:
         await asyncio.to_thread(self._watch.close)
 
 
-async def _from_threads(items: BlockReader | Watch) -> AsyncIterator[Any]:
+async def _from_threads(items: Iterable[Any]) -> AsyncIterator[Any]:
     iterator: Iterator[Any] = iter(items)
     while (item := await asyncio.to_thread(next, iterator, None)) is not None:
         yield item
@@ -371,11 +384,14 @@ class WatchFace(Watch):
     def __iter__(self) -> Iterator[Change | Progress]:
         return _from_loop(self._watch, self._run)
 
+    def groups(self) -> Iterator[Sequence[Change | Progress]]:
+        return _from_loop(self._watch.groups(), self._run)
+
     def close(self) -> None:
         self._run(self._watch.close())
 
 
-def _from_loop(items: AsyncBlockReader | AsyncWatch, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Iterator[Any]:
+def _from_loop(items: AsyncIterable[Any], run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Iterator[Any]:
     iterator: AsyncIterator[Any] = aiter(items)
     while (item := run(_next(iterator))) is not None:
         yield item
