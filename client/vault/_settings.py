@@ -32,7 +32,7 @@ class Setting:
         flag: Where that is not --NAME.
     """
 
-    kind: Literal["seconds", "number", "whole", "switch", "choice", "text", "units"]
+    kind: Literal["seconds", "number", "whole", "switch", "choice", "texts", "units"]
     help: str | None = None
     metavar: str | None = None
     optional: bool = False
@@ -66,7 +66,7 @@ class Setting:
                     raise InvalidArgumentError(f"bad {name} {shown(value)}: a tuple of units", reason=self.reason)
                 for unit in value:
                     check_unit(unit)
-            case "text":
+            case "texts":
                 pass  # whoever reads it knows what it may be
 
 
@@ -101,9 +101,9 @@ def choice(default: str, choices: tuple[str, ...], help_text: str = "") -> Any:
     return _field(default, kind="choice", help=help_text, choices=choices)
 
 
-def text(default: str | None, help_text: str, *, metavar: str) -> Any:
-    """Text that its reader checks."""
-    return _field(default, kind="text", help=help_text, metavar=metavar)
+def texts(default: tuple[str, ...], help_text: str, *, metavar: str) -> Any:
+    """Texts that their reader checks; at least one."""
+    return _field(default, kind="texts", help=help_text, metavar=metavar)
 
 
 def units(help_text: str | None = None) -> Any:

@@ -16,6 +16,7 @@ from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
 
 from tests.server.dialogue import start, stub_of
+from tests.server.process import Serve, Served
 
 
 @asynccontextmanager
@@ -100,3 +101,36 @@ def test_where_one_address_is_taken_none_is_served(store: EmbeddedStore) -> None
             _ = server.addresses
         with socket.socket() as again:
             again.bind(("127.0.0.1", int(addresses[0].rpartition(":")[2])))
+
+
+def addresses_of(served: Served, count: int) -> list[str]:
+    assert served.process.stdout is not None
+    lines = [served.line, *(served.process.stdout.readline() for _ in range(count - 1))]
+    return [line.rpartition(" ")[2].strip() for line in lines]
+
+
+@pytest.mark.parametrize("how", ["flags", "variable", "file"])
+def test_the_command_listens_wherever_it_is_told_to(serve: Serve, tmp_path: Path, how: str) -> None:
+    wanted = ["127.0.0.1:0", f"unix:{tmp_path / 'socket'}"]
+    options: list[str | Path] = []
+    environment: dict[str, str] = {}
+    if how == "flags":
+        options = [each for address in wanted for each in ("--listen", address)]
+    elif how == "variable":
+        environment["VAULT_GRPC_SERVE_LISTEN"] = " ".join(wanted)
+    else:
+        (tmp_path / "config").write_text(f"listen = {wanted}")
+        options = ["--config", tmp_path / "config"]
+    served = serve(tmp_path / "store", *options, env=environment)
+    for address in addresses_of(served, 2):
+        with RemoteStore(address) as remote:
+            assert remote.list_units() == []
+
+
+def test_workers_share_several_ports(serve: Serve, tmp_path: Path) -> None:
+    two = ("--listen", "127.0.0.1:0", "--listen", "localhost:0")
+    found = addresses_of(serve(tmp_path / "store", *two, "--workers", "2"), 2)
+    assert len(set(found)) == 2
+    for address in found:
+        with RemoteStore(address) as remote:
+            assert remote.list_units() == []

@@ -62,7 +62,7 @@ def _option(field: Field[Any], setting: Setting) -> Callable[[F], F]:
         setting.name or field.name,
         type=_type(setting, above=setting.above and not _zero_is_none(field, setting)),
         is_flag=setting.kind == "switch",
-        multiple=setting.kind == "units",
+        multiple=setting.kind in ("texts", "units"),
         default=None if field.default in (None, (), MISSING) else field.default,
         show_default=setting.kind not in ("switch", "units"),
         show_envvar=True,

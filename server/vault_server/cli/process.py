@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from vault._cache.memory import return_free_memory
 from vault._runtime.blocking import on_thread_or_here
-from vault._settings import check_settings, choice, number, seconds, switch, text, whole
+from vault._settings import check_settings, choice, number, seconds, switch, texts, whole
 from vault.cli import signals
 
 from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat, configure
@@ -42,7 +42,11 @@ class Serving:
     """
 
     directory: Path
-    listen: str = text("127.0.0.1:50051", "Where to listen; also unix:PATH. Port 0: any free one.", metavar="HOST:PORT")
+    listen: tuple[str, ...] = texts(
+        ("127.0.0.1:50051",),
+        "Where to listen; also unix:PATH. Port 0: any free one. May be repeated.",
+        metavar="HOST:PORT",
+    )
     store: StoreOptions
     grace: float = seconds(DEFAULT_GRACE, "How long running transfers may take to finish after SIGTERM.", zero=True)
     scrub_rate: float = number(
@@ -85,11 +89,11 @@ class Serving:
         return {} if self.worker is None else {"worker": self.worker}
 
 
-async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) -> None:
+async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]], None]) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP comes, then drains. A second signal ends the process at once.
 
     Args:
-        announce: Is called with the address, when clients can connect.
+        announce: Is called with the addresses, when clients can connect.
     """
     stop = asyncio.Event()
     labels = serving.labels
@@ -99,8 +103,9 @@ async def serve_until_signal(serving: Serving, announce: Callable[[str], None]) 
         on_first_signal(stop.set)
         await server.start()
         try:
-            announce(server.address)
-            logger.info("serving", extra={"address": server.address, "directory": str(serving.directory), **labels})
+            announce(server.addresses)
+            where = {"address": ", ".join(server.addresses), "directory": str(serving.directory)}
+            logger.info("serving", extra={**where, **labels})
             if serving.scrub_rate:
                 await store.start_scrub(serving.scrub_rate)
             await _keep_trim(stop)

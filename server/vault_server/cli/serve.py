@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,13 @@ from vault.errors import InvalidArgumentError
 
 from vault_server.cli.process import Serving, serve_until_signal
 from vault_server.cli.workers import serve_with_workers
-from vault_server.listen_address import Listen
+from vault_server.listen_address import parse_listeners
 from vault_server.process_limits import raise_limit
 
 _KEYS: Final = settings_by_key(Serving)
 
 _KINDS: Final[dict[str, tuple[tuple[type, ...], str]]] = {
-    "text": ((str,), "a text"),
+    "texts": ((str, list), "a text or a list of texts"),
     "choice": ((str,), "a text"),
     "units": ((list,), "a list"),
     "seconds": ((int, float), "a number"),
@@ -58,8 +59,10 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
         types, expected = _KINDS[_KEYS[key].kind]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise refuse(f"{key} is {value!r}; expected {expected}")
-    if not all(isinstance(unit, str) for unit in values.get("units", [])):
-        raise refuse("units is a list of names")
+        if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+            raise refuse(f"{key} is a list of {'names' if key == 'units' else 'texts'}")
+        if isinstance(value, str) and list in types:
+            values[key] = [value]
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -91,22 +94,23 @@ def _check_environment(context: click.Context) -> None:
 def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
     """Serve DIRECTORY to clients, over gRPC.
 
-    The directory is made if it is not there. When clients can connect, one line with the address is printed.
+    The directory is made if it is not there. When clients can connect, a line with each address is printed.
     SIGTERM, SIGINT or SIGHUP drains: health says NOT_SERVING, running transfers finish within the grace, then the
     server exits 0. A second signal ends it at once.
 
-    With several workers, the line is printed when all of them are ready, signals go to the first process,
+    With several workers, that is when all of them are ready, signals go to the first process,
     and a worker that dies is started anew.
 
     Flags win over the environment, the environment over the configuration file.
     """
     _check_environment(context)
     serving = assembled(Serving, values, directory=directory)
-    if not serving.insecure and not Listen.parse(serving.listen).is_local():
-        raise InvalidArgumentError(
-            f"refusing to listen on {serving.listen}: channels are not encrypted, so only loopback addresses and unix "
-            "sockets are allowed; --insecure allows the others"
-        )
+    for listen in parse_listeners(serving.listen):
+        if not serving.insecure and not listen.is_local():
+            raise InvalidArgumentError(
+                f"refusing to listen on {listen.target}: channels are not encrypted, so only loopback addresses and "
+                "unix sockets are allowed; --insecure allows the others"
+            )
     raise_limit()
     store = serving.store
     server = replace(serving.server, allowed_units=store.allowed_units, group_access=store.group_access)
@@ -118,9 +122,10 @@ def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
         asyncio.run(serve_until_signal(serving, _announce))
 
 
-def _announce(address: str) -> None:
+def _announce(addresses: Sequence[str]) -> None:
     try:
-        write_line(f"vault-grpc listening on {address}")
+        for address in addresses:
+            write_line(f"vault-grpc listening on {address}")
         sys.stdout.flush()
     except OSError as error:
         if error.errno != errno.EBADF:  # closed: whoever started it does not want to know

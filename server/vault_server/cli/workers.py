@@ -16,7 +16,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
-from vault_server.listen_address import Listen
+from vault_server.listen_address import parse_listeners
 from vault_server.storage import EmbeddedStore
 
 logger: Final = logging.getLogger("vault_server.cli.workers")
@@ -39,11 +39,11 @@ _GIVE_UP: Final = 5
 """Starts that may fail in a row while no worker serves; then starting again has no sense."""
 
 
-def serve_with_workers(serving: Serving, announce: Callable[[str], None]) -> None:
+def serve_with_workers(serving: Serving, announce: Callable[[Sequence[str]], None]) -> None:
     """Serves with its worker processes until SIGTERM, SIGINT or SIGHUP comes, then has them drain.
 
     Args:
-        announce: Is called with the address, when all of them can be connected to.
+        announce: Is called with the addresses, when all of them can be connected to.
 
     Raises:
         InvalidArgumentError: BAD_ADDRESS, a unix socket, which processes cannot share.
@@ -51,11 +51,11 @@ def serve_with_workers(serving: Serving, announce: Callable[[str], None]) -> Non
         StorageError: The directory cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        listen = Listen.parse(serving.listen).shared(stack)
+        listen = tuple(each.shared(stack).target for each in parse_listeners(serving.listen))
         # Here, so that what is wrong with the directory is said once, and one process does what there is to
         # do at a first opening.
         EmbeddedStore(serving.directory, serving.store).close()
-        serving = replace(serving, listen=listen.target, server=replace(serving.server, share_port=True))
+        serving = replace(serving, listen=listen, server=replace(serving.server, share_port=True))
         asyncio.run(_Parent(serving).run(announce))
 
 
@@ -68,12 +68,13 @@ class _Parent:
         self._stopping = asyncio.Event()
         self._failures = 0
 
-    async def run(self, announce: Callable[[str], None]) -> None:
+    async def run(self, announce: Callable[[Sequence[str]], None]) -> None:
         on_first_signal(self._stopping.set)
         try:
             if await self._done_before_stop(self._all(worker.start() for worker in self._workers)):
                 announce(self._serving.listen)
-                logger.info("serving", extra={"address": self._serving.listen, "workers": len(self._workers)})
+                where = ", ".join(self._serving.listen)
+                logger.info("serving", extra={"address": where, "workers": len(self._workers)})
                 await self._all(self._keep(worker) for worker in self._workers)
         finally:
             for worker in self._workers:
@@ -206,7 +207,7 @@ def work() -> None:
     start_thread(_end_with_parent, "vault-parent")
     serving.configure_logs()
 
-    def announce(_address: str) -> None:
+    def announce(_addresses: Sequence[str]) -> None:
         os.write(sys.stdout.fileno(), _READY)
 
     asyncio.run(serve_until_signal(serving, announce))
