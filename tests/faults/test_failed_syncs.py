@@ -25,7 +25,7 @@ import os, signal, subprocess, sys
 from tests.storage.objects import UNIT, delete, read, update, upload
 from tests.faults.test_failed_syncs import FIRST, NEXT, REFUSED
 from vault.errors import StorageError
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.commit.transaction import Transaction
 
 def refused(call):
