@@ -20,7 +20,7 @@ from vault.store.limits import (
 from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.files.reader import StoredReader, blocks_covering, whole
+from vault_server.storage.files.reader import StoredReader, blocks_covering, require_whole
 from vault_server.storage.index import listing
 from vault_server.storage.index.objects import (
     Row,
@@ -246,4 +246,4 @@ def _find_item(connection: sqlite3.Connection, unit: str, item: LoadItem, room: 
     contents = require_sound(info, contents)
     if contents.file is not None:
         return row, contents
-    return LoadedObject(info, whole(info, contents.data or b""))
+    return LoadedObject(info, require_whole(info, contents.data or b""))
