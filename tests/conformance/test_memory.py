@@ -1,12 +1,34 @@
 """The suite over the store in memory, sync and async."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from vault.store import Store
-from vault.testing import StoreConformance, StoreHarness
+from vault import AsyncVault, RemoteStore, Vault
+from vault.errors import InvalidArgumentError
+from vault.store.contract import AsyncStore, Store
+from vault.store.values import DeleteSpec
+from vault.testing import OpenVault, StoreConformance, StoreHarness, VaultConformance
+from vault.testing.store.feed import FeedConformance
+from vault.testing.store.generations import GenerationConformance
+from vault.testing.store.objects import put, refused, remove
+from vault.testing.store.resuming import ResumeConformance
+from vault_server import Server
 from vault_server.storage.memory import AsyncMemoryStore, MemoryStore
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[MemoryStore]:
+    with MemoryStore() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[AsyncMemoryStore, str]]:
+    store = AsyncMemoryStore()
+    with Server(store, listen="127.0.0.1:0") as server:
+        yield store, server.address
 
 
 class InMemory(StoreHarness):
@@ -36,6 +58,15 @@ class InMemory(StoreHarness):
         if content.file is None:
             content.data = blocks[0]
 
+    async def test_another_deletion_under_a_used_request_id_is_refused(self, subject: AsyncStore, unit: str) -> None:
+        gone = await put(subject, unit, b"gone")
+        spec = DeleteSpec(gone.data_id, if_generation=gone.generation)
+        revision = await remove(subject, unit, spec)
+        for generation in (None, gone.generation + 1):
+            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                await remove(subject, unit, replace(spec, if_generation=generation))
+        assert await remove(subject, unit, spec) == revision
+
     def _blocks(self, number: int) -> list[bytes]:
         content = self.tested.index.tables._contents[number]
         if content.file is None:
@@ -58,3 +89,26 @@ class TestAsyncMemoryStore(InMemory, StoreConformance):
         async with AsyncMemoryStore() as store:
             self.tested = store
             yield store
+
+
+class TestServedMemoryStore(InMemory, ResumeConformance, GenerationConformance, FeedConformance):
+    """A server over it."""
+
+    @pytest.fixture
+    def store(self, served: tuple[AsyncMemoryStore, str]) -> Iterator[Store]:
+        self.tested, address = served
+        with RemoteStore(address) as store:
+            yield store
+
+
+class TestVaultInMemory(VaultConformance):
+    @pytest.fixture
+    def open_vault(self, kept: MemoryStore) -> OpenVault:
+        return lambda structure: Vault(kept, structure)
+
+
+class TestAsyncVaultInMemory(VaultConformance):
+    @pytest.fixture
+    def open_vault(self) -> OpenVault:
+        store = AsyncMemoryStore()
+        return lambda structure: AsyncVault(store, structure)

@@ -176,8 +176,9 @@ class MemoryTables:
             return keys, bisect_left(keys, prefix) if after is None else bisect_right(keys, after)
         keys = self._sorted_ids.get(unit, [])
         if tags:
-            tagged: list[set[int]] = [self._tagged.get((unit, *tag), set()) for tag in tags.items()]
-            keys = sorted(min(tagged, key=len))
+            tagged = [self._tagged.get((unit, *tag), set()) for tag in tags.items()]
+            fewest: set[int] = min(tagged, key=len)
+            keys = sorted(fewest)
         return keys, 0 if after is None else bisect_right(keys, after)
 
     def _finish(self) -> None:

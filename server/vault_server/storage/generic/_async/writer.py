@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import xxhash
 from vault._runtime.sync_async import AsyncLock
@@ -16,6 +16,9 @@ from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content, Update, Upload, request_hash
 from vault_server.storage.generic._async.protocols import AsyncStaged
 from vault_server.storage.uploads.incoming import check_next, check_written, taken_over
+
+NOTHING: Final = Content(0, 0, b"", None)
+"""In place of bytes that are not there yet, where they are not looked at."""
 
 
 class AsyncIncoming:
@@ -52,6 +55,8 @@ class AsyncWriting(Protocol):
 
     async def commit(self, write: Upload | Update) -> ObjectInfo: ...
 
+    async def answered(self, write: Upload | Update) -> ObjectInfo | None: ...
+
     async def keep(self, writer: Any, incoming: AsyncIncoming) -> None: ...
 
     def leave(self, writer: Any) -> None: ...
@@ -65,7 +70,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
     """
 
     def __init__(self, store: AsyncWriting, make: Callable[[Content], Upload | Update], *, resumable: bool) -> None:
-        write = make(Content(0, 0, b"", None))
+        write = make(NOTHING)
         self.unit = write.unit
         self.request_id = write.spec.request_id
         self.request_hash = request_hash(write)
@@ -95,6 +100,10 @@ class AsyncStagedWriter(AsyncBlockWriter):
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         async with self._lock:
+            if self._incoming is None and self._ended is not None:  # who took it over may have committed it
+                info = await self._store.answered(self._make(NOTHING))
+                if info is not None:
+                    return await AsyncAnsweredWriter(info).commit(size, checksum)
             incoming = self._require_going_on()
             try:
                 content = incoming.content(size, checksum)

@@ -2,11 +2,11 @@
 """The Store over an index, blobs and a signal."""
 
 import time
-from collections.abc import Iterator, Callable, Mapping, Sequence
-from importlib.metadata import version
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from vault._runtime.fork import fork_count, refuse_inherited
+from vault._runtime.version import __version__
 from vault.errors import AlreadyExistsError, ChecksumError, ClosedError, ConflictError, NotFoundError, VaultError
 from vault.store.contract import BlockReader, BlockWriter, Store, LoadResult
 from vault.store.limits import (
@@ -23,7 +23,6 @@ from vault.store.limits import (
     check_tags,
 )
 from vault.store.values import (
-    Block,
     Capabilities,
     Change,
     DeleteSpec,
@@ -45,22 +44,21 @@ from vault.store.values import checksum as checksum_of
 from vault_server.storage.decision.decide import look
 from vault_server.storage.decision.plan import Keep, Outcome, Plan
 from vault_server.storage.decision.refusals import require_generation
-from vault_server.storage.decision.rows import pack_checksums, to_info, unpack_checksums
+from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
 from vault_server.storage.engine.engine import require_allowed
 from vault_server.storage.engine.reads import BATCH_BYTES
-from vault_server.storage.files.reader import blocks_covering, cut_short, require_whole
+from vault_server.storage.files.reader import blocks_covering, require_whole
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.commits import Commits
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, Index
+from vault_server.storage.generic._sync.reader import open_content
 from vault_server.storage.generic._sync.suspended import Suspended
 from vault_server.storage.generic._sync.watch import IndexWatch
-from vault_server.storage.generic._sync.writer import AnsweredWriter, Incoming, StagedWriter
+from vault_server.storage.generic._sync.writer import NOTHING, AnsweredWriter, Incoming, StagedWriter
 from vault_server.storage.generic.values import Stored
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
 from vault_server.storage.index.page_token import query_mark, read_token, write_token
-
-_VERSION: Final = version("vault-grpc")
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""
@@ -87,11 +85,13 @@ class EngineStore(Store):
         allowed_units: Sequence[str],
         keep: Keep,
         resume_window: float,
+        durability: Literal["none", "relaxed", "full"],
         clock: Callable[[], int] = wall_clock,
     ) -> None:
         self.index = index
         self.blobs = blobs
         self.signal = signal
+        self._durability = durability
         self._allowed_units = tuple(allowed_units)
         self._collection = Collection(index, blobs, clock)
         self._commits = Commits(index, blobs, signal, keep=keep, clock=clock, applied=self._applied)
@@ -109,9 +109,10 @@ class EngineStore(Store):
         self.require_open()
         return Capabilities(
             store_id=self.index.identity(),
-            version=_VERSION,
+            version=__version__,
             allowed_units=self._allowed_units,
             resume_window=self._suspended.window,
+            durability=self._durability,
         )
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
@@ -171,7 +172,7 @@ class EngineStore(Store):
         if info.generation == if_generation_not_match:
             return NotModified(info.generation)
         check_range(offset, length, info.size)
-        return _open(self.blobs, info, found.content, *blocks_covering(info.size, offset, length))
+        return open_content(self.blobs, info, found.content, *blocks_covering(info.size, offset, length))
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         self._require_unit(unit)
@@ -270,6 +271,11 @@ class EngineStore(Store):
         (outcome,) = self._commit([write])
         return _made(outcome)
 
+    def answered(self, write: Upload | Update) -> ObjectInfo | None:
+        """What it was answered, when it was committed; raises what it is refused with as things are now."""
+        self.require_open()
+        return look(self.index.facts(asked([write])), write)
+
     def keep(self, writer: StagedWriter, incoming: Incoming) -> None:
         """Keeps a write that was suspended."""
         self._suspended.keep(writer, incoming)
@@ -307,7 +313,7 @@ class EngineStore(Store):
             return LoadedObject(info, None)
         data = stored.content.data
         if data is None:
-            with _open(self.blobs, info, stored.content, 0, info.block_count) as reader:
+            with open_content(self.blobs, info, stored.content, 0, info.block_count) as reader:
                 data = b"".join([bytes(block.data) for block in reader])
         return LoadedObject(info, require_whole(info, data))
 
@@ -316,11 +322,10 @@ class EngineStore(Store):
     ) -> StagedWriter | AnsweredWriter:
         """Begins a write, or goes on with it. The commit decides; this is to refuse before the bytes are sent."""
         resumable = resumable and self._suspended.window > 0
-        write = make(Content(0, 0, b"", None))
         writer = StagedWriter(self, make, resumable=resumable)
         incoming = self._suspended.enter(writer) if resumable else None
         try:
-            answered = look(self.index.facts(asked([write])), write)
+            answered = self.answered(make(NOTHING))
             if incoming is None:
                 incoming = Incoming(self.blobs.stage())
             writer.begin(incoming)
@@ -370,45 +375,6 @@ class EngineStore(Store):
     def _applied(self, plan: Plan) -> None:
         self._revision = max(self._revision, plan.revision)
         self._collection.note(plan)
-
-
-class ContentReader(BlockReader):
-    """Reads bytes of the index, or an open blob."""
-
-    def __init__(self, info: ObjectInfo, content: Content, blob: Any, first: int, end: int) -> None:
-        self.info = info
-        self._data = content.data
-        self._checksums = unpack_checksums(content.blocks)
-        self._blob = blob
-        self._blocks = iter(range(first, end))
-        self._closed = False
-        self._forks = fork_count()
-
-    def __iter__(self) -> Iterator[Block]:
-        for index in self._blocks:
-            refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-            if self._closed:
-                return
-            offset = index * BLOCK_SIZE
-            data = b""
-            if self._data is not None:
-                data = self._data[offset : offset + BLOCK_SIZE]
-            elif self._blob is not None:
-                data = self._blob.block(index)
-            if len(data) < min(BLOCK_SIZE, self.info.size - offset) or index >= len(self._checksums):
-                raise cut_short(self.info, index)
-            yield Block(offset, data, self._checksums[index])
-
-    def close(self) -> None:
-        self._closed = True
-        blob, self._blob = self._blob, None
-        if blob is not None:
-            blob.close()
-
-
-def _open(blobs: BlobStore, info: ObjectInfo, content: Content, first: int, end: int) -> ContentReader:
-    blob = None if content.file is None else blobs.open(content.file)
-    return ContentReader(info, content, blob, first, end)
 
 
 def _small(item: SmallUpload | SmallUpdate) -> Content:

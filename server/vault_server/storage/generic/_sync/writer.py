@@ -3,7 +3,7 @@
 
 from array import array
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import xxhash
 from vault._runtime.sync_async import Lock
@@ -17,6 +17,9 @@ from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content, Update, Upload, request_hash
 from vault_server.storage.generic._sync.protocols import Staged
 from vault_server.storage.uploads.incoming import check_next, check_written, taken_over
+
+NOTHING: Final = Content(0, 0, b"", None)
+"""In place of bytes that are not there yet, where they are not looked at."""
 
 
 class Incoming:
@@ -53,6 +56,8 @@ class Writing(Protocol):
 
     def commit(self, write: Upload | Update) -> ObjectInfo: ...
 
+    def answered(self, write: Upload | Update) -> ObjectInfo | None: ...
+
     def keep(self, writer: Any, incoming: Incoming) -> None: ...
 
     def leave(self, writer: Any) -> None: ...
@@ -66,7 +71,7 @@ class StagedWriter(BlockWriter):
     """
 
     def __init__(self, store: Writing, make: Callable[[Content], Upload | Update], *, resumable: bool) -> None:
-        write = make(Content(0, 0, b"", None))
+        write = make(NOTHING)
         self.unit = write.unit
         self.request_id = write.spec.request_id
         self.request_hash = request_hash(write)
@@ -96,6 +101,10 @@ class StagedWriter(BlockWriter):
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         with self._lock:
+            if self._incoming is None and self._ended is not None:  # who took it over may have committed it
+                info = self._store.answered(self._make(NOTHING))
+                if info is not None:
+                    return AnsweredWriter(info).commit(size, checksum)
             incoming = self._require_going_on()
             try:
                 content = incoming.content(size, checksum)

@@ -56,6 +56,7 @@ class AsyncMemoryStore(AsyncEngineStore):
             allowed_units=allowed_units,
             keep=keep,
             resume_window=float(resume_window),
+            durability="none",
         )
 
     @property

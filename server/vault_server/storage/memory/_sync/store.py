@@ -57,6 +57,7 @@ class MemoryStore(EngineStore):
             allowed_units=allowed_units,
             keep=keep,
             resume_window=float(resume_window),
+            durability="none",
         )
 
     @property
