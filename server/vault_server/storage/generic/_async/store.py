@@ -41,7 +41,7 @@ from vault.store.values import (
 from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.decide import look
-from vault_server.storage.decision.plan import Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Outcome, Plan
 from vault_server.storage.decision.refusals import require_generation
 from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
@@ -55,9 +55,10 @@ from vault_server.storage.generic._async.reader import open_content
 from vault_server.storage.generic._async.suspended import AsyncSuspended
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
 from vault_server.storage.generic._async.writer import NOTHING, AsyncAnsweredWriter, AsyncIncoming, AsyncStagedWriter
-from vault_server.storage.generic.values import Stored
+from vault_server.storage.generic.values import Stored, keep_of
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
 from vault_server.storage.index.page_token import query_mark, read_token, write_token
+from vault_server.storage.options import StoreOptions
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""
@@ -80,10 +81,8 @@ class AsyncEngineStore(AsyncStore):
         index: AsyncIndex,
         blobs: AsyncBlobStore,
         signal: AsyncCommitSignal,
+        options: StoreOptions,
         *,
-        allowed_units: Sequence[str],
-        keep: Keep,
-        resume_window: float,
         durability: Literal["none", "relaxed", "full"],
         clock: Callable[[], int] = wall_clock,
     ) -> None:
@@ -91,10 +90,10 @@ class AsyncEngineStore(AsyncStore):
         self.blobs = blobs
         self.signal = signal
         self._durability = durability
-        self._allowed_units = tuple(allowed_units)
+        self._allowed_units = options.allowed_units
         self._collection = AsyncCollection(index, blobs, clock)
-        self._commits = AsyncCommits(index, blobs, signal, keep=keep, clock=clock, applied=self._applied)
-        self._suspended = AsyncSuspended(resume_window)
+        self._commits = AsyncCommits(index, blobs, signal, keep=keep_of(options), clock=clock, applied=self._applied)
+        self._suspended = AsyncSuspended(float(options.resume_window))
         self._revision = 0
         self._closed = False
         self._forks = fork_count()

@@ -42,7 +42,7 @@ from vault.store.values import (
 from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.decide import look
-from vault_server.storage.decision.plan import Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Outcome, Plan
 from vault_server.storage.decision.refusals import require_generation
 from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
@@ -56,9 +56,10 @@ from vault_server.storage.generic._sync.reader import open_content
 from vault_server.storage.generic._sync.suspended import Suspended
 from vault_server.storage.generic._sync.watch import IndexWatch
 from vault_server.storage.generic._sync.writer import NOTHING, AnsweredWriter, Incoming, StagedWriter
-from vault_server.storage.generic.values import Stored
+from vault_server.storage.generic.values import Stored, keep_of
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
 from vault_server.storage.index.page_token import query_mark, read_token, write_token
+from vault_server.storage.options import StoreOptions
 
 _REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
 """What ends a write for good: what was staged of it is of no use."""
@@ -81,10 +82,8 @@ class EngineStore(Store):
         index: Index,
         blobs: BlobStore,
         signal: CommitSignal,
+        options: StoreOptions,
         *,
-        allowed_units: Sequence[str],
-        keep: Keep,
-        resume_window: float,
         durability: Literal["none", "relaxed", "full"],
         clock: Callable[[], int] = wall_clock,
     ) -> None:
@@ -92,10 +91,10 @@ class EngineStore(Store):
         self.blobs = blobs
         self.signal = signal
         self._durability = durability
-        self._allowed_units = tuple(allowed_units)
+        self._allowed_units = options.allowed_units
         self._collection = Collection(index, blobs, clock)
-        self._commits = Commits(index, blobs, signal, keep=keep, clock=clock, applied=self._applied)
-        self._suspended = Suspended(resume_window)
+        self._commits = Commits(index, blobs, signal, keep=keep_of(options), clock=clock, applied=self._applied)
+        self._suspended = Suspended(float(options.resume_window))
         self._revision = 0
         self._closed = False
         self._forks = fork_count()
