@@ -1,12 +1,13 @@
 """What versions stored before names were held against `check_new`: written past the rule, with SQL."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
 from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore
+from vault_server.storage.decision.rows import pack_tags
+from vault_server.storage.decision.writes import Content, Upload, request_hash
 
 HIDDEN = "".join(
     chr(code)
@@ -36,20 +37,13 @@ def store_before(
     with EmbeddedStore(directory) as store:
         (info,) = store.upload_many(unit, [SmallUpload(spec, data, checksum(data))])
     assert isinstance(info, ObjectInfo)
-    key = (unit, spec.data_id)
+    asked = UploadSpec(spec.data_id, name, tags, datatype, spec.request_id)
+    said = name, pack_tags(tags), datatype, info.revision
+    upload = Upload(unit, asked, Content(len(data), checksum(data), b"", data))
     with sqlite3.connect(directory / "register.db") as register:
-        (answer,) = register.execute("SELECT answer FROM changes WHERE revision = ?", (info.revision,)).fetchone()
-        packed = json.dumps(tags, ensure_ascii=False, separators=(",", ":")) if tags else None
-        answer = json.loads(answer)
-        answer[2:4] = datatype, packed
-        register.execute(
-            "UPDATE objects SET name = ?, tags = ?, datatype = ? WHERE unit = ? AND data_id = ?",
-            (name, packed, datatype, *key),
-        )
-        register.execute(
-            "UPDATE changes SET name = ?, answer = ? WHERE revision = ?",
-            (name, json.dumps(answer, ensure_ascii=False), info.revision),
-        )
+        for table in ("objects", "changes"):
+            register.execute(f"UPDATE {table} SET name = ?, tags = ?, datatype = ? WHERE revision = ?", said)
+        register.execute("UPDATE changes SET request_hash = ?", (request_hash(upload),))
         register.executemany(
             "INSERT INTO tags VALUES (?, ?, ?, ?)", [(unit, *tag, spec.data_id) for tag in tags.items()]
         )
@@ -57,4 +51,4 @@ def store_before(
     with EmbeddedStore(directory) as store:
         (found,) = store.stat_many(unit, [spec.data_id])
     assert found is not None
-    return found, UploadSpec(spec.data_id, name, tags, datatype, spec.request_id)
+    return found, asked

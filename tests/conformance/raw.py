@@ -64,7 +64,8 @@ class RawDirectory:
 
 def _contents(register: sqlite3.Connection, unit: str, data_id: int) -> tuple[int, str | None, bytes] | None:
     found: tuple[int, str | None, bytes] | None = register.execute(
-        "SELECT number, file, data FROM contents JOIN objects USING (number) WHERE unit = ? AND data_id = ?",
+        "SELECT c.number, file, data FROM contents c JOIN objects o ON o.content = c.number "
+        "WHERE unit = ? AND data_id = ?",
         (unit, data_id),
     ).fetchone()
     return found

@@ -7,7 +7,7 @@ import pytest
 from vault.store.values import MetadataSpec
 from vault_server import EmbeddedStore
 
-from tests.storage.objects import delete, update, upload
+from tests.storage.objects import blob_of, delete, update, upload
 from torture.crash.audit import Audit
 from torture.crash.ledger import OWN, SHARED, Journal, content, stamped
 
@@ -141,7 +141,7 @@ def flipped_byte(desk: Desk) -> None:
     number = desk.journal.intend("upload", OWN, 9, **stamped("z", 300_000))
     upload(desk.store, content("z", 300_000), unit=OWN, data_id=9)
     desk.journal.acknowledge(number, None)
-    with (desk.directory / OWN / "9.vault").open("r+b") as file:
+    with blob_of(desk.directory, 9, OWN).open("r+b") as file:
         file.seek(1234)
         byte = file.read(1)
         file.seek(1234)

@@ -26,7 +26,7 @@ from tests.storage.objects import UNIT, delete, read, update, upload
 from tests.faults.test_failed_syncs import FIRST, NEXT, REFUSED
 from vault.errors import StorageError
 from vault_server.storage import EmbeddedStore, StoreOptions
-from vault_server.storage.commit.transaction import Transaction
+from vault_server.storage.failpoints import switch_on
 
 def refused(call):
     try:
@@ -48,7 +48,7 @@ if sys.argv[2] != "next":
 if sys.argv[2] == "another process":
     subprocess.run([sys.executable, "-c", sys.argv[3], sys.argv[1], "next"])
     os.kill(os.getpid(), signal.SIGKILL)
-Transaction.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+switch_on(lambda point: point == "before the fsync of folders" and os.kill(os.getpid(), signal.SIGKILL))
 update(store, 1, NEXT)
 """
 )
@@ -71,7 +71,7 @@ while not again:
     pass
 (outcome,) = again[0].result()
 print("refused" if isinstance(outcome, StorageError) else "done", flush=True)
-Transaction.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+switch_on(lambda point: point == "before the fsync of folders" and os.kill(os.getpid(), signal.SIGKILL))
 upload(store, NEXT, data_id=2)
 """
 )

@@ -16,7 +16,7 @@ from vault.store.values import Key, LoadItem
 from vault_server import EmbeddedStore, Server
 from vault_server.storage import ProblemKind
 
-from tests.storage.objects import reader_of, upload
+from tests.storage.objects import blob_of, reader_of, upload
 
 UNIT = "documents"
 INLINE = 60_000
@@ -75,9 +75,8 @@ def server(embedded: EmbeddedStore) -> Iterator[Server]:
 
 def flip(store: EmbeddedStore, data_id: int, offset: int) -> None:
     """Flips a bit of a stored byte; once more puts it back."""
-    path = store.directory / UNIT / f"{data_id}.vault"
-    if path.exists():
-        with path.open("r+b") as file:
+    if list((store.directory / UNIT).glob(f"{data_id}.*")):
+        with blob_of(store.directory, data_id).open("r+b") as file:
             file.seek(offset)
             (byte,) = file.read(1)
             file.seek(offset)
@@ -88,13 +87,13 @@ def flip(store: EmbeddedStore, data_id: int, offset: int) -> None:
 
 def change(store: EmbeddedStore, table: str, column: str, data_id: int, offset: int) -> None:
     """Flips a bit of a blob in the register."""
-    where = "number = (SELECT number FROM objects WHERE data_id = ?)"
+    where = "number = (SELECT content FROM objects WHERE data_id = ?)"
 
-    def run(tx: Any) -> None:
-        (stored,) = tx.connection.execute(f"SELECT {column} FROM {table} WHERE {where}", (data_id,)).fetchone()
+    def run(connection: Any) -> None:
+        (stored,) = connection.execute(f"SELECT {column} FROM {table} WHERE {where}", (data_id,)).fetchone()
         changed = bytearray(stored)
         changed[offset] ^= 0x10
-        tx.connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (bytes(changed), data_id))
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (bytes(changed), data_id))
 
     store.engine.writer.submit(run).result()
 
@@ -227,7 +226,7 @@ def test_a_changed_row_is_found_by_the_audit(directory: Path, tmp_path: Path, co
     value = "'Other'" if column == "datatype" else f"{column} - 1"
     with EmbeddedStore(tmp_path / "store") as store:
         statement = f"UPDATE objects SET {column} = {value} WHERE data_id = 5"
-        store.engine.writer.submit(lambda tx: tx.connection.execute(statement)).result()
+        store.engine.writer.submit(lambda connection: connection.execute(statement)).result()
         assert [problem.data_id for problem in store.check(deep=True).problems].count(5) >= 1
 
 
@@ -267,7 +266,7 @@ def test_other_bytes_than_were_written_are_refused(
     directory: Path, tmp_path: Path, damage: Callable[[Path, Path], None]
 ) -> None:
     shutil.copytree(directory, tmp_path / "store")
-    damage(tmp_path / "store" / UNIT / "7.vault", tmp_path / "store" / UNIT / "6.vault")
+    damage(blob_of(tmp_path / "store", 7), blob_of(tmp_path / "store", 6))
     with EmbeddedStore(tmp_path / "store") as store, Server(store, listen="127.0.0.1:0") as server:
         assert 7 in {problem.data_id for problem in store.check(deep=True).problems}
         with RemoteStore(server.address) as remote:

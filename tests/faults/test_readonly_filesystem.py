@@ -69,4 +69,4 @@ def test_a_store_on_a_read_only_file_system_is_not_opened(tmp_path: Path) -> Non
             assert read(store, 1) == LARGE
             upload(store, LARGE, data_id=2)
             assert store.check(deep=True).ok
-        assert blob_files(directory) == ["1.vault", "2.vault"]
+        assert blob_files(directory) == ["1.1.vault", "2.2.vault"]

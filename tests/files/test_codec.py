@@ -30,6 +30,7 @@ from vault.store.values import Block, NotModified, ObjectInfo, UploadSpec, new_d
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import SIZES, some_bytes
+from tests.storage.objects import blob_of
 
 PIECE = some_bytes(BLOCK_SIZE)
 
@@ -239,7 +240,7 @@ def test_bytes_that_changed_reach_no_hook(tmp_path: Path) -> None:
         info = write(store, codec, Pieces(3))
         with pytest.raises(CorruptionError):
             codec.decode(info, b"head")
-        path = tmp_path / "files" / f"{info.data_id}.vault"
+        path = blob_of(tmp_path, info.data_id, "files")
         with path.open("r+b") as file:
             file.seek(2 * BLOCK_SIZE + 5)
             byte = file.read(1)

@@ -27,6 +27,7 @@ from vault.store.values import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, 
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.files.objects import put, some_bytes, staged_files
+from tests.storage.objects import blob_of
 
 
 def begin(store: Store) -> Any:
@@ -210,7 +211,7 @@ def test_damage_leaves_no_file_and_no_byte_of_the_damaged_block(tmp_path: Path) 
     data = some_bytes(3 * BLOCK_SIZE)
     with EmbeddedStore(tmp_path / "store") as store:
         info = put(store, data)
-        with (tmp_path / "store" / "files" / f"{info.data_id}.vault").open("r+b") as file:
+        with blob_of(tmp_path / "store", info.data_id, "files").open("r+b") as file:
             file.seek(BLOCK_SIZE)
             file.write(bytes([data[BLOCK_SIZE] ^ 1]))
         target = io.BytesIO()

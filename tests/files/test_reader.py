@@ -14,6 +14,7 @@ from vault.store.values import DeleteSpec
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.files.objects import SIZES, put, some_bytes
+from tests.storage.objects import blob_of
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -106,7 +107,7 @@ def test_a_flipped_byte_is_found_and_not_handed_out(tmp_path: Path) -> None:
     data = some_bytes(3 * BLOCK_SIZE)
     with EmbeddedStore(tmp_path) as damaged:
         info = put(damaged, data)
-        path = tmp_path / "files" / f"{info.data_id}.vault"
+        path = blob_of(tmp_path, info.data_id, "files")
         with path.open("r+b") as file:
             file.seek(BLOCK_SIZE + 77)
             file.write(bytes([data[BLOCK_SIZE + 77] ^ 1]))

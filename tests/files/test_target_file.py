@@ -30,6 +30,7 @@ from vault.store.values import UploadSpec, new_data_id
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import put, some_bytes
+from tests.storage.objects import blob_of
 
 DATA = some_bytes(2 * BLOCK_SIZE + 5)
 
@@ -456,6 +457,7 @@ _KILLED = """
 import os, signal, sys
 from vault._sync.files.transfer import download_file
 from vault_server import EmbeddedStore
+from tests.storage.objects import blob_of
 
 class Kill:
     def set_size(self, size): pass
@@ -537,7 +539,7 @@ def test_a_failed_download_leaves_mode_and_bytes_and_no_part(tmp_path: Path, fol
     target.chmod(0o600)
     with EmbeddedStore(tmp_path / "damaged") as store:
         stored = put(store, DATA).data_id
-        with (tmp_path / "damaged" / "files" / f"{stored}.vault").open("r+b") as blob:
+        with blob_of(tmp_path / "damaged", stored, "files").open("r+b") as blob:
             blob.seek(BLOCK_SIZE + 1)
             blob.write(b"damage")
         with pytest.raises(CorruptionError):

@@ -18,6 +18,7 @@ from vault.store.values import ObjectInfo, UploadSpec, new_data_id
 from vault_server import EmbeddedStore, Server
 
 from tests.files.objects import SIZES, put, some_bytes
+from tests.storage.objects import blob_of
 
 
 def upload(store: Store, source: Path | io.BytesIO, progress: ProgressCallback | None = None) -> ObjectInfo:
@@ -53,7 +54,7 @@ def test_a_failed_download_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
     target.write_bytes(b"old")
     with EmbeddedStore(tmp_path / "store") as store:
         info = put(store, some_bytes(3 * BLOCK_SIZE))
-        blob = tmp_path / "store" / "files" / f"{info.data_id}.vault"
+        blob = blob_of(tmp_path / "store", info.data_id, "files")
         with blob.open("r+b") as file:
             file.truncate(2 * BLOCK_SIZE + 5)
         with pytest.raises(CorruptionError):

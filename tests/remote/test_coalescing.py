@@ -95,7 +95,7 @@ async def test_one_caller_s_trouble_is_his_own(tmp_path: Path) -> None:
     with EmbeddedStore(tmp_path) as damaged_store, Server(damaged_store) as server:
         fill(damaged_store)
         damaged_store.engine.writer.submit(
-            lambda tx: tx.connection.execute("UPDATE contents SET data = x'00' WHERE number = 50")
+            lambda connection: connection.execute("UPDATE contents SET data = x'00' WHERE number = 50")
         ).result()
         async with AsyncRemoteStore(server.address, timeout=20) as remote:
             found = await asyncio.gather(*(remote.load_many("u", [LoadItem(key)]) for key in keys))

@@ -16,7 +16,7 @@ from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.server.process import COMMAND, Serve
-from tests.storage.objects import LARGE, UNIT, delete, read, small, update, upload
+from tests.storage.objects import LARGE, UNIT, blob_of, delete, read, small, update, upload
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_a_server_scrubs_by_itself_and_says_what_it_found(serve: Serve, tmp_path
     with EmbeddedStore(directory) as store:
         upload(store, LARGE, data_id=1)
         store.upload_many(UNIT, [small(data_id=2)])
-    with (directory / UNIT / "1.vault").open("r+b") as file:
+    with blob_of(directory, 1).open("r+b") as file:
         file.seek(5)
         file.write(bytes([LARGE[5] ^ 1]))
     config = tmp_path / "server.toml"

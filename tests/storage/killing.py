@@ -45,7 +45,7 @@ def prepare_retained(store: EmbeddedStore) -> None:
 def prepare_expired(store: EmbeddedStore) -> None:
     """The same, and their time has come."""
     prepare_retained(store)
-    store.engine.writer.submit(lambda tx: tx.connection.execute("UPDATE retired SET expires_at = 1")).result()
+    store.engine.writer.submit(lambda connection: connection.execute("UPDATE retired SET collect_at = 1")).result()
 
 
 def _upload(store: EmbeddedStore) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from vault.store.values import (
     checksum,
     new_data_id,
 )
+from vault_server.storage.files.blobs import blob_generation
 
 UNIT = "documents"
 SMALL = b"small enough for the register"
@@ -102,8 +104,15 @@ def succeeded(outcome: ObjectInfo | VaultError) -> ObjectInfo:
 
 
 def blob_files(directory: Path, unit: str = UNIT) -> list[str]:
+    """The names of a unit's files without what is random in them: `<id>.<generation>.vault`, adopted `<id>.vault`."""
     folder = directory / unit
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted(re.sub(r"\.[0-9a-f]{16}(?=\.vault$)", "", name) for name in names)
+
+
+def blob_of(directory: Path, data_id: int, unit: str = UNIT) -> Path:
+    """The file of an object; of several the one whose name has the highest generation."""
+    return max((directory / unit).glob(f"{data_id}.*vault"), key=lambda path: blob_generation(path.name) or 0)
 
 
 def staged_files(directory: Path) -> list[Path]:

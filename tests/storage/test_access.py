@@ -19,7 +19,7 @@ from vault_server.storage.files.access import widen
 from vault_server.storage.maintenance.rebuild.resolve import resolve
 from vault_server.storage.maintenance.scrub import Scrubber
 
-from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, small, start, succeeded, update, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, delete, read, small, start, succeeded, update, upload
 
 UMASKS = (0o000, 0o077, 0o777)
 GROUP_OF_OTHERS = 31_415
@@ -231,7 +231,7 @@ def test_an_older_store_that_everybody_can_read_is_told_of_and_stays(
     with caplog.at_level(logging.WARNING), EmbeddedStore(root) as store:
         assert [str(root) in record.getMessage() for record in caplog.records] == [True]
         upload(store, LARGE, data_id=2)
-        assert stat.S_IMODE((root / UNIT / "2.vault").stat().st_mode) == 0o600
+        assert stat.S_IMODE(blob_of(root, 2).stat().st_mode) == 0o600
     assert stat.S_IMODE((root / "register.db").stat().st_mode) == 0o644
 
 

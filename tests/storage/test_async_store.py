@@ -26,7 +26,19 @@ from vault.store.values import (
 )
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
-from tests.storage.objects import INLINE, LARGE, SMALL, UNIT, blocks_of, read, small, staged_files, succeeded, upload
+from tests.storage.objects import (
+    INLINE,
+    LARGE,
+    SMALL,
+    UNIT,
+    blob_of,
+    blocks_of,
+    read,
+    small,
+    staged_files,
+    succeeded,
+    upload,
+)
 
 
 @pytest.fixture
@@ -74,7 +86,7 @@ async def test_a_file_is_read_whatever_of_it_the_system_has_in_memory(
     async_store: AsyncEmbeddedStore, directory: Path, cached: str
 ) -> None:
     await put(async_store, LARGE, 5)
-    with (directory / UNIT / "5.vault").open("rb") as file:
+    with blob_of(directory, 5).open("rb") as file:
         begin = {"all": len(LARGE), "the first block": BLOCK_SIZE, "nothing": 0}[cached]
         os.posix_fadvise(file.fileno(), begin, len(LARGE) - begin, os.POSIX_FADV_DONTNEED)
         assert await get(async_store, 5) == LARGE

@@ -9,7 +9,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import LoadItem, checksum
 from vault_server.storage import CheckReport, EmbeddedStore, Problem, ProblemKind
 
-from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, succeeded, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, read, reader_of, succeeded, upload
 
 FLIPPED = BLOCK_SIZE + 17
 
@@ -27,18 +27,18 @@ def damaged(tmp_path: Path) -> Path:
 
 
 def flip(directory: Path) -> None:
-    with (directory / UNIT / "1.vault").open("r+b") as file:
+    with blob_of(directory, 1).open("r+b") as file:
         file.seek(FLIPPED)
         file.write(bytes([LARGE[FLIPPED] ^ 1]))
 
 
 def cut(directory: Path) -> None:
-    with (directory / UNIT / "1.vault").open("r+b") as file:
+    with blob_of(directory, 1).open("r+b") as file:
         file.truncate(FLIPPED)
 
 
 def remove(directory: Path) -> None:
-    (directory / UNIT / "1.vault").unlink()
+    blob_of(directory, 1).unlink()
 
 
 def problem_of(directory: Path, *, deep: bool) -> Problem | None:
@@ -108,8 +108,8 @@ def test_a_file_of_nobody_is_found_by_any_audit(damaged: Path) -> None:
 
 def change_inline(store: EmbeddedStore) -> None:
     changed = bytes([SMALL[0] ^ 1]) + SMALL[1:]
-    statement = "UPDATE contents SET data = ? WHERE number = (SELECT number FROM objects WHERE data_id = 2)"
-    store.engine.writer.submit(lambda tx: tx.connection.execute(statement, (changed,))).result()
+    statement = "UPDATE contents SET data = ? WHERE number = (SELECT content FROM objects WHERE data_id = 2)"
+    store.engine.writer.submit(lambda connection: connection.execute(statement, (changed,))).result()
 
 
 def test_a_flipped_byte_in_the_register_is_found_and_refused(damaged: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_flipped_byte_in_the_register_is_found_and_refused(damaged: Path) -> N
 def test_a_missing_file_fails_its_item_of_a_batch_alone(damaged: Path) -> None:
     with EmbeddedStore(damaged) as store:
         upload(store, LARGE[:BLOCK_SIZE], data_id=4)
-        (damaged / UNIT / "4.vault").unlink()
+        blob_of(damaged, 4).unlink()
         lost, small = store.load_many(UNIT, [LoadItem(4), LoadItem(2)])
         assert isinstance(lost, CorruptionError)
         assert small is not None
@@ -147,6 +147,6 @@ def test_a_missing_file_fails_its_item_of_a_batch_alone(damaged: Path) -> None:
 )
 def test_a_register_that_contradicts_itself_is_found(damaged: Path, statement: str) -> None:
     with EmbeddedStore(damaged) as store:
-        store.engine.writer.submit(lambda tx: tx.connection.execute(statement)).result()
+        store.engine.writer.submit(lambda connection: connection.execute(statement)).result()
         kinds = {problem.kind for problem in store.check().problems}
     assert ProblemKind.REGISTER in kinds

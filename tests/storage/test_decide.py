@@ -16,8 +16,8 @@ from vault_server.storage.decision.writes import Content, Delete, SetMetadata, U
 
 from tests.storage.deciding import DictIndex, Expected, content, in_groups, told, write_lists
 
-KEEP = Keep()
-NOTHING = Keep(retention=0)
+KEEP = Keep(retention=300_000_000)
+NOTHING = Keep()
 
 
 def run(index: DictIndex, writes: list[Write], keep: Keep = KEEP, clock: int = 1_000_000) -> list[Outcome]:

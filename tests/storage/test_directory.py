@@ -15,8 +15,9 @@ from vault import RemoteStore
 from vault.errors import StorageError, VaultError
 from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+from vault_server.storage.engine.engine import Engine
 from vault_server.storage.failpoints import Point, reached
-from vault_server.storage.maintenance.audit import _Audit
+from vault_server.storage.maintenance import row_checks
 
 from tests.server.process import Served
 from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, small, start, succeeded, update, upload
@@ -480,15 +481,15 @@ def test_an_audit_that_the_directory_is_moved_under_takes_no_file_for_missing(
 ) -> None:
     with EmbeddedStore(root) as store:
         begun(store)
-        rows = _Audit._rows
+        rows = row_checks.all_rows
 
-        def move(self: _Audit) -> Iterator[tuple[object, ...]]:
-            for row in rows(self):
+        def move(engine: Engine, table: str) -> Iterator[row_checks.Stored]:
+            for row in rows(engine, table):
                 if not aside(root).exists():
                     another_store(root)
                 yield row
 
-        monkeypatch.setattr(_Audit, "_rows", move)
+        monkeypatch.setattr(row_checks, "all_rows", move)
         refused(store, lambda store: store.check(deep=True))
 
 
@@ -503,7 +504,7 @@ def test_what_is_moved_between_the_placing_of_a_file_and_the_commit_is_told(
                 moved(root)
             reached(point)
 
-        monkeypatch.setattr("vault_server.storage.commit.transaction.reached", move)
+        monkeypatch.setattr("vault_server.storage.commit.placement.reached", move)
         refused(store, WRITES["a large upload"])
         monkeypatch.undo()
         aside(root).rename(root)

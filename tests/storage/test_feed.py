@@ -143,10 +143,10 @@ def test_a_watch_of_a_closed_store_says_so(directory: Path) -> None:
 
 def test_history_that_is_gone_is_told_not_skipped(store: EmbeddedStore) -> None:
     store.close()
-    with EmbeddedStore(store.directory, StoreOptions(feed_history=20)) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=20, resume_window=0)) as short:
         for _ in range(50):
             upload(short, SMALL)
-    with EmbeddedStore(store.directory, StoreOptions(feed_history=20)) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=20, resume_window=0)) as short:
         with pytest.raises(RevisionCompactedError) as raised:
             short.changes(5)
         assert raised.value.context["revision"] == 5

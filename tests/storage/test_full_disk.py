@@ -67,7 +67,7 @@ assert store.revision == revision
 limit(resource.RLIM_INFINITY)
 assert all(outcome.size == 60_000 for outcome in store.upload_many(UNIT, many))
 assert store.check(deep=True).ok, store.check(deep=True)
-assert blob_files(store.directory) == ["1.vault"], blob_files(store.directory)
+assert blob_files(store.directory) == ["1.1.vault"], blob_files(store.directory)
 upload(store, contents, data_id=5)
 assert read(store, 5) == contents
 assert store.check(deep=True).ok

@@ -5,14 +5,15 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vault.errors import AlreadyExistsError, ClosedError, ConflictError
-from vault.store.values import ChangeKind, UpdateSpec
-from vault_server.storage import EmbeddedStore
-from vault_server.storage.commit.transaction import Transaction
+from vault.errors import AlreadyExistsError, ClosedError, ConflictError, StorageError
+from vault.store.values import ChangeKind, ObjectInfo, UpdateSpec
+from vault_server.storage import EmbeddedStore, failpoints
+from vault_server.storage.failpoints import Point
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
 
@@ -21,7 +22,7 @@ def held(store: EmbeddedStore, submit: Callable[[], None]) -> None:
     """Calls `submit` while the writer is busy, so that all that it submits goes into one transaction."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def hold(_transaction: Transaction) -> None:
+    def hold(_connection: sqlite3.Connection) -> None:
         begun.set()
         assert go_on.wait(30)
 
@@ -44,10 +45,9 @@ def test_writes_of_many_threads_are_all_there_in_one_order(store: EmbeddedStore)
     assert all(read(store, number + 1) == b"%d" % number for number in range(0, 400, 37))
 
 
-def test_one_failing_job_takes_nobody_with_it(store: EmbeddedStore) -> None:
-    def fail(transaction: Transaction) -> None:
-        transaction.take_revision()
-        transaction.connection.execute("DELETE FROM objects")
+def test_one_failing_write_or_job_takes_nobody_with_it(store: EmbeddedStore) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM objects")
         raise ConflictError("on purpose")
 
     upload(store, SMALL, data_id=99)
@@ -55,40 +55,57 @@ def test_one_failing_job_takes_nobody_with_it(store: EmbeddedStore) -> None:
 
     def submit() -> None:
         for number in range(3):
-            futures.append(store.writes.upload_many(UNIT, [small(data_id=number + 1)]))
+            futures.append(store.writes.upload_many(UNIT, [small(data_id=number + 1), small(data_id=99)]))
             futures.append(store.engine.writer.submit(fail))
 
     held(store, submit)
     for number in range(3):
-        (outcome,) = futures[2 * number].result()
+        outcome, refused = futures[2 * number].result()
         assert succeeded(outcome).revision == number + 2
+        assert isinstance(refused, AlreadyExistsError)
         with pytest.raises(ConflictError):
             futures[2 * number + 1].result()
     assert store.revision == 4
     assert store.exists_many(UNIT, [99]) == [1]
 
 
-def test_a_transaction_that_cannot_commit_fails_its_jobs_and_no_others(store: EmbeddedStore) -> None:
-    def break_the_commit(transaction: Transaction) -> None:
-        transaction.connection.execute("ROLLBACK")  # as SQLite itself does after some I/O errors
-        raise sqlite3.OperationalError("the transaction is gone")
+def test_a_transaction_that_cannot_commit_fails_its_writes_and_no_others(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_the_commit(point: Point) -> None:
+        if point == "change recorded":
+            error = sqlite3.OperationalError("the transaction is gone")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
 
     futures: list[Future[Any]] = []
-    held(
-        store,
-        lambda: futures.extend(
-            [
-                store.writes.upload_many(UNIT, [small(data_id=1), small(LARGE[: 1 << 20], data_id=2)]),
-                store.engine.writer.submit(break_the_commit),
-                store.writes.upload_many(UNIT, [small(data_id=3)]),
-            ]
-        ),
-    )
+
+    def submit() -> None:
+        monkeypatch.setattr(failpoints, "_call", break_the_commit)
+        futures.append(store.writes.upload_many(UNIT, [small(data_id=1), small(LARGE[: 1 << 20], data_id=2)]))
+        futures.append(store.writes.upload_many(UNIT, [small(data_id=3)]))
+
+    held(store, submit)
     for future in futures:
-        assert "the transaction is gone" in str(future.exception() or future.result()[0])
+        assert "the transaction is gone" in str(future.result()[0])
+    monkeypatch.undo()
     assert store.exists_many(UNIT, [1, 2, 3]) == [0, 0, 0]
     upload(store, LARGE, data_id=2)
     assert read(store, 2) == LARGE
+
+
+def test_of_a_group_that_meets_a_damaged_row_only_the_write_on_it_is_refused(store: EmbeddedStore) -> None:
+    def damage(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO tags VALUES (?, 'k', 'v', 5)", (UNIT,))
+
+    store.engine.writer.submit(damage).result()
+    items = [small(data_id=number, name=f"{number}") for number in range(1, 9)]
+    items[4] = replace(items[4], spec=replace(items[4].spec, tags={"k": "v"}))
+    outcomes = store.upload_many(UNIT, items)
+    assert [type(outcome) for outcome in outcomes] == [*[ObjectInfo] * 4, StorageError, *[ObjectInfo] * 3]
+    assert store.exists_many(UNIT, [5]) == [0]
+    assert store.revision == 7
+    store.engine.writer.submit(lambda connection: connection.execute("DELETE FROM tags")).result()
 
 
 def test_of_many_racing_writers_of_one_generation_one_wins(store: EmbeddedStore) -> None:
@@ -153,29 +170,37 @@ for block in blocks_of(LARGE[1:]):
 done = []
 
 def submit():
-    writer.begin_commit(len(LARGE) - 1)
-    store.writes.delete_many(UNIT, [DeleteSpec(2)])
-    # As a thread asks that stages an upload, and finds the disk full.
-    done.append(store.engine.writer.submit(store.engine.writer._sweeper.make_room))
+    # As a thread asks that stages an upload, and finds the disk full: before, and together with what replaces.
+    for _ in range(2):
+        done.append(store.engine.writer._submit(store.engine.writer._sweeper.make_room))
+        if len(done) == 1:
+            writer.begin_commit(len(LARGE) - 1)
+            store.writes.delete_many(UNIT, [DeleteSpec(2)])
 
 def at(point):
-    if point == "before COMMIT" and done and done[0].running():
+    if point == "before COMMIT" and done:
         finishing.append(point)
-        if len(finishing) == 2:  # the first is that of `held`
+        if len(finishing) == int(sys.argv[3]):  # the first is that of `held`
             os.kill(os.getpid(), signal.SIGKILL)
 
 finishing = []
 switch_on(at)
 held(store, submit)
-done[0].result()
+done[1].result()
 """
 
 
 @pytest.mark.parametrize("retention", [300, 0])
-def test_room_is_not_made_of_what_its_own_transaction_replaces(directory: Path, retention: int) -> None:
-    with start(ROOM, directory, retention) as process:
+@pytest.mark.parametrize("killed", [2, 3, 4])
+def test_room_is_not_made_of_what_is_not_replaced_for_good(directory: Path, retention: int, killed: int) -> None:
+    with start(ROOM, directory, retention, killed) as process:
         process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     with EmbeddedStore(directory) as store:
-        assert store.revision == 2
-        assert read(store, 1) == read(store, 2) == LARGE
+        if killed == 4:  # the replacing transaction is durable
+            assert store.revision == 4
+            assert read(store, 1) == LARGE[1:]
+            assert store.exists_many(UNIT, [2]) == [0]
+        else:
+            assert store.revision == 2
+            assert read(store, 1) == read(store, 2) == LARGE

@@ -42,7 +42,8 @@ def state_of(store: EmbeddedStore) -> State:
 
 def referenced(store: EmbeddedStore, table: str) -> set[str]:
     def query(connection: Any) -> set[str]:
-        return {file for (file,) in connection.execute(f"SELECT file FROM {table}") if file is not None}
+        files = connection.execute(f"SELECT c.file FROM {table} t JOIN contents c ON c.number = t.content")
+        return {file for (file,) in files if file is not None}
 
     return store.engine.connections.read(query)
 
@@ -95,7 +96,7 @@ def test_a_kill_at_any_point_leaves_all_or_nothing_and_no_file_over(
                 OPERATIONS[operation].act(store)
                 assert state_of(store) == after, where
                 assert store.revision == final, f"{where}: it was applied twice"
-            needed, retained = referenced(store, "contents"), referenced(store, "retired")
+            needed, retained = referenced(store, "objects"), referenced(store, "retired")
         # Closing has swept: what is in trash by then is gone.
         files = files_of(directory)
         assert needed <= files <= needed | retained, where

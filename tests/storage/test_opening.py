@@ -10,7 +10,7 @@ from vault.errors import InvalidArgumentError, StorageError
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, opener
 from vault_server.storage.index.schema import SCHEMA_VERSION
 
-from tests.storage.objects import LARGE, SMALL, delete, read, upload
+from tests.storage.objects import LARGE, SMALL, blob_files, delete, read, upload
 
 
 def test_a_directory_is_made_with_its_parents_and_keeps_its_identity(directory: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_relative_location_stays_where_it_was(directory: Path, monkeypatch: py
         monkeypatch.chdir("/")
         upload(store, LARGE, data_id=1)
         assert read(store, 1) == LARGE
-    assert (directory / "here" / "documents" / "1.vault").exists()
+    assert blob_files(directory / "here") == ["1.1.vault"]
 
 
 @pytest.mark.parametrize("location", ["file", "file/below"])

@@ -11,7 +11,7 @@ from vault.store.values import Block, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import why_not
-from tests.storage.objects import LARGE, UNIT, delete, read, run, small, start, succeeded, update, upload
+from tests.storage.objects import LARGE, UNIT, blob_of, delete, read, run, small, start, succeeded, update, upload
 
 pytestmark = pytest.mark.skipif(bool(why_not("tmpfs")), reason=why_not("tmpfs") or "it can")
 Elsewhere = Callable[[Path], None]
@@ -84,7 +84,7 @@ def everything(root: Path) -> None:
         assert read(store, 1) == LARGE[::-1]
         assert read(store, 2) == LARGE[:200_000]
         assert read(store, 4) == LARGE
-        shutil.copyfile(root / UNIT / "4.vault", root / UNIT / "99.vault")
+        shutil.copyfile(blob_of(root, 4), root / UNIT / "99.vault")
         assert len(store.check(repair=True).repairs) == 1
         report = store.check(deep=True)
         assert report.ok, report.problems

@@ -9,7 +9,7 @@ import pytest
 from vault.errors import CorruptionError, RevisionCompactedError
 from vault_server.storage import EmbeddedStore, ProblemKind, check_directory
 
-from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, read, reader_of, stat, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blob_of, read, reader_of, stat, upload
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ def test_an_object_without_bytes_stays_and_says_so(filled: Path) -> None:
 
 def test_bytes_of_no_object_are_put_aside(filled: Path) -> None:
     with EmbeddedStore(filled) as store:
-        change(filled, "INSERT INTO contents VALUES (99, NULL, x'616263', x'')")
+        change(filled, "INSERT INTO contents VALUES (99, 7, NULL, x'', x'616263')")
         (filled / UNIT / "8.5.vault").write_bytes(b"nobody's")
         report = store.check(repair=True)
         assert report.ok, report.problems
         kept = [path.name.split(".")[0] for path in (filled / ".lost").rglob("*") if path.is_file()]
         assert sorted(kept) == ["8", "contents-99"]
-        assert blob_files(filled) == ["1.vault"]
+        assert blob_files(filled) == ["1.1.vault"]
         all_there(store)
 
 
@@ -113,7 +113,7 @@ def test_a_lost_or_damaged_file_is_reported_and_nothing_is_deleted(
     filled: Path, damage: Callable[[Path], object]
 ) -> None:
     with EmbeddedStore(filled) as store:
-        damage(filled / UNIT / "1.vault")
+        damage(blob_of(filled, 1))
         before = stat(store, 1)
         report = store.check(repair=True, deep=True)
         assert {problem.data_id for problem in report.problems} == {1}
@@ -145,8 +145,9 @@ def test_two_rows_for_one_object_take_a_rebuild_and_the_newest_stays(filled: Pat
         filled,
         "DROP INDEX objects_by_id",
         "CREATE INDEX objects_by_id ON objects (unit, data_id)",
-        "INSERT INTO objects SELECT 77, unit, data_id, generation, revision, size, checksum, datatype, NULL, tags, "
-        "created_at, updated_at FROM objects WHERE data_id = 2",
+        "CREATE TEMP TABLE another AS SELECT * FROM objects WHERE data_id = 2",
+        "UPDATE another SET number = 77, name = NULL",
+        "INSERT INTO objects SELECT * FROM another",
         "UPDATE sqlite_schema SET sql = replace(sql, 'CREATE INDEX', 'CREATE UNIQUE INDEX') "
         "WHERE name = 'objects_by_id'",
     )

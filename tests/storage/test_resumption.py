@@ -15,7 +15,7 @@ from vault.store.values import ObjectInfo, UploadSpec, WriteStatus, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 from vault_server.storage.uploads import resumption
 
-from tests.storage.objects import UNIT, blob_files, blocks_of, read, run, start, upload
+from tests.storage.objects import UNIT, blob_files, blob_of, blocks_of, read, run, start, upload
 from tests.storage.resuming import DATA, REQUEST, SPEC, go_on
 
 WRITING = """
@@ -401,7 +401,7 @@ from vault_server.storage import EmbeddedStore
 from vault_server.storage.uploads import journal
 from vault_server.storage.uploads.journal import FolderLock, JournaledFile
 from vault_server.storage.files.staging import StagedFile
-from vault_server.storage.commit.transaction import Transaction
+from vault_server.storage.failpoints import switch_on
 store = EmbeddedStore(sys.argv[1])
 calls = 0
 def dying(function, before):
@@ -418,6 +418,8 @@ def dying(function, before):
 def die_at(owner, name, before):
     found = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
     setattr(owner, name, dying(found, before))
+def die_when_reached(wanted):
+    switch_on(lambda point: point == wanted and os.kill(os.getpid(), signal.SIGKILL))
 def begin(*, suspended):
     writer = store.upload(UNIT, SPEC, resumable=True)
     for block in list(blocks_of(DATA))[:3]:
@@ -451,8 +453,8 @@ POINTS = {
     "before the fsync": ("commit", "die_at(JournaledFile, 'finish', True)", 1),
     "before it gets its name": ("commit", "die_at(JournaledFile, 'rename', True)", 1),
     "after it got its name": ("commit", "die_at(JournaledFile, 'rename', False)", 1),
-    "after its rows": ("commit", "die_at(Transaction, 'record', False)", 1),
-    "before the commit": ("commit", "die_at(Transaction, 'finish', False)", 1),
+    "after its rows": ("commit", "die_when_reached('change recorded')", 1),
+    "before the commit": ("commit", "die_when_reached('before COMMIT')", 1),
     "after the commit": ("commit", "die_at(store.engine.writer, '_committed', True)", 1),
     "before the folder goes": ("commit", "die_at(JournaledFile, 'discard', True)", 1),
     "after the folder went": ("commit", "die_at(journal, 'remove', False)", 1),
@@ -486,7 +488,7 @@ def test_a_kill_at_any_point_leaves_a_write_that_goes_on(directory: Path, point:
         assert read(store, SPEC.data_id) == DATA
         assert store.changes(0)[0] == info.revision == 1, "it was applied once"
     assert kept(directory) == []
-    assert blob_files(directory) == [f"{SPEC.data_id}.vault"]
+    assert blob_files(directory) == [f"{SPEC.data_id}.1.vault"]
 
 
 def test_what_an_abandoned_commit_named_is_not_written_to(directory: Path) -> None:
@@ -494,7 +496,7 @@ def test_what_an_abandoned_commit_named_is_not_written_to(directory: Path) -> No
     with EmbeddedStore(directory) as store:
         suspend(store, 3)
         upload(store, DATA, data_id=99)
-        named = directory / UNIT / "99.vault"
+        named = blob_of(directory, 99)
         named.unlink()
         os.link(folder(directory) / "bytes", named)
         before = named.read_bytes()

@@ -79,7 +79,7 @@ def test_a_request_id_stands_for_one_write(store: EmbeddedStore) -> None:
 
 def test_retries_are_recognised_as_far_back_as_the_feed_reaches(store: EmbeddedStore) -> None:
     store.close()
-    with EmbeddedStore(store.directory, StoreOptions(feed_history=10)) as short:
+    with EmbeddedStore(store.directory, StoreOptions(feed_history=10, resume_window=0)) as short:
         spec = UploadSpec(7)
         first = write_all(short.upload(UNIT, spec), SMALL)
         for _ in range(9):

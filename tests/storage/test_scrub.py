@@ -11,7 +11,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, ProblemKind, ScrubPass, ScrubStatus
 
-from tests.storage.objects import LARGE, SMALL, UNIT, run, start, update, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, run, start, update, upload
 from tests.storage.test_audit import flip
 
 FAST = 10_000.0
@@ -59,7 +59,7 @@ def test_damage_is_found_logged_and_remembered(tmp_path: Path, caplog: pytest.Lo
         upload(store, LARGE, data_id=2)
         upload(store, LARGE, data_id=3)
         flip(tmp_path)
-        (tmp_path / UNIT / "2.vault").unlink()
+        blob_of(tmp_path, 2).unlink()
         store.start_scrub(FAST)
         problems = ended(store).problems
     found = [(problem.kind, problem.data_id, problem.block) for problem in problems]

@@ -15,7 +15,19 @@ from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.files.staging import leftovers
 
 from tests.server.process import Served
-from tests.storage.objects import LARGE, UNIT, delete, read, small, start, succeeded, update, upload
+from tests.storage.objects import (
+    LARGE,
+    UNIT,
+    blob_files,
+    blob_of,
+    delete,
+    read,
+    small,
+    start,
+    succeeded,
+    update,
+    upload,
+)
 
 Cleaning = Callable[[Path], None]
 FILE = LARGE[:200_000]
@@ -109,14 +121,14 @@ upload(store, LARGE, data_id=2)
 """
     with start(script, directory) as process:
         assert process.wait(60) == -9
-    assert (directory / UNIT / "2.vault").exists()
+    assert blob_files(directory) == ["1.1.vault", "2.2.vault"]
     with EmbeddedStore(directory) as store:
         upload(store, LARGE, data_id=3)
         while store.engine.writer._sweeper.wanted:
             time.sleep(0.01)
         assert read(store, 1) == LARGE
     assert leftovers_in(directory) == []
-    assert not (directory / UNIT / "2.vault").exists()
+    assert blob_files(directory) == ["1.1.vault", "3.2.vault"]
 
 
 def leftovers_in(directory: Path) -> list[Path]:
@@ -158,11 +170,11 @@ def test_a_units_folder_and_that_of_what_was_put_aside_are_made_anew(directory: 
     with EmbeddedStore(directory, StoreOptions(retention=0)) as store:
         for number in (1, 2):
             upload(store, LARGE, data_id=number)
-            shutil.copyfile(directory / UNIT / f"{number}.vault", directory / UNIT / f"99{number}.vault")
+            shutil.copyfile(blob_of(directory, number), directory / UNIT / f"99{number}.vault")
             assert len(store.check(repair=True).repairs) == 1
             shutil.rmtree(directory / ".lost")
             delete(store, number)
-            while (directory / UNIT / f"{number}.vault").exists():
+            while blob_files(directory):
                 time.sleep(0.01)
             (directory / UNIT).rmdir()
 

@@ -57,7 +57,8 @@ def crashed(directory: Path, killer: Killer, objects: int) -> None:
         for outcome in store.upload_many(UNIT, [small(b"data", data_id=100 + n) for n in range(objects)]):
             succeeded(outcome)
         update(store, 2, LARGE[1:])
-        store.engine.writer.submit(lambda tx: tx.connection.execute("UPDATE retired SET expires_at = 1")).result()
+        expire = "UPDATE retired SET collect_at = 1"
+        store.engine.writer.submit(lambda connection: connection.execute(expire)).result()
     assert killer.run("update", directory, "change recorded").signal == signal.SIGKILL
     assert staged_files(directory), "what it intended is noted there"
 

@@ -63,7 +63,7 @@ def test_small_objects_live_in_the_register_and_large_ones_in_files(store: Embed
     upload(store, LARGE[:INLINE], data_id=1)
     upload(store, LARGE[: INLINE + 1], data_id=2)
     store.upload_many(UNIT, [small(LARGE[:INLINE], data_id=3), small(LARGE[: INLINE + 1], data_id=4)])
-    assert blob_files(store.directory) == ["2.vault", "4.vault"]
+    assert blob_files(store.directory) == ["2.2.vault", "4.4.vault"]
 
 
 def test_a_later_generation_has_a_file_of_its_own_and_the_old_one_goes(directory: Path) -> None:

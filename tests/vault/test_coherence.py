@@ -185,8 +185,7 @@ def test_a_change_that_overtakes_a_load_is_not_lost(place: Place, slow: type[Slo
         info = writing.update("notes", data_id, new)
         until(
             lambda: (
-                vault._coherence.epoch()
-                and vault._cache._units["notes"].in_flight.revision_of(data_id, 0) == info.revision
+                vault._coherence.epoch() and vault._cache._shelves["notes"].air.revision_of(data_id, 0) == info.revision
             )
         )
         slow.waits = False
@@ -374,7 +373,7 @@ def write_a_lot(store: EmbeddedStore) -> None:
 
 def test_a_feed_that_forgot_makes_a_vault_ask(tmp_path: Path) -> None:
     with (
-        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as writing,
+        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000, resume_window=0)) as writing,
         Vault(writing, STRUCTURE) as writer,
         Vault(tmp_path / "store", STRUCTURE) as reader,
     ):
@@ -401,7 +400,10 @@ def test_who_comes_while_a_forgotten_feed_is_skipped_does_not_believe_what_is_fr
                 self.armed = False
                 self.seen = self.epoch()
 
-    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as store, Vault(store, STRUCTURE) as vault:
+    with (
+        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000, resume_window=0)) as store,
+        Vault(store, STRUCTURE) as vault,
+    ):
         feed = Interrupted(store, vault._cache)
         before = feed.epoch()
         write_a_lot(store)
@@ -411,7 +413,7 @@ def test_who_comes_while_a_forgotten_feed_is_skipped_does_not_believe_what_is_fr
 
 
 def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000)) as store:
+    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=1000, resume_window=0)) as store:
         server = Server(store)
         server.start()
         with RemoteVault(server.address, STRUCTURE) as vault, Vault(store, STRUCTURE) as beside:

@@ -158,7 +158,10 @@ def test_closing_the_vault_ends_it(place: Place) -> None:
 
 
 def test_history_that_is_gone_is_said_and_the_next_watch_begins_now(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=10)) as store, Server(store) as server:
+    with (
+        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=10, resume_window=0)) as store,
+        Server(store) as server,
+    ):
         for location in (store, f"grpc://{server.address}"):
             with Vault(location, STRUCTURE) as vault:
                 first = vault.upload("notes", Note("x"))
@@ -212,7 +215,10 @@ def test_a_server_that_is_away_is_waited_for_longer_than_the_timeout(remote: Pla
 
 
 def test_history_that_goes_while_the_server_is_away_is_said(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=10)) as store, Vault(store, STRUCTURE) as beside:
+    with (
+        EmbeddedStore(tmp_path / "store", StoreOptions(feed_history=10, resume_window=0)) as store,
+        Vault(store, STRUCTURE) as beside,
+    ):
         server = Server(store)
         server.start()
         with RemoteVault(server.address, STRUCTURE) as vault:

@@ -21,7 +21,7 @@ Point = Literal[
     "trash forgotten",
     "before collection",
     "collected",
-    # Its jobs.
+    # What it does for its callers.
     "before intent",
     "intent noted",
     "unit folder made",
@@ -30,13 +30,13 @@ Point = Literal[
     "placed",
     "before retirement",
     "retired",
+    "tags deleted",
+    "object deleted",
+    "name given up",
     "object written",
     "contents written",
-    "contents deleted",
-    "object deleted",
     "tags written",
-    "tags deleted",
-    "metadata written",
+    "contents deleted",
     "before the change is recorded",
     "change recorded",
     # Its end.

@@ -35,15 +35,6 @@ def no_room(error: OSError) -> bool:
     return error.errno in _FULL
 
 
-def is_readonly(error: Exception) -> bool:
-    """Whether the connection cannot write.
-
-    SQLite opens a database read-only, and says nothing, when opening it for writing fails for whatever reason:
-    no file descriptors left, an I/O error. So the next connection may well be able to.
-    """
-    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_READONLY
-
-
 def room_helps(error: StorageError) -> bool:
     """Whether what failed may succeed when there is more room on the disk. It is no help against RLIMIT_FSIZE."""
     return isinstance(error, StorageFullError) and error.context.get("errno") != "EFBIG"

@@ -6,10 +6,9 @@ from typing import Any
 
 from vault._sync.feed.coherence import Coherence
 from vault._sync.objects.codec import Codec
-from vault._sync.objects.loader import SharedFlight
+from vault._sync.objects.loader import Landing
 from vault._cache.cache import ObjectCache
-from vault._cache.entry import Entry
-from vault._cache.working_copy import WorkingCopy
+from vault._cache.entry import Draft, Entry
 from vault._runtime.sync_async import Affinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
@@ -30,13 +29,13 @@ from vault.store.values import (
 )
 
 
-class WriteThrough:
+class Saver:
     """Uploads, updates, deletes and writes back for one vault."""
 
     def __init__(
         self,
         store: Store,
-        cache: ObjectCache[SharedFlight],
+        cache: ObjectCache[Landing],
         coherence: Coherence,
         codecs: Mapping[str, Codec],
         affinity: Affinity,
@@ -107,7 +106,7 @@ class WriteThrough:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
 
-    def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
+    def write_back(self, entry: Entry, draft: Draft, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
 
         Whatever goes wrong, the working copy is given up: nobody writes it later.
@@ -123,18 +122,18 @@ class WriteThrough:
         try:
             with entry.write_lock:
                 # Asked under the lock: a working copy begun from a sealed one could overtake it otherwise.
-                if working.broken or not last_only or entry.leave_or_seal(working):
-                    self._write_back(entry, working)
+                if draft.broken or not last_only or entry.leave_or_seal(draft):
+                    self._write_back(entry, draft)
         except BaseException:
-            working.broken = True
+            draft.broken = True
             self._cache.forget(entry)
             raise
 
-    def _write_back(self, entry: Entry, working: WorkingCopy) -> None:
+    def _write_back(self, entry: Entry, draft: Draft) -> None:
         if self._closed:
             raise ClosedError("the vault was closed before the ticket: its edit is not written")
-        unit, data_id, generation = entry.info.unit, entry.info.data_id, working.generation
-        if working.broken or generation is None:
+        unit, data_id, generation = entry.info.unit, entry.info.data_id, draft.generation
+        if draft.broken or generation is None:
             raise ConflictError(
                 f"object {data_id} in unit {unit!r} was not written: another ticket that shared the edit gave it up",
                 reason="EDIT_GIVEN_UP",
@@ -142,14 +141,15 @@ class WriteThrough:
                 data_id=data_id,
             )
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
-        data = working.data if entry.seal(working) else working.data._clone()  # noqa: SLF001  # the Datatype's contract
+        data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = self._coherence.epoch()
-        flight = SharedFlight()
-        with flight.lock:
-            with self._cache.writing(entry, flight) as sent:
+        landing = Landing()
+        with landing.lock:
+            with self._cache.writing(entry, landing) as departed:
                 spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
                 info = self._replace(unit, spec, data)
-                self._cache.written(entry, working, info, data, epoch, sent=sent)
+                entry.commit(draft, info, data)
+                self._cache.replaced(entry, epoch, departed=departed)
 
     def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]
@@ -165,9 +165,9 @@ class WriteThrough:
 class NotedWriter(BlockWriter):
     """A write whose commit the vault's cache is told of."""
 
-    def __init__(self, writer: BlockWriter, writes: WriteThrough) -> None:
+    def __init__(self, writer: BlockWriter, saver: Saver) -> None:
         self._writer = writer
-        self._writes = writes
+        self._saver = saver
 
     @property
     def persisted_size(self) -> int:
@@ -178,7 +178,7 @@ class NotedWriter(BlockWriter):
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         info = self._writer.commit(size, checksum)
-        self._writes.wrote(info, ChangeKind.UPLOADED)
+        self._saver.wrote(info, ChangeKind.UPLOADED)
         return info
 
     def abort(self) -> None:

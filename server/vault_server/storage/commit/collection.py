@@ -9,15 +9,18 @@ COMMIT has overwritten those frames ("settled"), and are removed in a transactio
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from vault_server.storage.commit.transaction import Transaction
+from vault_server.storage.commit.placement import Placement
+from vault_server.storage.decision.plan import Plan
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.staging import Staging
-from vault_server.storage.index.objects import file_is_referenced, from_time
-from vault_server.storage.index.retirement import collect, inlined_limit, trim
+from vault_server.storage.index.objects import file_is_referenced
+from vault_server.storage.index.retirement import collect, give_up, inlined_limit, trim
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +45,9 @@ _LONGEST: Final = 3600.0
 class Sweeper:
     """What the writer has to remove. Of the writer's thread alone, but for `take_over`."""
 
-    def __init__(self, staging: Staging) -> None:
+    def __init__(self, staging: Staging, root: Path) -> None:
         self._staging = staging
+        self._root = root
         self._unsettled: list[str] = []
         self._orphans: list[str] = []
         self._tried: list[str] = []
@@ -81,38 +85,36 @@ class Sweeper:
         self.wanted = True
         self._unsettled.extend(files)
 
-    def sweep(self, transaction: Transaction, *, collecting: bool) -> None:
+    def sweep(self, connection: sqlite3.Connection, placement: Placement, *, collecting: bool) -> None:
         """Removes in this transaction what earlier ones left.
 
         Args:
             collecting: Also look for generations that have expired.
         """
-        connection = transaction.connection
-        if self._unsettled:
-            connection.execute("UPDATE meta SET revision = revision")  # any commit that writes settles them
-        # A failed commit may have given its file the name of one that is to be removed, and was gone already.
-        unsettled = set(self._unsettled)
+        self._settle(connection)
         self._tried = self._orphans[:_FILES_AT_ONCE]
         for file in self._tried:
-            if file not in unsettled:
-                _remove(transaction, file)
+            _remove(connection, placement, file)
         trash = connection.execute("SELECT file FROM trash LIMIT ?", (_FILES_AT_ONCE,)).fetchall()
-        removed = [(file,) for (file,) in trash if file not in unsettled and _remove(transaction, file)]
+        removed = [(file,) for (file,) in trash if _remove(connection, placement, file)]
         if removed:
             reached("before trash is forgotten")
             connection.executemany("DELETE FROM trash WHERE file = ?", removed)
             reached("trash forgotten")
         self.wanted = len(removed) == _FILES_AT_ONCE
         if collecting and (self._crowded or self.is_due):
-            self._collect(transaction)
+            self._collect(connection)
 
-    def _collect(self, transaction: Transaction) -> None:
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        if self._unsettled:  # any commit that writes settles them
+            connection.execute("UPDATE meta SET revision = revision")
+
+    def _collect(self, connection: sqlite3.Connection) -> None:
         if self._crowded:
-            trim(transaction.connection, inlined_limit(transaction.root))
+            trim(connection, inlined_limit(self._root))
             self._inlined, self._crowded = 0, False
-        now = from_time(transaction.now)
         reached("before collection")
-        done = collect(transaction.connection, now=now, limit=_FILES_AT_ONCE)
+        done = collect(connection, now=time.time_ns() // 1000, limit=_FILES_AT_ONCE)
         reached("collected")
         self._due = None
         if done.next_look is not None:
@@ -127,50 +129,48 @@ class Sweeper:
         """Sweeps nothing in this transaction."""
         self._tried = []
 
-    def make_room(self, transaction: Transaction) -> bool:
-        """Removes every generation now that was retained before this transaction, and what was trash; whether there
-        was any.
+    def make_room(self, connection: sqlite3.Connection, placement: Placement) -> bool:
+        """Removes every retained generation now, and what is trash; whether there was any.
 
         Off the disk first, since a register that cannot be written is why: a kill, or a COMMIT that fails all the
-        same, leaves rows of `retired` without files, which count as gone. But not what this very transaction
-        replaces and deletes for jobs that came before: without its COMMIT that is what the objects have.
+        same, leaves rows of `retired` without files, which count as gone.
         """
-        connection = transaction.connection
-        spared = transaction.dropped.union(self._unsettled)
-        retired = [
-            (number, file)
-            for number, file in connection.execute("SELECT number, file FROM retired").fetchall()
-            if file not in spared
-        ]
-        trash = [file for (file,) in connection.execute("SELECT file FROM trash").fetchall() if file not in spared]
-        for file in [file for _, file in retired if file is not None] + trash:
-            transaction.unlink(file)
+        retired = connection.execute(
+            "SELECT r.generation, r.content, c.file FROM retired r LEFT JOIN contents c ON c.number = r.content"
+        ).fetchall()
+        trash = [file for (file,) in connection.execute("SELECT file FROM trash").fetchall()]
+        for file in [file for *_, file in retired if file is not None] + trash:
+            placement.unlink(file)
         if retired or trash:
-            connection.executemany("DELETE FROM retired WHERE number = ?", [(number,) for number, _ in retired])
-            connection.executemany("DELETE FROM trash WHERE file = ?", [(file,) for file in trash])
+            give_up(connection, retired)
+            connection.execute("DELETE FROM trash")
             _log.warning("the disk is full: %d retained generations were given up to make room", len(retired))
-        if self._unsettled:
-            connection.execute("UPDATE meta SET revision = revision")  # as in `sweep`
+        self._settle(connection)
         return bool(retired or trash)
 
-    def committed(self, transaction: Transaction) -> None:
-        """The transaction that `sweep` was in is durable."""
-        self._orphans = self._orphans[len(self._tried) :] + self._unsettled + transaction.abandoned
+    def committed(self, placement: Placement, plan: Plan | None, retention: float) -> None:
+        """The transaction that `sweep` was in is durable.
+
+        Args:
+            plan: What it did, besides.
+            retention: Seconds for which it retains.
+        """
+        self._orphans = self._orphans[len(self._tried) :] + self._unsettled + placement.surplus
         self._unsettled = []
         self._pause = _RETRY_SECONDS
-        self.wanted = self.wanted or transaction.has_trash or bool(self._orphans)
-        if transaction.has_retired:
-            self._inlined += transaction.inlined
-            if transaction.inlined:
-                self._crowded = self._inlined > max(inlined_limit(transaction.root) // 4, _TRIMMED_AT_ONCE)
-            self._expect(_COLLECT_APART if self._crowded else max(transaction.retention, _COLLECT_APART))
+        self.wanted = self.wanted or bool(self._orphans) or (plan is not None and bool(plan.trash))
+        if plan is not None and plan.retired:
+            self._inlined += plan.inlined
+            if plan.inlined:
+                self._crowded = self._inlined > max(inlined_limit(self._root) // 4, _TRIMMED_AT_ONCE)
+            self._expect(_COLLECT_APART if self._crowded else max(retention, _COLLECT_APART))
         if not self._orphans:
             try:
                 self._staging.forget_intents()
             except OSError as error:  # the next opener looks at files that are referenced, and leaves them
                 _log.warning("could not empty the list of intended files: %s", error)
 
-    def failed(self, transaction: Transaction | None) -> None:
+    def failed(self, placement: Placement | None) -> None:
         """The transaction that `sweep` was in has failed, at whatever point.
 
         Not tried again by itself, so that a full disk is not hammered: the next job brings it along.
@@ -178,16 +178,9 @@ class Sweeper:
         self.wanted = False
         self._due = max(self._due or 0.0, time.monotonic() + self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
-        if transaction is not None:
-            self._unsettled += transaction.placed + transaction.abandoned
+        if placement is not None:
+            self._unsettled += placement.named
 
 
-def _remove(transaction: Transaction, file: str) -> bool:
-    if file_is_referenced(transaction.connection, file):
-        return True
-    try:
-        transaction.unlink(file)
-    except OSError as error:
-        _log.warning("could not remove %s, which no object has any more: %s", file, error)
-        return False
-    return True
+def _remove(connection: sqlite3.Connection, placement: Placement, file: str) -> bool:
+    return file_is_referenced(connection, file) or placement.try_unlink(file)

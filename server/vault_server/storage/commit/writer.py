@@ -1,8 +1,8 @@
-"""The one thread that writes: many callers' jobs in one transaction, answered when it is durable.
+"""The one thread that writes: many callers' writes in one transaction, answered when it is durable.
 
 A durable COMMIT costs milliseconds however much is in it, so whatever has queued up while one
-transaction was being committed goes into the next (group commit). Each job runs in a savepoint, so
-that one that fails takes nobody with it.
+transaction was being committed goes into the next (group commit): the index is asked for the facts, the group is
+decided, its files get their names, and the plan is applied.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
@@ -21,43 +21,58 @@ from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.outcome import Outcome
-from vault_server.storage.commit.transaction import Transaction
+from vault_server.storage.commit.placement import Placement
+from vault_server.storage.decision.decide import decide
+from vault_server.storage.decision.plan import Keep, Plan
+from vault_server.storage.decision.writes import Delete, Update, Upload, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
-from vault_server.storage.files.staging import StagedFile, Staging
+from vault_server.storage.files.staging import Staging
+from vault_server.storage.index.apply import apply
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.os_errors import is_busy, is_readonly, register_error, room_helps, storage_error
+from vault_server.storage.index.facts import facts
+from vault_server.storage.os_errors import is_busy, primary_code, register_error, room_helps, storage_error
 
 _log = logging.getLogger(__name__)
 
-MAX_JOBS: Final = 1000
-"""Jobs in one transaction, unless one batch alone has more: nobody waits for too many others."""
+MAX_WRITES: Final = 1000
+"""Writes in one transaction, unless one batch alone has more: nobody waits for too many others."""
 
 T = TypeVar("T")
+Item = Write | VaultError
+"""A write, or the error of one that could not be prepared, which is its outcome."""
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One write. `staged` is discarded after it, unless the write placed it. `frees`: it is to work on a full disk."""
-
-    run: Callable[[Transaction], Any]
-    staged: StagedFile | None = None
-    frees: bool = False
+Task = Callable[[sqlite3.Connection, Placement], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    jobs: Sequence[Job]
+    """Writes of one caller, or a task, which has a transaction of its own."""
+
     answer: Callable[[list[Any]], None]
+    items: Sequence[Item] = ()
+    task: Task | None = None
 
     @property
     def frees(self) -> bool:
-        return all(job.frees for job in self.jobs)
+        """Whether it is to work on a full disk."""
+        return self.task is None and all(isinstance(item, Delete | VaultError) for item in self.items)
+
+    @property
+    def outcomes(self) -> int:
+        """How many it is answered."""
+        return len(self.items) if self.task is None else 1
+
+    @property
+    def size(self) -> int:
+        """How much of a transaction it takes."""
+        return len(self.items) if self.task is None else MAX_WRITES + 1
 
 
 class Writer:
-    """Runs jobs in group commits. `submit` is safe from any thread; the thread starts with the first job."""
+    """Commits groups of writes. `write`, `write_many` and `submit` are safe from any thread; the thread starts with the
+    first of them."""
 
     def __init__(
         self,
@@ -66,16 +81,14 @@ class Writer:
         staging: Staging,
         *,
         committed: Callable[[], None],
-        feed_history: int,
-        retention: float,
+        keep: Keep,
     ) -> None:
         self._connections = connections
         self._blobs = blobs
         self._staging = staging
         self._committed = committed
-        self._feed_history = feed_history
-        self._retention = retention
-        self._sweeper = Sweeper(staging)
+        self._keep = keep
+        self._sweeper = Sweeper(staging, blobs.root)
         self._reserve = Reserve(blobs.directory)
         self._background = Background(self._run, "vault-writer")
         self._lock = threading.Lock()
@@ -83,37 +96,38 @@ class Writer:
         self._next_entry: _Entry | None = None  # taken out, and too much for the last transaction
         self._closed = False
 
-    def submit(self, run: Callable[[Transaction], T], *, staged: StagedFile | None = None) -> "Future[T]":
-        """Queues one job; its future has the result, or the error, once the outcome is durable.
+    def write(self, write: Write) -> "Future[Any]":
+        """Queues one write; its future has the outcome, or the error, once that is durable. What is staged for it is
+        discarded then, unless it has become the object's.
 
         Raises:
             ClosedError: The store is closed.
             UnavailableError: OVERLOADED, the system has no thread left for the writer. Nothing was queued.
         """
-        future: Outcome[T] = Outcome()
-
-        def answer(outcomes: list[Any]) -> None:
-            if isinstance(outcomes[0], BaseException):
-                future.set_exception(outcomes[0])
-            else:
-                future.set_result(outcomes[0])
-
-        self._enqueue(_Entry([Job(run, staged)], answer))
+        future: Outcome[Any] = Outcome()
+        self._enqueue(_Entry(lambda outcomes: _settle(future, outcomes[0]), [write]))
         return future
 
-    def submit_many(self, jobs: Sequence[Job]) -> "Future[list[Any]]":
-        """Queues jobs for one transaction; the future has each one's result or VaultError, in order. Raises as
-        `submit` does."""
+    def write_many(self, items: Sequence[Item]) -> "Future[list[Any]]":
+        """Queues writes for one transaction; the future has each one's outcome or VaultError, in order. Raises as
+        `write` does."""
         future: Outcome[list[Any]] = Outcome()
 
         def answer(outcomes: list[Any]) -> None:
             unexpected = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, VaultError)]
-            if unexpected:
-                future.set_exception(unexpected[0])
-            else:
-                future.set_result(outcomes)
+            _settle(future, unexpected[0] if unexpected else outcomes)
 
-        self._enqueue(_Entry(jobs, answer))
+        self._enqueue(_Entry(answer, items))
+        return future
+
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Queues a job that has a write transaction for itself; the future has its result once that is durable. What
+        it raises undoes all of it. Raises as `write` does."""
+        return self._submit(lambda connection, _: job(connection))
+
+    def _submit(self, task: Callable[[sqlite3.Connection, Placement], T]) -> "Future[T]":
+        future: Outcome[T] = Outcome()
+        self._enqueue(_Entry(lambda outcomes: _settle(future, outcomes[0]), task=task))
         return future
 
     def take_over(self, files: Sequence[str]) -> None:
@@ -137,7 +151,7 @@ class Writer:
         if self._background.is_current():  # it would wait for itself
             return False
         try:
-            return self.submit(self._sweeper.make_room).result()
+            return self._submit(self._sweeper.make_room).result()
         except VaultError:  # whoever asks has an error of its own to raise
             return False
 
@@ -173,7 +187,7 @@ class Writer:
     def _next(self) -> list[_Entry]:
         """The entries for the next transaction; none: time for housekeeping, or the end."""
         entries: list[_Entry] = []
-        jobs = 0
+        size = 0
         try:
             if self._next_entry is None and not self._closed:
                 wait = self._sweeper.wait
@@ -181,9 +195,9 @@ class Writer:
             while True:
                 if self._next_entry is None:
                     self._next_entry = self._queue.get_nowait()
-                elif not entries or jobs + len(self._next_entry.jobs) <= MAX_JOBS:
+                elif not entries or size + self._next_entry.size <= MAX_WRITES:
                     entries.append(self._next_entry)
-                    jobs += len(self._next_entry.jobs)
+                    size += self._next_entry.size
                     self._next_entry = None
                 else:
                     return entries
@@ -192,45 +206,70 @@ class Writer:
 
     def _transact(self, entries: list[_Entry]) -> None:
         try:
-            outcomes = self._commit([entry.jobs for entry in entries], first=True)
+            outcomes = self._commit(entries, first=True)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers; the thread must go on
-            told = self._told(error)
-            again = None
-            if isinstance(told, StorageError) and room_helps(told):
-                again = self._commit_with_room(entries)
-                freeing = [entry for entry in entries if entry.frees]
-                if again is None and freeing and self._reserve.release():
-                    if others := [entry for entry in entries if not entry.frees]:
-                        self._refuse(others, told)
-                    entries = freeing
-                    again = self._commit_with_room(entries)
+            again = self._recover(entries, error)
             if again is None:
-                self._refuse(entries, told)
                 return
-            outcomes = again
+            entries, outcomes = again
         _discard(entries)
         reached("before the answer")
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            entry.answer(outcome)
+        for entry in entries:
+            entry.answer(outcomes[: entry.outcomes])
+            outcomes = outcomes[entry.outcomes :]
         reached("answered")
 
-    def _commit_with_room(self, entries: list[_Entry]) -> list[list[Any]] | None:
+    def _recover(self, entries: list[_Entry], error: Exception) -> tuple[list[_Entry], list[Any]] | None:
+        """Does what can be done after a transaction that failed: entries that are not answered yet, and their outcomes;
+        None when all are refused."""
+        told = self._told(error)
+        items = [item for entry in entries for item in entry.items]
+        if _is_of_rows(error) and len(items) > 1:
+            return entries, self._commit_apart(items)
+        again = None
+        if isinstance(told, StorageError) and room_helps(told):
+            again = self._commit_with_room(entries)
+            freeing = [entry for entry in entries if entry.frees]
+            if again is None and freeing and self._reserve.release():
+                if others := [entry for entry in entries if not entry.frees]:
+                    self._refuse(others, told)
+                entries = freeing
+                again = self._commit_with_room(entries)
+        if again is None:
+            self._refuse(entries, told)
+            return None
+        return entries, again
+
+    def _commit_with_room(self, entries: list[_Entry]) -> list[Any] | None:
         """As `_commit`, after one that failed because the disk was full; None when it is of no use."""
         try:
-            self._commit([[Job(self._sweeper.make_room)]], first=False)
-            return self._commit([entry.jobs for entry in entries], first=False)
+            self._commit([_Entry(_ignore, task=self._sweeper.make_room)], first=False)
+            return self._commit(entries, first=False)
         except Exception as error:  # noqa: BLE001  # the callers are told why it failed in the first place
             _log.warning("there is no room on the disk, after all: %s", error)
             return None
 
-    def _commit(self, batch: Sequence[Sequence[Job]], *, first: bool) -> list[list[Any]]:
-        """Runs the jobs in one transaction; the outcomes of each sequence of them, once they are durable.
+    def _commit_apart(self, items: Sequence[Item]) -> list[Any]:
+        """The outcomes of a group that damaged rows were in the way of: committed in halves, so that in the end only
+        those are refused that they are of."""
+        try:
+            return self._commit([_Entry(_ignore, items)], first=True)
+        except Exception as error:  # noqa: BLE001  # as in `_transact`
+            if len(items) == 1 or not _is_of_rows(error):
+                return [self._told(error)] * len(items)
+        half = len(items) // 2
+        return self._commit_apart(items[:half]) + self._commit_apart(items[half:])
+
+    def _commit(self, entries: Sequence[_Entry], *, first: bool) -> list[Any]:
+        """Commits the entries in one transaction; the outcome of each write or task, once they are durable.
 
         Args:
             first: Not after one that failed because the disk was full. Then it retains nothing, and leaves the
-                files alone that the one before has named: its own jobs name them anew.
+                files alone that the one before has named: its own writes have them.
         """
-        transaction: Transaction | None = None
+        keep = self._keep if first else replace(self._keep, retention=0)
+        placement = Placement(self._blobs, self._staging)
+        plan = None
         try:
             with self._connections.writing() as connection:
                 if not first:
@@ -238,25 +277,27 @@ class Writer:
                 _begin(connection)
                 try:
                     reached("transaction begun")
-                    transaction = Transaction(
-                        connection,
-                        self._blobs,
-                        self._staging,
-                        feed_history=self._feed_history,
-                        retention=self._retention if first else 0,
-                        gives_up_when_full=first,
-                    )
                     if first:
-                        self._sweeper.sweep(transaction, collecting=not self._closed)
+                        self._sweeper.sweep(connection, placement, collecting=not self._closed)
                     else:
                         self._sweeper.rest()
-                    outcomes = [[_attempt(transaction, job) for job in jobs] for jobs in batch]
-                    transaction.finish()
+                    task = entries[0].task if entries else None
+                    if task is not None:
+                        begun_at = _revision(connection)
+                        outcomes = [task(connection, placement)]
+                        placement.settle(None)
+                        revision = _revision(connection)
+                    else:
+                        items = [item for entry in entries for item in entry.items]
+                        outcomes, plan = self._decide(connection, placement, items, keep, first=first)
+                        placement.settle(plan)
+                        apply(connection, plan)
+                        begun_at, revision = plan.begun_at, plan.revision
                     reached("before COMMIT")
                     connection.execute("COMMIT")
                     reached("committed")
-                    if transaction.revision != transaction.begun_at:  # otherwise this COMMIT has synced nothing
-                        self._connections.note(transaction.revision)
+                    if revision != begun_at:  # otherwise this COMMIT has synced nothing
+                        self._connections.note(revision)
                     reached("revision noted")
                     self._connections.acknowledge()
                 except BaseException:
@@ -264,12 +305,35 @@ class Writer:
                     raise
                 self._reserve.hold()
         except BaseException:
-            self._sweeper.failed(transaction)
+            self._sweeper.failed(placement)
             raise
-        self._sweeper.committed(transaction)
-        if transaction.revision != transaction.begun_at:
+        self._sweeper.committed(placement, plan, keep.retention / 1e6)
+        if revision != begun_at:
             self._committed()
         return outcomes
+
+    def _decide(
+        self, connection: sqlite3.Connection, placement: Placement, items: Sequence[Item], keep: Keep, *, first: bool
+    ) -> tuple[list[Any], Plan]:
+        """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
+        refused, and the others are decided without it."""
+        writes = [item for item in items if not isinstance(item, VaultError)]
+        known = facts(connection, writes, keep)
+        clock = time.time_ns() // 1000
+        refused: dict[int, VaultError] = {}
+        while True:
+            plan = decide(known, [write for write in writes if id(write) not in refused], clock, keep)
+            failed = placement.place(plan.contents, full_ends_it=first)
+            if not failed:
+                break
+            errors = {id(new.content): error for new, error in failed}
+            for write in writes:
+                if isinstance(write, Upload | Update) and id(write.content) in errors:
+                    refused[id(write)] = errors[id(write.content)]
+        decided = iter(plan.outcomes)
+        return [
+            item if isinstance(item, VaultError) else refused.get(id(item)) or next(decided) for item in items
+        ], plan
 
     def _told(self, error: Exception) -> Exception:
         told = error
@@ -290,7 +354,28 @@ class Writer:
             _log.warning("removing files that no object has any more is left for later: %s", told)
         _discard(entries)
         for entry in entries:
-            entry.answer([told] * len(entry.jobs))
+            entry.answer([told] * entry.outcomes)
+
+
+def _settle(future: Future[Any], outcome: Any) -> None:
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _ignore(_: list[Any]) -> None:
+    """Nobody waits for it."""
+
+
+def _is_of_rows(error: Exception) -> bool:
+    """Whether a transaction failed on rows that a sound register would not have, so that writes on others may not."""
+    codes = (0, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_CORRUPT)  # 0: Python's own, of a text that is none
+    return isinstance(error, sqlite3.Error) and primary_code(error) in codes
+
+
+def _revision(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT revision FROM meta").fetchone()[0])
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
@@ -312,20 +397,6 @@ def _begin(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def _attempt(transaction: Transaction, job: Job) -> Any:
-    """The job's result, or what it raised. Raises what has ended the transaction for everybody."""
-    try:
-        return transaction.attempt(job.run)
-    except Exception as error:  # an outcome like any other, for the caller that it belongs to
-        if not transaction.connection.in_transaction or is_readonly(error) or transaction.must_give_up(error):
-            raise
-        if isinstance(error, sqlite3.Error | OSError):
-            told = storage_error(error, "write")
-            told.__cause__ = error
-            return told
-        return error
-
-
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         try:
@@ -337,12 +408,13 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 def _discard(entries: list[_Entry], *, keeping: bool = False) -> None:
     """Removes staged files that were not placed; with `keeping` not those of writes that can go on later."""
     for entry in entries:
-        for job in entry.jobs:
-            if job.staged is not None:
+        for item in entry.items:
+            staged = item.content.staged if isinstance(item, Upload | Update) else None
+            if staged is not None:
                 try:
                     if keeping:
-                        job.staged.release()
+                        staged.release()
                     else:
-                        job.staged.discard()
+                        staged.discard()
                 except OSError as error:
-                    _log.warning("could not remove the staged file %s: %s", job.staged.path, error)
+                    _log.warning("could not remove the staged file %s: %s", staged.path, error)

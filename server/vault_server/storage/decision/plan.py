@@ -10,12 +10,6 @@ from vault.store.values import Key, ObjectInfo
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.writes import Content
 
-RETENTION: Final = 300.0
-"""Seconds. A client that lost its connection tries for a minute by default."""
-
-FEED_HISTORY: Final = 100_000
-"""Changes that the feed keeps."""
-
 COMPACT_EVERY: Final = 1000
 """Changes that go out of the feed at once, at least."""
 
@@ -34,8 +28,8 @@ class Keep:
             again by somebody who never learnt that it was.
     """
 
-    retention: int = round(RETENTION * 1e6)
-    history: int = FEED_HISTORY
+    retention: int = 0
+    history: int = 1 << 62
     window: int = 0
 
     @property

@@ -12,12 +12,11 @@ from typing import Final
 
 from vault.errors import InvalidArgumentError
 from vault.store.limits import check_unit
-from vault.store.values import ObjectInfo
 
-from vault_server.storage.commit.commands import insert_object
+from vault_server.storage.decision.rows import Row, pack_checksums, signed
 from vault_server.storage.files.blobs import blob_id, unit_folder
 from vault_server.storage.files.measure import measure
-from vault_server.storage.index.objects import pack_checksums, to_time
+from vault_server.storage.index.restoring import COUNT_UNITS, insert_object
 from vault_server.storage.os_errors import storing
 
 _log = logging.getLogger(__name__)
@@ -38,22 +37,13 @@ def adopt(connection: sqlite3.Connection, root: Path) -> None:
         revision += 1
         with storing(f"adopt {str(path)!r}"):
             size, whole, blocks, modified = measure(path)
-        info = ObjectInfo(
-            unit=unit,
-            data_id=data_id,
-            generation=revision,
-            revision=revision,
-            size=size,
-            checksum=whole,
-            datatype="",
-            name=None,
-            tags={},
-            created_at=to_time(min(modified, now)),
-            updated_at=to_time(min(modified, now)),
-        )
-        insert_object(connection, info, file=f"{unit}/{path.name}", data=None, blocks=pack_checksums(blocks))
+        moment = min(modified, now)
+        times = (moment, moment, moment)
+        row = Row(unit, data_id, revision, revision, size, signed(whole), "", None, None, *times, content=revision)
+        insert_object(connection, row, f"{unit}/{path.name}", pack_checksums(blocks), None)
     if revision:
         connection.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
+        connection.execute(COUNT_UNITS)
         _log.info("adopted %d objects that were in %s without a register", revision, root)
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, Un
 from vault.store.limits import check_unit
 
 from vault_server.storage.commit.writer import Writer
+from vault_server.storage.decision.plan import Keep
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.files.access import GROUP, PRIVATE, Access
@@ -59,8 +60,7 @@ class Engine:
             self.blobs,
             self.staging,
             committed=self.feed.wake,
-            feed_history=settings.feed_history,
-            retention=settings.retention,
+            keep=Keep(round(settings.retention * 1e6), settings.feed_history, round(settings.resume_window * 1e6)),
         )
         self.background: list[Background] = []
         self._closing = threading.Lock()
@@ -75,7 +75,10 @@ class Engine:
     def require_unit(self, unit: str) -> None:
         """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
         self.require_open()
-        require_allowed(unit, self.settings.allowed_units)
+        check_unit(unit)
+        allowed = self.settings.allowed_units
+        if allowed and unit not in allowed:
+            raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)
 
     def prepare(self) -> str:
         """Makes or checks the directory and its register; the store's id.
@@ -266,10 +269,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-
-def require_allowed(unit: str, allowed: Sequence[str]) -> None:
-    """Raises InvalidArgumentError when `unit` is no unit's name, UnknownUnitError when others are allowed only."""
-    check_unit(unit)
-    if allowed and unit not in allowed:
-        raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)

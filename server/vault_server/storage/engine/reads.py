@@ -19,17 +19,17 @@ from vault.store.limits import (
 )
 from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 
+from vault_server.storage.decision.refusals import require_generation
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.files.reader import StoredReader, blocks_covering, require_whole
+from vault_server.storage.files.reader import StoredReader, blocks_covering, whole
 from vault_server.storage.index import listing
 from vault_server.storage.index.objects import (
-    Row,
+    Known,
     StoredContents,
     find_contents,
     find_generation,
     find_row,
     find_small,
-    require_generation,
     require_sound,
 )
 from vault_server.storage.index.retirement import find_retired
@@ -38,7 +38,7 @@ from vault_server.storage.os_errors import storing
 BATCH_BYTES: Final = 64 << 20
 """Bytes in the answer to one `load_many`; objects beyond it come without their data."""
 
-Found = tuple[Row, StoredContents]
+Found = tuple[Known, StoredContents]
 """An object, and where its bytes are."""
 
 
@@ -99,7 +99,7 @@ class Reads:
         found = self._find(unit, key, generation)
         while found is not None:
             row, contents = found
-            require_generation(row.info, if_generation)
+            _require(row.info, if_generation)
             if row.info.generation == if_generation_not_match:
                 return NotModified(row.info.generation)
             check_range(offset, length, row.info.size)
@@ -109,17 +109,8 @@ class Reads:
                 return reader
         return None
 
-    def open_generation(self, info: ObjectInfo) -> StoredReader | None:
-        """A reader of just this generation; None when the object has another, or is gone."""
-        found = self._find(info.unit, info.data_id)
-        while found is not None and found[0].info.generation == info.generation:
-            reader, found = self._open(*found, 0, info.block_count)
-            if reader is not None:
-                return reader
-        return None
-
-    def open_retired(self, unit: str, data_id: int, generation: int) -> StoredReader | None:
-        """A reader of this generation, which may be retired; None or ConflictError when it was collected."""
+    def open_generation(self, unit: str, data_id: int, generation: int) -> StoredReader | None:
+        """A reader of just this generation, which may be retired; None or ConflictError when it was collected."""
         found = self._find(unit, data_id, generation)
         while found is not None:
             reader, found = self._open(*found, 0, found[0].info.block_count, generation=generation)
@@ -152,7 +143,7 @@ class Reads:
         return self._engine.connections.read(lambda connection: _find(connection, unit, key, generation))
 
     def _open(
-        self, row: Row, contents: StoredContents, first: int, end: int, *, generation: int | None = None
+        self, row: Known, contents: StoredContents, first: int, end: int, *, generation: int | None = None
     ) -> tuple[StoredReader | None, Found | None]:
         """A reader; or none, and what there is by now, when that is another since its file was opened."""
         info = row.info
@@ -174,7 +165,7 @@ class Reads:
         if now is not None and now[1].retired and file is None:  # collected in haste, for the sake of a full disk
             now = self._find(info.unit, info.data_id)
             if now is not None:
-                require_generation(now[0].info, generation)
+                _require(now[0].info, generation)
             return None, None
         if now is not None and now[0].info.generation == info.generation:
             source = b"" if file is None else file  # a reader without the bytes reports their loss
@@ -183,7 +174,7 @@ class Reads:
             file.close()
         return None, now
 
-    def _read_small(self, row: Row, contents: StoredContents) -> LoadResult:
+    def _read_small(self, row: Known, contents: StoredContents) -> LoadResult:
         found: Found | None = (row, contents)
         try:
             while found is not None:
@@ -209,9 +200,13 @@ def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int |
         if retired is not None:
             return retired[0], require_sound(retired[0].info, retired[1])
         if row is not None:
-            require_generation(row.info, generation)
+            _require(row.info, generation)
         return None
-    return (row, require_sound(row.info, find_contents(connection, row.number))) if row else None
+    return (row, require_sound(row.info, find_contents(connection, row.content))) if row else None
+
+
+def _require(info: ObjectInfo, wanted: int | None) -> None:
+    require_generation(info.unit, info.data_id, info.generation, wanted)
 
 
 def _find_small(connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
@@ -246,4 +241,4 @@ def _find_item(connection: sqlite3.Connection, unit: str, item: LoadItem, room: 
     contents = require_sound(info, contents)
     if contents.file is not None:
         return row, contents
-    return LoadedObject(info, require_whole(info, contents.data or b""))
+    return LoadedObject(info, whole(info, contents.data or b""))

@@ -1,13 +1,13 @@
-"""Changing objects: arguments checked, bytes staged, jobs handed to the writer.
+"""Changing objects: arguments checked, bytes staged, writes handed to the writer.
 
 What takes a commit returns a future, so that a thread waits for it and an event loop awaits it.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from vault.errors import VaultError
 from vault.store.limits import check_batch, check_request_id, check_resumable
@@ -22,22 +22,21 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.commit import commands
-from vault_server.storage.commit.commands import NewContents
-from vault_server.storage.commit.transaction import Transaction
-from vault_server.storage.commit.writer import Job
+from vault_server.storage.commit.writer import Item
+from vault_server.storage.decision.decide import look
+from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.blobs import unit_folder
+from vault_server.storage.index.facts import facts, find_written
 from vault_server.storage.uploads.resumable_writer import AnsweredWriter, ResumableWriter
 from vault_server.storage.uploads.staging_writer import StagingWriter, small_contents
 
-Look = Callable[[sqlite3.Connection], ObjectInfo | None]
-"""What a write was answered when it was committed before; None when it was not. Raises what refuses it."""
-
-Write = Callable[[Transaction, NewContents], ObjectInfo]
-"""A write in a transaction, once its bytes are there."""
-
 StagedWriter = StagingWriter | AnsweredWriter
+T = TypeVar("T")
+
+_NO_CONTENT: Final = Content(0, 0, b"", None)
+"""Of a write whose bytes are still to come."""
 
 
 class Writes:
@@ -50,43 +49,18 @@ class Writes:
         self._engine.require_unit(unit)
         spec.validate()
         check_resumable(resumable)
-
-        # The commit decides; this is to refuse before the bytes are sent.
-        def look(connection: sqlite3.Connection) -> ObjectInfo | None:
-            answered = commands.find_uploaded(connection, unit, spec)
-            if answered is None:
-                commands.refuse_new(connection, unit, spec)
-            return answered
-
-        def write(tx: Transaction, contents: NewContents) -> ObjectInfo:
-            return commands.upload(tx, unit, spec, contents)
-
-        if resumable and self._engine.settings.resume_window:
-            return self._resume(spec.request_id, upload_fingerprint(unit, spec), look, write)
-        return self._begin(unit, look, write)
+        return self._begin(Upload(unit, spec, _NO_CONTENT), upload_fingerprint(unit, spec), resumable=resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> StagedWriter:
         self._engine.require_unit(unit)
         spec.validate()
         check_resumable(resumable)
-
-        def look(connection: sqlite3.Connection) -> ObjectInfo | None:
-            answered = commands.find_updated(connection, unit, spec)
-            if answered is None:
-                commands.require_updatable(connection, unit, spec)
-            return answered
-
-        def write(tx: Transaction, contents: NewContents) -> ObjectInfo:
-            return commands.update(tx, unit, spec, contents)
-
-        if resumable and self._engine.settings.resume_window:
-            return self._resume(spec.request_id, update_fingerprint(unit, spec), look, write)
-        return self._begin(unit, look, write)
+        return self._begin(Update(unit, spec, _NO_CONTENT), update_fingerprint(unit, spec), resumable=resumable)
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._engine.require_unit(unit)
         check_request_id(request_id)
-        info = self._engine.connections.read(lambda connection: commands.find_written(connection, unit, request_id))
+        info = self._engine.connections.read(lambda connection: find_written(connection, unit, request_id))
         return self._engine.resumption.status(unit, request_id) if info is None else WriteStatus(info.size, info)
 
     def abort(self, unit: str, request_id: bytes) -> None:
@@ -95,108 +69,74 @@ class Writes:
         self._engine.resumption.abort(unit, request_id)
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> "Future[list[ObjectInfo | VaultError]]":
-        return self._write_many(unit, items, commands.upload)
+        return self._write_many(unit, items, lambda item: Upload(unit, item.spec, self._content(unit, item)))
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> "Future[list[ObjectInfo | VaultError]]":
-        return self._write_many(unit, items, commands.update)
+        return self._write_many(unit, items, lambda item: Update(unit, item.spec, self._content(unit, item)))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> "Future[list[int | VaultError]]":
-        self._engine.require_unit(unit)
-        check_batch(len(items))
-
-        def prepare(spec: DeleteSpec) -> Job:
-            spec.validate()
-            return Job(lambda tx: commands.delete(tx, unit, spec), frees=True)
-
-        return self._submit(items, prepare)
+        return self._write_many(unit, items, lambda spec: Delete(unit, _valid(spec)))
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> "Future[ObjectInfo]":
         self._engine.require_unit(unit)
         spec.validate()
-        return self._engine.writer.submit(lambda tx: commands.set_metadata(tx, unit, spec))
+        return self._engine.writer.write(SetMetadata(unit, spec))
 
-    def _begin(self, unit: str, look: Look, write: Write) -> StagingWriter:
-        settings = self._engine.settings
-        self._engine.connections.read(look)
-        return StagingWriter(
-            partial(self._engine.staging.create, unit_folder(unit)),
-            self._submitting(write),
-            durable=settings.durable,
-            inline_limit=settings.inline_limit,
-        )
-
-    def _resume(
-        self,
-        request_id: bytes,
-        fingerprint: dict[str, Any],
-        look: Look,
-        write: Write,
-    ) -> StagedWriter:
-        """Begins a resumable write, or goes on with it."""
+    def _begin(self, write: Upload | Update, fingerprint: dict[str, Any], *, resumable: bool) -> StagedWriter:
+        """Begins a write, or goes on with it."""
         engine = self._engine
+        settings = engine.settings
 
+        # The commit decides; this is to refuse before the bytes are sent.
         def answered() -> ObjectInfo | None:
-            return engine.connections.read(look)
+            return engine.connections.read(lambda connection: look(facts(connection, [write], Keep()), write))
 
+        def submit(content: Content) -> "Future[ObjectInfo]":
+            return engine.writer.write(replace(write, content=content))
+
+        if not (resumable and settings.resume_window):
+            answered()
+            create = partial(engine.staging.create, unit_folder(write.unit))
+            return StagingWriter(create, submit, durable=settings.durable, inline_limit=settings.inline_limit)
         writer = ResumableWriter(
             engine.resumption,
             fingerprint,
-            request_id,
-            self._submitting(write),
+            write.spec.request_id,
+            submit,
             answered,
-            durable=engine.settings.durable,
-            inline_limit=engine.settings.inline_limit,
+            durable=settings.durable,
+            inline_limit=settings.inline_limit,
         )
         info = writer.open()
         return writer if info is None else AnsweredWriter(info)
 
-    def _submitting(self, write: Write) -> Callable[[NewContents], "Future[ObjectInfo]"]:
-        writer = self._engine.writer
+    def _content(self, unit: str, item: SmallUpload | SmallUpdate) -> Content:
+        item.spec.validate()
+        settings = self._engine.settings
+        return small_contents(
+            partial(self._engine.staging.create, unit_folder(unit)),
+            item.data,
+            item.checksum,
+            durable=settings.durable,
+            inline_limit=settings.inline_limit,
+        )
 
-        def submit(contents: NewContents) -> "Future[ObjectInfo]":
-            return writer.submit(lambda tx: write(tx, contents), staged=contents.staged)
-
-        return submit
-
-    def _write_many(
-        self, unit: str, items: Sequence[Any], write: Callable[..., ObjectInfo]
-    ) -> "Future[list[ObjectInfo | VaultError]]":
-        engine = self._engine
-        engine.require_unit(unit)
+    def _write_many(self, unit: str, items: Sequence[T], prepare: Callable[[T], Item]) -> "Future[list[Any]]":
+        """Submits a write for each item; one that cannot be prepared has its error as its outcome."""
+        self._engine.require_unit(unit)
         check_batch(len(items))
-
-        def prepare(item: Any) -> Job:
-            item.spec.validate()
-            contents = small_contents(
-                partial(engine.staging.create, unit_folder(unit)),
-                item.data,
-                item.checksum,
-                durable=engine.settings.durable,
-                inline_limit=engine.settings.inline_limit,
-            )
-            return Job(partial(_written, write, unit, item.spec, contents), contents.staged)
-
-        return self._submit(items, prepare)
-
-    def _submit(self, items: Sequence[Any], prepare: Callable[[Any], Job]) -> "Future[list[Any]]":
-        """Submits a job for each item; one that cannot be prepared has its error as its outcome."""
-        jobs: list[Job] = []
+        writes: list[Item] = []
         for item in items:
             try:
-                jobs.append(prepare(item))
+                writes.append(prepare(item))
             except VaultError as error:
-                jobs.append(Job(partial(_refuse, error)))
-        return self._engine.writer.submit_many(jobs)
+                writes.append(error)
+        return self._engine.writer.write_many(writes)
 
 
-def _written(
-    write: Callable[..., ObjectInfo], unit: str, spec: UploadSpec | UpdateSpec, contents: NewContents, tx: Transaction
-) -> ObjectInfo:
-    return write(tx, unit, spec, contents)
-
-
-def _refuse(error: VaultError, _tx: Transaction) -> None:
-    raise error
+def _valid(spec: DeleteSpec) -> DeleteSpec:
+    spec.validate()
+    return spec
 
 
 def upload_fingerprint(unit: str, spec: UploadSpec) -> dict[str, Any]:

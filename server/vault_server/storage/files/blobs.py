@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from vault_server.storage.files.directory import REGISTER, StoreDirectory
 from vault_server.storage.files.staging import StagedFile
 
 _OWN_FOLDERS: Final = (".staging", ".lost", ".rebuild")
-_NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18}))?\.vault", re.ASCII)
+_NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18})(?:\.[0-9a-f]{16})?)?\.vault", re.ASCII)
 
 
 def unit_folder(unit: str) -> str:
@@ -39,6 +40,16 @@ def blob_id(name: str) -> int | None:
     if match is None or any(int(part) > MAX_DATA_ID for part in match.groups() if part):
         return None
     return int(match[1])
+
+
+def new_blob(unit: str, data_id: int, generation: int) -> str:
+    """A name for a generation's bytes that no other ever had, or will have.
+
+    So a commit that failed, and whose row may come back with the next crash (see `collection`), finds its own bytes
+    then. The id and the generation are in it for the day when the register is lost; the generation may be a later one
+    than the object's, where a write before it in its group was taken out after it was named.
+    """
+    return f"{unit_folder(unit)}/{data_id}.{generation}.{secrets.token_hex(8)}.vault"
 
 
 def is_blob(file: str) -> bool:
@@ -95,19 +106,6 @@ class Blobs:
         self.durable = durable
         self._durable_folders: set[Path] = set()
 
-    def choose(self, unit: str, data_id: int, generation: int, *, first: bool) -> str:
-        """A free name: `<unit>/<id>.vault` for the first generation, with the generation otherwise.
-
-        Never one that is there: a commit that failed may have given it to its file, and its row may
-        come back with the next crash (see `collection`), in this process or another. It must find its own bytes then.
-        """
-        stem = f"{unit_folder(unit)}/{data_id}"
-        file = f"{stem}.vault" if first else f"{stem}.{generation}.vault"
-        while self.directory.exists(file):
-            file = f"{stem}.{generation}.vault"
-            generation += 1
-        return file
-
     def place(self, staged: StagedFile, file: str) -> Path:
         """Gives a staged file its final name.
 
@@ -124,6 +122,10 @@ class Blobs:
             staged.rename(self.directory, file)
         reached("renamed")
         return target.parent
+
+    def folder(self, file: str) -> Path:
+        """Where it lies."""
+        return (self.root / file).parent
 
     def _make_folder(self, folder: Path) -> None:
         self.directory.access.make_folder(folder.name, exist_ok=True, dir_fd=self.directory.descriptor)

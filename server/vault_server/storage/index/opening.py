@@ -11,13 +11,13 @@ from vault_server.storage.files.blobs import blob_files, blob_generation
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.files.revision_note import noted_revision, turn_file
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.index.schema import APPLICATION_ID, SCHEMA_VERSION, prepare
+from vault_server.storage.index.schema import APPLICATION_ID, SCHEMA_VERSION, UNRELEASED_ID, prepare
 from vault_server.storage.os_errors import damaged, primary_code, storing
 
 REBUILD: Final = ".rebuild"
 """The folder of a rebuild of the register, while it is under way or after it was killed."""
 
-_TABLES: Final = ("meta", "objects", "contents", "changes", "tags", "trash", "retired")
+_TABLES: Final = ("meta", "objects", "contents", "changes", "tags", "trash", "retired", "units")
 _DAMAGE: Final = frozenset({0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite says of statements that fit any register of ours: also that a table is not there, or a text is none."""
 
@@ -108,11 +108,11 @@ def _look(connection: sqlite3.Connection) -> tuple[str, Any] | None:
     """Journal mode and revision; None where nothing says that it is a register."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application == UNRELEASED_ID or (application == APPLICATION_ID and version > SCHEMA_VERSION):
+        return "wal", _ANY  # `prepare` refuses it
     if application != APPLICATION_ID or version < 1:
         return None
-    if version > SCHEMA_VERSION:
-        return "wal", _ANY  # `prepare` refuses it
-    for table in _TABLES[: None if version > 1 else -1]:
+    for table in _TABLES:
         connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608  # names from above
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     (revision,) = connection.execute("SELECT revision FROM meta").fetchone()

@@ -14,21 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault_server.storage.index.objects import Row, StoredContents, to_info, unpack_checksums
+from vault_server.storage.decision.plan import ROW_BYTES
+from vault_server.storage.decision.rows import Row, to_info, unpack_checksums, unsigned
+from vault_server.storage.index.objects import Known, StoredContents
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
 disk. Files give their space back; the register keeps what it has grown by, so the oldest expire early when small
 objects are replaced by the thousands."""
 
-_ROW_BYTES: Final = 500
-"""What a row takes besides its bytes, about."""
-
-_COLUMNS: Final = "unit, data_id, generation, revision, size, checksum, datatype, name, tags, created_at, updated_at"
-_SELECT: Final = f"SELECT {_COLUMNS}, number, file, data, blocks FROM retired"  # noqa: S608  # only names of columns
-_RETIRE: Final = (
-    f"INSERT OR REPLACE INTO retired ({_COLUMNS}, retired_at, expires_at, file, blocks, data) "  # noqa: S608  # as above
-    f"SELECT {_COLUMNS}, ?, ?, file, blocks, data FROM objects JOIN contents USING (number) WHERE number = ?"
+_INFO: Final = ", ".join(f"r.{column}" for column in Row._fields[:11])
+_FIND: Final = (
+    f"SELECT {_INFO}, r.content, c.file, c.data, c.blocks, c.checksum "  # noqa: S608  # only names of columns
+    "FROM retired r JOIN contents c ON c.number = r.content WHERE r.generation = ? AND r.unit = ? AND r.data_id = ?"
 )
 
 
@@ -47,38 +45,22 @@ class Collected:
     next_look: float | None
 
 
-def retire(connection: sqlite3.Connection, number: int, *, now: int, retention: float) -> int:
-    """Keeps the present generation of the object with this row number; before its rows change.
-
-    Args:
-        now: Microseconds since 1970.
-
-    Returns:
-        How much the register grew by bytes that it holds, about.
-    """
-    connection.execute(_RETIRE, (now, now + round(retention * 1e6), number))
-    found = connection.execute("SELECT length(data) FROM contents WHERE number = ?", (number,)).fetchone()
-    return int(found[0]) + _ROW_BYTES if found and found[0] is not None else 0
-
-
 def find_retired(
     connection: sqlite3.Connection, unit: str, data_id: int, generation: int
-) -> tuple[Row, StoredContents] | None:
+) -> tuple[Known, StoredContents] | None:
     """A generation that was replaced or deleted, while it is kept."""
-    found = connection.execute(
-        f"{_SELECT} WHERE unit = ? AND data_id = ? AND generation = ?", (unit, data_id, generation)
-    ).fetchone()
+    found = connection.execute(_FIND, (generation, unit, data_id)).fetchone()
     if found is None:
         return None
-    contents = StoredContents(found[12], found[13], unpack_checksums(found[14]), retired=True)
-    return Row(to_info(found), found[11]), contents
+    contents = StoredContents(found[12], found[13], unpack_checksums(found[14]), unsigned(found[15]), retired=True)
+    return Known(to_info(found), found[11]), contents
 
 
 def next_look(connection: sqlite3.Connection, *, now: int) -> float | None:
     """Seconds until `collect` has something to do; None: nothing is retained."""
     if _is_future(connection, now):
         return 0.0
-    (expiry,) = connection.execute("SELECT min(expires_at) FROM retired").fetchone()
+    (expiry,) = connection.execute("SELECT min(collect_at) FROM retired").fetchone()
     return None if expiry is None else max(expiry - now, 0) / 1e6
 
 
@@ -86,13 +68,15 @@ def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collecte
     """Gives up to `limit` generations up whose time has come: their files are trash from here on."""
     if _is_future(connection, now):
         connection.execute(
-            "UPDATE retired SET expires_at = expires_at - retired_at + ?, retired_at = ? WHERE retired_at > ?",
+            "UPDATE retired SET collect_at = collect_at - retired_at + ?, retired_at = ? WHERE retired_at > ?",
             (now, now, now),
         )
     due = connection.execute(
-        "SELECT number, file FROM retired WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now, limit)
+        "SELECT r.generation, r.content, c.file FROM retired r LEFT JOIN contents c ON c.number = r.content "
+        "WHERE r.collect_at <= ? ORDER BY r.collect_at LIMIT ?",
+        (now, limit),
     ).fetchall()
-    files = _give_up(connection, due)
+    files = give_up(connection, due)
     return Collected(files, len(due), next_look(connection, now=now))
 
 
@@ -107,29 +91,33 @@ def inlined_limit(root: Path) -> int:
 
 def trim(connection: sqlite3.Connection, limit: int) -> None:
     """Holds the bytes that are retained in the register to a limit; the first to expire go."""
-    rows = connection.execute("SELECT number, size FROM retired WHERE file IS NULL ORDER BY expires_at DESC")
+    rows = connection.execute(
+        "SELECT r.generation, r.content, r.size FROM retired r JOIN contents c ON c.number = r.content "
+        "WHERE c.file IS NULL ORDER BY r.collect_at DESC"
+    )
     held = 0
-    surplus: list[tuple[int, None]] = []
-    for number, size in rows:
-        held += size + _ROW_BYTES
+    surplus: list[tuple[int, int, None]] = []
+    for generation, content, size in rows:
+        held += size + ROW_BYTES
         if held > limit:
-            surplus.append((number, None))
-    _give_up(connection, surplus)
+            surplus.append((generation, content, None))
+    give_up(connection, surplus)
 
 
-def give_up_file(connection: sqlite3.Connection, file: str) -> None:
-    """Forgets a generation whose file is gone: another's bytes are getting its name."""
-    connection.execute("DELETE FROM retired WHERE file = ?", (file,))
+def give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> list[str]:
+    """Forgets retained generations: their number, that of their contents, and their file, which is trash from here on.
+
+    Returns:
+        Those files.
+    """
+    files = [file for _, _, file in rows if file is not None]
+    connection.executemany("DELETE FROM retired WHERE generation = ?", [(generation,) for generation, _, _ in rows])
+    connection.executemany("DELETE FROM contents WHERE number = ?", [(content,) for _, content, _ in rows])
+    connection.executemany("INSERT OR REPLACE INTO trash SELECT ?, revision FROM meta", [(file,) for file in files])
+    return files
 
 
 def _is_future(connection: sqlite3.Connection, now: int) -> bool:
     """Whether the last to expire was retired by a clock that has jumped back since."""
-    last = connection.execute("SELECT retired_at FROM retired ORDER BY expires_at DESC LIMIT 1").fetchone()
+    last = connection.execute("SELECT retired_at FROM retired ORDER BY collect_at DESC LIMIT 1").fetchone()
     return last is not None and last[0] > now
-
-
-def _give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, str | None]]) -> list[str]:
-    files = [file for _, file in rows if file is not None]
-    connection.executemany("INSERT OR REPLACE INTO trash SELECT ?, revision FROM meta", [(file,) for file in files])
-    connection.executemany("DELETE FROM retired WHERE number = ?", [(number,) for number, _ in rows])
-    return files

@@ -1,10 +1,9 @@
-"""The register's tables, how they come into being, how older ones become the newest, and which are understood."""
+"""The index's tables, how they come into being, and which registers are understood."""
 
-import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from vault.errors import StorageError
@@ -13,44 +12,60 @@ from vault_server.storage.files.blobs import sync_path
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
 from vault_server.storage.os_errors import is_busy, primary_code, register_error, storage_error, storing
 
-_log = logging.getLogger(__name__)
-
 OLDEST_SQLITE: Final = (3, 37)
 """STRICT tables."""
 
-APPLICATION_ID: Final = 0x56415554
-"""`VAUT`, so that `file register.db` and we tell a register from somebody else's database."""
+APPLICATION_ID: Final = 0x5641554C
+"""`VAUL`, so that `file register.db` and we tell a register from somebody else's database."""
 
-_VERSION_1: Final = """
-CREATE TABLE meta (
+UNRELEASED_ID: Final = 0x56415554
+"""`VAUT`: what no release made."""
+
+SCHEMA_VERSION: Final = 1
+
+# Times are microseconds since 1970, UTC; checksums XXH3-64 as signed numbers. No two tables have as many columns: what
+# is salvaged of a damaged register is told apart by that.
+_TABLES: Final = """
+CREATE TABLE meta (                     -- one row
     store_id TEXT NOT NULL,
     revision INTEGER NOT NULL,          -- of the last change; 0: none yet
-    feed_floor INTEGER NOT NULL         -- changes up to this revision are no longer in the feed
+    feed_floor INTEGER NOT NULL,        -- changes up to this revision are no longer in the feed
+    clock INTEGER NOT NULL              -- the store's time at its last commit, which never goes back
 ) STRICT;
+
 CREATE TABLE objects (
     number INTEGER PRIMARY KEY,
-    unit TEXT NOT NULL,
+    unit TEXT NOT NULL,                 -- these thirteen stand in objects, changes and retired alike
     data_id INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
+    generation INTEGER NOT NULL,        -- unique in the store: the revision at which the bytes were written
     revision INTEGER NOT NULL,
     size INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,          -- XXH3-64 as a signed number
+    checksum INTEGER NOT NULL,
     datatype TEXT NOT NULL,
     name TEXT,
     tags TEXT,                          -- a JSON object; NULL: none
-    created_at INTEGER NOT NULL,        -- microseconds since 1970, UTC
-    updated_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,        -- bytes or metadata
+    written_at INTEGER NOT NULL,        -- bytes
+    expires_at INTEGER,                 -- from then on it is absent; NULL: never. Not used yet, always NULL
+    principal TEXT NOT NULL,            -- who is charged for it; '': nobody was named. Not used yet, always ''
+    content INTEGER NOT NULL            -- contents.number
 ) STRICT;
 CREATE UNIQUE INDEX objects_by_id ON objects (unit, data_id);
 CREATE UNIQUE INDEX objects_by_name ON objects (unit, name) WHERE name IS NOT NULL;
--- Apart from `objects`, so that listing does not read through the bytes.
+CREATE INDEX objects_by_revision ON objects (unit, revision);
+CREATE INDEX objects_by_expiry ON objects (expires_at) WHERE expires_at IS NOT NULL;
+
+-- The bytes of each generation that is kept, current or retired. Never changed once written.
 CREATE TABLE contents (
-    number INTEGER PRIMARY KEY,         -- objects.number
+    number INTEGER PRIMARY KEY,         -- the generation that wrote it; objects.content and retired.content refer to it
+    checksum INTEGER NOT NULL,          -- of the whole, again: rows that were mixed up are told by it
     file TEXT,                          -- relative to the store's directory; NULL: the bytes are in `data`
-    data BLOB,
-    blocks BLOB NOT NULL                -- the blocks' XXH3-64, 8 bytes each, little-endian
+    blocks BLOB NOT NULL,               -- the blocks' XXH3-64, 8 bytes each, little-endian
+    data BLOB
 ) STRICT;
 CREATE UNIQUE INDEX contents_by_file ON contents (file) WHERE file IS NOT NULL;
+
 -- What `objects.tags` says, searchable.
 CREATE TABLE tags (
     unit TEXT NOT NULL,
@@ -59,30 +74,35 @@ CREATE TABLE tags (
     data_id INTEGER NOT NULL,
     PRIMARY KEY (unit, key, value, data_id)
 ) STRICT, WITHOUT ROWID;
+
+-- The feed, and what each request was answered: the object as it was after the change (of a deletion: before it).
 CREATE TABLE changes (
-    revision INTEGER PRIMARY KEY,
+    revision INTEGER PRIMARY KEY,       -- of the change; of a deletion the object's own revision is not kept
     unit TEXT NOT NULL,
     data_id INTEGER NOT NULL,
-    kind INTEGER NOT NULL,              -- vault.v1.Change.Kind
     generation INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    datatype TEXT NOT NULL,
     name TEXT,
+    tags TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    kind INTEGER NOT NULL,              -- vault.v1.Change.Kind
+    committed_at INTEGER NOT NULL,      -- the store's clock: ascends with the revision
+    principal TEXT NOT NULL,            -- whose request it was; '': nobody was named
     request_id BLOB,                    -- NULL: nobody asked (adoption)
-    answer TEXT                         -- the rest of what the request was answered, for a retry
+    request_hash INTEGER                -- of the request's kind, unit and spec; its size and checksum are columns above
 ) STRICT;
-CREATE UNIQUE INDEX changes_by_request ON changes (request_id) WHERE request_id IS NOT NULL;
--- Files that no object has any more, to be removed by a later transaction.
-CREATE TABLE trash (
-    file TEXT PRIMARY KEY,
-    since INTEGER NOT NULL              -- the revision that put it there
-) STRICT, WITHOUT ROWID;
-"""
-_VERSION_2: Final = """
--- Generations that were replaced or deleted, with all it takes to serve them until they expire.
+CREATE UNIQUE INDEX changes_by_request ON changes (request_id, principal) WHERE request_id IS NOT NULL;
+
+-- Generations that were replaced or deleted, until they are collected. Retiring one moves no bytes.
 CREATE TABLE retired (
-    number INTEGER PRIMARY KEY,
+    generation INTEGER PRIMARY KEY,
     unit TEXT NOT NULL,
     data_id INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     size INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
@@ -91,15 +111,33 @@ CREATE TABLE retired (
     tags TEXT,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    retired_at INTEGER NOT NULL,        -- microseconds since 1970, UTC
-    expires_at INTEGER NOT NULL,        -- from then on it may be collected
-    file TEXT,                          -- these three as in `contents`
-    blocks BLOB NOT NULL,
-    data BLOB
+    written_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    content INTEGER NOT NULL,           -- contents.number
+    retired_by INTEGER NOT NULL,        -- the revision that replaced or deleted it
+    retired_at INTEGER NOT NULL,        -- the wall clock
+    collect_at INTEGER NOT NULL         -- from then on it may be collected
 ) STRICT;
-CREATE UNIQUE INDEX retired_by_generation ON retired (unit, data_id, generation);
-CREATE UNIQUE INDEX retired_by_file ON retired (file) WHERE file IS NOT NULL;
-CREATE INDEX retired_by_expiry ON retired (expires_at);
+CREATE INDEX retired_by_collection ON retired (collect_at);
+
+-- Files that no object has any more, to be removed by a later transaction.
+CREATE TABLE trash (
+    file TEXT PRIMARY KEY,
+    since INTEGER NOT NULL              -- the revision that put it there
+) STRICT, WITHOUT ROWID;
+
+-- One row a unit that ever held an object. Counts are of current generations; changed once a group.
+CREATE TABLE units (
+    number INTEGER PRIMARY KEY,
+    unit TEXT NOT NULL,
+    objects INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    revision INTEGER NOT NULL,          -- of its newest change
+    max_objects INTEGER,                -- NULL: no limit. The limits are not used yet
+    max_bytes INTEGER,
+    when_full INTEGER NOT NULL          -- 0: refuse; 1: evict what was stored longest ago
+) STRICT;
+CREATE UNIQUE INDEX units_by_name ON units (unit);
 -- How far the background reading of everything is, and what the last whole pass found: one row, or none yet.
 CREATE TABLE scrub (
     number INTEGER NOT NULL,            -- of the object that is next, or in the middle
@@ -118,33 +156,17 @@ CREATE TABLE scrub (
 """
 
 
-def _run(script: str) -> Callable[[sqlite3.Connection], None]:
-    def step(connection: sqlite3.Connection) -> None:
-        # One statement at a time: executescript would commit the transaction first.
-        for statement in filter(str.strip, script.split(";\n")):
-            connection.execute(statement)
-
-    return step
-
-
-_STEPS: Final[Sequence[Callable[[sqlite3.Connection], None]]] = (_run(_VERSION_1), _run(_VERSION_2))
-"""What makes version n + 1 of version n. A new register goes through all of them, an older one through the rest."""
-
-SCHEMA_VERSION: Final = len(_STEPS)
-
-
 def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
     """Makes the register when there is none, in one transaction with `adopt`; checks it otherwise.
 
-    An older version's is migrated, in one transaction. Several processes may do this at the same time:
-    one makes or migrates it, the others wait.
+    Several processes may do this at the same time: one makes it, the others wait.
 
     Returns:
         The store's id.
 
     Raises:
-        StorageError: REGISTER_TOO_NEW, a later version of Vault made it; REGISTER_DAMAGED, it is no
-            register; or it cannot be read or made.
+        StorageError: REGISTER_TOO_NEW, a later version of Vault made it; REGISTER_TOO_OLD, one before the first release
+            did; REGISTER_DAMAGED, it is no register; or it cannot be read or made.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
@@ -174,14 +196,9 @@ def _prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], Non
             # Whoever finds version 0 does so, so that a store is not lost whose maker was killed right here.
             with storing(f"make the directory of {path!r} durable"):
                 sync_path(connections.path.parent)
-            _bring_up(connection, path, adopt)
+            _make(connection, path, adopt)
     finally:
         connection.close()
-    if 0 < version < SCHEMA_VERSION:
-        attempt = f"migrate the register {path!r}"
-        with storing(attempt), connections.writing() as leased:  # processes of the older version may be at work
-            _bring_up(leased, path, adopt)
-        _log.info("migrated the register %s from version %d to %d", path, version, SCHEMA_VERSION)
     return str(connections.read(lambda reading: reading.execute("SELECT store_id FROM meta").fetchone()[0]))
 
 
@@ -202,6 +219,8 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
         if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
             raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
         return 0
+    if application == UNRELEASED_ID:
+        raise too_old(path)
     if application != APPLICATION_ID or version < 1:
         raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
     if version > SCHEMA_VERSION:
@@ -214,20 +233,29 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
     return version
 
 
-def _bring_up(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> None:
-    """Makes the register, or migrates it, in one transaction; nothing when another process has done it."""
+def _make(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> None:
+    """Makes the register in one transaction; nothing when another process has done it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection, path)
-        for step in _STEPS[version:]:
-            step(connection)
-        if version == 0:
-            connection.execute("INSERT INTO meta VALUES (?, 0, 0)", (secrets.token_hex(16),))
+        if _version(connection, path) == 0:
+            # One statement at a time: executescript would commit the transaction first.
+            for statement in filter(str.strip, _TABLES.split(";\n")):
+                connection.execute(statement)
+            connection.execute("INSERT INTO meta VALUES (?, 0, 0, 0)", (secrets.token_hex(16),))
             adopt(connection)
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def too_old(path: str) -> StorageError:
+    """The error of a register that was made before the first release."""
+    return StorageError(
+        f"the register {path!r} was made by a version of Vault before 0.1.0, and is not read: load its objects with "
+        "the version that made it, and upload them to a new directory",
+        reason="REGISTER_TOO_OLD",
+    )

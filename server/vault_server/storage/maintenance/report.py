@@ -52,6 +52,16 @@ class ScrubPass:
     size: int = 0
     problems: tuple[Problem, ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """The pass as JSON."""
+        return {
+            "began_at": self.began_at.isoformat(),
+            "ended_at": self.ended_at and self.ended_at.isoformat(),
+            "objects": self.objects,
+            "size": self.size,
+            "problems": len(self.problems),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ScrubStatus:
@@ -114,14 +124,7 @@ class CheckReport:
                 {"kind": problem.kind.value, **_about(problem), "block": problem.block} for problem in self.problems
             ],
             "repairs": [_about(repair) for repair in self.repairs],
-            "scrub": self.scrub
-            and {
-                "began_at": self.scrub.began_at.isoformat(),
-                "ended_at": self.scrub.ended_at and self.scrub.ended_at.isoformat(),
-                "objects": self.scrub.objects,
-                "size": self.scrub.size,
-                "problems": len(self.scrub.problems),
-            },
+            "scrub": self.scrub and self.scrub.document(),
         }
 
 

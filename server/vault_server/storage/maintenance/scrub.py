@@ -10,18 +10,18 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, StorageError, VaultError
 from vault.store.limits import check_number, check_seconds
 
+from vault_server.storage.decision.rows import from_time, to_time
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.directory import REGISTER
-from vault_server.storage.index.objects import to_time
 from vault_server.storage.maintenance import row_checks
 from vault_server.storage.maintenance.examine import examine
 from vault_server.storage.maintenance.report import Problem, ProblemKind, ScrubPass, ScrubStatus
@@ -51,32 +51,30 @@ _MAX_PROBLEMS: Final = 1000
 
 @dataclass(slots=True)
 class _State:
-    """The row of the table `scrub`."""
+    """The row of the table `scrub`: the object that is next, or in the middle, at which generation and block of it."""
 
     number: int = row_checks.FIRST
     generation: int = 0
     block: int = 0
-    began_at: int = 0
-    objects: int = 0
-    size: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    last_began_at: int = 0
-    last_ended_at: int = 0
-    last_objects: int = 0
-    last_size: int = 0
-    last_problems: list[Problem] = field(default_factory=list)
+    current: ScrubPass | None = None
+    last: ScrubPass | None = None
+
+    def add(self, *, objects: int = 0, size: int = 0, problems: tuple[Problem, ...] = ()) -> None:
+        """Counts what the current pass has read and found."""
+        if (now := self.current) is not None:
+            self.current = ScrubPass(
+                now.began_at, None, now.objects + objects, now.size + size, now.problems + problems
+            )
+
+    def end(self) -> None:
+        if (now := self.current) is not None:
+            self.current, self.last = None, replace(now, ended_at=datetime.now(UTC))
 
 
 def scrub_status(engine: Engine) -> ScrubStatus:
     """How far the scrub of this store is, in whatever process."""
     state = engine.connections.read(_load)
-    current = last = None
-    if state.began_at:
-        current = ScrubPass(to_time(state.began_at), None, state.objects, state.size, tuple(state.problems))
-    if state.last_ended_at:
-        began, ended = to_time(state.last_began_at), to_time(state.last_ended_at)
-        last = ScrubPass(began, ended, state.last_objects, state.last_size, tuple(state.last_problems))
-    return ScrubStatus(current, last)
+    return ScrubStatus(state.current, state.last)
 
 
 FASTEST: Final = 1e6
@@ -149,15 +147,15 @@ class Scrubber:
     def _scrub_when_due(self) -> float:
         """Does a pass, or the rest of one, if it is time. Returns the seconds until it may be."""
         state = self._engine.connections.read(_load)
-        now = time.time_ns() // 1000
-        if not state.began_at:
-            since = (now - state.last_began_at) / 1e6
-            if state.last_ended_at and 0 <= since < self._interval:  # a clock that was set back: it is time
+        now = datetime.now(UTC)
+        if state.current is None:
+            since = (now - state.last.began_at).total_seconds() if state.last else -1.0
+            if 0 <= since < self._interval:  # a clock that was set back: it is time
                 return min(self._interval - since, 60.0)
-            state = _new_pass(state, now)
+            state = _State(current=ScrubPass(now), last=state.last)
             _log.info("scrub began")
         else:
-            _log.info("scrub goes on", extra={"objects": state.objects, "size": state.size})
+            _log.info("scrub goes on", extra={"objects": state.current.objects, "size": state.current.size})
         self._due = self._kept_at = time.monotonic()
         complete = False
         try:
@@ -169,41 +167,36 @@ class Scrubber:
             complete = True  # there is no getting past it
         finally:
             if complete:
-                _end_pass(state, time.time_ns() // 1000)
+                state.end()
             self._keep(state)
-        if complete:
-            _log.info(
-                "scrub ended",
-                extra={
-                    "objects": state.last_objects,
-                    "size": state.last_size,
-                    "problems": len(state.last_problems),
-                    "seconds": (state.last_ended_at - state.last_began_at) / 1e6,
-                },
-            )
+        if complete and (last := state.last) and last.ended_at:
+            seconds = (last.ended_at - last.began_at).total_seconds()
+            told = {"objects": last.objects, "size": last.size, "problems": len(last.problems), "seconds": seconds}
+            _log.info("scrub ended", extra=told)
         return _WAIT_SECONDS
 
     def _go_on(self, state: _State) -> bool:
         """Reads from where `state` is. Returns whether the end was reached."""
         while True:
-            found = self._engine.connections.read(partial(row_checks.page_from, first=state.number, limit=1))
+            page = partial(row_checks.page_from, table="objects", first=state.number, limit=1)
+            found = self._engine.connections.read(page)
             if not found:
                 return True
-            (row,) = found
-            number, generation = row[11], row[2]
-            first = state.block if (number, generation) == (state.number, state.generation) else 0
-            state.number, state.generation = number, generation
+            (stored,) = found
+            here = stored.number, stored.generation
+            first = state.block if here == (state.number, state.generation) else 0
+            state.number, state.generation = here
             self._pace(_LEAST_SIZE)
-            for verified in examine(self._engine, row, deep=True, first=first, fleeting=True):
+            for verified in examine(self._engine, stored, deep=True, first=first, fleeting=True):
                 if verified.problem is not None:
                     self._tell(state, verified.problem)
                 state.block = verified.block + 1
-                state.size += verified.size
+                state.add(size=verified.size)
                 self._pace(verified.size)
                 if self._ended.is_set():
                     return False
-            state.number, state.generation, state.block = number + 1, 0, 0
-            state.objects += 1
+            state.number, state.generation, state.block = stored.number + 1, 0, 0
+            state.add(objects=1)
             if time.monotonic() - self._kept_at > _KEEP_SECONDS:
                 self._keep(state)
 
@@ -215,68 +208,46 @@ class Scrubber:
             self._ended.wait(delay)
 
     def _tell(self, state: _State, problem: Problem) -> None:
-        if problem in state.problems:
+        problems = state.current.problems if state.current else ()
+        if problem in problems:
             return
         _log.error("scrub found a problem", extra={**asdict(problem), "kind": problem.kind.value})
-        if len(state.problems) < _MAX_PROBLEMS:
-            state.problems.append(problem)
+        if len(problems) < _MAX_PROBLEMS:
+            state.add(problems=(problem,))
 
     def _keep(self, state: _State) -> None:
         try:
-            self._engine.writer.submit(lambda tx: _save(tx.connection, state)).result()
+            self._engine.writer.submit(partial(_save, state=state)).result()
             self._kept_at = time.monotonic()
         except VaultError as error:  # a full disk: what was read is read again after a restart
             _log.warning("could not keep how far the scrub is: %s", error)
-
-
-def _new_pass(state: _State, now: int) -> _State:
-    """A new pass, from the beginning."""
-    start = _State()
-    return replace(state, number=start.number, generation=0, block=0, began_at=now, objects=0, size=0, problems=[])
-
-
-def _end_pass(state: _State, now: int) -> None:
-    state.last_began_at, state.last_ended_at = state.began_at, now
-    state.last_objects, state.last_size, state.last_problems = state.objects, state.size, state.problems
-    state.began_at = state.objects = state.size = 0
-    state.problems = []
 
 
 def _load(connection: sqlite3.Connection) -> _State:
     row = connection.execute("SELECT * FROM scrub").fetchone()
     if row is None:
         return _State()
-    state = _State(*row)
-    state.problems = _unpack(row[6])
-    state.last_problems = _unpack(row[11])
-    return state
+    number, generation, block, began_at, *counts = row[:7]
+    return _State(number, generation, block, _to_pass(began_at, 0, *counts), _to_pass(*row[7:]))
 
 
 def _save(connection: sqlite3.Connection, state: _State) -> None:
+    current, last = _from_pass(state.current), _from_pass(state.last)
+    row = (state.number, state.generation, state.block, current[0], *current[2:], *last)
     connection.execute("DELETE FROM scrub")
-    connection.execute(
-        "INSERT INTO scrub VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            state.number,
-            state.generation,
-            state.block,
-            state.began_at,
-            state.objects,
-            state.size,
-            _pack(state.problems),
-            state.last_began_at,
-            state.last_ended_at,
-            state.last_objects,
-            state.last_size,
-            _pack(state.last_problems),
-        ),
-    )
+    connection.execute(f"INSERT INTO scrub VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608  # marks only
 
 
-def _pack(problems: Sequence[Problem]) -> str:
-    return json.dumps([[p.kind.value, p.detail, p.unit, p.data_id, p.block] for p in problems])
+def _to_pass(began_at: int, ended_at: int, objects: int, size: int, problems: str) -> ScrubPass | None:
+    if not began_at:
+        return None
+    found = [Problem(ProblemKind(kind), *rest) for kind, *rest in json.loads(problems)]
+    return ScrubPass(to_time(began_at), to_time(ended_at) if ended_at else None, objects, size, tuple(found))
 
 
-def _unpack(packed: str) -> list[Problem]:
-    problems: list[list[Any]] = json.loads(packed)
-    return [Problem(ProblemKind(kind), detail, unit, data_id, block) for kind, detail, unit, data_id, block in problems]
+def _from_pass(scrubbed: ScrubPass | None) -> tuple[int, int, int, int, str]:
+    if scrubbed is None:
+        return 0, 0, 0, 0, "[]"
+    ended_at = from_time(scrubbed.ended_at) if scrubbed.ended_at else 0
+    problems = json.dumps([[p.kind.value, p.detail, p.unit, p.data_id, p.block] for p in scrubbed.problems])
+    return from_time(scrubbed.began_at), ended_at, scrubbed.objects, scrubbed.size, problems

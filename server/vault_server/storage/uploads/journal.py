@@ -29,11 +29,11 @@ from vault._runtime.sync_file_range import Writeback
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum
 
-from vault_server.storage.commit.commands import other_write
+from vault_server.storage.decision.refusals import other_write
+from vault_server.storage.decision.rows import pack_checksums, unpack_checksums
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.files.staging import StagedFile, remove_folder, remove_staged, staged_at
-from vault_server.storage.index.objects import pack_checksums, unpack_checksums
 from vault_server.storage.os_errors import no_room
 
 _SPEC: Final = "spec"

@@ -16,9 +16,9 @@ from vault.store.contract import BlockWriter
 from vault.store.limits import check_commit
 from vault.store.values import Block, ObjectInfo
 
-from vault_server.storage.commit.commands import NewContents, require_same
+from vault_server.storage.decision.decide import require_same
+from vault_server.storage.decision.writes import Content
 from vault_server.storage.os_errors import storing
-from vault_server.storage.uploads.incoming import taken_over
 from vault_server.storage.uploads.journal import JournaledFile
 from vault_server.storage.uploads.resumption import Resumption
 from vault_server.storage.uploads.staging_writer import StagingWriter
@@ -41,7 +41,7 @@ class ResumableWriter(StagingWriter):
         resumption: Resumption,
         spec: dict[str, Any],
         request_id: bytes,
-        submit: Callable[[NewContents], "Future[ObjectInfo]"],
+        submit: Callable[[Content], "Future[ObjectInfo]"],
         answered: Callable[[], ObjectInfo | None],
         *,
         durable: bool,
@@ -94,7 +94,7 @@ class ResumableWriter(StagingWriter):
 
     def give_way(self) -> None:
         """A newer writer goes on with this write: lets go of its file; a commit that was begun ends first."""
-        self._ended = taken_over(self.spec["unit"])
+        self._ended = _taken_over(self.spec["unit"])
         with self._mutex:
             if not self._over and self._journal is not None:
                 self._over = True
@@ -164,7 +164,7 @@ class ResumableWriter(StagingWriter):
         self._size, self._checksums, self._whole = found.size, found.checksums, found.whole
         return True
 
-    def _submit_noted(self, contents: NewContents) -> "Future[ObjectInfo]":
+    def _submit_noted(self, contents: Content) -> "Future[ObjectInfo]":
         try:
             self._committing = self._submit_now(contents)
         except BaseException:
@@ -210,3 +210,9 @@ class AnsweredWriter(BlockWriter):
 
     def abort(self) -> None:
         """It is committed."""
+
+
+def _taken_over(unit: str) -> ConflictError:
+    return ConflictError(
+        "the write was begun again under its request id, and goes on there", reason="WRITE_TAKEN_OVER", unit=unit
+    )

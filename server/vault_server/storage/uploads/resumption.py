@@ -12,7 +12,7 @@ from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.store.contract import write_not_found
 from vault.store.values import WriteStatus
 
-from vault_server.storage.commit.commands import other_write
+from vault_server.storage.decision.refusals import other_write
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory

@@ -112,10 +112,9 @@ def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) ->
     outcome: list[Resolution] = []
 
     def fill(register: sqlite3.Connection) -> None:
-        tables = columns_of(register)
         with _work(folder / "work.db", access) as work:
-            found = salvage(copy, noted, tables, work)
-            outcome.append(resolve(root, found, noted, tables, register, meter))
+            found = salvage(copy, noted, columns_of(register), work)
+            outcome.append(resolve(root, found, noted, register, meter))
         outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
 
     directory = StoreDirectory(folder)

@@ -7,33 +7,68 @@ way, or deleted, within what the register has lost.
 """
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vault.errors import CorruptionError
 from vault.store.progress import Meter
-from vault.store.values import ChangeKind, ObjectInfo, checksum
+from vault.store.values import ChangeKind
 
-from vault_server.storage.commit.commands import insert_object
-from vault_server.storage.files.blobs import blob_files, blob_generation, blob_id, folder_unit
-from vault_server.storage.files.measure import Measured, measure
-from vault_server.storage.index.objects import INFO_COLUMNS, is_file_of, pack_checksums, to_info, to_time
-from vault_server.storage.maintenance.rebuild.fate import Fate, Key, is_key, told_by
-from vault_server.storage.maintenance.rebuild.salvage import Salvage, Tables
+from vault_server.storage.decision.rows import (
+    CHANGE_COLUMNS,
+    INFO_COLUMNS,
+    RETIRED_COLUMNS,
+    Row,
+    pack_checksums,
+    signed,
+    to_info,
+)
+from vault_server.storage.maintenance.rebuild.contents import NOWHERE, Bytes, Contents
+from vault_server.storage.maintenance.rebuild.files import IMPLAUSIBLE, Files, Key, Left
+from vault_server.storage.maintenance.rebuild.salvage import Salvage
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
-from vault_server.storage.os_errors import storing
+from vault_server.storage.maintenance.rules import RULES
 
 MARGIN: Final = 1_000_000
 """Revisions left out after the highest that is known of: as many commits may have left no trace, and no generation
 may come to stand for two contents, or caches would be wrong."""
 
-_IMPLAUSIBLE: Final = 1 << 53
-"""No store comes to such a revision; a damaged row does."""
+_DAY: Final = 86_400_000_000
+_OBJECT: Final = ", ".join(Row._fields)
+_OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, "principal", "generation"))
+"""What a change says of an object is its row: its bytes have its generation's number."""
 
-_COLUMNS: Final = INFO_COLUMNS.replace("o.", "")
+
+class LastChange(NamedTuple):
+    """The last change that the feed knows of an object. `row` is None where what it says of it cannot be read."""
+
+    revision: int
+    kind: int
+    row: Row | None
+
+
+def newest_row(own: Row | None, last: LastChange | None) -> tuple[Row | None, int]:
+    """The row of an object with this one and this last change; and, where it has none, when it was deleted, or 0."""
+    if last is None or (own is not None and own.revision >= last.revision):
+        return own, 0
+    if last.kind == ChangeKind.DELETED.value:
+        return None, last.revision
+    return last.row or own, 0
+
+
+def newer_files(files: Iterable[Left], row: Row | None, deleted_at: int) -> list[str]:
+    """The files that may be of a generation which no row or change tells of, the newest first."""
+    known = row.generation if row is not None else deleted_at
+    newer = [
+        left
+        for left in files
+        # Of the plain name nothing is known but that it is of an object that once was new.
+        if known < left.generation < IMPLAUSIBLE or (left.generation == 0 and known == 0)
+    ]
+    return [left.file for left in sorted(newer, reverse=True)]
 
 
 @dataclass(slots=True)
@@ -45,309 +80,183 @@ class Resolution:
     lost: list[Problem] = field(default_factory=list)
 
 
-def resolve(
-    root: Path, salvaged: Salvage, noted: int, tables: Tables, register: sqlite3.Connection, meter: Meter
-) -> Resolution:
+def resolve(root: Path, salvaged: Salvage, noted: int, register: sqlite3.Connection, meter: Meter) -> Resolution:
     """Fills a new register, in the caller's transaction.
 
     Args:
         root: The store's directory.
         salvaged: What could be read of the old register.
         noted: The revision that was acknowledged; see `revision_note`.
-        tables: Of the new register.
         register: The new one, empty.
         meter: Told of the bytes that have to be read.
     """
-    return _Resolver(root, salvaged, noted, register, meter).run(tables)
+    return _Resolver(root, salvaged, noted, register, meter).run()
 
 
 class _Resolver:
     def __init__(self, root: Path, salvaged: Salvage, noted: int, register: sqlite3.Connection, meter: Meter) -> None:
-        self._root = root
         self._work = salvaged.work
         self._complete = salvaged.complete
         self._register = register
-        self._meter = meter
-        self._files: dict[Key, list[str]] = defaultdict(list)
+        self._files = Files(root, meter)
+        if not self._complete:
+            meter.size(self._files.size)
+        self._known = max(noted, self._files.newest, *self._revisions())
+        self._outcome = Resolution(self._known + MARGIN)
+        self._contents = Contents(salvaged, register, self._files)
         self._names: set[tuple[str, str]] = set()
-        self._outcome = Resolution()
-        self._look_through_files()
-        self._known = self._highest(noted)
-        self._outcome.revision = self._known + MARGIN
-        self._tally = {"kept": 0, "from files": 0}
+        self._from_rows = self._from_files = 0
 
-    def run(self, tables: Tables) -> Resolution:
-        done: set[Key] = set()
-        for key in self._keys():
-            if key not in done:
-                done.add(key)
-                self._decide(key)
-        if "retired" in tables:
-            self._keep_retired(len(tables["retired"]))
-        # For retries that are still on their way; below the floor nobody follows them.
-        self._register.execute("DELETE FROM changes")
-        for row in self._work.execute("SELECT * FROM changes ORDER BY revision DESC"):
-            if self._is_change(row):
-                self._register.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        store_id = self._work.execute("SELECT store_id FROM meta WHERE length(store_id) = 32").fetchone()
-        revision = self._outcome.revision
-        self._register.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
-        if store_id is not None:
-            self._register.execute("UPDATE meta SET store_id = ?", store_id)
-        kept = f"{self._tally['kept']} objects from its rows, {self._tally['from files']} from files alone"
-        self._outcome.repairs.insert(0, Repair(f"the register is made anew: {kept}; it goes on at revision {revision}"))
+    def run(self) -> Resolution:
+        for key in dict.fromkeys(self._keys()):
+            if key.is_valid:
+                self._settle(key)
+        self._keep_retired()
+        self._keep_changes()
+        self._finish_meta()
+        kept = f"{self._from_rows} objects from its rows, {self._from_files} from files alone"
+        made = f"the register is made anew: {kept}; it goes on at revision {self._outcome.revision}"
+        self._outcome.repairs.insert(0, Repair(made))
         self._tell_unknown()
         return self._outcome
 
-    def _look_through_files(self) -> None:
-        size = 0
-        with storing("look through the store's directory"):
-            for files in blob_files(self._root):
-                for file in files:
-                    folder, name = file.split("/")
-                    data_id = blob_id(name)
-                    if data_id is not None:
-                        self._files[Key(folder_unit(folder), data_id)].append(file)
-                        size += (self._root / file).stat().st_size
-        if not self._complete:
-            self._meter.size(size)
-
-    def _highest(self, noted: int) -> int:
-        highest = noted
+    def _revisions(self) -> Iterator[int]:
         for table, column in (
             ("meta", "revision"),
             ("objects", "revision"),
             ("objects", "generation"),
             ("changes", "revision"),
-            ("retired", "generation"),
+            ("retired", "retired_by"),
         ):
-            if self._has(table):
-                query = f"SELECT max({column}) FROM {table} WHERE {column} < ?"  # noqa: S608  # names from above
-                highest = max(highest, self._work.execute(query, (_IMPLAUSIBLE,)).fetchone()[0] or 0)
-        for files in self._files.values():
-            generations = [blob_generation(file) or 0 for file in files]
-            highest = max([highest, *(number for number in generations if number < _IMPLAUSIBLE)])
-        return highest
-
-    def _has(self, table: str) -> bool:
-        found = self._work.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
-        return found is not None
+            query = f"SELECT max({column}) FROM {table} WHERE {column} < ?"  # noqa: S608  # names from above
+            yield self._work.execute(query, (IMPLAUSIBLE,)).fetchone()[0] or 0
 
     def _keys(self) -> Iterator[Key]:
         """Every object that a row, the feed or a file's name knows of; the newest rows first, for their names."""
-        self._work.execute("CREATE INDEX objects_by_id ON objects (unit, data_id)")
-        self._work.execute("CREATE INDEX changes_by_id ON changes (unit, data_id)")
-        for unit, data_id in self._work.execute("SELECT unit, data_id FROM objects ORDER BY revision DESC"):
-            yield Key(unit, data_id)
+        yield from map(Key._make, self._work.execute("SELECT unit, data_id FROM objects ORDER BY revision DESC"))
         if not self._complete:
-            for unit, data_id in self._work.execute("SELECT DISTINCT unit, data_id FROM changes"):
-                yield Key(unit, data_id)
-            yield from list(self._files)
+            yield from map(Key._make, self._work.execute("SELECT DISTINCT unit, data_id FROM changes"))
+            yield from list(self._files.by_key)
 
-    def _decide(self, key: Key) -> None:
-        if not is_key(key):
-            return
+    def _settle(self, key: Key) -> None:
+        """Brings in what an object is by now, if it is."""
         row = self._row(key)
-        fate = None if self._complete else self._fate(key)
-        if row is not None and fate is not None and fate.revision > row[0].revision:
-            if fate.kind == ChangeKind.DELETED.value:
-                row = None
-            elif (told := told_by(key, fate)) is not None:
-                # The feed has the object as it was then; its row is older.
-                row = told, self._number_of(fate)
-        if row is None and fate is not None and fate.kind != ChangeKind.DELETED.value:
-            told = told_by(key, fate)
-            row = (told, self._number_of(fate)) if told is not None else None
-        deleted_at = fate.revision if fate is not None and fate.kind == ChangeKind.DELETED.value else 0
-        file = None if self._complete else self._newer_file(key, row, deleted_at)
-        if file is not None:
-            self._from_file(key, file, row[0] if row else None)
-        elif row is not None:
-            self._from_row(*row)
+        if not self._complete:
+            row, deleted_at = newest_row(row, self._last_change(key))
+            for file in newer_files(self._files.by_key.get(key, ()), row, deleted_at):
+                if not self._contents.is_known(file, row):
+                    self._bring_in_file(key, file, row)
+                    return
+        if row is not None:
+            self._from_rows += 1
+            found = self._contents.find(row)
+            if found is NOWHERE:
+                detail = "its bytes were in the register alone, and are lost"
+                self._outcome.lost.append(Problem(ProblemKind.LOST_OBJECT, detail, *key))
+            self._insert(row, found)
 
-    def _row(self, key: Key) -> tuple[ObjectInfo, int | None] | None:
+    def _row(self, key: Key) -> Row | None:
         found = self._work.execute(
-            f"SELECT {_COLUMNS}, number FROM objects WHERE unit = ? AND data_id = ? "  # noqa: S608  # names of columns
-            "ORDER BY revision DESC, generation DESC",
+            f"SELECT {_OBJECT} FROM objects WHERE unit = ? AND data_id = ? ORDER BY revision DESC, generation DESC",  # noqa: S608  # names of columns
             key,
-        )
-        for row in found:
-            try:
-                info = to_info(row)
-            except CorruptionError:
-                continue
-            if info.revision < _IMPLAUSIBLE and not self._is_anothers(key, info):
-                return info, row[11]
-        return None
+        ).fetchall()
+        return next((row for row in map(Row._make, found) if _is_sound(row) and not self._is_anothers(key, row)), None)
 
-    def _is_anothers(self, key: Key, info: ObjectInfo) -> bool:
+    def _is_anothers(self, key: Key, row: Row) -> bool:
         """Whether a damaged id makes this row look like one of this object: the feed has it for another one."""
         query = "SELECT unit, data_id FROM changes WHERE revision = ?"
-        said = self._work.execute(query, (info.revision,)).fetchone()
+        said = self._work.execute(query, (row.revision,)).fetchone()
         if said is None or said == key:
             return False
         # Or it is the feed's id that is damaged; then nothing else is known of this object.
-        for table in ("objects", "changes"):
-            query = f"SELECT 1 FROM {table} WHERE unit = ? AND data_id = ? AND revision <> ?"  # noqa: S608  # as above
-            if self._work.execute(query, (*key, info.revision)).fetchone():
-                return True
-        return False
+        return any(
+            self._work.execute(
+                f"SELECT 1 FROM {table} WHERE unit = ? AND data_id = ? AND revision <> ?",  # noqa: S608  # names
+                (*key, row.revision),
+            ).fetchone()
+            for table in ("objects", "changes")
+        )
 
-    def _number_of(self, fate: Fate) -> int | None:
-        """The number of the row that this change wrote, whatever else is left of it."""
-        found = self._work.execute("SELECT number FROM objects WHERE revision = ?", (fate.revision,)).fetchone()
-        return int(found[0]) if found else None
-
-    def _fate(self, key: Key) -> Fate | None:
+    def _last_change(self, key: Key) -> LastChange | None:
         found = self._work.execute(
-            "SELECT revision, kind, generation, name, answer FROM changes WHERE unit = ? AND data_id = ? "
+            f"SELECT kind, {_OF_CHANGE} FROM changes WHERE unit = ? AND data_id = ? "  # noqa: S608  # names of columns
             "AND revision < ? AND kind BETWEEN 1 AND 4 ORDER BY revision DESC",
-            (*key, _IMPLAUSIBLE),
+            (*key, IMPLAUSIBLE),
         ).fetchone()
-        return Fate(*found) if found else None
+        if found is None:
+            return None
+        row = Row._make(found[1:])
+        return LastChange(row.revision, found[0], row if _is_sound(row) else None)
 
-    def _newer_file(self, key: Key, row: tuple[ObjectInfo, int | None] | None, deleted_at: int) -> str | None:
-        """The file of a generation that no row or change tells of.
-
-        A file's number is its generation's, or the next that was free.
-        """
-        best: tuple[int, str] | None = None
-        for file in self._files.get(key, ()):
-            number = blob_generation(file) or 0
-            newest = row[0].generation if row is not None else deleted_at
-            # Of the plain name nothing is known but that it is of an object that once was new.
-            newer = number > newest or (number == 0 and row is None and not deleted_at)
-            if not newer or number >= _IMPLAUSIBLE or self._is_retired(key, file):
-                continue
-            if row is None or not self._is_own(file, *row):
-                best = max(best or (0, file), (number, file))
-        return best[1] if best else None
-
-    def _is_own(self, file: str, info: ObjectInfo, number: int | None) -> bool:
-        """Whether this is the file of the generation that the row is of."""
-        query = "SELECT 1 FROM contents WHERE number = ? AND file = ?"
-        if number is not None and self._work.execute(query, (number, file)).fetchone():
-            return True
-        if (self._root / file).stat().st_size != info.size:
-            return False
-        return self._measure(file).checksum == info.checksum
-
-    def _is_retired(self, key: Key, file: str) -> bool:
-        if not self._has("retired"):
-            return False
-        query = "SELECT 1 FROM retired WHERE unit = ? AND data_id = ? AND file = ?"
-        return self._work.execute(query, (*key, file)).fetchone() is not None
-
-    def _from_file(self, key: Key, file: str, former: ObjectInfo | None) -> None:
-        measured = self._measure(file)
+    def _bring_in_file(self, key: Key, file: str, former: Row | None) -> None:
+        measured = self._files.measure(file)
         self._outcome.revision += 1
         revision = self._outcome.revision
-        written = to_time(max(measured.modified, 0))
-        info = ObjectInfo(
-            unit=key.unit,
-            data_id=key.data_id,
-            generation=revision,  # the number in its name may be another generation's, which a cache may have
-            revision=revision,
-            size=measured.size,
-            checksum=measured.checksum,
-            datatype=former.datatype if former else "",
-            name=former.name if former else None,
-            tags=former.tags if former else {},
-            created_at=min(former.created_at, written) if former else written,
-            updated_at=written,
+        written = max(measured.modified, 0)
+        row = Row(
+            *key,
+            revision,  # the number in its name may be another generation's, which a cache may have
+            revision,
+            measured.size,
+            signed(measured.checksum),
+            former.datatype if former else "",
+            former.name if former else None,
+            former.tags if former else None,
+            min(former.created_at, written) if former else written,
+            written,
+            written,
+            former.expires_at if former else None,
+            former.principal if former else "",
+            revision,
         )
-        self._insert(info, file, None, pack_checksums(measured.blocks))
-        self._tally["from files"] += 1
+        self._insert(row, (file, pack_checksums(measured.blocks), None))
+        self._from_files += 1
         kept = "name, tags and datatype are its older row's" if former else "its name, tags and datatype are not known"
-        self._outcome.repairs.append(Repair(f"an object again, from {file}; {kept}", key.unit, key.data_id))
+        self._outcome.repairs.append(Repair(f"an object again, from {file}; {kept}", *key))
 
-    def _from_row(self, info: ObjectInfo, number: int | None) -> None:
-        self._tally["kept"] += 1
-        candidates = (
-            []
-            if number is None
-            else self._work.execute(
-                "SELECT DISTINCT file, data, blocks FROM contents WHERE number = ?", (number,)
-            ).fetchall()
-        )
-        for file, data, blocks in candidates:
-            if self._fits(info, file, data, blocks):
-                self._insert(info, file, data, blocks)
-                return
-        # Its file may be there though nothing says so, and be known by the checksum of the whole.
-        damaged = None
-        for file in self._files.get(Key(info.unit, info.data_id), ()):
-            if is_file_of(info, file):
-                measured = self._measure(file)
-                if (measured.size, measured.checksum) == (info.size, info.checksum):
-                    self._insert(info, file, None, pack_checksums(measured.blocks))
-                    return
-                damaged = damaged or (file, measured)
-        # It stays, as an object whose bytes are gone or damaged: reading it says so.
-        for file, data, blocks in candidates:
-            if len(blocks) == 8 * info.block_count and (file is None or is_file_of(info, file)):
-                self._insert(info, file, data if file is None else None, blocks)
-                return
-        if damaged is not None:
-            file, measured = damaged
-            # Which of its blocks is not what was stored cannot be told, so none may pass for it.
-            refused = [block ^ 1 for block in measured.blocks][: info.block_count]
-            self._insert(info, file, None, pack_checksums(refused))
-        else:
-            self._insert(info, None, None, b"")
-            detail = "its bytes were in the register alone, and are lost"
-            self._outcome.lost.append(Problem(ProblemKind.LOST_OBJECT, detail, info.unit, info.data_id))
+    def _insert(self, row: Row, found: Bytes) -> None:
+        if row.name is not None and (row.unit, row.name) in self._names:
+            detail = f"its name, {row.name!r}, belongs to another object by now"
+            self._outcome.repairs.append(Repair(detail, row.unit, row.data_id))
+            row = row._replace(name=None)
+        if row.name is not None:
+            self._names.add((row.unit, row.name))
+        if not self._contents.insert(row, found):
+            self._outcome.revision += 1
+            self._contents.insert(row._replace(content=self._outcome.revision), found)
 
-    def _fits(self, info: ObjectInfo, file: str | None, data: bytes | None, blocks: bytes) -> bool:
-        """Whether these contents are this generation's; a damaged file's, whose blocks tell, are too."""
-        if len(blocks) != 8 * info.block_count:
-            return False
-        if file is None:
-            return data is not None and len(data) == info.size and checksum(data) == info.checksum
-        if data is not None or not is_file_of(info, file) or not (self._root / file).is_file():
-            return False
-        if self._complete:
-            return True
-        measured = self._measure(file)
-        return (measured.size, measured.checksum, pack_checksums(measured.blocks)) == (info.size, info.checksum, blocks)
+    def _keep_retired(self) -> None:
+        columns = ", ".join((*INFO_COLUMNS, "'' AS principal", "content", *RETIRED_COLUMNS))
+        for found in self._work.execute(f"SELECT {columns} FROM retired").fetchall():  # noqa: S608  # names of columns
+            row, kept = Row._make(found[: len(Row._fields)]), found[len(Row._fields) :]
+            if Key(row.unit, row.data_id).is_valid and _is_sound(row) and self._contents.keep(row):
+                _insert(self._register, "retired", RETIRED_COLUMNS, kept)
 
-    def _measure(self, file: str) -> Measured:
-        with storing(f"read {file}"):
-            return measure(self._root / file, self._meter)
+    def _keep_changes(self) -> None:
+        """For retries that are still on their way; below the floor nobody follows them."""
+        columns = ", ".join(CHANGE_COLUMNS)
+        for row in self._work.execute(
+            f"SELECT {columns} FROM changes WHERE revision BETWEEN 1 AND ? ORDER BY revision DESC",  # noqa: S608  # names
+            (self._known,),
+        ):
+            _insert(self._register, "changes", CHANGE_COLUMNS, row)
 
-    def _insert(self, info: ObjectInfo, file: str | None, data: bytes | None, blocks: bytes) -> None:
-        if info.name is not None and (info.unit, info.name) in self._names:
-            detail = f"its name, {info.name!r}, belongs to another object by now"
-            self._outcome.repairs.append(Repair(detail, info.unit, info.data_id))
-            info = replace(info, name=None)
-        if info.name is not None:
-            self._names.add((info.unit, info.name))
-        insert_object(self._register, info, file=file, data=data, blocks=blocks)
-
-    def _keep_retired(self, width: int) -> None:
-        if not self._has("retired"):
-            return
-        seen: set[tuple[Any, ...]] = set()
-        for row in self._work.execute("SELECT * FROM retired"):
-            named = dict(zip(self._columns("retired"), row, strict=True))
-            which = named["unit"], named["data_id"], named["generation"]
-            file = named["file"]
-            current = self._register.execute(
-                "SELECT 1 FROM objects JOIN contents USING (number) "
-                "WHERE (unit = ? AND data_id = ? AND generation = ?) OR file = ?",
-                (*which, file),
-            ).fetchone()
-            there = (self._root / file).is_file() if file is not None else named["data"] is not None
-            if which not in seen and current is None and there and is_key(Key(*which[:2])):
-                seen.add(which)
-                marks = ", ".join("?" * width)
-                self._register.execute(f"INSERT OR IGNORE INTO retired VALUES ({marks})", row)  # noqa: S608
-
-    def _columns(self, table: str) -> list[str]:
-        return [name for _, name, *_ in self._work.execute(f"PRAGMA table_info({table})")]
-
-    def _is_change(self, row: tuple[Any, ...]) -> bool:
-        return bool(0 < row[0] <= self._known and 1 <= row[3] <= 4)
+    def _finish_meta(self) -> None:
+        now = time.time_ns() // 1000
+        clock = self._work.execute("SELECT max(clock) FROM meta WHERE clock < ?", (now + _DAY,)).fetchone()[0] or 0
+        revision = self._outcome.revision
+        self._register.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
+        self._register.execute("UPDATE meta SET clock = ?", (max(clock, now),))
+        store_id = self._work.execute("SELECT store_id FROM meta WHERE length(store_id) = 32").fetchone()
+        if store_id is not None:
+            self._register.execute("UPDATE meta SET store_id = ?", store_id)
+        for rule in RULES:
+            rule.apply(self._register)
+        self._register.execute("UPDATE units SET revision = ?", (revision,))
+        for limits in self._work.execute("SELECT max_objects, max_bytes, when_full, unit FROM units"):
+            self._register.execute(
+                "UPDATE units SET max_objects = ?, max_bytes = ?, when_full = ? WHERE unit = ?", limits
+            )
 
     def _tell_unknown(self) -> None:
         """What cannot even be named: revisions of which nothing is left."""
@@ -363,3 +272,16 @@ class _Resolver:
                 "register alone and were written by them may be lost, and deleted ones may be back"
             )
             self._outcome.lost.append(Problem(ProblemKind.LOST_OBJECT, detail))
+
+
+def _is_sound(row: Row) -> bool:
+    try:
+        to_info(row)
+    except CorruptionError:
+        return False
+    return row.revision < IMPLAUSIBLE
+
+
+def _insert(register: sqlite3.Connection, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+    marks = ", ".join("?" * len(columns))
+    register.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)  # noqa: S608  # names

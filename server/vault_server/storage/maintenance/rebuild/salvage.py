@@ -14,11 +14,17 @@ from typing import Any, Final, NamedTuple
 from vault_server.storage.maintenance import row_checks
 from vault_server.storage.maintenance.rebuild.pages import read_pages
 
-TABLES: Final = ("meta", "objects", "contents", "changes", "retired")
-"""Those that cannot be made of the others."""
+TABLES: Final = ("meta", "objects", "contents", "changes", "retired", "units")
+"""Those that cannot be made of the others; of `units` that is the limits."""
 
-_SINCE_VERSION_2: Final = ("retired",)
-
+_INDEXES: Final = (
+    "objects_by_id ON objects (unit, data_id)",
+    "changes_by_id ON changes (unit, data_id)",
+    "changes_by_revision ON changes (revision)",
+    "contents_by_number ON contents (number)",
+    "contents_by_file ON contents (file)",
+    "retired_by_content ON retired (content)",
+)
 _KINDS: Final[dict[str, type]] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
@@ -85,9 +91,8 @@ def salvage(database: Path, noted: int, tables: Tables, work: sqlite3.Connection
     if found.faults:
         found.complete = False
         _by_page(pages.rows(), tables, work)
-    for table, columns in tables.items():
-        keys = [column.name for column in columns if column.is_key] or [columns[0].name]
-        work.execute(f"CREATE INDEX {table}_by_key ON {table} ({', '.join(keys)})")
+    for index in _INDEXES:
+        work.execute(f"CREATE INDEX {index}")
     return found
 
 
@@ -96,10 +101,7 @@ def _by_sqlite(database: Path, tables: Tables, work: sqlite3.Connection) -> list
     try:
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("PRAGMA cell_size_check=ON")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
             for table, columns in tables.items():
-                if table in _SINCE_VERSION_2 and version == 1:
-                    continue
                 try:
                     _read_table(connection, table, columns, work)
                 except (sqlite3.Error, ValueError, OverflowError) as error:
@@ -150,4 +152,4 @@ def _fits(row: Sequence[Any], columns: Sequence[Column]) -> bool:
 
 
 def _insert(table: str, columns: Sequence[Column]) -> str:
-    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # names of our own  # noqa: S608  # names of our own
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # names of our own

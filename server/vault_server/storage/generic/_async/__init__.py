@@ -1,1 +1,0 @@
-"""Written; `_sync` is generated from it."""

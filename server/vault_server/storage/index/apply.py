@@ -1,0 +1,82 @@
+"""Applying a plan: one statement for each kind of row that it changes, however many there are."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from vault_server.storage.decision.plan import NewContent, Plan
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, signed
+from vault_server.storage.failpoints import reached
+
+_UNTAG: Final = "DELETE FROM tags WHERE unit = ? AND key = ? AND value = ? AND data_id = ?"
+_TAG: Final = "INSERT INTO tags VALUES (?, ?, ?, ?)"
+_DELETE: Final = "DELETE FROM objects WHERE unit = ? AND data_id = ?"
+_UNNAME: Final = "UPDATE objects SET name = NULL WHERE unit = ? AND data_id = ?"
+_CHANGED: Final = Row._fields[2:]
+_UPDATE: Final = f"UPDATE objects SET {' = ?, '.join(_CHANGED)} = ? WHERE unit = ? AND data_id = ?"  # noqa: S608  # names
+_MARKS: Final = ", ".join("?" * len(Row._fields))
+_INSERT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({_MARKS})"  # noqa: S608  # likewise
+_CONTENT: Final = "INSERT INTO contents VALUES (?, ?, ?, ?, ?)"
+_RETIRE: Final = f"INSERT INTO retired VALUES ({', '.join('?' * len(RETIRED_COLUMNS))})"  # noqa: S608  # marks
+_DROP: Final = "DELETE FROM contents WHERE number = ?"
+_TRASH: Final = "INSERT OR REPLACE INTO trash VALUES (?, ?)"
+_CHANGE: Final = f"INSERT INTO changes VALUES ({', '.join('?' * len(CHANGE_COLUMNS))})"  # noqa: S608  # likewise
+_COUNT: Final = (
+    "INSERT INTO units (unit, objects, bytes, revision, when_full) VALUES (?, ?, ?, ?, 0) ON CONFLICT (unit) DO UPDATE "
+    "SET objects = excluded.objects, bytes = excluded.bytes, revision = excluded.revision"
+)
+
+
+def apply(connection: sqlite3.Connection, plan: Plan) -> None:
+    """Changes the index as planned, in the caller's transaction, in which the facts were asked for."""
+    if plan.untagged:
+        connection.executemany(_UNTAG, plan.untagged)
+        reached("tags deleted")
+    if plan.deleted:
+        connection.executemany(_DELETE, plan.deleted)
+        reached("object deleted")
+    if plan.unnamed:
+        connection.executemany(_UNNAME, plan.unnamed)
+        reached("name given up")
+    if plan.updated:
+        connection.executemany(_UPDATE, [(*row[2:], *row[:2]) for row in plan.updated])
+        reached("object written")
+    if plan.contents:
+        insert_contents(connection, plan.contents)
+        reached("contents written")
+    if plan.inserted:
+        insert_objects(connection, plan.inserted)
+        reached("object written")
+    if plan.tagged:
+        connection.executemany(_TAG, plan.tagged)
+        reached("tags written")
+    if plan.retired:
+        reached("before retirement")
+        connection.executemany(_RETIRE, plan.retired)
+        reached("retired")
+    if plan.dropped:
+        connection.executemany(_DROP, [(number,) for number in plan.dropped])
+        reached("contents deleted")
+        connection.executemany(_TRASH, [(file, plan.revision) for file in plan.trash])
+    if plan.changes:
+        reached("before the change is recorded")
+        connection.executemany(_CHANGE, plan.changes)
+        reached("change recorded")
+        connection.executemany(_COUNT, plan.units)
+        connection.execute("UPDATE meta SET revision = ?, clock = ?", (plan.revision, plan.clock))
+        if plan.feed_floor is not None:
+            connection.execute("DELETE FROM changes WHERE revision <= ?", (plan.feed_floor,))
+            connection.execute("UPDATE meta SET feed_floor = ?", (plan.feed_floor,))
+        reached("revision kept")
+
+
+def insert_objects(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """New objects."""
+    connection.executemany(_INSERT, rows)
+
+
+def insert_contents(connection: sqlite3.Connection, contents: Iterable[NewContent]) -> None:
+    """Bytes of theirs."""
+    connection.executemany(
+        _CONTENT, [(number, signed(new.checksum), new.file, new.blocks, new.data) for number, _, _, new in contents]
+    )

@@ -1,0 +1,51 @@
+"""Rows brought into a register other than by writes: adopted, or found again by a repair or a rebuild."""
+
+import sqlite3
+from typing import Final
+
+from vault_server.storage.decision.rows import Row, unpack_tags
+
+_INSERT_OBJECT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608  # names of columns
+
+UNITS_COUNTED: Final = """
+    SELECT u.unit, coalesce(o.objects, 0) AS objects, coalesce(o.bytes, 0) AS bytes,
+        max(coalesce(o.revision, 0), coalesce(c.revision, 0)) AS newest,
+        max(coalesce(o.revision, 0), coalesce(c.revision, 0), (SELECT feed_floor FROM meta)) AS highest
+    FROM (SELECT unit FROM units UNION SELECT unit FROM objects NOT INDEXED) u
+    LEFT JOIN (
+        SELECT unit, count(*) AS objects, CAST(total(size) AS INTEGER) AS bytes, max(revision) AS revision
+        FROM objects NOT INDEXED GROUP BY unit
+    ) o ON o.unit = u.unit
+    LEFT JOIN (SELECT unit, max(revision) AS revision FROM changes GROUP BY unit) c ON c.unit = u.unit
+"""
+"""What `units` has to say. The revision of a unit is not below `newest`, the last that its rows tell of; it is not
+above `highest`, as deletions below the feed's floor have left no row."""
+
+COUNT_UNITS: Final = (
+    f"INSERT INTO units (unit, objects, bytes, revision, when_full) "  # noqa: S608  # a constant
+    f"SELECT unit, objects, bytes, highest, 0 FROM ({UNITS_COUNTED}) WHERE TRUE "
+    "ON CONFLICT (unit) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes, revision = excluded.revision"
+)
+"""Makes `units` what the objects say; limits stay."""
+
+
+def insert_object(
+    connection: sqlite3.Connection, row: Row, file: str | None, blocks: bytes, data: bytes | None
+) -> None:
+    """Inserts an object with its contents and tags. Units are to be counted, and meta's revision set, after it."""
+    insert_contents(connection, row, file, blocks, data)
+    connection.execute(_INSERT_OBJECT, row)
+    connection.executemany(
+        "INSERT INTO tags VALUES (?, ?, ?, ?)",
+        [(row.unit, *tag, row.data_id) for tag in unpack_tags(row.tags).items()],
+    )
+
+
+def insert_contents(
+    connection: sqlite3.Connection, row: Row, file: str | None, blocks: bytes, data: bytes | None
+) -> None:
+    """Inserts the contents of an object or a retired generation; nothing where they are there."""
+    connection.execute(
+        "INSERT INTO contents VALUES (?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING",
+        (row.content, row.checksum, file, blocks, data),
+    )
