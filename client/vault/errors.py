@@ -191,3 +191,17 @@ class BatchError(VaultError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BatchError, (self.results,)
+
+
+def unsupported(store: object, method: str) -> UnsupportedError:
+    """The error for a method of the contract that a store does not have."""
+    return UnsupportedError(f"{type(store).__name__} does not support {method}", method=method)
+
+
+def write_not_found(unit: str) -> NotFoundError:
+    """The error for a resumable write that is not there."""
+    return NotFoundError(
+        f"unit {unit!r} has no write under this request id: it was not begun, was aborted, or has expired",
+        reason="WRITE_NOT_FOUND",
+        unit=unit,
+    )

@@ -8,7 +8,7 @@ from enum import Enum
 
 import xxhash
 
-from vault.errors import CorruptionError, InvalidArgumentError
+from vault.errors import CorruptionError, InvalidArgumentError, VaultError
 from vault.store.limits import (
     BLOCK_SIZE,
     MAX_BATCH_ITEMS,
@@ -101,6 +101,10 @@ class LoadedObject:
 
     info: ObjectInfo
     data: bytes | None
+
+
+LoadResult = LoadedObject | NotModified | VaultError | None
+"""What a batch has of one object; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vault._runtime.sync_async import Background, Event
-from vault.errors import ClosedError, UnavailableError, VaultError
-from vault.store.contract import write_not_found
+from vault.errors import ClosedError, UnavailableError, VaultError, write_not_found
 from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write

@@ -1,0 +1,362 @@
+# Generated from _async/contract.py by scripts/unasync: DO NOT CHANGE.
+"""The contract under every Vault; `vault.store.contract` says what holds for all of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Self
+
+from vault.errors import VaultError, unsupported, write_not_found
+from vault.store.limits import check_request_id, check_unit
+from vault.store.values import (
+    Block,
+    Capabilities,
+    Change,
+    DeleteSpec,
+    Key,
+    LoadItem,
+    LoadResult,
+    MetadataSpec,
+    NotModified,
+    ObjectInfo,
+    Page,
+    Progress,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    WriteStatus,
+)
+
+
+class BlockReader(ABC):
+    """The blocks of one generation of an object, in order; iterate over it once.
+
+    Blocks are whole: those that cover the range asked for. They are *not* verified yet.
+
+    Attributes:
+        info: The object, as of the generation that is read.
+    """
+
+    info: ObjectInfo
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Block]: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the file or stream. Harmless when repeated."""
+
+    def map(self) -> memoryview | None:
+        """The object's bytes, mapped read-only from a local file and verified; None where that can't be."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class BlockWriter(ABC):
+    """A write in progress. It takes effect at `commit`, and not at all without it.
+
+    Leaving its `with` block without a commit aborts. One that is dropped is given up by its own finalizer, which starts
+    nothing and waits for nothing. In a forked child it is dead: see `vault._runtime.fork`.
+    """
+
+    @property
+    @abstractmethod
+    def persisted_size(self) -> int:
+        """Bytes that the store has taken so far, as far as is known here. Does not block.
+
+        Of a resumable write: bytes that are found again when it is resumed. Above 0 at its beginning
+        when it is one, and the first block to write is the one there.
+        """
+
+    @abstractmethod
+    def write(self, block: Block) -> None:
+        """Takes the next block. Its memory is the caller's again when this returns.
+
+        Raises:
+            InvalidArgumentError: BAD_OFFSET, it is not the next one; BAD_SIZE, it is empty, over
+                BLOCK_SIZE, or the one before was short.
+            ChecksumError: Its bytes do not match its checksum.
+            StorageFullError: The disk is full.
+        Any of these aborts the write. A remote writer may raise it at a later call.
+        """
+
+    @abstractmethod
+    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
+        """Makes the object exist, durably.
+
+        Args:
+            size: Bytes written in all; a lost block is noticed by it.
+            checksum: XXH3-64 of them all, compared when given.
+
+        Raises:
+            InvalidArgumentError: BAD_SIZE, other bytes were written than `size` says.
+            ChecksumError: `checksum` is not that of the bytes written.
+            AlreadyExistsError, ConflictError, NotFoundError: As for the call that began the write;
+                preconditions are decided here.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Gives the write up; nothing of it stays. Harmless when repeated or after a commit."""
+
+    def suspend(self) -> None:
+        """Lets go of a resumable write (files, memory, connection) and leaves what is persisted in the store.
+
+        It is resumed by beginning it again under its request id. One that is not resumable is aborted.
+        Harmless when repeated, or after a commit or an abort.
+        """
+        self.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.abort()
+
+
+class Watch(ABC):
+    """The change feed from a revision on: iterate over it; iteration blocks until there is something.
+
+    The first event is `Progress` with the revision it starts from.
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Change | Progress]: ...
+
+    def groups(self) -> Iterator[Sequence[Change | Progress]]:
+        """The same, those events together that are there together. Iterate over one of the two."""
+        for event in self:
+            yield [event]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the iteration, also from another thread. Harmless when repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Store(ABC):
+    """Bytes in units. See the module's text for what holds for all of it.
+
+    Attributes:
+        local_feed: `changes` is cheap (microseconds) and shows every commit of every process
+            as soon as it is acknowledged. Where False, caches follow `watch` instead.
+    """
+
+    local_feed: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def revision(self) -> int:
+        """The newest revision known here, without I/O over a network; later calls show at least it."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """Who this store is, and its limits."""
+
+    @abstractmethod
+    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        """Each object's generation, 0 where there is none; in order."""
+
+    @abstractmethod
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+        """What is known of each object, None where there is none; in order."""
+
+    @abstractmethod
+    def list_page(
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page:
+        """One page of a unit's objects.
+
+        Ordered by name when `prefix` is given (objects without a name are left out), by id
+        otherwise. An object that exists during the whole listing is listed once. A page may be shorter
+        than asked, and empty, where much was looked through; the last one has no token.
+
+        Args:
+            prefix: Of the name; "" for every named object.
+            tags: All of them must match.
+            page_size: 1 to 1,000; 0: the store's choice.
+            page_token: From the page before.
+
+        Raises:
+            InvalidArgumentError: BAD_PAGE_SIZE, BAD_PAGE_TOKEN, BAD_UNIT, BAD_TAGS.
+        """
+
+    @abstractmethod
+    def list_units(self) -> list[str]:
+        """The units that hold an object, in alphabetical order."""
+
+    @abstractmethod
+    def load(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
+        generation: int | None = None,
+    ) -> BlockReader | NotModified | None:
+        """The object's bytes from `offset` on, as a stream of the blocks that cover them.
+
+        Args:
+            offset: Bytes; at most the object's size.
+            length: Bytes; None: to the end. More than there is: to the end.
+            if_generation: Raise ConflictError when the object is at another.
+            if_generation_not_match: Return NotModified when the object is still at this one.
+            generation: The bytes of exactly this generation, also when it was replaced or deleted since,
+                for as long as the store retains it, with the name and tags that it had at the end. None:
+                the present one. The preconditions are then about the generation that is asked for. A
+                name leads to the object that bears it now, so ask by id for one that may
+                be gone. As `generation` of Google Cloud Storage.
+
+        Returns:
+            None when there is no such object, nor a retained generation of it that was asked for.
+
+        Raises:
+            InvalidArgumentError: BAD_RANGE and what the arguments' rules say.
+            ConflictError: See `if_generation`; or `generation` is asked for, the object is at another,
+                and that one is not retained.
+            CorruptionError: While iterating, when the store finds its bytes cut short or gone.
+        """
+
+    @abstractmethod
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+        """Objects of at most one block, whole; in order, each with its own outcome.
+
+        The `data` of a larger object is None: stream it with `load`. It may also be None for a
+        smaller one that did not fit the reply. The bytes are verified by the caller against
+        `info.checksum`.
+        """
+
+    @abstractmethod
+    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        """Begins a new object, or goes on with it.
+
+        Args:
+            resumable: What is written stays when the writer is suspended, or its process is killed, for
+                the store's `resume_window`; beginning it again with the same spec then goes on at the
+                writer's `persisted_size`. When it was committed already that is the size of the whole,
+                and a commit of it is answered as it was then. Beginning it while another writer has it
+                takes it from that one. A store that keeps nothing (`Capabilities.resume_window` is 0)
+                begins anew.
+
+        Raises (here or at the commit, which decides):
+            AlreadyExistsError: OBJECT_EXISTS, the id is taken; NAME_TAKEN.
+            InvalidArgumentError: The spec breaks a rule; BAD_REQUEST_ID, it is not the one that this
+                resumable write was begun with.
+            ConflictError: WRITE_TAKEN_OVER, at a later call: it was begun again meanwhile.
+            UnavailableError: WRITE_BUSY, another process has it, and must let go of it first.
+        """
+
+    @abstractmethod
+    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        """Begins new bytes for an object, or goes on with them. Its id, name and tags stay.
+
+        Args:
+            resumable: As for `upload`.
+
+        Raises (here or at the commit, which decides):
+            NotFoundError: There is no such object.
+            ConflictError: It is not at `spec.if_generation`; WRITE_TAKEN_OVER, as for `upload`.
+            InvalidArgumentError, UnavailableError: As for `upload`.
+        """
+
+    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
+        """How far a resumable write has come, without taking it up; what it came to when it was committed.
+
+        What it says of one that is not committed is not verified: the writer that resumes it knows.
+
+        Raises:
+            NotFoundError: WRITE_NOT_FOUND, there is none in this unit: it was never begun, was aborted,
+                or has expired.
+        """
+        check_unit(unit)
+        check_request_id(request_id)
+        raise write_not_found(unit)
+
+    def abort_write(self, unit: str, request_id: bytes) -> None:
+        """Gives a resumable write up, whoever has it. Harmless when there is none, or it was committed.
+
+        Raises:
+            UnavailableError: WRITE_BUSY, another process has it, and must let go of it first.
+        """
+        check_unit(unit)
+        check_request_id(request_id)
+
+    @abstractmethod
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+        """Stores new objects of at most one block each; in order, each with its own outcome."""
+
+    @abstractmethod
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+        """Replaces the bytes of objects, at most one block each; in order, each with its own outcome."""
+
+    @abstractmethod
+    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        """Deletes objects; in order: the revision of each deletion, 0 where there was no object.
+
+        Outcomes are ConflictError where `if_generation` does not match an object that exists.
+        """
+
+    @abstractmethod
+    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        """Changes an object's name or tags; its generation stays.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ConflictError: It is not at `spec.if_generation`.
+            AlreadyExistsError: NAME_TAKEN.
+        """
+
+    @abstractmethod
+    def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
+        """Follows the change feed.
+
+        Args:
+            units: Only these; none: all.
+            since: Changes after this revision; None: from now on.
+
+        Raises (while iterating):
+            RevisionCompactedError: `since` is older than the feed's history.
+            SlowConsumerError: Too many changes waited to be fetched.
+            UnavailableError: The connection was lost. Watch anew from the last revision seen.
+        """
+
+    def changes(self, since: int) -> tuple[int, list[Change]]:  # noqa: ARG002  # for those that have one
+        """Where `local_feed`: the store's revision now, and every change after `since`, without blocking.
+
+        Raises:
+            RevisionCompactedError: `since` is older than the feed's history.
+            UnsupportedError: There is no local feed.
+        """
+        raise unsupported(self, "changes")
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finishes what was acknowledged, gives everything back. Harmless when repeated.
+
+        Later calls raise ClosedError.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
