@@ -7,14 +7,24 @@ from vault._runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from vault_server.server import AsyncServer, Server, Service
     from vault_server.settings import ServerSettings
-    from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
+    from vault_server.storage import AsyncEmbeddedStore, AsyncMemoryStore, EmbeddedStore, MemoryStore, StoreOptions
 
-__all__ = ["AsyncEmbeddedStore", "AsyncServer", "EmbeddedStore", "Server", "ServerSettings", "Service", "StoreOptions"]
+__all__ = [
+    "AsyncEmbeddedStore",
+    "AsyncMemoryStore",
+    "AsyncServer",
+    "EmbeddedStore",
+    "MemoryStore",
+    "Server",
+    "ServerSettings",
+    "Service",
+    "StoreOptions",
+]
 
 _HOMES = {
     "server": "AsyncServer Server Service",
     "settings": "ServerSettings",
-    "storage": "AsyncEmbeddedStore EmbeddedStore StoreOptions",
+    "storage": "AsyncEmbeddedStore AsyncMemoryStore EmbeddedStore MemoryStore StoreOptions",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name

@@ -1,4 +1,5 @@
-"""The same calls of an embedded store and of a remote one come to the same, bad ones included, to the letter."""
+"""The same calls of an embedded store and of a remote one, over another such or over one in memory, come to the same,
+bad ones included, to the letter."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_input as bad
 from vault.testing.store.objects import blocks_of, drain, payload
 from vault.testing.store.sync_and_async import AsyncFace
-from vault_server import EmbeddedStore, Server, StoreOptions
+from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
 
 Call = Callable[[Store], Any]
 
@@ -41,12 +42,14 @@ class Pair(NamedTuple):
         return assert_congruent(call, self.embedded, self.remote)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=["embedded", "memory"])
+def pair(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
+    memory = request.param == "memory"
+    served = MemoryStore() if memory else EmbeddedStore(folder / "served", StoreOptions(durability="relaxed"))
     with (
         EmbeddedStore(folder / "embedded", StoreOptions(durability="relaxed")) as embedded,
-        EmbeddedStore(folder / "served", StoreOptions(durability="relaxed")) as served,
+        served,
         Server(served, listen="127.0.0.1:0") as server,
         RemoteStore(server.address) as remote,
     ):

@@ -10,7 +10,7 @@ import pytest
 COUNT = """
 import resource
 from vault import tune_allocator
-from vault._cache.memory import give_back, resident
+from vault._runtime.memory import give_back, resident
 
 def faults(rounds):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

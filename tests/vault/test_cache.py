@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from vault._cache.cache import ObjectCache
-from vault._cache.entry import Draft, Entry
-from vault._cache.lookup import Check, Hit, Join, Lead
+from vault._cache.entry import Entry
+from vault._cache.lookup import Hit, Join, Miss, Stale
+from vault._cache.working_copy import WorkingCopy
 from vault._runtime.sync_async import Flight
 from vault.store.values import Change, ChangeKind, Key, ObjectInfo
 from vault.unit import UnitSettings
@@ -21,25 +22,25 @@ NOW = datetime.now(UTC)
 class Cache(ObjectCache[Flight]):
     """Whose objects are held and released one by one."""
 
-    def claim(self, unit: str, key: Key, epoch: int, flight: Flight) -> Hit | Check | Lead | Join[Flight]:  # type: ignore[override]
-        return super().claim(unit, key, epoch, flight, {})
+    def look_up(self, unit: str, key: Key, epoch: int, flight: Flight) -> Hit | Stale | Miss | Join[Flight]:  # type: ignore[override]
+        return super().look_up(unit, key, epoch, flight, {})
 
-    def land(self, info: ObjectInfo, data: Any, epoch: int, **options: Any) -> tuple[Entry, bool]:  # type: ignore[override]
-        return super().land(info, data, epoch, {}, info.data_id, **options)
+    def fill(self, info: ObjectInfo, data: Any, epoch: int, **options: Any) -> tuple[Entry, bool]:  # type: ignore[override]
+        return super().fill(info, data, epoch, {}, info.data_id, **options)
 
     def unpin(self, entry: Entry) -> None:
         self.release({0: entry}, 0)
 
 
 class Editor:
-    _draft: Draft | None = None
+    _working_copy: WorkingCopy | None = None
 
 
-def edit(entry: Entry) -> Draft:
+def edit(entry: Entry) -> WorkingCopy:
     editor = Editor()
     entry.edit(threading.Lock, editor)
-    assert editor._draft is not None
-    return editor._draft
+    assert editor._working_copy is not None
+    return editor._working_copy
 
 
 def make(*, enabled: bool = True, **limits: int) -> Cache:
@@ -52,9 +53,9 @@ def info(
     return ObjectInfo(unit, data_id, generation, revision or generation, size, generation, "Note", name, {}, NOW, NOW)
 
 
-def put(cache: Cache, what: ObjectInfo, epoch: int = 1, departed: int | None = None) -> Entry:
+def put(cache: Cache, what: ObjectInfo, epoch: int = 1, sent: int | None = None) -> Entry:
     """Loads an object and closes the ticket on it."""
-    entry, _ = cache.land(what, Note(str(what.generation)), epoch, departed=departed)
+    entry, _ = cache.fill(what, Note(str(what.generation)), epoch, sent=sent)
     cache.unpin(entry)
     return entry
 
@@ -67,13 +68,13 @@ def held(cache: Cache, *data_ids: int, epoch: int = 1) -> list[int]:
     """Those that are there and current."""
     found = []
     for data_id in data_ids:
-        match cache.claim("u", data_id, epoch, Flight()):
+        match cache.look_up("u", data_id, epoch, Flight()):
             case Hit(entry):
                 found.append(data_id)
                 cache.unpin(entry)
-            case Check(entry):
+            case Stale(entry):
                 cache.unpin(entry)
-            case Lead():
+            case Miss():
                 pass  # whose flight is over
     return found
 
@@ -82,11 +83,11 @@ def test_what_landed_is_found_by_id_and_by_name() -> None:
     cache = make()
     entry = put(cache, info(1, 5, name="a"))
     for key in (1, "a"):
-        claim = cache.claim("u", key, 1, Flight())
+        claim = cache.look_up("u", key, 1, Flight())
         assert isinstance(claim, Hit)
         assert claim.entry is entry
         cache.unpin(entry)
-    assert isinstance(cache.claim("v", 1, 1, Flight()), Lead)
+    assert isinstance(cache.look_up("v", 1, 1, Flight()), Miss)
 
 
 def test_the_longest_unused_goes_first() -> None:
@@ -111,7 +112,7 @@ def test_bytes_are_a_limit_of_their_own() -> None:
 
 def test_an_open_ticket_counts_and_keeps_its_object() -> None:
     cache = make(max_cached=1)
-    pinned, _ = cache.land(info(1, 1), Note(""), 1)
+    pinned, _ = cache.fill(info(1, 1), Note(""), 1)
     put(cache, info(2, 2))
     assert held(cache, 1, 2) == [1]
     cache.unpin(pinned)
@@ -129,7 +130,7 @@ def test_units_have_limits_of_their_own() -> None:
 
 def test_shedding_puts_out_what_no_ticket_is_open_on() -> None:
     cache = make()
-    pinned, _ = cache.land(info(9, 9), Note(""), 1)
+    pinned, _ = cache.fill(info(9, 9), Note(""), 1)
     for data_id in range(1, 9):
         put(cache, info(data_id, data_id))
     assert cache.shed(25) == 3
@@ -158,12 +159,12 @@ def test_a_change_of_metadata_keeps_the_bytes_and_asks_after_the_rest() -> None:
     cache = make()
     entry = put(cache, info(1, 5, name="a"))
     cache.apply(changed(1, 6, ChangeKind.METADATA, "b"))
-    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
-    claim = cache.claim("u", 1, 1, Flight())
-    assert isinstance(claim, Check)
-    assert cache.confirm(entry, info(1, 5, revision=6, name="b"), 1)
+    assert isinstance(cache.look_up("u", "a", 1, Flight()), Miss)
+    claim = cache.look_up("u", 1, 1, Flight())
+    assert isinstance(claim, Stale)
+    assert cache.revalidate(entry, info(1, 5, revision=6, name="b"), 1)
     cache.unpin(entry)
-    assert isinstance(cache.claim("u", "b", 1, Flight()), Hit)
+    assert isinstance(cache.look_up("u", "b", 1, Flight()), Hit)
     assert entry.info.name == "b"
 
 
@@ -171,7 +172,7 @@ def test_a_name_that_another_object_took_leads_to_it_no_more() -> None:
     cache = make()
     put(cache, info(1, 5, name="a"))
     cache.apply(changed(2, 7, ChangeKind.UPLOADED, "a"))
-    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
+    assert isinstance(cache.look_up("u", "a", 1, Flight()), Miss)
     assert held(cache, 1) == [1]
 
 
@@ -179,23 +180,23 @@ def test_a_name_that_an_object_kept_still_leads_to_it() -> None:
     cache = make()
     put(cache, info(1, 5, name="a"))
     cache.apply(changed(1, 5, ChangeKind.UPDATED, "a"))
-    assert isinstance(cache.claim("u", "a", 1, Flight()), Hit)
+    assert isinstance(cache.look_up("u", "a", 1, Flight()), Hit)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_what_was_loaded_under_another_epoch_is_asked_after(epoch: int) -> None:
     cache = make()
     entry = put(cache, info(1, 5), epoch=1)
-    assert isinstance(cache.claim("u", 1, epoch, Flight()), Check)
-    assert cache.confirm(entry, info(1, 5), epoch)
-    claim = cache.claim("u", 1, epoch, Flight())
-    assert isinstance(claim, Hit if epoch else Check)
+    assert isinstance(cache.look_up("u", 1, epoch, Flight()), Stale)
+    assert cache.revalidate(entry, info(1, 5), epoch)
+    claim = cache.look_up("u", 1, epoch, Flight())
+    assert isinstance(claim, Hit if epoch else Stale)
 
 
 def test_nothing_is_current_while_no_epoch_holds() -> None:
     cache = make()
     put(cache, info(1, 5), epoch=0)
-    assert isinstance(cache.claim("u", 1, 0, Flight()), Check)
+    assert isinstance(cache.look_up("u", 1, 0, Flight()), Stale)
 
 
 @pytest.mark.parametrize(
@@ -206,22 +207,22 @@ def test_nothing_is_current_while_no_epoch_holds() -> None:
 def test_what_is_not_confirmed_is_kept_no_longer(now: ObjectInfo) -> None:
     cache = make()
     entry = put(cache, info(1, 5))
-    assert isinstance(cache.claim("u", 1, 0, Flight()), Check)
-    assert not cache.confirm(entry, now, 1)
+    assert isinstance(cache.look_up("u", 1, 0, Flight()), Stale)
+    assert not cache.revalidate(entry, now, 1)
     cache.unpin(entry)
-    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
+    assert isinstance(cache.look_up("u", 1, 1, Flight()), Miss)
 
 
 def test_a_change_that_overtakes_a_load_is_not_lost() -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         cache.apply(changed(1, 6))
-        entry, fresh = cache.land(info(1, 5), Note("old"), 1, departed=departed)
+        entry, fresh = cache.fill(info(1, 5), Note("old"), 1, sent=sent)
     assert not fresh
     cache.unpin(entry)
     assert held(cache, 1) == []
-    with cache.airborne("u") as departed:
-        entry, fresh = cache.land(info(1, 6), Note("new"), 1, departed=departed)
+    with cache.request("u") as sent:
+        entry, fresh = cache.fill(info(1, 6), Note("new"), 1, sent=sent)
     assert fresh
     cache.unpin(entry)
     assert held(cache, 1) == [1]
@@ -229,11 +230,11 @@ def test_a_change_that_overtakes_a_load_is_not_lost() -> None:
 
 def test_a_change_that_overtakes_a_load_by_name_is_not_lost() -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         cache.apply(changed(1, 6, ChangeKind.METADATA, "b"))
-        entry, fresh = cache.land(info(1, 5, name="a"), Note("old"), 1, departed=departed)
+        entry, fresh = cache.fill(info(1, 5, name="a"), Note("old"), 1, sent=sent)
     assert not fresh
-    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
+    assert isinstance(cache.look_up("u", "a", 1, Flight()), Miss)
     cache.unpin(entry)
 
 
@@ -241,44 +242,44 @@ def test_a_change_of_an_unknown_object_puts_all_older_ones_in_doubt() -> None:
     cache = make()
     put(cache, info(1, 5))
     put(cache, info(2, 9))
-    with cache.airborne("u") as departed:
-        cache.doubt("u", 8)
-        put(cache, info(3, 7), departed=departed)
+    with cache.request("u") as sent:
+        cache.some_changed("u", 8)
+        put(cache, info(3, 7), sent=sent)
     assert held(cache, 1, 2, 3) == [2]
 
 
-def test_what_changes_while_the_air_is_never_clear_takes_no_memory() -> None:
+def test_what_changes_while_requests_are_always_in_flight_takes_no_memory() -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         for data_id in range(1, 25_001):
             cache.apply(changed(data_id, data_id + 10))
-        assert len(cache._shelves["u"].air) <= 10_000
-        put(cache, info(1, 5), departed=departed)
-        put(cache, info(2, 30_000), departed=departed)  # of what left so long ago, too little is known
-        with cache.airborne("u") as later:
-            put(cache, info(3, 30_001), departed=later)
+        assert len(cache._units["u"].in_flight) <= 10_000
+        put(cache, info(1, 5), sent=sent)
+        put(cache, info(2, 30_000), sent=sent)  # of what left so long ago, too little is known
+        with cache.request("u") as later:
+            put(cache, info(3, 30_001), sent=later)
     assert held(cache, 1, 2, 3) == [3]
-    assert not len(cache._shelves["u"].air)
+    assert not len(cache._units["u"].in_flight)
 
 
 def test_an_older_object_does_not_take_the_place_of_a_newer_one() -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         newer = put(cache, info(1, 6))
-        entry, fresh = cache.land(info(1, 5), Note("old"), 1, departed=departed)
+        entry, fresh = cache.fill(info(1, 5), Note("old"), 1, sent=sent)
     assert not fresh
     assert entry is not newer
     cache.unpin(entry)
-    claim = cache.claim("u", 1, 1, Flight())
+    claim = cache.look_up("u", 1, 1, Flight())
     assert isinstance(claim, Hit)
     assert claim.entry is newer
 
 
 def test_an_older_reply_does_not_follow_a_newer_one_that_was_put_out() -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         cache.forget(put(cache, info(1, 6)))  # shown, and gone
-        entry, fresh = cache.land(info(1, 5), Note("old"), 1, departed=departed)
+        entry, fresh = cache.fill(info(1, 5), Note("old"), 1, sent=sent)
     assert not fresh
     cache.unpin(entry)
     assert held(cache, 1) == []
@@ -289,17 +290,17 @@ def test_an_older_reply_does_not_follow_a_newer_one_that_was_put_out() -> None:
 def test_what_was_said_to_be_missing_is_not_shown_by_a_reply_that_left_before(key: int | str, when: str) -> None:
     """ZEO's PR 160 was of this kind: a miss, and an object that was loaded beside it."""
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         if when == "before":
-            cache.missing("u", key)
-        put(cache, info(1, 5, name="a"), departed=departed)
+            cache.absent("u", key)
+        put(cache, info(1, 5, name="a"), sent=sent)
         if when == "after":
-            cache.missing("u", key)
-    claim = cache.claim("u", key, 1, Flight())
-    assert isinstance(claim, Check)  # it may have been made since: the store is asked
+            cache.absent("u", key)
+    claim = cache.look_up("u", key, 1, Flight())
+    assert isinstance(claim, Stale)  # it may have been made since: the store is asked
     cache.unpin(claim.entry)
-    with cache.airborne("u") as departed:
-        assert cache.confirm(claim.entry, info(1, 5, name="a"), 1, departed=departed)
+    with cache.request("u") as sent:
+        assert cache.revalidate(claim.entry, info(1, 5, name="a"), 1, sent=sent)
         cache.unpin(claim.entry)
     assert held(cache, 1) == [1]
 
@@ -307,19 +308,19 @@ def test_what_was_said_to_be_missing_is_not_shown_by_a_reply_that_left_before(ke
 @pytest.mark.parametrize("news", ["a reply", "a write", "a reply that was put out"])
 def test_a_name_does_not_lead_back_to_the_object_that_had_it_before(news: str) -> None:
     cache = make()
-    with cache.airborne("u") as departed:
+    with cache.request("u") as sent:
         if news == "a write":
             cache.apply(changed(2, 7, ChangeKind.UPLOADED, "a"))
         else:
             newer = put(cache, info(2, 7, name="a"))
             if news != "a reply":
                 cache.forget(newer)
-        put(cache, info(1, 5, name="a"), departed=departed)
-    match cache.claim("u", "a", 1, Flight()):
+        put(cache, info(1, 5, name="a"), sent=sent)
+    match cache.look_up("u", "a", 1, Flight()):
         case Hit(entry):
             assert entry.info.data_id == 2
         case other:
-            assert isinstance(other, Lead)
+            assert isinstance(other, Miss)
 
 
 def test_a_store_that_was_put_back_to_an_older_copy_is_believed() -> None:
@@ -328,10 +329,10 @@ def test_a_store_that_was_put_back_to_an_older_copy_is_believed() -> None:
     described = put(cache, info(1, 5, revision=90, name="new"))
     put(cache, info(2, 80))
     # The stream was lost and is back: another epoch. Object 1 has the bytes it had, and an older name.
-    with cache.airborne("u") as departed:
-        assert not cache.confirm(described, info(1, 5, revision=5, name="old"), 2, departed=departed)
-        put(cache, info(1, 5, revision=5, name="old"), 2, departed=departed)
-        put(cache, info(2, 40), 2, departed=departed)
+    with cache.request("u") as sent:
+        assert not cache.revalidate(described, info(1, 5, revision=5, name="old"), 2, sent=sent)
+        put(cache, info(1, 5, revision=5, name="old"), 2, sent=sent)
+        put(cache, info(2, 40), 2, sent=sent)
     assert held(cache, 1, 2, epoch=2) == [1, 2]
     cache.apply(changed(1, 51))
     cache.apply(changed(2, 52))
@@ -342,38 +343,37 @@ def test_a_store_that_was_put_back_to_an_older_copy_is_believed() -> None:
 def test_who_loads_what_is_being_written_back_waits_for_that(ended: str) -> None:
     """Else there would be two of one object, each with a working copy: the next edits would be lost races."""
     cache = make()
-    entry, _ = cache.land(info(1, 5, name="a"), Note("x"), 1)
-    draft = edit(entry)
+    entry, _ = cache.fill(info(1, 5, name="a"), Note("x"), 1)
+    working = edit(entry)
     flight = Flight()
-    with flight.lock, cache.writing(entry, flight) as departed:
-        assert isinstance(cache.claim("u", 1, 1, Flight()), Hit)  # nothing is known yet but the old
+    with flight.lock, cache.writing(entry, flight) as sent:
+        assert isinstance(cache.look_up("u", 1, 1, Flight()), Hit)  # nothing is known yet but the old
         cache.unpin(entry)
         cache.apply(changed(1, 6, name="a"))  # the news of it is faster than the reply
-        by_id, by_name = cache.claim("u", 1, 1, Flight()), cache.claim("u", "a", 1, Flight())
+        by_id, by_name = cache.look_up("u", 1, 1, Flight()), cache.look_up("u", "a", 1, Flight())
         assert isinstance(by_id, Join)
         assert isinstance(by_name, Join)
         assert by_id.flight is flight
-        other, fresh = cache.land(info(1, 6, name="a"), Note("beside"), 1, departed=departed)
+        other, fresh = cache.fill(info(1, 6, name="a"), Note("beside"), 1, sent=sent)
         assert not fresh
         cache.unpin(other)
         if ended.startswith("written by"):
             cache.apply(changed(1, 7, name="a"))
         if ended != "failed":
-            entry.commit(draft, info(1, 6, name="a"), draft.data)
-            cache.replaced(entry, 1, departed=departed)
+            cache.written(entry, working, info(1, 6, name="a"), working.data, 1, sent=sent)
     assert by_name.flight is flight
-    claim = cache.claim("u", 1, 1, Flight())
+    claim = cache.look_up("u", 1, 1, Flight())
     if ended == "written":
         assert isinstance(claim, Hit)
         assert claim.entry is entry
     else:
-        assert isinstance(claim, Lead)
+        assert isinstance(claim, Miss)
 
 
 def test_two_loads_of_one_generation_share_one_object() -> None:
     cache = make()
-    first, _ = cache.land(info(1, 5), Note("a"), 1)
-    second, _ = cache.land(info(1, 5), Note("a"), 1)
+    first, _ = cache.fill(info(1, 5), Note("a"), 1)
+    second, _ = cache.fill(info(1, 5), Note("a"), 1)
     assert first is second
     assert cache.stats().open_tickets == 2
     cache.unpin(first)
@@ -386,39 +386,39 @@ def test_one_leads_and_the_others_join_until_his_flight_is_over(finished: bool) 
     cache = make()
     flight = Flight()
     with flight.lock:
-        assert isinstance(cache.claim("u", 1, 1, flight), Lead)
-        join = cache.claim("u", 1, 1, Flight())
+        assert isinstance(cache.look_up("u", 1, 1, flight), Miss)
+        join = cache.look_up("u", 1, 1, Flight())
         assert isinstance(join, Join)
         assert join.flight is flight
-        assert isinstance(cache.claim("v", 1, 1, Flight()), Lead)
-        assert isinstance(cache.claim("u", 2, 1, Flight()), Lead)
+        assert isinstance(cache.look_up("v", 1, 1, Flight()), Miss)
+        assert isinstance(cache.look_up("u", 2, 1, Flight()), Miss)
         if finished:  # else he was interrupted just then
             cache.finish("u", 1, flight)
     flight.wait()
-    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
+    assert isinstance(cache.look_up("u", 1, 1, Flight()), Miss)
 
 
 def test_what_was_being_written_back_when_that_was_interrupted_holds_up_nobody() -> None:
     cache = make()
-    entry, _ = cache.land(info(1, 5), Note("x"), 1)
+    entry, _ = cache.fill(info(1, 5), Note("x"), 1)
     flight = Flight()
     with flight.lock:
         torn = cache.writing(entry, flight)
         torn.__enter__()  # kept from its end by a traceback that somebody holds
         cache.apply(changed(1, 6))
-        assert isinstance(cache.claim("u", 1, 1, Flight()), Join)
-    assert isinstance(cache.claim("u", 1, 1, Flight()), Check)
+        assert isinstance(cache.look_up("u", 1, 1, Flight()), Join)
+    assert isinstance(cache.look_up("u", 1, 1, Flight()), Stale)
     put(cache, info(1, 6))
     assert held(cache, 1) == [1]
 
 
 def test_without_a_cache_everyone_loads_for_himself() -> None:
     cache = make(enabled=False)
-    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
-    assert isinstance(cache.claim("u", 1, 1, Flight()), Lead)
-    first, fresh = cache.land(info(1, 5), Note("a"), 1)
+    assert isinstance(cache.look_up("u", 1, 1, Flight()), Miss)
+    assert isinstance(cache.look_up("u", 1, 1, Flight()), Miss)
+    first, fresh = cache.fill(info(1, 5), Note("a"), 1)
     assert fresh
-    second, _ = cache.land(info(1, 5), Note("a"), 1)
+    second, _ = cache.fill(info(1, 5), Note("a"), 1)
     assert first is not second
     assert cache.stats().entries == 0
     assert cache.stats().open_tickets == 2
@@ -426,7 +426,7 @@ def test_without_a_cache_everyone_loads_for_himself() -> None:
 
 def test_what_a_finalizer_drops_is_let_go_at_the_next_call() -> None:
     cache = make(max_cached=1)
-    entry, _ = cache.land(info(1, 1), Note(""), 1)
+    entry, _ = cache.fill(info(1, 1), Note(""), 1)
     with cache.lock:  # as when a collection runs in the middle of a call
         cache.dropped += (entry,)
     assert cache.stats().open_tickets == 0
@@ -436,26 +436,24 @@ def test_what_a_finalizer_drops_is_let_go_at_the_next_call() -> None:
 
 def test_a_written_back_entry_is_counted_as_what_it_is_now() -> None:
     cache = make()
-    entry, _ = cache.land(info(1, 5, name="a"), Note("x"), 1)
-    with cache.airborne("u") as departed:
+    entry, _ = cache.fill(info(1, 5, name="a"), Note("x"), 1)
+    with cache.request("u") as sent:
         cache.apply(changed(1, 6, name="b"))  # its own change, ahead of the reply
         assert cache.stats().entries == 0
-        draft = edit(entry)
-        entry.commit(draft, info(1, 6, name="b", size=33), draft.data)
-        cache.replaced(entry, 1, departed=departed)
+        working = edit(entry)
+        cache.written(entry, working, info(1, 6, name="b", size=33), working.data, 1, sent=sent)
     assert cache.stats().bytes == 33
-    assert isinstance(cache.claim("u", "a", 1, Flight()), Lead)
-    assert isinstance(cache.claim("u", "b", 1, Flight()), Hit)
+    assert isinstance(cache.look_up("u", "a", 1, Flight()), Miss)
+    assert isinstance(cache.look_up("u", "b", 1, Flight()), Hit)
 
 
 def test_a_written_back_entry_that_somebody_wrote_again_is_not_kept() -> None:
     cache = make()
-    entry, _ = cache.land(info(1, 5), Note("x"), 1)
-    with cache.airborne("u") as departed:
-        draft = edit(entry)
+    entry, _ = cache.fill(info(1, 5), Note("x"), 1)
+    with cache.request("u") as sent:
+        working = edit(entry)
         cache.apply(changed(1, 7))
-        entry.commit(draft, info(1, 6), draft.data)
-        cache.replaced(entry, 1, departed=departed)
+        cache.written(entry, working, info(1, 6), working.data, 1, sent=sent)
     assert held(cache, 1) == []
     assert cache.stats().bytes == 0
 
@@ -468,12 +466,12 @@ def test_threads_leave_the_books_straight() -> None:
         for step in range(1, 1500):
             data_id = (step * 7 + seed * 13) % 40 + 1
             flight = Flight()
-            match cache.claim("u", data_id, 1, flight):
-                case Hit(entry) | Check(entry):
+            match cache.look_up("u", data_id, 1, flight):
+                case Hit(entry) | Stale(entry):
                     cache.unpin(entry)
-                case Lead():
-                    with flight.lock, cache.airborne("u") as departed:
-                        entry, _ = cache.land(info(data_id, step, size=step % 50), Note(""), 1, departed=departed)
+                case Miss():
+                    with flight.lock, cache.request("u") as sent:
+                        entry, _ = cache.fill(info(data_id, step, size=step % 50), Note(""), 1, sent=sent)
                         cache.finish("u", data_id, flight)
                     cache.unpin(entry)
                 case Join(other):
@@ -486,7 +484,7 @@ def test_threads_leave_the_books_straight() -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, range(4)))
     stats = cache.stats()
-    shelf = cache._shelves["u"]
+    part = cache._units["u"]
     assert stats.open_tickets == 0
-    assert stats.entries == len(shelf.idle) <= 20
-    assert stats.bytes == sum(entry.info.size for entry in shelf.entries.values()) <= 500
+    assert stats.entries == len(part.idle) <= 20
+    assert stats.bytes == sum(entry.info.size for entry in part.entries.values()) <= 500

@@ -185,7 +185,8 @@ def test_a_change_that_overtakes_a_load_is_not_lost(place: Place, slow: type[Slo
         info = writing.update("notes", data_id, new)
         until(
             lambda: (
-                vault._coherence.epoch() and vault._cache._shelves["notes"].air.revision_of(data_id, 0) == info.revision
+                vault._coherence.epoch()
+                and vault._cache._units["notes"].in_flight.revision_of(data_id, 0) == info.revision
             )
         )
         slow.waits = False

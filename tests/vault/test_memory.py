@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pytest
 from vault import Datatype, InvalidArgumentError, UnitSettings, Vault
-from vault._cache.memory import give_back, resident
+from vault._runtime.memory import give_back, resident
 
 from tests.vault.places import STRUCTURE, Note, Place, until
 

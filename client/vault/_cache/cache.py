@@ -1,16 +1,16 @@
-"""The object cache: lookup, pin, evict, invalidate. No I/O; safe to share between threads.
+"""The object cache: lookup, pin, evict, invalidate. No I/O; safe to share between threads. docs/CACHE.md has its rules.
 
-A cached object is *current* when the store is known not to hold a newer one. What is known is said by
-an **epoch**, a number that the vault's coherence gives out: an entry is current while its epoch is the
-one that holds now. 0 never holds. An entry of another epoch is no waste: it is asked after (`Check`),
-and when it still is what the store has, it is confirmed without its bytes being sent again.
+A cached object is *current* when the store is known not to hold a newer one. What is known is said by an **epoch**, a
+number that the vault's coherence gives out: an entry is current while its epoch is the one that holds now. 0 never
+holds. An entry of another epoch is no waste: it is revalidated (`Stale`), and when it still is what the store has,
+its bytes are not sent again.
 
-Changes reach the cache by `apply`, in any order and repeated as they like: each carries its revision,
-and what an entry holds at or above that revision is newer than the change. A change may overtake the
-reply of a load that left before it, and so may the reply of another load. So requests are announced
-(`airborne`), what is heard meanwhile is kept (`vault._cache.in_flight`), and an object that lands older than that does
-not count as current. What the cache shows of a key never goes back by it: not to before a change that was
-applied, a write of one's own, or what was shown already.
+Changes reach the cache by `apply`, in any order and repeated as they like: each carries its revision, and what an entry
+holds at or above that revision is newer than the change. A change may overtake the reply of a load that was sent before
+it, and so may the reply of another load. So requests are announced (`request`), what becomes known meanwhile is noted
+(`vault._cache.in_flight`), and an object that arrives and is older than that does not count as current. What the cache
+shows of a key never goes back by it: not to before a change that was applied, a write of one's own, or what was shown
+already.
 """
 
 import threading
@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
 from vault._cache.entry import Entry
-from vault._cache.lookup import Check, FlightT, Hit, Join, Lead
-from vault._cache.memory import resident
-from vault._cache.unit_cache import Shelf
+from vault._cache.lookup import FlightT, Hit, Join, Miss, Stale
+from vault._cache.unit_cache import UnitCache
+from vault._cache.working_copy import WorkingCopy
 from vault._runtime.fork import renew_after_fork
-from vault.store.values import Change, ChangeKind, Key, ObjectInfo
+from vault._runtime.memory import resident
+from vault.store.values import Change, Key, ObjectInfo
 from vault.unit import UnitSettings
 
 Held = dict[Key, Entry]
@@ -73,7 +74,7 @@ class ObjectCache(Generic[FlightT]):
         dropped: What tickets and callers had, for `settle`, and every other call, to count off. They add to it by `+=`,
             at which no interrupt comes, nor does a finalizer wait for a lock.
         lock: Held around everything here, by every call but `settle`.
-        enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need ask here first.
+        enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need look here first.
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
 
@@ -83,7 +84,7 @@ class ObjectCache(Generic[FlightT]):
             units: By name.
             enabled: See the class.
         """
-        self._shelves = {name: Shelf(unit) for name, unit in units.items()}
+        self._units = {name: UnitCache(unit) for name, unit in units.items()}
         self.enabled = enabled
         self.lock = threading.Lock()
         self._flights: dict[tuple[str, Key], FlightT] = {}
@@ -97,8 +98,8 @@ class ObjectCache(Generic[FlightT]):
         """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
         self.inherited = True
 
-    def current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
-        """Opens the ticket with the object, when that is here and current; whether it is. The short way of `claim`.
+    def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
+        """Opens the ticket with the object, when that is here and current; whether it is. The short way of `look_up`.
 
         Args:
             epoch: The one that holds now; see the module's text.
@@ -106,7 +107,7 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             if self.dropped:
                 self.settle()
-            entry = self._shelves[unit].find(key)
+            entry = self._units[unit].find(key)
             if entry is None or not epoch or entry.epoch != epoch:
                 return False
             # As `share` does it: a call more would be a fiftieth of a load.
@@ -118,18 +119,20 @@ class ObjectCache(Generic[FlightT]):
             ticket._closed = False  # noqa: SLF001
             return True
 
-    def claim(self, unit: str, key: Key, epoch: int, flight: FlightT, held: Held) -> Hit | Check | Lead | Join[FlightT]:
+    def look_up(
+        self, unit: str, key: Key, epoch: int, flight: FlightT, held: Held
+    ) -> Hit | Stale | Miss | Join[FlightT]:
         """What to do to have this object.
 
         Args:
             epoch: The one that holds now; see the module's text.
-            flight: Of the caller, under way: what others wait for when it is he who loads the object. Once it is over
+            flight: Of the caller, under way: what others wait for when the caller loads the object. Once it is over
                 it holds up nobody, whether `finish` was called or not.
             held: Takes what is here, under the key.
         """
         with self.lock:
             self.settle()
-            entry = self._shelves[unit].find(key)
+            entry = self._units[unit].find(key)
             if entry is not None and entry.is_being_written and not (epoch and entry.epoch == epoch):
                 # The store may have the new bytes already. Who loaded them now would not share them with whoever
                 # writes them, and the next two edits of the object would be two.
@@ -141,35 +144,35 @@ class ObjectCache(Generic[FlightT]):
                 if epoch and entry.epoch == epoch:
                     self._hits += 1
                     return Hit(entry)
-                return Check(entry)
+                return Stale(entry)
             other = self._flights.get((unit, key))
             if other is not None and not other.is_over():
                 return Join(other)
             self._flights[unit, key] = flight
-            return Lead()
+            return Miss()
 
     def finish(self, unit: str, key: Key, flight: FlightT) -> None:
-        """The load is over, one way or the other. Those who wait for the flight go on when that is over."""
+        """The load after a `Miss` is over, one way or the other. Who waits for the flight goes on when that is over."""
         with self.lock:
             if self._flights.get((unit, key)) is flight:
                 del self._flights[unit, key]
 
     @contextmanager
-    def airborne(self, unit: str) -> Iterator[int]:
-        """Around a request to the store and the `land`, `confirm`, `missing` or `replaced` of its reply.
+    def request(self, unit: str) -> Iterator[int]:
+        """Around a request to the store and the `fill`, `revalidate`, `absent` or `written` of its reply.
 
-        Yields its departure, for those.
+        Yields when it was sent, for those: `sent`. Without it, nothing can have overtaken the reply.
         """
-        air = self._shelves[unit].air
+        in_flight = self._units[unit].in_flight
         with self.lock:
-            departed = air.depart()
+            sent = in_flight.begin()
         try:
-            yield departed
+            yield sent
         finally:
             with self.lock:
-                air.arrive(departed)
+                in_flight.end(sent)
 
-    def land(
+    def fill(
         self,
         info: ObjectInfo,
         data: Any,
@@ -177,15 +180,15 @@ class ObjectCache(Generic[FlightT]):
         held: Held,
         key: Key,
         *,
-        departed: int | None = None,
+        sent: int | None = None,
         loaded: bool = True,
     ) -> tuple[Entry, bool]:
         """Takes an object in, which the store held when it replied.
 
         Args:
-            epoch: The one that held before the request left.
-            held, key: As in `claim`.
-            departed: When the request left; None: nothing can have overtaken its reply.
+            epoch: The one that held before the request was sent.
+            held, key: As in `look_up`.
+            sent: As in `request`.
             loaded: It came because a load found nothing here.
 
         Returns:
@@ -194,150 +197,85 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             self.settle()
             self._misses += loaded
-            entry = Entry(info, data)
-            fresh = True
+            entry, fresh = Entry(info, data), True
             if self.enabled:
-                shelf = self._shelves[info.unit]
-                departed = shelf.air.now if departed is None else departed
-                fresh = shelf.air.is_newest(info, departed)
-                known = shelf.entries.get(info.data_id)
-                if known is not None and known.is_being_written and not _same_bytes(known.info, info):
-                    fresh = False  # as in `claim`
-                # One that is fresh and yet of an older revision is of a store that was put back to an older copy.
-                went_back = fresh and known is not None and known.info.revision > info.revision
-                if known is not None and _same_bytes(known.info, info) and not went_back:
-                    entry = known  # tickets share it already: so does this one
-                    shelf.describe(entry, info, departed)
-                elif fresh:
-                    if known is not None:
-                        shelf.remove(known)
-                    shelf.put(entry, departed)
-                if shelf.holds(entry) and info.revision >= entry.info.revision:
-                    entry.epoch = shelf.epoch_of(info, epoch, departed)
-                shelf.note(info)
+                entry, fresh = self._units[info.unit].fill(entry, epoch, sent)
             held[key] = entry
             entry.pins += 1
             self._pins += 1
-            self._evict(self._shelves[info.unit])
+            self._evictions += self._units[info.unit].evict()
             return entry, fresh
 
-    def confirm(self, entry: Entry, info: ObjectInfo, epoch: int, *, departed: int | None = None) -> bool:
-        """Takes in what the store says of an object that is here, after a `Check`.
+    def revalidate(self, entry: Entry, info: ObjectInfo, epoch: int, *, sent: int | None = None) -> bool:
+        """Takes in what the store says of an object that is here, after a `Stale`.
 
         Args:
-            epoch: The one that held before the request left.
-            departed: When the request left; None: nothing can have overtaken its reply.
+            epoch: The one that held before the request was sent.
+            sent: As in `request`.
 
         Returns:
             Whether the store still has these bytes. When not, the entry is kept no longer.
         """
         with self.lock:
-            shelf = self._shelves[entry.info.unit]
-            here = shelf.holds(entry)
-            # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
-            # changes would seem to be known here.
-            if not _same_bytes(entry.info, info) or info.revision < entry.info.revision:
-                if here and not entry.is_being_written:  # as in `claim`
-                    shelf.remove(entry)
-                entry.epoch = 0
-                return False
-            if here:
-                departed = shelf.air.now if departed is None else departed
-                shelf.describe(entry, info, departed)
-                entry.epoch = shelf.epoch_of(info, epoch, departed)
-                shelf.note(info)
-            self._hits += 1
-            return True
+            same = self._units[entry.info.unit].revalidate(entry, info, epoch, sent)
+            self._hits += same
+            return same
 
     def forget(self, entry: Entry) -> None:
         """The store no longer has this, or nobody knows what it has."""
         with self.lock:
-            shelf = self._shelves[entry.info.unit]
-            if shelf.holds(entry):
-                shelf.remove(entry)
+            unit = self._units[entry.info.unit]
+            if unit.holds(entry):
+                unit.remove(entry)
 
-    def missing(self, unit: str, key: Key) -> None:
-        """The store said that it has no such object. What is here of it, or arrives late, is asked after."""
+    def absent(self, unit: str, key: Key) -> None:
+        """The store said that it has no such object. What is here of it, or arrives late, is revalidated."""
         with self.lock:
-            shelf = self._shelves[unit]
-            shelf.air.note_missing(key)
-            entry = shelf.find(key)
-            if entry is not None:
-                entry.epoch = 0
+            self._units[unit].absent(key)
 
     @contextmanager
     def writing(self, entry: Entry, flight: FlightT) -> Iterator[int]:
-        """Around the request that writes an open ticket's object back, and the `replaced` of its reply.
+        """Around the request that writes an open ticket's object back, and the `written` of its reply.
 
         Loads that cannot tell whether the store has the new bytes already wait for the end of `flight`, in which
-        this is, so that they get this entry and not one beside it. Yields the request's departure.
+        this is, so that they get this entry and not one beside it. Yields as `request` does.
         """
-        shelf = self._shelves[entry.info.unit]
+        unit = self._units[entry.info.unit]
         with self.lock:
-            entry.writing, entry.overtaken = flight, 0
+            unit.begin_write(entry, flight)
         try:
-            with self.airborne(entry.info.unit) as departed:
-                yield departed
+            with self.request(entry.info.unit) as sent:
+                yield sent
         finally:
             with self.lock:
-                entry.writing = None
-                if entry.overtaken > entry.info.revision and shelf.holds(entry):
-                    shelf.remove(entry)
+                unit.end_write(entry)
 
-    def replaced(self, entry: Entry, epoch: int, *, departed: int | None = None) -> None:
-        """An open ticket wrote its object back: the entry holds the new generation now.
+    def written(
+        self, entry: Entry, working: WorkingCopy, info: ObjectInfo, data: Any, epoch: int, *, sent: int | None = None
+    ) -> None:
+        """The working copy was written back, as `data`: the entry holds the new generation now.
 
         Args:
-            epoch: The one that held before the request left.
-            departed: When the request left; None: nothing can have overtaken its reply.
+            epoch: The one that held before the request was sent.
+            sent: As in `request`.
         """
+        entry.commit(working, info, data)  # under the entry's lock, within which Datatypes clone: not under this one
         with self.lock:
-            info = entry.info
-            shelf = self._shelves[info.unit]
-            departed = shelf.air.now if departed is None else departed
-            known = shelf.entries.get(info.data_id)
-            fresh = shelf.air.is_newest(info, departed)
-            shelf.note(info)
-            if not self.enabled or (known is not None and known is not entry and not _older(known, info)):
-                return
-            if known is not None and (known is not entry or not fresh):
-                shelf.remove(known)
-            if fresh:
-                # It may have been taken out meanwhile, when its change was heard of before the reply came.
-                shelf.put(entry, departed)
-                entry.epoch = shelf.epoch_of(info, epoch, departed)
-                self._evict(shelf)
+            if self.enabled:
+                unit = self._units[info.unit]
+                unit.written(entry, epoch, sent)
+                self._evictions += unit.evict()
 
     def apply(self, change: Change) -> None:
         """A committed change: what it makes outdated is not current any more. See the module's text."""
-        shelf = self._shelves.get(change.unit)
-        if shelf is None:
-            return
-        with self.lock:
-            shelf.air.note(change.data_id, change.revision)
-            if change.name is not None and change.kind is not ChangeKind.DELETED:
-                shelf.air.note(change.name, change.revision)
-                shelf.take_name(change.name, change.data_id, change.revision)
-            entry = shelf.entries.get(change.data_id)
-            if entry is None or entry.info.revision >= change.revision:
-                return
-            if entry.is_being_written:  # this may be what is being written: `writing` looks when that is known
-                entry.epoch = 0
-                entry.overtaken = max(entry.overtaken, change.revision)
-            elif change.kind is ChangeKind.METADATA:
-                entry.epoch = 0  # its bytes are right; what it is called may not be
-                shelf.unname(entry)
-            else:
-                shelf.remove(entry)
+        if (unit := self._units.get(change.unit)) is not None:
+            with self.lock:
+                unit.apply(change)
 
-    def doubt(self, unit: str, revision: int) -> None:
-        """Some object of the unit, unknown which, changed at this revision: whatever is older is asked after."""
+    def some_changed(self, unit: str, revision: int) -> None:
+        """Some object of the unit, unknown which, changed at this revision: whatever is older is revalidated."""
         with self.lock:
-            shelf = self._shelves[unit]
-            shelf.air.note_all(revision)
-            for entry in shelf.entries.values():
-                if entry.info.revision < revision:
-                    entry.epoch = 0
+            self._units[unit].some_changed(revision)
 
     def share(self, entry: Entry, ticket: Ticket) -> None:
         """Opens the ticket with an object that another ticket has."""
@@ -349,14 +287,14 @@ class ObjectCache(Generic[FlightT]):
             ticket._closed = False  # noqa: SLF001
 
     def release(self, held: Held, key: Key) -> None:
-        """What the caller holds of this key is his no longer."""
+        """The caller holds what it has of this key no longer."""
         with self.lock:
             self.dropped += (held[key],)
             del held[key]
             self.settle()
 
     def shed(self, amount: int, share: float = 0.0) -> int:
-        """Puts out what has no open ticket, the longest unused first, over all units.
+        """Evicts what has no open ticket, the longest unused first, over all units.
 
         Args:
             amount: Bytes, at least.
@@ -367,37 +305,36 @@ class ObjectCache(Generic[FlightT]):
         """
         with self.lock:
             self.settle()
-            idle = sum(shelf.count_idle() for shelf in self._shelves.values())
+            idle = sum(unit.count_idle() for unit in self._units.values())
             wanted, gone, freed = share * idle, 0, 0
             while gone < idle and (freed < amount or gone < wanted):
-                shelf = min(
-                    (shelf for shelf in self._shelves.values() if shelf.idle),
-                    key=lambda shelf: next(iter(shelf.idle.values())),
-                )
-                entry = shelf.entries[next(iter(shelf.idle))]
-                self._put_out(shelf, entry)
+                with_idle = (unit for unit in self._units.values() if unit.idle)
+                unit = min(with_idle, key=lambda unit: next(iter(unit.idle.values())))
+                entry = unit.entries[next(iter(unit.idle))]
+                unit.remove(entry)
                 freed += entry.size
                 gone += 1
+                self._evictions += 1
             return gone
 
     def clear(self) -> None:
         """Keeps nothing. Open tickets keep what they have."""
         with self.lock:
-            for shelf in self._shelves.values():
-                for entry in list(shelf.entries.values()):
-                    shelf.remove(entry)
+            for unit in self._units.values():
+                for entry in list(unit.entries.values()):
+                    unit.remove(entry)
 
     def stats(self) -> CacheStats:
         """What was counted, and the process's memory now."""
         with self.lock:
             self.settle()
-            shelves = self._shelves.values()
+            units = self._units.values()
             return CacheStats(
                 hits=self._hits,
                 misses=self._misses,
                 evictions=self._evictions,
-                entries=sum(len(shelf.entries) for shelf in shelves),
-                bytes=sum(shelf.bytes for shelf in shelves),
+                entries=sum(len(unit.entries) for unit in units),
+                bytes=sum(unit.bytes for unit in units),
                 open_tickets=self._pins,
                 rss=resident(),
             )
@@ -406,39 +343,16 @@ class ObjectCache(Generic[FlightT]):
         """Takes note of what was dropped, with `lock` held."""
         while self.dropped:
             entry = self.dropped[0]
-            shelf = entry.shelf
-            if shelf is None or entry.pins != 1:
+            unit = entry.held_by
+            if unit is None or entry.pins != 1:
                 del self.dropped[0]
                 entry.pins -= 1
                 self._pins -= 1
                 continue
             self._clock += 1
-            shelf.let_go(entry, self._clock)
+            unit.let_go(entry, self._clock)
             del self.dropped[0]  # no call between these, at which an interrupt might come
             entry.pins -= 1
             self._pins -= 1
-            if shelf.is_over_limit:
-                self._evict(shelf)
-
-    def _evict(self, shelf: Shelf) -> None:
-        while shelf.is_over_limit and (entry := shelf.longest_unused()) is not None:
-            self._put_out(shelf, entry)
-
-    def _put_out(self, shelf: Shelf, entry: Entry) -> None:
-        shelf.remove(entry)
-        self._evictions += 1
-
-
-def _older(entry: Entry, info: ObjectInfo) -> bool:
-    return entry.info.revision < info.revision
-
-
-def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:
-    # The checksum as well: a store that was put back from a copy may give out a generation twice.
-    return (one.data_id, one.generation, one.checksum, one.size, one.datatype) == (
-        other.data_id,
-        other.generation,
-        other.checksum,
-        other.size,
-        other.datatype,
-    )
+            if unit.is_over_limit:
+                self._evictions += unit.evict()

@@ -1,57 +1,20 @@
-"""A decoded object in memory, and the working copy that its edited tickets share. No I/O."""
+"""A decoded object in memory, which tickets stand on. No I/O."""
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+from vault._cache.working_copy import Editor, WorkingCopy
 from vault.store.values import ObjectInfo
 
 
-class Draft:
-    """A working copy: what `get_ref` hands out, shared by the edited tickets of one entry.
-
-    Attributes:
-        data: The copy.
-        editors: Open tickets that have it.
-        sealed: Its last editor is writing it: whoever edits now begins with a copy of it.
-        broken: It must not be written: an edit was given up, or a write-back of it failed.
-    """
-
-    __slots__ = ("_generation", "_parent", "broken", "data", "editors", "sealed")
-
-    def __init__(self, data: Any, base: "int | Draft") -> None:
-        self._parent: Draft | None = base if isinstance(base, Draft) else None
-        self._generation = 0 if isinstance(base, Draft) else base
-        self.data = data
-        self.editors = 0
-        self.sealed = False
-        self.broken = False
-
-    @property
-    def generation(self) -> int | None:
-        """What it was made from, and so what it may replace; None when that was never written."""
-        if self._parent is None:
-            return self._generation
-        return None if self._parent.broken else self._parent.generation
-
-    def written(self, generation: int) -> None:
-        """The store holds it, at this generation."""
-        self._parent, self._generation = None, generation
-
-
-class Editor(Protocol):
-    """Whoever has a working copy."""
-
-    _draft: Draft | None
-
-
 class Entry:
-    """One object at one generation, decoded. Tickets stand on it, the cache may know it.
+    """One object at one generation, decoded. Tickets stand on it, the cache may hold it.
 
     Attributes:
-        pins: Open tickets. The cache alone touches this and the next six.
-        shelf: The part of the cache that holds it; None when none does.
-        epoch: When it was last known to be current; see the cache.
+        pins: Open tickets. The cache alone changes this and the next six.
+        held_by: The part of the cache that holds it; None when none does.
+        epoch: When it was last known to be current; see `vault._cache.cache`.
         size, name: What it is counted and found as.
         writing: The flight in which a working copy of it is being written back; None, or one that is over, while none
             is.
@@ -60,16 +23,17 @@ class Entry:
     """
 
     __slots__ = (
-        "_draft", "_lock", "_state", "epoch", "name", "overtaken", "pins", "shelf", "size", "write_lock", "writing",
+        "_lock", "_state", "_working_copy", "epoch", "held_by", "name", "overtaken", "pins", "size", "write_lock",
+        "writing",
     )  # fmt: skip
 
     def __init__(self, info: ObjectInfo, data: Any) -> None:
         self._state = (info, data)
         self._lock = threading.Lock()
-        self._draft: Draft | None = None
+        self._working_copy: WorkingCopy | None = None
         self.write_lock: Any = None
         self.pins = 0
-        self.shelf: Any = None
+        self.held_by: Any = None
         self.epoch = 0
         self.size = 0
         self.name: str | None = None
@@ -99,44 +63,44 @@ class Entry:
         """Newer metadata of the same generation."""
         self._state = (info, self._state[1])
 
-    def edit(self, make_lock: Callable[[], Any], editor: "Editor") -> None:
+    def edit(self, make_lock: Callable[[], Any], editor: Editor) -> None:
         """Has the editor join the working copy, which is made when there is none."""
         with self._lock:
             if self.write_lock is None:
                 self.write_lock = make_lock()
-            draft = self._draft
-            if draft is None or draft.broken:
+            working = self._working_copy
+            if working is None or working.broken:
                 info, data = self._state
-                draft = Draft(_clone(data), info.generation)
-            elif draft.sealed:
-                draft = Draft(_clone(draft.data), draft)
-            self._draft = draft
-            editor._draft = draft  # noqa: SLF001  # no call, at which an interrupt might come in between
-            draft.editors += 1
+                working = WorkingCopy(_clone(data), info.generation)
+            elif working.sealed:
+                working = WorkingCopy(_clone(working.data), working)
+            self._working_copy = working
+            editor._working_copy = working  # noqa: SLF001  # no call, at which an interrupt might come in between
+            working.editors += 1
 
-    def seal(self, draft: Draft) -> bool:
+    def seal(self, working: WorkingCopy) -> bool:
         """Whether the caller is its only editor; then nobody joins it any more."""
         with self._lock:
-            draft.sealed = draft.editors == 1
-            return draft.sealed
+            working.sealed = working.editors == 1
+            return working.sealed
 
-    def leave_or_seal(self, draft: Draft) -> bool:
+    def leave_or_seal(self, working: WorkingCopy) -> bool:
         """Whether the caller was its last editor; then it is sealed, else it has one editor less."""
         with self._lock:
-            if draft.editors > 1:
-                draft.editors -= 1
+            if working.editors > 1:
+                working.editors -= 1
                 return False
-            draft.sealed = True
+            working.sealed = True
             return True
 
-    def commit(self, draft: Draft, info: ObjectInfo, data: Any) -> None:
+    def commit(self, working: WorkingCopy, info: ObjectInfo, data: Any) -> None:
         """The working copy was written, as `data`; it has one editor less."""
         with self._lock:
             self._state = (info, data)
-            draft.written(info.generation)
-            draft.editors -= 1
-            if draft.sealed and self._draft is draft:
-                self._draft = None
+            working.written(info.generation)
+            working.editors -= 1
+            if working.sealed and self._working_copy is working:
+                self._working_copy = None
 
 
 def _clone(data: Any) -> Any:

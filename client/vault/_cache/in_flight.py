@@ -1,10 +1,10 @@
-"""What was heard of a unit's objects while requests are on their way to the store and back.
+"""What became known of a unit's objects while requests are in flight to the store and back.
 
-A reply says what the store held at some moment between its request's departure and its arrival. What is
-heard in between may be newer: a change that the feed told, a write of one's own, another reply. So each
-request departs at a tick of a clock, each thing heard is kept with its tick for as long as a request that
-departed earlier is in the air, and a reply is compared with what was heard after its departure. What was
-heard before says nothing against a reply: the store saw it, or was put back to an older copy since.
+A reply says what the store held at some moment between its request and its arrival. What becomes known in between may
+be newer: a change from the feed, a write of one's own, another reply. So each request is sent at a tick of a clock,
+each thing that becomes known is noted with its tick for as long as a request that was sent earlier is in flight, and a
+reply is compared with what was noted since it was asked for. What was known before says nothing against a reply: the
+store saw it, or was put back to an older copy since.
 
 No lock of its own: the cache's is held around every call.
 """
@@ -14,91 +14,97 @@ from typing import Final
 
 from vault.store.values import Key, ObjectInfo
 
-MOST_HEARD: Final = 10_000
-"""Objects and names that are kept. Of requests that departed earlier less is known then."""
+MOST_NOTES: Final = 10_000
+"""Objects and names that are kept. Of requests that were sent earlier less is known then."""
 
 
-class Air:
-    """The requests of one unit that are in the air, and what was heard meanwhile."""
+class InFlight:
+    """The requests of one unit that are in flight, and what was noted meanwhile."""
 
     def __init__(self) -> None:
         self._clock = 0
-        self._departures: dict[int, None] = {}
-        self._heard: OrderedDict[Key, tuple[int, int]] = OrderedDict()  # when, and of which revision
-        self._missed: OrderedDict[Key, int] = OrderedDict()  # when
-        self._doubted = (0, 0)  # as in _heard: of some object, unknown which
-        self._forgotten = 0  # what was heard up to then may be kept no longer
+        self._requests: dict[int, None] = {}  # by when they were sent
+        self._notes: OrderedDict[Key, tuple[int, int]] = OrderedDict()  # when, and of which revision
+        self._absent: OrderedDict[Key, int] = OrderedDict()  # when
+        self._some_changed = (0, 0)  # as in _notes: of some object, unknown which
+        self._dropped_up_to = 0  # what was noted up to then may be kept no longer
 
     def __len__(self) -> int:
-        return len(self._heard)
+        return len(self._notes)
 
-    def depart(self) -> int:
-        """A request leaves. `arrive` must follow."""
+    def begin(self) -> int:
+        """A request is sent; returns when. `end` must follow."""
         self._clock += 1
-        self._departures[self._clock] = None
+        self._requests[self._clock] = None
         return self._clock
 
-    def arrive(self, departed: int) -> None:
+    def end(self, sent: int) -> None:
         """Its reply has been taken in, or there is none."""
-        self._departures.pop(departed, None)
-        oldest = next(iter(self._departures), self._clock + 1)
-        while self._heard and next(iter(self._heard.values()))[0] < oldest:
-            self._heard.popitem(last=False)
-        while self._missed and next(iter(self._missed.values())) < oldest:
-            self._missed.popitem(last=False)
+        self._requests.pop(sent, None)
+        oldest = next(iter(self._requests), self._clock + 1)
+        while self._notes and next(iter(self._notes.values()))[0] < oldest:
+            self._notes.popitem(last=False)
+        while self._absent and next(iter(self._absent.values())) < oldest:
+            self._absent.popitem(last=False)
 
     @property
     def now(self) -> int:
-        """The departure of a reply that nothing has overtaken."""
+        """When a request was sent whose reply nothing has overtaken."""
         return self._clock
 
     def note(self, key: Key, revision: int) -> None:
-        """At this revision there was news of the object, or an object got this name."""
-        if not self._departures:
+        """At this revision the object changed, or an object got this name."""
+        if not self._requests:
             return
         self._clock += 1
-        self._heard[key] = (self._clock, max(revision, self.revision_of(key, 0)))
-        self._heard.move_to_end(key)
-        if len(self._heard) > MOST_HEARD:
-            self._forget(self._heard.popitem(last=False)[1][0])
+        self._notes[key] = (self._clock, max(revision, self.revision_of(key, 0)))
+        self._notes.move_to_end(key)
+        if len(self._notes) > MOST_NOTES:
+            self._drop(self._notes.popitem(last=False)[1][0])
 
-    def note_all(self, revision: int) -> None:
+    def note_info(self, info: ObjectInfo) -> None:
+        """The store holds this, or held it: replies that are older are not current."""
+        self.note(info.data_id, info.revision)
+        if info.name is not None:
+            self.note(info.name, info.revision)
+
+    def note_some(self, revision: int) -> None:
         """At this revision some object changed, unknown which."""
         self._clock += 1
-        self._doubted = (self._clock, max(revision, self._doubted[1]))
+        self._some_changed = (self._clock, max(revision, self._some_changed[1]))
 
-    def note_missing(self, key: Key) -> None:
+    def note_absent(self, key: Key) -> None:
         """The store said that there is no such object, or none of this name."""
-        if not self._departures:
+        if not self._requests:
             return
         self._clock += 1
-        self._missed[key] = self._clock
-        self._missed.move_to_end(key)
-        if len(self._missed) > MOST_HEARD:
-            self._forget(self._missed.popitem(last=False)[1])
+        self._absent[key] = self._clock
+        self._absent.move_to_end(key)
+        if len(self._absent) > MOST_NOTES:
+            self._drop(self._absent.popitem(last=False)[1])
 
-    def _forget(self, when: int) -> None:
-        """What was heard up to then is kept no longer, nor for whom it was: one that was interrupted never arrives."""
-        self._forgotten = when
-        while self._departures and (oldest := next(iter(self._departures))) < when:
-            self._departures.pop(oldest, None)
+    def _drop(self, when: int) -> None:
+        """What was noted up to then is kept no longer, nor for whom it was: one that was interrupted never ends."""
+        self._dropped_up_to = when
+        while self._requests and (oldest := next(iter(self._requests))) < when:
+            self._requests.pop(oldest, None)
 
-    def revision_of(self, key: Key, departed: int) -> int:
-        """The newest revision that was heard of since then."""
-        when, revision = self._heard.get(key, (0, 0))
-        return revision if when > departed else 0
+    def revision_of(self, key: Key, sent: int) -> int:
+        """The newest revision that was noted since then."""
+        when, revision = self._notes.get(key, (0, 0))
+        return revision if when > sent else 0
 
-    def is_newest(self, info: ObjectInfo, departed: int) -> bool:
-        """Whether nothing newer was heard of the object since its request left."""
-        return self.revision_of(info.data_id, departed) <= info.revision
+    def is_newest(self, info: ObjectInfo, sent: int) -> bool:
+        """Whether nothing newer was noted of the object since its request was sent."""
+        return self.revision_of(info.data_id, sent) <= info.revision
 
-    def is_certain(self, info: ObjectInfo, departed: int) -> bool:
-        """Whether it may count as current: nothing that was heard speaks against it."""
-        doubted_at, doubted = self._doubted
+    def is_certain(self, info: ObjectInfo, sent: int) -> bool:
+        """Whether it may count as current: nothing that was noted speaks against it."""
+        changed_at, changed = self._some_changed
         return (
-            self.is_newest(info, departed)
-            and departed >= self._forgotten
-            and (departed >= doubted_at or doubted <= info.revision)
-            and departed >= self._missed.get(info.data_id, 0)
-            and (info.name is None or departed >= self._missed.get(info.name, 0))
+            self.is_newest(info, sent)
+            and sent >= self._dropped_up_to
+            and (sent >= changed_at or changed <= info.revision)
+            and sent >= self._absent.get(info.data_id, 0)
+            and (info.name is None or sent >= self._absent.get(info.name, 0))
         )

@@ -1,4 +1,4 @@
-"""What the object cache answers to whoever wants an object: here it is, ask after it, load it, or wait."""
+"""What the object cache answers to whoever looks an object up: it is here, ask the store, load it, or wait."""
 
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -21,19 +21,19 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """The object is here, but may be outdated: ask. The caller holds it."""
+class Stale:
+    """The object is here, but may be outdated: revalidate it. The caller holds it."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class Miss:
     """The object is not here: load it, then `finish`. Others wait for the caller's flight meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Join(Generic[FlightT]):
-    """Somebody is loading it: wait for the flight, then look again."""
+    """Somebody is loading it, or writing it back: wait for the flight, then look again."""
 
     flight: FlightT

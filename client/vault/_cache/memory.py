@@ -1,15 +1,11 @@
-"""The memory watermark: how much this process holds, and giving it back to the system."""
+"""The memory watermark: a limit on the process's memory, kept by evicting from the cache."""
 
-import ctypes
-import gc
-import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import psutil
-
+from vault._runtime.memory import give_back, resident
 from vault.store.limits import check_number
 
 _MEGABYTE: Final = 1 << 20
@@ -61,33 +57,3 @@ class MemoryWatermark:
             if excess > 0:
                 give_back()
                 self._not_before = time.monotonic() + _PAUSE
-
-
-def resident() -> int:
-    """Bytes of this process in memory."""
-    return psutil.Process(os.getpid()).memory_info().rss
-
-
-def give_back() -> None:
-    """Frees what nobody refers to, and returns free memory to the system.
-
-    Freeing alone leaves it with the allocator: glibc keeps what lies below the top of its heap.
-    """
-    gc.collect()
-    return_free_memory()
-
-
-def return_free_memory() -> None:
-    """Returns memory that the allocator has free to the system, wherever in its heaps it lies. From any thread."""
-    if _malloc_trim is not None:
-        _malloc_trim(0)
-
-
-def _find_malloc_trim() -> Any:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # not glibc
-        return None
-
-
-_malloc_trim = _find_malloc_trim()

@@ -1,4 +1,4 @@
-"""One unit's part of the object cache: its index and its books.
+"""One unit's part of the object cache: its entries, and every transition of their states. docs/CACHE.md draws them.
 
 No lock of its own: the cache's is held around every call. An interrupt may come between any two calls made here: what
 belongs together is assigned without one in between, and what leads to an entry may lead to one that is gone.
@@ -6,22 +6,25 @@ belongs together is assigned without one in between, and what leads to an entry 
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 from vault._cache.entry import Entry
-from vault._cache.in_flight import Air
-from vault.store.values import Key, ObjectInfo
+from vault._cache.in_flight import InFlight
+from vault.store.values import Change, ChangeKind, Key, ObjectInfo
 from vault.unit import UnitSettings
 
 
-class Shelf:
+class UnitCache:
     """The entries of a unit, by id and by name.
+
+    In every call `sent` is when the request was sent whose reply is taken in; None: nothing can have overtaken it.
 
     Attributes:
         entries: By id.
         idle: Ids of those that a ticket was closed on, the longest unused first, and when the last one was. There may
             be some with an open ticket among them: it costs less to leave those out when it matters.
         bytes: Of all entries, as they are stored.
-        air: Requests to the store whose replies may bring objects here, and what is heard meanwhile.
+        in_flight: Requests to the store whose replies may bring objects here, and what is noted meanwhile.
     """
 
     def __init__(self, unit: UnitSettings) -> None:
@@ -31,11 +34,7 @@ class Shelf:
         self.entries: dict[int, Entry] = {}
         self.idle: OrderedDict[int, int] = OrderedDict()
         self.bytes = 0
-        self.air = Air()
-
-    @property
-    def is_over_limit(self) -> bool:
-        return len(self.entries) > self._max_entries or self.bytes > self._max_bytes
+        self.in_flight = InFlight()
 
     def find(self, key: Key) -> Entry | None:
         """The entry of this id or name."""
@@ -43,8 +42,125 @@ class Shelf:
         return None if data_id is None else self.entries.get(data_id)
 
     def holds(self, entry: Entry) -> bool:
-        """Whether it is in the index: not outdated, not put out."""
-        return entry.shelf is self
+        """Whether it is among the entries: not outdated, not evicted."""
+        return entry.held_by is self
+
+    # What the store says
+
+    def fill(self, entry: Entry, epoch: int, sent: int | None) -> tuple[Entry, bool]:
+        """A reply brought an object. See `ObjectCache.fill`."""
+        info = entry.info
+        sent = self.in_flight.now if sent is None else sent
+        fresh = self.in_flight.is_newest(info, sent)
+        known = self.entries.get(info.data_id)
+        if known is not None and known.is_being_written and not _same_bytes(known.info, info):
+            fresh = False  # as in `ObjectCache.look_up`
+        # One that is fresh and yet of an older revision is of a store that was put back to an older copy.
+        went_back = fresh and known is not None and known.info.revision > info.revision
+        if known is not None and _same_bytes(known.info, info) and not went_back:
+            entry = known  # tickets share it already: so does this one
+            self._describe(entry, info, sent)
+        elif fresh:
+            if known is not None:
+                self.remove(known)
+            self._put(entry, sent)
+        if self.holds(entry) and info.revision >= entry.info.revision:
+            entry.epoch = self._epoch_of(info, epoch, sent)
+        self.in_flight.note_info(info)
+        return entry, fresh
+
+    def revalidate(self, entry: Entry, info: ObjectInfo, epoch: int, sent: int | None) -> bool:
+        """A reply told what the store has of this object. Returns whether those are the entry's bytes."""
+        here = self.holds(entry)
+        # Of an older revision: the reply was overtaken, or the store was put back to an older copy, whose
+        # changes would seem to be known here.
+        if not _same_bytes(entry.info, info) or info.revision < entry.info.revision:
+            if here and not entry.is_being_written:  # as in `ObjectCache.look_up`
+                self.remove(entry)
+            entry.epoch = 0
+            return False
+        if here:
+            sent = self.in_flight.now if sent is None else sent
+            self._describe(entry, info, sent)
+            entry.epoch = self._epoch_of(info, epoch, sent)
+            self.in_flight.note_info(info)
+        return True
+
+    def absent(self, key: Key) -> None:
+        """The store said that it has no such object. What is here of it, or arrives late, is revalidated."""
+        self.in_flight.note_absent(key)
+        if (entry := self.find(key)) is not None:
+            entry.epoch = 0
+
+    # What was written
+
+    def begin_write(self, entry: Entry, flight: Any) -> None:
+        """A working copy of the entry is being written back, until `flight` is over."""
+        entry.writing, entry.overtaken = flight, 0
+
+    def written(self, entry: Entry, epoch: int, sent: int | None) -> None:
+        """The working copy was written: the entry has the new generation."""
+        info = entry.info
+        sent = self.in_flight.now if sent is None else sent
+        known = self.entries.get(info.data_id)
+        fresh = self.in_flight.is_newest(info, sent)
+        self.in_flight.note_info(info)
+        if known is not None and known is not entry and known.info.revision >= info.revision:
+            return
+        if known is not None and (known is not entry or not fresh):
+            self.remove(known)
+        if fresh:
+            # It may have been taken out meanwhile, when its change was known before the reply came.
+            self._put(entry, sent)
+            entry.epoch = self._epoch_of(info, epoch, sent)
+
+    def end_write(self, entry: Entry) -> None:
+        """The write-back is over, one way or the other."""
+        entry.writing = None
+        if entry.overtaken > entry.info.revision and self.holds(entry):
+            self.remove(entry)
+
+    # What changed
+
+    def apply(self, change: Change) -> None:
+        """A committed change: what it makes outdated is not current any more."""
+        self.in_flight.note(change.data_id, change.revision)
+        if change.name is not None and change.kind is not ChangeKind.DELETED:
+            self.in_flight.note(change.name, change.revision)
+            self._take_name(change.name, change.data_id, change.revision)
+        entry = self.entries.get(change.data_id)
+        if entry is None or entry.info.revision >= change.revision:
+            return
+        if entry.is_being_written:  # this may be what is being written: `end_write` looks when that is known
+            entry.epoch = 0
+            entry.overtaken = max(entry.overtaken, change.revision)
+        elif change.kind is ChangeKind.METADATA:
+            entry.epoch = 0  # its bytes are right; what it is called may not be
+            self._unname(entry)
+        else:
+            self.remove(entry)
+
+    def some_changed(self, revision: int) -> None:
+        """Some object changed at this revision, unknown which: whatever is older is revalidated."""
+        self.in_flight.note_some(revision)
+        for entry in self.entries.values():
+            if entry.info.revision < revision:
+                entry.epoch = 0
+
+    def remove(self, entry: Entry) -> None:
+        """Takes an entry out; open tickets keep it."""
+        data_id = entry.info.data_id
+        self.idle.pop(data_id, None)
+        self._unname(entry)
+        del self.entries[data_id]
+        entry.held_by = None
+        self.bytes -= entry.size
+
+    # What may go
+
+    @property
+    def is_over_limit(self) -> bool:
+        return len(self.entries) > self._max_entries or self.bytes > self._max_bytes
 
     def let_go(self, entry: Entry, when: int) -> None:
         """The last ticket on it was closed."""
@@ -52,15 +168,17 @@ class Shelf:
         self.idle[data_id] = when
         self.idle.move_to_end(data_id)
 
-    def longest_unused(self) -> Entry | None:
-        """Of those without an open ticket."""
-        while self.idle:
+    def evict(self) -> int:
+        """Takes out what no ticket is open on, the longest unused first, down to the limits. Returns how many went."""
+        gone = 0
+        while self.is_over_limit and self.idle:
             data_id = next(iter(self.idle))
-            entry = self.entries.get(data_id)
-            if entry is not None and not entry.pins:
-                return entry
-            del self.idle[data_id]
-        return None
+            if self._is_in_use(data_id):
+                del self.idle[data_id]
+            else:
+                self.remove(self.entries[data_id])
+                gone += 1
+        return gone
 
     def count_idle(self) -> int:
         """How many have no open ticket; `idle` is just those, then."""
@@ -72,38 +190,34 @@ class Shelf:
         entry = self.entries.get(data_id)
         return entry is None or bool(entry.pins)
 
-    def put(self, entry: Entry, departed: int) -> None:
+    def _put(self, entry: Entry, sent: int) -> None:
         """Puts an entry in, or what it has become in its place. Its name leads to it, unless to something newer."""
         info = entry.info
         if self.holds(entry):
-            self.unname(entry)
-        if entry.shelf is self:
+            self._unname(entry)
             self.bytes -= entry.size
         self.entries[info.data_id] = entry
-        entry.shelf = self
+        entry.held_by = self
         entry.size = info.size
         self.bytes += info.size
         entry.name = info.name
-        if info.name is not None and self.air.revision_of(info.name, departed) <= info.revision:
+        if info.name is not None and self.in_flight.revision_of(info.name, sent) <= info.revision:
             holder = self.entries.get(self._names.get(info.name, 0))
             if holder is None or holder.info.revision <= info.revision:
                 self._names[info.name] = info.data_id
 
-    def remove(self, entry: Entry) -> None:
-        """Takes an entry out; open tickets keep it."""
-        data_id = entry.info.data_id
-        self.idle.pop(data_id, None)
-        self.unname(entry)
-        del self.entries[data_id]
-        entry.shelf = None
-        self.bytes -= entry.size
+    def _describe(self, entry: Entry, info: ObjectInfo, sent: int) -> None:
+        """What the store says of the same bytes."""
+        if info.revision >= entry.info.revision:
+            entry.describe(info)
+            self._put(entry, sent)
 
-    def unname(self, entry: Entry) -> None:
+    def _unname(self, entry: Entry) -> None:
         """Its name does not lead to it any more."""
         if entry.name is not None and self._names.get(entry.name) == entry.info.data_id:
             del self._names[entry.name]
 
-    def take_name(self, name: str, data_id: int, revision: int) -> None:
+    def _take_name(self, name: str, data_id: int, revision: int) -> None:
         """This object had this name at this revision: it leads to no other that is older any more."""
         holder = self._names.get(name)
         if holder is None or holder == data_id:
@@ -112,18 +226,17 @@ class Shelf:
         if entry is None or entry.info.revision < revision:
             del self._names[name]
 
-    def describe(self, entry: Entry, info: ObjectInfo, departed: int) -> None:
-        """What the store says of the same bytes."""
-        if info.revision >= entry.info.revision:
-            entry.describe(info)
-            self.put(entry, departed)
+    def _epoch_of(self, info: ObjectInfo, epoch: int, sent: int) -> int:
+        """Under which epoch it is current; `epoch` is the one that held before the request was sent."""
+        return epoch if self.in_flight.is_certain(info, sent) else 0
 
-    def note(self, info: ObjectInfo) -> None:
-        """The store held this, or holds it now: what is in the air and older is not current."""
-        self.air.note(info.data_id, info.revision)
-        if info.name is not None:
-            self.air.note(info.name, info.revision)
 
-    def epoch_of(self, info: ObjectInfo, epoch: int, departed: int) -> int:
-        """Under which epoch it is current; `epoch` is the one that held before the request left."""
-        return epoch if self.air.is_certain(info, departed) else 0
+def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:
+    # The checksum as well: a store that was put back from a copy may give out a generation twice.
+    return (one.data_id, one.generation, one.checksum, one.size, one.datatype) == (
+        other.data_id,
+        other.generation,
+        other.checksum,
+        other.size,
+        other.datatype,
+    )

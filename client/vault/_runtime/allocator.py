@@ -27,7 +27,7 @@ def tune_allocator() -> bool:
     """Has this process keep what it frees for its next buffers: up to 16 MiB at the end of each heap.
 
     What lies below something that is still in use stays with the process, too, as it does without this, until
-    `vault._cache.memory.give_back` (`upkeep` calls it above the watermark) or, in `vault-grpc serve`, the next minute.
+    `give_back` (`upkeep` calls it above the watermark) or, in `vault-grpc serve`, the next minute.
 
     Streaming large objects over gRPC then costs less processor time, most where they are served. `vault-grpc` does this
     in its own processes, servers included; a program that streams much, or has a `Server` in it, may: it holds for the

@@ -48,7 +48,7 @@ def parse_location(location: str | os.PathLike[str]) -> tuple[str, str]:
 def _meant(text: str) -> str:
     """What somebody meant who gave this for a location."""
     if text == ":memory:":
-        return "there is no store in memory; a temporary directory is tempfile.TemporaryDirectory()"
+        return "a store in memory is 'memory://'"
     if text.lower().startswith("file:"):
         path = os.path.abspath(_decoded(text[len("file:") :].removeprefix("//")))  # noqa: PTH100  # that is its text
         return f"a directory's URL is {'file://' + quote(os.fsencode(path))!r}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Literal
 
 import xxhash
 
@@ -251,6 +252,9 @@ class Capabilities:
         max_batch_items: Items in one batch.
         allowed_units: The only units accepted; empty: any.
         resume_window: Seconds that a resumable write is kept after its last byte; 0: none is.
+        durability: What an acknowledged write survives. "full": the end of the process and of the machine; "relaxed":
+            that of the process, and of the machine but for the last writes; "none": neither, the objects are in
+            memory. None: an older server does not say.
     """
 
     store_id: str
@@ -260,6 +264,7 @@ class Capabilities:
     max_batch_items: int = MAX_BATCH_ITEMS
     allowed_units: tuple[str, ...] = ()
     resume_window: float = 0.0
+    durability: Literal["none", "relaxed", "full"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

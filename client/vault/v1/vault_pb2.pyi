@@ -37,6 +37,31 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Durability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DurabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Durability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DURABILITY_UNSPECIFIED: _Durability.ValueType  # 0
+    DURABILITY_NONE: _Durability.ValueType  # 1
+    """as long as the process that keeps the objects"""
+    DURABILITY_RELAXED: _Durability.ValueType  # 2
+    """that process's end, but not always the machine's"""
+    DURABILITY_FULL: _Durability.ValueType  # 3
+    """both"""
+
+class Durability(_Durability, metaclass=_DurabilityEnumTypeWrapper): ...
+
+DURABILITY_UNSPECIFIED: Durability.ValueType  # 0
+DURABILITY_NONE: Durability.ValueType  # 1
+"""as long as the process that keeps the objects"""
+DURABILITY_RELAXED: Durability.ValueType  # 2
+"""that process's end, but not always the machine's"""
+DURABILITY_FULL: Durability.ValueType  # 3
+"""both"""
+Global___Durability: _TypeAlias = Durability  # noqa: Y015
+
 @_typing.final
 class Key(_message.Message):
     """Names one object in a unit."""
@@ -204,6 +229,7 @@ class GetCapabilitiesResponse(_message.Message):
     ALLOWED_UNITS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     RESUME_WINDOW_FIELD_NUMBER: _builtins.int
+    DURABILITY_FIELD_NUMBER: _builtins.int
     store_id: _builtins.str
     """Random, made with the store; the same for every server in front of it."""
     server_version: _builtins.str
@@ -213,6 +239,8 @@ class GetCapabilitiesResponse(_message.Message):
     """bytes"""
     max_batch_items: _builtins.int
     revision: _builtins.int
+    durability: Global___Durability.ValueType
+    """What an acknowledged write survives. Unset: this server does not say."""
     @_builtins.property
     def allowed_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The only units that this server accepts; empty: any."""
@@ -234,12 +262,15 @@ class GetCapabilitiesResponse(_message.Message):
         allowed_units: _abc.Iterable[_builtins.str] | None = ...,
         revision: _builtins.int = ...,
         resume_window: _duration_pb2.Duration | None = ...,
+        durability: Global___Durability.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resume_window", b"resume_window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_durability", b"_durability", "durability", b"durability", "resume_window", b"resume_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_units", b"allowed_units", "block_size", b"block_size", "max_batch_items", b"max_batch_items", "max_message_size", b"max_message_size", "resume_window", b"resume_window", "revision", b"revision", "server_version", b"server_version", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_durability", b"_durability", "allowed_units", b"allowed_units", "block_size", b"block_size", "durability", b"durability", "max_batch_items", b"max_batch_items", "max_message_size", b"max_message_size", "resume_window", b"resume_window", "revision", b"revision", "server_version", b"server_version", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__durability: _TypeAlias = _typing.Literal["durability"]  # noqa: Y015
+    _WhichOneofArgType__durability: _TypeAlias = _typing.Literal["_durability", b"_durability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__durability) -> _WhichOneofReturnType__durability | None: ...
 
 Global___GetCapabilitiesResponse: _TypeAlias = GetCapabilitiesResponse  # noqa: Y015
 

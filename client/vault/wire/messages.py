@@ -9,7 +9,7 @@ ProtocolError in a reply. The rules for units, names, ids and tags are the model
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -331,6 +331,7 @@ def capabilities_to_wire(capabilities: Capabilities) -> pb.GetCapabilitiesRespon
         max_batch_items=capabilities.max_batch_items,
         allowed_units=capabilities.allowed_units,
         resume_window=_duration(capabilities.resume_window),
+        durability=_DURABILITY_TO_WIRE.get(capabilities.durability),
     )
 
 
@@ -345,6 +346,7 @@ def capabilities_from_wire(wire: pb.GetCapabilitiesResponse) -> Capabilities:
         max_batch_items=wire.max_batch_items,
         allowed_units=tuple(wire.allowed_units),
         resume_window=wire.resume_window.ToNanoseconds() / 1e9,
+        durability=_DURABILITY_FROM_WIRE.get(wire.durability),
     )
 
 
@@ -420,6 +422,12 @@ _KIND_TO_WIRE: "Mapping[ChangeKind, pb.Change.Kind.ValueType]" = {
     ChangeKind.DELETED: pb.Change.KIND_DELETED,
 }
 _KIND_FROM_WIRE: Mapping[int, ChangeKind] = {wire: kind for kind, wire in _KIND_TO_WIRE.items()}
+_DURABILITY_FROM_WIRE: Mapping[int, Any] = {
+    pb.DURABILITY_NONE: "none",
+    pb.DURABILITY_RELAXED: "relaxed",
+    pb.DURABILITY_FULL: "full",
+}
+_DURABILITY_TO_WIRE: Mapping[str | None, Any] = {told: wire for wire, told in _DURABILITY_FROM_WIRE.items()}
 
 
 def _duration(seconds: float) -> Duration:

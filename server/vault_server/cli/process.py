@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vault._cache.memory import return_free_memory
 from vault._runtime.blocking import on_thread_or_here
+from vault._runtime.memory import return_free_memory
 from vault._settings import check_settings, choice, number, seconds, switch, texts, whole
 from vault.cli import signals
 

@@ -128,7 +128,7 @@ class AsyncWatchCoherence(AsyncCoherence):
         return self._live if _now() - self._heard_at < WATCH_LEASE else 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
-        self._cache.doubt(unit, revision)
+        self._cache.some_changed(unit, revision)
 
     def renew(self, cache: ObjectCache[Any]) -> None:
         never_free((self._follower, self._background))  # the parent's stream

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from vault._async.files.object_files import missing
 from vault._async.objects.codec import AsyncCodec
-from vault._async.objects.loader import AsyncLanding, AsyncLoader
-from vault._async.objects.write_through import AsyncSaver
+from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
+from vault._async.objects.write_through import AsyncWriteThrough
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._runtime.sync_async import AsyncClock, AsyncLock
@@ -27,9 +27,9 @@ class AsyncEditor:
     write in between is noticed by the generation.
     """
 
-    def __init__(self, loader: AsyncLoader, saver: AsyncSaver, cache: ObjectCache[AsyncLanding]) -> None:
+    def __init__(self, loader: AsyncLoader, writes: AsyncWriteThrough, cache: ObjectCache[AsyncSharedFlight]) -> None:
         self._loader = loader
-        self._saver = saver
+        self._writes = writes
         self._cache = cache
         self._turns: weakref.WeakValueDictionary[tuple[str, Key], AsyncLock] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -79,4 +79,4 @@ class AsyncEditor:
             data = returned
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
-        return await self._saver.update(info.unit, spec, data)
+        return await self._writes.update(info.unit, spec, data)

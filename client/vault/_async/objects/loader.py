@@ -9,7 +9,7 @@ from vault._async.files.object_files import reopener
 from vault._async.objects.codec import AsyncCodec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
-from vault._cache.lookup import Check, Hit, Join, Lead
+from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._cache.memory import MemoryWatermark
 from vault._runtime.sync_async import AsyncBlocking, AsyncFlight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
@@ -22,7 +22,7 @@ Fetched = Entry | VaultError | None
 _MOST_LOADS: Final = 3  # of an object that is written all the time; then what came is handed out, and not kept
 
 
-class AsyncLanding(AsyncFlight):
+class AsyncSharedFlight(AsyncFlight):
     """What others wait for while objects are loaded, or one is written back.
 
     Attributes:
@@ -41,7 +41,7 @@ class AsyncLoader:
     def __init__(
         self,
         store: AsyncStore,
-        cache: ObjectCache[AsyncLanding],
+        cache: ObjectCache[AsyncSharedFlight],
         coherence: AsyncCoherence,
         codecs: Mapping[str, AsyncCodec],
         memory: MemoryWatermark,
@@ -85,32 +85,32 @@ class AsyncLoader:
             epoch = await self._coherence.epoch()
         checks: dict[Key, Entry] = {}
         leads: list[Key] = []
-        joins: dict[Key, AsyncLanding] = {}
+        joins: dict[Key, AsyncSharedFlight] = {}
         again = wanted[MAX_BATCH_ITEMS:]
-        landing = AsyncLanding()
+        flight = AsyncSharedFlight()
         # Over before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
-        async with landing.lock:
+        async with flight.lock:
             try:
                 for key in wanted[:MAX_BATCH_ITEMS]:
-                    match self._cache.claim(unit, key, epoch, landing, held):
+                    match self._cache.look_up(unit, key, epoch, flight, held):
                         case Hit(entry):
                             done[key] = entry
-                        case Check(entry):
+                        case Stale(entry):
                             checks[key] = entry
-                        case Lead():
+                        case Miss():
                             leads.append(key)
                         case Join(other):
                             joins[key] = other
                 again += await self._check(unit, checks, done, held, epoch)
                 again += await self._load(unit, leads, done, held, loads, epoch)
             except UnavailableError as error:
-                landing.failures = dict.fromkeys(leads, error)
+                flight.failures = dict.fromkeys(leads, error)
                 raise
             finally:
                 for key in leads:
-                    self._cache.finish(unit, key, landing)
+                    self._cache.finish(unit, key, flight)
                     if isinstance(outcome := done.get(key), UnavailableError):
-                        landing.failures[key] = outcome
+                        flight.failures[key] = outcome
         for key, other in joins.items():
             await other.wait()
             failure = other.failures.get(key)
@@ -131,15 +131,15 @@ class AsyncLoader:
             return []
         again = []
         keys = list(checks)
-        with self._cache.airborne(unit) as departed:
+        with self._cache.request(unit) as sent:
             for key, info in zip(keys, await self._store.stat_many(unit, keys), strict=True):
                 entry = checks[key]
-                if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
+                if info is not None and self._cache.revalidate(entry, info, epoch, sent=sent):
                     done[key] = entry
                     continue
                 if info is None:
                     self._cache.forget(entry)
-                    self._cache.missing(unit, key)
+                    self._cache.absent(unit, key)
                     done[key] = None
                 else:
                     again.append(key)
@@ -154,7 +154,7 @@ class AsyncLoader:
             return []
         again = []
         size = 0
-        with self._cache.airborne(unit) as departed:
+        with self._cache.request(unit) as sent:
             results = await self._store.load_many(unit, [LoadItem(key) for key in keys])
             for key, result in zip(keys, results, strict=True):
                 loads[key] = loads.get(key, 0) + 1
@@ -168,12 +168,12 @@ class AsyncLoader:
                         done[key] = error
                     continue
                 if loaded is None:
-                    self._cache.missing(unit, key)
+                    self._cache.absent(unit, key)
                     done[key] = None
                     continue
                 info, data = loaded
                 size += info.size
-                entry, fresh = self._cache.land(info, data, epoch, held, key, departed=departed)
+                entry, fresh = self._cache.fill(info, data, epoch, held, key, sent=sent)
                 if fresh or last:
                     done[key] = entry
                 else:

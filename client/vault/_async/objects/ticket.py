@@ -3,9 +3,10 @@
 import warnings
 from typing import Any, Self
 
-from vault._async.objects.write_through import AsyncSaver
+from vault._async.objects.write_through import AsyncWriteThrough
 from vault._cache.cache import Held, ObjectCache
-from vault._cache.entry import Draft, Entry
+from vault._cache.entry import Entry
+from vault._cache.working_copy import WorkingCopy
 from vault._runtime.fork import inherited
 from vault._runtime.sync_async import AsyncLock, other_loop
 from vault.errors import ClosedError
@@ -32,19 +33,19 @@ class AsyncTicket:
     """
 
     __slots__ = (
-        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_draft", "_entry", "_info", "_saver",
+        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_entry", "_info", "_working_copy", "_writes",
     )  # fmt: skip
 
     _info: ObjectInfo
     _data: Any
 
-    def __init__(self, saver: AsyncSaver, cache: ObjectCache[Any], *, auto_update: bool) -> None:
+    def __init__(self, writes: AsyncWriteThrough, cache: ObjectCache[Any], *, auto_update: bool) -> None:
         """It is closed until it has an object, from the cache or by `take`; closing takes that away again."""
-        self._saver = saver
+        self._writes = writes
         self._cache = cache
         self._entry: Entry | None = None
         self._auto_update = auto_update
-        self._draft: Draft | None = None
+        self._working_copy: WorkingCopy | None = None
         self._closed = True
 
     def take(self, held: Held, key: Key) -> Self:
@@ -88,7 +89,7 @@ class AsyncTicket:
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
-        return self._data if self._draft is None else self._draft.data
+        return self._data if self._working_copy is None else self._working_copy.data
 
     def get_clone(self) -> Any:
         """A copy of what `get_data` gives, the caller's own. Nobody writes it back.
@@ -124,11 +125,11 @@ class AsyncTicket:
         if self._closed or self._cache.inherited:
             raise self._closed_error()
         entry = self._entry
-        if self._draft is None and entry is not None:
+        if self._working_copy is None and entry is not None:
             entry.edit(AsyncLock, self)
             self._info, self._data = entry.state
-        assert self._draft is not None  # noqa: S101  # it has an object
-        return self._draft.data
+        assert self._working_copy is not None  # noqa: S101  # it has an object
+        return self._working_copy.data
 
     async def close(self) -> None:
         """Writes an edit back and lets the object go. Harmless when repeated.
@@ -151,23 +152,23 @@ class AsyncTicket:
             >>> ticket.closed
             True
         """
-        entry, draft = self._entry, self._draft
-        if draft is None or self._closed:
+        entry, working = self._entry, self._working_copy
+        if working is None or self._closed:
             self._closed = True
             self._data = None
             self._let_go()
             return
-        if self._saver.affinity.is_foreign:
+        if self._writes.affinity.is_foreign:
             raise other_loop(f"the ticket on object {self.data_id} in unit {self._info.unit!r}")
         self._closed = True
         if self._cache.inherited:
             raise self._closed_error()
         try:
             if entry is not None:
-                await self._saver.write_back(entry, draft, last_only=not self._auto_update)
+                await self._writes.write_back(entry, working, last_only=not self._auto_update)
                 self._info = entry.info
         except BaseException:
-            draft.broken = True
+            working.broken = True
             raise
         finally:
             self._data = None
@@ -189,8 +190,8 @@ class AsyncTicket:
         """
         if self._cache.inherited:
             return
-        if not self._closed and self._draft is not None:
-            self._draft.broken = True
+        if not self._closed and self._working_copy is not None:
+            self._working_copy.broken = True
         self._closed = True
         self._let_go()
 
@@ -207,7 +208,7 @@ class AsyncTicket:
 
     def __repr__(self) -> str:
         info = self._info
-        state = "closed" if self._closed else "open" if self._draft is None else "edited"
+        state = "closed" if self._closed else "open" if self._working_copy is None else "edited"
         return f"<{AsyncTicket.__name__} {info.unit}/{info.data_id} generation {info.generation}, {state}>"
 
     def _let_go(self) -> None:
@@ -249,9 +250,9 @@ class AsyncOpenTicket(AsyncTicket):
         if self._closed:  # that was interrupted
             return
         self._closed = True
-        edited = self._draft is not None
-        if self._draft is not None:
-            self._draft.broken = True
+        edited = self._working_copy is not None
+        if self._working_copy is not None:
+            self._working_copy.broken = True
         info = self._info
         warnings.warn(
             f"a ticket on object {info.data_id} in unit {info.unit!r} was dropped without close()"

@@ -5,9 +5,10 @@ from typing import Any
 
 from vault._async.feed.coherence import AsyncCoherence
 from vault._async.objects.codec import AsyncCodec
-from vault._async.objects.loader import AsyncLanding
+from vault._async.objects.loader import AsyncSharedFlight
 from vault._cache.cache import ObjectCache
-from vault._cache.entry import Draft, Entry
+from vault._cache.entry import Entry
+from vault._cache.working_copy import WorkingCopy
 from vault._runtime.sync_async import AsyncAffinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
@@ -28,13 +29,13 @@ from vault.store.values import (
 )
 
 
-class AsyncSaver:
+class AsyncWriteThrough:
     """Uploads, updates, deletes and writes back for one vault."""
 
     def __init__(
         self,
         store: AsyncStore,
-        cache: ObjectCache[AsyncLanding],
+        cache: ObjectCache[AsyncSharedFlight],
         coherence: AsyncCoherence,
         codecs: Mapping[str, AsyncCodec],
         affinity: AsyncAffinity,
@@ -105,7 +106,7 @@ class AsyncSaver:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
 
-    async def write_back(self, entry: Entry, draft: Draft, *, last_only: bool) -> None:
+    async def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
 
         Whatever goes wrong, the working copy is given up: nobody writes it later.
@@ -121,18 +122,18 @@ class AsyncSaver:
         try:
             async with entry.write_lock:
                 # Asked under the lock: a working copy begun from a sealed one could overtake it otherwise.
-                if draft.broken or not last_only or entry.leave_or_seal(draft):
-                    await self._write_back(entry, draft)
+                if working.broken or not last_only or entry.leave_or_seal(working):
+                    await self._write_back(entry, working)
         except BaseException:
-            draft.broken = True
+            working.broken = True
             self._cache.forget(entry)
             raise
 
-    async def _write_back(self, entry: Entry, draft: Draft) -> None:
+    async def _write_back(self, entry: Entry, working: WorkingCopy) -> None:
         if self._closed:
             raise ClosedError("the vault was closed before the ticket: its edit is not written")
-        unit, data_id, generation = entry.info.unit, entry.info.data_id, draft.generation
-        if draft.broken or generation is None:
+        unit, data_id, generation = entry.info.unit, entry.info.data_id, working.generation
+        if working.broken or generation is None:
             raise ConflictError(
                 f"object {data_id} in unit {unit!r} was not written: another ticket that shared the edit gave it up",
                 reason="EDIT_GIVEN_UP",
@@ -140,15 +141,14 @@ class AsyncSaver:
                 data_id=data_id,
             )
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
-        data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
+        data = working.data if entry.seal(working) else working.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = await self._coherence.epoch()
-        landing = AsyncLanding()
-        async with landing.lock:
-            with self._cache.writing(entry, landing) as departed:
+        flight = AsyncSharedFlight()
+        async with flight.lock:
+            with self._cache.writing(entry, flight) as sent:
                 spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
                 info = await self._replace(unit, spec, data)
-                entry.commit(draft, info, data)
-                self._cache.replaced(entry, epoch, departed=departed)
+                self._cache.written(entry, working, info, data, epoch, sent=sent)
 
     async def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]
@@ -164,9 +164,9 @@ class AsyncSaver:
 class AsyncNotedWriter(AsyncBlockWriter):
     """A write whose commit the vault's cache is told of."""
 
-    def __init__(self, writer: AsyncBlockWriter, saver: AsyncSaver) -> None:
+    def __init__(self, writer: AsyncBlockWriter, writes: AsyncWriteThrough) -> None:
         self._writer = writer
-        self._saver = saver
+        self._writes = writes
 
     @property
     def persisted_size(self) -> int:
@@ -177,7 +177,7 @@ class AsyncNotedWriter(AsyncBlockWriter):
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         info = await self._writer.commit(size, checksum)
-        self._saver.wrote(info, ChangeKind.UPLOADED)
+        self._writes.wrote(info, ChangeKind.UPLOADED)
         return info
 
     async def abort(self) -> None:

@@ -10,9 +10,9 @@ from vault._async.feed.coherence import check_consistency, make_coherence
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.objects.codec import AsyncCodec
 from vault._async.objects.editing import AsyncEditor
-from vault._async.objects.loader import AsyncLanding, AsyncLoader
+from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
 from vault._async.objects.ticket import AsyncOpenTicket, AsyncTicket
-from vault._async.objects.write_through import AsyncSaver
+from vault._async.objects.write_through import AsyncWriteThrough
 from vault._async.vault.upkeeping import AsyncUpkeeping
 from vault._cache.cache import CacheStats, ObjectCache
 from vault._cache.memory import MemoryWatermark
@@ -79,7 +79,7 @@ class AsyncVaultBase:
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = AsyncLocation.open(location, timeout, proxy)
-        self._cache: ObjectCache[AsyncLanding] = self._new_cache()
+        self._cache: ObjectCache[AsyncSharedFlight] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
         self._assemble()
         renew_after_fork(self)
@@ -172,7 +172,7 @@ class AsyncVaultBase:
             # All of these may be repeated: after an interrupt the next `close` does the rest.
             for subscription in list(self._subscriptions):
                 await subscription.close()
-            self._saver.close()
+            self._writes.close()
             await self._coherence.end()
             if self._owns_store:
                 await self._store.close()
@@ -209,18 +209,18 @@ class AsyncVaultBase:
         self._coherence.renew(self._cache)
         self._assemble()
 
-    def _new_cache(self) -> ObjectCache[AsyncLanding]:
+    def _new_cache(self) -> ObjectCache[AsyncSharedFlight]:
         return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
         self._loader = AsyncLoader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._saver = AsyncSaver(self._store, self._cache, self._coherence, self._codecs, self._affinity)
-        self._editor = AsyncEditor(self._loader, self._saver, self._cache)
+        self._writes = AsyncWriteThrough(self._store, self._cache, self._coherence, self._codecs, self._affinity)
+        self._editor = AsyncEditor(self._loader, self._writes, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
 
     def _ticket(self) -> AsyncTicket:
-        return AsyncOpenTicket(self._saver, self._cache, auto_update=self._auto_update)
+        return AsyncOpenTicket(self._writes, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

@@ -177,20 +177,20 @@ class AsyncBatches(AsyncVaultBase):
         places = list(batch)
         for start in range(0, len(places), MAX_BATCH_ITEMS):
             part = places[start : start + MAX_BATCH_ITEMS]
-            outcomes = await self._saver.delete(unit, [batch[index] for index in part])
+            outcomes = await self._writes.delete(unit, [batch[index] for index in part])
             for index, outcome in zip(part, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome != 0
         return _all_or_error(results)
 
     async def _stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> int | VaultError:
         try:
-            return (await self._saver.stream(unit, spec, data, encoded)).data_id
+            return (await self._writes.stream(unit, spec, data, encoded)).data_id
         except VaultError as error:
             return error
 
     async def _send(self, unit: str, batch: Mapping[int, SmallUpload], results: list[int | VaultError | None]) -> None:
         if batch:
-            outcomes = await self._saver.upload_small(unit, list(batch.values()))
+            outcomes = await self._writes.upload_small(unit, list(batch.values()))
             for index, outcome in zip(batch, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
 

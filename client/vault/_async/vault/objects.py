@@ -59,7 +59,7 @@ class AsyncObjects(AsyncVaultBase):
         epoch = None
         if self._cache.enabled:
             epoch = await self._coherence.epoch()
-            if self._cache.current(unit, key, epoch, ticket):
+            if self._cache.open_current(unit, key, epoch, ticket):
                 return ticket
         held: Held = {}
         left = held.values()
@@ -106,7 +106,7 @@ class AsyncObjects(AsyncVaultBase):
         """
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
-        return (await self._saver.upload(unit, spec, data)).data_id
+        return (await self._writes.upload(unit, spec, data)).data_id
 
     async def create(
         self,
@@ -129,9 +129,9 @@ class AsyncObjects(AsyncVaultBase):
         held: Held = {}
         left = held.values()
         try:
-            with self._cache.airborne(unit) as departed:
-                info = await self._saver.upload(unit, spec, data)
-                self._cache.land(info, data, epoch, held, info.data_id, departed=departed, loaded=False)
+            with self._cache.request(unit) as sent:
+                info = await self._writes.upload(unit, spec, data)
+                self._cache.fill(info, data, epoch, held, info.data_id, sent=sent, loaded=False)
             await self._loader.took(info.size)
             return info.data_id, self._ticket().take(held, info.data_id)
         finally:
@@ -161,7 +161,7 @@ class AsyncObjects(AsyncVaultBase):
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
         spec.validate()
-        return await self._saver.update(unit, spec, data)
+        return await self._writes.update(unit, spec, data)
 
     async def delete(self, unit: str, key: Key, *, if_generation: int | None = None) -> bool:
         """Deletes an object. Tickets on it keep what they have.
@@ -182,7 +182,7 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = DeleteSpec(key, if_generation)
         spec.validate()
-        (outcome,) = await self._saver.delete(unit, [spec])
+        (outcome,) = await self._writes.delete(unit, [spec])
         if isinstance(outcome, VaultError):
             raise outcome
         return outcome != 0
@@ -244,7 +244,7 @@ class AsyncObjects(AsyncVaultBase):
         self._require_unit(unit)
         spec = MetadataSpec(key, name, tags, if_generation)
         spec.validate()
-        return await self._saver.set_metadata(unit, spec)
+        return await self._writes.set_metadata(unit, spec)
 
     async def edit(self, unit: str, key: Key, function: Callable[[Any], Any], *, attempts: int = 10) -> ObjectInfo:
         """Reads an object, changes it, writes it; does it again when somebody else wrote it in between.

@@ -57,7 +57,7 @@ class AsyncStreams(AsyncVaultBase):
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
-        writer = AsyncObjectWriter(spec.data_id, lambda: self._saver.begin(unit, spec))
+        writer = AsyncObjectWriter(spec.data_id, lambda: self._writes.begin(unit, spec))
         await writer.start()
         return writer
 
@@ -92,7 +92,7 @@ class AsyncStreams(AsyncVaultBase):
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
-        return (await upload_file(lambda: self._saver.begin(unit, spec), path, progress)).data_id
+        return (await upload_file(lambda: self._writes.begin(unit, spec), path, progress)).data_id
 
     async def download_file(
         self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

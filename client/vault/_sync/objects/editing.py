@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from vault._sync.files.object_files import missing
 from vault._sync.objects.codec import Codec
-from vault._sync.objects.loader import Landing, Loader
-from vault._sync.objects.write_through import Saver
+from vault._sync.objects.loader import Loader, SharedFlight
+from vault._sync.objects.write_through import WriteThrough
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._runtime.sync_async import Clock, Lock
@@ -28,9 +28,9 @@ class Editor:
     write in between is noticed by the generation.
     """
 
-    def __init__(self, loader: Loader, saver: Saver, cache: ObjectCache[Landing]) -> None:
+    def __init__(self, loader: Loader, writes: WriteThrough, cache: ObjectCache[SharedFlight]) -> None:
         self._loader = loader
-        self._saver = saver
+        self._writes = writes
         self._cache = cache
         self._turns: weakref.WeakValueDictionary[tuple[str, Key], Lock] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -80,4 +80,4 @@ class Editor:
             data = returned
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
-        return self._saver.update(info.unit, spec, data)
+        return self._writes.update(info.unit, spec, data)

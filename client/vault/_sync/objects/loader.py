@@ -10,7 +10,7 @@ from vault._sync.files.object_files import reopener
 from vault._sync.objects.codec import Codec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
-from vault._cache.lookup import Check, Hit, Join, Lead
+from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._cache.memory import MemoryWatermark
 from vault._runtime.sync_async import Blocking, Flight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
@@ -23,7 +23,7 @@ Fetched = Entry | VaultError | None
 _MOST_LOADS: Final = 3  # of an object that is written all the time; then what came is handed out, and not kept
 
 
-class Landing(Flight):
+class SharedFlight(Flight):
     """What others wait for while objects are loaded, or one is written back.
 
     Attributes:
@@ -42,7 +42,7 @@ class Loader:
     def __init__(
         self,
         store: Store,
-        cache: ObjectCache[Landing],
+        cache: ObjectCache[SharedFlight],
         coherence: Coherence,
         codecs: Mapping[str, Codec],
         memory: MemoryWatermark,
@@ -86,32 +86,32 @@ class Loader:
             epoch = self._coherence.epoch()
         checks: dict[Key, Entry] = {}
         leads: list[Key] = []
-        joins: dict[Key, Landing] = {}
+        joins: dict[Key, SharedFlight] = {}
         again = wanted[MAX_BATCH_ITEMS:]
-        landing = Landing()
+        flight = SharedFlight()
         # Over before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
-        with landing.lock:
+        with flight.lock:
             try:
                 for key in wanted[:MAX_BATCH_ITEMS]:
-                    match self._cache.claim(unit, key, epoch, landing, held):
+                    match self._cache.look_up(unit, key, epoch, flight, held):
                         case Hit(entry):
                             done[key] = entry
-                        case Check(entry):
+                        case Stale(entry):
                             checks[key] = entry
-                        case Lead():
+                        case Miss():
                             leads.append(key)
                         case Join(other):
                             joins[key] = other
                 again += self._check(unit, checks, done, held, epoch)
                 again += self._load(unit, leads, done, held, loads, epoch)
             except UnavailableError as error:
-                landing.failures = dict.fromkeys(leads, error)
+                flight.failures = dict.fromkeys(leads, error)
                 raise
             finally:
                 for key in leads:
-                    self._cache.finish(unit, key, landing)
+                    self._cache.finish(unit, key, flight)
                     if isinstance(outcome := done.get(key), UnavailableError):
-                        landing.failures[key] = outcome
+                        flight.failures[key] = outcome
         for key, other in joins.items():
             other.wait()
             failure = other.failures.get(key)
@@ -132,15 +132,15 @@ class Loader:
             return []
         again = []
         keys = list(checks)
-        with self._cache.airborne(unit) as departed:
+        with self._cache.request(unit) as sent:
             for key, info in zip(keys, self._store.stat_many(unit, keys), strict=True):
                 entry = checks[key]
-                if info is not None and self._cache.confirm(entry, info, epoch, departed=departed):
+                if info is not None and self._cache.revalidate(entry, info, epoch, sent=sent):
                     done[key] = entry
                     continue
                 if info is None:
                     self._cache.forget(entry)
-                    self._cache.missing(unit, key)
+                    self._cache.absent(unit, key)
                     done[key] = None
                 else:
                     again.append(key)
@@ -155,7 +155,7 @@ class Loader:
             return []
         again = []
         size = 0
-        with self._cache.airborne(unit) as departed:
+        with self._cache.request(unit) as sent:
             results = self._store.load_many(unit, [LoadItem(key) for key in keys])
             for key, result in zip(keys, results, strict=True):
                 loads[key] = loads.get(key, 0) + 1
@@ -169,12 +169,12 @@ class Loader:
                         done[key] = error
                     continue
                 if loaded is None:
-                    self._cache.missing(unit, key)
+                    self._cache.absent(unit, key)
                     done[key] = None
                     continue
                 info, data = loaded
                 size += info.size
-                entry, fresh = self._cache.land(info, data, epoch, held, key, departed=departed)
+                entry, fresh = self._cache.fill(info, data, epoch, held, key, sent=sent)
                 if fresh or last:
                     done[key] = entry
                 else:

@@ -6,9 +6,10 @@ from typing import Any
 
 from vault._sync.feed.coherence import Coherence
 from vault._sync.objects.codec import Codec
-from vault._sync.objects.loader import Landing
+from vault._sync.objects.loader import SharedFlight
 from vault._cache.cache import ObjectCache
-from vault._cache.entry import Draft, Entry
+from vault._cache.entry import Entry
+from vault._cache.working_copy import WorkingCopy
 from vault._runtime.sync_async import Affinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
@@ -29,13 +30,13 @@ from vault.store.values import (
 )
 
 
-class Saver:
+class WriteThrough:
     """Uploads, updates, deletes and writes back for one vault."""
 
     def __init__(
         self,
         store: Store,
-        cache: ObjectCache[Landing],
+        cache: ObjectCache[SharedFlight],
         coherence: Coherence,
         codecs: Mapping[str, Codec],
         affinity: Affinity,
@@ -106,7 +107,7 @@ class Saver:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
 
-    def write_back(self, entry: Entry, draft: Draft, *, last_only: bool) -> None:
+    def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
 
         Whatever goes wrong, the working copy is given up: nobody writes it later.
@@ -122,18 +123,18 @@ class Saver:
         try:
             with entry.write_lock:
                 # Asked under the lock: a working copy begun from a sealed one could overtake it otherwise.
-                if draft.broken or not last_only or entry.leave_or_seal(draft):
-                    self._write_back(entry, draft)
+                if working.broken or not last_only or entry.leave_or_seal(working):
+                    self._write_back(entry, working)
         except BaseException:
-            draft.broken = True
+            working.broken = True
             self._cache.forget(entry)
             raise
 
-    def _write_back(self, entry: Entry, draft: Draft) -> None:
+    def _write_back(self, entry: Entry, working: WorkingCopy) -> None:
         if self._closed:
             raise ClosedError("the vault was closed before the ticket: its edit is not written")
-        unit, data_id, generation = entry.info.unit, entry.info.data_id, draft.generation
-        if draft.broken or generation is None:
+        unit, data_id, generation = entry.info.unit, entry.info.data_id, working.generation
+        if working.broken or generation is None:
             raise ConflictError(
                 f"object {data_id} in unit {unit!r} was not written: another ticket that shared the edit gave it up",
                 reason="EDIT_GIVEN_UP",
@@ -141,15 +142,14 @@ class Saver:
                 data_id=data_id,
             )
         # Who else has the working copy goes on changing it: then what is written, and shown to readers, is a copy.
-        data = draft.data if entry.seal(draft) else draft.data._clone()  # noqa: SLF001  # the Datatype's contract
+        data = working.data if entry.seal(working) else working.data._clone()  # noqa: SLF001  # the Datatype's contract
         epoch = self._coherence.epoch()
-        landing = Landing()
-        with landing.lock:
-            with self._cache.writing(entry, landing) as departed:
+        flight = SharedFlight()
+        with flight.lock:
+            with self._cache.writing(entry, flight) as sent:
                 spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
                 info = self._replace(unit, spec, data)
-                entry.commit(draft, info, data)
-                self._cache.replaced(entry, epoch, departed=departed)
+                self._cache.written(entry, working, info, data, epoch, sent=sent)
 
     def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         codec = self._codecs[unit]
@@ -165,9 +165,9 @@ class Saver:
 class NotedWriter(BlockWriter):
     """A write whose commit the vault's cache is told of."""
 
-    def __init__(self, writer: BlockWriter, saver: Saver) -> None:
+    def __init__(self, writer: BlockWriter, writes: WriteThrough) -> None:
         self._writer = writer
-        self._saver = saver
+        self._writes = writes
 
     @property
     def persisted_size(self) -> int:
@@ -178,7 +178,7 @@ class NotedWriter(BlockWriter):
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         info = self._writer.commit(size, checksum)
-        self._saver.wrote(info, ChangeKind.UPLOADED)
+        self._writes.wrote(info, ChangeKind.UPLOADED)
         return info
 
     def abort(self) -> None:

@@ -11,9 +11,9 @@ from vault._sync.feed.coherence import check_consistency, make_coherence
 from vault._sync.feed.subscription import Subscription
 from vault._sync.objects.codec import Codec
 from vault._sync.objects.editing import Editor
-from vault._sync.objects.loader import Landing, Loader
+from vault._sync.objects.loader import Loader, SharedFlight
 from vault._sync.objects.ticket import OpenTicket, Ticket
-from vault._sync.objects.write_through import Saver
+from vault._sync.objects.write_through import WriteThrough
 from vault._sync.vault.upkeeping import Upkeeping
 from vault._cache.cache import CacheStats, ObjectCache
 from vault._cache.memory import MemoryWatermark
@@ -80,7 +80,7 @@ class VaultBase:
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = Location.open(location, timeout, proxy)
-        self._cache: ObjectCache[Landing] = self._new_cache()
+        self._cache: ObjectCache[SharedFlight] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
         self._assemble()
         renew_after_fork(self)
@@ -173,7 +173,7 @@ class VaultBase:
             # All of these may be repeated: after an interrupt the next `close` does the rest.
             for subscription in list(self._subscriptions):
                 subscription.close()
-            self._saver.close()
+            self._writes.close()
             self._coherence.end()
             if self._owns_store:
                 self._store.close()
@@ -210,18 +210,18 @@ class VaultBase:
         self._coherence.renew(self._cache)
         self._assemble()
 
-    def _new_cache(self) -> ObjectCache[Landing]:
+    def _new_cache(self) -> ObjectCache[SharedFlight]:
         return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
         self._loader = Loader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._saver = Saver(self._store, self._cache, self._coherence, self._codecs, self._affinity)
-        self._editor = Editor(self._loader, self._saver, self._cache)
+        self._writes = WriteThrough(self._store, self._cache, self._coherence, self._codecs, self._affinity)
+        self._editor = Editor(self._loader, self._writes, self._cache)
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
     def _ticket(self) -> Ticket:
-        return OpenTicket(self._saver, self._cache, auto_update=self._auto_update)
+        return OpenTicket(self._writes, self._cache, auto_update=self._auto_update)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""

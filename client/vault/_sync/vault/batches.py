@@ -178,20 +178,20 @@ class Batches(VaultBase):
         places = list(batch)
         for start in range(0, len(places), MAX_BATCH_ITEMS):
             part = places[start : start + MAX_BATCH_ITEMS]
-            outcomes = self._saver.delete(unit, [batch[index] for index in part])
+            outcomes = self._writes.delete(unit, [batch[index] for index in part])
             for index, outcome in zip(part, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome != 0
         return _all_or_error(results)
 
     def _stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> int | VaultError:
         try:
-            return (self._saver.stream(unit, spec, data, encoded)).data_id
+            return (self._writes.stream(unit, spec, data, encoded)).data_id
         except VaultError as error:
             return error
 
     def _send(self, unit: str, batch: Mapping[int, SmallUpload], results: list[int | VaultError | None]) -> None:
         if batch:
-            outcomes = self._saver.upload_small(unit, list(batch.values()))
+            outcomes = self._writes.upload_small(unit, list(batch.values()))
             for index, outcome in zip(batch, outcomes, strict=True):
                 results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
 

@@ -60,7 +60,7 @@ class Objects(VaultBase):
         epoch = None
         if self._cache.enabled:
             epoch = self._coherence.epoch()
-            if self._cache.current(unit, key, epoch, ticket):
+            if self._cache.open_current(unit, key, epoch, ticket):
                 return ticket
         held: Held = {}
         left = held.values()
@@ -107,7 +107,7 @@ class Objects(VaultBase):
         """
         self._require_unit(unit)
         spec = self._new_spec(unit, data, name, tags, data_id)
-        return (self._saver.upload(unit, spec, data)).data_id
+        return (self._writes.upload(unit, spec, data)).data_id
 
     def create(
         self,
@@ -130,9 +130,9 @@ class Objects(VaultBase):
         held: Held = {}
         left = held.values()
         try:
-            with self._cache.airborne(unit) as departed:
-                info = self._saver.upload(unit, spec, data)
-                self._cache.land(info, data, epoch, held, info.data_id, departed=departed, loaded=False)
+            with self._cache.request(unit) as sent:
+                info = self._writes.upload(unit, spec, data)
+                self._cache.fill(info, data, epoch, held, info.data_id, sent=sent, loaded=False)
             self._loader.took(info.size)
             return info.data_id, self._ticket().take(held, info.data_id)
         finally:
@@ -162,7 +162,7 @@ class Objects(VaultBase):
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
         spec.validate()
-        return self._saver.update(unit, spec, data)
+        return self._writes.update(unit, spec, data)
 
     def delete(self, unit: str, key: Key, *, if_generation: int | None = None) -> bool:
         """Deletes an object. Tickets on it keep what they have.
@@ -183,7 +183,7 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = DeleteSpec(key, if_generation)
         spec.validate()
-        (outcome,) = self._saver.delete(unit, [spec])
+        (outcome,) = self._writes.delete(unit, [spec])
         if isinstance(outcome, VaultError):
             raise outcome
         return outcome != 0
@@ -245,7 +245,7 @@ class Objects(VaultBase):
         self._require_unit(unit)
         spec = MetadataSpec(key, name, tags, if_generation)
         spec.validate()
-        return self._saver.set_metadata(unit, spec)
+        return self._writes.set_metadata(unit, spec)
 
     def edit(self, unit: str, key: Key, function: Callable[[Any], Any], *, attempts: int = 10) -> ObjectInfo:
         """Reads an object, changes it, writes it; does it again when somebody else wrote it in between.

@@ -58,7 +58,7 @@ class Streams(VaultBase):
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
-        writer = ObjectWriter(spec.data_id, lambda: self._saver.begin(unit, spec))
+        writer = ObjectWriter(spec.data_id, lambda: self._writes.begin(unit, spec))
         writer.start()
         return writer
 
@@ -93,7 +93,7 @@ class Streams(VaultBase):
         """
         self._require_unit(unit)
         spec = new_spec(self.get_datatype(unit), name, tags, data_id)
-        return (upload_file(lambda: self._saver.begin(unit, spec), path, progress)).data_id
+        return (upload_file(lambda: self._writes.begin(unit, spec), path, progress)).data_id
 
     def download_file(
         self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

@@ -109,6 +109,7 @@ class EmbeddedStore(Store):
             version=__version__,
             allowed_units=self.engine.settings.allowed_units,
             resume_window=float(self.engine.settings.resume_window),
+            durability=self.engine.settings.durability,
         )
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:

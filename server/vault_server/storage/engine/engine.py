@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -75,10 +75,7 @@ class Engine:
     def require_unit(self, unit: str) -> None:
         """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
         self.require_open()
-        check_unit(unit)
-        allowed = self.settings.allowed_units
-        if allowed and unit not in allowed:
-            raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)
+        require_allowed(unit, self.settings.allowed_units)
 
     def prepare(self) -> str:
         """Makes or checks the directory and its register; the store's id.
@@ -269,3 +266,10 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+def require_allowed(unit: str, allowed: Sequence[str]) -> None:
+    """Raises InvalidArgumentError when `unit` is no unit's name, UnknownUnitError when others are allowed only."""
+    check_unit(unit)
+    if allowed and unit not in allowed:
+        raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)

@@ -21,7 +21,7 @@ from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectI
 
 from vault_server.storage.decision.refusals import require_generation
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.files.reader import StoredReader, blocks_covering, whole
+from vault_server.storage.files.reader import StoredReader, blocks_covering, require_whole
 from vault_server.storage.index import listing
 from vault_server.storage.index.objects import (
     Known,
@@ -241,4 +241,4 @@ def _find_item(connection: sqlite3.Connection, unit: str, item: LoadItem, room: 
     contents = require_sound(info, contents)
     if contents.file is not None:
         return row, contents
-    return LoadedObject(info, whole(info, contents.data or b""))
+    return LoadedObject(info, require_whole(info, contents.data or b""))

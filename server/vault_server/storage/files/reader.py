@@ -110,7 +110,7 @@ class StoredReader(BlockReader):
             with storing(f"map object {self.info.data_id} of unit {self.info.unit!r}"):
                 length = os.fstat(self._source.fileno()).st_size
                 if length < self.info.size:
-                    raise _cut(self.info, length // BLOCK_SIZE)
+                    raise cut_short(self.info, length // BLOCK_SIZE)
                 view = memoryview(mmap.mmap(self._source.fileno(), self.info.size, access=mmap.ACCESS_READ))
         for index, stored in enumerate(self._checksums):
             offset = index * BLOCK_SIZE
@@ -148,18 +148,19 @@ class StoredReader(BlockReader):
                 if passing:
                     os.posix_fadvise(descriptor, offset, wanted, os.POSIX_FADV_DONTNEED)
         if len(data) < wanted or index >= len(self._checksums):
-            raise _cut(self.info, index)
+            raise cut_short(self.info, index)
         return data
 
 
-def whole(info: ObjectInfo, data: bytes) -> bytes:
-    """The bytes of an object of at most a block, as the register holds them; CorruptionError when some are missing."""
+def require_whole(info: ObjectInfo, data: bytes) -> bytes:
+    """The bytes of an object of at most a block, as the index holds them; CorruptionError when some are missing."""
     if len(data) < info.size:
-        raise _cut(info, 0)
+        raise cut_short(info, 0)
     return data[: info.size]
 
 
-def _cut(info: ObjectInfo, index: int) -> CorruptionError:
+def cut_short(info: ObjectInfo, index: int) -> CorruptionError:
+    """The error for an object whose block is not all there."""
     return CorruptionError(
         f"object {info.data_id} in unit {info.unit!r} is cut short or gone: block {index} of "
         f"{info.block_count} is not all there",

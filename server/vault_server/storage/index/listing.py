@@ -1,26 +1,22 @@
 """Listings, a page at a time: where each page begins is in the token of the one before (keyset pagination)."""
 
-import base64
-import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import xxhash
-from vault.errors import InvalidArgumentError
-from vault.store.limits import check_key
 from vault.store.values import ObjectInfo, Page
 
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.index.objects import INFO_COLUMNS
+from vault_server.storage.index.page_token import query_mark, read_token, write_token
 
 DEFAULT_PAGE_SIZE: Final = 500
-_MOST_SCANNED: Final = 10_000
+MOST_SCANNED: Final = 10_000
 """Objects that are looked at for one page: 20 ms or so. A page of a search that matches next to nothing may be empty,
 and not the last."""
 
-_MOST_TAGS: Final = 4 << 20
+MOST_TAGS: Final = 4 << 20
 """Characters of tags in a page. Objects may have 72 KB of them each."""
 
 _TAGS: Final = 8
@@ -49,14 +45,15 @@ def list_page(
     page_token: str,
 ) -> Page:
     """One page; see `Store.list_page`. Arguments other than the token are valid already."""
-    mark = _query_mark(connection, unit, prefix, tags)
-    after = _read_token(page_token, mark, int if prefix is None else str)
+    (store_id,) = connection.execute("SELECT store_id FROM meta").fetchone()
+    mark = query_mark(store_id, unit, prefix, tags)
+    after = read_token(page_token, mark, int if prefix is None else str)
     size = page_size or DEFAULT_PAGE_SIZE
     query = _by_id(unit, tags, after) if prefix is None else _by_name(unit, prefix, tags, after)
     end = query.scan_end(connection)
     statement, arguments = query.up_to(end)
     objects: list[ObjectInfo] = []
-    room = _MOST_TAGS
+    room = MOST_TAGS
     more = False
     for row in connection.execute(f"{statement} LIMIT ?", (*arguments, size + 1)):
         if len(objects) == size or room < 0:
@@ -66,8 +63,8 @@ def list_page(
         room -= len(row[_TAGS] or "")
     if more:
         last = objects[-1]
-        return Page(objects, _write_token(last.data_id if prefix is None else last.name, mark))
-    return Page(objects, "" if end is None else _write_token(end, mark))
+        return Page(objects, write_token(last.data_id if prefix is None else last.name, mark))
+    return Page(objects, "" if end is None else write_token(end, mark))
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:
@@ -117,7 +114,7 @@ class _Query:
         """The last key that a page looks at; None: it looks at all that there is."""
         if self.candidates is None:
             return None
-        statement = f"{self.candidates} LIMIT 1 OFFSET {_MOST_SCANNED - 1}"
+        statement = f"{self.candidates} LIMIT 1 OFFSET {MOST_SCANNED - 1}"
         found = connection.execute(statement, self.candidate_arguments).fetchone()
         return None if found is None else found[0]
 
@@ -154,31 +151,3 @@ def _by_name(unit: str, prefix: str, tags: Mapping[str, str], after: Any) -> _Qu
 
 def _tagged(tags: Mapping[str, str]) -> tuple[str, list[str]]:
     return _TAGGED * len(tags), [text for item in tags.items() for text in item]
-
-
-def _query_mark(connection: sqlite3.Connection, unit: str, prefix: str | None, tags: Mapping[str, str]) -> str:
-    """What a token is of: the query, and the store, since another one's pages would not go on from there."""
-    (store_id,) = connection.execute("SELECT store_id FROM meta").fetchone()
-    return xxhash.xxh3_64_hexdigest(json.dumps([store_id, unit, prefix, sorted(tags.items())]).encode())
-
-
-def _write_token(last: int | str | None, mark: str) -> str:
-    token = json.dumps([mark, last], separators=(",", ":"))
-    return base64.urlsafe_b64encode(token.encode()).decode()
-
-
-def _read_token(token: str, query: str, kind: type[int] | type[str]) -> Any:
-    """The id or name that the page before ended with; None for the first page."""
-    if token == "":
-        return None
-    try:
-        mark, last = json.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
-        check_key(last)
-    except (AttributeError, ValueError, TypeError, RecursionError):  # binascii's and InvalidArgument are ValueErrors
-        mark, last = None, None
-    if mark != query or type(last) is not kind:
-        raise InvalidArgumentError(
-            "bad page token: use the one of the page before, with the same store, unit, prefix and tags",
-            reason="BAD_PAGE_TOKEN",
-        )
-    return last

@@ -19,6 +19,7 @@ from vault.store.values import Block, ObjectInfo
 from vault_server.storage.decision.decide import require_same
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.incoming import taken_over
 from vault_server.storage.uploads.journal import JournaledFile
 from vault_server.storage.uploads.resumption import Resumption
 from vault_server.storage.uploads.staging_writer import StagingWriter
@@ -94,7 +95,7 @@ class ResumableWriter(StagingWriter):
 
     def give_way(self) -> None:
         """A newer writer goes on with this write: lets go of its file; a commit that was begun ends first."""
-        self._ended = _taken_over(self.spec["unit"])
+        self._ended = taken_over(self.spec["unit"])
         with self._mutex:
             if not self._over and self._journal is not None:
                 self._over = True
@@ -210,9 +211,3 @@ class AnsweredWriter(BlockWriter):
 
     def abort(self) -> None:
         """It is committed."""
-
-
-def _taken_over(unit: str) -> ConflictError:
-    return ConflictError(
-        "the write was begun again under its request id, and goes on there", reason="WRITE_TAKEN_OVER", unit=unit
-    )

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 
 import xxhash
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault.errors import ChecksumError, ClosedError, InvalidArgumentError, StorageError
+from vault.errors import ChecksumError, ClosedError, StorageError
 from vault.store.contract import BlockWriter
-from vault.store.limits import BLOCK_SIZE, check_commit, check_small
+from vault.store.limits import check_small
 from vault.store.values import Block, ObjectInfo
 from vault.store.values import checksum as checksum_of
 
@@ -19,6 +19,7 @@ from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.staging import StagedFile
 from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.incoming import check_next, check_written
 
 
 class StagingWriter(BlockWriter):
@@ -74,9 +75,7 @@ class StagingWriter(BlockWriter):
     def _write(self, block: Block) -> None:
         self._require_open()
         try:
-            block.validate()
-            data = memoryview(block.data).cast("B")
-            self._check(block, data)
+            data = check_next(block, self._size)
             self._take(data)
             self._checksums.append(block.checksum)
             self._whole.update(data)
@@ -130,23 +129,6 @@ class StagingWriter(BlockWriter):
         # Before the mutex, which a thread may have held that is not in the child.
         refuse_inherited(self._forks, "the write")
 
-    def _check(self, block: Block, data: memoryview) -> None:
-        if block.offset != self._size:
-            raise InvalidArgumentError(
-                f"the next block starts at {self._size}, not at {block.offset}",
-                reason="BAD_OFFSET",
-                offset=block.offset,
-                expected=self._size,
-            )
-        if self._size % BLOCK_SIZE:
-            raise InvalidArgumentError(
-                f"a block follows one of {self._size % BLOCK_SIZE} bytes: only the last may be under {BLOCK_SIZE}",
-                reason="BAD_SIZE",
-            )
-        if checksum_of(data) != block.checksum:
-            index = block.offset // BLOCK_SIZE
-            raise ChecksumError(f"block {index} does not match the checksum it was sent with", block=index)
-
     def _take(self, data: memoryview) -> None:
         if self._staged is None:
             if self._size + len(data) <= self._inline_limit:
@@ -175,28 +157,6 @@ class StagingWriter(BlockWriter):
                 self._staged.finish(durable=self._durable)
         data = None if self._staged is not None else self._small
         return Content(size, whole, pack_checksums(self._checksums), data, staged=self._staged)
-
-
-def check_written(size: int, checksum: int | None, *, written: int, whole: int) -> None:
-    """Raises what a commit is refused with that does not say what was written.
-
-    Args:
-        size: That the commit says.
-        checksum: That it says; None: it says none.
-        written: Bytes that were.
-        whole: Their checksum.
-
-    Raises:
-        InvalidArgumentError: BAD_SIZE; or no object could have this size or checksum.
-        ChecksumError: The bytes are others.
-    """
-    check_commit(size, checksum)
-    if size != written:
-        raise InvalidArgumentError(
-            f"the commit says {size} bytes, but {written} were written", reason="BAD_SIZE", size=size, written=written
-        )
-    if checksum is not None and checksum != whole:
-        raise ChecksumError("the object does not match the checksum it was committed with")
 
 
 def small_contents(

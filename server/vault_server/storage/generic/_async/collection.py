@@ -1,0 +1,59 @@
+"""What was replaced or deleted goes when its time has come: out of the index first, then its bytes."""
+
+from collections.abc import Callable
+from typing import Final
+
+from vault._runtime.sync_async import AsyncLock
+
+from vault_server.storage.decision.plan import Plan
+from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncIndex
+
+MOST_RETAINED: Final = 64 << 20
+"""Bytes of generations that are retained, above which the oldest go before their time."""
+
+_SIZE: Final = 4
+_COLLECT_AT: Final = -1
+"""Columns of `retired`."""
+
+
+class AsyncCollection:
+    """Collects what is due, as far as is known here: what others retained is seen with the next of one's own."""
+
+    def __init__(
+        self, index: AsyncIndex, blobs: AsyncBlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
+    ) -> None:
+        self._index = index
+        self._blobs = blobs
+        self._clock = clock
+        self._most = most
+        self._lock = AsyncLock()
+        self._due: int | None = 0  # an earlier process may have left something
+        self._retained = 0
+
+    def note(self, plan: Plan) -> None:
+        """A plan was applied."""
+        for row in plan.retired:
+            self._retained += row[_SIZE]
+            self._due = row[_COLLECT_AT] if self._due is None else min(self._due, row[_COLLECT_AT])
+        if plan.trash or self._retained > self._most:
+            self._due = 0
+
+    @property
+    def is_due(self) -> bool:
+        return self._due is not None and self._due <= self._clock()
+
+    async def collect(self) -> None:
+        """Removes what is due, unless somebody does already."""
+        if self._lock.locked() or not self.is_due:
+            return
+        async with self._lock:
+            due, self._due = self._due, None  # what is noted meanwhile is not lost
+            try:
+                files, then, self._retained = await self._index.claim(self._clock(), self._most)
+                await self._blobs.remove(files)
+                await self._index.forget(files)
+            except BaseException:
+                self._due = due
+                raise
+            if then is not None:
+                self._due = then if self._due is None else min(self._due, then)

@@ -1,0 +1,141 @@
+# Generated from _async/commits.py by scripts/unasync: DO NOT CHANGE.
+"""Group commit: whoever finds the turn free decides and applies what everybody has queued up, in one plan."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vault._runtime.sync_async import Lock
+from vault.errors import VaultError
+
+from vault_server.storage.decision.decide import decide
+from vault_server.storage.decision.plan import Keep, Outcome, Plan
+from vault_server.storage.decision.writes import Content, Write, asked
+from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, Index
+
+MOST_WRITES: Final = 1000
+"""Writes in one group, unless one caller alone has more: nobody waits for too many others."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One caller's writes, and what became of them."""
+
+    writes: Sequence[Write]
+    outcomes: Sequence[Outcome] | None = None
+    error: Exception | None = None
+    withdrawn: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.withdrawn or self.outcomes is not None or self.error is not None
+
+
+class Commits:
+    """Commits writes over an index and blobs.
+
+    What is queued stays in the queue until it has an outcome: when the one who commits is interrupted or cancelled, the
+    next one does it again, and what was applied is recognised by its request ids.
+
+    Args:
+        clock: The time, in microseconds since 1970.
+        applied: Called with each plan that was applied.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        blobs: BlobStore,
+        signal: CommitSignal,
+        *,
+        keep: Keep,
+        clock: Callable[[], int],
+        applied: Callable[[Plan], None],
+    ) -> None:
+        self._index = index
+        self._blobs = blobs
+        self._signal = signal
+        self._keep = keep
+        self._clock = clock
+        self._applied = applied
+        self._queue: deque[_Entry] = deque()
+        self._lock = Lock()
+
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """What each write is answered, once it is durable. Raises what kept all of them from being decided."""
+        entry = _Entry(writes)
+        self._queue.append(entry)
+        try:
+            while not entry.is_over:
+                with self._lock:
+                    if not entry.is_over:
+                        self._commit(self._next())
+        finally:
+            if not entry.is_over:
+                entry.withdrawn = True
+        if entry.error is not None:
+            raise entry.error
+        assert entry.outcomes is not None  # noqa: S101  # it is over, and not withdrawn
+        return entry.outcomes
+
+    def _next(self) -> list[_Entry]:
+        while self._queue and self._queue[0].is_over:
+            self._queue.popleft()
+        group: list[_Entry] = []
+        writes = 0
+        for entry in tuple(self._queue):
+            if not entry.is_over:
+                writes += len(entry.writes)
+                if group and writes > MOST_WRITES:
+                    break
+                group.append(entry)
+        return group
+
+    def _commit(self, group: list[_Entry]) -> None:
+        try:
+            outcomes = self._decided([write for entry in group for write in entry.writes])
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers
+            for entry in group:
+                entry.error = error
+            return
+        start = 0
+        for entry in group:
+            entry.outcomes = outcomes[start : start + len(entry.writes)]
+            start += len(entry.writes)
+
+    def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+        unplaced: dict[Content, VaultError] = {}
+        with self._index.turn:
+            facts = self._index.facts(asked(writes))
+            while True:
+                accepted = [write for write in writes if _content(write) not in unplaced]
+                plan = decide(facts, accepted, self._clock(), self._keep)
+                failed = self._place(plan)
+                if not failed:
+                    break
+                unplaced |= failed
+            if plan.revision != plan.begun_at:
+                self._index.apply(plan)
+        if plan.revision != plan.begun_at:
+            self._applied(plan)
+            self._signal.ring()
+        if not unplaced:
+            return plan.outcomes
+        outcomes = iter(plan.outcomes)
+        return [unplaced[content] if (content := _content(write)) in unplaced else next(outcomes) for write in writes]
+
+    def _place(self, plan: Plan) -> dict[Content, VaultError]:
+        """Gives the plan's blobs their names; those that could not be given one."""
+        failed: dict[Content, VaultError] = {}
+        for number, unit, data_id, content in plan.contents:
+            if content.data is None and content.file is None:
+                try:
+                    content.file = self._blobs.place(content.staged, unit, data_id, number)
+                except VaultError as error:
+                    failed[content] = error
+        return failed
+
+
+def _content(write: Write) -> Content | None:
+    return getattr(write, "content", None)

@@ -1,0 +1,1 @@
+"""Written; `_sync` is generated from it."""

@@ -1,0 +1,41 @@
+# Generated from _async/store.py by scripts/unasync: DO NOT CHANGE.
+"""The Store in memory."""
+
+from typing import ClassVar
+
+from vault_server.storage.generic._sync.store import EngineStore
+from vault_server.storage.generic.values import keep_of
+from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex, MemorySignal
+from vault_server.storage.memory.tables import MemoryTables
+from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
+
+
+class MemoryStore(EngineStore):
+    """Objects in memory, which end with the process or with `close`. Each is a store of its own.
+
+    It promises what every Store does, as long as its process lives: `Capabilities.durability` is "none". In a forked
+    child every call raises ClosedError.
+
+    Args:
+        options: Those that are about a directory do nothing here. Of generations that were replaced or deleted at most
+            64 MiB are retained; what is due is freed by the next commit or load. Suspended writes hold at most 256 MiB.
+    """
+
+    local_feed: ClassVar[bool] = True
+
+    index: MemoryIndex
+    blobs: MemoryBlobs
+
+    def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
+        index = MemoryIndex(keep_of(options))
+        super().__init__(index, MemoryBlobs(), MemorySignal(), options, durability="none")
+
+    @property
+    def revision(self) -> int:
+        self.require_open()
+        return self.index.tables.revision
+
+    def close(self) -> None:
+        super().close()
+        self.index.tables = MemoryTables()
+        self.blobs.blobs = {}

@@ -1,0 +1,257 @@
+"""The index of a store in memory: what the tables of a register hold, in dicts. No I/O, safe to share between threads.
+
+A plan that is being applied is noted first. Who is interrupted in that leaves it to the next one, who applies it again:
+every step may be done twice, and nobody sees half of it.
+"""
+
+import secrets
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from vault.errors import RevisionCompactedError
+from vault.store.values import Change, ChangeKind, Key
+
+from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Found, Keep, Plan, Usage
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, unpack_tags
+from vault_server.storage.decision.writes import Asked, Content
+from vault_server.storage.feed.feed import refuse_future
+from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.index.listing import MOST_SCANNED, MOST_TAGS
+
+_KIND: Final = CHANGE_COLUMNS.index("kind")
+_COMMITTED_AT: Final = CHANGE_COLUMNS.index("committed_at")
+_PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
+_SIZE: Final = RETIRED_COLUMNS.index("size")
+_CONTENT: Final = RETIRED_COLUMNS.index("content")
+_COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
+
+
+class MemoryTables:
+    """Objects, contents, retained generations, the feed. Methods are those of an index, for `keep`'s history."""
+
+    def __init__(self) -> None:
+        self.store_id = secrets.token_hex(16)
+        self.revision = 0
+        self._lock = threading.Lock()
+        self._unfinished: Plan | None = None
+        self._clock = 0
+        self._feed_floor = 0
+        self._objects: dict[tuple[str, int], Row] = {}
+        self._names: dict[tuple[str, str], int] = {}
+        self._contents: dict[int, Content] = {}
+        self._tagged: dict[tuple[str, str, str], set[int]] = {}
+        self._changes: dict[int, tuple[Any, ...]] = {}
+        self._requests: dict[tuple[str, bytes], int] = {}
+        self._retired: dict[int, tuple[Any, ...]] = {}
+        self._trash: dict[str, None] = {}
+        self._usage: dict[str, Usage] = {}
+        self._sorted_ids: dict[str, list[int]] = {}
+        self._sorted_names: dict[str, list[str]] = {}
+
+    def facts(self, asked: Asked, keep: Keep) -> Facts:
+        with self._lock:
+            self._finish()
+            facts = Facts(self.revision, self._clock, self._feed_floor)
+            named = [(unit, self._names.get((unit, name), 0)) for unit, name in asked.names]
+            for key in (*asked.ids, *named):
+                row = self._objects.get(key)
+                if row is not None:
+                    facts.rows[key] = Found(row, self._contents[row.content].file)
+            for request_id in asked.requests:
+                revision = self._requests.get(("", request_id))
+                if revision is not None:
+                    facts.answers["", request_id] = _answer(self._changes[revision])
+            for unit in asked.units:
+                if unit in self._usage:
+                    facts.units[unit] = self._usage[unit]
+            floors = {self.revision - keep.history, self._feed_floor + keep.step}
+            facts.floors = [
+                (revision, self._changes[revision][_COMMITTED_AT])
+                for revision in sorted(floors, reverse=True)
+                if revision in self._changes
+            ]
+            return facts
+
+    def apply(self, plan: Plan) -> None:
+        with self._lock:
+            self._finish()
+            self._unfinished = plan
+            self._finish()
+
+    def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
+        with self._lock:
+            self._finish()
+            return [self._find(unit, key) for key in keys]
+
+    def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
+        with self._lock:
+            self._finish()
+            rows = [self._find(unit, key) for key in keys]
+            return [None if row is None else Stored(row, self._contents[row.content]) for row in rows]
+
+    def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
+        with self._lock:
+            self._finish()
+            found = self._retired.get(generation)
+            if found is None or found[1:3] != (unit, data_id):
+                return None
+            row = Row._make((unit, data_id, generation, *found[3:13], "", found[_CONTENT]))
+            return Stored(row, self._contents[row.content])
+
+    def page(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any, limit: int
+    ) -> tuple[list[Row], Key | None]:
+        with self._lock:
+            self._finish()
+            keys, start = self._candidates(unit, prefix, tags, after)
+            rows: list[Row] = []
+            last, room = None, MOST_TAGS
+            for key in islice(keys, start, start + MOST_SCANNED):
+                if isinstance(key, str) and not key.startswith(prefix or ""):
+                    return rows, None
+                if len(rows) == limit or room < 0:
+                    return rows, last
+                row = self._find(unit, key)
+                if row is not None and (not tags or unpack_tags(row.tags).items() >= tags.items()):
+                    rows.append(row)
+                    room -= len(row.tags or "")
+                last = key
+            return rows, last if start + MOST_SCANNED < len(keys) else None
+
+    def units(self) -> list[str]:
+        with self._lock:
+            self._finish()
+            return sorted(unit for unit, ids in self._sorted_ids.items() if ids)
+
+    def changes(self, since: int, limit: int | None) -> tuple[int, list[Change]]:
+        with self._lock:
+            self._finish()
+            if since < self._feed_floor:
+                raise RevisionCompactedError(
+                    f"the feed's history begins after revision {self._feed_floor}; "
+                    f"changes since {since} are not all in it",
+                    revision=since,
+                    floor=self._feed_floor,
+                )
+            refuse_future(since, self.revision)
+            until = self.revision if limit is None else min(self.revision, since + limit)
+            return until, [_change(self._changes[revision]) for revision in range(since + 1, until + 1)]
+
+    def claim(self, now: int, most: int) -> Claimed:
+        with self._lock:
+            self._finish()
+            retained = sum(row[_SIZE] + ROW_BYTES for row in self._retired.values())
+            enough = most if retained <= most else most * 3 // 4  # so that not every commit has to add them up
+            for generation, row in tuple(self._retired.items()):
+                if row[_COLLECT_AT] > now and retained <= enough:
+                    break
+                content = self._contents.get(row[_CONTENT])
+                if content is not None and content.file is not None:
+                    self._trash[content.file] = None
+                del self._retired[generation]
+                self._contents.pop(row[_CONTENT], None)
+                retained -= row[_SIZE] + ROW_BYTES
+            due = next((row[_COLLECT_AT] for row in self._retired.values()), None)
+            return Claimed(list(self._trash), due, retained)
+
+    def forget(self, files: Sequence[str]) -> None:
+        with self._lock:
+            for file in files:
+                self._trash.pop(file, None)
+
+    def _find(self, unit: str, key: Key) -> Row | None:
+        data_id = self._names.get((unit, key)) if isinstance(key, str) else key
+        return None if data_id is None else self._objects.get((unit, data_id))
+
+    def _candidates(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any
+    ) -> tuple[Sequence[Any], int]:
+        """The keys to look through, in order, and where to begin."""
+        keys: Sequence[Any]
+        if prefix is not None:
+            keys = self._sorted_names.get(unit, [])
+            return keys, bisect_left(keys, prefix) if after is None else bisect_right(keys, after)
+        keys = self._sorted_ids.get(unit, [])
+        if tags:
+            tagged = [self._tagged.get((unit, *tag), set()) for tag in tags.items()]
+            fewest: set[int] = min(tagged, key=len)
+            keys = sorted(fewest)
+        return keys, 0 if after is None else bisect_right(keys, after)
+
+    def _finish(self) -> None:
+        """Applies what was begun."""
+        plan = self._unfinished
+        if plan is None:
+            return
+        for unit, tag, value, data_id in plan.untagged:
+            ids = self._tagged.get((unit, tag, value), set())
+            ids.discard(data_id)
+            if not ids:
+                self._tagged.pop((unit, tag, value), None)
+        for key in plan.deleted:
+            self._unname(key)
+            _remove(self._sorted_ids, *key)
+            self._objects.pop(key, None)
+        for key in plan.unnamed:
+            self._unname(key)
+        for row in (*plan.updated, *plan.inserted):
+            self._objects[row.unit, row.data_id] = row
+            _insert(self._sorted_ids, row.unit, row.data_id)
+            if row.name is not None:
+                self._names[row.unit, row.name] = row.data_id
+                _insert(self._sorted_names, row.unit, row.name)
+        for unit, tag, value, data_id in plan.tagged:
+            self._tagged.setdefault((unit, tag, value), set()).add(data_id)
+        for number in plan.dropped:
+            self._contents.pop(number, None)
+        for number, _, _, new in plan.contents:
+            self._contents[number] = Content(new.size, new.checksum, new.blocks, new.data, new.file)
+        self._trash.update(dict.fromkeys(plan.trash))
+        for retired in plan.retired:
+            self._retired[retired[0]] = retired
+        for change in plan.changes:
+            self._changes[change[0]] = change
+            self._requests[change[_PRINCIPAL], change[_PRINCIPAL + 1]] = change[0]
+        for usage in plan.units:
+            self._usage[usage.unit] = usage
+        if plan.feed_floor is not None:
+            for revision in range(self._feed_floor + 1, plan.feed_floor + 1):
+                gone = self._changes.pop(revision, None)
+                if gone is not None:
+                    self._requests.pop((gone[_PRINCIPAL], gone[_PRINCIPAL + 1]), None)
+            self._feed_floor = plan.feed_floor
+        self._clock = plan.clock
+        self.revision = plan.revision
+        self._unfinished = None
+
+    def _unname(self, key: tuple[str, int]) -> None:
+        row = self._objects.get(key)
+        if row is not None and row.name is not None:
+            _remove(self._sorted_names, row.unit, row.name)
+            self._names.pop((row.unit, row.name), None)
+            self._objects[key] = row._replace(name=None)
+
+
+def _insert(lists: dict[str, list[Any]], unit: str, value: Any) -> None:
+    values = lists.setdefault(unit, [])
+    at = bisect_left(values, value)
+    if at == len(values) or values[at] != value:
+        values.insert(at, value)
+
+
+def _remove(lists: dict[str, list[Any]], unit: str, value: Any) -> None:
+    values = lists.get(unit, [])
+    at = bisect_left(values, value)
+    if at < len(values) and values[at] == value:
+        del values[at]
+
+
+def _answer(change: tuple[Any, ...]) -> Answer:
+    return Answer(change[_KIND], change[-1], Row._make((*change[1:4], change[0], *change[4:13], "", 0)))
+
+
+def _change(change: tuple[Any, ...]) -> Change:
+    return Change(change[0], change[1], change[2], ChangeKind(change[_KIND]), change[3], change[7])
