@@ -12,7 +12,7 @@ from vault._runtime.blocking import on_thread, on_thread_or_here
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.errors import ClosedError, UnavailableError, VaultError
-from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, BlockReader, LoadResult
 from vault.store.progress import ProgressCallback
 from vault.store.values import (
     Capabilities,
@@ -33,6 +33,7 @@ from vault.store.values import (
 
 from vault_server.storage.embedded.async_streams import AsyncStagingWriter, AsyncStoredReader, AsyncStoredWatch
 from vault_server.storage.embedded.store import EmbeddedStore
+from vault_server.storage.engine.reads import Reads, find_many, read_found
 from vault_server.storage.engine.writes import StagedWriter
 from vault_server.storage.feed.notifier import Notifier
 from vault_server.storage.files.reader import StoredReader
@@ -130,8 +131,9 @@ class AsyncEmbeddedStore(AsyncStore):
         if_generation_not_match: int | None = None,
         generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
-        opening: asyncio.Future[StoredReader | NotModified | None] = self._ask(
-            lambda: self._store.reads.load(
+        opening = self._ask(
+            lambda: Reads.load(
+                self._store,
                 unit,
                 key,
                 offset=offset,
@@ -146,12 +148,12 @@ class AsyncEmbeddedStore(AsyncStore):
         except asyncio.CancelledError:
             opening.add_done_callback(_close_reader)
             raise
-        return AsyncStoredReader(found, self) if isinstance(found, StoredReader) else found
+        return AsyncStoredReader(found, self) if isinstance(found, StoredReader) else cast("NotModified | None", found)
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
-        outcomes = await self._look(len(items), self._store.reads.find_many, unit, items)
+        outcomes = await self._look(len(items), find_many, self._store.engine, unit, items)
         if any(isinstance(outcome, tuple) for outcome in outcomes):  # something is in a file
-            return await self._ask(self._store.reads.read_found, outcomes)
+            return await self._ask(read_found, self._store.engine, outcomes)
         return cast("list[LoadResult]", outcomes)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
@@ -304,7 +306,7 @@ class AsyncEmbeddedStore(AsyncStore):
             raise other_loop("the store")
 
 
-def _close_reader(opening: "asyncio.Future[StoredReader | NotModified | None]") -> None:
+def _close_reader(opening: "asyncio.Future[BlockReader | NotModified | None]") -> None:
     with contextlib.suppress(VaultError, asyncio.CancelledError):  # then there is nothing to close
         reader = opening.result()
         if isinstance(reader, StoredReader):

@@ -2,13 +2,13 @@
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from vault._runtime.version import __version__
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.contract import BlockReader, BlockWriter, LoadResult, Store, Watch
+from vault.store.contract import BlockWriter, Store, Watch
 from vault.store.limits import check_generation
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
@@ -16,12 +16,8 @@ from vault.store.values import (
     Capabilities,
     Change,
     DeleteSpec,
-    Key,
-    LoadItem,
     MetadataSpec,
-    NotModified,
     ObjectInfo,
-    Page,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -41,7 +37,7 @@ from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 from vault_server.storage.os_errors import storing
 
 
-class EmbeddedStore(Store):
+class EmbeddedStore(Reads, Store):
     """Objects in a directory: a SQLite register, files for the large ones, and the feed of their changes.
 
     Thread-safe. Several processes may open one directory at the same time, and a store made before a
@@ -62,14 +58,12 @@ class EmbeddedStore(Store):
 
     Attributes:
         engine: The store's parts, for the modules of this package.
-        reads: Those that look, for the same.
-        writes: Those that change.
+        writes: What takes a commit, as futures; for the same.
     """
 
     local_feed: ClassVar[bool] = True
 
     engine: Engine
-    reads: Reads
     writes: Writes
 
     def __init__(
@@ -111,50 +105,6 @@ class EmbeddedStore(Store):
             resume_window=float(self.engine.settings.resume_window),
             durability=self.engine.settings.durability,
         )
-
-    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return self.reads.exists_many(unit, keys)
-
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
-        return self.reads.stat_many(unit, keys)
-
-    def list_page(
-        self,
-        unit: str,
-        *,
-        prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 0,
-        page_token: str = "",
-    ) -> Page:
-        return self.reads.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
-
-    def list_units(self) -> list[str]:
-        return self.reads.list_units()
-
-    def load(
-        self,
-        unit: str,
-        key: Key,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        if_generation: int | None = None,
-        if_generation_not_match: int | None = None,
-        generation: int | None = None,
-    ) -> BlockReader | NotModified | None:
-        return self.reads.load(
-            unit,
-            key,
-            offset=offset,
-            length=length,
-            if_generation=if_generation,
-            if_generation_not_match=if_generation_not_match,
-            generation=generation,
-        )
-
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
-        return self.reads.load_many(unit, items)
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         return self.writes.upload(unit, spec, resumable=resumable)
@@ -259,7 +209,6 @@ class EmbeddedStore(Store):
 
     def _take(self, engine: Engine) -> None:
         self.engine = engine
-        self.reads = Reads(engine)
         self.writes = Writes(engine)
         # A store that nobody closed is closed with the last reference to it, or when Python exits.
         self._finalizer = weakref.finalize(self, engine.close)

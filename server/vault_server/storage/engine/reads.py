@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vault.errors import VaultError
-from vault.store.contract import LoadResult
+from vault.store.contract import BlockReader, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
     check_batch,
@@ -45,38 +45,41 @@ Found = tuple[Known, StoredContents]
 class Reads:
     """The reading half of an EmbeddedStore; what its methods promise is in `vault.store`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    engine: Engine
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         self._check_keys(unit, keys)
-        return self._engine.connections.read(
-            lambda connection: [find_generation(connection, unit, key) for key in keys]
-        )
+        return self.engine.connections.read(lambda connection: [find_generation(connection, unit, key) for key in keys])
 
     def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         self._check_keys(unit, keys)
-        rows = self._engine.connections.read(lambda connection: [find_row(connection, unit, key) for key in keys])
+        rows = self.engine.connections.read(lambda connection: [find_row(connection, unit, key) for key in keys])
         return [None if row is None else row.info for row in rows]
 
     def list_page(
-        self, unit: str, *, prefix: str | None, tags: Mapping[str, str] | None, page_size: int, page_token: str
+        self,
+        unit: str,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 0,
+        page_token: str = "",
     ) -> Page:
-        self._engine.require_unit(unit)
+        self.engine.require_unit(unit)
         if prefix is not None:
             check_prefix(prefix)
         check_tags(tags or {})
         check_page_size(page_size)
-        return self._engine.connections.read(
+        return self.engine.connections.read(
             lambda connection: listing.list_page(
                 connection, unit, prefix=prefix, tags=tags or {}, page_size=page_size, page_token=page_token
             )
         )
 
     def list_units(self) -> list[str]:
-        self._engine.require_open()
-        units = self._engine.connections.read(listing.list_units)
-        allowed = self._engine.settings.allowed_units
+        self.engine.require_open()
+        units = self.engine.connections.read(listing.list_units)
+        allowed = self.engine.settings.allowed_units
         return [unit for unit in units if not allowed or unit in allowed]
 
     def load(
@@ -84,19 +87,19 @@ class Reads:
         unit: str,
         key: Key,
         *,
-        offset: int,
-        length: int | None,
-        if_generation: int | None,
-        if_generation_not_match: int | None,
+        offset: int = 0,
+        length: int | None = None,
+        if_generation: int | None = None,
+        if_generation_not_match: int | None = None,
         generation: int | None = None,
-    ) -> StoredReader | NotModified | None:
-        self._engine.require_unit(unit)
+    ) -> BlockReader | NotModified | None:
+        self.engine.require_unit(unit)
         check_key(key)
         check_range(offset, length)
         check_generation(if_generation)
         check_generation(if_generation_not_match)
         check_generation(generation)
-        found = self._find(unit, key, generation)
+        found = _found(self.engine, unit, key, generation)
         while found is not None:
             row, contents = found
             _require(row.info, if_generation)
@@ -104,91 +107,95 @@ class Reads:
                 return NotModified(row.info.generation)
             check_range(offset, length, row.info.size)
             blocks = blocks_covering(row.info.size, offset, length)
-            reader, found = self._open(row, contents, *blocks, generation=generation)
-            if reader is not None:
-                return reader
-        return None
-
-    def open_generation(self, unit: str, data_id: int, generation: int) -> StoredReader | None:
-        """A reader of just this generation, which may be retired; None or ConflictError when it was collected."""
-        found = self._find(unit, data_id, generation)
-        while found is not None:
-            reader, found = self._open(*found, 0, found[0].info.block_count, generation=generation)
+            reader, found = _open(self.engine, row, contents, *blocks, generation=generation)
             if reader is not None:
                 return reader
         return None
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
-        return self.read_found(self.find_many(unit, items))
-
-    def find_many(self, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
-        """The outcome of each item, but where an object is in a file; `read_found` reads those."""
-        self._engine.require_unit(unit)
-        check_batch(len(items))
-        return self._engine.connections.read(
-            lambda connection: _find_small(connection, unit, items), alone=len(items) == 1
-        )
-
-    def read_found(self, outcomes: Sequence[Found | LoadResult]) -> list[LoadResult]:
-        """The outcome of each item of `find_many`."""
-        return [self._read_small(*outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
+        return read_found(self.engine, find_many(self.engine, unit, items))
 
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
-        self._engine.require_unit(unit)
+        self.engine.require_unit(unit)
         check_batch(len(keys))
         for key in keys:
             check_key(key)
 
-    def _find(self, unit: str, key: Key, generation: int | None = None) -> Found | None:
-        return self._engine.connections.read(lambda connection: _find(connection, unit, key, generation))
 
-    def _open(
-        self, row: Known, contents: StoredContents, first: int, end: int, *, generation: int | None = None
-    ) -> tuple[StoredReader | None, Found | None]:
-        """A reader; or none, and what there is by now, when that is another since its file was opened."""
-        info = row.info
-        if contents.file is None:
-            return StoredReader(info, contents.data or b"", contents.blocks, first=first, end=end), None
-        file: io.FileIO | None = None
-        with storing(f"open object {info.data_id} of unit {info.unit!r}"):
-            try:
-                file = self._engine.blobs.open(contents.file)
-            except FileNotFoundError:
-                file = None
-        # Asked again after the opening: an id that is deleted and used anew may use its file name anew.
+def open_generation(engine: Engine, unit: str, data_id: int, generation: int) -> StoredReader | None:
+    """A reader of just this generation, which may be retired; None or ConflictError when it was collected."""
+    found = _found(engine, unit, data_id, generation)
+    while found is not None:
+        reader, found = _open(engine, *found, 0, found[0].info.block_count, generation=generation)
+        if reader is not None:
+            return reader
+    return None
+
+
+def find_many(engine: Engine, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
+    """The outcome of each item, but where an object is in a file; `read_found` reads those."""
+    engine.require_unit(unit)
+    check_batch(len(items))
+    return engine.connections.read(lambda connection: _find_small(connection, unit, items), alone=len(items) == 1)
+
+
+def read_found(engine: Engine, outcomes: Sequence[Found | LoadResult]) -> list[LoadResult]:
+    """The outcome of each item of `find_many`."""
+    return [_read_small(engine, *outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
+
+
+def _found(engine: Engine, unit: str, key: Key, generation: int | None = None) -> Found | None:
+    return engine.connections.read(lambda connection: _find(connection, unit, key, generation))
+
+
+def _open(
+    engine: Engine, row: Known, contents: StoredContents, first: int, end: int, *, generation: int | None = None
+) -> tuple[StoredReader | None, Found | None]:
+    """A reader; or none, and what there is by now, when that is another since its file was opened."""
+    info = row.info
+    if contents.file is None:
+        return StoredReader(info, contents.data or b"", contents.blocks, first=first, end=end), None
+    file: io.FileIO | None = None
+    with storing(f"open object {info.data_id} of unit {info.unit!r}"):
         try:
-            now = self._find(info.unit, info.data_id, generation)
-        except VaultError:  # the generation asked for was collected; or the register cannot be read
-            if file is not None:
-                file.close()
-            raise
-        if now is not None and now[1].retired and file is None:  # collected in haste, for the sake of a full disk
-            now = self._find(info.unit, info.data_id)
-            if now is not None:
-                _require(now[0].info, generation)
-            return None, None
-        if now is not None and now[0].info.generation == info.generation:
-            source = b"" if file is None else file  # a reader without the bytes reports their loss
-            return StoredReader(info, source, contents.blocks, first=first, end=end), None
+            file = engine.blobs.open(contents.file)
+        except FileNotFoundError:
+            file = None
+    # Asked again after the opening: an id that is deleted and used anew may use its file name anew.
+    try:
+        now = _found(engine, info.unit, info.data_id, generation)
+    except VaultError:  # the generation asked for was collected; or the register cannot be read
         if file is not None:
             file.close()
-        return None, now
+        raise
+    if now is not None and now[1].retired and file is None:  # collected in haste, for the sake of a full disk
+        now = _found(engine, info.unit, info.data_id)
+        if now is not None:
+            _require(now[0].info, generation)
+        return None, None
+    if now is not None and now[0].info.generation == info.generation:
+        source = b"" if file is None else file  # a reader without the bytes reports their loss
+        return StoredReader(info, source, contents.blocks, first=first, end=end), None
+    if file is not None:
+        file.close()
+    return None, now
 
-    def _read_small(self, row: Known, contents: StoredContents) -> LoadResult:
-        found: Found | None = (row, contents)
-        try:
-            while found is not None:
-                row, contents = found
-                if row.info.size > BLOCK_SIZE:  # replaced meanwhile
-                    return LoadedObject(row.info, None)
-                reader, found = self._open(row, contents, 0, row.info.block_count)
-                if reader is not None:
-                    with reader:
-                        block = reader.next_block()
-                    return LoadedObject(row.info, bytes(block.data) if block else b"")
-        except VaultError as error:
-            return error
-        return None
+
+def _read_small(engine: Engine, row: Known, contents: StoredContents) -> LoadResult:
+    found: Found | None = (row, contents)
+    try:
+        while found is not None:
+            row, contents = found
+            if row.info.size > BLOCK_SIZE:  # replaced meanwhile
+                return LoadedObject(row.info, None)
+            reader, found = _open(engine, row, contents, 0, row.info.block_count)
+            if reader is not None:
+                with reader:
+                    block = reader.next_block()
+                return LoadedObject(row.info, bytes(block.data) if block else b"")
+    except VaultError as error:
+        return error
+    return None
 
 
 def _find(connection: sqlite3.Connection, unit: str, key: Key, generation: int | None) -> Found | None:

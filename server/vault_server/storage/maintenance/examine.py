@@ -13,7 +13,7 @@ from vault.store.values import ObjectInfo
 
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.engine.reads import Reads
+from vault_server.storage.engine.reads import open_generation
 from vault_server.storage.files.reader import StoredReader
 from vault_server.storage.maintenance.report import Problem, ProblemKind
 from vault_server.storage.maintenance.row_checks import Stored, faults, page_from
@@ -84,7 +84,7 @@ def _has_changed(engine: Engine, stored: Stored) -> bool:
 
 def _read(engine: Engine, info: ObjectInfo, first: int, about: str, *, fleeting: bool) -> Iterator[Verified]:
     try:
-        reader = Reads(engine).open_generation(info.unit, info.data_id, info.generation)
+        reader = open_generation(engine, info.unit, info.data_id, info.generation)
     except ConflictError:
         reader = None
     except (CorruptionError, StorageError) as error:
