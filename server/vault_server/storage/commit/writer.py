@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
@@ -269,48 +270,61 @@ class Writer:
         """
         keep = self._keep if first else replace(self._keep, retention=0)
         placement = Placement(self._blobs, self._staging)
-        plan = None
+        transact = partial(self._transact_in, entries=entries, placement=placement, keep=keep, first=first)
         try:
-            with self._connections.writing() as connection:
-                if not first:
-                    _checkpoint(connection)
-                _begin(connection)
-                try:
-                    reached("transaction begun")
-                    if first:
-                        self._sweeper.sweep(connection, placement, collecting=not self._closed)
-                    else:
-                        self._sweeper.rest()
-                    task = entries[0].task if entries else None
-                    if task is not None:
-                        begun_at = _revision(connection)
-                        outcomes = [task(connection, placement)]
-                        placement.settle(None)
-                        revision = _revision(connection)
-                    else:
-                        items = [item for entry in entries for item in entry.items]
-                        outcomes, plan = self._decide(connection, placement, items, keep, first=first)
-                        placement.settle(plan)
-                        apply(connection, plan)
-                        begun_at, revision = plan.begun_at, plan.revision
-                    reached("before COMMIT")
-                    connection.execute("COMMIT")
-                    reached("committed")
-                    if revision != begun_at:  # otherwise this COMMIT has synced nothing
-                        self._connections.note(revision)
-                    reached("revision noted")
-                    self._connections.acknowledge()
-                except BaseException:
-                    _roll_back(connection)
-                    raise
-                self._reserve.hold()
+            outcomes, plan, moved = self._connections.write(transact)
         except BaseException:
             self._sweeper.failed(placement)
             raise
         self._sweeper.committed(placement, plan, keep.retention / 1e6)
-        if revision != begun_at:
+        if moved:
             self._committed()
         return outcomes
+
+    def _transact_in(
+        self,
+        connection: sqlite3.Connection,
+        entries: Sequence[_Entry],
+        placement: Placement,
+        keep: Keep,
+        *,
+        first: bool,
+    ) -> tuple[list[Any], Plan | None, bool]:
+        """The transaction of `_commit`: the outcomes, the plan of the writes, whether the store's revision moved."""
+        plan = None
+        if not first:
+            _checkpoint(connection)
+        _begin(connection)
+        try:
+            reached("transaction begun")
+            if first:
+                self._sweeper.sweep(connection, placement, collecting=not self._closed)
+            else:
+                self._sweeper.rest()
+            task = entries[0].task if entries else None
+            if task is not None:
+                begun_at = _revision(connection)
+                outcomes = [task(connection, placement)]
+                placement.settle(None)
+                revision = _revision(connection)
+            else:
+                items = [item for entry in entries for item in entry.items]
+                outcomes, plan = self._decide(connection, placement, items, keep, first=first)
+                placement.settle(plan)
+                apply(connection, plan)
+                begun_at, revision = plan.begun_at, plan.revision
+            reached("before COMMIT")
+            connection.execute("COMMIT")
+            reached("committed")
+            if revision != begun_at:  # otherwise this COMMIT has synced nothing
+                self._connections.note(revision)
+            reached("revision noted")
+            self._connections.acknowledge()
+        except BaseException:
+            _roll_back(connection)
+            raise
+        self._reserve.hold()
+        return outcomes, plan, revision != begun_at
 
     def _decide(
         self, connection: sqlite3.Connection, placement: Placement, items: Sequence[Item], keep: Keep, *, first: bool

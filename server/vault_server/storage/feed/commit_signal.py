@@ -1,6 +1,6 @@
 """Wakes whoever waits for commits, of this process or another, sooner than polling does.
 
-Every write transaction of every process ends with the closing of the lock's file (`Connections.writing`), and
+Every write transaction of every process ends with the closing of the lock's file (`Connections.write`), and
 inotify(7) reports that a file which was open for writing was closed (IN_CLOSE_WRITE). Where that
 cannot be had (another system, no descriptors left), there is no signal, and `POLL_SECONDS` holds.
 """

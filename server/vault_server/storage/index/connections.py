@@ -17,7 +17,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Final, Literal, TypeVar
 
@@ -77,39 +76,35 @@ class Connections:
         self._paused = False
         self._closed = False
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A lease for one write transaction, which nobody else holds, in this process or another.
+    def write(self, transact: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `transact`, a write transaction, on a connection and in a turn that nobody else has, in this process or
+        another.
 
         The turn is taken by flock, before SQLite's own lock. SQLite waits by asking again and again; flock
         wakes the next one at once. And it keeps commits and checkpoints of several processes apart, which
         SQLite before 3.51.3 needs: https://sqlite.org/wal.html#walresetbug
 
-        The lease comes first, so that no fork happens while the lock's file is open.
+        The connection comes first, so that no fork happens while the lock's file is open.
         """
-        slot = self._writing
-        while True:
-            with slot.lock:
-                if not self._paused or self._closed:
-                    connection = slot.connection or self._connection(slot)
-                    turn = _take_turn(self._directory)
-                    try:
-                        self._directory.require_same()
-                        self._turn = turn
-                        yield connection
-                    except BaseException as error:
-                        self._drop_failed(slot, error)
-                        raise
-                    finally:
-                        self._turn = None
-                        _end_turn(turn)
-                    return
-            time.sleep(_PAUSED_SECONDS)
+        return self._use(self._writing, partial(self._in_turn, transact))
+
+    def _in_turn(self, transact: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        turn = _take_turn(self._directory)
+        try:
+            self._directory.require_same()
+            self._turn = turn
+            return transact(connection)
+        except BaseException as error:
+            self._drop_failed(self._writing, error)  # within the turn: closing it may be a checkpoint
+            raise
+        finally:
+            self._turn = None
+            _end_turn(turn)
 
     def acknowledge(self) -> None:
-        """Raises when what was committed is not where the directory's name leads to, inside `writing`.
+        """Raises when what was committed is not where the directory's name leads to, inside `write`.
 
-        Not when that cannot be found out: it was so when `writing` began, and what is stored must not be refused.
+        Not when that cannot be found out: it was so when `write` began, and what is stored must not be refused.
 
         Raises:
             StorageError: DIRECTORY_CHANGED.
@@ -122,7 +117,7 @@ class Connections:
             _log.warning("could not find out whether the directory of the store is the same as before: %s", error)
 
     def note(self, revision: int) -> None:
-        """Notes beside the register what was committed, inside `writing`; see `revision_note`."""
+        """Notes beside the register what was committed, inside `write`; see `revision_note`."""
         if self._turn is not None and self._synchronous == "FULL":
             note_revision(self._turn, revision)
 
