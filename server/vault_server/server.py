@@ -96,7 +96,7 @@ class AsyncServer:
         self._running: _Running | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
-        self._affinity = AsyncAffinity()
+        self._affinity = AsyncAffinity("the server")
         renew_after_fork(self)
 
     @property

@@ -29,8 +29,8 @@ from vault._grpc.calls import (
     timed_out,
 )
 from vault._runtime.fork import fork_count, is_inherited, never_free, renew_after_fork
-from vault._runtime.sync_async import AsyncAffinity, other_loop
-from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault._runtime.sync_async import AsyncAffinity
+from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.wire.status import error_from_rpc
 
 _MADE_UP: Final = "Internal error from Core"
@@ -47,8 +47,7 @@ class AsyncReceiver:
         self._idle = idle
         self._stall = stall
         self._cancelled = False
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here(f"the stream from {address}")
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         message = self.first
@@ -57,8 +56,7 @@ class AsyncReceiver:
             message = await self._receive()
 
     async def _receive(self) -> Any:
-        if self._affinity.is_foreign:
-            raise other_loop(f"the stream from {self._address}")
+        self._affinity.require()
         try:
             async with asyncio.timeout(self._idle):
                 message = await self._call.read()
@@ -83,7 +81,7 @@ class AsyncReceiver:
     def cancel(self) -> None:
         """Ends the stream, also while another task waits for it. Harmless when repeated, and in a forked child."""
         self._cancelled = True
-        if not is_inherited(self._forks):
+        if not self._affinity.is_inherited:
             self._call.cancel()
 
 
@@ -111,7 +109,7 @@ class AsyncDuplex:
         self._ending = False
         self._ended = False
         self._error: VaultError | None = None
-        self._forks = fork_count()
+        self._affinity = AsyncAffinity.here(f"the stream to {address}")
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[grpc.aio.AioRpcError] = self._loop.create_future()
         call.add_done_callback(functools.partial(_note_status, self._status))
@@ -175,7 +173,7 @@ class AsyncDuplex:
 
     def cancel(self) -> None:
         """Ends the call; what was not committed is gone. Harmless when repeated, and in a forked child."""
-        if not is_inherited(self._forks):
+        if not self._affinity.is_inherited:
             self._call.cancel()
             self._ending = True
             self._room.set()
@@ -186,7 +184,7 @@ class AsyncDuplex:
         Args:
             afterwards: Is run by the event loop, if that runs on; by nobody in a forked child.
         """
-        if not is_inherited(self._forks):
+        if not self._affinity.is_inherited:
             with contextlib.suppress(RuntimeError):  # the event loop is closed, and the call over with it
                 self._loop.call_soon_threadsafe(self._leave, afterwards)
 
@@ -268,7 +266,7 @@ class AsyncChannel:
         self.timeout = check_timeout(timeout)
         self.patience = patience_of(timeout)
         self._channel: grpc.aio.Channel | None = None
-        self._affinity = AsyncAffinity()
+        self._affinity = AsyncAffinity(f"the connection to {self.address}")
         self._closed = False
         self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Retired()
@@ -371,8 +369,7 @@ class AsyncChannel:
         Raises:
             InvalidArgumentError: OTHER_LOOP, it is in use by another event loop, which is not closed.
         """
-        if self._affinity.is_elsewhere:
-            raise self._other_loop()
+        self._affinity.require_closable()
         self._closed = True
         if self._channel is not None:
             self._retired.add(self._channel, self._calls, 0)
@@ -393,11 +390,7 @@ class AsyncChannel:
 
     def require_own_loop(self) -> None:
         """Raises InvalidArgumentError, OTHER_LOOP, on another event loop than that of the first call."""
-        if self._affinity.is_foreign:
-            raise self._other_loop()
-
-    def _other_loop(self) -> InvalidArgumentError:
-        return other_loop(f"the connection to {self.address}")
+        self._affinity.require()
 
     def _is_closed(self) -> bool:
         return self._closed

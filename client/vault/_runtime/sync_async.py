@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from vault._runtime.blocking import on_thread, start_thread
 from vault._runtime.eventcount import LOOK, EventCount
-from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault.errors import InvalidArgumentError
 
 T = TypeVar("T")
@@ -30,18 +30,28 @@ Lock = threading.Lock
 
 
 class AsyncAffinity:
-    """The event loop that something belongs to: that of its first use. Asked anew at each use."""
+    """The process and the event loop that something belongs to: those that it is made and first used in."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        """
+        Args:
+            what: What belongs to them, for errors.
+        """
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._what = what
         self._forks = fork_count()
 
     @classmethod
-    def here(cls) -> Self:
+    def here(cls, what: str) -> Self:
         """That of the running event loop."""
-        affinity = cls()
+        affinity = cls(what)
         affinity.loop = asyncio.get_running_loop()
         return affinity
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, and it the parent's."""
+        return is_inherited(self._forks)
 
     @property
     def is_foreign(self) -> bool:
@@ -57,28 +67,56 @@ class AsyncAffinity:
     @property
     def is_elsewhere(self) -> bool:
         """Whether it is in use by another event loop, which is not closed: then only that one can close it."""
-        if self.loop is None or self.loop.is_closed() or is_inherited(self._forks):
+        if self.loop is None or self.loop.is_closed() or self.is_inherited:
             return False
         return self.is_foreign
 
+    def require(self) -> None:
+        """Raises ClosedError in a forked child, and InvalidArgumentError, OTHER_LOOP, on another event loop."""
+        refuse_inherited(self._forks, self._what)
+        if self.is_foreign:
+            raise other_loop(self._what)
+
+    def require_closable(self) -> None:
+        """Raises InvalidArgumentError, OTHER_LOOP, while only another event loop can close it."""
+        if self.is_elsewhere:
+            raise other_loop(self._what)
+
     def renew(self) -> None:
-        """In a forked child: belongs to none."""
+        """In a forked child: belongs to it, and to no event loop yet."""
         self.loop = None
         self._forks = fork_count()
 
 
 class Affinity:
-    """Threads share everything."""
+    """The process that something belongs to: the one that it is made in. Threads share it."""
 
     is_foreign: ClassVar[bool] = False
     is_elsewhere: ClassVar[bool] = False
 
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._forks = fork_count()
+
     @classmethod
-    def here(cls) -> Self:
-        return cls()
+    def here(cls, what: str) -> Self:
+        return cls(what)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, and it the parent's."""
+        return is_inherited(self._forks)
+
+    def require(self) -> None:
+        """Raises ClosedError in a forked child."""
+        refuse_inherited(self._forks, self._what)
+
+    def require_closable(self) -> None:
+        """Every thread can close it."""
 
     def renew(self) -> None:
-        """Nothing to renew."""
+        """In a forked child: belongs to it."""
+        self._forks = fork_count()
 
 
 def other_loop(what: str) -> InvalidArgumentError:

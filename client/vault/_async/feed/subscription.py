@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from vault._async.feed.follower import AsyncFollower
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncEvent, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncEvent
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.values import Change
@@ -47,8 +46,7 @@ class AsyncSubscription:
         self._units = units
         self._closed = False
         self._news = AsyncEvent()  # an attempt to open has ended, or this was closed
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here("the subscription")
 
     async def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`.
@@ -77,10 +75,9 @@ class AsyncSubscription:
             >>> [change async for change in changes]
             []
         """
-        if self._affinity.is_elsewhere:
-            raise other_loop("the subscription")
+        self._affinity.require_closable()
         self._closed = True
-        if is_inherited(self._forks):
+        if self._affinity.is_inherited:
             return
         self._news.set()
         if (watch := self._follower.watch) is not None:
@@ -90,9 +87,7 @@ class AsyncSubscription:
         return self
 
     async def __anext__(self) -> Change:
-        refuse_inherited(self._forks, "the subscription")
-        if self._affinity.is_foreign:
-            raise other_loop("the subscription")
+        self._affinity.require()
         follower = self._follower
         while not self._closed:
             try:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from vault._async.files.block_stream import AsyncBlockSource, AsyncReopen, sought, to_read
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncFile, AsyncReturned, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncFile, AsyncReturned
 from vault.errors import ClosedError, ConflictError, NotFoundError, ProtocolError
 from vault.store.blocks import BlockCutter, check_same, spans
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
@@ -83,8 +82,7 @@ class AsyncObjectReader(AsyncFile):
         self._source = AsyncBlockSource(info, reopen)
         self._position = 0
         self._open = True
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here(f"the reader of object {info.data_id}")
 
     @property
     def size(self) -> int:
@@ -256,10 +254,9 @@ class AsyncObjectReader(AsyncFile):
             True
         """
         if self._open:
-            if self._affinity.is_elsewhere:
-                raise other_loop(f"the reader of object {self.info.data_id}")
+            self._affinity.require_closable()
             self._open = False
-            if not is_inherited(self._forks):
+            if not self._affinity.is_inherited:
                 await self._source.close()
 
     async def __aenter__(self) -> Self:
@@ -272,9 +269,7 @@ class AsyncObjectReader(AsyncFile):
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
-        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-        if self._affinity.is_foreign:
-            raise other_loop(f"the reader of object {self.info.data_id}")
+        self._affinity.require()
 
 
 class AsyncObjectWriter(AsyncFile):
@@ -301,8 +296,7 @@ class AsyncObjectWriter(AsyncFile):
         self._entered = False
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here(f"the writer of object {data_id}")
 
     @property
     def data_id(self) -> int:
@@ -423,10 +417,9 @@ class AsyncObjectWriter(AsyncFile):
             False
         """
         if self._open:
-            if self._affinity.is_elsewhere:
-                raise other_loop(f"the writer of object {self._data_id}")
+            self._affinity.require_closable()
             self._open = False
-            if self._writer is not None and not is_inherited(self._forks):
+            if self._writer is not None and not self._affinity.is_inherited:
                 await self._writer.abort()
 
     async def __aenter__(self) -> Self:
@@ -446,7 +439,7 @@ class AsyncObjectWriter(AsyncFile):
     def __del__(self) -> None:
         # io's own finalizer would close, and so commit, what may be half an object. The store's writer, which is
         # dropped with this one, gives it up.
-        if self._open and not is_inherited(self._forks):
+        if self._open and not self._affinity.is_inherited:
             self._open = False
             warnings.warn(
                 f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
@@ -458,9 +451,7 @@ class AsyncObjectWriter(AsyncFile):
     def _check_open(self) -> AsyncBlockWriter:
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
-        refuse_inherited(self._forks, f"the writer of object {self._data_id}")
-        if self._affinity.is_foreign:
-            raise other_loop(f"the writer of object {self._data_id}")
+        self._affinity.require()
         return self._writer
 
 

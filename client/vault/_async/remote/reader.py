@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from vault._grpc import AsyncChannel, AsyncReceiver, Attempts
-from vault._runtime.fork import fork_count, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncClock, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
 from vault.store.blocks import check_same, cut_short
 from vault.store.contract import AsyncBlockReader
@@ -37,8 +36,7 @@ class AsyncRemoteReader(AsyncBlockReader):
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here(f"the reader of object {info.data_id}")
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
         end = min(request.offset + request.length, info.size) if request.HasField("length") else info.size
         self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size) if end > request.offset else self._next
@@ -47,9 +45,7 @@ class AsyncRemoteReader(AsyncBlockReader):
         messages = aiter(self._receiver)
         self._attempts.begin()
         while not self._closed:
-            refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-            if self._affinity.is_foreign:
-                raise other_loop(f"the reader of object {self.info.data_id}")
+            self._affinity.require()
             try:
                 message = await anext(messages, None)
             except UnavailableError as error:
@@ -70,8 +66,7 @@ class AsyncRemoteReader(AsyncBlockReader):
                 raise ProtocolError("the server sent a Load message that is no block, after the first")
 
     async def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop(f"the reader of object {self.info.data_id}")
+        self._affinity.require_closable()
         self._closed = True
         self._receiver.cancel()
 

@@ -9,8 +9,7 @@ from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
 from vault._grpc import AsyncChannel, AsyncReceiver, Attempts
-from vault._runtime.fork import fork_count, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncReturned, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
@@ -83,21 +82,20 @@ class AsyncRemoteWatch(AsyncWatch):
         self._receiver = receiver
         self._order = order
         self._seen = seen
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here("the watch")
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        refuse_inherited(self._forks, "the watch")
+        self._affinity.require()
         async for message in self._receiver:
             for event in self._events(message):
                 yield event
-                refuse_inherited(self._forks, "the watch")
+                self._affinity.require()
 
     async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
-        refuse_inherited(self._forks, "the watch")
+        self._affinity.require()
         async for message in self._receiver:
             yield self._events(message)
-            refuse_inherited(self._forks, "the watch")
+            self._affinity.require()
 
     def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
         events = [self._order.hold(event) for event in wire.watch_events_from_wire(message)]
@@ -105,8 +103,7 @@ class AsyncRemoteWatch(AsyncWatch):
         return events
 
     async def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the watch")
+        self._affinity.require_closable()
         self._receiver.cancel()
 
 

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault._grpc import AsyncChannel, AsyncDuplex, Attempts
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncClock, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockWriter
 from vault.store.limits import MAX_DATA_ID, check_commit
@@ -75,8 +74,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         self._told = -1  # of the present stream: the last persisted_size
         self._written = 0
         self._over = False
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here("the write")
 
     async def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
@@ -87,7 +85,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
 
     @property
     def persisted_size(self) -> int:
-        if not self._over and not is_inherited(self._forks):
+        if not self._over and not self._affinity.is_inherited:
             for reply in self._duplex.received():
                 self._note(reply)
         return self._persisted
@@ -132,17 +130,17 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         return info
 
     async def abort(self) -> None:
-        self._require_not_elsewhere()
-        if not self._over and not is_inherited(self._forks):
+        self._affinity.require_closable()
+        if not self._over and not self._affinity.is_inherited:
             self._end()
             await self._hang_up()
             await _give_up(self._channel, self._unit, self._request_id)
 
     async def suspend(self) -> None:
-        self._require_not_elsewhere()
+        self._affinity.require_closable()
         if not self._asked:
             await self.abort()
-        elif not self._over and not is_inherited(self._forks):
+        elif not self._over and not self._affinity.is_inherited:
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
@@ -257,15 +255,11 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     def _require_open(self) -> None:
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
-        refuse_inherited(self._forks, "the write")
+        self._affinity.require()
 
     def _require_own_loop(self) -> None:
-        if self._affinity.is_foreign and not is_inherited(self._forks):
-            raise other_loop("the write")
-
-    def _require_not_elsewhere(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the write")
+        if not self._affinity.is_inherited:  # else `_require_open` says so
+            self._affinity.require()
 
     def _end(self) -> None:
         self._over = True

@@ -4,8 +4,7 @@ from typing import Any
 
 from vault._cache.cache import ObjectCache
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.fork import fork_count, is_inherited
-from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncBlocking, AsyncEvent, other_loop
+from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncBlocking, AsyncEvent
 from vault.store.limits import check_seconds
 
 
@@ -18,8 +17,7 @@ class AsyncUpkeeping:
         self._cache = cache
         self._seconds = seconds
         self._stopped = AsyncEvent()
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here("the upkeeping")
         self._background = AsyncBackground(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -28,13 +26,12 @@ class AsyncUpkeeping:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return not is_inherited(self._forks) and self._background.is_alive()
+        return not self._affinity.is_inherited and self._background.is_alive()
 
     async def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
-        if not is_inherited(self._forks):  # else it is the parent's, and not here
-            if self._affinity.is_elsewhere:
-                raise other_loop("the upkeeping")
+        if not self._affinity.is_inherited:  # else it is the parent's, and not here
+            self._affinity.require_closable()
             self._stopped.set()
             await self._background.stop()
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from vault._sync.feed.follower import Follower
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import Affinity, Background, Event, other_loop
+from vault._runtime.sync_async import Affinity, Background, Event
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import Store, Watch
 from vault.store.values import Change
@@ -48,8 +47,7 @@ class Subscription:
         self._units = units
         self._closed = False
         self._news = Event()  # an attempt to open has ended, or this was closed
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here("the subscription")
 
     def open(self) -> None:
         """Takes its place in the feed. Called for you, by `watch`.
@@ -78,10 +76,9 @@ class Subscription:
             >>> [change for change in changes]
             []
         """
-        if self._affinity.is_elsewhere:
-            raise other_loop("the subscription")
+        self._affinity.require_closable()
         self._closed = True
-        if is_inherited(self._forks):
+        if self._affinity.is_inherited:
             return
         self._news.set()
         if (watch := self._follower.watch) is not None:
@@ -91,9 +88,7 @@ class Subscription:
         return self
 
     def __next__(self) -> Change:
-        refuse_inherited(self._forks, "the subscription")
-        if self._affinity.is_foreign:
-            raise other_loop("the subscription")
+        self._affinity.require()
         follower = self._follower
         while not self._closed:
             try:

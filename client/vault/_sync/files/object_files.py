@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from vault._sync.files.block_stream import BlockSource, Reopen, sought, to_read
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import Affinity, File, Returned, other_loop
+from vault._runtime.sync_async import Affinity, File, Returned
 from vault.errors import ClosedError, ConflictError, NotFoundError, ProtocolError
 from vault.store.blocks import BlockCutter, check_same, spans
 from vault.store.contract import BlockReader, BlockWriter, Store
@@ -84,8 +83,7 @@ class ObjectReader(File):
         self._source = BlockSource(info, reopen)
         self._position = 0
         self._open = True
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here(f"the reader of object {info.data_id}")
 
     @property
     def size(self) -> int:
@@ -257,10 +255,9 @@ class ObjectReader(File):
             True
         """
         if self._open:
-            if self._affinity.is_elsewhere:
-                raise other_loop(f"the reader of object {self.info.data_id}")
+            self._affinity.require_closable()
             self._open = False
-            if not is_inherited(self._forks):
+            if not self._affinity.is_inherited:
                 self._source.close()
 
     def __enter__(self) -> Self:
@@ -273,9 +270,7 @@ class ObjectReader(File):
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
-        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-        if self._affinity.is_foreign:
-            raise other_loop(f"the reader of object {self.info.data_id}")
+        self._affinity.require()
 
 
 class ObjectWriter(File):
@@ -302,8 +297,7 @@ class ObjectWriter(File):
         self._entered = False
         self._before: BaseException | None = None  # what was being handled when the `with` block was entered
         self._open = False
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here(f"the writer of object {data_id}")
 
     @property
     def data_id(self) -> int:
@@ -424,10 +418,9 @@ class ObjectWriter(File):
             False
         """
         if self._open:
-            if self._affinity.is_elsewhere:
-                raise other_loop(f"the writer of object {self._data_id}")
+            self._affinity.require_closable()
             self._open = False
-            if self._writer is not None and not is_inherited(self._forks):
+            if self._writer is not None and not self._affinity.is_inherited:
                 self._writer.abort()
 
     def __enter__(self) -> Self:
@@ -447,7 +440,7 @@ class ObjectWriter(File):
     def __del__(self) -> None:
         # io's own finalizer would close, and so commit, what may be half an object. The store's writer, which is
         # dropped with this one, gives it up.
-        if self._open and not is_inherited(self._forks):
+        if self._open and not self._affinity.is_inherited:
             self._open = False
             warnings.warn(
                 f"the writer of object {self._data_id} was dropped without closing it: the object does not exist",
@@ -459,9 +452,7 @@ class ObjectWriter(File):
     def _check_open(self) -> BlockWriter:
         if not self._open or self._writer is None:
             raise ClosedError(f"the writer of object {self._data_id} is closed")
-        refuse_inherited(self._forks, f"the writer of object {self._data_id}")
-        if self._affinity.is_foreign:
-            raise other_loop(f"the writer of object {self._data_id}")
+        self._affinity.require()
         return self._writer
 
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Callable
 from typing import Any
 
 from vault._grpc import Channel, Receiver, Attempts
-from vault._runtime.fork import fork_count, refuse_inherited
-from vault._runtime.sync_async import Affinity, Clock, other_loop
+from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
 from vault.store.blocks import check_same, cut_short
 from vault.store.contract import BlockReader
@@ -38,8 +37,7 @@ class RemoteReader(BlockReader):
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here(f"the reader of object {info.data_id}")
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
         end = min(request.offset + request.length, info.size) if request.HasField("length") else info.size
         self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size) if end > request.offset else self._next
@@ -48,9 +46,7 @@ class RemoteReader(BlockReader):
         messages = iter(self._receiver)
         self._attempts.begin()
         while not self._closed:
-            refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-            if self._affinity.is_foreign:
-                raise other_loop(f"the reader of object {self.info.data_id}")
+            self._affinity.require()
             try:
                 message = next(messages, None)
             except UnavailableError as error:
@@ -71,8 +67,7 @@ class RemoteReader(BlockReader):
                 raise ProtocolError("the server sent a Load message that is no block, after the first")
 
     def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop(f"the reader of object {self.info.data_id}")
+        self._affinity.require_closable()
         self._closed = True
         self._receiver.cancel()
 

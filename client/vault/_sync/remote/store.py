@@ -10,8 +10,7 @@ from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc import Channel, Receiver, Attempts
-from vault._runtime.fork import fork_count, refuse_inherited
-from vault._runtime.sync_async import Affinity, Returned, other_loop
+from vault._runtime.sync_async import Affinity, Returned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
@@ -84,21 +83,20 @@ class RemoteWatch(Watch):
         self._receiver = receiver
         self._order = order
         self._seen = seen
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here("the watch")
 
     def __iter__(self) -> Iterator[Change | Progress]:
-        refuse_inherited(self._forks, "the watch")
+        self._affinity.require()
         for message in self._receiver:
             for event in self._events(message):
                 yield event
-                refuse_inherited(self._forks, "the watch")
+                self._affinity.require()
 
     def groups(self) -> Iterator[Sequence[Change | Progress]]:
-        refuse_inherited(self._forks, "the watch")
+        self._affinity.require()
         for message in self._receiver:
             yield self._events(message)
-            refuse_inherited(self._forks, "the watch")
+            self._affinity.require()
 
     def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
         events = [self._order.hold(event) for event in wire.watch_events_from_wire(message)]
@@ -106,8 +104,7 @@ class RemoteWatch(Watch):
         return events
 
     def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the watch")
+        self._affinity.require_closable()
         self._receiver.cancel()
 
 

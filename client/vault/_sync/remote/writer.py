@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault._grpc import Channel, Duplex, Attempts
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import Affinity, Clock, other_loop
+from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter
 from vault.store.limits import MAX_DATA_ID, check_commit
@@ -76,8 +75,7 @@ class RemoteWriter(BlockWriter):
         self._told = -1  # of the present stream: the last persisted_size
         self._written = 0
         self._over = False
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here("the write")
 
     def open(self) -> None:
         """Begins the write on the server, or goes on with it. Call it first."""
@@ -88,7 +86,7 @@ class RemoteWriter(BlockWriter):
 
     @property
     def persisted_size(self) -> int:
-        if not self._over and not is_inherited(self._forks):
+        if not self._over and not self._affinity.is_inherited:
             for reply in self._duplex.received():
                 self._note(reply)
         return self._persisted
@@ -133,17 +131,17 @@ class RemoteWriter(BlockWriter):
         return info
 
     def abort(self) -> None:
-        self._require_not_elsewhere()
-        if not self._over and not is_inherited(self._forks):
+        self._affinity.require_closable()
+        if not self._over and not self._affinity.is_inherited:
             self._end()
             self._hang_up()
             _give_up(self._channel, self._unit, self._request_id)
 
     def suspend(self) -> None:
-        self._require_not_elsewhere()
+        self._affinity.require_closable()
         if not self._asked:
             self.abort()
-        elif not self._over and not is_inherited(self._forks):
+        elif not self._over and not self._affinity.is_inherited:
             self._end()
             # The server keeps what reaches it before the end of the stream.
             with contextlib.suppress(VaultError):  # that the stream ended without a commit
@@ -258,15 +256,11 @@ class RemoteWriter(BlockWriter):
     def _require_open(self) -> None:
         if self._over:
             raise ClosedError("the write is over: it was committed or aborted")
-        refuse_inherited(self._forks, "the write")
+        self._affinity.require()
 
     def _require_own_loop(self) -> None:
-        if self._affinity.is_foreign and not is_inherited(self._forks):
-            raise other_loop("the write")
-
-    def _require_not_elsewhere(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the write")
+        if not self._affinity.is_inherited:  # else `_require_open` says so
+            self._affinity.require()
 
     def _end(self) -> None:
         self._over = True

@@ -76,7 +76,7 @@ class VaultBase:
         self._codecs = {name: Codec(name, unit.datatype) for name, unit in self._structure.units.items()}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
-        self._affinity = Affinity()
+        self._affinity = Affinity("the vault")
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = Location.open(location, timeout, proxy)
@@ -163,8 +163,7 @@ class VaultBase:
             Traceback (most recent call last):
             vault.errors.ClosedError: the vault is closed
         """
-        if self._affinity.is_elsewhere:
-            raise other_loop("the vault")
+        self._affinity.require_closable()
         self._closed = True
         if self._ended or self._closer == threading.get_ident():  # another task, or a signal's handler, is called in it
             return

@@ -5,8 +5,7 @@ from typing import Any
 
 from vault._cache.cache import ObjectCache
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.fork import fork_count, is_inherited
-from vault._runtime.sync_async import Affinity, Background, Blocking, Event, other_loop
+from vault._runtime.sync_async import Affinity, Background, Blocking, Event
 from vault.store.limits import check_seconds
 
 
@@ -19,8 +18,7 @@ class Upkeeping:
         self._cache = cache
         self._seconds = seconds
         self._stopped = Event()
-        self._forks = fork_count()
-        self._affinity = Affinity.here()
+        self._affinity = Affinity.here("the upkeeping")
         self._background = Background(self._run, "vault-upkeep")
 
     def start(self) -> None:
@@ -29,13 +27,12 @@ class Upkeeping:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return not is_inherited(self._forks) and self._background.is_alive()
+        return not self._affinity.is_inherited and self._background.is_alive()
 
     def stop(self) -> None:
         """Ends it and waits until it has ended. Harmless when repeated."""
-        if not is_inherited(self._forks):  # else it is the parent's, and not here
-            if self._affinity.is_elsewhere:
-                raise other_loop("the upkeeping")
+        if not self._affinity.is_inherited:  # else it is the parent's, and not here
+            self._affinity.require_closable()
             self._stopped.set()
             self._background.stop()
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 from vault._runtime.blocking import on_thread, on_thread_or_here
 from vault._runtime.fork import renew_after_fork
-from vault._runtime.sync_async import AsyncAffinity, other_loop
+from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ClosedError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, BlockReader, LoadResult
 from vault.store.progress import ProgressCallback
@@ -78,7 +78,7 @@ class AsyncEmbeddedStore(AsyncStore):
         self._store = store if isinstance(store, EmbeddedStore) else EmbeddedStore(store, options)
         self._cold_until = 0.0
         self._closed = self._ended = False
-        self._affinity = AsyncAffinity()
+        self._affinity = AsyncAffinity("the store")
         self.renew()
         renew_after_fork(self)
 
@@ -215,8 +215,7 @@ class AsyncEmbeddedStore(AsyncStore):
         return await self._ask(self._store.scrub_status)
 
     async def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the store")
+        self._affinity.require_closable()
         self._closed = True
         if self._ended:
             return
@@ -302,8 +301,7 @@ class AsyncEmbeddedStore(AsyncStore):
         self._require_own_loop()
 
     def _require_own_loop(self) -> None:
-        if self._affinity.is_foreign:
-            raise other_loop("the store")
+        self._affinity.require()
 
 
 def _close_reader(opening: "asyncio.Future[BlockReader | NotModified | None]") -> None:

@@ -6,8 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault._runtime.sync_async import AsyncAffinity, other_loop
+from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
 from vault.store.limits import WATCH_HEARTBEAT
@@ -44,8 +43,7 @@ class AsyncStoredReader(AsyncBlockReader):
         self.info = reader.info
         self._reader = reader
         self._threads = threads
-        self._forks = fork_count()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here(f"the reader of object {reader.info.data_id}")
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         if self._reader.in_memory:
@@ -61,20 +59,18 @@ class AsyncStoredReader(AsyncBlockReader):
             while (block := await ahead) is not None:
                 ahead = self._threads.call(self._reader.next_block)
                 yield block
-                refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-                if self._affinity.is_foreign:  # what is read ahead is the other event loop's
-                    raise other_loop(f"the reader of object {self.info.data_id}")
+                self._affinity.require()  # what is read ahead is its own event loop's
         finally:
             # Nobody will ask for it any more; asking here keeps asyncio from calling that a mistake.
             if not ahead.cancel() and not ahead.cancelled():
                 ahead.exception()
 
     async def map(self) -> memoryview | None:
-        refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
+        self._affinity.require()
         return await self._threads.call(self._reader.map)
 
     async def close(self) -> None:
-        if self._reader.in_memory or is_inherited(self._forks):
+        if self._reader.in_memory or self._affinity.is_inherited:
             self._reader.close()
         else:
             self._threads.send(self._reader.close)  # it waits for the block that is being read ahead
@@ -87,7 +83,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
     def __init__(self, writer: StagedWriter, threads: Threads) -> None:
         self._writer = writer
         self._threads = threads
-        self._forks = fork_count()
+        self._affinity = AsyncAffinity.here("the write")
         self._committing = False
 
     @property
@@ -95,7 +91,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
         return self._writer.persisted_size
 
     async def write(self, block: Block) -> None:
-        refuse_inherited(self._forks, "the write")
+        self._affinity.require()
         if self._writer.stays_in_memory(block):
             self._writer.write(block)
             return
@@ -107,12 +103,12 @@ class AsyncStagingWriter(AsyncBlockWriter):
             raise
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        refuse_inherited(self._forks, "the write")
+        self._affinity.require()
         self._committing = True
         return await self._threads.finish(self._commit(size, checksum))
 
     async def abort(self) -> None:
-        if self._committing or is_inherited(self._forks):
+        if self._committing or self._affinity.is_inherited:
             return
         if self._writer.in_memory:
             self._writer.abort()
@@ -120,7 +116,7 @@ class AsyncStagingWriter(AsyncBlockWriter):
             await self._end(self._writer.abort)
 
     async def suspend(self) -> None:
-        if not self._committing and not is_inherited(self._forks):
+        if not self._committing and not self._affinity.is_inherited:
             await self._end(self._writer.suspend)
 
     async def _end(self, how: Callable[[], None]) -> None:
@@ -156,10 +152,9 @@ class AsyncStoredWatch(AsyncWatch):
         self._threads = threads
         self._position = Position(feed, units, since)
         self._loop = asyncio.get_running_loop()
-        self._affinity = AsyncAffinity.here()
+        self._affinity = AsyncAffinity.here("the watch")
         self._event = asyncio.Event()
         self._closed = False
-        self._forks = fork_count()
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
         async with contextlib.aclosing(self.groups()) as groups:
@@ -168,10 +163,10 @@ class AsyncStoredWatch(AsyncWatch):
                     if self._closed:
                         return
                     yield event
-                    self._require_own_loop()
+                    self._affinity.require()
 
     async def groups(self) -> AsyncGenerator[Sequence[Change | Progress], None]:
-        self._require_own_loop()
+        self._affinity.require()
         self._notifier.add(self._loop, self._event)
         try:
             while not self._closed:
@@ -180,22 +175,16 @@ class AsyncStoredWatch(AsyncWatch):
                 events = await self._next_events()
                 if events and not self._closed:
                     yield events
-                    self._require_own_loop()
+                    self._affinity.require()
         finally:
-            if not is_inherited(self._forks):
+            if not self._affinity.is_inherited:
                 self._notifier.remove(self._loop, self._event)
 
     async def close(self) -> None:
-        if self._affinity.is_elsewhere:
-            raise other_loop("the watch")
+        self._affinity.require_closable()
         self._closed = True
-        if not is_inherited(self._forks) and not self._affinity.is_foreign:
+        if not self._affinity.is_inherited and not self._affinity.is_foreign:
             self._event.set()
-
-    def _require_own_loop(self) -> None:
-        refuse_inherited(self._forks, "the watch")
-        if self._affinity.is_foreign:
-            raise other_loop("the watch")
 
     async def _next_events(self) -> list[Change | Progress]:
         if self._position.is_near:
