@@ -204,7 +204,7 @@ class VaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Update(self, request_iterator, context):
-        """Replaces an object's bytes; name, tags and id stay. The same dialogue as
+        """Replaces an object's bytes; name, tags and id stay. The same messages as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
         """

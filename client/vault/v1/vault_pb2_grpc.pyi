@@ -96,7 +96,7 @@ class VaultServiceStub:
     ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
     """
     Update: _grpc.StreamStreamMultiCallable[_vault_pb2.UpdateRequest, _vault_pb2.UpdateResponse]
-    """Replaces an object's bytes; name, tags and id stay. The same dialogue as
+    """Replaces an object's bytes; name, tags and id stay. The same messages as
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
     """
@@ -188,7 +188,7 @@ class VaultServiceAsyncStub(VaultServiceStub):
     ABORTED / WRITE_TAKEN_OVER: a newer stream with this request id goes on.
     """
     Update: _aio.StreamStreamMultiCallable[_vault_pb2.UpdateRequest, _vault_pb2.UpdateResponse]  # type: ignore[assignment]
-    """Replaces an object's bytes; name, tags and id stay. The same dialogue as
+    """Replaces an object's bytes; name, tags and id stay. The same messages as
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
     """
@@ -331,7 +331,7 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_vault_pb2.UpdateRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vault_pb2.UpdateResponse], _abc.AsyncIterator[_vault_pb2.UpdateResponse]]:
-        """Replaces an object's bytes; name, tags and id stay. The same dialogue as
+        """Replaces an object's bytes; name, tags and id stay. The same messages as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
         """

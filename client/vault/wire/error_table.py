@@ -34,7 +34,7 @@ class Row:
 
 
 _invalid = Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT)
-_dialogue = Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT)
+_stream = Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT)
 _storage = Row(errors.StorageError, code_pb2.INTERNAL)
 _full = Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)
 _datatype = Row(errors.DatatypeError, code_pb2.FAILED_PRECONDITION)
@@ -75,6 +75,7 @@ TABLE: Final[Mapping[str, Row]] = {
     # The store and the server.
     "STORAGE_FAILED": _storage,
     "REGISTER_DAMAGED": _storage,
+    "REGISTER_TOO_OLD": _storage,
     "DIRECTORY_CHANGED": _storage,
     "NETWORK_FILESYSTEM": _storage,
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
@@ -89,13 +90,13 @@ TABLE: Final[Mapping[str, Row]] = {
     "UNSUPPORTED": Row(errors.UnsupportedError, code_pb2.UNIMPLEMENTED),
     "CLOSED": Row(errors.ClosedError, code_pb2.FAILED_PRECONDITION),
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
-    # The other side does not speak vault.v1; below, the dialogue of a streamed write out of order.
+    # The other side does not speak vault.v1; below, the messages of a streamed write out of order.
     "PROTOCOL": Row(errors.ProtocolError, code_pb2.INTERNAL),
-    "EMPTY_MESSAGE": _dialogue,
-    "NOT_STARTED": _dialogue,
-    "ALREADY_STARTED": _dialogue,
-    "ALREADY_COMMITTED": _dialogue,
-    "NOT_COMMITTED": _dialogue,
+    "EMPTY_MESSAGE": _stream,
+    "NOT_STARTED": _stream,
+    "ALREADY_STARTED": _stream,
+    "ALREADY_COMMITTED": _stream,
+    "NOT_COMMITTED": _stream,
     # The change feed.
     "FEED": Row(errors.FeedError, code_pb2.OUT_OF_RANGE),
     "REVISION_COMPACTED": Row(errors.RevisionCompactedError, code_pb2.OUT_OF_RANGE),

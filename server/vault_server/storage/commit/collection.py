@@ -125,7 +125,7 @@ class Sweeper:
         moment = time.monotonic() + min(seconds, _LONGEST)
         self._due = moment if self._due is None else min(self._due, moment)
 
-    def rest(self) -> None:
+    def skip(self) -> None:
         """Sweeps nothing in this transaction."""
         self._tried = []
 

@@ -172,7 +172,7 @@ class Writer:
                     raise ClosedError("the store is closed")
                 self._queue.put(entry)
         except VaultError:
-            _discard([entry], keeping=True)
+            _discard([entry], release=True)
             raise
 
     def _run(self) -> None:
@@ -300,7 +300,7 @@ class Writer:
             if first:
                 self._sweeper.sweep(connection, placement, collecting=not self._closed)
             else:
-                self._sweeper.rest()
+                self._sweeper.skip()
             task = entries[0].task if entries else None
             if task is not None:
                 begun_at = _revision(connection)
@@ -419,14 +419,14 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             _log.warning("a rollback failed; closing the connection rolls back too: %s", error)
 
 
-def _discard(entries: list[_Entry], *, keeping: bool = False) -> None:
-    """Removes staged files that were not placed; with `keeping` not those of writes that can go on later."""
+def _discard(entries: list[_Entry], *, release: bool = False) -> None:
+    """Removes staged files that were not placed; with `release` not those of writes that can go on later."""
     for entry in entries:
         for item in entry.items:
             staged = item.content.staged if isinstance(item, Upload | Update) else None
             if staged is not None:
                 try:
-                    if keeping:
+                    if release:
                         staged.release()
                     else:
                         staged.discard()

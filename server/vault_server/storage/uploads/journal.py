@@ -275,7 +275,7 @@ class JournaledFile(StagedFile):
                 remove(self._folder)
         self._lock.release()
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """In a forked child: closes its copies, so that they keep nothing open and locked."""
         self._close()
         self._lock.release()

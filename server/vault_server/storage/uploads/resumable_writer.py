@@ -111,10 +111,10 @@ class ResumableWriter(StagingWriter):
         if self._committing is not None:
             wait([self._committing])
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """In a forked child: the write is the parent's."""
         if self._journal is not None:
-            self._journal.forsake()
+            self._journal.abandon()
 
     def begin_commit(self, size: int, checksum: int | None = None) -> "Future[ObjectInfo]":
         self._refuse_inherited()

@@ -44,7 +44,7 @@ class Held(Protocol):
 
     def end(self, error: VaultError) -> None: ...
 
-    def forsake(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Resumption:
         """In a forked child: what is held is the parent's, and locks may be held by threads that are not here."""
         self._closed = True
         for writer in list(self._held.values()):
-            writer.forsake()
+            writer.abandon()
 
     def _run(self) -> None:
         while not self._closed:
