@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from vault import RemoteVault, TextWrapper, Vault
+from vault import ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, UnknownUnitError
 from vault.store.limits import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.store.values import UploadSpec
@@ -97,7 +97,7 @@ def test_a_web_server(web: str, name: str) -> None:
 
 @each_call
 def test_a_grpc_server_of_another_kind(stranger: str, call: Callable[[RemoteVault], Any]) -> None:
-    with RemoteVault(stranger, STRUCTURE, timeout=TIMEOUT) as vault:
+    with RemoteVault(stranger, STRUCTURE, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         with pytest.raises(ProtocolError) as caught:
             call(vault)
         failed_with(caught.value, ProtocolError, "PROTOCOL", stranger, "vault.v1")
@@ -115,7 +115,7 @@ def test_what_is_no_address(address: Any) -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", None, True])
 def test_what_is_no_timeout(timeout: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        RemoteVault("127.0.0.1:5", STRUCTURE, timeout=timeout)
+        RemoteVault("127.0.0.1:5", STRUCTURE, connection=ConnectionSettings(timeout=timeout))
     failed_with(caught.value, InvalidArgumentError, "BAD_TIMEOUT", repr(timeout))
 
 
@@ -176,7 +176,7 @@ def test_replies_that_would_be_over_the_limit_come_in_parts(store: EmbeddedStore
 def _unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) -> str:
     """Holds the call to an UnavailableError. Returns what it says."""
     begun = time.monotonic()
-    with RemoteVault(address, STRUCTURE, timeout=TIMEOUT) as vault:
+    with RemoteVault(address, STRUCTURE, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         with pytest.raises(UnavailableError) as caught:
             call(vault)
         took = time.monotonic() - begun

@@ -52,9 +52,9 @@ def test_a_server_in_a_program_says_what_it_needs() -> None:
 
 def test_vaults_in_a_directory_and_on_a_server_need_neither(tmp_path: Path) -> None:
     program = """
-from vault import TextWrapper, Vault
+from vault import ConnectionSettings, TextWrapper, Vault
 for location in sys.argv[1], "grpc://127.0.0.1:1":
-    with Vault(location, {"notes": (TextWrapper, 0)}, timeout=0.1) as opened:
+    with Vault(location, {"notes": (TextWrapper, 0)}, connection=ConnectionSettings(timeout=0.1)) as opened:
         try:
             print(opened.upload("notes", TextWrapper("hello")) > 0)
         except Exception as error:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         VaultError,
     )
+    from vault.store.connection import ConnectionSettings
     from vault.store.contract import AsyncStore, Store
     from vault.store.values import Change, ChangeKind, Key, ObjectInfo
     from vault.unit import UnitSettings
@@ -85,6 +86,7 @@ _HOMES = {
         "RevisionCompactedError SlowConsumerError StorageError StorageFullError UnavailableError "
         "UnknownUnitError UnsupportedError VaultError"
     ),
+    "store.connection": "ConnectionSettings",
     "store.contract": "AsyncStore Store",
     "store.values": "Change ChangeKind Key ObjectInfo",
     "unit": "UnitSettings",
@@ -109,6 +111,7 @@ __all__ = [
     "ChecksumError",
     "ClosedError",
     "ConflictError",
+    "ConnectionSettings",
     "CorruptionError",
     "Datatype",
     "DatatypeError",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Self, TypeVar
 
-from vault import AlreadyExistsError, InvalidArgumentError, NotFoundError, ObjectInfo, Vault
+from vault import AlreadyExistsError, ConnectionSettings, InvalidArgumentError, NotFoundError, ObjectInfo, Vault
 
 from .model import Document, Folder, Item
 
@@ -21,7 +21,7 @@ class Keeper:
 
     def __init__(self, location: str) -> None:
         """`location`: a directory, or `grpc://host:port`. Nothing else differs between the two."""
-        self._vault = Vault(location, {UNIT: (Item, 1000)}, timeout=5)
+        self._vault = Vault(location, {UNIT: (Item, 1000)}, connection=ConnectionSettings(timeout=5))
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from vault._grpc.address import MAX_UNIX_PATH, port_of, unix_address, unix_path
+from vault._grpc.address import MAX_UNIX_PATH, host_and_port, unix_address, unix_path
 from vault.errors import InvalidArgumentError, UnavailableError
 
 
@@ -40,18 +40,10 @@ class Listen:
             return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
-        host, separator, number = text.rpartition(":")
-        port = port_of(number)
-        if not separator or port is None:
-            raise _bad(text, "the port is a number from 0 (any free one) to 65535")
-        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not host:
-            raise _bad(text, "the host is missing")
-        if ":" in host:
-            try:
-                ipaddress.IPv6Address(host)
-            except ValueError:
-                raise _bad(text, f"{host!r} is no IPv6 address") from None
+        try:
+            host, port = host_and_port(text)
+        except ValueError as error:
+            raise _bad(text, str(error)) from None
         return cls(host=host, port=port)
 
     @property

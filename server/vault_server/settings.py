@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from vault._settings import check_settings, seconds, switch, units, whole
+from vault._grpc.settings import FLOW_CONTROL, KEEPALIVE, KEEPALIVE_TIMEOUT, MAX_MESSAGE_SIZE, milliseconds
 from vault.store.limits import BLOCK_SIZE, MAX_GRPC_SECONDS
+from vault.store.setting import check_settings, seconds, switch, units, whole
 
 from vault_server.process_limits import most_connections, most_transfers
 
@@ -59,7 +60,7 @@ class ServerSettings:
 
     allowed_units: tuple[str, ...] = units()
     # At least a block and its frame.
-    max_message_size: int = whole(4 << 20, least=2 * BLOCK_SIZE, most=MAX_NUMBER)
+    max_message_size: int = whole(MAX_MESSAGE_SIZE, least=2 * BLOCK_SIZE, most=MAX_NUMBER)
     max_concurrent_rpcs: int | None = _limit(
         None, "Calls that may run at the same time, watches not counted. Without it: any number."
     )
@@ -78,8 +79,8 @@ class ServerSettings:
         300.0,
         "How long an upload may bring nothing, and a download not be read. Clients go on from where they were.",
     )
-    keepalive: float = _time(60.0)
-    keepalive_timeout: float = _time(20.0)
+    keepalive: float = _time(KEEPALIVE)
+    keepalive_timeout: float = _time(KEEPALIVE_TIMEOUT)
     min_ping_interval: float = _time(30.0)
     max_connection_age: float | None = _time(
         1800.0,
@@ -113,19 +114,17 @@ class ServerSettings:
         return [
             ("grpc.max_receive_message_length", self.max_message_size),
             ("grpc.max_send_message_length", -1),
-            ("grpc.keepalive_time_ms", _milliseconds(self.keepalive)),
-            ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
+            ("grpc.keepalive_time_ms", milliseconds(self.keepalive)),
+            ("grpc.keepalive_timeout_ms", milliseconds(self.keepalive_timeout)),
             ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(self.min_ping_interval)),
-            # How far a client may send ahead of the disk, each write: fixed, as for the client (vault._grpc.calls).
-            ("grpc.http2.bdp_probe", 0),
-            ("grpc.http2.lookahead_bytes", 4 << 20),
+            ("grpc.http2.min_ping_interval_without_data_ms", milliseconds(self.min_ping_interval)),
+            *FLOW_CONTROL,  # how far a client may send ahead of the disk, each write
             # Calls that arrive faster than they are begun wait. gRPC cancels some of them from 1,000 on, and all from
             # 3,000, without a reason that would let a client wait and ask again: max_concurrent_rpcs gives one.
             ("grpc.server.max_pending_requests", MAX_NUMBER),
             ("grpc.server.max_pending_requests_hard_limit", MAX_NUMBER),
-            ("grpc.server_handshake_timeout_ms", _milliseconds(self.handshake_timeout)),
-            ("grpc.max_connection_idle_ms", _milliseconds(min(self.idle_timeout, _UNUSED))),
+            ("grpc.server_handshake_timeout_ms", milliseconds(self.handshake_timeout)),
+            ("grpc.max_connection_idle_ms", milliseconds(min(self.idle_timeout, _UNUSED))),
             ("grpc.max_concurrent_streams", self.max_streams),
             ("grpc.max_allowed_incoming_connections", self.connections),
             # A second server on the port is an error, not half of the connections, unless it is meant to be.
@@ -137,8 +136,4 @@ class ServerSettings:
         if self.max_connection_age is None:
             return []
         # The grace after it is without end unless it is set (max_connection_age_grace_ms), so what runs is never cut.
-        return [("grpc.max_connection_age_ms", _milliseconds(self.max_connection_age))]
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+        return [("grpc.max_connection_age_ms", milliseconds(self.max_connection_age))]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vault import ConnectionSettings
 from vault._sync.files.transfer import upload_file
 from vault.store.registry import open_store
 from vault.store.values import UploadSpec, new_data_id
@@ -71,5 +72,5 @@ class Program:
         """Stores bytes, in this process, which is quicker than the command. Returns the id."""
         assert self.location is not None
         spec = UploadSpec(new_data_id(), name, tags)
-        with open_store(self.location, timeout=30) as store:
+        with open_store(self.location, ConnectionSettings(timeout=30)) as store:
             return upload_file(lambda: store.upload(unit, spec), io.BytesIO(data), None).data_id

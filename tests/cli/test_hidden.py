@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from vault import ConnectionSettings
 from vault._escaping import holds_hidden
 from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError
@@ -143,7 +144,7 @@ def test_a_servers_log_has_a_line_for_each_event_whatever_it_is_asked_for(tmp_pa
     (directory / UNIT / "not\n\x1b adopted").write_bytes(b"")
     served = Served(directory, "--listen", "127.0.0.1:0", "--log-format", style, "--log-level", "debug")
     try:
-        with RemoteStore(served.address, timeout=30) as store:
+        with RemoteStore(served.address, ConnectionSettings(timeout=30)) as store:
             for name in (NAME, "\n2026-01-01 [error] forged", "\x1b]0;title\x07"):
                 assert store.load(UNIT, name) is None
                 with pytest.raises(NotFoundError):

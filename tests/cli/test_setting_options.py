@@ -8,10 +8,10 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from vault._settings import check_settings, choice, seconds, switch, units, whole
 from vault.cli.program import program
 from vault.cli.setting_options import assembled, setting_options, settings_by_key
 from vault.errors import InvalidArgumentError
+from vault.store.setting import check_settings, choice, seconds, switch, units, whole
 from vault_server import ServerSettings, StoreOptions
 from vault_server.cli.process import Serving
 from vault_server.cli.serve import serve

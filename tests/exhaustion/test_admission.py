@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from vault import BytesWrapper, RemoteVault
+from vault import BytesWrapper, ConnectionSettings, RemoteVault
 from vault._sync.remote.store import RemoteStore
 from vault.errors import UnavailableError
 from vault.store.contract import AsyncStore
@@ -159,7 +159,10 @@ def test_uploads_and_downloads_leave_a_share_to_the_other_calls(store: EmbeddedS
         with RemoteVault(server.address, {"u": (BytesWrapper, 0)}) as vault:
             vault.upload("u", BytesWrapper(b"small"), name="small")
             assert vault.exists("u", "small")
-            with RemoteStore(server.address, timeout=0.5) as client, pytest.raises(UnavailableError) as caught:
+            with (
+                RemoteStore(server.address, ConnectionSettings(timeout=0.5)) as client,
+                pytest.raises(UnavailableError) as caught,
+            ):
                 client.upload("u", UploadSpec(1))
             assert caught.value.reason == "OVERLOADED"
 
@@ -212,7 +215,7 @@ def test_the_descriptors_are_raised_and_a_share_is_kept(serve: Serve, tmp_path: 
         ATTACKS["uploads that stop after a block"](peers, 90)
         silent_ones = ATTACKS["silent connections"]
         silent_ones(peers, 60)
-        with RemoteStore(server.address, timeout=30) as client:
+        with RemoteStore(server.address, ConnectionSettings(timeout=30)) as client:
             (info,) = client.upload_many("u", [SmallUpload(UploadSpec(1), b"x", checksum(b"x"))])
             assert client.exists_many("u", [1]) == [info.generation]  # type: ignore[union-attr]
             with client.upload("u", UploadSpec(2)) as writer:

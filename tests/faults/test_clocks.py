@@ -12,14 +12,15 @@ import sys, time
 real_ns, hours = time.time_ns, [0]
 time.time_ns = lambda: real_ns() + hours[0] * 3600 * 10**9
 
-from vault import RemoteStore, RemoteVault, BytesWrapper
+from vault import BytesWrapper, ConnectionSettings, RemoteStore, RemoteVault
 from vault.store.values import Change, MetadataSpec
 from vault_server import EmbeddedStore, Server
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload
 
 begun = time.monotonic()
 store = EmbeddedStore(sys.argv[1])
-with Server(store, listen="127.0.0.1:0") as server, RemoteStore(server.address, timeout=20) as remote:
+patient = ConnectionSettings(timeout=20)
+with Server(store, listen="127.0.0.1:0") as server, RemoteStore(server.address, patient) as remote:
     units = {UNIT: (BytesWrapper, 10)}
     strict = RemoteVault(server.address, units, consistency="strict")
     with RemoteVault(server.address, units) as vault, strict:

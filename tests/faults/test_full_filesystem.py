@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vault import RemoteStore
+from vault import ConnectionSettings, RemoteStore
 from vault.errors import StorageFullError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
@@ -33,7 +33,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mounted]:
 def served(directory: Path) -> Iterator[RemoteStore]:
     server = Served(directory, "--listen", "127.0.0.1:0")
     try:
-        with RemoteStore(server.address, timeout=60) as remote:
+        with RemoteStore(server.address, ConnectionSettings(timeout=60)) as remote:
             yield remote
         assert server.terminate()[0] == 0
     finally:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from vault import RemoteStore
+from vault import ConnectionSettings, RemoteStore
 from vault.errors import AlreadyExistsError, NotFoundError, StorageError, UnavailableError
 from vault.store.values import checksum
 from vault_server import EmbeddedStore
@@ -44,7 +44,7 @@ class Worker:
         self.thread.join()
 
     def _run(self) -> None:
-        with RemoteStore(self._address, timeout=20) as remote:
+        with RemoteStore(self._address, ConnectionSettings(timeout=20)) as remote:
             while not self._stop.is_set():
                 data = LARGE[self._next % 1000 :][: 100 if self._next % 2 else 90_000]
                 try:
@@ -76,7 +76,10 @@ def test_without_descriptors_calls_fail_and_the_server_goes_on(tmp_path: Path, s
         deadline = time.monotonic() + 30
         while not any(worker.errors for worker in workers) and time.monotonic() < deadline:
             # A client that comes now is not accepted, or is, and must not bring the server down.
-            with contextlib.suppress(UnavailableError, StorageError), RemoteStore(server.address, timeout=0.5) as late:
+            with (
+                contextlib.suppress(UnavailableError, StorageError),
+                RemoteStore(server.address, ConnectionSettings(timeout=0.5)) as late,
+            ):
                 late.list_units()
         limit(pid, enough)
         before = {worker: len(worker.stored) for worker in workers}
@@ -89,7 +92,7 @@ def test_without_descriptors_calls_fail_and_the_server_goes_on(tmp_path: Path, s
         assert all(len(worker.stored) > before[worker] + 5 for worker in workers), "it did not go on"
         assert all(isinstance(error, StorageError | UnavailableError) for worker in workers for error in worker.errors)
         assert any(worker.errors for worker in workers), "there were descriptors enough"
-        with RemoteStore(server.address, timeout=20) as remote:
+        with RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             assert remote.list_units() == [UNIT]
         assert server.terminate()[0] == 0
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import Store
 from vault_server import EmbeddedStore, Server
@@ -13,5 +14,5 @@ def any_store(request: pytest.FixtureRequest, store: EmbeddedStore) -> Iterator[
     if request.param == "embedded":
         yield store
         return
-    with Server(store) as server, RemoteStore(server.address, timeout=20) as remote:
+    with Server(store) as server, RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         yield remote

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vault import ConnectionSettings
 from vault._async.files.object_files import AsyncObjectWriter, open_reader
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.files.object_files import open_reader as open_sync_reader
@@ -37,7 +38,7 @@ async def face(request: pytest.FixtureRequest, store: EmbeddedStore) -> AsyncIte
             yield embedded
         return
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             yield remote
 
 

@@ -15,6 +15,7 @@ import pytest
 from fsspec.callbacks import Callback, TqdmCallback
 from rich.console import Console
 from rich.progress import Progress
+from vault import ConnectionSettings
 from vault._async.files.transfer import download_file as async_download_file
 from vault._async.files.transfer import upload_file as async_upload_file
 from vault._sync.files.object_files import open_reader
@@ -81,7 +82,7 @@ def test_an_upload_outlives_its_connection_and_is_stored_once(
     source = tmp_path / "in"
     source.write_bytes(some_bytes(6 * BLOCK_SIZE + 1))
     progress = At(3 * BLOCK_SIZE, server.restart)
-    with RemoteStore(server.address, timeout=20) as remote:
+    with RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         info = upload_file(begin(remote), source, progress)
     assert (info.size, progress.value, progress.size) == (source.stat().st_size,) * 3
     assert [found.data_id for found in store.list_page("files").objects] == [info.data_id]
@@ -94,7 +95,7 @@ def test_a_download_outlives_its_connection(server: Restartable, store: Embedded
     info = put(store, data)
     target = tmp_path / "out"
     progress = At(2 * BLOCK_SIZE, server.restart)
-    with RemoteStore(server.address, timeout=20) as remote:
+    with RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         assert download_file(remote, "files", info.data_id, target, progress) == info
     assert target.read_bytes() == data
     assert progress.value == len(data)
@@ -114,7 +115,7 @@ def test_a_download_goes_on_with_the_old_bytes_when_its_object_changed_while_the
             store.delete_many("files", [DeleteSpec(info.data_id)])
         server.restart()
 
-    with RemoteStore(server.address, timeout=20) as remote:
+    with RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         assert download_file(remote, "files", info.data_id, tmp_path / "out", At(2 * BLOCK_SIZE, change)) == info
     assert (tmp_path / "out").read_bytes() == data
 
@@ -131,7 +132,10 @@ def test_a_download_whose_old_bytes_are_gone_when_the_connection_is_back_leaves_
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    with RemoteStore(server.address, timeout=20) as remote, pytest.raises(ConflictError, match="replaced"):
+    with (
+        RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote,
+        pytest.raises(ConflictError, match="replaced"),
+    ):
         download_file(remote, "files", info.data_id, folder / "out", At(2 * BLOCK_SIZE, replace))
     assert list(folder.iterdir()) == []
 

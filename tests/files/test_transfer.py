@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.callbacks import Callback
+from vault import ConnectionSettings
 from vault._async.files.transfer import download_file as async_download_file
 from vault._async.files.transfer import upload_file as async_upload_file
 from vault._async.remote.store import AsyncRemoteStore
@@ -81,7 +82,7 @@ async def test_async_transfers_do_the_same(store: EmbeddedStore, tmp_path: Path)
     source, target = tmp_path / "in", tmp_path / "out"
     source.write_bytes(some_bytes(3 * BLOCK_SIZE + 5))
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             begin = partial(remote.upload, "files", UploadSpec(new_data_id()))
             info = await async_upload_file(begin, source, None)
             assert await async_download_file(remote, "files", info.data_id, target, None) == info

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from vault import RemoteVault
+from vault import ConnectionSettings, RemoteVault
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import UploadSpec
@@ -176,7 +176,7 @@ def test_a_watch_that_ends_in_nonsense_ends_no_coherence(
         return replies
 
     liar.bend = once
-    with RemoteVault(liar.address, STRUCTURE, timeout=TIMEOUT) as vault:
+    with RemoteVault(liar.address, STRUCTURE, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         assert text_of(vault, 1) == "1"
         following(vault)
         assert next(nonsense, False) is False

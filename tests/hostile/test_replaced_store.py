@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vault import FeedError, RemoteVault, VaultError
+from vault import ConnectionSettings, FeedError, RemoteVault, VaultError
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
@@ -64,7 +64,10 @@ def test_a_subscription_does_not_pass_over_to_another_store(served: Address) -> 
     put(served.first, 1, b"1")
     for data_id in range(101, 110):
         put(served.second, data_id, b"other")
-    with RemoteVault(served.address, STRUCTURE, timeout=5) as vault, vault.watch("notes", since=0) as changes:
+    with (
+        RemoteVault(served.address, STRUCTURE, connection=ConnectionSettings(timeout=5)) as vault,
+        vault.watch("notes", since=0) as changes,
+    ):
         assert next(changes).data_id == 1
         put(served.first, 2, b"2")
         assert next(changes).revision == 2
@@ -80,7 +83,7 @@ def test_a_cache_keeps_nothing_of_a_store_that_was_replaced(served: Address) -> 
     put(served.first, 1, b"of the first")
     put(served.second, 1, b"of the second")
     put(served.second, 2, b"more")
-    with RemoteVault(served.address, STRUCTURE, timeout=5) as vault:
+    with RemoteVault(served.address, STRUCTURE, connection=ConnectionSettings(timeout=5)) as vault:
         following(vault)
         assert text_of(vault, 1) == "of the first"
         served.replace()
@@ -92,7 +95,7 @@ def test_a_cache_keeps_nothing_of_a_store_that_was_replaced(served: Address) -> 
 def test_a_reader_goes_on_at_another_store_only_with_the_same_bytes(served: Address, other: bytes) -> None:
     put(served.first, 1, DATA)
     put(served.second, 1, other)
-    with RemoteStore(served.address, timeout=5) as remote:
+    with RemoteStore(served.address, ConnectionSettings(timeout=5)) as remote:
         reader = remote.load("notes", 1)
         assert isinstance(reader, BlockReader)
         with reader:
@@ -109,7 +112,7 @@ def test_a_reader_goes_on_at_another_store_only_with_the_same_bytes(served: Addr
 
 def test_an_upload_that_another_store_takes_up_is_there_whole_or_not_at_all(served: Address) -> None:
     lost: VaultError | None = None
-    with RemoteVault(served.address, STRUCTURE, timeout=5) as vault:
+    with RemoteVault(served.address, STRUCTURE, connection=ConnectionSettings(timeout=5)) as vault:
         try:
             with vault.open_writer("notes", data_id=1) as file:
                 for start in range(0, len(DATA), BLOCK_SIZE):
@@ -132,7 +135,7 @@ def test_a_listing_does_not_go_on_at_another_store(served: Address) -> None:
         items = [SmallUpload(UploadSpec(data_id), b"x", checksum(b"x")) for data_id in range(1, 1101)]
         store.upload_many("notes", items)
     served.second.delete_many("notes", [DeleteSpec(1)])
-    with RemoteVault(served.address, STRUCTURE, timeout=5) as vault:
+    with RemoteVault(served.address, STRUCTURE, connection=ConnectionSettings(timeout=5)) as vault:
         listed = vault.list("notes")
         next(listed)
         served.replace()
@@ -144,7 +147,7 @@ def test_a_download_at_another_store_is_that_stores_own(served: Address) -> None
     """What begins after the change is of the store that answers: there is nothing to compare with."""
     put(served.first, 1, b"of the first")
     put(served.second, 1, b"of the second")
-    with RemoteVault(served.address, STRUCTURE, timeout=5) as vault:
+    with RemoteVault(served.address, STRUCTURE, connection=ConnectionSettings(timeout=5)) as vault:
         served.replace()
         target = io.BytesIO()
         vault.download_file("notes", 1, target)

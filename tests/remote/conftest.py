@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import AsyncStore
@@ -24,8 +25,8 @@ def open_store(request: pytest.FixtureRequest) -> Callable[[str], AsyncStore]:
 
     def make(address: str, timeout: float = TIMEOUT) -> AsyncStore:
         if request.param == "sync":
-            return AsyncFace(RemoteStore(address, timeout=timeout))
-        return AsyncRemoteStore(address, timeout=timeout)
+            return AsyncFace(RemoteStore(address, ConnectionSettings(timeout=timeout)))
+        return AsyncRemoteStore(address, ConnectionSettings(timeout=timeout))
 
     return make
 

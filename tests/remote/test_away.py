@@ -15,6 +15,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
@@ -43,7 +44,7 @@ def seconds(call: Callable[[], object], error: type[Exception], match: str) -> f
 
 
 def test_an_address_nobody_listens_on_is_said_within_the_timeout(free_address: str) -> None:
-    with RemoteStore(free_address, timeout=1) as store:
+    with RemoteStore(free_address, ConnectionSettings(timeout=1)) as store:
         for call in (
             store.list_units,
             lambda: store.load("u", 1),
@@ -54,7 +55,7 @@ def test_an_address_nobody_listens_on_is_said_within_the_timeout(free_address: s
 
 
 async def test_an_address_nobody_listens_on_is_said_within_the_timeout_async(free_address: str) -> None:
-    async with AsyncRemoteStore(free_address, timeout=1) as store:
+    async with AsyncRemoteStore(free_address, ConnectionSettings(timeout=1)) as store:
         with pytest.raises(UnavailableError, match=f"no answer from {free_address} within 1 s.*refused"):
             await store.list_units()
         with pytest.raises(UnavailableError, match=f"no answer from {free_address} within 1 s.*refused"):
@@ -63,7 +64,7 @@ async def test_an_address_nobody_listens_on_is_said_within_the_timeout_async(fre
 
 def test_where_nobody_listens_the_address_is_said_once_and_what_to_do(free_address: str, tmp_path: Path) -> None:
     for address in (free_address, f"unix:{tmp_path}/none"):
-        with RemoteStore(address, timeout=0.2) as store, pytest.raises(UnavailableError) as caught:
+        with RemoteStore(address, ConnectionSettings(timeout=0.2)) as store, pytest.raises(UnavailableError) as caught:
             store.list_units()
         assert str(caught.value).count(address) == 1
         assert "`vault-grpc serve DIRECTORY --listen ADDRESS` starts one" in str(caught.value)
@@ -96,7 +97,7 @@ def test_an_address_that_is_none_is_refused_before_any_io(address: str) -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", None, True])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(InvalidArgumentError, match="bad timeout"):
-        RemoteStore("127.0.0.1:1", timeout=timeout)
+        RemoteStore("127.0.0.1:1", ConnectionSettings(timeout=timeout))
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def web_address() -> Iterator[str]:
 
 def test_a_web_server_is_not_taken_for_one_of_ours(web_address: str) -> None:
     with (
-        RemoteStore(web_address, timeout=2) as store,
+        RemoteStore(web_address, ConnectionSettings(timeout=2)) as store,
         pytest.raises((ProtocolError, UnavailableError), match=web_address),
     ):
         store.list_units()
@@ -126,7 +127,7 @@ def test_a_grpc_server_of_another_kind_is_said_to_be_one() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with RemoteStore(f"127.0.0.1:{port}", timeout=5) as store:
+        with RemoteStore(f"127.0.0.1:{port}", ConnectionSettings(timeout=5)) as store:
             with pytest.raises(ProtocolError, match=r"does not speak vault\.v1"):
                 store.list_units()
             with pytest.raises(ProtocolError, match=r"does not speak vault\.v1"):
@@ -143,7 +144,7 @@ def silent_address() -> Iterator[str]:
 
 
 def test_a_server_that_never_answers_ends_in_a_timeout(silent_address: str) -> None:
-    with RemoteStore(silent_address, timeout=0.5) as store:
+    with RemoteStore(silent_address, ConnectionSettings(timeout=0.5)) as store:
         for call in (store.list_units, lambda: store.load("u", 1), lambda: store.upload("u", UploadSpec(1))):
             assert seconds(call, UnavailableError, silent_address) < 5
 
@@ -188,7 +189,7 @@ def upload(store: RemoteStore, blocks: int, name: str | None = None) -> int:
 
 
 def test_a_server_killed_in_the_middle_of_a_download_ends_it(process: Process) -> None:
-    with RemoteStore(process.address, timeout=5) as store:
+    with RemoteStore(process.address, ConnectionSettings(timeout=5)) as store:
         data_id = upload(store, 64)
         reader = store.load("u", data_id)
         assert isinstance(reader, BlockReader)
@@ -199,7 +200,10 @@ def test_a_server_killed_in_the_middle_of_a_download_ends_it(process: Process) -
 
 
 def test_a_server_killed_in_the_middle_of_an_upload_leaves_nothing(process: Process, tmp_path: Path) -> None:
-    with RemoteStore(process.address, timeout=5) as store, store.upload("u", UploadSpec(7)) as writer:
+    with (
+        RemoteStore(process.address, ConnectionSettings(timeout=5)) as store,
+        store.upload("u", UploadSpec(7)) as writer,
+    ):
         writer.write(Block(0, DATA, BLOCK_CHECKSUM))
         process.signal(signal.SIGKILL)
         with pytest.raises(UnavailableError, match=process.address):  # at whichever call it shows
@@ -213,7 +217,7 @@ def test_a_server_killed_in_the_middle_of_an_upload_leaves_nothing(process: Proc
 
 
 def test_a_server_that_stands_still_is_given_up_after_the_timeout(process: Process) -> None:
-    with RemoteStore(process.address, timeout=1) as store:
+    with RemoteStore(process.address, ConnectionSettings(timeout=1)) as store:
         data_id = upload(store, 64)
         reader = store.load("u", data_id)
         assert isinstance(reader, BlockReader)
@@ -227,7 +231,10 @@ def test_a_server_that_stands_still_is_given_up_after_the_timeout(process: Proce
 
 
 def test_an_upload_to_a_server_that_stands_still_waits_and_does_not_pile_up(process: Process) -> None:
-    with RemoteStore(process.address, timeout=1) as store, store.upload("u", UploadSpec(7)) as writer:
+    with (
+        RemoteStore(process.address, ConnectionSettings(timeout=1)) as store,
+        store.upload("u", UploadSpec(7)) as writer,
+    ):
         process.signal(signal.SIGSTOP)
         written = 0
         with pytest.raises(UnavailableError, match="no progress"):  # at whichever write it shows
@@ -239,7 +246,10 @@ def test_an_upload_to_a_server_that_stands_still_waits_and_does_not_pile_up(proc
 
 
 def test_a_refusal_in_the_middle_of_an_upload_reaches_the_sender(process: Process) -> None:
-    with RemoteStore(process.address, timeout=5) as store, store.upload("u", UploadSpec(7)) as writer:
+    with (
+        RemoteStore(process.address, ConnectionSettings(timeout=5)) as store,
+        store.upload("u", UploadSpec(7)) as writer,
+    ):
         with pytest.raises(VaultError) as caught:  # at whichever write it shows
             for index in range(64):
                 writer.write(Block(index * BLOCK_SIZE, DATA, BLOCK_CHECKSUM + (index == 3)))
@@ -248,7 +258,7 @@ def test_a_refusal_in_the_middle_of_an_upload_reaches_the_sender(process: Proces
 
 
 def test_closing_ends_what_is_running(process: Process) -> None:
-    store = RemoteStore(process.address, timeout=30)
+    store = RemoteStore(process.address, ConnectionSettings(timeout=30))
     data_id = upload(store, 64)
     watch = store.watch()
     ended = threading.Event()
@@ -275,7 +285,7 @@ def test_closing_ends_what_is_running(process: Process) -> None:
 
 async def test_a_cancelled_task_cancels_its_upload_and_nothing_else(store: EmbeddedStore) -> None:
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             begun = asyncio.Event()
 
             async def write_for_ever() -> None:
@@ -294,7 +304,7 @@ async def test_a_cancelled_task_cancels_its_upload_and_nothing_else(store: Embed
 
 def test_another_event_loop_is_told_to_make_its_own(store: EmbeddedStore) -> None:
     with Server(store) as server:
-        remote = AsyncRemoteStore(server.address, timeout=5)
+        remote = AsyncRemoteStore(server.address, ConnectionSettings(timeout=5))
 
         async def close() -> None:
             await remote.list_units()

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, Server
@@ -15,7 +16,7 @@ CALLS = 4000
 
 async def test_every_call_of_a_burst_is_answered(store: EmbeddedStore) -> None:
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=60) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=60)) as remote:
 
             async def upload(data_id: int) -> object:
                 data = b"%d" % data_id

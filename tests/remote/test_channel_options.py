@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from vault._grpc.calls import OPTIONS
+from vault._grpc.settings import OPTIONS
 
 
 @pytest.fixture(scope="module")

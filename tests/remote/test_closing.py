@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError
@@ -26,7 +27,7 @@ def address(store: EmbeddedStore) -> Iterator[str]:
 
 
 def test_a_writer_is_told_that_its_store_is_closed(address: str) -> None:
-    store = RemoteStore(address, timeout=20)
+    store = RemoteStore(address, ConnectionSettings(timeout=20))
     writer = store.upload("u", UploadSpec(new_data_id()))
     store.close()
     with pytest.raises(ClosedError):
@@ -35,7 +36,7 @@ def test_a_writer_is_told_that_its_store_is_closed(address: str) -> None:
 
 
 async def test_a_task_that_uploads_is_told_and_not_cancelled(address: str) -> None:
-    store = AsyncRemoteStore(address, timeout=20)
+    store = AsyncRemoteStore(address, ConnectionSettings(timeout=20))
     begun = asyncio.Event()
 
     async def upload() -> None:
@@ -52,7 +53,7 @@ async def test_a_task_that_uploads_is_told_and_not_cancelled(address: str) -> No
 
 
 async def test_tasks_that_ask_are_told(address: str) -> None:
-    store = AsyncRemoteStore(address, timeout=20)
+    store = AsyncRemoteStore(address, ConnectionSettings(timeout=20))
 
     async def ask() -> None:
         while True:
@@ -66,7 +67,7 @@ async def test_tasks_that_ask_are_told(address: str) -> None:
 
 
 async def test_a_cancelled_task_stays_cancelled_when_the_store_closes_too(address: str) -> None:
-    store = AsyncRemoteStore(address, timeout=20)
+    store = AsyncRemoteStore(address, ConnectionSettings(timeout=20))
     writer = await store.upload("u", UploadSpec(new_data_id()))
 
     async def write() -> None:
@@ -99,7 +100,7 @@ def _upload(store: RemoteStore) -> None:
 @pytest.mark.parametrize("call", [_ask, _watch, _upload])
 def test_threads_that_call_as_the_store_closes_are_told(address: str, call: Callable[[RemoteStore], None]) -> None:
     for _ in range(5):
-        store = RemoteStore(address, timeout=20)
+        store = RemoteStore(address, ConnectionSettings(timeout=20))
         outcomes: list[type[BaseException]] = []
 
         def repeat(store: RemoteStore = store, outcomes: list[type[BaseException]] = outcomes) -> None:
@@ -126,10 +127,10 @@ def test_threads_that_call_as_the_store_closes_are_told(address: str, call: Call
 LEAVING = """
 import gc, sys, threading, time
 from grpc._channel import _Rendezvous
-from vault import Vault
+from vault import ConnectionSettings, Vault
 from tests.vault.places import STRUCTURE, Note
 
-vault = Vault(sys.argv[1], STRUCTURE, timeout=20)
+vault = Vault(sys.argv[1], STRUCTURE, connection=ConnectionSettings(timeout=20))
 with vault.open_writer("notes") as done:
     done.write(bytes(9_000_000))
 vault.load("notes", vault.upload("notes", Note("x"))).close()
@@ -160,7 +161,7 @@ def test_a_program_ends_while_a_thread_that_is_stopped_holds_the_locks_of_grpc(a
 
 
 def test_a_lock_of_grpc_that_is_never_released_holds_up_no_timeout_and_no_close(address: str) -> None:
-    store = RemoteStore(address, timeout=20)
+    store = RemoteStore(address, ConnectionSettings(timeout=20))
     store.list_units()
     watches = [store.watch(), store.watch()]
     calls = [watch._receiver._call for watch in watches]  # type: ignore[attr-defined]

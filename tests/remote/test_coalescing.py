@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from vault import ConnectionSettings
 from vault._async.remote.store import MOST_UNITS, AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import CorruptionError, InvalidArgumentError, UnavailableError, VaultError
@@ -72,7 +73,7 @@ def test_threads_share_requests_and_each_gets_its_own(store: EmbeddedStore) -> N
 
     with (
         Server(store, interceptors=[counting]) as server,
-        RemoteStore(server.address, timeout=20) as remote,
+        RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote,
         ThreadPoolExecutor(CALLERS) as threads,
     ):
         assert all(threads.map(work, range(CALLERS)))
@@ -83,7 +84,7 @@ async def test_tasks_share_requests_and_each_gets_its_own(store: EmbeddedStore) 
     fill(store)
     counting = Counting()
     with Server(store, interceptors=[counting]) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             wanted = [n % OBJECTS + 1 for n in range(1000)]
             found = await asyncio.gather(*(remote.load_many("u", [LoadItem(data_id)]) for data_id in wanted))
     assert all(is_whole(result, data_id) for (result,), data_id in zip(found, wanted, strict=True))
@@ -97,7 +98,7 @@ async def test_one_caller_s_trouble_is_his_own(tmp_path: Path) -> None:
         damaged_store.engine.writer.submit(
             lambda connection: connection.execute("UPDATE contents SET data = x'00' WHERE number = 50")
         ).result()
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             found = await asyncio.gather(*(remote.load_many("u", [LoadItem(key)]) for key in keys))
             assert (await remote.load_many("other", [LoadItem(1)])) == [None]
     outcomes = dict(zip(keys, (result for (result,) in found), strict=True))
@@ -113,7 +114,7 @@ async def test_a_question_is_never_in_a_request_that_left_before_it(store: Embed
     """Each reads what was written just before it asks, while others ask all the time."""
     fill(store)
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             over = False
 
             async def ask() -> None:
@@ -139,7 +140,7 @@ async def test_who_gives_up_takes_nobody_along(store: EmbeddedStore) -> None:
     fill(store)
     counting = Counting()
     with Server(store, interceptors=[counting]) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             chance = random.Random(5)
             for _ in range(30):
                 counting.go.clear()
@@ -167,7 +168,7 @@ async def test_who_gives_up_takes_nobody_along(store: EmbeddedStore) -> None:
 
 
 def test_nobody_is_forgotten_when_the_server_is_killed_and_comes_back(restarting: Restarting, proxy: Proxy) -> None:
-    with RemoteStore(proxy.address, timeout=30) as remote:
+    with RemoteStore(proxy.address, ConnectionSettings(timeout=30)) as remote:
         items = [SmallUpload(UploadSpec(n), content(n), checksum(content(n))) for n in range(1, OBJECTS + 1)]
         remote.upload_many("u", items)
         over = threading.Event()
@@ -192,7 +193,7 @@ def test_nobody_is_forgotten_when_the_server_is_killed_and_comes_back(restarting
 
 
 def test_without_a_server_each_is_told_within_his_own_time(restarting: Restarting, proxy: Proxy) -> None:
-    with RemoteStore(proxy.address, timeout=2) as remote, ThreadPoolExecutor(50) as threads:
+    with RemoteStore(proxy.address, ConnectionSettings(timeout=2)) as remote, ThreadPoolExecutor(50) as threads:
         assert remote.load_many("u", [LoadItem(1)]) == [None]
         process = restarting.server.process
         process.send_signal(signal.SIGSTOP)
@@ -210,7 +211,7 @@ async def test_units_without_end_are_not_remembered_without_end(store: EmbeddedS
     """As an edge server's clients may name them."""
     fill(store)
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             units = [f"u{number}" for number in range(3 * MOST_UNITS // 2)]
             found = await asyncio.gather(*(remote.load_many(unit, [LoadItem(1)]) for unit in ["u", *units, "u"]))
             assert len(remote._loads) <= MOST_UNITS  # nobody else can tell

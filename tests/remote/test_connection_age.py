@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from vault import AsyncRemoteVault, BytesWrapper, RemoteVault, TextWrapper, Vault
+from vault import AsyncRemoteVault, BytesWrapper, ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault._sync.feed.coherence import WatchCoherence
 from vault.store.limits import BLOCK_SIZE
 from vault.unit import UnitLike
@@ -37,7 +37,10 @@ def proxy(store: EmbeddedStore) -> Iterator[Proxy]:
 
 
 def test_calls_move_to_new_connections_without_an_error(proxy: Proxy) -> None:
-    with RemoteVault(proxy.address, STRUCTURE, timeout=10) as vault, ThreadPoolExecutor(4) as threads:
+    with (
+        RemoteVault(proxy.address, STRUCTURE, connection=ConnectionSettings(timeout=10)) as vault,
+        ThreadPoolExecutor(4) as threads,
+    ):
         end = time.monotonic() + SECONDS
 
         def work(number: int) -> int:
@@ -54,7 +57,7 @@ def test_calls_move_to_new_connections_without_an_error(proxy: Proxy) -> None:
 
 
 async def test_calls_of_tasks_too(proxy: Proxy) -> None:
-    async with AsyncRemoteVault(proxy.address, STRUCTURE, timeout=10) as vault:
+    async with AsyncRemoteVault(proxy.address, STRUCTURE, connection=ConnectionSettings(timeout=10)) as vault:
         end = time.monotonic() + SECONDS
 
         async def work(number: int) -> None:
@@ -69,7 +72,7 @@ async def test_calls_of_tasks_too(proxy: Proxy) -> None:
 def test_transfers_that_run_are_not_cut(proxy: Proxy, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(bytes(range(256)) * (BLOCK_SIZE // 256) * 8)
-    with RemoteVault(proxy.address, STRUCTURE, timeout=10) as vault:
+    with RemoteVault(proxy.address, STRUCTURE, connection=ConnectionSettings(timeout=10)) as vault:
         proxy.throttle(file.stat().st_size / SECONDS)
         data_id = vault.upload_file("files", file)
         assert vault.exists("files", data_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault import AsyncRemoteVault, AsyncVault, RemoteVault, TextWrapper, Vault
+from vault import AsyncRemoteVault, AsyncVault, ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault._grpc.address import parse_address
 from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
@@ -89,13 +89,14 @@ def served(store: EmbeddedStore) -> Iterator[str]:
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import asyncio, sys
-from vault import AsyncVault, RemoteVault, TextWrapper, Vault
+from vault import AsyncVault, ConnectionSettings, RemoteVault, TextWrapper, Vault
 structure = {"notes": (TextWrapper, 0)}
-with RemoteVault(sys.argv[1], structure, timeout=20) as vault, Vault("grpc://" + sys.argv[1], structure) as other:
+slow = ConnectionSettings(timeout=20)
+with RemoteVault(sys.argv[1], structure, connection=slow) as vault, Vault("grpc://" + sys.argv[1], structure) as other:
     assert vault.exists("notes", vault.upload("notes", TextWrapper("hello")))
     assert other.list("notes")
 async def main():
-    async with AsyncVault("grpc://" + sys.argv[1], structure, timeout=20) as vault:
+    async with AsyncVault("grpc://" + sys.argv[1], structure, connection=ConnectionSettings(timeout=20)) as vault:
         await vault.upload("notes", TextWrapper("hello"))
 asyncio.run(main())
 """
@@ -119,13 +120,13 @@ def test_the_demo_is_not_sent_to_a_proxy(proxy: ConnectProxy) -> None:
 
 
 WAYS: dict[str, Callable[[str, str], Vault]] = {
-    "Vault": lambda address, proxy: Vault(f"grpc://{address}", STRUCTURE, proxy=proxy),
-    "RemoteVault": lambda address, proxy: RemoteVault(address, STRUCTURE, proxy=proxy),
+    "Vault": lambda address, proxy: Vault(f"grpc://{address}", STRUCTURE, connection=ConnectionSettings(proxy=proxy)),
+    "RemoteVault": lambda address, proxy: RemoteVault(address, STRUCTURE, connection=ConnectionSettings(proxy=proxy)),
     "URL": lambda address, proxy: Vault(f"grpc://{address}?proxy={proxy}", STRUCTURE),
     "URL with a slash": lambda address, proxy: Vault(f"grpc://{address}/?proxy={proxy}", STRUCTURE),
     "RemoteVault's URL": lambda address, proxy: RemoteVault(f"{address}?proxy={proxy}", STRUCTURE),
     "rather than the URL's": lambda address, proxy: Vault(
-        f"grpc://{address}?proxy=http://127.0.0.1:1", STRUCTURE, proxy=proxy
+        f"grpc://{address}?proxy=http://127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(proxy=proxy)
     ),
 }
 
@@ -147,9 +148,9 @@ def test_a_client_that_asks_for_a_proxy_goes_through_it(
 
 async def test_async_clients_too_and_with_a_password(served: str, proxy: ConnectProxy) -> None:
     url = f"http://me:p%40ss@{proxy.address}"
-    async with AsyncVault(f"grpc://{served}", STRUCTURE, proxy=url) as vault:
+    async with AsyncVault(f"grpc://{served}", STRUCTURE, connection=ConnectionSettings(proxy=url)) as vault:
         assert await vault.upload("notes", TextWrapper("hello"))
-    async with AsyncRemoteVault(served, STRUCTURE, proxy=url) as vault:
+    async with AsyncRemoteVault(served, STRUCTURE, connection=ConnectionSettings(proxy=url)) as vault:
         assert await vault.units() == ["notes"]
     login = base64.b64encode(b"me:p@ss").decode()
     assert len(proxy.requests) >= 2
@@ -176,14 +177,14 @@ def test_the_command_takes_one_by_flag_environment_and_url(served: str, proxy: C
 )
 def test_what_is_no_proxy_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="bad proxy") as caught:
-        RemoteVault("127.0.0.1:1", STRUCTURE, proxy=bad)
+        RemoteVault("127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(proxy=bad))
     assert caught.value.reason == "BAD_PROXY"
 
 
 def test_a_password_is_not_told(store: EmbeddedStore) -> None:
     for location in ("grpc://host:1", "unix:/tmp/x", store, "./data"):
         with pytest.raises(InvalidArgumentError, match="bad proxy") as caught:
-            Vault(location, STRUCTURE, proxy="http://me:secret@host:1/path")
+            Vault(location, STRUCTURE, connection=ConnectionSettings(proxy="http://me:secret@host:1/path"))
         assert "secret" not in str(caught.value)
     for address in (
         "h?proxy=http://me:secret@p:1",

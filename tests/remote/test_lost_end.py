@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.store.values import Block, UploadSpec, checksum, new_data_id
@@ -38,7 +39,10 @@ def address(store: EmbeddedStore) -> Any:
 
 
 def test_a_write_that_the_server_confirmed_is_no_failure(address: str, store: EmbeddedStore) -> None:
-    with RemoteStore(address, timeout=20) as remote, remote.upload("u", UploadSpec(new_data_id())) as writer:
+    with (
+        RemoteStore(address, ConnectionSettings(timeout=20)) as remote,
+        remote.upload("u", UploadSpec(new_data_id())) as writer,
+    ):
         writer.write(BLOCK)
         info = writer.commit(5)
     assert store.stat_many("u", [info.data_id]) == [info]
@@ -46,7 +50,7 @@ def test_a_write_that_the_server_confirmed_is_no_failure(address: str, store: Em
 
 async def test_a_task_s_write_that_the_server_confirmed_is_no_failure(address: str, store: EmbeddedStore) -> None:
     async with (
-        AsyncRemoteStore(address, timeout=20) as remote,
+        AsyncRemoteStore(address, ConnectionSettings(timeout=20)) as remote,
         await remote.upload("u", UploadSpec(new_data_id())) as writer,
     ):
         await writer.write(BLOCK)

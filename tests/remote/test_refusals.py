@@ -1,6 +1,7 @@
 """What a server refuses while bytes are on their way: its own error reaches the sender, not a broken stream's."""
 
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ChecksumError
@@ -15,7 +16,7 @@ BLOCKS = [Block(index * BLOCK_SIZE, DATA, checksum(DATA) ^ (index == 0)) for ind
 
 async def test_a_task_learns_why_its_upload_was_refused(store: EmbeddedStore) -> None:
     with Server(store) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             for _ in range(30):  # which of the two comes first, the refusal or the next block, is chance
                 with pytest.raises(ChecksumError, match="checksum"):
                     async with await remote.upload("u", UploadSpec(new_data_id())) as writer:
@@ -26,7 +27,7 @@ async def test_a_task_learns_why_its_upload_was_refused(store: EmbeddedStore) ->
 
 
 def test_a_thread_learns_why_its_upload_was_refused(store: EmbeddedStore) -> None:
-    with Server(store) as server, RemoteStore(server.address, timeout=20) as remote:
+    with Server(store) as server, RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         for _ in range(30):
             with (
                 pytest.raises(ChecksumError, match="checksum"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
@@ -80,7 +81,7 @@ def test_a_client_that_is_killed_frees_files_at_once_and_bytes_after_the_window(
 def test_a_client_that_gives_up_leaves_nothing_staged(
     local: Server, proxy: Proxy, store: EmbeddedStore, how: str
 ) -> None:
-    with RemoteStore(proxy.address, timeout=TIMEOUT) as remote:
+    with RemoteStore(proxy.address, ConnectionSettings(timeout=TIMEOUT)) as remote:
         writer = remote.upload("u", UploadSpec(5))
         for block in blocks_of(DATA)[:20]:
             writer.write(block)
@@ -97,7 +98,7 @@ def test_a_client_that_gives_up_leaves_nothing_staged(
 
 
 async def test_a_cancelled_task_leaves_nothing_staged(local: Server, proxy: Proxy, store: EmbeddedStore) -> None:
-    async with AsyncRemoteStore(proxy.address, timeout=TIMEOUT) as remote:
+    async with AsyncRemoteStore(proxy.address, ConnectionSettings(timeout=TIMEOUT)) as remote:
         begun = asyncio.Event()
 
         async def write() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from vault import BytesWrapper, RemoteVault
+from vault import BytesWrapper, ConnectionSettings, RemoteVault
 from vault._async.files.object_files import AsyncObjectReader, reopener
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
@@ -64,7 +64,7 @@ async def test_a_server_before_a_server_survives_cuts_on_both_sides(
     local: Server, proxy: Proxy, store: EmbeddedStore, open_store: Callable[[str], AsyncStore]
 ) -> None:
     with (
-        RemoteStore(proxy.address, timeout=TIMEOUT) as behind,
+        RemoteStore(proxy.address, ConnectionSettings(timeout=TIMEOUT)) as behind,
         Server(behind) as edge,
         Proxy(edge.address) as before,
     ):
@@ -84,7 +84,7 @@ async def test_a_server_before_a_server_survives_cuts_on_both_sides(
 
 
 def test_a_reader_of_a_range_gets_its_range_over_cuts(local: Server, proxy: Proxy) -> None:
-    with RemoteStore(proxy.address, timeout=TIMEOUT) as remote:
+    with RemoteStore(proxy.address, ConnectionSettings(timeout=TIMEOUT)) as remote:
         with remote.upload("u", UploadSpec(5)) as writer:
             for block in blocks_of(DATA):
                 writer.write(block)
@@ -154,7 +154,7 @@ def test_a_stream_that_was_cut_is_gone_with_its_transfer_and_not_left_to_the_col
     local: Server, proxy: Proxy, store: EmbeddedStore
 ) -> None:
     # One that lives until the interpreter ends may keep it from ending: see `_untie`.
-    with RemoteVault(proxy.address, {"u": (BytesWrapper, 0)}, timeout=TIMEOUT) as vault:
+    with RemoteVault(proxy.address, {"u": (BytesWrapper, 0)}, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         vault.upload("u", BytesWrapper(PART), data_id=5)
         gc.collect()
         before = [each for each in gc.get_objects() if isinstance(each, grpc.RpcError)]

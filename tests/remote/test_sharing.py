@@ -6,6 +6,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
 from vault.store.values import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import EmbeddedStore, Server
@@ -19,7 +20,7 @@ def test_32_threads_share_one(store: EmbeddedStore) -> None:
         (found,) = remote.load_many("u", [LoadItem(f"name {number}")])
         return isinstance(found, LoadedObject) and found.data == data
 
-    with Server(store) as server, RemoteStore(server.address, timeout=20) as remote:
+    with Server(store) as server, RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
         with ThreadPoolExecutor(32) as threads:
             assert all(threads.map(work, range(128)))
         assert len(remote.list_page("u", page_size=1000).objects) == 128
@@ -27,8 +28,8 @@ def test_32_threads_share_one(store: EmbeddedStore) -> None:
 
 FORK = """
     import os, sys, threading
-    from vault import RemoteStore
-    store = RemoteStore(sys.argv[1], timeout=10)
+    from vault import ConnectionSettings, RemoteStore
+    store = RemoteStore(sys.argv[1], ConnectionSettings(timeout=10))
     if sys.argv[2] != "unused":
         store.list_units()
     if sys.argv[2] == "watched":

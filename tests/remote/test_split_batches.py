@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, StorageFullError
@@ -60,7 +61,7 @@ def remote(store: EmbeddedStore, counting: Counting, request: pytest.FixtureRequ
     settings = ServerSettings(max_message_size=request.param)
     with (
         Server(store, interceptors=[counting], settings=settings) as server,
-        RemoteStore(server.address, timeout=20) as opened,
+        RemoteStore(server.address, ConnectionSettings(timeout=20)) as opened,
     ):
         yield opened
 
@@ -129,7 +130,10 @@ def test_an_object_over_a_block_is_told_of_and_not_asked_for_again(remote: Remot
 def test_a_batch_that_breaks_off_says_what_was_done_before(store: EmbeddedStore, counting: Counting) -> None:
     counting.limit = 1
     items = [upload(bytes([number]) * (900 << 10)) for number in range(8)]
-    with Server(store, interceptors=[counting]) as server, RemoteStore(server.address, timeout=20) as remote:
+    with (
+        Server(store, interceptors=[counting]) as server,
+        RemoteStore(server.address, ConnectionSettings(timeout=20)) as remote,
+    ):
         outcomes = remote.upload_many("u", items)
         with pytest.raises(StorageFullError, match="no more today"):
             remote.upload_many("u", items)
@@ -142,7 +146,7 @@ def test_a_batch_that_breaks_off_says_what_was_done_before(store: EmbeddedStore,
 async def test_tasks_have_the_same(store: EmbeddedStore) -> None:
     items = [upload(bytes([number]) * BLOCK_SIZE) for number in range(9)]
     with Server(store, settings=ServerSettings(max_message_size=2 << 20)) as server:
-        async with AsyncRemoteStore(server.address, timeout=20) as remote:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
             assert all(isinstance(outcome, ObjectInfo) for outcome in await remote.upload_many("u", items))
             found = await remote.load_many("u", [LoadItem(item.spec.data_id) for item in items])
     assert [each.data for each in found if isinstance(each, LoadedObject)] == [item.data for item in items]

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from vault import AsyncVault, RemoteVault, TextWrapper, Vault
+from vault import AsyncVault, ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault._grpc.address import MAX_UNIX_PATH, parse_address, unix_address, unix_path
 from vault.errors import InvalidArgumentError
 from vault.v1 import vault_pb2 as pb
@@ -59,7 +59,7 @@ def test_the_address_of_a_server_reaches_its_socket_and_no_other(name: str) -> N
             assert server.address == unix_address(str(path))
             assert set(server.address) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%/._-~:")
             for location in {server.address, as_given(path), server.address.replace("unix:", "unix://")}:
-                with Vault(location, STRUCTURE, timeout=20) as vault:
+                with Vault(location, STRUCTURE, connection=ConnectionSettings(timeout=20)) as vault:
                     assert vault.exists("notes", vault.upload("notes", TextWrapper("x")))
             with grpc.insecure_channel(server.address) as channel:  # any other client
                 assert VaultServiceStub(channel).ListUnits(pb.ListUnitsRequest(), timeout=20).units

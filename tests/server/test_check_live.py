@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from vault import ConnectionSettings
 from vault.errors import VaultError
 from vault.store.contract import Store
 from vault.store.registry import open_store
@@ -62,7 +63,7 @@ def test_a_check_beside_a_server_under_load_finds_nothing_and_harms_nothing(serv
 
     def work(seed: int) -> None:
         try:
-            with open_store(f"grpc://{served.address}", timeout=30) as store:
+            with open_store(f"grpc://{served.address}", ConnectionSettings(timeout=30)) as store:
                 kept.append(churn(store, seed, stopped))
         except VaultError as error:
             failures.append(error)
@@ -126,7 +127,7 @@ def test_a_server_scrubs_by_itself_and_says_what_it_found(serve: Serve, tmp_path
 
 def test_a_rate_of_0_switches_the_scrub_off(serve: Serve, tmp_path: Path) -> None:
     served = serve(tmp_path / "store", "--listen", "127.0.0.1:0", env={"VAULT_GRPC_SERVE_SCRUB_RATE": "0"})
-    with open_store(f"grpc://{served.address}", timeout=30) as store:
+    with open_store(f"grpc://{served.address}", ConnectionSettings(timeout=30)) as store:
         update(store, upload(store, LARGE).data_id, LARGE)
         assert store.upload_many(UNIT, [small()])
     code, _, err = served.terminate()

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from vault import AsyncRemoteStore, RemoteStore
+from vault import AsyncRemoteStore, ConnectionSettings, RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError, StorageFullError, UnavailableError
 from vault.store.contract import AsyncBlockWriter
 from vault.store.threaded import ThreadedStore
@@ -275,14 +275,17 @@ class TestAWriteThatTakesLongToBegin:
         data = bytes(range(256)) * 10_000
 
         def write(address: str) -> ObjectInfo:
-            with RemoteStore(address, timeout=1) as remote, remote.upload("u", UploadSpec(7)) as writer:
+            with (
+                RemoteStore(address, ConnectionSettings(timeout=1)) as remote,
+                remote.upload("u", UploadSpec(7)) as writer,
+            ):
                 for each in blocks_of(data):
                     writer.write(each)
                 return writer.commit(len(data))
 
         async def write_async(address: str) -> ObjectInfo:
             async with (
-                AsyncRemoteStore(address, timeout=1) as remote,
+                AsyncRemoteStore(address, ConnectionSettings(timeout=1)) as remote,
                 await remote.upload("u", UploadSpec(7)) as writer,
             ):
                 for each in blocks_of(data):

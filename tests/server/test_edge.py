@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from itertools import islice
 
 import pytest
-from vault import RemoteVault, Vault
+from vault import ConnectionSettings, RemoteVault, Vault
 from vault._sync.remote.store import RemoteStore
 from vault_server import EmbeddedStore, Server
 
@@ -19,11 +19,13 @@ class Chain:
         self._stack = stack
         self._store = store
         self.origin = stack.enter_context(Server(store))
-        self.upstream = stack.enter_context(RemoteStore(self.origin.address, timeout=5))
+        self.upstream = stack.enter_context(RemoteStore(self.origin.address, ConnectionSettings(timeout=5)))
         self.edge = stack.enter_context(Server(self.upstream))
 
     def vault(self, server: Server, consistency: str = "watch") -> Vault:
-        return self._stack.enter_context(RemoteVault(server.address, STRUCTURE, consistency=consistency, timeout=20))
+        return self._stack.enter_context(
+            RemoteVault(server.address, STRUCTURE, consistency=consistency, connection=ConnectionSettings(timeout=20))
+        )
 
     def restart_origin(self) -> None:
         address = self.origin.address

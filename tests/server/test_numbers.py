@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 import pytest
-from vault import AsyncRemoteVault, AsyncVault, RemoteStore, RemoteVault, TextWrapper, Vault
+from vault import AsyncRemoteVault, AsyncVault, ConnectionSettings, RemoteStore, RemoteVault, TextWrapper, Vault
 from vault.cli.objects import units
 from vault.cli.program import program as group
 from vault.errors import InvalidArgumentError
@@ -46,11 +46,19 @@ USES: dict[str, Callable[[Any, Path], object]] = {
     "EmbeddedStore.inline_limit": lambda value, folder: EmbeddedStore(folder, StoreOptions(inline_limit=value)),
     "EmbeddedStore.feed_history": lambda value, folder: EmbeddedStore(folder, StoreOptions(feed_history=value)),
     "AsyncEmbeddedStore.retention": lambda value, folder: AsyncEmbeddedStore(folder, StoreOptions(retention=value)),
-    "Vault.timeout": lambda value, _: Vault("grpc://127.0.0.1:1", STRUCTURE, timeout=value),
-    "AsyncVault.timeout": lambda value, _: AsyncVault("grpc://127.0.0.1:1", STRUCTURE, timeout=value),
-    "RemoteVault.timeout": lambda value, _: RemoteVault("127.0.0.1:1", STRUCTURE, timeout=value),
-    "AsyncRemoteVault.timeout": lambda value, _: AsyncRemoteVault("127.0.0.1:1", STRUCTURE, timeout=value),
-    "RemoteStore.timeout": lambda value, _: RemoteStore("127.0.0.1:1", timeout=value),
+    "Vault.timeout": lambda value, _: Vault(
+        "grpc://127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(timeout=value)
+    ),
+    "AsyncVault.timeout": lambda value, _: AsyncVault(
+        "grpc://127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(timeout=value)
+    ),
+    "RemoteVault.timeout": lambda value, _: RemoteVault(
+        "127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(timeout=value)
+    ),
+    "AsyncRemoteVault.timeout": lambda value, _: AsyncRemoteVault(
+        "127.0.0.1:1", STRUCTURE, connection=ConnectionSettings(timeout=value)
+    ),
+    "RemoteStore.timeout": lambda value, _: RemoteStore("127.0.0.1:1", ConnectionSettings(timeout=value)),
 }
 
 
@@ -87,7 +95,7 @@ def test_the_largest_numbers_are_held(store: EmbeddedStore) -> None:
     )
     assert all(-MAX_NUMBER <= value <= MAX_NUMBER for _, value in largest.options() if isinstance(value, int))
     with Server(store, settings=largest) as server:
-        with RemoteVault(server.address, STRUCTURE, timeout=MAX_SECONDS) as vault:
+        with RemoteVault(server.address, STRUCTURE, connection=ConnectionSettings(timeout=MAX_SECONDS)) as vault:
             vault.spawn_upkeeping_thread(MAX_SECONDS)
             data_id = vault.upload("notes", TextWrapper("x"))
             ticket = vault.load("notes", data_id)

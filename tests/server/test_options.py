@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from vault._grpc.settings import FLOW_CONTROL, OPTIONS
 from vault.errors import InvalidArgumentError
 from vault_server import ServerSettings
 
@@ -26,6 +27,13 @@ def test_options_are_the_settings_in_grpcs_units() -> None:
     assert dict(ServerSettings(share_port=True).options())["grpc.so_reuseport"] == 1
     assert options["grpc.max_connection_age_ms"] == 1_800_000
     assert "grpc.max_connection_age_ms" not in dict(ServerSettings(max_connection_age=None).options())
+
+
+def test_client_and_server_hold_streams_to_the_same_numbers() -> None:
+    assert set(FLOW_CONTROL) <= set(OPTIONS) & set(ServerSettings().options())
+    client, server = dict(OPTIONS), dict(ServerSettings().options())
+    for name in ("grpc.max_receive_message_length", "grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms"):
+        assert client[name] == server[name]
 
 
 @pytest.mark.parametrize(

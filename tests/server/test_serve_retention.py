@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vault import ConnectionSettings
 from vault._sync.files.object_files import open_reader
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
@@ -44,7 +45,7 @@ def test_a_reader_goes_on_with_the_old_bytes_when_the_server_was_killed_meanwhil
     data = some_bytes(6 * BLOCK_SIZE)
     listen = f"unix:{tmp_path / 'socket'}"
     served = serve(tmp_path / "own", "--listen", listen)
-    with RemoteStore(listen, timeout=30) as store:
+    with RemoteStore(listen, ConnectionSettings(timeout=30)) as store:
         large, small = put(store, data), put_and_replace(store)
         with open_reader(store, "files", large.data_id) as reader:
             assert reader.read(10) == data[:10]

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from vault import RemoteVault
+from vault import ConnectionSettings, RemoteVault
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
@@ -131,7 +131,7 @@ def test_what_is_wrong_with_the_directory_is_said_once(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_is_started_anew_and_clients_go_on(two: Served) -> None:
-    with RemoteVault(two.address, STRUCTURE, timeout=30) as vault:
+    with RemoteVault(two.address, STRUCTURE, connection=ConnectionSettings(timeout=30)) as vault:
         for step in range(3):
             killed = workers(two)[step % 2]
             killed.kill()
@@ -244,9 +244,14 @@ def test_clients_spread_over_workers_agree_under_load(two: Served, tmp_path: Pat
     """Strict readers see every acknowledged write at once, watchers all of them in order; nothing fails."""
     clients, steps = 6, 40
     with ExitStack() as stack:
-        vaults = [stack.enter_context(RemoteVault(two.address, STRUCTURE, timeout=60)) for _ in range(clients)]
+        vaults = [
+            stack.enter_context(RemoteVault(two.address, STRUCTURE, connection=ConnectionSettings(timeout=60)))
+            for _ in range(clients)
+        ]
         strict = [
-            stack.enter_context(RemoteVault(two.address, STRUCTURE, timeout=60, consistency="strict"))
+            stack.enter_context(
+                RemoteVault(two.address, STRUCTURE, consistency="strict", connection=ConnectionSettings(timeout=60))
+            )
             for _ in range(clients)
         ]
         watches = [vault.watch("notes") for vault in vaults]

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from vault import RemoteStore
+from vault import ConnectionSettings, RemoteStore
 from vault.errors import StorageError, VaultError
 from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
@@ -372,7 +372,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 def test_a_server_answers_why_and_goes_on_when_the_directory_is_back(root: Path, workers: int) -> None:
     server = Served(root, "--listen", "127.0.0.1:0", "--workers", str(workers))
     try:
-        with RemoteStore(server.address, timeout=30) as remote:
+        with RemoteStore(server.address, ConnectionSettings(timeout=30)) as remote:
             upload(remote, LARGE, data_id=1)
             another_store(root)
             for data in (SMALL, LARGE):

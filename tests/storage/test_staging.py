@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault import RemoteStore
+from vault import ConnectionSettings, RemoteStore
 from vault.errors import VaultError
 from vault.store.contract import BlockWriter
 from vault.store.values import Block, ObjectInfo, UploadSpec, checksum
@@ -183,7 +183,7 @@ def test_a_units_folder_and_that_of_what_was_put_aside_are_made_anew(directory: 
 def test_a_server_goes_on_too(directory: Path, cleaning: Cleaning) -> None:
     server = Served(directory, "--listen", "127.0.0.1:0")
     try:
-        with RemoteStore(server.address, timeout=30) as remote:
+        with RemoteStore(server.address, ConnectionSettings(timeout=30)) as remote:
             upload(remote, LARGE, data_id=1)
             upload(remote, FILE, data_id=2)
             for number in (3, 4):

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
-from vault import AsyncVault, Vault
+from vault import AsyncVault, ConnectionSettings, Vault
 from vault.errors import ClosedError
 from vault.store.blocks import BlockCutter
 from vault.store.limits import BLOCK_SIZE
@@ -225,7 +225,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of forking with threads, which is the point here
     location, colour = sys.argv[1:]
     if colour == "sync":
-        vault = Vault(location, STRUCTURE, timeout=20)
+        vault = Vault(location, STRUCTURE, connection=ConnectionSettings(timeout=20))
         work(vault, lambda result: result, WAYS)
         vault.close()
         return
@@ -237,7 +237,7 @@ def main() -> None:
         def run(result: Any) -> Any:
             return runner.run(waited(result)) if hasattr(result, "__await__") else result
 
-        opened = AsyncVault(location, STRUCTURE, timeout=20)
+        opened = AsyncVault(location, STRUCTURE, connection=ConnectionSettings(timeout=20))
         work(opened, run, ASYNC_WAYS)
         run(opened.close())
 

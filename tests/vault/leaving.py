@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from vault import AsyncVault, Vault
+from vault import AsyncVault, ConnectionSettings, Vault
 from vault.store.blocks import BlockCutter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import UploadSpec, new_data_id
@@ -77,7 +77,7 @@ def main() -> None:
         return function(*args, **options)
 
     if colour == "sync":
-        steps = leave(Vault(location, STRUCTURE, timeout=20), calling, how)
+        steps = leave(Vault(location, STRUCTURE, connection=ConnectionSettings(timeout=20)), calling, how)
         try:
             steps.send(None)
         except StopIteration:
@@ -85,7 +85,7 @@ def main() -> None:
         raise AssertionError("a sync vault waits for nothing")
 
     async def use() -> None:
-        await leave(AsyncVault(location, STRUCTURE, timeout=20), awaiting, how)
+        await leave(AsyncVault(location, STRUCTURE, connection=ConnectionSettings(timeout=20)), awaiting, how)
 
     asyncio.run(use())
 

@@ -15,6 +15,7 @@ from vault import (
     BatchError,
     ClosedError,
     ConflictError,
+    ConnectionSettings,
     NotFoundError,
     UnavailableError,
     UnknownUnitError,
@@ -274,7 +275,7 @@ async def test_a_vault_closes_while_its_server_is_away(tmp_path: Path) -> None:
     async with AsyncEmbeddedStore(tmp_path / "store") as store:
         server = AsyncServer(store)
         await server.start()
-        async with AsyncRemoteVault(server.address, STRUCTURE, timeout=1) as vault:
+        async with AsyncRemoteVault(server.address, STRUCTURE, connection=ConnectionSettings(timeout=1)) as vault:
             data_id = await vault.upload("notes", Note("one"))
             await text_of(vault, data_id)
             await following(vault)

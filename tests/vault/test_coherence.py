@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from vault import RemoteVault, UnavailableError, Vault
+from vault import ConnectionSettings, RemoteVault, UnavailableError, Vault
 from vault._sync.feed import coherence
 from vault_server import EmbeddedStore, Server, StoreOptions
 
@@ -130,7 +130,7 @@ def test_another_store_at_the_same_address_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_away_is_an_error_not_an_old_object(remote: Place) -> None:
-    vault = remote.open(timeout=1)
+    vault = remote.open(connection=ConnectionSettings(timeout=1))
     data_id = vault.upload("notes", Note("one"))
     text_of(vault, data_id)
     following(vault)
@@ -242,7 +242,7 @@ def test_a_load_that_fails_leaves_it_to_the_next_in_line(place: Place) -> None:
 
 
 def test_the_server_being_away_is_waited_for_once_by_all(remote: Place) -> None:
-    vault = remote.open(timeout=2)
+    vault = remote.open(connection=ConnectionSettings(timeout=2))
     data_id = vault.upload("notes", Note("one"))
     remote.server.stop(grace=0)
     begun = time.monotonic()
@@ -282,7 +282,7 @@ def test_the_watcher_starts_with_the_first_load_and_ends_with_the_vault(remote: 
 
 
 def test_the_watcher_ends_while_the_server_is_away(remote: Place) -> None:
-    vault = RemoteVault(remote.server.address, STRUCTURE, timeout=30)
+    vault = RemoteVault(remote.server.address, STRUCTURE, connection=ConnectionSettings(timeout=30))
     data_id = vault.upload("notes", Note("one"))
     text_of(vault, data_id)
     following(vault)
@@ -351,7 +351,7 @@ class Cable:
 def test_a_network_that_falls_silent_is_not_believed_for_long(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coherence, "WATCH_LEASE", 3.0)
     with closing(Cable(remote.server.address)) as cable:
-        vault = RemoteVault(cable.address, STRUCTURE, timeout=1)
+        vault = RemoteVault(cable.address, STRUCTURE, connection=ConnectionSettings(timeout=1))
         with vault:
             data_id = vault.upload("notes", Note("one"))
             text_of(vault, data_id)

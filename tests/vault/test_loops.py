@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault import AsyncVault, Change
+from vault import AsyncVault, Change, ConnectionSettings
 from vault.errors import InvalidArgumentError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
@@ -197,7 +197,7 @@ def test_the_walk_below_goes_over_every_call() -> None:
 @pytest.mark.parametrize("state", ["stands", "runs", "closed"])
 def test_another_event_loop_is_told_so_by_every_call_and_disturbs_nothing(place: Place, state: str) -> None:
     own = Loop(state)
-    vault = AsyncVault(place.location, STRUCTURE, timeout=10)
+    vault = AsyncVault(place.location, STRUCTURE, connection=ConnectionSettings(timeout=10))
     own.run(prepared(vault))
     handles = own.run(Handles().open(vault))
 
@@ -252,7 +252,7 @@ def test_what_is_closed_on_another_event_loop_gives_everything_back(place: Place
     kept: list[Any] = []
 
     def cycle() -> None:
-        vault = AsyncVault(place.location, STRUCTURE, timeout=10)
+        vault = AsyncVault(place.location, STRUCTURE, connection=ConnectionSettings(timeout=10))
         kept.append(vault)  # closing has to do it, not the collector
         first, second = asyncio.Runner(), asyncio.Runner()
 

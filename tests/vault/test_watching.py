@@ -16,6 +16,7 @@ from vault import (
     Change,
     ChangeKind,
     ClosedError,
+    ConnectionSettings,
     InvalidArgumentError,
     RemoteVault,
     RevisionCompactedError,
@@ -200,7 +201,7 @@ def test_restarts_and_cut_connections_are_survived(remote: Place) -> None:
 
 
 def test_a_server_that_is_away_is_waited_for_longer_than_the_timeout(remote: Place) -> None:
-    vault = remote.open(timeout=0.5)
+    vault = remote.open(connection=ConnectionSettings(timeout=0.5))
     changes = vault.watch()
     remote.server.stop(grace=0)
     with Vault(remote.store, STRUCTURE) as beside, ThreadPoolExecutor(1) as thread:
@@ -234,7 +235,7 @@ def test_history_that_goes_while_the_server_is_away_is_said(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("how", ["the subscription", "the vault"])
 def test_closing_ends_a_wait_for_a_server_that_is_away(remote: Place, how: str) -> None:
-    with RemoteVault(remote.server.address, STRUCTURE, timeout=60) as vault:
+    with RemoteVault(remote.server.address, STRUCTURE, connection=ConnectionSettings(timeout=60)) as vault:
         changes = vault.watch()
         remote.server.stop(grace=0)
         with ThreadPoolExecutor(1) as thread:

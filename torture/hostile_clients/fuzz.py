@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from vault._grpc.calls import OPTIONS
+from vault._grpc.settings import OPTIONS
 from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 

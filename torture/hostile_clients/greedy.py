@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
-from vault._grpc.calls import OPTIONS
+from vault._grpc.settings import OPTIONS
 from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 

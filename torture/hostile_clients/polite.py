@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
 from vault.store.values import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
@@ -28,7 +29,7 @@ def waits(address: str, seconds: float, timeout: float = 60) -> Waits:
     """Loads, asks after and stores small things for so many seconds, each time with a new client's patience."""
     told = Waits()
     ends = time.monotonic() + seconds
-    with RemoteStore(address, timeout=timeout) as store:
+    with RemoteStore(address, ConnectionSettings(timeout=timeout)) as store:
         data = secrets.token_bytes(100)
 
         def upload() -> object:

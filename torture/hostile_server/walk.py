@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-from vault import AsyncVault, Vault
+from vault import AsyncVault, ConnectionSettings, Vault
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
@@ -73,12 +73,15 @@ async def client(face: str, address: str) -> AsyncIterator[tuple[AsyncVault, Asy
     """A vault and its store, sync behind the async shape or async."""
     if face == "async":
         async with (
-            AsyncRemoteStore(address, timeout=TIMEOUT) as store,
+            AsyncRemoteStore(address, ConnectionSettings(timeout=TIMEOUT)) as store,
             AsyncVault(store, STRUCTURE, cache=False) as vault,
         ):
             yield vault, store
         return
-    with RemoteStore(address, timeout=TIMEOUT) as behind, Vault(behind, STRUCTURE, cache=False) as sync_vault:
+    with (
+        RemoteStore(address, ConnectionSettings(timeout=TIMEOUT)) as behind,
+        Vault(behind, STRUCTURE, cache=False) as sync_vault,
+    ):
         yield as_async_vault(sync_vault), AsyncFace(behind)
 
 

@@ -13,6 +13,7 @@ from vault import (
     AlreadyExistsError,
     Change,
     ConflictError,
+    ConnectionSettings,
     NotFoundError,
     RemoteStore,
     RemoteVault,
@@ -95,7 +96,10 @@ class _Recorder:
     def _run(self) -> None:
         try:
             with RemoteVault(
-                self._address, STRUCTURE, consistency=self._setting.consistency, timeout=_TIMEOUT
+                self._address,
+                STRUCTURE,
+                consistency=self._setting.consistency,
+                connection=ConnectionSettings(timeout=_TIMEOUT),
             ) as vault:
                 while not self._over.is_set():
                     self._operate(vault)

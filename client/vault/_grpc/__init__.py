@@ -8,7 +8,8 @@ one that there is may be dead, with nobody to say so.
 """
 
 from vault._grpc.async_channel import AsyncChannel, AsyncDuplex, AsyncReceiver, claim_grpc_aio
-from vault._grpc.calls import MAX_MESSAGE_SIZE, Attempts
+from vault._grpc.calls import Attempts
+from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault._grpc.sync_channel import Channel, Duplex, Receiver
 
 __all__ = [

@@ -99,25 +99,34 @@ def unix_address(path: str) -> str:
     return _UNIX + re.sub(r"^//+", "/", quote(os.fsencode(path)))
 
 
-def port_of(text: str) -> int | None:
-    """The number of a port, 0 among them; None where the text is none."""
-    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
-        return None
-    return int(text)
+def host_and_port(text: str) -> tuple[str, int]:
+    """The host, without brackets, and the port, 0 among them, of HOST:PORT or [IPv6]:PORT.
+
+    Raises:
+        ValueError: It is neither; says why.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        raise ValueError("the port is a number from 0 (any free one) to 65535")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host:
+        raise ValueError("the host is missing")
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f"{host!r} is no IPv6 address") from None
+    return host, int(port)
 
 
 def _check_host_and_port(text: str, address: str) -> None:
     if text.startswith("unix-abstract:"):
         raise _bad(address, "a unix socket has a path: unix:PATH")
-    host, separator, port = text.rpartition(":")
-    if not separator or not port_of(port):
-        raise _bad(address)
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError:
-            raise _bad(address) from None
-    elif _HOST.fullmatch(host) is None:
+    try:
+        host, port = host_and_port(text)
+    except ValueError:
+        raise _bad(address) from None
+    if not port or not (":" in host if text.startswith("[") else _HOST.fullmatch(host)):
         raise _bad(address)
 
 

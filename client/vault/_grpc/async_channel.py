@@ -15,10 +15,8 @@ import grpc.aio
 from vault._grpc.address import parse_address
 from vault._grpc.calls import (
     MOST_REPLIES,
-    OPTIONS,
     Attempts,
     Retired,
-    check_timeout,
     closed,
     is_sign_of_life,
     make_stub,
@@ -28,9 +26,11 @@ from vault._grpc.calls import (
     stalled,
     timed_out,
 )
+from vault._grpc.settings import OPTIONS
 from vault._runtime.fork import fork_count, is_inherited, never_free, renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.store.connection import ConnectionSettings, check_connection
 from vault.wire.status import error_from_rpc
 
 _MADE_UP: Final = "Internal error from Core"
@@ -250,21 +250,21 @@ class AsyncDuplex:
 class AsyncChannel:
     """A connection to a server, made at the first call. Belongs to the event loop of that call."""
 
-    def __init__(self, address: str, *, timeout: float, proxy: str | None = None) -> None:
+    def __init__(self, address: str, connection: ConnectionSettings) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH.
-            timeout: Seconds that a call may go without progress.
-            proxy: See `parse_address`.
+            connection: How it is reached.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING.
         """
-        self._route = parse_address(address, proxy)
+        check_connection(connection)
+        self._route = parse_address(address, connection.proxy)
         self.address = self._route.shown
-        self.timeout = check_timeout(timeout)
-        self.patience = patience_of(timeout)
+        self.timeout = float(connection.timeout)
+        self.patience = patience_of(self.timeout)
         self._channel: grpc.aio.Channel | None = None
         self._affinity = AsyncAffinity(f"the connection to {self.address}")
         self._closed = False

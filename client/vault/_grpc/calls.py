@@ -1,7 +1,6 @@
-"""What every call goes by, sync or async: gRPC's settings, deadlines, when to try again, what to say."""
+"""What every call goes by, sync or async: deadlines, when to try again, what to say."""
 
 import logging
-import random
 import time
 import weakref
 from collections.abc import Callable
@@ -9,42 +8,12 @@ from typing import Any, Final
 
 import grpc
 
+from vault._runtime.backoff import Backoff
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
-from vault.store.limits import check_seconds
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.block_codec import CODECS
 from vault.wire.status import error_from_rpc
-
-MAX_MESSAGE_SIZE: Final = 4 << 20
-"""Bytes in one message, each way: gRPC's usual limit."""
-
-FLOW_CONTROL: Final[list[tuple[str, Any]]] = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4 << 20)]
-"""How far the other side of a stream may send ahead of its reader: 4 MiB, fixed.
-
-Left to itself gRPC doubles this window for as long as the connection carries it, and on a busy machine, where
-round trips look long, it held 50 MiB of one download (10 GiB on loopback, 2 cores; VmHWM 105 MB against 61 MB
-with the fixed window). 4 MiB was no slower there, 1 MiB was by a third. Over a network it bounds one stream to
-4 MiB a round trip: 400 MB/s at 10 ms.
-"""
-
-OPTIONS: Final[list[tuple[str, Any]]] = [
-    ("grpc.max_send_message_length", MAX_MESSAGE_SIZE),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_SIZE),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    *FLOW_CONTROL,
-    # A proxy is for who asks for one: http_proxy of the environment is meant for the web, not for a storage host.
-    ("grpc.enable_http_proxy", 0),
-    # Two clients in one process must not share a connection: its flow control would couple them, and
-    # closing one would not close it.
-    ("grpc.use_local_subchannel_pool", 1),
-    # What can be sent again is sent again by `Attempts`, which knows the whole deadline; gRPC's own
-    # retries below it would multiply with those.
-    ("grpc.enable_retries", 0),
-]
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]
 _KINDS: Final = {
@@ -59,8 +28,6 @@ MOST_REPLIES: Final = 8
 SIGNS: Final = 4
 """Times the timeout for which a server is believed that says that it is at work, and nothing moves."""
 
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 1.0
 _SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
 
 _log = logging.getLogger("vault.channel")
@@ -111,12 +78,6 @@ def readable(reply: Any, address: str) -> Any:
     return reply
 
 
-def check_timeout(timeout: float) -> float:
-    """`timeout`, when it is a number of seconds above 0, up to a year; InvalidArgumentError when not."""
-    check_seconds("timeout", timeout, reason="BAD_TIMEOUT")
-    return float(timeout)
-
-
 def patience_of(timeout: float) -> float:
     """Seconds that a call waits for a message before it looks whether a new connection works better.
 
@@ -146,7 +107,7 @@ class Attempts:
         """The time counts from now: somebody begins to wait, or something has moved."""
         self._began = time.monotonic()
         self._deadline = self._began + self._timeout
-        self._backoff = _FIRST_BACKOFF
+        self._backoff = Backoff(0.1, 1.0)
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
         self._told = False
@@ -197,9 +158,7 @@ class Attempts:
             self._cause = error
         if silent:
             self._patience *= 2
-        jitter = random.uniform(0.5, 1.5)  # noqa: S311  # so that many clients do not come back at once
-        wait: float = max(error.context.get("retry_after", 0.0), self._backoff * jitter)
-        self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
+        wait: float = max(error.context.get("retry_after", 0.0), self._backoff.next())
         if over or time.monotonic() + wait >= self._deadline:
             if self._cause.reason == "TIMEOUT" and not over:
                 raise stalled(self._address, self._timeout) from error

@@ -12,10 +12,8 @@ import grpc
 from vault._grpc.address import parse_address
 from vault._grpc.calls import (
     MOST_REPLIES,
-    OPTIONS,
     Attempts,
     Retired,
-    check_timeout,
     closed,
     is_sign_of_life,
     patience_of,
@@ -25,10 +23,12 @@ from vault._grpc.calls import (
     timed_out,
 )
 from vault._grpc.connection import CLOSING, Call, Connection, end, is_left
+from vault._grpc.settings import OPTIONS
 from vault._runtime.eventcount import EventCount
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import Background
 from vault.errors import ProtocolError, UnavailableError, VaultError
+from vault.store.connection import ConnectionSettings, check_connection
 from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
@@ -223,21 +223,21 @@ class Channel:
     """A connection to a server, made at the first call. May be shared by threads, and by a fork: a child
     makes its own at its first call."""
 
-    def __init__(self, address: str, *, timeout: float, proxy: str | None = None) -> None:
+    def __init__(self, address: str, connection: ConnectionSettings) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH.
-            timeout: Seconds that a call may go without progress.
-            proxy: See `parse_address`.
+            connection: How it is reached.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING.
         """
-        self._route = parse_address(address, proxy)
+        check_connection(connection)
+        self._route = parse_address(address, connection.proxy)
         self.address = self._route.shown
-        self.timeout = check_timeout(timeout)
-        self.patience = patience_of(timeout)
+        self.timeout = float(connection.timeout)
+        self.patience = patience_of(self.timeout)
         self._closed = False
         self._connection: Connection | None = None
         self._lock = threading.Lock()

@@ -13,6 +13,7 @@ from vault._escaping import escape_hidden
 from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
+from vault.store.connection import DEFAULT_CONNECTION
 from vault.store.contract import Store
 from vault.store.location import parse_location
 from vault.store.registry import open_store
@@ -37,8 +38,7 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         check_vault(path)
     if path is None and sys.stderr.isatty():
         _show_waiting()
-    proxy = settings.proxy if path is None else None
-    with open_store(location, timeout=settings.timeout, proxy=proxy) as store:
+    with open_store(location, settings.connection if path is None else DEFAULT_CONNECTION) as store:
         yield store
 
 

@@ -1,83 +1,67 @@
 """Options that many commands share, and what the command line says about where the vault is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import click
 
-from vault.cli.arguments import NumberRange, UnitType
-from vault.store.limits import MAX_SECONDS
-
-DEFAULT_TIMEOUT = 60.0
+from vault.cli.arguments import UnitType
+from vault.cli.setting_options import type_of
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
+from vault.store.setting import settings_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
 class Settings:
-    """What holds for the whole command; `--vault`, `--timeout` and `--proxy` may stand before or after its name.
+    """What holds for the whole command; its flags may stand before or after the command's name.
 
     Attributes:
         location: A directory or the URL of a server; None: not given.
-        timeout: Seconds that a server may take to answer.
-        proxy: The URL of an HTTP proxy on the way to a server.
+        connection: How a server is reached.
     """
 
     location: str | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    proxy: str | None = None
+    connection: ConnectionSettings = DEFAULT_CONNECTION
 
 
-def _set_location(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def _set(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if value is not None:
-        ctx.ensure_object(Settings).location = value
-
-
-def _set_timeout(ctx: click.Context, _param: click.Parameter, value: float | None) -> None:
-    if value is not None:
-        ctx.ensure_object(Settings).timeout = value
-
-
-def _set_proxy(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.ensure_object(Settings).proxy = value or None
+        settings = ctx.ensure_object(Settings)
+        if param.name == "vault":
+            settings.location = value
+        else:
+            changed: dict[str, Any] = {str(param.name): value or None}
+            settings.connection = replace(settings.connection, **changed)
 
 
 def _where(*, environment: bool) -> Callable[[F], F]:
-    """`--vault`, `--timeout` and `--proxy`. Only the group's read the environment, so that any flag wins over it."""
+    """`--vault` and the connection's settings. Only the group's read the environment, so that any flag wins over it."""
 
     def decorate(function: F) -> F:
-        function = click.option(
-            "--timeout",
-            type=NumberRange(0, MAX_SECONDS, min_open=True),
-            metavar="SECONDS",
-            envvar="VAULT_GRPC_TIMEOUT" if environment else None,
-            allow_from_autoenv=False,
-            expose_value=False,
-            callback=_set_timeout,
-            help=f"How long a server may take to answer; {DEFAULT_TIMEOUT:g} by default.",
-        )(function)
-        function = click.option(
-            "--proxy",
-            metavar="URL",
-            envvar="VAULT_GRPC_PROXY" if environment else None,
-            allow_from_autoenv=False,
-            expose_value=False,
-            callback=_set_proxy,
-            help="An HTTP proxy to reach the server through, http://[USER:PASSWORD@]HOST:PORT. Also: VAULT_GRPC_PROXY.",
-        )(function)
-        return click.option(
-            "--vault",
-            metavar="LOCATION",
-            envvar="VAULT_GRPC_URL" if environment else None,
-            allow_from_autoenv=False,
-            expose_value=False,
-            callback=_set_location,
-            help="A directory, grpc://HOST:PORT or unix:PATH. Also: VAULT_GRPC_URL.",
-        )(function)
+        for name, variable, more in reversed(list(_flags())):
+            function = click.option(
+                f"--{name}",
+                envvar=variable if environment else None,
+                allow_from_autoenv=False,
+                expose_value=False,
+                callback=_set,
+                **more,
+            )(function)
+        return function
 
     return decorate
+
+
+def _flags() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    location = "A directory, grpc://HOST:PORT or unix:PATH."
+    yield "vault", "VAULT_GRPC_URL", {"metavar": "LOCATION", "help": f"{location} Also: VAULT_GRPC_URL."}
+    for name, setting in settings_of(ConnectionSettings).items():
+        default, variable = getattr(DEFAULT_CONNECTION, name), f"VAULT_GRPC_{name.upper()}"
+        after = f" Also: {variable}." if default is None else f"; {default:g} by default."
+        yield name, variable, {"type": type_of(setting), "metavar": setting.metavar, "help": f"{setting.help}{after}"}
 
 
 group_location_options = _where(environment=True)

@@ -1,13 +1,13 @@
 """The settings of dataclasses as options of a command: flag, variable, default, range and help come of the field."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import click
 
-from vault._settings import Setting, settings_of
 from vault.cli.arguments import NumberRange
+from vault.store.setting import Setting, settings_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def _option(field: Field[Any], setting: Setting) -> Callable[[F], F]:
     return click.option(
         setting.flag or f"--{field.name.replace('_', '-')}",
         setting.name or field.name,
-        type=_type(setting, above=setting.above and not _zero_is_none(field, setting)),
+        type=type_of(replace(setting, above=setting.above and not _zero_is_none(field, setting))),
         is_flag=setting.kind == "switch",
         multiple=setting.kind in ("texts", "units"),
         default=None if field.default in (None, (), MISSING) else field.default,
@@ -71,10 +71,11 @@ def _option(field: Field[Any], setting: Setting) -> Callable[[F], F]:
     )
 
 
-def _type(setting: Setting, *, above: bool) -> click.ParamType | None:  # type: ignore[type-arg]  # generic from click 8.4 on
+def type_of(setting: Setting) -> click.ParamType | None:  # type: ignore[type-arg]  # generic from click 8.4 on
+    """What click checks a setting's text with; None: it takes any."""
     match setting.kind:
         case "seconds" | "number":
-            return NumberRange(setting.least, setting.most, min_open=above)
+            return NumberRange(setting.least, setting.most, min_open=setting.above)
         case "whole":
             return click.IntRange(int(setting.least), int(setting.most))
         case "choice":

@@ -2,9 +2,10 @@
 
 import os
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from vault.errors import InvalidArgumentError
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
 from vault.store.contract import AsyncStore, Store
 from vault.store.location import bad_proxy, meant_server, parse_location
 
@@ -18,47 +19,47 @@ _GRPC: Final = EntryPoint("grpc", "vault._grpc_opener:opener", GROUP)
 class StoreOpener(Protocol):
     """What an entry point of the group names: makes a Store out of what follows the scheme."""
 
-    def open(self, location: str, **options: Any) -> Store: ...
+    def open(self, location: str) -> Store: ...
 
-    def open_async(self, location: str, **options: Any) -> AsyncStore: ...
+    def open_async(self, location: str) -> AsyncStore: ...
 
 
-def open_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> Store:
+def open_store(location: str | os.PathLike[str], connection: ConnectionSettings = DEFAULT_CONNECTION) -> Store:
     """The Store at a location. A directory does its I/O here, a remote one at its first call.
 
     Args:
         location: A directory, made if it is not there; or a URL whose scheme a package offers.
-        timeout: Seconds, for Stores on a network.
-        proxy: For a server; see `vault._grpc.address.parse_address`.
+        connection: How a server is reached.
 
     Raises:
         InvalidArgumentError: Nothing knows the scheme, or the location is none, or needs no proxy.
         StorageError: The directory cannot be used.
     """
-    opener, rest, options = _find(location, timeout, proxy)
-    return opener.open(rest, **options)
-
-
-def open_async_store(location: str | os.PathLike[str], *, timeout: float, proxy: str | None = None) -> AsyncStore:
-    """`open_store`, async: used from one event loop."""
-    opener, rest, options = _find(location, timeout, proxy)
-    return opener.open_async(rest, **options)
-
-
-def check_no_proxy(proxy: str | None) -> None:
-    """Raises InvalidArgumentError, BAD_PROXY, when there is one: for what is no server."""
-    if proxy is not None:
-        raise bad_proxy(proxy, "it is for a server, grpc://host:port")
-
-
-def _find(
-    location: str | os.PathLike[str], timeout: float, proxy: str | None
-) -> tuple[StoreOpener, str, dict[str, Any]]:
     scheme, rest = parse_location(location)
     if scheme == _GRPC.name:
-        return _GRPC.load(), rest, {"timeout": timeout, "proxy": proxy}
-    check_no_proxy(proxy)
-    return _entry(scheme, location), rest, {}
+        store: Store = _GRPC.load().open(rest, connection)
+        return store
+    check_no_proxy(connection)
+    return _entry(scheme, location).open(rest)
+
+
+def open_async_store(
+    location: str | os.PathLike[str], connection: ConnectionSettings = DEFAULT_CONNECTION
+) -> AsyncStore:
+    """`open_store`, async: used from one event loop."""
+    scheme, rest = parse_location(location)
+    if scheme == _GRPC.name:
+        store: AsyncStore = _GRPC.load().open_async(rest, connection)
+        return store
+    check_no_proxy(connection)
+    return _entry(scheme, location).open_async(rest)
+
+
+def check_no_proxy(connection: ConnectionSettings) -> None:
+    """Raises InvalidArgumentError, BAD_PROXY, when there is a proxy: for what is no server."""
+    check_connection(connection)
+    if connection.proxy is not None:
+        raise bad_proxy(connection.proxy, "it is for a server, grpc://host:port")
 
 
 def _entry(scheme: str, location: str | os.PathLike[str]) -> StoreOpener:
@@ -80,9 +81,7 @@ class AsyncLocation:
     """Finds an AsyncStore."""
 
     @staticmethod
-    def open(
-        location: str | os.PathLike[str] | AsyncStore, timeout: float, proxy: str | None
-    ) -> tuple[AsyncStore, bool]:
+    def open(location: str | os.PathLike[str] | AsyncStore, connection: ConnectionSettings) -> tuple[AsyncStore, bool]:
         """The Store, and whether the vault has to close it.
 
         Raises:
@@ -90,18 +89,18 @@ class AsyncLocation:
             StorageError: A directory that cannot be used.
         """
         if isinstance(location, AsyncStore):
-            check_no_proxy(proxy)
+            check_no_proxy(connection)
             return location, False
         if isinstance(location, Store):
             raise _wrong_colour(location, "an async vault", "an AsyncStore")
-        return open_async_store(location, timeout=timeout, proxy=proxy), True
+        return open_async_store(location, connection), True
 
 
 class Location:
     """Finds a Store."""
 
     @staticmethod
-    def open(location: str | os.PathLike[str] | Store, timeout: float, proxy: str | None) -> tuple[Store, bool]:
+    def open(location: str | os.PathLike[str] | Store, connection: ConnectionSettings) -> tuple[Store, bool]:
         """The Store, and whether the vault has to close it.
 
         Raises:
@@ -109,11 +108,11 @@ class Location:
             StorageError: A directory that cannot be used.
         """
         if isinstance(location, Store):
-            check_no_proxy(proxy)
+            check_no_proxy(connection)
             return location, False
         if isinstance(location, AsyncStore):
             raise _wrong_colour(location, "a sync vault", "a Store")
-        return open_store(location, timeout=timeout, proxy=proxy), True
+        return open_store(location, connection), True
 
 
 def _wrong_colour(store: object, vault: str, wanted: str) -> InvalidArgumentError:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from vault._runtime.blocking import on_thread_or_here
 from vault._runtime.memory import return_free_memory
-from vault._settings import check_settings, choice, number, seconds, switch, texts, whole
 from vault.cli import signals
+from vault.store.setting import check_settings, choice, number, seconds, switch, texts, whole
 
 from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat, configure
 from vault_server.server import AsyncServer

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vault._runtime.allocator import tune_allocator
+from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
@@ -33,7 +34,6 @@ logger: Final = logging.getLogger("vault_server.cli.workers")
 _READY: Final = b"ready\n"
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0  # beyond the grace
-_FIRST_BACKOFF: Final = 0.2
 _LAST_BACKOFF: Final = 15.0
 _GIVE_UP: Final = 5
 """Starts that may fail in a row while no worker serves; then starting again has no sense."""
@@ -96,13 +96,14 @@ class _Parent:
     async def _keep(self, worker: "_Worker") -> None:
         """Starts a worker anew whenever it has ended, until all are to stop."""
         loop = asyncio.get_running_loop()
-        backoff, began = _FIRST_BACKOFF, loop.time()
+        backoff, began = Backoff(0.2, _LAST_BACKOFF), loop.time()
         while await self._done_before_stop(worker.ended()):
             if loop.time() - began > _LAST_BACKOFF:
-                backoff = _FIRST_BACKOFF
-            logger.error("a worker ended", extra={"worker": worker.index, "code": worker.code, "again_in": backoff})
-            while await self._done_before_stop(asyncio.sleep(backoff)):
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                backoff.reset()
+            wait = backoff.next()
+            logger.error("a worker ended", extra={"worker": worker.index, "code": worker.code, "again_in": wait})
+            while await self._done_before_stop(asyncio.sleep(wait)):
+                wait = backoff.next()
                 try:
                     if await self._done_before_stop(worker.start()):
                         self._failures = 0
@@ -113,7 +114,7 @@ class _Parent:
                     if self._failures >= _GIVE_UP and not any(each.serves for each in self._workers):
                         raise
                     logger.error(  # noqa: TRY400  # its own log has the trace
-                        "a worker cannot start", extra={"detail": error.message, "again_in": backoff}
+                        "a worker cannot start", extra={"detail": error.message, "again_in": wait}
                     )
         await worker.stop(self._serving.grace)
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vault._settings import check_settings, choice, seconds, switch, units, whole
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID
+from vault.store.setting import check_settings, choice, seconds, switch, units, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

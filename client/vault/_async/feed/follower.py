@@ -1,15 +1,11 @@
 """A place in a store's change feed: one watch after another, each from where the one before was lost."""
 
-import random
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
 
+from vault._runtime.backoff import Backoff
 from vault.errors import FeedError, UnavailableError
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.values import Change, Progress
-
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 5.0
 
 
 class AsyncFollower:
@@ -27,7 +23,7 @@ class AsyncFollower:
         self._units = units
         self._store_id: str | None = None
         self._events: AsyncIterator[Change | Progress] | None = None
-        self._backoff = _FIRST_BACKOFF
+        self._backoff = Backoff(0.1, 3.5)
 
     async def ask(self) -> tuple[AsyncWatch, str]:
         """A watch from here on, for `take`, and the id of the store whose it is.
@@ -76,7 +72,7 @@ class AsyncFollower:
         if event is None:
             await self.drop()
             raise UnavailableError("the change feed ended")
-        self._backoff = _FIRST_BACKOFF
+        self._backoff.reset()
         known, self.revision = self.revision, max(self.revision or 0, event.revision)
         return event if known is None or event.revision > known or isinstance(event, Progress) else None
 
@@ -88,5 +84,4 @@ class AsyncFollower:
 
     def pause(self) -> float:
         """Seconds to wait after the watch was lost, before the next: longer each time, until an event comes."""
-        backoff, self._backoff = self._backoff, min(self._backoff * 2, _LAST_BACKOFF)
-        return backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        return self._backoff.next()

@@ -1,10 +1,9 @@
 """Read, modify, write, with retry on conflict."""
 
-import random
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from vault._async.files.object_files import missing
 from vault._async.objects.codec import AsyncCodec
@@ -12,12 +11,10 @@ from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
 from vault._async.objects.write_through import AsyncWriteThrough
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
+from vault._runtime.backoff import Backoff
 from vault._runtime.sync_async import AsyncClock, AsyncLock
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
 from vault.store.values import Key, ObjectInfo, UpdateSpec
-
-_FIRST_BACKOFF: Final = 0.002  # about what a durable write takes
-_LAST_BACKOFF: Final = 0.2
 
 
 class AsyncEditor:
@@ -40,7 +37,7 @@ class AsyncEditor:
         """See `AsyncVault.edit`."""
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
-        backoff = _FIRST_BACKOFF
+        backoff = Backoff(0.002, 0.2)  # it begins with about what a durable write takes
         with self._lock:
             turn = self._turns.setdefault((unit, key), AsyncLock())
         async with turn:
@@ -51,8 +48,7 @@ class AsyncEditor:
                 except ConflictError:
                     if not attempts:
                         raise
-                await AsyncClock.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                await AsyncClock.sleep(backoff.next())
 
     async def _attempt(self, unit: str, key: Key, codec: AsyncCodec, function: Callable[[Any], Any]) -> ObjectInfo:
         held: Held = {}

@@ -11,6 +11,7 @@ from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
 from vault._grpc import AsyncChannel, AsyncReceiver, Attempts
 from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     MAX_DATA_ID,
@@ -114,19 +115,17 @@ class AsyncRemoteStore(AsyncStore):
     An asynchronous one belongs to the event loop of its first call.
     """
 
-    def __init__(self, address: str, *, timeout: float = 60.0, proxy: str | None = None) -> None:
+    def __init__(self, address: str, connection: ConnectionSettings = DEFAULT_CONNECTION) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
-            timeout: Seconds that a call may go without progress.
-            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT.
-                Without one the server is reached directly, whatever http_proxy of the environment says.
+            connection: How it is reached, and for how long its answers are waited for.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING.
         """
-        self._channel = AsyncChannel(address, timeout=timeout, proxy=proxy)
+        self._channel = AsyncChannel(address, connection)
         self._revision = 0
         self._loads: dict[str, AsyncCombiner[LoadItem, LoadResult]] = {}
 

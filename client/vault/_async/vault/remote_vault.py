@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from vault._async.vault.facade import AsyncVault
 from vault._grpc.address import parse_address
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
 from vault.unit import UnitLike
 
 
@@ -19,8 +20,7 @@ class AsyncRemoteVault(AsyncVault):
         cache: bool = True,
         auto_update: bool = True,
         consistency: str = "watch",
-        timeout: float = 60.0,
-        proxy: str | None = None,
+        connection: ConnectionSettings = DEFAULT_CONNECTION,
     ) -> None:
         """Does no I/O: it connects at the first call. Everything but `address` is as for AsyncVault.
 
@@ -30,7 +30,8 @@ class AsyncRemoteVault(AsyncVault):
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what AsyncVault raises for the rest.
         """
-        parse_address(address, proxy)
+        check_connection(connection)
+        parse_address(address, connection.proxy)
         super().__init__(
             address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
             structure,
@@ -38,6 +39,5 @@ class AsyncRemoteVault(AsyncVault):
             cache=cache,
             auto_update=auto_update,
             consistency=consistency,
-            timeout=timeout,
-            proxy=proxy,
+            connection=connection,
         )

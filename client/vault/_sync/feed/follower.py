@@ -1,16 +1,12 @@
 # Generated from _async/feed/follower.py by scripts/unasync: DO NOT CHANGE.
 """A place in a store's change feed: one watch after another, each from where the one before was lost."""
 
-import random
 from collections.abc import Iterator, Sequence
-from typing import Final
 
+from vault._runtime.backoff import Backoff
 from vault.errors import FeedError, UnavailableError
 from vault.store.contract import Store, Watch
 from vault.store.values import Change, Progress
-
-_FIRST_BACKOFF: Final = 0.1
-_LAST_BACKOFF: Final = 5.0
 
 
 class Follower:
@@ -28,7 +24,7 @@ class Follower:
         self._units = units
         self._store_id: str | None = None
         self._events: Iterator[Change | Progress] | None = None
-        self._backoff = _FIRST_BACKOFF
+        self._backoff = Backoff(0.1, 3.5)
 
     def ask(self) -> tuple[Watch, str]:
         """A watch from here on, for `take`, and the id of the store whose it is.
@@ -77,7 +73,7 @@ class Follower:
         if event is None:
             self.drop()
             raise UnavailableError("the change feed ended")
-        self._backoff = _FIRST_BACKOFF
+        self._backoff.reset()
         known, self.revision = self.revision, max(self.revision or 0, event.revision)
         return event if known is None or event.revision > known or isinstance(event, Progress) else None
 
@@ -89,5 +85,4 @@ class Follower:
 
     def pause(self) -> float:
         """Seconds to wait after the watch was lost, before the next: longer each time, until an event comes."""
-        backoff, self._backoff = self._backoff, min(self._backoff * 2, _LAST_BACKOFF)
-        return backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        return self._backoff.next()

@@ -1,11 +1,10 @@
 # Generated from _async/objects/editing.py by scripts/unasync: DO NOT CHANGE.
 """Read, modify, write, with retry on conflict."""
 
-import random
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from vault._sync.files.object_files import missing
 from vault._sync.objects.codec import Codec
@@ -13,12 +12,10 @@ from vault._sync.objects.loader import Loader, SharedFlight
 from vault._sync.objects.write_through import WriteThrough
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
+from vault._runtime.backoff import Backoff
 from vault._runtime.sync_async import Clock, Lock
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
 from vault.store.values import Key, ObjectInfo, UpdateSpec
-
-_FIRST_BACKOFF: Final = 0.002  # about what a durable write takes
-_LAST_BACKOFF: Final = 0.2
 
 
 class Editor:
@@ -41,7 +38,7 @@ class Editor:
         """See `Vault.edit`."""
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
-        backoff = _FIRST_BACKOFF
+        backoff = Backoff(0.002, 0.2)  # it begins with about what a durable write takes
         with self._lock:
             turn = self._turns.setdefault((unit, key), Lock())
         with turn:
@@ -52,8 +49,7 @@ class Editor:
                 except ConflictError:
                     if not attempts:
                         raise
-                Clock.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-                backoff = min(backoff * 2, _LAST_BACKOFF)
+                Clock.sleep(backoff.next())
 
     def _attempt(self, unit: str, key: Key, codec: Codec, function: Callable[[Any], Any]) -> ObjectInfo:
         held: Held = {}

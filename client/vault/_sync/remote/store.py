@@ -12,6 +12,7 @@ from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc import Channel, Receiver, Attempts
 from vault._runtime.sync_async import Affinity, Returned
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
     MAX_DATA_ID,
@@ -115,19 +116,17 @@ class RemoteStore(Store):
     An asynchronous one belongs to the event loop of its first call.
     """
 
-    def __init__(self, address: str, *, timeout: float = 60.0, proxy: str | None = None) -> None:
+    def __init__(self, address: str, connection: ConnectionSettings = DEFAULT_CONNECTION) -> None:
         """Does no I/O.
 
         Args:
             address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
-            timeout: Seconds that a call may go without progress.
-            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT.
-                Without one the server is reached directly, whatever http_proxy of the environment says.
+            connection: How it is reached, and for how long its answers are waited for.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_TIMEOUT.
+            InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING.
         """
-        self._channel = Channel(address, timeout=timeout, proxy=proxy)
+        self._channel = Channel(address, connection)
         self._revision = 0
         self._loads: dict[str, Combiner[LoadItem, LoadResult]] = {}
 

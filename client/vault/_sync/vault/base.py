@@ -21,6 +21,7 @@ from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import Affinity, Blocking, other_loop
 from vault.datatype import Datatype
 from vault.errors import ClosedError
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import Store
 from vault.store.limits import check_new
 from vault.store.registry import Location
@@ -40,8 +41,7 @@ class VaultBase:
         cache: bool = True,
         auto_update: bool = True,
         consistency: str = "watch",
-        timeout: float = 60.0,
-        proxy: str | None = None,
+        connection: ConnectionSettings = DEFAULT_CONNECTION,
     ) -> None:
         """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
 
@@ -60,14 +60,11 @@ class VaultBase:
                 long as that takes to arrive; this vault's own writes show at once. "strict": it asks at every
                 load, a round trip without bytes; a load shows every write that was acknowledged before it. An
                 embedded vault always shows every acknowledged write, of other processes too.
-            timeout: Seconds that a call to a server may go without progress.
-            proxy: http://[user:password@]host:port, an HTTP proxy that the server is reached through, by CONNECT; the
-                URL may name it too: grpc://host:port?proxy=http://host:port. Without one the server is reached
-                directly, whatever http_proxy of the environment says.
+            connection: How a server is reached, and for how long its answers are waited for.
 
         Raises:
             InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,
-                BAD_CONSISTENCY, BAD_TIMEOUT, BAD_PROXY.
+                BAD_CONSISTENCY, BAD_PROXY, BAD_SETTING.
             StorageError: The directory cannot be used.
         """
         self._structure = Structure(structure)
@@ -79,7 +76,7 @@ class VaultBase:
         self._affinity = Affinity("the vault")
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
-        self._store, self._owns_store = Location.open(location, timeout, proxy)
+        self._store, self._owns_store = Location.open(location, connection)
         self._cache: ObjectCache[SharedFlight] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
         self._assemble()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from vault._sync.vault.facade import Vault
 from vault._grpc.address import parse_address
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
 from vault.unit import UnitLike
 
 
@@ -20,8 +21,7 @@ class RemoteVault(Vault):
         cache: bool = True,
         auto_update: bool = True,
         consistency: str = "watch",
-        timeout: float = 60.0,
-        proxy: str | None = None,
+        connection: ConnectionSettings = DEFAULT_CONNECTION,
     ) -> None:
         """Does no I/O: it connects at the first call. Everything but `address` is as for Vault.
 
@@ -31,7 +31,8 @@ class RemoteVault(Vault):
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what Vault raises for the rest.
         """
-        parse_address(address, proxy)
+        check_connection(connection)
+        parse_address(address, connection.proxy)
         super().__init__(
             address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
             structure,
@@ -39,6 +40,5 @@ class RemoteVault(Vault):
             cache=cache,
             auto_update=auto_update,
             consistency=consistency,
-            timeout=timeout,
-            proxy=proxy,
+            connection=connection,
         )

@@ -75,7 +75,7 @@ def seconds(
     help_text: str | None = None,
     *,
     zero: bool = False,
-    **more: Any,  # as click's
+    **more: Any,
 ) -> Any:
     """A time, above 0 or, with `zero`, from 0 on."""
     return _field(default, kind="seconds", help=help_text, metavar="SECONDS", above=not zero, **more)
@@ -101,6 +101,11 @@ def choice(default: str, choices: tuple[str, ...], help_text: str = "") -> Any:
     return _field(default, kind="choice", help=help_text, choices=choices)
 
 
+def secret(help_text: str, *, metavar: str) -> Any:
+    """Text that its reader checks, None by default. Who prints the dataclass does not print it."""
+    return _field(None, kind="text", help=help_text, metavar=metavar, repr=False)
+
+
 def texts(default: tuple[str, ...], help_text: str, *, metavar: str) -> Any:
     """Texts that their reader checks; at least one."""
     return _field(default, kind="texts", help=help_text, metavar=metavar)
@@ -111,9 +116,9 @@ def units(help_text: str | None = None) -> Any:
     return _field((), kind="units", help=help_text, metavar="NAME", name="units", flag="--unit")
 
 
-def _field(default: object, *, optional: bool = False, **attributes: Any) -> Any:
+def _field(default: object, *, optional: bool = False, repr: bool = True, **attributes: Any) -> Any:  # noqa: A002
     setting = Setting(optional=optional or default is None, **attributes)
-    return field(default=default, metadata={_KEY: setting})
+    return field(default=default, repr=repr, metadata={_KEY: setting})
 
 
 def settings_of(settings: Any) -> dict[str, Setting]:
