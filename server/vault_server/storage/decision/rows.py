@@ -44,7 +44,10 @@ class Row(NamedTuple):
 
 
 INFO_COLUMNS: Final = Row._fields[:13]
-"""Those that objects, changes and retired generations have alike: `to_info` takes rows that begin with them."""
+"""Those that objects, changes and retired generations have alike."""
+
+SHOWN: Final = 11
+"""So many of them are in an ObjectInfo: `to_info` takes rows that begin with these."""
 
 CHANGE_COLUMNS: Final = (
     "revision",
@@ -99,7 +102,7 @@ def retired_row(row: Row, retired_by: int, retired_at: int, collect_at: int) -> 
 
 
 def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> ObjectInfo:
-    """The ObjectInfo of a row that begins with INFO_COLUMNS.
+    """The ObjectInfo of a row that begins with INFO_COLUMNS, or with those of them that are SHOWN.
 
     Args:
         tags: Its tags, where they are known already.
@@ -107,7 +110,7 @@ def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> Obje
     Raises:
         CorruptionError: No object has such a row.
     """
-    unit, data_id, generation, revision, size, checksum, datatype, name, packed, created_at, updated_at = row[:11]
+    unit, data_id, generation, revision, size, checksum, datatype, name, packed, created_at, updated_at = row[:SHOWN]
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below

@@ -6,17 +6,19 @@ Every function takes a connection and does one or two indexed lookups; transacti
 import sqlite3
 from array import array
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from vault.errors import CorruptionError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.rows import Row, to_info, unpack_checksums, unsigned
+from vault_server.storage.decision.rows import SHOWN, Row, to_info, unpack_checksums, unsigned
 from vault_server.storage.files.blobs import blob_id, unit_folder
 
-INFO_COLUMNS: Final = ", ".join(f"o.{column}" for column in Row._fields[:11])
+INFO_COLUMNS: Final = ", ".join(f"o.{column}" for column in Row._fields[:SHOWN])
 """What `to_info` takes."""
+
+_FILE, _DATA, _BLOCKS, _CHECKSUM = range(SHOWN + 1, SHOWN + 5)
 
 _SELECT: Final = f"SELECT {INFO_COLUMNS}, o.content FROM objects o"  # noqa: S608  # only names of columns are put in
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
@@ -67,7 +69,7 @@ def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Known | Non
     if found is None:
         return None
     require_asked(unit, key, found[0], found[1], found[7])
-    return Known(to_info(found), found[11])
+    return Known(to_info(found), found[SHOWN])
 
 
 def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Known, StoredContents | None] | None:
@@ -77,10 +79,14 @@ def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Kno
     if found is None:
         return None
     require_asked(unit, key, found[0], found[1], found[7])
-    contents = None
-    if found[14] is not None:
-        contents = StoredContents(found[12], found[13], unpack_checksums(found[14]), unsigned(found[15]))
-    return Known(to_info(found), found[11]), contents
+    contents = stored_contents(found) if found[_BLOCKS] is not None else None
+    return Known(to_info(found), found[SHOWN]), contents
+
+
+def stored_contents(found: tuple[Any, ...], *, retired: bool = False) -> StoredContents:
+    """The contents of a row of what is shown, the number of its contents, and their file, data, blocks and checksum."""
+    blocks = unpack_checksums(found[_BLOCKS])
+    return StoredContents(found[_FILE], found[_DATA], blocks, unsigned(found[_CHECKSUM]), retired)
 
 
 def find_generation(connection: sqlite3.Connection, unit: str, key: Key) -> int:

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from vault_server.storage.decision.plan import ROW_BYTES
-from vault_server.storage.decision.rows import Row, to_info, unpack_checksums, unsigned
-from vault_server.storage.index.objects import Known, StoredContents
+from vault_server.storage.decision.rows import SHOWN, Row, to_info
+from vault_server.storage.index.objects import Known, StoredContents, stored_contents
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
 disk. Files give their space back; the register keeps what it has grown by, so the oldest expire early when small
 objects are replaced by the thousands."""
 
-_INFO: Final = ", ".join(f"r.{column}" for column in Row._fields[:11])
+_INFO: Final = ", ".join(f"r.{column}" for column in Row._fields[:SHOWN])
 _FIND: Final = (
     f"SELECT {_INFO}, r.content, c.file, c.data, c.blocks, c.checksum "  # noqa: S608  # only names of columns
     "FROM retired r JOIN contents c ON c.number = r.content WHERE r.generation = ? AND r.unit = ? AND r.data_id = ?"
@@ -52,8 +52,7 @@ def find_retired(
     found = connection.execute(_FIND, (generation, unit, data_id)).fetchone()
     if found is None:
         return None
-    contents = StoredContents(found[12], found[13], unpack_checksums(found[14]), unsigned(found[15]), retired=True)
-    return Known(to_info(found), found[11]), contents
+    return Known(to_info(found), found[SHOWN]), stored_contents(found, retired=True)
 
 
 def next_look(connection: sqlite3.Connection, *, now: int) -> float | None:
