@@ -20,34 +20,34 @@ QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 AT_ONCE: Final = 4
-"""Requests on their way before callers are combined: more would be answered one after the other anyway."""
+"""Requests on their way before callers are coalesced: more would be answered one after the other anyway."""
 
 _MOST: Final = 64  # questions in a request
 _BYTES: Final = 1 << 20  # of the answers to a request, by what the last ones took: the first of them waits for the last
 
 
-class _Place:
-    """A caller in the queue: waits for his turn to ask, or for the answer to what another asked for him."""
+class _Caller:
+    """A caller: waits until it may ask, or for the answer to what another asked on its behalf."""
 
     __slots__ = ("answer", "asked", "deadline", "error", "is_answered", "is_queued", "left", "news", "question")
 
     def __init__(self, question: Any, deadline: float) -> None:
         self.question = question
         self.deadline = deadline
-        self.news = AsyncEvent()  # answered, or it is his turn to ask
-        self.asked: AsyncFlight | None = None  # the request that another has him in
+        self.news = AsyncEvent()  # answered, or it may ask now
+        self.asked: AsyncFlight | None = None  # another's request, with this question in it
         self.answer: Any = None
         self.error: VaultError | None = None
         self.is_answered = False
         self.is_queued = False
-        self.left = False  # cancelled: who asked for him may still have his question in hand
+        self.left = False  # cancelled: another's request may still have the question in it
 
     def settle(self, answer: Any, error: VaultError | None = None) -> None:
         self.answer, self.error, self.is_answered = answer, error, True
         self.news.set()
 
 
-class AsyncCombiner(Generic[QuestionT, AnswerT]):
+class AsyncCoalescing(Generic[QuestionT, AnswerT]):
     """Asks the questions of many callers in few requests."""
 
     def __init__(
@@ -74,7 +74,7 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
         """In a forked child: nobody waits, nothing is on its way."""
         self._lock = threading.Lock()
         self._asking: list[AsyncFlight] = []
-        self._waiting: deque[_Place] = deque()
+        self._waiting: deque[_Caller] = deque()
 
     async def ask(self, question: QuestionT) -> AnswerT:
         """The answer to one question.
@@ -83,65 +83,65 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
             UnavailableError: There was none in time.
             VaultError: The request that it was in was refused as a whole.
         """
-        place = _Place(question, time.monotonic() + self._timeout)
-        while not place.is_answered:
+        caller = _Caller(question, time.monotonic() + self._timeout)
+        while not caller.is_answered:
             flight = AsyncFlight()
             async with flight.lock:
-                if self._has_turn(place, flight):
-                    return await self._lead(place, flight)
-            await self._wait(place)
-        if place.error is not None:
-            raise place.error
-        return cast("AnswerT", place.answer)
+                if self._may_ask(caller, flight):
+                    return await self._ask_for_all(caller, flight)
+            await self._wait(caller)
+        if caller.error is not None:
+            raise caller.error
+        return cast("AnswerT", caller.answer)
 
-    def _has_turn(self, place: _Place, flight: AsyncFlight) -> bool:
-        """Whether the caller asks now; otherwise he is in the queue."""
+    def _may_ask(self, caller: _Caller, flight: AsyncFlight) -> bool:
+        """Whether the caller asks now; otherwise it is in the queue."""
         with self._lock:
-            if place.asked is not None and not place.asked.is_over():  # another asks for him
+            if caller.asked is not None and not caller.asked.is_over():  # another asks for it
                 return False
             if len(self._asking) >= AT_ONCE:
                 self._asking = [each for each in self._asking if not each.is_over()]  # whose caller was interrupted
             if len(self._asking) < AT_ONCE:
                 self._asking.append(flight)
                 return True
-            if not place.is_queued or place.asked is not None:  # who asked for him was interrupted
-                place.asked = None
-                place.is_queued = True
-                self._waiting.append(place)
+            if not caller.is_queued or caller.asked is not None:  # who asked for it was interrupted
+                caller.asked = None
+                caller.is_queued = True
+                self._waiting.append(caller)
             return False
 
-    async def _wait(self, place: _Place) -> None:
+    async def _wait(self, caller: _Caller) -> None:
         """Until there are news; or for a while, when it may be that nobody is left to bring them."""
         try:
-            await place.news.wait(AsyncEvent.LOOK)
-            if not place.is_answered:
-                place.news.clear()
+            await caller.news.wait(AsyncEvent.LOOK)
+            if not caller.is_answered:
+                caller.news.clear()
         except BaseException:
-            self._leave(place)
+            self._leave(caller)
             raise
 
-    async def _lead(self, place: _Place, flight: AsyncFlight) -> AnswerT:
+    async def _ask_for_all(self, caller: _Caller, flight: AsyncFlight) -> AnswerT:
         """Asks, for whoever waits as well."""
-        others: list[_Place] = []
+        others: list[_Caller] = []
         try:
-            self._take_others(place, others, flight)
-            time_left = max(place.deadline - time.monotonic(), 0.001)
-            answers = await self._ask([place.question, *(each.question for each in others)], time_left)
+            self._take_others(caller, others, flight)
+            time_left = max(caller.deadline - time.monotonic(), 0.001)
+            answers = await self._ask([caller.question, *(each.question for each in others)], time_left)
             for each, answer in zip(others, answers[1:], strict=True):
                 each.settle(answer)
         except BaseException as error:
-            self._let_down([each for each in others if not each.is_answered], error)
+            self._queue_again([each for each in others if not each.is_answered], error)
             raise
         finally:
-            self._pass_on(flight)
+            self._wake_next(flight)
         self._mean_size += 0.2 * (sum(map(self._size_of, answers)) / len(answers) - self._mean_size)
         return answers[0]
 
-    def _take_others(self, place: _Place, others: list[_Place], flight: AsyncFlight) -> None:
+    def _take_others(self, caller: _Caller, others: list[_Caller], flight: AsyncFlight) -> None:
         most = min(_MOST, max(1, int(_BYTES / max(self._mean_size, 1.0))))
         with self._lock:
-            if place.is_queued and place in self._waiting:
-                self._waiting.remove(place)
+            if caller.is_queued and caller in self._waiting:
+                self._waiting.remove(caller)
             while self._waiting and len(others) < most - 1:
                 each = self._waiting[0]
                 each.asked = flight
@@ -149,9 +149,9 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
                 self._waiting.popleft()
                 each.is_queued = False
 
-    def _let_down(self, others: list[_Place], error: BaseException) -> None:
+    def _queue_again(self, others: list[_Caller], error: BaseException) -> None:
         """The request failed: those who have time left, or whose request it was not, queue again."""
-        again: list[_Place] = []
+        again: list[_Caller] = []
         now = time.monotonic()
         for each in others:
             in_time = isinstance(error, UnavailableError) and now < each.deadline
@@ -164,8 +164,8 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
                 each.asked, each.is_queued = None, True
             self._waiting.extendleft(each for each in reversed(again) if not each.left)
 
-    def _pass_on(self, flight: AsyncFlight) -> None:
-        """A request is over: the next who waits has his turn."""
+    def _wake_next(self, flight: AsyncFlight) -> None:
+        """A request is over: the next who waits may ask."""
         with self._lock:
             if flight in self._asking:
                 self._asking.remove(flight)
@@ -173,13 +173,13 @@ class AsyncCombiner(Generic[QuestionT, AnswerT]):
         if following is not None:
             following.news.set()
 
-    def _leave(self, place: _Place) -> None:
-        """He was cancelled. If he had been told that it is his turn, the next one is."""
+    def _leave(self, caller: _Caller) -> None:
+        """The caller was cancelled. If it had been woken to ask, the next one is."""
         with self._lock:
-            place.left = True
-            told = place.news.is_set()
-            if place in self._waiting:
-                self._waiting.remove(place)
-            following = self._waiting[0] if self._waiting and told else None
+            caller.left = True
+            woken = caller.news.is_set()
+            if caller in self._waiting:
+                self._waiting.remove(caller)
+            following = self._waiting[0] if self._waiting and woken else None
         if following is not None:
             following.news.set()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from vault._async.remote.coalescing import AsyncCombiner
+from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
@@ -65,7 +65,7 @@ from vault.wire.reply_checks import (
     pairs,
 )
 
-MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
+MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
 
 class _Item(Protocol):
@@ -127,7 +127,7 @@ class AsyncRemoteStore(AsyncStore):
         """
         self._channel = AsyncChannel(address, connection)
         self._revision = 0
-        self._loads: dict[str, AsyncCombiner[LoadItem, LoadResult]] = {}
+        self._loads: dict[str, AsyncCoalescing[LoadItem, LoadResult]] = {}
 
     @property
     def address(self) -> str:
@@ -256,13 +256,13 @@ class AsyncRemoteStore(AsyncStore):
             item.validate()
         except VaultError as error:
             return error
-        combiner = self._loads.get(unit)
-        if combiner is None:
+        coalescing = self._loads.get(unit)
+        if coalescing is None:
             if len(self._loads) >= MOST_UNITS:
                 self._loads.clear()  # whoever waits in one of them goes on doing so
             ask = partial(self._load_items, unit)
-            combiner = self._loads.setdefault(unit, AsyncCombiner(ask, _size_of, self._channel.timeout))
-        return await combiner.ask(item)
+            coalescing = self._loads.setdefault(unit, AsyncCoalescing(ask, _size_of, self._channel.timeout))
+        return await coalescing.ask(item)
 
     async def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
         async def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> list[LoadResult]:

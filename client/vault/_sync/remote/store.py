@@ -5,7 +5,7 @@ from collections.abc import Iterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from vault._sync.remote.coalescing import Combiner
+from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
@@ -66,7 +66,7 @@ from vault.wire.reply_checks import (
     pairs,
 )
 
-MOST_UNITS: Final = 1000  # with callers to be combined: clients of an edge server name any units they like
+MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
 
 class _Item(Protocol):
@@ -128,7 +128,7 @@ class RemoteStore(Store):
         """
         self._channel = Channel(address, connection)
         self._revision = 0
-        self._loads: dict[str, Combiner[LoadItem, LoadResult]] = {}
+        self._loads: dict[str, Coalescing[LoadItem, LoadResult]] = {}
 
     @property
     def address(self) -> str:
@@ -257,13 +257,13 @@ class RemoteStore(Store):
             item.validate()
         except VaultError as error:
             return error
-        combiner = self._loads.get(unit)
-        if combiner is None:
+        coalescing = self._loads.get(unit)
+        if coalescing is None:
             if len(self._loads) >= MOST_UNITS:
                 self._loads.clear()  # whoever waits in one of them goes on doing so
             ask = partial(self._load_items, unit)
-            combiner = self._loads.setdefault(unit, Combiner(ask, _size_of, self._channel.timeout))
-        return combiner.ask(item)
+            coalescing = self._loads.setdefault(unit, Coalescing(ask, _size_of, self._channel.timeout))
+        return coalescing.ask(item)
 
     def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
         def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> list[LoadResult]:
