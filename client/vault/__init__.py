@@ -10,7 +10,8 @@ from vault._runtime.lazy import lazy_names
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
 if TYPE_CHECKING:
     from vault._async.feed.subscription import AsyncSubscription
-    from vault._async.files.object_files import AsyncObjectReader, AsyncObjectWriter
+    from vault._async.files.object_reader import AsyncObjectReader
+    from vault._async.files.object_writer import AsyncObjectWriter
     from vault._async.objects.ticket import AsyncTicket
     from vault._async.remote.store import AsyncRemoteStore
     from vault._async.vault.facade import AsyncVault
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from vault._runtime.allocator import tune_allocator
     from vault._runtime.version import __version__ as __version__
     from vault._sync.feed.subscription import Subscription
-    from vault._sync.files.object_files import ObjectReader, ObjectWriter
+    from vault._sync.files.object_reader import ObjectReader
+    from vault._sync.files.object_writer import ObjectWriter
     from vault._sync.objects.ticket import Ticket
     from vault._sync.remote.store import RemoteStore
     from vault._sync.vault.facade import Vault
@@ -65,7 +67,8 @@ if TYPE_CHECKING:
 # By module, what is public of it. Nothing is imported before it is used: embedded vaults do without gRPC.
 _HOMES = {
     "_async.feed.subscription": "AsyncSubscription",
-    "_async.files.object_files": "AsyncObjectReader AsyncObjectWriter",
+    "_async.files.object_reader": "AsyncObjectReader",
+    "_async.files.object_writer": "AsyncObjectWriter",
     "_async.objects.ticket": "AsyncTicket",
     "_async.remote.store": "AsyncRemoteStore",
     "_async.vault.facade": "AsyncVault",
@@ -74,7 +77,8 @@ _HOMES = {
     "_runtime.allocator": "tune_allocator",
     "_runtime.version": "__version__",
     "_sync.feed.subscription": "Subscription",
-    "_sync.files.object_files": "ObjectReader ObjectWriter",
+    "_sync.files.object_reader": "ObjectReader",
+    "_sync.files.object_writer": "ObjectWriter",
     "_sync.objects.ticket": "Ticket",
     "_sync.remote.store": "RemoteStore",
     "_sync.vault.facade": "Vault",

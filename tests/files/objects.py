@@ -5,7 +5,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from vault._sync.files.object_files import ObjectWriter
+from vault._sync.files.object_writer import ObjectWriter
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo, UploadSpec, new_data_id

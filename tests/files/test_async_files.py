@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import ConnectionSettings
-from vault._async.files.object_files import AsyncObjectWriter, open_reader
+from vault._async.files.object_reader import open_reader
+from vault._async.files.object_writer import AsyncObjectWriter
 from vault._async.remote.store import AsyncRemoteStore
-from vault._sync.files.object_files import open_reader as open_sync_reader
+from vault._sync.files.object_reader import open_reader as open_sync_reader
 from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE

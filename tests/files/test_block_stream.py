@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from vault._sync.files.object_files import ObjectReader, open_reader
+from vault._sync.files.object_reader import ObjectReader, open_reader
 from vault.errors import CorruptionError, ProtocolError
 from vault.store.blocks import RangePlan, spans, verified
 from vault.store.contract import BlockReader

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import pytest
 from vault import BytesWrapper, Datatype, TextWrapper
-from vault._async.files.object_files import reopener as async_reopener
+from vault._async.files.object_reader import reopener as async_reopener
 from vault._async.objects.codec import AsyncCodec
-from vault._sync.files.object_files import reopener
+from vault._sync.files.object_reader import reopener
 from vault._sync.objects.codec import Codec
 from vault.datatype import ObjectStream
 from vault.errors import (

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from vault import ConnectionSettings
 from vault._async.files.transfer import download_file as async_download_file
 from vault._async.files.transfer import upload_file as async_upload_file
-from vault._sync.files.object_files import open_reader
+from vault._sync.files.object_reader import open_reader
 from vault._sync.files.transfer import download_file, upload_file
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError

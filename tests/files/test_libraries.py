@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
-from vault._sync.files.object_files import open_reader
+from vault._sync.files.object_reader import open_reader
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 

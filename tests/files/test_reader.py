@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from vault._sync.files.object_files import open_reader
+from vault._sync.files.object_reader import open_reader
 from vault.errors import ClosedError, ConflictError, CorruptionError, NotFoundError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE

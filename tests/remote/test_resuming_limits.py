@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from vault import BytesWrapper, ConnectionSettings, RemoteVault
-from vault._async.files.object_files import AsyncObjectReader, reopener
+from vault._async.files.object_reader import AsyncObjectReader, reopener
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
 from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader

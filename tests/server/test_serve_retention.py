@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from vault import ConnectionSettings
-from vault._sync.files.object_files import open_reader
+from vault._sync.files.object_reader import open_reader
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
 from vault.store.contract import Store

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 
 from vault._escaping import holds_hidden
-from vault._sync.files.object_files import open_reader
+from vault._sync.files.object_reader import open_reader
 from vault._sync.files.transfer import download_file, upload_file
 from vault.cli.arguments import DatatypeType, KeyType, NameType, SizeType, tags_callback
 from vault.cli.exits import Exit, complain, exit_code, text_of

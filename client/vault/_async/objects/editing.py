@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from vault._async.files.object_files import missing
+from vault._async.files.object_reader import missing
 from vault._async.objects.codec import AsyncCodec
 from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
 from vault._async.objects.write_through import AsyncWriteThrough

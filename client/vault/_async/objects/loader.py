@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from vault._async.feed.coherence import AsyncCoherence
-from vault._async.files.object_files import reopener
+from vault._async.files.object_reader import reopener
 from vault._async.objects.codec import AsyncCodec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry

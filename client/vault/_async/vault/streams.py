@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from vault._async.files.object_files import AsyncObjectReader, AsyncObjectWriter, open_reader
+from vault._async.files.object_reader import AsyncObjectReader, open_reader
+from vault._async.files.object_writer import AsyncObjectWriter
 from vault._async.files.transfer import PathOrFile, download_file, upload_file
 from vault._async.vault.base import AsyncVaultBase, new_spec
 from vault.store.limits import check_key

@@ -7,7 +7,7 @@ from functools import partial
 import xxhash
 
 from vault._sync.files.block_stream import BlockSource
-from vault._sync.files.object_files import missing, not_asked_for, reopener
+from vault._sync.files.object_reader import missing, not_asked_for, reopener
 from vault._runtime.blocking import Disk
 from vault._runtime.local_file import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
 from vault._runtime.sync_async import Returned

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from vault._sync.files.object_files import missing
+from vault._sync.files.object_reader import missing
 from vault._sync.objects.codec import Codec
 from vault._sync.objects.loader import Loader, SharedFlight
 from vault._sync.objects.write_through import WriteThrough

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from vault._sync.feed.coherence import Coherence
-from vault._sync.files.object_files import reopener
+from vault._sync.files.object_reader import reopener
 from vault._sync.objects.codec import Codec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry

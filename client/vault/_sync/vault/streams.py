@@ -3,7 +3,8 @@
 
 from collections.abc import Mapping
 
-from vault._sync.files.object_files import ObjectReader, ObjectWriter, open_reader
+from vault._sync.files.object_reader import ObjectReader, open_reader
+from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.files.transfer import PathOrFile, download_file, upload_file
 from vault._sync.vault.base import VaultBase, new_spec
 from vault.store.limits import check_key

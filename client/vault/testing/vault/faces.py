@@ -9,10 +9,12 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self, cast
 
-from vault._async.files.object_files import AsyncObjectReader, AsyncObjectWriter
+from vault._async.files.object_reader import AsyncObjectReader
+from vault._async.files.object_writer import AsyncObjectWriter
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.facade import AsyncVault
-from vault._sync.files.object_files import ObjectReader, ObjectWriter
+from vault._sync.files.object_reader import ObjectReader
+from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.facade import Vault
 from vault.errors import BatchError
