@@ -16,7 +16,7 @@ from vault_server import Server, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, check_directory, opener
 from vault_server.storage.commit.collection import SETTLING_COMMITS
 from vault_server.storage.files.access import widen
-from vault_server.storage.maintenance.rebuild.resolve import resolve
+from vault_server.storage.maintenance.rebuild.resolve import Resolver
 from vault_server.storage.maintenance.scrub import Scrubber
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, delete, read, small, start, succeeded, update, upload
@@ -134,9 +134,9 @@ def test_a_rebuild_makes_nothing_that_others_can_read_while_it_works(
     def look(*arguments: object) -> object:
         assert modes_other_than(PRIVATE, root) == {}
         looked.extend(names_in(root / ".rebuild"))
-        return resolve(*arguments)  # type: ignore[arg-type]
+        return Resolver(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("vault_server.storage.maintenance.rebuild.rebuild.resolve", look)
+    monkeypatch.setattr("vault_server.storage.maintenance.rebuild.rebuild.Resolver", look)
     assert check_directory(root, repair=True).repairs
     assert {"copy.db", "work.db", "register.db", "register.db-wal"} <= set(looked)
 

@@ -47,6 +47,16 @@ def all_there(store: EmbeddedStore) -> None:
         "DELETE FROM changes WHERE revision = 2",
         "UPDATE changes SET kind = 9 WHERE revision = 2",
         "DELETE FROM contents WHERE number = 1",
+        "DELETE FROM objects WHERE data_id = 2",
+        "UPDATE changes SET committed_at = 1 << 62 WHERE revision = 2",
+        "UPDATE changes SET committed_at = 1 WHERE revision = 2",
+        "UPDATE meta SET clock = 1",
+        "UPDATE meta SET clock = 1 << 62",
+        "UPDATE units SET objects = objects + 1",
+        "UPDATE units SET bytes = 0",
+        "UPDATE units SET revision = 99",
+        "UPDATE units SET revision = 0",
+        "DELETE FROM units",
     ],
 )
 def test_what_contradicts_is_mended_while_the_store_is_in_use(filled: Path, statement: str) -> None:

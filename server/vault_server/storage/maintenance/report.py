@@ -1,6 +1,6 @@
 """What an audit looked at, what it found, and what was mended."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -113,13 +113,7 @@ class CheckReport:
         """The report as JSON. Ids are text: readers that keep numbers as doubles change those above 2^53."""
         return {
             "ok": self.ok,
-            "deep": self.deep,
-            "objects": self.objects,
-            "files": self.files,
-            "size": self.size,
-            "retired": self.retired,
-            "retired_size": self.retired_size,
-            "suspended": self.suspended,
+            **{each.name: getattr(self, each.name) for each in fields(self)[:7]},
             "problems": [
                 {"kind": problem.kind.value, **_about(problem), "block": problem.block} for problem in self.problems
             ],

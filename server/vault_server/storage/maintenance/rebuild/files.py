@@ -1,6 +1,7 @@
 """The files that are left of a store's objects, and what is in them."""
 
 from collections import defaultdict
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,44 +37,36 @@ class Left(NamedTuple):
     generation: int
     changed: int
     file: str
-    size: int
 
 
 class Files:
-    """The files of a directory that Vault may have named, by the object that they are of."""
+    """The files of a directory that Vault may have named, by the object that they are of.
+
+    Attributes:
+        newest: The highest generation in a name that can be one.
+        size: Bytes in all.
+    """
 
     def __init__(self, root: Path, meter: Meter) -> None:
         self._root = root
         self._meter = meter
         self._measured: dict[str, Measured] = {}
+        self._sizes: dict[str, int] = {}
         self.by_key: dict[Key, list[Left]] = defaultdict(list)
-        self._by_name: dict[str, Left] = {}
         with storing("look through the store's directory"):
-            for files in blob_files(root):
-                for file in files:
-                    self._add(file)
-
-    def _add(self, file: str) -> None:
-        folder, name = file.split("/")
-        data_id = blob_id(name)
-        if data_id is not None:
-            status = (self._root / file).stat()
-            left = Left(blob_generation(file) or 0, status.st_ctime_ns, file, status.st_size)
-            self.by_key[Key(folder_unit(folder), data_id)].append(left)
-            self._by_name[file] = left
-
-    @property
-    def size(self) -> int:
-        return sum(left.size for left in self._by_name.values())
-
-    @property
-    def newest(self) -> int:
-        """The highest generation in a name that can be one."""
-        return max((left.generation for left in self._by_name.values() if left.generation < IMPLAUSIBLE), default=0)
+            for file in chain.from_iterable(blob_files(root)):
+                folder, name = file.split("/")
+                status = (root / file).stat()
+                self._sizes[file] = status.st_size
+                left = Left(blob_generation(file) or 0, status.st_ctime_ns, file)
+                self.by_key[Key(folder_unit(folder), blob_id(name) or 0)].append(left)
+        self.size = sum(self._sizes.values())
+        generations = [left.generation for lefts in self.by_key.values() for left in lefts]
+        self.newest = max((each for each in generations if each < IMPLAUSIBLE), default=0)
 
     def has(self, file: str, size: int) -> bool:
         """Whether there is a file of this name and size."""
-        return file in self._by_name and self._by_name[file].size == size
+        return self._sizes.get(file) == size
 
     def measure(self, file: str) -> Measured:
         if file not in self._measured:

@@ -30,7 +30,7 @@ from vault_server.storage.index.opening import REBUILD
 from vault_server.storage.index.schema import prepare
 from vault_server.storage.maintenance import row_checks
 from vault_server.storage.maintenance.rebuild.pages import PAGE_SIZE
-from vault_server.storage.maintenance.rebuild.resolve import Resolution, resolve
+from vault_server.storage.maintenance.rebuild.resolve import Resolution, Resolver
 from vault_server.storage.maintenance.rebuild.salvage import columns_of, salvage
 from vault_server.storage.maintenance.report import Repair
 from vault_server.storage.os_errors import storing
@@ -114,7 +114,7 @@ def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) ->
     def fill(register: sqlite3.Connection) -> None:
         with _work(folder / "work.db", access) as work:
             found = salvage(copy, noted, columns_of(register), work)
-            outcome.append(resolve(root, found, noted, register, meter))
+            outcome.append(Resolver(root, found, noted, register, meter).run())
         outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
 
     directory = StoreDirectory(folder)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vault.errors import CorruptionError
 from vault.store.progress import Meter
@@ -80,7 +80,7 @@ class Resolution:
     lost: list[Problem] = field(default_factory=list)
 
 
-def resolve(root: Path, salvaged: Salvage, noted: int, register: sqlite3.Connection, meter: Meter) -> Resolution:
+class Resolver:
     """Fills a new register, in the caller's transaction.
 
     Args:
@@ -90,10 +90,7 @@ def resolve(root: Path, salvaged: Salvage, noted: int, register: sqlite3.Connect
         register: The new one, empty.
         meter: Told of the bytes that have to be read.
     """
-    return _Resolver(root, salvaged, noted, register, meter).run()
 
-
-class _Resolver:
     def __init__(self, root: Path, salvaged: Salvage, noted: int, register: sqlite3.Connection, meter: Meter) -> None:
         self._work = salvaged.work
         self._complete = salvaged.complete
@@ -230,33 +227,32 @@ class _Resolver:
         for found in self._work.execute(f"SELECT {columns} FROM retired").fetchall():  # noqa: S608  # names of columns
             row, kept = Row._make(found[: len(Row._fields)]), found[len(Row._fields) :]
             if Key(row.unit, row.data_id).is_valid and _is_sound(row) and self._contents.keep(row):
-                _insert(self._register, "retired", RETIRED_COLUMNS, kept)
+                self._register.execute(_insert("retired", RETIRED_COLUMNS), kept)
 
     def _keep_changes(self) -> None:
         """For retries that are still on their way; below the floor nobody follows them."""
-        columns = ", ".join(CHANGE_COLUMNS)
-        for row in self._work.execute(
-            f"SELECT {columns} FROM changes WHERE revision BETWEEN 1 AND ? ORDER BY revision DESC",  # noqa: S608  # names
+        found = self._work.execute(
+            f"SELECT {', '.join(CHANGE_COLUMNS)} FROM changes WHERE revision BETWEEN 1 AND ? ORDER BY revision DESC",  # noqa: S608  # names
             (self._known,),
-        ):
-            _insert(self._register, "changes", CHANGE_COLUMNS, row)
+        )
+        self._register.executemany(_insert("changes", CHANGE_COLUMNS), found)
 
     def _finish_meta(self) -> None:
         now = time.time_ns() // 1000
         clock = self._work.execute("SELECT max(clock) FROM meta WHERE clock < ?", (now + _DAY,)).fetchone()[0] or 0
         revision = self._outcome.revision
-        self._register.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
-        self._register.execute("UPDATE meta SET clock = ?", (max(clock, now),))
+        meta = revision, revision, max(clock, now)
+        self._register.execute("UPDATE meta SET revision = ?, feed_floor = ?, clock = ?", meta)
         store_id = self._work.execute("SELECT store_id FROM meta WHERE length(store_id) = 32").fetchone()
         if store_id is not None:
             self._register.execute("UPDATE meta SET store_id = ?", store_id)
         for rule in RULES:
             rule.apply(self._register)
         self._register.execute("UPDATE units SET revision = ?", (revision,))
-        for limits in self._work.execute("SELECT max_objects, max_bytes, when_full, unit FROM units"):
-            self._register.execute(
-                "UPDATE units SET max_objects = ?, max_bytes = ?, when_full = ? WHERE unit = ?", limits
-            )
+        self._register.executemany(
+            "UPDATE units SET max_objects = ?, max_bytes = ?, when_full = ? WHERE unit = ?",
+            self._work.execute("SELECT max_objects, max_bytes, when_full, unit FROM units"),
+        )
 
     def _tell_unknown(self) -> None:
         """What cannot even be named: revisions of which nothing is left."""
@@ -282,6 +278,5 @@ def _is_sound(row: Row) -> bool:
     return row.revision < IMPLAUSIBLE
 
 
-def _insert(register: sqlite3.Connection, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
-    marks = ", ".join("?" * len(columns))
-    register.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)  # noqa: S608  # names
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
