@@ -15,7 +15,7 @@ from vault.errors import RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key
 
 from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Found, Keep, Plan, Usage
-from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, unpack_tags
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, INFO_COLUMNS, RETIRED_COLUMNS, Row, unpack_tags
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
 from vault_server.storage.generic.values import Claimed, Stored
@@ -98,7 +98,7 @@ class MemoryTables:
             found = self._retired.get(generation)
             if found is None or found[1:3] != (unit, data_id):
                 return None
-            row = Row._make((unit, data_id, generation, *found[3:13], "", found[_CONTENT]))
+            row = Row._make((unit, data_id, generation, *found[3 : len(INFO_COLUMNS)], "", found[_CONTENT]))
             return Stored(row, self._contents[row.content])
 
     def page(
