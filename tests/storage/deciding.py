@@ -37,8 +37,8 @@ class DictIndex:
     def facts(self, writes: list[Write], keep: Keep) -> Facts:
         wanted = asked(writes)
         named = {(row.unit, row.name): row for row in self.objects.values() if row.name is not None}
-        found = [self.objects[key] for key in wanted.ids if key in self.objects]
-        found += [named[key] for key in wanted.names if key in named]
+        found = [self.objects[key] for key in wanted.ids + wanted.new_ids if key in self.objects]
+        found += [named[key] for key in wanted.names + wanted.new_names if key in named]
         answers = {
             (told["principal"], told["request_id"]): Answer(told["kind"], told["request_hash"], change_info(told))
             for told in self.changes.values()

@@ -307,6 +307,7 @@ def _delete(group: _Group, write: Delete, hashed: int) -> Outcome:
     if before is None:
         return 0
     require_generation(write.unit, before.data_id, before.generation, write.spec.if_generation)
+    to_info(before)  # raises for a row that is damaged, as all that is asked of it does
     group.change(write, hashed, before, None)
     return group.revision
 

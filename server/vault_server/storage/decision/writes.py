@@ -104,32 +104,37 @@ def _tags(tags: Mapping[str, str]) -> str:
 
 @dataclass(slots=True)
 class Asked:
-    """What an index is asked for, to decide on writes. Something may be in it twice."""
+    """What an index is asked for, to decide on writes. Something may be in it twice.
+
+    Attributes:
+        ids: Units and ids of objects that are written to; `names`: units and names.
+        new_ids: Ids that objects are to get, and that are none's, as a rule; `new_names`: likewise.
+    """
 
     ids: list[tuple[str, int]] = field(default_factory=list)
     names: list[tuple[str, str]] = field(default_factory=list)
+    new_ids: list[tuple[str, int]] = field(default_factory=list)
+    new_names: list[tuple[str, str]] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
-    units: list[str] = field(default_factory=list)
+    units: set[str] = field(default_factory=set)
 
 
 def asked(writes: Iterable[Write]) -> Asked:
     """What has to be known to decide on these writes."""
     found = Asked()
-    units = set()
     for write in writes:
         unit, spec = write.unit, write.spec
-        units.add(unit)
+        found.units.add(unit)
         found.requests.append(spec.request_id)
         if isinstance(spec, UploadSpec):
-            found.ids.append((unit, spec.data_id))
+            found.new_ids.append((unit, spec.data_id))
             if spec.name is not None:
-                found.names.append((unit, spec.name))
+                found.new_names.append((unit, spec.name))
             continue
         if isinstance(spec.key, str):
             found.names.append((unit, spec.key))
         else:
             found.ids.append((unit, spec.key))
         if isinstance(spec, MetadataSpec) and spec.name:
-            found.names.append((unit, spec.name))
-    found.units = list(units)
+            found.new_names.append((unit, spec.name))
     return found

@@ -1,11 +1,10 @@
-"""What the index knows of what a group of writes is about: one statement for each table, however many they are."""
+"""What the index knows of what a group of writes is about: a few statements, however many they are."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vault.errors import CorruptionError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS
 from vault.store.values import ChangeKind, Key, ObjectInfo
 
 from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Usage
@@ -13,67 +12,84 @@ from vault_server.storage.decision.rows import Row, to_info
 from vault_server.storage.decision.writes import Write, asked
 from vault_server.storage.index.objects import require_asked
 
-_SIZES: Final = (*(1 << power for power in range(13)), MAX_BATCH_ITEMS)
-"""Keys in a statement: a list is filled up with NULL, which finds nothing, so that few statements are prepared."""
+_MOST: Final = 1 << 13
+"""Keys in one statement: SQLite takes 32,766 values."""
 
-_ROW: Final = ", ".join(f"o.{column}" for column in Row._fields)
+_SIZES: Final = tuple(1 << power for power in range(_MOST.bit_length()))
+"""A list of keys is filled up with NULL, which finds nothing, so that few statements are prepared."""
+
+
+def _for_sizes(statement: str, mark: str) -> Sequence[str]:
+    return [statement.format(marks=", ".join([mark] * size)) for size in _SIZES]
+
+
 _OBJECTS: Final = (
-    # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
-    "WITH k (unit, key) AS (VALUES {marks}) "  # noqa: S608  # only names of columns and marks are put in
-    f"SELECT k.unit, k.key, {_ROW}, c.file FROM k CROSS JOIN objects i ON i.unit = k.unit AND i.{{column}} = k.key "
-    "CROSS JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
+    "WITH k (unit, key) AS (VALUES {{marks}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
 )
-_BY_ID: Final = [_OBJECTS.format(marks=", ".join(["(?, ?)"] * size), column="data_id") for size in _SIZES]
-_BY_NAME: Final = [_OBJECTS.format(marks=", ".join(["(?, ?)"] * size), column="name") for size in _SIZES]
-_CHANGE: Final = ", ".join(Row._fields[:13])
-_ANSWERS: Final = [
-    f"SELECT principal, request_id, kind, request_hash, {_CHANGE} FROM changes "  # noqa: S608  # only names of columns
-    f"WHERE request_id IN ({', '.join('?' * size)})"
-    for size in _SIZES
-]
-_UNITS: Final = [
-    f"SELECT unit, objects, bytes, revision FROM units WHERE unit IN ({', '.join('?' * size)})"  # noqa: S608  # marks
-    for size in _SIZES
-]
+_IS_THERE: Final = _OBJECTS.format(columns="k.unit, k.key")
+# The row is read by its number, not with the index that found it: what it says of itself must not come from there.
+_WHOLE: Final = _OBJECTS.format(columns=f"k.unit, k.key, {', '.join(f'o.{name}' for name in Row._fields)}, c.file")
+_ROWS: Final = " CROSS JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
+_BY_ID: Final = _for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}", "(?, ?)")
+_BY_NAME: Final = _for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}", "(?, ?)")
+_IDS: Final = _for_sizes(f"{_IS_THERE} AND i.data_id = k.key", "(?, ?)")
+_NAMES: Final = _for_sizes(f"{_IS_THERE} AND i.name = k.key", "(?, ?)")
+_ASKED: Final = "SELECT {columns} FROM changes WHERE request_id IN ({{marks}})"
+_REQUESTS: Final = _for_sizes(_ASKED.format(columns="request_id"), "?")
+_ANSWER: Final = f"principal, request_id, kind, request_hash, {', '.join(Row._fields[:13])}"
+_ANSWERS: Final = _for_sizes(_ASKED.format(columns=_ANSWER), "?")
+_META: Final = _for_sizes(
+    "SELECT m.revision, m.clock, m.feed_floor, u.unit, u.objects, u.bytes, u.revision "
+    "FROM meta m LEFT JOIN units u ON u.unit IN ({marks})",
+    "?",
+)
 
 
-def facts(connection: sqlite3.Connection, writes: Sequence[Write], keep: Keep) -> Facts:
+def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -> Facts:
     """What there is to know to decide on the writes, in the caller's transaction."""
     wanted = asked(writes)
-    revision, clock, floor = connection.execute("SELECT revision, clock, feed_floor FROM meta").fetchone()
-    found = Facts(revision, clock, floor)
+    found = Facts()
+    for revision, clock, floor, *unit in _select(connection, _META, list(wanted.units) or [""]):
+        found.revision, found.clock, found.feed_floor = revision, clock, floor
+        if unit[0] is not None:
+            found.units[unit[0]] = Usage(*unit)
+    # What is not there takes less to find out than what is.
+    ids = wanted.ids + _select(connection, _IDS, wanted.new_ids, pairs=True)
+    names = wanted.names + _select(connection, _NAMES, wanted.new_names, pairs=True)
     damaged: dict[tuple[str, Key], VaultError] = {}
-    for statements, keys in ((_BY_ID, wanted.ids), (_BY_NAME, wanted.names)):
-        for unit, key, *columns, file in _select(connection, statements, keys, 2):
-            row = Row(*columns)
+    for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
+        for unit, key, *columns, file in _select(connection, statements, keys, pairs=True):
+            row = Row._make(columns)
             try:
                 require_asked(unit, key, row.unit, row.data_id, row.name)
-                to_info(row)
             except CorruptionError as error:
                 damaged[unit, key] = error
             else:
                 found.rows[row.unit, row.data_id] = Found(row, file)
     found.damaged = damaged
-    for principal, request_id, kind, hashed, *columns in _select(
-        connection, _ANSWERS, [(request_id,) for request_id in wanted.requests], 1
-    ):
+    requests = [request_id for (request_id,) in _select(connection, _REQUESTS, wanted.requests)]
+    for principal, request_id, kind, hashed, *columns in _select(connection, _ANSWERS, requests):
         found.answers[principal, request_id] = Answer(kind, hashed, Row(*columns))
-    for row in _select(connection, _UNITS, [(unit,) for unit in wanted.units], 1):
-        found.units[row[0]] = Usage(*row)
-    if revision - keep.history >= floor + keep.step:
-        bounds = (revision - keep.history, floor + keep.step)
+    if found.revision - keep.history >= found.feed_floor + keep.step:
+        bounds = (found.revision - keep.history, found.feed_floor + keep.step)
         found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
     return found
 
 
 def _select(
-    connection: sqlite3.Connection, statements: Sequence[str], keys: Sequence[tuple[Any, ...]], width: int
-) -> Iterator[Any]:
-    for start in range(0, len(keys), MAX_BATCH_ITEMS):
-        some = keys[start : start + MAX_BATCH_ITEMS]
-        which = next(number for number, size in enumerate(_SIZES) if size >= len(some))
-        arguments = [value for key in some for value in key] + [None] * (width * (_SIZES[which] - len(some)))
-        yield from connection.execute(statements[which], arguments)
+    connection: sqlite3.Connection, statements: Sequence[str], keys: Sequence[Any], *, pairs: bool = False
+) -> list[Any]:
+    """The rows that the keys, which may be pairs, lead to."""
+    count = len(keys)
+    if count == 0:
+        return []
+    if count > _MOST:
+        rest = _select(connection, statements, keys[_MOST:], pairs=pairs)
+        return _select(connection, statements, keys[:_MOST], pairs=pairs) + rest
+    power = (count - 1).bit_length()
+    values = [value for pair in keys for value in pair] if pairs else list(keys)
+    values += [None] * ((1 << power) * (1 + pairs) - len(values))
+    return connection.execute(statements[power], values).fetchall()
 
 
 def _committed_at(connection: sqlite3.Connection, revision: int) -> int:
