@@ -61,6 +61,8 @@ class DictIndex:
     def apply(self, plan: Plan) -> None:
         """In the order that the plan promises to be free of conflicts."""
         assert plan.begun_at == self.revision
+        if plan.revision == plan.begun_at:
+            return
         for tag in plan.untagged:
             self.tags.remove(tag)
         for key in plan.deleted:
