@@ -7,10 +7,12 @@ the server is away. When a call heard nothing for too long, the next ones get a 
 one that there is may be dead, with nobody to say so.
 """
 
-from vault._grpc.async_channel import AsyncChannel, AsyncDuplex, AsyncReceiver, claim_grpc_aio
+from vault._grpc.async_channel import AsyncChannel, claim_grpc_aio
+from vault._grpc.async_streams import AsyncDuplex, AsyncReceiver
 from vault._grpc.calls import Attempts
 from vault._grpc.settings import MAX_MESSAGE_SIZE
-from vault._grpc.sync_channel import Channel, Duplex, Receiver
+from vault._grpc.sync_channel import Channel
+from vault._grpc.sync_streams import Duplex, Receiver
 
 __all__ = [
     "MAX_MESSAGE_SIZE",
