@@ -135,6 +135,33 @@ def test_a_reader_finishes_with_bytes_that_were_collected() -> None:
         assert [len(block.data) for block in blocks] == [BLOCK_SIZE, BLOCK_SIZE]
 
 
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_blob_that_is_collected_before_it_is_opened_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch, gone: bool, many: bool
+) -> None:
+    with MemoryStore(StoreOptions(retention=0)) as store:
+        stream(store, UploadSpec(5), 1)
+        opened = store.blobs.open
+
+        def late(file: str) -> Any:
+            monkeypatch.setattr(store.blobs, "open", opened)
+            if gone:
+                store.delete_many("u", [DeleteSpec(5)])
+            else:
+                store.update_many("u", [SmallUpdate(UpdateSpec(5), b"new", checksum(b"new"))])
+            return opened(file)
+
+        monkeypatch.setattr(store.blobs, "open", late)
+        if many:
+            (loaded,) = store.load_many("u", [LoadItem(5)])
+            assert loaded is None or isinstance(loaded, LoadedObject)
+            data = None if loaded is None else loaded.data
+        else:
+            data = load(store, 5)
+        assert data == (None if gone else b"new")
+
+
 def test_the_feed_keeps_as_much_as_it_was_told() -> None:
     with MemoryStore(StoreOptions(feed_history=10, resume_window=0)) as store:
         for _ in range(100):

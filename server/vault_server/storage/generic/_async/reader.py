@@ -1,7 +1,6 @@
 """Reading one generation: blocks in order, with the checksums that were kept with them."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from vault._runtime.fork import fork_count, refuse_inherited
 from vault.store.contract import AsyncBlockReader
@@ -11,20 +10,24 @@ from vault.store.values import Block, ObjectInfo
 from vault_server.storage.decision.rows import unpack_checksums
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.reader import cut_short
-from vault_server.storage.generic._async.protocols import AsyncBlobStore
+from vault_server.storage.generic._async.protocols import AsyncBlob
 
 
 class AsyncContentReader(AsyncBlockReader):
-    """Reads bytes of the index, or an open blob."""
+    """Reads bytes of the index, or an open blob; one that is gone is told of when it is read."""
 
-    def __init__(self, info: ObjectInfo, content: Content, blob: Any, first: int, end: int) -> None:
+    def __init__(self, info: ObjectInfo, content: Content, blob: AsyncBlob | None) -> None:
         self.info = info
         self._data = content.data
         self._checksums = unpack_checksums(content.blocks)
         self._blob = blob
-        self._blocks = iter(range(first, end))
+        self._blocks = iter(range(info.block_count))
         self._closed = False
         self._forks = fork_count()
+
+    def select(self, first: int, end: int) -> None:
+        """Only these blocks are read: from `first` to before `end`."""
+        self._blocks = iter(range(first, end))
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         for index in self._blocks:
@@ -46,11 +49,3 @@ class AsyncContentReader(AsyncBlockReader):
         blob, self._blob = self._blob, None
         if blob is not None:
             await blob.close()
-
-
-async def open_content(
-    blobs: AsyncBlobStore, info: ObjectInfo, content: Content, first: int, end: int
-) -> AsyncContentReader:
-    """A reader of the blocks from `first` to before `end`. One whose blob is gone says so when it is read."""
-    blob = None if content.file is None else await blobs.open(content.file)
-    return AsyncContentReader(info, content, blob, first, end)

@@ -47,11 +47,11 @@ from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
 from vault_server.storage.engine.engine import require_allowed
 from vault_server.storage.engine.reads import BATCH_BYTES
-from vault_server.storage.files.reader import blocks_covering, require_whole
+from vault_server.storage.files.reader import blocks_covering
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.commits import AsyncCommits
-from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncIndex
-from vault_server.storage.generic._async.reader import open_content
+from vault_server.storage.generic._async.protocols import AsyncBlob, AsyncBlobStore, AsyncCommitSignal, AsyncIndex
+from vault_server.storage.generic._async.reader import AsyncContentReader
 from vault_server.storage.generic._async.suspended import AsyncSuspended
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
 from vault_server.storage.generic._async.writer import NOTHING, AsyncAnsweredWriter, AsyncIncoming, AsyncStagedWriter
@@ -162,15 +162,22 @@ class AsyncEngineStore(AsyncStore):
         for number in (if_generation, if_generation_not_match, generation):
             check_generation(number)
         await self._collection.collect()
-        found = await self._find(unit, key, generation)
+        found, blob = await self._open(unit, key, await self._find(unit, key, generation), generation)
         if found is None:
             return None
         info = to_info(found.row)
-        require_generation(unit, info.data_id, info.generation, if_generation)
-        if info.generation == if_generation_not_match:
-            return NotModified(info.generation)
-        check_range(offset, length, info.size)
-        return await open_content(self.blobs, info, found.content, *blocks_covering(info.size, offset, length))
+        reader = AsyncContentReader(info, found.content, blob)
+        try:
+            require_generation(unit, info.data_id, info.generation, if_generation)
+            if info.generation == if_generation_not_match:
+                await reader.close()
+                return NotModified(info.generation)
+            check_range(offset, length, info.size)
+        except VaultError:
+            await reader.close()
+            raise
+        reader.select(*blocks_covering(info.size, offset, length))
+        return reader
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         self._require_unit(unit)
@@ -190,7 +197,7 @@ class AsyncEngineStore(AsyncStore):
         for at, item in enumerate(items):
             if outcomes[at] is None and (stored := next(found)) is not None:
                 try:
-                    outcome = await self._load_small(item, stored, room)
+                    outcome = await self._load_small(unit, item, stored, room)
                 except VaultError as error:
                     outcome = error
                 if isinstance(outcome, LoadedObject):
@@ -303,17 +310,37 @@ class AsyncEngineStore(AsyncStore):
             require_generation(unit, found.row.data_id, found.row.generation, generation)
         return retained
 
-    async def _load_small(self, item: LoadItem, stored: Stored, room: int) -> LoadResult:
+    async def _load_small(self, unit: str, item: LoadItem, stored: Stored, room: int) -> LoadResult:
         info = to_info(stored.row)
         if info.generation == item.if_generation_not_match:
             return NotModified(info.generation)
         if info.size > min(BLOCK_SIZE, room):
             return LoadedObject(info, None)
-        data = stored.content.data
-        if data is None:
-            async with await open_content(self.blobs, info, stored.content, 0, info.block_count) as reader:
-                data = b"".join([bytes(block.data) async for block in reader])
-        return LoadedObject(info, require_whole(info, data))
+        found, blob = await self._open(unit, item.key, stored)
+        reader = AsyncContentReader(info, stored.content, blob)
+        try:
+            if found is not stored:  # it was replaced meanwhile
+                return None if found is None else await self._load_small(unit, item, found, room)
+            return LoadedObject(info, b"".join([bytes(block.data) async for block in reader]))
+        finally:
+            await reader.close()
+
+    async def _open(
+        self, unit: str, key: Key, found: Stored | None, generation: int | None = None
+    ) -> tuple[Stored | None, AsyncBlob | None]:
+        """What was found, or what there is by now where its blob was collected since; and its blob, open.
+
+        None for a blob that is gone though the index has it: who reads it says so.
+        """
+        while found is not None and found.content.file is not None:
+            blob = await self.blobs.open(found.content.file)
+            if blob is not None:
+                return found, blob
+            again = await self._find(unit, key, generation)
+            if again is not None and again.content.file == found.content.file:
+                break
+            found = again
+        return found, None
 
     async def _begin(
         self, make: Callable[[Content], Upload | Update], *, resumable: bool

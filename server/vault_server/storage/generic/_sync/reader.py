@@ -2,7 +2,6 @@
 """Reading one generation: blocks in order, with the checksums that were kept with them."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from vault._runtime.fork import fork_count, refuse_inherited
 from vault.store.contract import BlockReader
@@ -12,20 +11,24 @@ from vault.store.values import Block, ObjectInfo
 from vault_server.storage.decision.rows import unpack_checksums
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.reader import cut_short
-from vault_server.storage.generic._sync.protocols import BlobStore
+from vault_server.storage.generic._sync.protocols import Blob
 
 
 class ContentReader(BlockReader):
-    """Reads bytes of the index, or an open blob."""
+    """Reads bytes of the index, or an open blob; one that is gone is told of when it is read."""
 
-    def __init__(self, info: ObjectInfo, content: Content, blob: Any, first: int, end: int) -> None:
+    def __init__(self, info: ObjectInfo, content: Content, blob: Blob | None) -> None:
         self.info = info
         self._data = content.data
         self._checksums = unpack_checksums(content.blocks)
         self._blob = blob
-        self._blocks = iter(range(first, end))
+        self._blocks = iter(range(info.block_count))
         self._closed = False
         self._forks = fork_count()
+
+    def select(self, first: int, end: int) -> None:
+        """Only these blocks are read: from `first` to before `end`."""
+        self._blocks = iter(range(first, end))
 
     def __iter__(self) -> Iterator[Block]:
         for index in self._blocks:
@@ -47,11 +50,3 @@ class ContentReader(BlockReader):
         blob, self._blob = self._blob, None
         if blob is not None:
             blob.close()
-
-
-def open_content(
-    blobs: BlobStore, info: ObjectInfo, content: Content, first: int, end: int
-) -> ContentReader:
-    """A reader of the blocks from `first` to before `end`. One whose blob is gone says so when it is read."""
-    blob = None if content.file is None else blobs.open(content.file)
-    return ContentReader(info, content, blob, first, end)

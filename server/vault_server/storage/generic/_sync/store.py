@@ -48,11 +48,11 @@ from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
 from vault_server.storage.engine.engine import require_allowed
 from vault_server.storage.engine.reads import BATCH_BYTES
-from vault_server.storage.files.reader import blocks_covering, require_whole
+from vault_server.storage.files.reader import blocks_covering
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.commits import Commits
-from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, Index
-from vault_server.storage.generic._sync.reader import open_content
+from vault_server.storage.generic._sync.protocols import Blob, BlobStore, CommitSignal, Index
+from vault_server.storage.generic._sync.reader import ContentReader
 from vault_server.storage.generic._sync.suspended import Suspended
 from vault_server.storage.generic._sync.watch import IndexWatch
 from vault_server.storage.generic._sync.writer import NOTHING, AnsweredWriter, Incoming, StagedWriter
@@ -163,15 +163,22 @@ class EngineStore(Store):
         for number in (if_generation, if_generation_not_match, generation):
             check_generation(number)
         self._collection.collect()
-        found = self._find(unit, key, generation)
+        found, blob = self._open(unit, key, self._find(unit, key, generation), generation)
         if found is None:
             return None
         info = to_info(found.row)
-        require_generation(unit, info.data_id, info.generation, if_generation)
-        if info.generation == if_generation_not_match:
-            return NotModified(info.generation)
-        check_range(offset, length, info.size)
-        return open_content(self.blobs, info, found.content, *blocks_covering(info.size, offset, length))
+        reader = ContentReader(info, found.content, blob)
+        try:
+            require_generation(unit, info.data_id, info.generation, if_generation)
+            if info.generation == if_generation_not_match:
+                reader.close()
+                return NotModified(info.generation)
+            check_range(offset, length, info.size)
+        except VaultError:
+            reader.close()
+            raise
+        reader.select(*blocks_covering(info.size, offset, length))
+        return reader
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
         self._require_unit(unit)
@@ -191,7 +198,7 @@ class EngineStore(Store):
         for at, item in enumerate(items):
             if outcomes[at] is None and (stored := next(found)) is not None:
                 try:
-                    outcome = self._load_small(item, stored, room)
+                    outcome = self._load_small(unit, item, stored, room)
                 except VaultError as error:
                     outcome = error
                 if isinstance(outcome, LoadedObject):
@@ -304,17 +311,37 @@ class EngineStore(Store):
             require_generation(unit, found.row.data_id, found.row.generation, generation)
         return retained
 
-    def _load_small(self, item: LoadItem, stored: Stored, room: int) -> LoadResult:
+    def _load_small(self, unit: str, item: LoadItem, stored: Stored, room: int) -> LoadResult:
         info = to_info(stored.row)
         if info.generation == item.if_generation_not_match:
             return NotModified(info.generation)
         if info.size > min(BLOCK_SIZE, room):
             return LoadedObject(info, None)
-        data = stored.content.data
-        if data is None:
-            with open_content(self.blobs, info, stored.content, 0, info.block_count) as reader:
-                data = b"".join([bytes(block.data) for block in reader])
-        return LoadedObject(info, require_whole(info, data))
+        found, blob = self._open(unit, item.key, stored)
+        reader = ContentReader(info, stored.content, blob)
+        try:
+            if found is not stored:  # it was replaced meanwhile
+                return None if found is None else self._load_small(unit, item, found, room)
+            return LoadedObject(info, b"".join([bytes(block.data) for block in reader]))
+        finally:
+            reader.close()
+
+    def _open(
+        self, unit: str, key: Key, found: Stored | None, generation: int | None = None
+    ) -> tuple[Stored | None, Blob | None]:
+        """What was found, or what there is by now where its blob was collected since; and its blob, open.
+
+        None for a blob that is gone though the index has it: who reads it says so.
+        """
+        while found is not None and found.content.file is not None:
+            blob = self.blobs.open(found.content.file)
+            if blob is not None:
+                return found, blob
+            again = self._find(unit, key, generation)
+            if again is not None and again.content.file == found.content.file:
+                break
+            found = again
+        return found, None
 
     def _begin(
         self, make: Callable[[Content], Upload | Update], *, resumable: bool

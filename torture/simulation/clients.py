@@ -1,0 +1,287 @@
+"""One seed's world: clients of servers that crash, watchers, and what all of them were told."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from vault.errors import UnavailableError, VaultError
+from vault.store.contract import AsyncBlockReader
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
+    Block,
+    Change,
+    DeleteSpec,
+    MetadataSpec,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+)
+from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.options import StoreOptions
+
+from torture.simulation.loop import VirtualLoop
+from torture.simulation.model import History, Read, Request, judge, seen
+from torture.simulation.world import Crashed, Faults, Node, ViolationError, World, sound_store
+
+UNIT: Final = "u"
+IDS: Final = range(1, 5)
+NAMES: Final = ("a", "b", "c")
+KEYS: Final[tuple[int | str, ...]] = (*IDS, *NAMES)
+CLIENTS: Final = 3
+CALLS: Final = 6
+"""Of each client."""
+
+TRIES: Final = 12
+
+
+class Ran(NamedTuple):
+    """What a seed came to: figures, and a digest of everything that happened."""
+
+    steps: int
+    changes: int
+    crashes: int
+    unknown: int
+    digest: int
+
+
+def run(seed: int, make: Callable[[World, Node], AsyncEngineStore] = sound_store) -> Ran:
+    """Runs one seed. Raises ViolationError, or whatever else a store may not raise."""
+    choice = random.Random(seed)
+    loop = VirtualLoop(choice)
+    retention = choice.choice([0.0, 0.3, 300.0])
+    faults = Faults() if choice.random() < 0.9 else Faults(lost=0, unplaced=0, silent=0)
+    world = World(loop, choice, StoreOptions(retention=retention), faults, make)
+    return loop.run(_Seed(world).run())
+
+
+class _Seed:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.choice = world.choice
+        self.history = History()
+        self.unknown = 0
+        self.done = False
+        self._requests = 0
+        self._generations: list[tuple[int, int, int]] = []  # id, generation, checksum
+
+    async def run(self) -> Ran:
+        world = self.world
+        world.start(self.choice.randint(1, 3))
+        watching = [asyncio.ensure_future(self._watch()) for _ in range(2)]
+        crashing = asyncio.ensure_future(self._crash())
+        await asyncio.gather(*[self._client() for _ in range(CLIENTS)])
+        self.done = True
+        await crashing
+        world.faults = Faults(lost=0, unplaced=0)
+        await self._look_at_all()
+        await asyncio.gather(*watching)
+        judge(world, self.history)
+        digest = hash((world.loop.steps, round(world.loop.time() * 1e6), tuple(change[2:6] for change in world.log)))
+        return Ran(world.loop.steps, len(world.log), world.crashes, self.unknown, digest)
+
+    async def _crash(self) -> None:
+        for _ in range(self.choice.choice([0, 1, 1, 2, 4])):
+            await asyncio.sleep(self.choice.expovariate(3))
+            if not self.done:
+                self.world.crash()
+
+    async def _client(self) -> None:
+        for _ in range(CALLS):
+            await self.world.pause()
+            if self.choice.random() < 0.35:
+                await self._read()
+            else:
+                await self._write()
+
+    async def _write(self) -> None:
+        """Sends writes until there is an answer, or gives up: then nobody knows."""
+        requests, send = self._prepare()
+        again = self.choice.random()
+        if again < 0.1:  # sent to two servers at once
+            await asyncio.gather(self._send(requests, send), self._send(requests, send))
+        else:
+            await self._send(requests, send)
+            if again < 0.2:  # sent again by somebody who did not hear the answer
+                await self._send(requests, send)
+
+    async def _send(self, requests: list[Request], send: Callable[[AsyncEngineStore], Any]) -> None:
+        world = self.world
+        for _ in range(TRIES):
+            begun = world.acknowledged
+            try:
+                answers = await send(world.node().store)
+            except (Crashed, UnavailableError):
+                await asyncio.sleep(self.choice.expovariate(10))
+                if self.choice.random() < 0.1:
+                    break
+                continue
+            for request, answer in zip(requests, answers, strict=True):
+                request.answers.append((answer, begun, world.tables.revision))
+                revision = answer if isinstance(answer, int) else getattr(answer, "revision", 0)
+                world.acknowledged = max(world.acknowledged, revision if isinstance(revision, int) else 0)
+                if not isinstance(answer, int | VaultError):
+                    self._generations.append((answer.data_id, answer.generation, answer.checksum))
+            return
+        self.unknown += 1
+
+    def _prepare(self) -> tuple[list[Request], Callable[[AsyncEngineStore], Any]]:
+        choice = self.choice
+        match choice.randrange(6):
+            case 0 | 1:
+                return self._batch(self._upload, SmallUpload, "upload_many")
+            case 2:
+                return self._batch(self._update, SmallUpdate, "update_many")
+            case 3:
+                specs = [
+                    DeleteSpec(self._key(), self._precondition(), self._request_id())
+                    for _ in range(choice.randint(1, 2))
+                ]
+                return self._register(specs), lambda store: store.delete_many(UNIT, specs)
+            case 4:
+                name = choice.choice([None, "", *NAMES])
+                tags = choice.choice([None, {"k": choice.choice("xy")}])
+                spec = MetadataSpec(self._key(), name, tags, self._precondition(), self._request_id())
+                return self._register([spec]), lambda store: _alone(store.set_metadata(UNIT, spec))
+        streamed: Any = self._upload() if choice.random() < 0.5 else self._update()
+        data = choice.randbytes(8)
+        resumable = choice.random() < 0.5
+        return self._register([streamed], [data]), lambda store: _alone(
+            self._stream(store, streamed, data, resumable=resumable)
+        )
+
+    def _batch(
+        self, spec: Callable[[], Any], item: Callable[..., Any], call: str
+    ) -> tuple[list[Request], Callable[[AsyncEngineStore], Any]]:
+        specs = [spec() for _ in range(self.choice.randint(1, 3))]
+        data = [self.choice.randbytes(4) for _ in specs]
+        items = [item(each, content, checksum(content)) for each, content in zip(specs, data, strict=True)]
+        return self._register(specs, data), lambda store: getattr(store, call)(UNIT, items)
+
+    def _register(self, specs: list[Any], data: list[bytes] | None = None) -> list[Request]:
+        sums = [0] * len(specs) if data is None else [checksum(content) for content in data]
+        requests = [Request(spec, whole, self.world.acknowledged) for spec, whole in zip(specs, sums, strict=True)]
+        self.history.requests |= {request.spec.request_id: request for request in requests}
+        return requests
+
+    def _upload(self) -> UploadSpec:
+        choice = self.choice
+        tags = {"k": choice.choice("xy")} if choice.random() < 0.3 else {}
+        name = choice.choice([None, *NAMES])
+        return UploadSpec(choice.choice(IDS), name, tags, request_id=self._request_id())
+
+    def _update(self) -> UpdateSpec:
+        return UpdateSpec(self._key(), self._precondition(), request_id=self._request_id())
+
+    def _key(self) -> int | str:
+        return self.choice.choice(KEYS)
+
+    def _precondition(self) -> int | None:
+        if self._generations and self.choice.random() < 0.3:
+            return self.choice.choice(self._generations)[1]
+        return None
+
+    def _request_id(self) -> bytes:
+        self._requests += 1
+        return self._requests.to_bytes(16, "big")
+
+    async def _stream(self, store: AsyncEngineStore, spec: Any, data: bytes, *, resumable: bool) -> Any:
+        begin = store.upload if isinstance(spec, UploadSpec) else store.update
+        try:
+            async with await begin(UNIT, spec, resumable=resumable) as writer:
+                if writer.persisted_size == 0:
+                    await writer.write(Block(0, data, checksum(data)))
+                if resumable and self.choice.random() < 0.3:
+                    await writer.suspend()
+                    return await self._stream(store, spec, data, resumable=True)
+                return await writer.commit(len(data), checksum(data))
+        except UnavailableError:
+            raise
+        except VaultError as error:
+            if error.reason == "WRITE_TAKEN_OVER":  # by another try of the same
+                raise UnavailableError("taken over") from error
+            return error
+
+    async def _read(self) -> None:
+        store, world = self.world.node().store, self.world
+        begun = world.acknowledged
+        with suppress(Crashed, UnavailableError):
+            match self.choice.randrange(4):
+                case 0:
+                    keys = [self._key() for _ in range(self.choice.randint(1, 3))]
+                    infos = await store.stat_many(UNIT, keys)
+                    found = [None if info is None else (info.data_id, seen(info)) for info in infos]
+                    self.history.reads.append(Read(keys, found, begun, world.tables.revision))
+                case 1:
+                    listed = (await store.list_page(UNIT)).objects
+                    objects = [(info.data_id, seen(info)) for info in listed]
+                    self.history.reads.append(Read([], list(objects), begun, world.tables.revision))
+                case 2:
+                    key = self._key()
+                    info = await self._load(store, key)
+                    loaded = None if info is None else (info.data_id, seen(info))
+                    self.history.reads.append(Read([key], [loaded], begun, world.tables.revision))
+                case 3 if self._generations:
+                    await self._load_generation(store, *self.choice.choice(self._generations))
+
+    async def _load(self, store: AsyncEngineStore, key: int | str, generation: int | None = None) -> Any:
+        """The object, once its bytes are found to be its own."""
+        reader = await store.load(UNIT, key, generation=generation)
+        if reader is None:
+            return None
+        assert isinstance(reader, AsyncBlockReader)
+        async with reader:
+            data = b"".join([bytes(block.data) async for block in reader])
+        assert len(data) <= BLOCK_SIZE
+        if checksum(data) != reader.info.checksum:
+            raise ViolationError(f"{reader.info} has the bytes of another")
+        return reader.info
+
+    async def _load_generation(self, store: AsyncEngineStore, data_id: int, generation: int, whole: int) -> None:
+        """What was replaced is there, whole, for as long as it is retained."""
+        try:
+            info = await self._load(store, data_id, generation)
+        except VaultError as error:
+            if isinstance(error, UnavailableError) or error.reason != "GENERATION_MISMATCH":
+                raise
+            info = None
+        if info is not None and info.checksum != whole:
+            raise ViolationError(f"generation {generation} of {data_id} has other bytes than it was written with")
+        if info is None and self.world.options.retention == 300.0:
+            raise ViolationError(f"generation {generation} of {data_id} is gone before its time")
+
+    async def _watch(self) -> None:
+        """Follows the feed over crashes, from the last revision on."""
+        told: list[tuple[int, int]] = []
+        self.history.feeds.append(told)
+        revision = 0
+        while True:
+            with suppress(Crashed):
+                async with await self.world.node().store.watch(since=revision) as watch:
+                    async for event in watch:
+                        if event.revision < revision or (isinstance(event, Change) and event.revision == revision):
+                            raise ViolationError(f"a watcher is told of {event} after {revision}")
+                        revision = event.revision
+                        if isinstance(event, Change):
+                            told.append((event.revision, event.data_id))
+                        if self.done and revision >= self.world.tables.revision:
+                            return
+
+    async def _look_at_all(self) -> None:
+        """Every object can be read by a server that comes to it anew."""
+        node = Node(self.world)
+        for info in (await node.store.list_page(UNIT)).objects:
+            if await self._load(node.store, info.data_id) is None:
+                raise ViolationError(f"{info} is listed and not there")
+
+
+async def _alone(outcome: Any) -> list[Any]:
+    try:
+        return [await outcome]
+    except UnavailableError:
+        raise
+    except VaultError as error:
+        return [error]

@@ -1,0 +1,184 @@
+"""What a store may answer: one after the other, in the order of the revisions."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from vault.errors import VaultError
+from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, unpack_tags
+
+from torture.simulation.world import ViolationError, World
+
+_REQUEST = CHANGE_COLUMNS.index("request_id")
+_KIND = CHANGE_COLUMNS.index("kind")
+
+
+class Seen(NamedTuple):
+    """An object, as far as it matters."""
+
+    name: str | None
+    tags: tuple[tuple[str, str], ...]
+    checksum: int
+    generation: int
+    revision: int
+
+
+State = dict[int, Seen]
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A write that was asked for, under one request id, however often.
+
+    Attributes:
+        data: Its bytes' checksum.
+        begun: The highest revision that had been acknowledged when it was first sent.
+        answers: What each try was answered, with the highest revision acknowledged when it was sent and the store's
+            when it was answered.
+    """
+
+    spec: UploadSpec | UpdateSpec | DeleteSpec | MetadataSpec
+    data: int = 0
+    begun: int = 0
+    answers: list[tuple[Any, int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Read:
+    """What was seen of some keys in one moment between two revisions; a listing when there are no keys."""
+
+    keys: list[int | str]
+    found: list[tuple[int, Seen] | None]
+    begun: int
+    ended: int
+
+
+@dataclass(slots=True)
+class History:
+    """What clients asked for and were told."""
+
+    requests: dict[bytes, Request] = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    feeds: list[list[tuple[int, int]]] = field(default_factory=list)
+
+
+def seen(info: ObjectInfo) -> Seen:
+    return Seen(info.name, tuple(sorted(info.tags.items())), info.checksum, info.generation, info.revision)
+
+
+def find(state: State, key: int | str) -> int | None:
+    if isinstance(key, int):
+        return key if key in state else None
+    return next((data_id for data_id, there in state.items() if there.name == key), None)
+
+
+def decide(state: State, request: Request, revision: int) -> tuple[State, Any]:
+    """What a request comes to at a revision: the state after it, and what it is answered: a reason, where refused."""
+    spec = request.spec
+    if isinstance(spec, UploadSpec):
+        if spec.data_id in state:
+            return state, "OBJECT_EXISTS"
+        if spec.name is not None and find(state, spec.name) is not None:
+            return state, "NAME_TAKEN"
+        made = Seen(spec.name, tuple(sorted(spec.tags.items())), request.data, revision, revision)
+        return {**state, spec.data_id: made}, (spec.data_id, made)
+    data_id = find(state, spec.key)
+    if data_id is None:
+        return state, 0 if isinstance(spec, DeleteSpec) else "OBJECT_NOT_FOUND"
+    there = state[data_id]
+    if spec.if_generation not in (None, there.generation):
+        return state, "GENERATION_MISMATCH"
+    if isinstance(spec, DeleteSpec):
+        return {key: other for key, other in state.items() if key != data_id}, revision
+    if isinstance(spec, MetadataSpec):
+        if spec.name and spec.name != there.name and find(state, spec.name) is not None:
+            return state, "NAME_TAKEN"
+        name = there.name if spec.name is None else spec.name or None
+        tags = there.tags if spec.tags is None else tuple(sorted(spec.tags.items()))
+        made = there._replace(name=name, tags=tags, revision=revision)
+    else:
+        made = there._replace(checksum=request.data, generation=revision, revision=revision)
+    return {**state, data_id: made}, (data_id, made)
+
+
+def told(answer: Any) -> Any:
+    """An answer, as `decide` says it."""
+    if isinstance(answer, VaultError):
+        return answer.reason
+    return (answer.data_id, seen(answer)) if isinstance(answer, ObjectInfo) else answer
+
+
+def judge(world: World, history: History) -> None:
+    """Raises ViolationError where what was told is not what one after the other can have come to."""
+    states: list[State] = [{}]
+    applied: dict[bytes, tuple[int, Any]] = {}
+    clock = 0
+    for revision, change in enumerate(world.log, 1):
+        request_id = change[_REQUEST]
+        if change[0] != revision:
+            raise ViolationError(f"revision {change[0]} was committed where {revision} comes next")
+        if request_id in applied:
+            raise ViolationError(f"one request was applied at {applied[request_id][0]} and at {revision}")
+        if change[_KIND + 1] < clock:
+            raise ViolationError(f"the store's time went back at {revision}")
+        clock = change[_KIND + 1]
+        request = history.requests[request_id]
+        state, answer = decide(states[-1], request, revision)
+        if isinstance(answer, str) or answer == 0:
+            raise ViolationError(f"{request.spec} was applied at {revision}, and is to be refused: {answer}")
+        applied[request_id] = revision, answer
+        states.append(state)
+        if revision <= request.begun:
+            raise ViolationError(f"{request.spec} was applied at {revision}, and begun after {request.begun} was told")
+    for request_id, request in history.requests.items():
+        at, right = applied.get(request_id, (len(states), None))
+        for answer, begun, ended in request.answers:
+            what = told(answer)
+            if isinstance(what, tuple) or (isinstance(what, int) and what > 0):
+                if what != right or at > ended:
+                    raise ViolationError(f"{request.spec} was answered {what}; at {at} it came to {right}")
+            elif what not in ("STORAGE_FAILED", right) and not any(
+                decide(states[k], request, k + 1)[1] == what for k in range(begun, min(ended, at - 1) + 1)
+            ):
+                raise ViolationError(f"{request.spec} was answered {what}, never right between {begun} and {ended}")
+    for read in history.reads:
+        if not any(_shows(states[k], read) for k in range(read.begun, read.ended + 1)):
+            raise ViolationError(f"{read.keys} were {read.found}, never right between {read.begun} and {read.ended}")
+    for feed in history.feeds:
+        wrong = [(change[0], change[2]) for change in world.log]
+        if feed != wrong:
+            raise ViolationError(f"a watcher was told {feed}, not {wrong}")
+    _judge_tables(world, states[-1])
+
+
+def _shows(state: State, read: Read) -> bool:
+    if not read.keys:
+        return read.found == sorted(state.items())
+    found = [find(state, key) for key in read.keys]
+    return read.found == [None if data_id is None else (data_id, state[data_id]) for data_id in found]
+
+
+def _judge_tables(world: World, state: State) -> None:
+    tables = world.tables
+    rows = {
+        row.data_id: Seen(
+            row.name,
+            tuple(sorted(unpack_tags(row.tags).items())),
+            row.checksum % (1 << 64),
+            row.generation,
+            row.revision,
+        )
+        for row in tables._objects.values()
+    }
+    if rows != state:
+        raise ViolationError(f"the store has {rows}, and is to have {state}")
+    referenced = [row.content for row in tables._objects.values()] + [row[13] for row in tables._retired.values()]
+    if sorted(referenced) != sorted(tables._contents):
+        raise ViolationError("contents and generations do not belong together")
+    for content in tables._contents.values():
+        if content.file is not None and content.file not in world.blobs:
+            raise ViolationError(f"the bytes of {content.file} are gone")
+    for usage in tables._usage.values():
+        sizes = [row.size for row in tables._objects.values() if row.unit == usage.unit]
+        if usage[1:3] != (len(sizes), sum(sizes)):
+            raise ViolationError(f"{usage} is not what {sizes} come to")

@@ -1,0 +1,321 @@
+"""Servers over one store in memory, whose every call to it may be late, be lost, or end with the server.
+
+What a server has is gone when it crashes; the index and placed blobs are the store's. The turn of a server that crashed
+is free again, as the lock of a connection that ended.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vault._runtime.sync_async import AsyncEvent
+from vault.errors import StorageError, UnavailableError
+from vault.store.values import Change, Key
+from vault_server.storage.decision.plan import Facts, Keep, Plan
+from vault_server.storage.decision.rows import Row
+from vault_server.storage.decision.writes import Asked
+from vault_server.storage.generic._async import suspended, watch
+from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic.values import Claimed, Stored, keep_of
+from vault_server.storage.memory.tables import MemoryTables
+from vault_server.storage.options import StoreOptions
+
+from torture.simulation.loop import VirtualLoop, turn
+
+EPOCH: Final = 1_000_000_000_000_000
+"""Microseconds since 1970 when it begins."""
+
+
+class ViolationError(AssertionError):
+    """Something was promised, and is not so."""
+
+
+class Crashed(BaseException):
+    """The server that was asked is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How likely each is, at each occasion."""
+
+    lost: float = 0.03  # a commit's connection ends before or after it
+    unplaced: float = 0.03
+    silent: float = 0.3  # a signal that is not heard
+    late: float = 0.12  # something takes time, rather than a turn
+
+
+@dataclass(slots=True)
+class World:
+    """The store, and the servers over it.
+
+    Attributes:
+        log: Every change that was ever applied, in the order in which it was.
+        acknowledged: The highest revision that anybody was told of.
+        make: Makes the Store of a server; protocols that are wrong on purpose have their own.
+    """
+
+    loop: VirtualLoop
+    choice: random.Random
+    options: StoreOptions
+    faults: Faults
+    make: "Callable[[World, Node], AsyncEngineStore]"
+    tables: MemoryTables = field(default_factory=MemoryTables)
+    blobs: dict[str, list[bytes]] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    log: list[tuple[Any, ...]] = field(default_factory=list)
+    nodes: "list[Node]" = field(default_factory=list)
+    acknowledged: int = 0
+    crashes: int = 0
+    names: int = 0
+
+    def __post_init__(self) -> None:
+        # Their waits are in this world's time.
+        for module in (watch, suspended):
+            module.__dict__["time"] = self.loop
+        self.tables.store_id = "simulated"
+
+    def clock(self) -> int:
+        return EPOCH + int(self.loop.time() * 1e6)
+
+    def chance(self, probability: float) -> bool:
+        return self.choice.random() < probability
+
+    async def pause(self) -> None:
+        """Something may happen meanwhile."""
+        drawn = self.choice.random()
+        if drawn < self.faults.late:
+            await asyncio.sleep(self.choice.expovariate(20))
+        elif drawn < 0.7:
+            await turn()
+
+    def start(self, nodes: int) -> None:
+        self.nodes += [Node(self) for _ in range(nodes)]
+
+    def crash(self) -> None:
+        """One of the servers goes, and another comes in its place."""
+        at = self.choice.randrange(len(self.nodes))
+        self.nodes[at].alive = False
+        self.nodes[at] = Node(self)
+        self.crashes += 1
+
+    def node(self) -> "Node":
+        return self.choice.choice(self.nodes)
+
+    def apply(self, plan: Plan) -> None:
+        for new in plan.contents:
+            if new.content.data is None and new.content.file not in self.blobs:
+                raise ViolationError(f"revision {new.number} is committed without its bytes")
+        self.log += plan.changes
+        self.tables.apply(plan)
+
+    def remove(self, files: Sequence[str]) -> None:
+        kept = {content.file for content in self.tables._contents.values()}
+        for file in files:
+            if file in kept:
+                raise ViolationError(f"{file} is removed, which a generation has")
+            self.blobs.pop(file, None)
+
+
+class Node:
+    """A server. What it is asked for after its crash never comes."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.alive = True
+        self.store = world.make(world, self)
+
+    async def step(self) -> None:
+        self.require_alive()
+        await self.world.pause()
+        self.require_alive()
+
+    def require_alive(self) -> None:
+        if not self.alive:
+            raise Crashed
+
+
+class Turn:
+    """The lock on the store's clock, as one server takes it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def __aenter__(self) -> None:
+        await self._node.step()
+        await self._node.world.lock.acquire()
+        if not self._node.alive:
+            self._node.world.lock.release()
+            raise Crashed
+
+    async def __aexit__(self, *_: object) -> None:
+        self._node.world.lock.release()
+
+
+class SimulatedIndex:
+    """The store's index, as one server reaches it."""
+
+    def __init__(self, node: Node, keep: Keep) -> None:
+        self.node = node
+        self.turn: Any = Turn(node)
+        self._keep = keep
+        self._tables = node.world.tables
+
+    async def identity(self) -> str:
+        return self._tables.store_id
+
+    async def facts(self, asked: Asked) -> Facts:
+        await self.node.step()
+        facts = self._tables.facts(asked, self._keep)
+        await self.node.step()
+        return facts
+
+    async def apply(self, plan: Plan) -> None:
+        await self.node.step()
+        faults, world = self.node.world.faults, self.node.world
+        if world.chance(faults.lost):
+            raise UnavailableError("lost before the commit")
+        world.apply(plan)
+        if world.chance(faults.lost):
+            raise UnavailableError("lost after the commit")
+        await self.node.step()
+
+    async def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
+        await self.node.step()
+        found = self._tables.find(unit, keys)
+        await self.node.step()
+        return found
+
+    async def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
+        await self.node.step()
+        found = self._tables.stored(unit, keys)
+        await self.node.step()
+        return found
+
+    async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
+        await self.node.step()
+        return self._tables.retained(unit, data_id, generation)
+
+    async def page(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
+    ) -> tuple[list[Row], Key | None]:
+        await self.node.step()
+        found = self._tables.page(unit, prefix, tags, after, limit)
+        await self.node.step()
+        return found
+
+    async def units(self) -> list[str]:
+        await self.node.step()
+        return self._tables.units()
+
+    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
+        await self.node.step()
+        found = self._tables.changes(since, limit)
+        await self.node.step()
+        return found
+
+    async def revision(self) -> int:
+        await self.node.step()
+        return self._tables.revision
+
+    async def claim(self, now: int, most: int) -> Claimed:
+        await self.node.step()
+        claimed = self._tables.claim(now, most)
+        await self.node.step()
+        return claimed
+
+    async def forget(self, files: Sequence[str]) -> None:
+        await self.node.step()
+        self._tables.forget(files)
+
+
+class SimulatedBlob:
+    """Blocks: staged, which are the server's, or placed and open, which are the store's."""
+
+    def __init__(self, node: Node, blocks: list[bytes]) -> None:
+        self.node = node
+        self.blocks = blocks
+
+    async def append(self, data: bytes) -> None:
+        await self.node.step()
+        self.blocks.append(data)
+
+    async def discard(self) -> None:
+        """It goes with the server."""
+
+    async def block(self, index: int) -> bytes:
+        await self.node.step()
+        return self.blocks[index] if index < len(self.blocks) else b""
+
+    async def close(self) -> None:
+        """It stays the store's."""
+
+
+class SimulatedBlobs:
+    """The store's blobs, as one server reaches them."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    async def stage(self) -> SimulatedBlob:
+        await self.node.step()
+        return SimulatedBlob(self.node, [])
+
+    async def place(self, staged: SimulatedBlob, unit: str, data_id: int, generation: int) -> str:
+        await self.node.step()
+        world = self.node.world
+        if world.chance(world.faults.unplaced):
+            raise StorageError("the blob cannot be placed")
+        world.names += 1
+        file = f"{unit}/{data_id}.{generation}.{world.names}"
+        world.blobs[file] = list(staged.blocks)
+        await self.node.step()
+        return file
+
+    async def open(self, file: str) -> SimulatedBlob | None:
+        await self.node.step()
+        blocks = self.node.world.blobs.get(file)
+        return None if blocks is None else SimulatedBlob(self.node, blocks)
+
+    async def remove(self, files: Sequence[str]) -> None:
+        for file in files:
+            await self.node.step()
+            self.node.world.remove([file])
+
+
+class SimulatedSignal:
+    """Tells the servers of a commit, late or not at all."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.rings = 0
+        self._waiting: list[AsyncEvent] = []
+
+    def ring(self) -> None:
+        world = self.node.world
+        for node in world.nodes:
+            if not world.chance(world.faults.silent):
+                world.loop.call_later(world.choice.expovariate(20), node.store.signal.hear)  # type: ignore[attr-defined]
+
+    def hear(self) -> None:
+        self.rings += 1
+        for event in self._waiting:
+            event.set()
+
+    async def wait(self, rings: int, timeout: float) -> None:
+        await self.node.step()
+        event = AsyncEvent()
+        self._waiting.append(event)
+        if self.rings == rings:
+            await event.wait(timeout)
+        self._waiting.remove(event)
+        self.node.require_alive()
+
+
+def sound_store(world: World, node: Node) -> AsyncEngineStore:
+    """The product's protocol."""
+    index = SimulatedIndex(node, keep_of(world.options))
+    return AsyncEngineStore(
+        index, SimulatedBlobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
+    )

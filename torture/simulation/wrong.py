@@ -1,0 +1,162 @@
+"""Protocols that are wrong on purpose, each in one way that somebody might write: the simulation is to find each."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from vault.errors import UnavailableError
+from vault.store.values import Change
+from vault_server.storage.decision.decide import decide
+from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
+from vault_server.storage.decision.writes import Asked, Content, Write, asked
+from vault_server.storage.generic._async.commits import AsyncCommits
+from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic.values import Claimed, keep_of
+
+from torture.simulation.world import Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, Turn, World
+
+
+class _AcknowledgesFirst(AsyncCommits):
+    """Answers, and applies after it: what if that fails?"""
+
+    async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+        facts = await self._index.facts(asked(writes))
+        plan = decide(facts, writes, self._clock(), self._keep)
+        try:
+            return await super()._decided(writes)
+        except UnavailableError:
+            return plan.outcomes
+
+
+class _PlacesAfterwards(AsyncCommits):
+    """Commits, and gives the blobs their names after it."""
+
+    async def _place(self, plan: Plan) -> dict[Content, Any]:
+        for new in plan.contents:
+            if new.content.data is None and new.content.file is None:
+                new.content.file = f"{new.unit}/{new.data_id}.{new.number}.later"
+        return {}
+
+
+class _TakesUnknownForRefused(AsyncCommits):
+    """Removes what it has placed when the connection is lost at the commit, which may have been done."""
+
+    async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+        try:
+            return await super()._decided(writes)
+        except UnavailableError:
+            files = [content.file for write in writes if (content := getattr(write, "content", None)) and content.file]
+            await self._blobs.remove(files)
+            raise
+
+
+class _NoTurn(Turn):
+    """Lets everybody decide at once: revisions are given twice."""
+
+    async def __aenter__(self) -> None:
+        await self._node.step()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was taken."""
+
+
+class _ForgetsRequests(SimulatedIndex):
+    """Does not know which requests were applied."""
+
+    async def facts(self, asked: Asked) -> Facts:
+        return dataclasses.replace(await super().facts(asked), answers={})
+
+
+class _ReadsTheRevisionLater(SimulatedIndex):
+    """Reads changes, and in another moment the revision up to which they are said to be complete."""
+
+    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
+        _, changes = await super().changes(since, limit)
+        return await self.revision(), changes
+
+
+class _FactsOfBefore(SimulatedIndex):
+    """Takes the turn and sees what was there before it, as one statement of PostgreSQL would that does both."""
+
+    def __init__(self, node: Node, keep: Keep) -> None:
+        super().__init__(node, keep)
+        self.turn = _LateTurn(node, self)
+        self.before: Callable[[Asked], Facts] | None = None
+
+    async def facts(self, asked: Asked) -> Facts:
+        seen, self.before = self.before, None
+        facts = await super().facts(asked)
+        if seen is not None:
+            old = seen(asked)
+            facts = dataclasses.replace(facts, rows=old.rows, answers=old.answers)
+        return facts
+
+
+class _LateTurn(Turn):
+    def __init__(self, node: Node, index: _FactsOfBefore) -> None:
+        super().__init__(node)
+        self._index = index
+
+    async def __aenter__(self) -> None:
+        tables = self._node.world.tables
+        rows, names, requests = dict(tables._objects), dict(tables._names), dict(tables._requests)
+        await super().__aenter__()
+        keep = self._index._keep
+
+        def seen(asked: Asked) -> Facts:
+            now = tables._objects, tables._names, tables._requests
+            tables._objects, tables._names, tables._requests = rows, names, requests
+            try:
+                return tables.facts(asked, keep)
+            finally:
+                tables._objects, tables._names, tables._requests = now
+
+        self._index.before = seen
+
+
+class _CollectsTooSoon(SimulatedIndex):
+    """Collects what somebody may still ask for."""
+
+    async def claim(self, now: int, most: int) -> Claimed:
+        return await super().claim(now + 10**9, most)
+
+
+class _RemovesFirst(SimulatedBlobs):
+    """Removes a generation's blob at once, while the index still has it."""
+
+    async def open(self, file: str) -> Any:
+        await self.remove([other for other in self.node.world.blobs if other != file][:1])
+        return await super().open(file)
+
+
+def _with(
+    index: type[SimulatedIndex] = SimulatedIndex,
+    commits: type[AsyncCommits] = AsyncCommits,
+    blobs: type[SimulatedBlobs] = SimulatedBlobs,
+    turn: type[Turn] | None = None,
+) -> Callable[[World, Node], AsyncEngineStore]:
+    def make(world: World, node: Node) -> AsyncEngineStore:
+        keep = keep_of(world.options)
+        own = index(node, keep)
+        if turn is not None:
+            own.turn = turn(node)
+        store = AsyncEngineStore(
+            own, blobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
+        )
+        store._commits = commits(own, store.blobs, store.signal, keep=keep, clock=world.clock, applied=store._applied)
+        return store
+
+    return make
+
+
+WRONG: Final[Mapping[str, Callable[[World, Node], AsyncEngineStore]]] = {
+    "acknowledged before it is applied": _with(commits=_AcknowledgesFirst),
+    "a revision is used twice": _with(turn=_NoTurn),
+    "a retry is not recognised": _with(index=_ForgetsRequests),
+    "a feed with a hole": _with(index=_ReadsTheRevisionLater),
+    "facts of before the lock": _with(index=_FactsOfBefore),
+    "bytes are placed after the commit": _with(commits=_PlacesAfterwards),
+    "an unknown outcome is taken for a refusal": _with(commits=_TakesUnknownForRefused),
+    "collected before its time": _with(index=_CollectsTooSoon),
+    "a blob is removed that a generation has": _with(blobs=_RemovesFirst),
+}
