@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 
-from torture.simulation.clients import run
+from torture.simulation.clients import run_some
 
 _AT_A_TIME = 100
 
@@ -27,7 +27,7 @@ def main() -> int:
     starts = range(arguments.seed, end, _AT_A_TIME)
     began, total = time.monotonic(), Counter[str]()
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for figures in pool.imap_unordered(_some, ((at, min(at + _AT_A_TIME, end)) for at in starts)):
+        for figures in pool.imap_unordered(run_some, ((at, min(at + _AT_A_TIME, end)) for at in starts)):
             if isinstance(figures, str):
                 print(f"FAILED: {figures}", flush=True)
                 return 1
@@ -37,17 +37,6 @@ def main() -> int:
         f"seeds {arguments.seed} to {end - 1} in {time.monotonic() - began:.0f} s: {figures}; no violation", flush=True
     )
     return 0
-
-
-def _some(seeds: tuple[int, int]) -> Counter[str] | str:
-    total = Counter[str]()
-    for seed in range(*seeds):
-        try:
-            ran = run(seed)
-        except BaseException as error:  # noqa: BLE001  # whatever it is belongs to the seed
-            return f"seed {seed}: {type(error).__name__}: {error}"
-        total.update(steps=ran.steps, changes=ran.changes, crashes=ran.crashes, unknown=ran.unknown)
-    return total
 
 
 if __name__ == "__main__":

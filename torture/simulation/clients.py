@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -56,6 +57,18 @@ def run(seed: int, make: Callable[[World, Node], AsyncEngineStore] = sound_store
     faults = Faults() if choice.random() < 0.9 else Faults(lost=0, unplaced=0, silent=0)
     world = World(loop, choice, StoreOptions(retention=retention), faults, make)
     return loop.run(_Seed(world).run())
+
+
+def run_some(seeds: tuple[int, int]) -> Counter[str] | str:
+    """Runs seeds from the first to before the second: figures, or what went wrong with which."""
+    total = Counter[str]()
+    for seed in range(*seeds):
+        try:
+            ran = run(seed)
+        except (Exception, Crashed) as error:  # noqa: BLE001  # whatever it is belongs to the seed
+            return f"seed {seed}: {type(error).__name__}: {error}"
+        total.update(steps=ran.steps, changes=ran.changes, crashes=ran.crashes, unknown=ran.unknown)
+    return total
 
 
 class _Seed:
