@@ -18,7 +18,7 @@ class Entry:
         size, name: What it is counted and found as.
         writing: The flight in which a working copy of it is being written back; None, or one that is over, while none
             is.
-        overtaken: The newest change that was heard of meanwhile: it may be this very write.
+        overtaken: The newest change that became known meanwhile: it may be this very write.
         write_lock: Held around a write-back of a working copy; made by the first `edit`.
     """
 

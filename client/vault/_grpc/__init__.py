@@ -3,7 +3,7 @@
 Both raise errors of `vault.errors` only. A call may go `timeout` seconds without progress: for a unary
 call that is its deadline, retries included; for a stream it is the longest wait for one message. What
 can be sent again (all of Vault's calls can: reads, and writes under a request id) is sent again while
-the server is away. When a call heard nothing for too long, the next ones get a connection of their own: the
+the server is away. When nothing came for a call for too long, the next ones get a connection of their own: the
 one that there is may be dead, with nobody to say so.
 """
 

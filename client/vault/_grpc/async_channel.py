@@ -179,7 +179,7 @@ class AsyncChannel:
         return self._closed
 
     def _stall(self, call: Any) -> None:
-        """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
+        """Nothing came for a call for too long: the next ones get a new connection, in case it is that."""
         if call not in self._calls or self._channel is None:
             return
         self._retired.add(self._channel, self._calls, self.timeout)

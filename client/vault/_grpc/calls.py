@@ -110,7 +110,7 @@ class Attempts:
         self._backoff = Backoff(0.1, 1.0)
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
-        self._told = False
+        self._logged = False
 
     @property
     def patience(self) -> float:
@@ -168,13 +168,13 @@ class Attempts:
                 reason=self._cause.reason,
                 address=self._address,
             ) from error.__cause__ or error
-        self._tell()
+        self._log_once()
         return wait
 
-    def _tell(self) -> None:
+    def _log_once(self) -> None:
         """Says, once, what is being waited for."""
-        if not self._told and self._timeout - self.remaining >= _SILENCE and self._cause is not None:
-            self._told = True
+        if not self._logged and self._timeout - self.remaining >= _SILENCE and self._cause is not None:
+            self._logged = True
             _log.info(
                 "no answer from %s yet (%s); trying for %.0f s more", self._address, self._cause.message, self.remaining
             )

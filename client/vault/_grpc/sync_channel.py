@@ -144,7 +144,7 @@ class Channel:
         return self._closed
 
     def _stall(self, call: Call) -> None:
-        """A call heard nothing for too long: the next ones get a new connection, in case it is that."""
+        """Nothing came for a call for too long: the next ones get a new connection, in case it is that."""
         self._retire(call.connection)
 
     def _retire(self, connection: Connection) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 LOOK: Final = 1.0
-"""Seconds after which who waits looks by himself: whoever was to wake him may have been interrupted in that."""
+"""Seconds after which a waiter looks by itself: whoever was to wake it may have been interrupted in that."""
 
 
 class EventCount:

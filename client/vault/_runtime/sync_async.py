@@ -215,7 +215,7 @@ class Flight:
 
 
 class AsyncBackground:
-    """A task of its own. The function is told to end by means of its own; `stop` waits for it."""
+    """A task of its own. The function ends by means of its own; `stop` waits for it."""
 
     def __init__(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._function = function
@@ -243,16 +243,14 @@ class AsyncBackground:
         if task is None or task is asyncio.current_task():
             return
         if task.get_loop() is asyncio.get_running_loop():  # else that is closed, and it goes on no more
-            await asyncio.wait(
-                [task], timeout=timeout
-            )  # who waits may be cancelled; that is not to end what he waits for
+            await asyncio.wait([task], timeout=timeout)  # a waiter may be cancelled; that is not to end the task
         self._task = None  # which holds what it was in the middle of
         if task.done() and not task.cancelled():
             task.result()
 
 
 class Background:
-    """A daemon thread. The function is told to end by means of its own; `stop` waits for it."""
+    """A daemon thread. The function ends by means of its own; `stop` waits for it."""
 
     def __init__(self, function: Callable[[], None], name: str) -> None:
         self._function = function

@@ -108,7 +108,7 @@ class PartFile:
                 raise _refused(self._place)
             self._file = self._claim(0o666 if there is None else 0o600)
             self._keep_rights(there)
-        except OSError as error:  # about the file that was asked for: of the other name nobody has heard
+        except OSError as error:  # about the file that was asked for: nobody knows the other name
             raise _error(error.errno, self._path) from error
 
     def write(self, data: bytes | memoryview) -> None:

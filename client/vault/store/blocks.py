@@ -205,7 +205,7 @@ KEPT: Final = 4
 """Blocks that a reader keeps: zipfile and pyarrow go back and forth between a directory and what it lists."""
 
 
-class BlockShelf:
+class RecentBlocks:
     """The last blocks a reader has used, by index."""
 
     def __init__(self, kept: int = KEPT) -> None:

@@ -23,7 +23,7 @@ class Meter:
     """Tells a callback, where there is one, how far a transfer is.
 
     Attributes:
-        moved: Bytes told of.
+        moved: Bytes reported.
 
     Raises:
         InvalidArgumentError: BAD_PROGRESS, it lacks a method.

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from vault._runtime.sync_async import AsyncBridge
 from vault.errors import VaultError
-from vault.store.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
+from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, spans, verified
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
@@ -39,7 +39,7 @@ class AsyncBlockSource:
         self._reader = reader
         self._blocks: AsyncIterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
-        self._shelf = BlockShelf(kept)
+        self._recent = RecentBlocks(kept)
         if reader is not None:
             self._plan.streamed()
 
@@ -54,11 +54,11 @@ class AsyncBlockSource:
             CorruptionError: They do not match their stored checksum, or are not there.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
-        held = self._shelf.get(index)
+        held = self._recent.get(index)
         if held is not None:
             return held
         data = bytes(await self.passing_block(index, through))  # what is bytes already is not copied by this
-        self._shelf.put(index, data)
+        self._recent.put(index, data)
         return data
 
     async def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
@@ -78,7 +78,7 @@ class AsyncBlockSource:
 
     async def close(self) -> None:
         """Ends the stream that is open. Harmless when repeated."""
-        self._shelf.clear()
+        self._recent.clear()
         await self._drop()
 
     async def _take(self, index: int, through: int) -> bytes | memoryview:

@@ -28,7 +28,7 @@ class AsyncEditor:
         self._loader = loader
         self._writes = writes
         self._cache = cache
-        self._turns: weakref.WeakValueDictionary[tuple[str, Key], AsyncLock] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[tuple[str, Key], AsyncLock] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     async def edit(
@@ -39,8 +39,8 @@ class AsyncEditor:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
         backoff = Backoff(0.002, 0.2)  # it begins with about what a durable write takes
         with self._lock:
-            turn = self._turns.setdefault((unit, key), AsyncLock())
-        async with turn:
+            lock = self._locks.setdefault((unit, key), AsyncLock())
+        async with lock:
             while True:
                 attempts -= 1
                 try:

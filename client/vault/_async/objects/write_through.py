@@ -162,7 +162,7 @@ class AsyncWriteThrough:
 
 
 class AsyncNotedWriter(AsyncBlockWriter):
-    """A write whose commit the vault's cache is told of."""
+    """A write whose commit is applied to the vault's cache."""
 
     def __init__(self, writer: AsyncBlockWriter, writes: AsyncWriteThrough) -> None:
         self._writer = writer

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from vault._runtime.sync_async import Bridge
 from vault.errors import VaultError
-from vault.store.blocks import KEPT, BlockShelf, RangePlan, cut_short, spans, verified
+from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, spans, verified
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
@@ -40,7 +40,7 @@ class BlockSource:
         self._reader = reader
         self._blocks: Iterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
-        self._shelf = BlockShelf(kept)
+        self._recent = RecentBlocks(kept)
         if reader is not None:
             self._plan.streamed()
 
@@ -55,11 +55,11 @@ class BlockSource:
             CorruptionError: They do not match their stored checksum, or are not there.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
-        held = self._shelf.get(index)
+        held = self._recent.get(index)
         if held is not None:
             return held
         data = bytes(self.passing_block(index, through))  # what is bytes already is not copied by this
-        self._shelf.put(index, data)
+        self._recent.put(index, data)
         return data
 
     def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
@@ -79,7 +79,7 @@ class BlockSource:
 
     def close(self) -> None:
         """Ends the stream that is open. Harmless when repeated."""
-        self._shelf.clear()
+        self._recent.clear()
         self._drop()
 
     def _take(self, index: int, through: int) -> bytes | memoryview:

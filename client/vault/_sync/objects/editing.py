@@ -29,7 +29,7 @@ class Editor:
         self._loader = loader
         self._writes = writes
         self._cache = cache
-        self._turns: weakref.WeakValueDictionary[tuple[str, Key], Lock] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[tuple[str, Key], Lock] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def edit(
@@ -40,8 +40,8 @@ class Editor:
             raise InvalidArgumentError(f"attempts are a whole number from 1, not {attempts!r}", reason="BAD_ATTEMPTS")
         backoff = Backoff(0.002, 0.2)  # it begins with about what a durable write takes
         with self._lock:
-            turn = self._turns.setdefault((unit, key), Lock())
-        with turn:
+            lock = self._locks.setdefault((unit, key), Lock())
+        with lock:
             while True:
                 attempts -= 1
                 try:

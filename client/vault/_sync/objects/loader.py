@@ -27,8 +27,8 @@ class SharedFlight(Flight):
     """What others wait for while objects are loaded, or one is written back.
 
     Attributes:
-        failures: Of the objects that could not be asked for since the server is away: those who waited for them are
-            told so. One after the other, they would each wait for it again.
+        failures: Of the objects that could not be asked for since the server is away: those who waited for them get
+            the error. One after the other, they would each wait for it again.
     """
 
     def __init__(self) -> None:

@@ -163,7 +163,7 @@ class WriteThrough:
 
 
 class NotedWriter(BlockWriter):
-    """A write whose commit the vault's cache is told of."""
+    """A write whose commit is applied to the vault's cache."""
 
     def __init__(self, writer: BlockWriter, writes: WriteThrough) -> None:
         self._writer = writer

@@ -72,7 +72,7 @@ class RemoteWriter(BlockWriter):
         self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
         self._persisted = 0
         self._furthest = 0  # of what was ever persisted
-        self._told = -1  # of the present stream: the last persisted_size
+        self._reported = -1  # of the present stream: the last persisted_size
         self._written = 0
         self._over = False
         self._affinity = Affinity.here("the write")
@@ -153,7 +153,7 @@ class RemoteWriter(BlockWriter):
             self._hang_up()
 
     def __del__(self) -> None:
-        if not self._over and hasattr(self, "_duplex"):  # dropped: the server is told, so that nothing stays there
+        if not self._over and hasattr(self, "_duplex"):  # dropped: the write is given up, so that nothing stays there
             self._duplex.leave(partial(_give_up, self._channel, self._unit, self._request_id))
 
     def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
@@ -192,7 +192,7 @@ class RemoteWriter(BlockWriter):
 
     def _connect(self, start: Any) -> Duplex:
         duplex, first = self._channel.duplex(self._method, start, self._attempts)
-        self._told = -1  # it may be less than it was: a power loss takes the last of it
+        self._reported = -1  # it may be less than it was: a power loss takes the last of it
         try:
             self._note(first)
         except VaultError:
@@ -247,7 +247,7 @@ class RemoteWriter(BlockWriter):
         """Ends a write that failed."""
         lost = isinstance(error, UnavailableError) and error.reason != "WRITE_LOST"
         if (lost or getattr(error, "reason", "") == "WRITE_TAKEN_OVER") and not self._over:
-            # Nobody is there to be told, or it is somebody else's now, and stays.
+            # Nobody is there, or it is somebody else's now, and stays.
             self._end()
             self._hang_up()
         else:
@@ -280,20 +280,20 @@ class RemoteWriter(BlockWriter):
                 raise ProtocolError("the server said what became of a write before its commit")
 
     def _note_persisted(self, size: int) -> None:
-        begun = self._told >= 0 or self._written > 0  # before, there may be any amount of it
-        if size < self._told or size > (self._written if begun else MAX_DATA_ID):
+        begun = self._reported >= 0 or self._written > 0  # before, there may be any amount of it
+        if size < self._reported or size > (self._written if begun else MAX_DATA_ID):
             raise ProtocolError(
-                f"the server says that {size} bytes of a write are persisted, after {max(self._told, 0)}, "
+                f"the server says that {size} bytes of a write are persisted, after {max(self._reported, 0)}, "
                 f"of {self._written} that were sent"
             )
-        self._told = self._persisted = size
+        self._reported = self._persisted = size
         while self._window and self._window[0].end <= size:
             self._furthest = max(self._furthest, self._window.popleft().end)
             self._attempts.begin()  # it moves, by a block
 
 
 def _give_up(channel: Channel, unit: str, request_id: bytes) -> None:
-    """Tells the server, if it can be told, so that it does not keep what it has."""
+    """Aborts the write, if the server can be reached, so that it does not keep what it has."""
     request = pb.AbortWriteRequest(unit=unit, request_id=request_id)
     with contextlib.suppress(VaultError):
         channel.unary("AbortWrite", request, timeout=min(_GIVING_UP, channel.timeout))

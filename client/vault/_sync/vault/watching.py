@@ -16,7 +16,7 @@ class Watching(VaultBase):
         """The newest revision of the store that is known here: what is read from now on is at least as new.
 
         Embedded, it is the store's revision now. Remote, no question is asked: it is the newest that the
-        server's replies to this vault have told, 0 before the first.
+        server's replies to this vault have shown, 0 before the first.
         """
         self._require_open()
         return self._store.revision
