@@ -55,8 +55,9 @@ class MemoryTables:
         with self._lock:
             self._finish()
             facts = Facts(self.revision, self._clock, self._feed_floor)
-            named = [(unit, self._names.get((unit, name), 0)) for unit, name in asked.names]
-            for key in (*asked.ids, *named):
+            names = asked.names + asked.new_names
+            named = [(unit, self._names.get((unit, name), 0)) for unit, name in names]
+            for key in (*asked.ids, *asked.new_ids, *named):
                 row = self._objects.get(key)
                 if row is not None:
                     facts.rows[key] = Found(row, self._contents[row.content].file)
