@@ -300,6 +300,23 @@ def test_what_a_damaged_index_led_to_is_refused_and_taken_for_nothing(key: int |
     assert plan.revision == 0
 
 
+@pytest.mark.parametrize("column", [{"tags": "{"}, {"size": -1}, {"generation": 9}, {"created_at": 1 << 62}])
+def test_a_damaged_row_refuses_the_writes_on_it_and_no_others(column: dict[str, Any]) -> None:
+    index = uploaded(1, 2)
+    writes: list[Write] = [
+        Update("u", UpdateSpec(1), content(b"y")),
+        SetMetadata("u", MetadataSpec(1, tags={"k": "v"})),
+        renamed(1, "n"),
+        Delete("u", DeleteSpec(1)),
+        renamed(2, "n"),
+    ]
+    facts = index.facts(writes, KEEP)
+    facts.rows["u", 1] = facts.rows["u", 1]._replace(row=facts.rows["u", 1].row._replace(**column))
+    *refused, done = decide(facts, writes, 5, KEEP).outcomes
+    assert [type(outcome) for outcome in refused] == [CorruptionError] * 4
+    assert isinstance(done, ObjectInfo)
+
+
 def test_a_look_says_what_a_commit_would_and_needs_no_bytes() -> None:
     index = uploaded(1, named=True)
     empty = Content(0, 0, b"", None)

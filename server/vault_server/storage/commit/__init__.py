@@ -1,7 +1,6 @@
-"""How a write is committed.
+"""How a group of writes is committed.
 
-commands        what each write decides and does in a transaction
-writer          the thread that commits many of them at once; `outcome` what its callers wait for
-transaction     revisions, files named, what is undone
+writer          the thread that commits what queued up meanwhile at once; `outcome` what its callers wait for
+committer       one write transaction; `placement` the files that it names
 collection      files that nothing needs any more
 """

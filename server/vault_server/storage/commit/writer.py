@@ -1,39 +1,33 @@
 """The one thread that writes: many callers' writes in one transaction, answered when it is durable.
 
 A durable COMMIT costs milliseconds however much is in it, so whatever has queued up while one
-transaction was being committed goes into the next (group commit): the index is asked for the facts, the group is
-decided, its files get their names, and the plan is applied.
+transaction was being committed goes into the next (group commit); see `committer`.
 """
 
-import contextlib
 import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.commit.collection import Sweeper
+from vault_server.storage.commit.committer import Committer, Item, Task
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
-from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep, Plan
+from vault_server.storage.decision.plan import Keep
 from vault_server.storage.decision.writes import Delete, Update, Upload, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import Staging
-from vault_server.storage.index.apply import apply
-from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.index.facts import facts
-from vault_server.storage.os_errors import is_busy, primary_code, register_error, room_helps, storage_error
+from vault_server.storage.index.connections import Connections
+from vault_server.storage.os_errors import primary_code, register_error, room_helps, storage_error
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +35,6 @@ MAX_WRITES: Final = 1000
 """Writes in one transaction, unless one batch alone has more: nobody waits for too many others."""
 
 T = TypeVar("T")
-Item = Write | VaultError
-"""A write, or the error of one that could not be prepared, which is its outcome."""
-
-Task = Callable[[sqlite3.Connection, Placement], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +75,10 @@ class Writer:
         keep: Keep,
     ) -> None:
         self._connections = connections
-        self._blobs = blobs
-        self._staging = staging
         self._committed = committed
-        self._keep = keep
         self._sweeper = Sweeper(staging, blobs.root)
         self._reserve = Reserve(blobs.directory)
+        self._committer = Committer(connections, blobs, staging, self._sweeper, self._reserve, keep)
         self._background = Background(self._run, "vault-writer")
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()  # None: just look up
@@ -262,92 +250,13 @@ class Writer:
         return self._commit_apart(items[:half]) + self._commit_apart(items[half:])
 
     def _commit(self, entries: Sequence[_Entry], *, first: bool) -> list[Any]:
-        """Commits the entries in one transaction; the outcome of each write or task, once they are durable.
-
-        Args:
-            first: Not after one that failed because the disk was full. Then it retains nothing, and leaves the
-                files alone that the one before has named: its own writes have them.
-        """
-        keep = self._keep if first else replace(self._keep, retention=0)
-        placement = Placement(self._blobs, self._staging)
-        transact = partial(self._transact_in, entries=entries, placement=placement, keep=keep, first=first)
-        try:
-            outcomes, plan, moved = self._connections.write(transact)
-        except BaseException:
-            self._sweeper.failed(placement)
-            raise
-        self._sweeper.committed(placement, plan, keep.retention / 1e6)
+        """The outcome of each write or task, once they are durable; see `Committer.commit`."""
+        task = entries[0].task if entries else None
+        work = [item for entry in entries for item in entry.items] if task is None else task
+        outcomes, moved = self._committer.commit(work, first=first, collecting=not self._closed)
         if moved:
             self._committed()
         return outcomes
-
-    def _transact_in(
-        self,
-        connection: sqlite3.Connection,
-        entries: Sequence[_Entry],
-        placement: Placement,
-        keep: Keep,
-        *,
-        first: bool,
-    ) -> tuple[list[Any], Plan | None, bool]:
-        """The transaction of `_commit`: the outcomes, the plan of the writes, whether the store's revision moved."""
-        plan = None
-        if not first:
-            _checkpoint(connection)
-        _begin(connection)
-        try:
-            reached("transaction begun")
-            if first:
-                self._sweeper.sweep(connection, placement, collecting=not self._closed)
-            else:
-                self._sweeper.skip()
-            task = entries[0].task if entries else None
-            if task is not None:
-                begun_at = _revision(connection)
-                outcomes = [task(connection, placement)]
-                placement.settle(None)
-                revision = _revision(connection)
-            else:
-                items = [item for entry in entries for item in entry.items]
-                outcomes, plan = self._decide(connection, placement, items, keep, first=first)
-                placement.settle(plan)
-                apply(connection, plan)
-                begun_at, revision = plan.begun_at, plan.revision
-            reached("before COMMIT")
-            connection.execute("COMMIT")
-            reached("committed")
-            if revision != begun_at:  # otherwise this COMMIT has synced nothing
-                self._connections.note(revision)
-            reached("revision noted")
-            self._connections.acknowledge()
-        except BaseException:
-            _roll_back(connection)
-            raise
-        self._reserve.hold()
-        return outcomes, plan, revision != begun_at
-
-    def _decide(
-        self, connection: sqlite3.Connection, placement: Placement, items: Sequence[Item], keep: Keep, *, first: bool
-    ) -> tuple[list[Any], Plan]:
-        """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
-        refused, and the others are decided without it."""
-        writes = [item for item in items if not isinstance(item, VaultError)]
-        known = facts(connection, writes, keep)
-        clock = time.time_ns() // 1000
-        refused: dict[int, VaultError] = {}
-        while True:
-            plan = decide(known, [write for write in writes if id(write) not in refused], clock, keep)
-            failed = placement.place(plan.contents, full_ends_it=first)
-            if not failed:
-                break
-            errors = {id(new.content): error for new, error in failed}
-            for write in writes:
-                if isinstance(write, Upload | Update) and id(write.content) in errors:
-                    refused[id(write)] = errors[id(write.content)]
-        decided = iter(plan.outcomes)
-        return [
-            item if isinstance(item, VaultError) else refused.get(id(item)) or next(decided) for item in items
-        ], plan
 
     def _told(self, error: Exception) -> Exception:
         told = error
@@ -386,37 +295,6 @@ def _is_of_rows(error: Exception) -> bool:
     """Whether a transaction failed on rows that a sound register would not have, so that writes on others may not."""
     codes = (0, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_CORRUPT)  # 0: Python's own, of a text that is none
     return isinstance(error, sqlite3.Error) and primary_code(error) in codes
-
-
-def _revision(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT revision FROM meta").fetchone()[0])
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    """Lets the write-ahead log begin anew in the room that it has, if nobody reads in it right now."""
-    with contextlib.suppress(sqlite3.Error):  # a register that cannot grow, or whatever else the next statement tells
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        time.sleep(0.01)
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        try:
-            connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            _log.warning("a rollback failed; closing the connection rolls back too: %s", error)
 
 
 def _discard(entries: list[_Entry], *, release: bool = False) -> None:

@@ -109,13 +109,14 @@ class _Group:
             return None if data_id is None else self.rows[unit, data_id]
         return self.rows.get((unit, key))
 
-    def require(self, unit: str, key: Key, generation: int | None) -> Row:
-        """The object; raises NotFoundError, or ConflictError when it is at another generation than that."""
+    def require(self, unit: str, key: Key, generation: int | None) -> tuple[Row, ObjectInfo]:
+        """The object; raises NotFoundError, ConflictError when it is at another generation than that, or
+        CorruptionError for a row that is none."""
         row = self.find(unit, key)
         if row is None:
             raise not_found(unit, key)
         require_generation(unit, row.data_id, row.generation, generation)
-        return row
+        return row, to_info(row)
 
     def refuse_name(self, unit: str, name: str) -> None:
         """Raises AlreadyExistsError, NAME_TAKEN, when the name is."""
@@ -252,7 +253,7 @@ def _require_new(group: _Group, write: Upload) -> None:
 def _require_updatable(group: _Group, write: Update) -> Row:
     """The object that an update is for. NotFoundError, ConflictError, InvalidArgumentError."""
     spec = write.spec
-    row = group.require(write.unit, spec.key, spec.if_generation)
+    row, _ = group.require(write.unit, spec.key, spec.if_generation)
     if spec.datatype is not None and spec.datatype != row.datatype:
         check_new(datatype=spec.datatype)
     return row
@@ -314,12 +315,12 @@ def _delete(group: _Group, write: Delete, hashed: int) -> Outcome:
 
 def _set_metadata(group: _Group, write: SetMetadata, hashed: int) -> Outcome:
     unit, spec = write.unit, write.spec
-    before = group.require(unit, spec.key, spec.if_generation)
+    before, known = group.require(unit, spec.key, spec.if_generation)
     if spec.name and spec.name != before.name:
         check_new(name=spec.name)
         group.refuse_name(unit, spec.name)
     if spec.tags:
-        check_new(tags=dict(spec.tags.items() - unpack_tags(before.tags).items()))
+        check_new(tags=dict(spec.tags.items() - known.tags.items()))
     after = before._replace(
         revision=group.revision + 1,
         name=before.name if spec.name is None else (spec.name or None),

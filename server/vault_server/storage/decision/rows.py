@@ -134,26 +134,6 @@ def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> Obje
         ) from error
 
 
-def to_row(info: ObjectInfo, *, content: int) -> Row:
-    """The row of an object that was written when it last changed."""
-    updated = from_time(info.updated_at)
-    return Row(
-        info.unit,
-        info.data_id,
-        info.generation,
-        info.revision,
-        info.size,
-        signed(info.checksum),
-        info.datatype,
-        info.name,
-        pack_tags(info.tags),
-        from_time(info.created_at),
-        updated,
-        updated,
-        content=content,
-    )
-
-
 def signed(checksum: int) -> int:
     """A 64-bit checksum as an index holds it."""
     return checksum - (1 << 64) if checksum >> 63 else checksum

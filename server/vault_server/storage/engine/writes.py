@@ -22,7 +22,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.commit.writer import Item
+from vault_server.storage.commit.committer import Item
 from vault_server.storage.decision.decide import look
 from vault_server.storage.decision.plan import Keep
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload

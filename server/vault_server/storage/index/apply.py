@@ -1,10 +1,9 @@
 """Applying a plan: one statement for each kind of row that it changes, however many there are."""
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Final
 
-from vault_server.storage.decision.plan import NewContent, Plan
+from vault_server.storage.decision.plan import Plan
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, signed
 from vault_server.storage.failpoints import reached
 
@@ -15,7 +14,7 @@ _UNNAME: Final = "UPDATE objects SET name = NULL WHERE unit = ? AND data_id = ?"
 _CHANGED: Final = Row._fields[2:]
 _UPDATE: Final = f"UPDATE objects SET {' = ?, '.join(_CHANGED)} = ? WHERE unit = ? AND data_id = ?"  # noqa: S608  # names
 _MARKS: Final = ", ".join("?" * len(Row._fields))
-_INSERT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({_MARKS})"  # noqa: S608  # likewise
+INSERT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({_MARKS})"  # noqa: S608  # likewise
 _CONTENT: Final = "INSERT INTO contents VALUES (?, ?, ?, ?, ?)"
 _RETIRE: Final = f"INSERT INTO retired VALUES ({', '.join('?' * len(RETIRED_COLUMNS))})"  # noqa: S608  # marks
 _DROP: Final = "DELETE FROM contents WHERE number = ?"
@@ -42,10 +41,11 @@ def apply(connection: sqlite3.Connection, plan: Plan) -> None:
         connection.executemany(_UPDATE, [(*row[2:], *row[:2]) for row in plan.updated])
         reached("object written")
     if plan.contents:
-        insert_contents(connection, plan.contents)
+        kept = [(number, signed(new.checksum), new.file, new.blocks, new.data) for number, _, _, new in plan.contents]
+        connection.executemany(_CONTENT, kept)
         reached("contents written")
     if plan.inserted:
-        insert_objects(connection, plan.inserted)
+        connection.executemany(INSERT, plan.inserted)
         reached("object written")
     if plan.tagged:
         connection.executemany(_TAG, plan.tagged)
@@ -68,15 +68,3 @@ def apply(connection: sqlite3.Connection, plan: Plan) -> None:
             connection.execute("DELETE FROM changes WHERE revision <= ?", (plan.feed_floor,))
             connection.execute("UPDATE meta SET feed_floor = ?", (plan.feed_floor,))
         reached("revision kept")
-
-
-def insert_objects(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """New objects."""
-    connection.executemany(_INSERT, rows)
-
-
-def insert_contents(connection: sqlite3.Connection, contents: Iterable[NewContent]) -> None:
-    """Bytes of theirs."""
-    connection.executemany(
-        _CONTENT, [(number, signed(new.checksum), new.file, new.blocks, new.data) for number, _, _, new in contents]
-    )

@@ -4,8 +4,7 @@ import sqlite3
 from typing import Final
 
 from vault_server.storage.decision.rows import Row, unpack_tags
-
-_INSERT_OBJECT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608  # names of columns
+from vault_server.storage.index.apply import INSERT
 
 UNITS_COUNTED: Final = """
     SELECT u.unit, coalesce(o.objects, 0) AS objects, coalesce(o.bytes, 0) AS bytes,
@@ -34,7 +33,7 @@ def insert_object(
 ) -> None:
     """Inserts an object with its contents and tags. Units are to be counted, and meta's revision set, after it."""
     insert_contents(connection, row, file, blocks, data)
-    connection.execute(_INSERT_OBJECT, row)
+    connection.execute(INSERT, row)
     connection.executemany(
         "INSERT INTO tags VALUES (?, ?, ?, ?)",
         [(row.unit, *tag, row.data_id) for tag in unpack_tags(row.tags).items()],

@@ -1,0 +1,179 @@
+"""One write transaction, from its beginning to where it is durable: facts, decision, files, plan."""
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vault.errors import VaultError
+
+from vault_server.storage.commit.collection import Sweeper
+from vault_server.storage.commit.placement import Placement
+from vault_server.storage.decision.decide import decide
+from vault_server.storage.decision.plan import Keep, Plan
+from vault_server.storage.decision.writes import Update, Upload, Write
+from vault_server.storage.failpoints import reached
+from vault_server.storage.files.blobs import Blobs
+from vault_server.storage.files.reserve import Reserve
+from vault_server.storage.files.staging import Staging
+from vault_server.storage.index.apply import apply
+from vault_server.storage.index.connections import BUSY_SECONDS, Connections
+from vault_server.storage.index.facts import facts
+from vault_server.storage.os_errors import is_busy
+
+_log = logging.getLogger(__name__)
+
+Item = Write | VaultError
+"""A write, or the error of one that could not be prepared, which is its outcome."""
+
+Task = Callable[[sqlite3.Connection, Placement], Any]
+
+
+class Committer:
+    """Commits writes, or a task, in one transaction. Of the writer's thread alone."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        blobs: Blobs,
+        staging: Staging,
+        sweeper: Sweeper,
+        reserve: Reserve,
+        keep: Keep,
+    ) -> None:
+        self._connections = connections
+        self._blobs = blobs
+        self._staging = staging
+        self._sweeper = sweeper
+        self._reserve = reserve
+        self._keep = keep
+
+    def commit(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[list[Any], bool]:
+        """The outcome of each write, or of the task, once they are durable; and whether the store's revision moved.
+
+        Args:
+            first: Not after one that failed because the disk was full. Then it retains nothing, and leaves the
+                files alone that the one before has named: its own writes have them.
+            collecting: Also look for generations that have expired.
+        """
+        keep = self._keep if first else replace(self._keep, retention=0)
+        placement = Placement(self._blobs, self._staging)
+
+        def transact(connection: sqlite3.Connection) -> tuple[list[Any], Plan | None, bool]:
+            if not first:
+                _checkpoint(connection)
+            _begin(connection)
+            try:
+                reached("transaction begun")
+                if first:
+                    self._sweeper.sweep(connection, placement, collecting=collecting)
+                else:
+                    self._sweeper.skip()
+                return self._finish(connection, *self._work(connection, placement, work, keep, full_ends_it=first))
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+        try:
+            outcomes, plan, moved = self._connections.write(transact)
+        except BaseException:
+            self._sweeper.failed(placement)
+            raise
+        self._sweeper.committed(placement, plan, keep.retention / 1e6)
+        return outcomes, moved
+
+    def _work(
+        self,
+        connection: sqlite3.Connection,
+        placement: Placement,
+        work: Sequence[Item] | Task,
+        keep: Keep,
+        *,
+        full_ends_it: bool,
+    ) -> tuple[list[Any], Plan | None, int, int]:
+        """Does it: the outcomes, the plan of the writes, and the store's revision before and after."""
+        if callable(work):
+            begun_at = _revision(connection)
+            outcomes = [work(connection, placement)]
+            placement.settle(None)
+            return outcomes, None, begun_at, _revision(connection)
+        outcomes, plan = self._decide(connection, placement, work, keep, full_ends_it=full_ends_it)
+        placement.settle(plan)
+        apply(connection, plan)
+        return outcomes, plan, plan.begun_at, plan.revision
+
+    def _finish(
+        self, connection: sqlite3.Connection, outcomes: list[Any], plan: Plan | None, begun_at: int, revision: int
+    ) -> tuple[list[Any], Plan | None, bool]:
+        reached("before COMMIT")
+        connection.execute("COMMIT")
+        reached("committed")
+        if revision != begun_at:  # otherwise this COMMIT has synced nothing
+            self._connections.note(revision)
+        reached("revision noted")
+        self._connections.acknowledge()
+        self._reserve.hold()
+        return outcomes, plan, revision != begun_at
+
+    def _decide(
+        self,
+        connection: sqlite3.Connection,
+        placement: Placement,
+        items: Sequence[Item],
+        keep: Keep,
+        *,
+        full_ends_it: bool,
+    ) -> tuple[list[Any], Plan]:
+        """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
+        refused, and the others are decided without it."""
+        writes = [item for item in items if not isinstance(item, VaultError)]
+        known = facts(connection, writes, keep)
+        clock = time.time_ns() // 1000
+        refused: dict[int, VaultError] = {}
+        while True:
+            plan = decide(known, [write for write in writes if id(write) not in refused], clock, keep)
+            failed = placement.place(plan.contents, full_ends_it=full_ends_it)
+            if not failed:
+                break
+            errors = {id(new.content): error for new, error in failed}
+            for write in writes:
+                if isinstance(write, Upload | Update) and id(write.content) in errors:
+                    refused[id(write)] = errors[id(write.content)]
+        decided = iter(plan.outcomes)
+        return [
+            item if isinstance(item, VaultError) else refused.get(id(item)) or next(decided) for item in items
+        ], plan
+
+
+def _revision(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT revision FROM meta").fetchone()[0])
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Lets the write-ahead log begin anew in the room that it has, if nobody reads in it right now."""
+    with contextlib.suppress(sqlite3.Error):  # a register that cannot grow, or whatever else the next statement tells
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(0.01)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            _log.warning("a rollback failed; closing the connection rolls back too: %s", error)
