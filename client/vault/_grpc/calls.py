@@ -101,13 +101,14 @@ class Attempts:
         self._address = address
         self._timeout = timeout
         self.rereading = 0.0
+        self._backoff = Backoff(0.1, 1.0)
         self.begin()
 
     def begin(self) -> None:
         """The time counts from now: somebody begins to wait, or something has moved."""
         self._began = time.monotonic()
         self._deadline = self._began + self._timeout
-        self._backoff = Backoff(0.1, 1.0)
+        self._backoff.reset()
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
         self._logged = False
