@@ -18,7 +18,7 @@ from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.writes import Asked
 from vault_server.storage.generic._async import suspended, watch
 from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.generic.values import Claimed, Stored, keep_of
+from vault_server.storage.generic.values import Claimed, Stored
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import StoreOptions
 
@@ -315,7 +315,7 @@ class SimulatedSignal:
 
 def sound_store(world: World, node: Node) -> AsyncEngineStore:
     """The product's protocol."""
-    index = SimulatedIndex(node, keep_of(world.options))
+    index = SimulatedIndex(node, world.options.keep)
     return AsyncEngineStore(
         index, SimulatedBlobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
     )

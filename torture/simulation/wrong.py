@@ -11,7 +11,7 @@ from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
 from vault_server.storage.decision.writes import Asked, Content, Write, asked
 from vault_server.storage.generic._async.commits import AsyncCommits
 from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.generic.values import Claimed, keep_of
+from vault_server.storage.generic.values import Claimed
 
 from torture.simulation.world import Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, Turn, World
 
@@ -136,7 +136,7 @@ def _with(
     turn: type[Turn] | None = None,
 ) -> Callable[[World, Node], AsyncEngineStore]:
     def make(world: World, node: Node) -> AsyncEngineStore:
-        keep = keep_of(world.options)
+        keep = world.options.keep
         own = index(node, keep)
         if turn is not None:
             own.turn = turn(node)

@@ -6,6 +6,8 @@ from typing import Final, Literal
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID
 from vault.store.setting import check_settings, choice, seconds, switch, units, whole
 
+from vault_server.storage.decision.plan import Keep
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
@@ -70,6 +72,11 @@ class StoreOptions:
     def durable(self) -> bool:
         """Whether a crash of the machine keeps what was acknowledged."""
         return self.durability == "full"
+
+    @property
+    def keep(self) -> Keep:
+        """What decisions keep of it, in microseconds."""
+        return Keep(round(self.retention * 1e6), self.feed_history, round(self.resume_window * 1e6))
 
 
 DEFAULT_OPTIONS: Final = StoreOptions()

@@ -14,7 +14,6 @@ from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, Un
 from vault.store.limits import check_unit
 
 from vault_server.storage.commit.writer import Writer
-from vault_server.storage.decision.plan import Keep
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.files.access import GROUP, PRIVATE, Access
@@ -60,7 +59,7 @@ class Engine:
             self.blobs,
             self.staging,
             committed=self.feed.wake,
-            keep=Keep(round(settings.retention * 1e6), settings.feed_history, round(settings.resume_window * 1e6)),
+            keep=settings.keep,
         )
         self.background: list[Background] = []
         self._closing = threading.Lock()

@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-from vault_server.storage.decision.plan import Keep
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.writes import Content
-from vault_server.storage.options import StoreOptions
 
 
 class Stored(NamedTuple):
@@ -28,8 +26,3 @@ class Claimed(NamedTuple):
     files: list[str]
     due: int | None
     retained: int
-
-
-def keep_of(options: StoreOptions) -> Keep:
-    """How long a store with these options keeps what is replaced."""
-    return Keep(round(options.retention * 1e6), options.feed_history, round(options.resume_window * 1e6))

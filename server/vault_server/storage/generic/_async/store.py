@@ -55,7 +55,7 @@ from vault_server.storage.generic._async.reader import AsyncContentReader
 from vault_server.storage.generic._async.suspended import AsyncSuspended
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
 from vault_server.storage.generic._async.writer import NOTHING, AsyncAnsweredWriter, AsyncIncoming, AsyncStagedWriter
-from vault_server.storage.generic.values import Stored, keep_of
+from vault_server.storage.generic.values import Stored
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
 from vault_server.storage.index.page_token import query_mark, read_token, write_token
 from vault_server.storage.options import StoreOptions
@@ -92,7 +92,7 @@ class AsyncEngineStore(AsyncStore):
         self._durability = durability
         self._allowed_units = options.allowed_units
         self._collection = AsyncCollection(index, blobs, clock)
-        self._commits = AsyncCommits(index, blobs, signal, keep=keep_of(options), clock=clock, applied=self._applied)
+        self._commits = AsyncCommits(index, blobs, signal, keep=options.keep, clock=clock, applied=self._applied)
         self._suspended = AsyncSuspended(float(options.resume_window))
         self._revision = 0
         self._closed = False

@@ -56,7 +56,7 @@ from vault_server.storage.generic._sync.reader import ContentReader
 from vault_server.storage.generic._sync.suspended import Suspended
 from vault_server.storage.generic._sync.watch import IndexWatch
 from vault_server.storage.generic._sync.writer import NOTHING, AnsweredWriter, Incoming, StagedWriter
-from vault_server.storage.generic.values import Stored, keep_of
+from vault_server.storage.generic.values import Stored
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
 from vault_server.storage.index.page_token import query_mark, read_token, write_token
 from vault_server.storage.options import StoreOptions
@@ -93,7 +93,7 @@ class EngineStore(Store):
         self._durability = durability
         self._allowed_units = options.allowed_units
         self._collection = Collection(index, blobs, clock)
-        self._commits = Commits(index, blobs, signal, keep=keep_of(options), clock=clock, applied=self._applied)
+        self._commits = Commits(index, blobs, signal, keep=options.keep, clock=clock, applied=self._applied)
         self._suspended = Suspended(float(options.resume_window))
         self._revision = 0
         self._closed = False

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.generic.values import keep_of
 from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex, AsyncMemorySignal
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
@@ -26,7 +25,7 @@ class AsyncMemoryStore(AsyncEngineStore):
     blobs: AsyncMemoryBlobs
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
-        index = AsyncMemoryIndex(keep_of(options))
+        index = AsyncMemoryIndex(options.keep)
         super().__init__(index, AsyncMemoryBlobs(), AsyncMemorySignal(), options, durability="none")
 
     @property

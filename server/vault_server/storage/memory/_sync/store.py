@@ -4,7 +4,6 @@
 from typing import ClassVar
 
 from vault_server.storage.generic._sync.store import EngineStore
-from vault_server.storage.generic.values import keep_of
 from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex, MemorySignal
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
@@ -27,7 +26,7 @@ class MemoryStore(EngineStore):
     blobs: MemoryBlobs
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
-        index = MemoryIndex(keep_of(options))
+        index = MemoryIndex(options.keep)
         super().__init__(index, MemoryBlobs(), MemorySignal(), options, durability="none")
 
     @property
