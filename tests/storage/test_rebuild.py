@@ -2,7 +2,9 @@
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,29 @@ def test_a_register_with_garbage_for_a_header_gives_every_row_back(copy: Path, l
     }
     with EmbeddedStore(copy) as store:
         assert store.exists_many(UNIT, DELETED) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "gone"),
+    [
+        ("UPDATE changes SET data_id = 198 WHERE data_id = 199", 0),
+        ("UPDATE changes SET data_id = 51 WHERE data_id = 199", 51),
+        (("UPDATE changes SET data_id = 900 WHERE data_id = 2 AND revision = (SELECT max(revision) FROM changes "
+         "WHERE data_id = 2)"), 0),
+        ("UPDATE objects SET data_id = 51 WHERE data_id = 199", 51),
+        ("UPDATE objects SET revision = revision + 1 WHERE data_id = 198", 0),
+    ],
+)  # fmt: skip
+def test_an_id_that_is_damaged_gives_no_object_another_s_bytes(copy: Path, statement: str, gone: int) -> None:
+    with closing(sqlite3.connect(copy / "register.db")) as connection, connection:
+        connection.execute(statement)
+    with (copy / "register.db").open("r+b") as file:
+        file.write(bytes(16))
+    check_directory(copy, repair=True, deep=True)
+    with EmbeddedStore(copy) as store:
+        for number, data in {**FILES, **INLINED}.items():
+            assert outcome(store, number) == data, number
+        assert store.exists_many(UNIT, [gone or 50]) == [0]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -8,14 +8,13 @@ way, or deleted, within what the register has lost.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from vault.errors import CorruptionError
 from vault.store.progress import Meter
-from vault.store.values import ChangeKind
 
 from vault_server.storage.decision.rows import (
     CHANGE_COLUMNS,
@@ -26,8 +25,9 @@ from vault_server.storage.decision.rows import (
     signed,
     to_info,
 )
+from vault_server.storage.maintenance.rebuild.choice import LastChange, damaged_id, newer_files, newest_row
 from vault_server.storage.maintenance.rebuild.contents import NOWHERE, Bytes, Contents
-from vault_server.storage.maintenance.rebuild.files import IMPLAUSIBLE, Files, Key, Left
+from vault_server.storage.maintenance.rebuild.files import IMPLAUSIBLE, Files, Key
 from vault_server.storage.maintenance.rebuild.salvage import Salvage
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
 from vault_server.storage.maintenance.rules import RULES
@@ -40,35 +40,6 @@ _DAY: Final = 86_400_000_000
 _OBJECT: Final = ", ".join(Row._fields)
 _OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, "principal", "generation"))
 """What a change says of an object is its row: its bytes have its generation's number."""
-
-
-class LastChange(NamedTuple):
-    """The last change that the feed knows of an object. `row` is None where what it says of it cannot be read."""
-
-    revision: int
-    kind: int
-    row: Row | None
-
-
-def newest_row(own: Row | None, last: LastChange | None) -> tuple[Row | None, int]:
-    """The row of an object with this one and this last change; and, where it has none, when it was deleted, or 0."""
-    if last is None or (own is not None and own.revision >= last.revision):
-        return own, 0
-    if last.kind == ChangeKind.DELETED.value:
-        return None, last.revision
-    return last.row or own, 0
-
-
-def newer_files(files: Iterable[Left], row: Row | None, deleted_at: int) -> list[str]:
-    """The files that may be of a generation which no row or change tells of, the newest first."""
-    known = row.generation if row is not None else deleted_at
-    newer = [
-        left
-        for left in files
-        # Of the plain name nothing is known but that it is of an object that once was new.
-        if known < left.generation < IMPLAUSIBLE or (left.generation == 0 and known == 0)
-    ]
-    return [left.file for left in sorted(newer, reverse=True)]
 
 
 @dataclass(slots=True)
@@ -105,6 +76,8 @@ class Resolver:
         self._from_rows = self._from_files = 0
 
     def run(self) -> Resolution:
+        if not self._complete:
+            self._drop_damaged_ids()
         for key in dict.fromkeys(self._keys()):
             if key.is_valid:
                 self._settle(key)
@@ -135,6 +108,38 @@ class Resolver:
             yield from map(Key._make, self._work.execute("SELECT DISTINCT unit, data_id FROM changes"))
             yield from list(self._files.by_key)
 
+    def _drop_damaged_ids(self) -> None:
+        """Takes out rows, or changes, whose id is damaged: of one revision they name two objects.
+
+        See `damaged_id`.
+        """
+        disputed = self._work.execute(
+            "SELECT o.rowid, c.rowid, o.revision, o.unit, o.data_id, c.unit, c.data_id FROM objects o "
+            "JOIN changes c ON c.revision = o.revision WHERE o.unit <> c.unit OR o.data_id <> c.data_id"
+        ).fetchall()
+        for row, change, revision, *ids in disputed:
+            by_row, by_change = ids[:2], ids[2:]
+            damaged = damaged_id(
+                revision,
+                row_elsewhere=self._find("objects", by_row, "<>", revision) is not None,
+                last_elsewhere=self._find("changes", by_row, "<>", revision),
+                change_s_row=self._find("objects", by_change, "=", revision) is not None,
+                change_s_row_elsewhere=self._find("objects", by_change, "<>", revision) is not None,
+            )
+            if damaged is not None:
+                number = row if damaged == "objects" else change
+                self._work.execute(f"DELETE FROM {damaged} WHERE rowid = ?", (number,))  # noqa: S608  # one of two
+
+    def _find(self, table: str, by: list[Any], relation: str, revision: int) -> tuple[int, int] | None:
+        """Revision and kind of the newest row or change of an object that is of this revision, or of any other."""
+        kind = "kind" if table == "changes" else "0"
+        found: tuple[int, int] | None = self._work.execute(
+            f"SELECT revision, {kind} FROM {table} WHERE unit = ? AND data_id = ? AND revision {relation} ? "  # noqa: S608  # names
+            "ORDER BY revision DESC",
+            (*by, revision),
+        ).fetchone()
+        return found
+
     def _settle(self, key: Key) -> None:
         """Brings in what an object is by now, if it is."""
         row = self._row(key)
@@ -157,22 +162,7 @@ class Resolver:
             f"SELECT {_OBJECT} FROM objects WHERE unit = ? AND data_id = ? ORDER BY revision DESC, generation DESC",  # noqa: S608  # names of columns
             key,
         ).fetchall()
-        return next((row for row in map(Row._make, found) if _is_sound(row) and not self._is_anothers(key, row)), None)
-
-    def _is_anothers(self, key: Key, row: Row) -> bool:
-        """Whether a damaged id makes this row look like one of this object: the feed has it for another one."""
-        query = "SELECT unit, data_id FROM changes WHERE revision = ?"
-        said = self._work.execute(query, (row.revision,)).fetchone()
-        if said is None or said == key:
-            return False
-        # Or it is the feed's id that is damaged; then nothing else is known of this object.
-        return any(
-            self._work.execute(
-                f"SELECT 1 FROM {table} WHERE unit = ? AND data_id = ? AND revision <> ?",  # noqa: S608  # names
-                (*key, row.revision),
-            ).fetchone()
-            for table in ("objects", "changes")
-        )
+        return next((row for row in map(Row._make, found) if _is_sound(row)), None)
 
     def _last_change(self, key: Key) -> LastChange | None:
         found = self._work.execute(
