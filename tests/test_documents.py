@@ -33,6 +33,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_lines_of_prose_have_at_most_120_characters(document: Path) -> None:
+    text = re.sub(r"<!-- figures.*?<!-- figures[^>]*-->", "", document.read_text(), flags=re.DOTALL)  # a program's
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith(("|", "    "))] == []
+
+
 def named(column: int) -> list[str]:
     """The files of one column of the table: a folder with its slash, then the modules in it, up to the next folder."""
     table = (ROOT / "CONTRIBUTING.md").read_text().partition("## What is where")[2].partition("\n## ")[0]
