@@ -5,17 +5,18 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError, StorageError
-from vault.store.values import ChangeKind, ObjectInfo, UpdateSpec
+from vault.store.values import ChangeKind, ObjectInfo, SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore, failpoints
 from vault_server.storage.failpoints import Point
 
-from tests.storage.objects import LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
+from tests.storage.objects import INLINE, LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
 
 
 def held(store: EmbeddedStore, submit: Callable[[], None]) -> None:
@@ -67,6 +68,22 @@ def test_one_failing_write_or_job_takes_nobody_with_it(store: EmbeddedStore) -> 
             futures[2 * number + 1].result()
     assert store.revision == 4
     assert store.exists_many(UNIT, [99]) == [1]
+
+
+def test_a_damaged_row_in_the_way_of_one_write_costs_the_others_nothing_of_their_files(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "store"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "store" / "register.db", isolation_level=None)) as connection:
+        connection.execute("INSERT INTO tags VALUES (?, 'k', 'v', 3)", (UNIT,))
+    data = {data_id: LARGE[data_id : data_id + INLINE + 1] for data_id in range(1, 9)}
+    items = [SmallUpload(UploadSpec(data_id, tags={"k": "v"}), each, checksum(each)) for data_id, each in data.items()]
+    with EmbeddedStore(tmp_path / "store") as store:
+        outcomes = dict(zip(data, store.upload_many(UNIT, items), strict=True))
+        assert isinstance(outcomes.pop(3), StorageError)
+        assert all(isinstance(outcome, ObjectInfo) for outcome in outcomes.values())
+        upload(store, SMALL)  # the file that is not needed goes with it
+        assert all(read(store, data_id) == data[data_id] for data_id in outcomes)
+        assert len(list((tmp_path / "store").rglob("*.vault"))) == len(outcomes)
 
 
 def test_a_transaction_that_cannot_commit_fails_its_writes_and_no_others(
@@ -155,7 +172,7 @@ def test_closing_finishes_what_was_submitted(store: EmbeddedStore) -> None:
 
 ROOM = """
 import os, signal, sys
-from tests.storage.objects import LARGE, UNIT, blocks_of, upload
+from tests.storage.objects import INLINE, LARGE, UNIT, blocks_of, upload
 from tests.storage.test_group_commit import held
 from vault.store.values import DeleteSpec, UpdateSpec
 from vault_server.storage import EmbeddedStore, StoreOptions

@@ -11,7 +11,8 @@ COMMIT has overwritten those frames ("settled"), and are removed in a transactio
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,7 @@ class Sweeper:
         self._inlined = 0
         """Bytes that this process has retained in the register since it last looked how many there are."""
         self._crowded = False
+        self._sparing = False
         self._pause = _RETRY_SECONDS
         self._due: float | None = 0.0  # at the start there may be what an earlier process retired
         self.wanted = True
@@ -92,6 +94,9 @@ class Sweeper:
             collecting: Also look for generations that have expired.
         """
         self._settle(connection)
+        self.skip()
+        if self._sparing:
+            return
         self._tried = self._orphans[:_FILES_AT_ONCE]
         for file in self._tried:
             _remove(connection, placement, file)
@@ -124,6 +129,16 @@ class Sweeper:
     def _expect(self, seconds: float) -> None:
         moment = time.monotonic() + min(seconds, _LONGEST)
         self._due = moment if self._due is None else min(self._due, moment)
+
+    @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """Removes no file meanwhile: parts of a transaction that failed are committed, and those still to come have
+        the files that it named."""
+        self._sparing = True
+        try:
+            yield
+        finally:
+            self._sparing = False
 
     def skip(self) -> None:
         """Sweeps nothing in this transaction."""

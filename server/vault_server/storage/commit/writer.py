@@ -214,7 +214,8 @@ class Writer:
         told = self._told(error)
         items = [item for entry in entries for item in entry.items]
         if _is_of_rows(error) and len(items) > 1:
-            return entries, self._commit_apart(items)
+            with self._sweeper.sparing():
+                return entries, self._commit_apart(items)
         again = None
         if isinstance(told, StorageError) and room_helps(told):
             again = self._commit_with_room(entries)
