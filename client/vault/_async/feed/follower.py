@@ -1,11 +1,15 @@
 """A place in a store's change feed: one watch after another, each from where the one before was lost."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from vault._runtime.backoff import Backoff
 from vault.errors import FeedError, UnavailableError
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.values import Change, Progress
+
+_FIRST_BACKOFF: Final = 0.1
+_LAST_BACKOFF: Final = 3.5
 
 
 class AsyncFollower:
@@ -23,7 +27,7 @@ class AsyncFollower:
         self._units = units
         self._store_id: str | None = None
         self._events: AsyncIterator[Change | Progress] | None = None
-        self._backoff = Backoff(0.1, 3.5)
+        self._backoff = Backoff(_FIRST_BACKOFF, _LAST_BACKOFF)
 
     async def ask(self) -> tuple[AsyncWatch, str]:
         """A watch from here on, for `take`, and the id of the store whose it is.

@@ -2,11 +2,15 @@
 """A place in a store's change feed: one watch after another, each from where the one before was lost."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from vault._runtime.backoff import Backoff
 from vault.errors import FeedError, UnavailableError
 from vault.store.contract import Store, Watch
 from vault.store.values import Change, Progress
+
+_FIRST_BACKOFF: Final = 0.1
+_LAST_BACKOFF: Final = 3.5
 
 
 class Follower:
@@ -24,7 +28,7 @@ class Follower:
         self._units = units
         self._store_id: str | None = None
         self._events: Iterator[Change | Progress] | None = None
-        self._backoff = Backoff(0.1, 3.5)
+        self._backoff = Backoff(_FIRST_BACKOFF, _LAST_BACKOFF)
 
     def ask(self) -> tuple[Watch, str]:
         """A watch from here on, for `take`, and the id of the store whose it is.
