@@ -191,6 +191,15 @@ def test_an_id_that_is_damaged_gives_no_object_another_s_bytes(copy: Path, state
         assert store.exists_many(UNIT, [gone or 50]) == [0]
 
 
+@pytest.mark.parametrize("column", ["created_at", "collect_at", "blocks", "committed_at", "bytes"])
+def test_a_schema_that_is_damaged_is_told_and_rebuilt(copy: Path, column: str) -> None:
+    register = copy / "register.db"
+    register.write_bytes(register.read_bytes().replace(f" {column} ".encode(), f" {column[:-1]}u ".encode()))
+    if opens(copy):
+        assert {problem.kind for problem in check_directory(copy).problems} >= {ProblemKind.DAMAGED_REGISTER}
+    assert_repaired(copy)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_flipped_bytes_anywhere_are_never_read_as_good(copy: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ _REASON_BY_CODE: Final = {
     sqlite3.SQLITE_BUSY: "REGISTER_BUSY",
 }
 _REMEDY: Final = "`vault-grpc check DIRECTORY --repair` saves what can be saved, when nobody has the store open"
+
+
+_MISSING: Final = re.compile("no such (table|column|index)|has no column")
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -55,7 +59,8 @@ def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(f"could not {attempt}: {error}")
     reason = _REASON_BY_CODE.get(code)
-    if code == 0 and isinstance(error, sqlite3.OperationalError):  # Python's own: a text in a damaged row is none
+    # Of Python's own: a text in a damaged row is none. And the statements are right, so their names are there.
+    if isinstance(error, sqlite3.OperationalError) and (code == 0 or _MISSING.search(str(error))):
         reason = "REGISTER_DAMAGED"
     remedy = f"; {_REMEDY}" if reason == "REGISTER_DAMAGED" else ""
     return StorageError(
