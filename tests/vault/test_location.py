@@ -29,7 +29,7 @@ MEANT = {
     " localhost:50051": "'grpc://localhost:50051'",
     "http://localhost:50051": "'grpc://localhost:50051'",
     "https://localhost:50051/": "'grpc://localhost:50051'",
-    ":memory:": "temporary directory",
+    ":memory:": "'memory://'",
     "file:data": "'file://{cwd}/data'",
     "file:data/with space": "'file://{cwd}/data/with%20space'",
     "file:/srv/data": "'file:///srv/data'",
