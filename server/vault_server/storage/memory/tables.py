@@ -24,6 +24,7 @@ from vault_server.storage.index.listing import MOST_SCANNED, MOST_TAGS
 _KIND: Final = CHANGE_COLUMNS.index("kind")
 _COMMITTED_AT: Final = CHANGE_COLUMNS.index("committed_at")
 _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
+_REQUEST: Final = CHANGE_COLUMNS.index("request_id")
 _SIZE: Final = RETIRED_COLUMNS.index("size")
 _CONTENT: Final = RETIRED_COLUMNS.index("content")
 _COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
@@ -44,7 +45,7 @@ class MemoryTables:
         self._contents: dict[int, Content] = {}
         self._tagged: dict[tuple[str, str, str], set[int]] = {}
         self._changes: dict[int, tuple[Any, ...]] = {}
-        self._requests: dict[tuple[str, bytes], int] = {}
+        self._requests: dict[bytes, dict[str, int]] = {}  # by id, then by principal
         self._retired: dict[int, tuple[Any, ...]] = {}
         self._trash: dict[str, None] = {}
         self._usage: dict[str, Usage] = {}
@@ -62,9 +63,8 @@ class MemoryTables:
                 if row is not None:
                     facts.rows[key] = Found(row, self._contents[row.content].file)
             for request_id in asked.requests:
-                revision = self._requests.get(("", request_id))
-                if revision is not None:
-                    facts.answers["", request_id] = _answer(self._changes[revision])
+                for principal, revision in self._requests.get(request_id, {}).items():
+                    facts.answers[principal, request_id] = _answer(self._changes[revision])
             for unit in asked.units:
                 if unit in self._usage:
                     facts.units[unit] = self._usage[unit]
@@ -215,14 +215,17 @@ class MemoryTables:
             self._retired[retired[0]] = retired
         for change in plan.changes:
             self._changes[change[0]] = change
-            self._requests[change[_PRINCIPAL], change[_PRINCIPAL + 1]] = change[0]
+            self._requests.setdefault(change[_REQUEST], {})[change[_PRINCIPAL]] = change[0]
         for usage in plan.units:
             self._usage[usage.unit] = usage
         if plan.feed_floor is not None:
             for revision in range(self._feed_floor + 1, plan.feed_floor + 1):
                 gone = self._changes.pop(revision, None)
                 if gone is not None:
-                    self._requests.pop((gone[_PRINCIPAL], gone[_PRINCIPAL + 1]), None)
+                    principals = self._requests.get(gone[_REQUEST], {})
+                    principals.pop(gone[_PRINCIPAL], None)
+                    if not principals:
+                        self._requests.pop(gone[_REQUEST], None)
             self._feed_floor = plan.feed_floor
         self._clock = plan.clock
         self.revision = plan.revision
