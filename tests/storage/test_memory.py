@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from vault import AsyncVault, RemoteStore, Vault
 from vault.errors import InvalidArgumentError, NotFoundError, RevisionCompactedError
 from vault.store.contract import BlockReader, Store
@@ -28,8 +30,14 @@ from vault.store.values import (
     new_data_id,
 )
 from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
+from vault_server.storage.decision.decide import decide
+from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.writes import Write, asked
 from vault_server.storage.generic._sync import suspended
+from vault_server.storage.memory.tables import MemoryTables
 
+from tests.storage.deciding import DictIndex, in_groups, write_lists
+from tests.storage.test_facts_and_apply import KEEPS
 from tests.vault.places import STRUCTURE, Note
 from torture.interrupts.delivery import run
 
@@ -215,6 +223,34 @@ def test_many_threads_leave_a_feed_without_a_hole(store: MemoryStore) -> None:
     for thread in threads:
         thread.join()
     assert_sound(store)
+
+
+@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from(KEEPS))
+@settings(max_examples=50)
+def test_any_groups_of_writes_leave_the_tables_that_plain_dicts_have(
+    writes: list[Write], sizes: list[int], keep: Keep
+) -> None:
+    index, tables = DictIndex(), MemoryTables()
+    for clock, group in enumerate(in_groups(writes, sizes)):
+        wanted, known = index.facts(group, keep), tables.facts(asked(group), keep)
+        assert (known.rows, known.answers, known.units) == (wanted.rows, wanted.answers, wanted.units)
+        index.apply(decide(wanted, group, clock, keep))
+        plan = decide(known, group, clock, keep)
+        if plan.revision == plan.begun_at:
+            continue  # there is nothing to apply
+        tables.apply(plan)
+        tables._unfinished = plan  # as an interrupt leaves it: it is applied again
+        tables.units()
+        assert tables._objects == index.objects
+        assert tables._retired == {key: tuple(each.values()) for key, each in index.retired.items()}
+        assert tables._changes == {key: tuple(each.values()) for key, each in index.changes.items()}
+        assert {number: kept.file for number, kept in tables._contents.items()} == {
+            number: kept.file for number, kept in index.contents.items()
+        }
+        assert set(tables._trash) == index.trash
+        assert (tables.revision, tables._clock, tables._feed_floor) == (index.revision, index.clock, index.feed_floor)
+        assert {(*tag, data_id) for tag, ids in tables._tagged.items() for data_id in ids} == index.tags
+        assert tables._usage == index.units
 
 
 CALLS: dict[str, Callable[[MemoryStore], Any]] = {
