@@ -132,6 +132,21 @@ def test_old_blobs_go_when_their_time_has_come() -> None:
         assert not store.index.tables._contents
 
 
+def test_what_a_clock_that_jumped_back_had_retired_goes_after_its_grace() -> None:
+    now = [3_600_000_000]
+    with MemoryStore(StoreOptions(retention=10)) as store:
+        store._collection._clock = store._commits._clock = lambda: now[0]
+        for data_id in (1, 2, 3):
+            stream(store, UploadSpec(data_id), 2)
+        store.delete_many("u", [DeleteSpec(1), DeleteSpec(2)])
+        now[0] = 0
+        store.delete_many("u", [DeleteSpec(3)])
+        for now[0] in (10_000_000, 20_000_000):
+            upload(store)  # a commit collects what is due
+        assert not store.blobs.blobs
+        assert not store.index.tables._retired
+
+
 def test_a_reader_finishes_with_bytes_that_were_collected() -> None:
     with MemoryStore(StoreOptions(retention=0)) as store:
         stream(store, UploadSpec(5), 3)

@@ -27,6 +27,7 @@ _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
 _REQUEST: Final = CHANGE_COLUMNS.index("request_id")
 _SIZE: Final = RETIRED_COLUMNS.index("size")
 _CONTENT: Final = RETIRED_COLUMNS.index("content")
+_RETIRED_AT: Final = RETIRED_COLUMNS.index("retired_at")
 _COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
 
 
@@ -144,7 +145,12 @@ class MemoryTables:
     def claim(self, now: int, most: int) -> Claimed:
         with self._lock:
             self._finish()
-            retained = sum(row[_SIZE] + ROW_BYTES for row in self._retired.values())
+            retained = 0
+            for generation, row in self._retired.items():
+                retained += row[_SIZE] + ROW_BYTES
+                if row[_RETIRED_AT] > now:  # by a clock that has jumped back since
+                    collect_at = now + row[_COLLECT_AT] - row[_RETIRED_AT]
+                    self._retired[generation] = (*row[:_RETIRED_AT], now, collect_at)
             enough = most if retained <= most else most * 3 // 4  # so that not every commit has to add them up
             for generation, row in tuple(self._retired.items()):
                 if row[_COLLECT_AT] > now and retained <= enough:
