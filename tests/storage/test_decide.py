@@ -300,7 +300,11 @@ def test_what_a_damaged_index_led_to_is_refused_and_taken_for_nothing(key: int |
     assert plan.revision == 0
 
 
-@pytest.mark.parametrize("column", [{"tags": "{"}, {"size": -1}, {"generation": 9}, {"created_at": 1 << 62}])
+@pytest.mark.parametrize(
+    "column",
+    [{"tags": text} for text in ("{", "[1]", "5", '{"k":5}')]
+    + [{"size": -1}, {"generation": 9}, {"created_at": 1 << 62}],
+)
 def test_a_damaged_row_refuses_the_writes_on_it_and_no_others(column: dict[str, Any]) -> None:
     index = uploaded(1, 2)
     writes: list[Write] = [

@@ -166,8 +166,13 @@ def pack_tags(tags: Mapping[str, str]) -> str | None:
 
 
 def unpack_tags(packed: str | None) -> dict[str, str]:
-    """The inverse of `pack_tags`."""
-    return json.loads(packed) if packed else {}
+    """The inverse of `pack_tags`; raises ValueError for what it did not make."""
+    if not packed:
+        return {}
+    tags: object = json.loads(packed)
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise ValueError(f"{packed!r:.80} is not text to text")
+    return tags
 
 
 def to_time(microseconds: int) -> datetime:
