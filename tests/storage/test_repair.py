@@ -73,6 +73,14 @@ def test_what_contradicts_is_mended_while_the_store_is_in_use(filled: Path, stat
         assert not again.repairs
 
 
+@pytest.mark.parametrize("tags", ["{", "5", "[null]", '{"a":null}'])
+def test_a_row_whose_tags_are_none_keeps_no_others_from_being_mended(filled: Path, tags: str) -> None:
+    change(filled, "DELETE FROM tags", f"UPDATE objects SET tags = '{tags}' WHERE data_id = 1")
+    with EmbeddedStore(filled) as store:
+        store.check(repair=True)
+        assert [info.data_id for info in store.list_page(UNIT, tags={"c": "d"}).objects] == [2]
+
+
 def test_a_revision_that_is_behind_its_rows_is_raised(filled: Path) -> None:
     with EmbeddedStore(filled) as store:
         change(filled, "UPDATE meta SET revision = 1")

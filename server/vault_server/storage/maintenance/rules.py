@@ -57,8 +57,11 @@ UNREADABLE_CHANGE: Final = (
     f"OR committed_at > (SELECT max(clock, {_LATEST}) FROM meta))"
 )
 
-# What is no JSON is told of with its object.
-_OBJECTS_TAGS: Final = "json_each(CASE WHEN json_valid(o.tags) THEN o.tags ELSE '{}' END) j"
+# What is no object of texts is told of with its object.
+_OBJECTS_TAGS: Final = (
+    "json_each(CASE WHEN json_valid(o.tags) AND json_type(o.tags) = 'object' THEN o.tags ELSE '{}' END) j "
+    "ON j.type = 'text'"
+)
 _OURS: Final = f"SELECT o.unit, j.key, j.value, o.data_id FROM objects o NOT INDEXED JOIN {_OBJECTS_TAGS}"  # noqa: S608
 _SURPLUS_TAG: Final = (
     f"NOT EXISTS (SELECT 1 FROM objects o JOIN {_OBJECTS_TAGS} "  # noqa: S608
