@@ -318,7 +318,7 @@ def test_replaced_while_it_commits_a_write_is_not_acknowledged(root: Path, monke
                 copied(root)
             reached(point)
 
-        monkeypatch.setattr("vault_server.storage.commit.writer.reached", replace)
+        monkeypatch.setattr("vault_server.storage.commit.committer.reached", replace)
         refused(store, WRITES["a large upload"])
     with EmbeddedStore(root) as copy:
         assert copy.check(deep=True).ok

@@ -160,7 +160,7 @@ def test_listing_walks_indexes_and_sorts_nothing(store: EmbeddedStore) -> None:
 def test_a_page_looks_at_so_many_objects_and_all_pages_at_all(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, query: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(listing, "_MOST_SCANNED", 10)
+    monkeypatch.setattr(listing, "MOST_SCANNED", 10)
     few = [3, 38, 39, 59]
     items = [
         SmallUpload(UploadSpec(number + 1, f"{number:03}", tags), b"x", checksum(b"x"))
@@ -186,7 +186,7 @@ def test_a_page_looks_at_so_many_objects_and_all_pages_at_all(
 
 
 def test_a_page_of_objects_with_many_tags_is_shorter(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST_TAGS", 1000)
+    monkeypatch.setattr(listing, "MOST_TAGS", 1000)
     store.upload_many(
         UNIT, [SmallUpload(UploadSpec(n, tags={"a": "x" * 300}), b"x", checksum(b"x")) for n in range(1, 21)]
     )
