@@ -104,7 +104,14 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "Update": {f"info.{field}" for field in ("data_id", "name", "tags", "created_at")},
         "SetMetadata": {f"info.{field}" for field in ("size", "checksum", "datatype")},
         "Delete": {"results.revision"},
-        "GetCapabilities": {"store_id", "server_version", "max_message_size", "max_batch_items", "resume_window"},
+        "GetCapabilities": {
+            "store_id",
+            "server_version",
+            "max_message_size",
+            "max_batch_items",
+            "resume_window",
+            "durability",
+        },
         "GetWriteStatus": {"persisted_size"},
         "Upload": {"persisted_size"},  # of a write that was begun by somebody else
         "Watch": {"changes$", "changes.data_id", "changes.kind", "changes.name", "progress"},
