@@ -13,8 +13,8 @@ from vault import BytesWrapper, RemoteVault
 from vault.errors import InvalidArgumentError, ProtocolError
 from vault_server import AsyncServer, EmbeddedStore, ServerSettings, Service
 
-from tests.server.dialogue import told
 from tests.server.process import COMMAND
+from tests.server.raw_calls import told
 from torture.hostile_clients.fuzz import METHODS, fuzz, large
 from torture.hostile_clients.http2 import SERVICE, Connection
 

@@ -8,8 +8,8 @@ import grpc
 import pytest
 from vault_server import AsyncServer, EmbeddedStore
 
-from tests.server.dialogue import Stub, stub_of
 from tests.server.process import Serve, Served
+from tests.server.raw_calls import Stub, stub_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
 from vault_server.rpc.batch_slices import BatchSlices
 
-from tests.server.dialogue import Stub
+from tests.server.raw_calls import Stub
 
 
 async def test_slices_go_round_robin_over_the_peers() -> None:

@@ -11,7 +11,7 @@ from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 from vault_server.rpc.call_context import CallContext
 
-from tests.server.dialogue import stub_of
+from tests.server.raw_calls import stub_of
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

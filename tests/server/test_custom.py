@@ -20,7 +20,7 @@ from vault.testing.store.objects import blocks_of
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, ServerSettings, Service
 
-from tests.server.dialogue import Stub, block, load, say, start, stub_of, told, whole
+from tests.server.raw_calls import Stub, block, load, say, start, stub_of, told, whole
 from tests.server.staging import nothing_staged
 
 UPPER = "tests.Upper"

@@ -15,7 +15,7 @@ from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
 
-from tests.server.dialogue import Stub, block, commit, load, say, start, stub_of, told, whole
+from tests.server.raw_calls import Stub, block, commit, load, say, start, stub_of, told, whole
 from tests.server.staging import staged
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

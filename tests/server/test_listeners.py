@@ -15,8 +15,8 @@ from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
 
-from tests.server.dialogue import start, stub_of
 from tests.server.process import Serve, Served
+from tests.server.raw_calls import start, stub_of
 
 
 @asynccontextmanager

@@ -17,8 +17,8 @@ from vault_server import AsyncServer, EmbeddedStore
 from vault_server.rpc.public_errors import public_error
 
 from tests.server.conftest import serve
-from tests.server.dialogue import Stub, block, commit, start, stub_of
 from tests.server.process import Serve
+from tests.server.raw_calls import Stub, block, commit, start, stub_of
 
 __all__ = ["serve"]
 

@@ -17,8 +17,8 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore
 
-from tests.server.dialogue import block, commit, start, upload_in_two
 from tests.server.process import COMMAND, Serve
+from tests.server.raw_calls import block, commit, start, upload_in_two
 
 
 def refused(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:

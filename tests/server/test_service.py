@@ -13,7 +13,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire.status import item_error_from_wire
 from vault_server import AsyncServer, EmbeddedStore, ServerSettings
 
-from tests.server.dialogue import Stub, load, say, stub_of, told, whole
+from tests.server.raw_calls import Stub, load, say, stub_of, told, whole
 
 
 def key(of: int | str) -> pb.Key:

@@ -13,7 +13,7 @@ from vault.wire.messages import watch_events_from_wire
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore
 from vault_server.rpc.watch_groups import MOST_CHANGES, EncodedGroups
 
-from tests.server.dialogue import stub_of
+from tests.server.raw_calls import stub_of
 
 NUMBER = 2 * MOST_CHANGES + 10
 

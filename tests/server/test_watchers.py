@@ -23,7 +23,7 @@ from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings, StoreOptions
 from vault_server.rpc.admission import WATCH
 
-from tests.server.dialogue import stub_of
+from tests.server.raw_calls import stub_of
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,8 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore
 
-from tests.server.dialogue import start, upload_in_two
 from tests.server.process import COMMAND, Serve, Served
+from tests.server.raw_calls import start, upload_in_two
 from tests.vault.places import STRUCTURE, Note, text_of
 
 

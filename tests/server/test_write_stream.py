@@ -20,7 +20,7 @@ from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 
-from tests.server.dialogue import Stub, block, blocks, commit, load, say, start, stub_of, told, whole
+from tests.server.raw_calls import Stub, block, blocks, commit, load, say, start, stub_of, told, whole
 from tests.server.staging import nothing_staged, staged
 
 BLOCK = bytes(range(256)) * (BLOCK_SIZE // 256)

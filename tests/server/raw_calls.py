@@ -1,4 +1,4 @@
-"""Messages for raw dialogues with a server."""
+"""Messages for raw calls with a server."""
 
 import secrets
 import threading
