@@ -59,7 +59,7 @@ def _comparison(value: Any) -> Callable[[Any, Any], _Found]:
     if isinstance(value, Mapping):
         return _mapping
     if hasattr(value, "__next__") or not type(value).__flags__ & _HEAP_TYPE:
-        return _hidden
+        return _plain  # it can be read once only, or holds what cannot be seen
     has_equality = any("__eq__" in vars(base) for base in type(value).__mro__[:-1])
     return _plain if has_equality and not _has_fields(value) else _attributes
 
@@ -82,11 +82,6 @@ def _plain(before: Any, after: Any) -> _Found:
     return None if same else _changed(before, after)
 
 
-def _hidden(before: Any, after: Any) -> _Found:
-    """What can be read once only, or holds what cannot be seen: the same where its own `==` says so."""
-    return _plain(before, after)
-
-
 def _array(before: Any, after: Any) -> _Found:
     if before.dtype != after.dtype or before.shape != after.shape:
         one, other = (f"an array {each.shape} of {each.dtype}" for each in (before, after))
@@ -97,16 +92,8 @@ def _array(before: Any, after: Any) -> _Found:
     return _find(mine, after.tolist())
 
 
-def _deque(before: Any, after: Any) -> _Found:
-    return _find(before.maxlen, after.maxlen) or _sequence(before, after)
-
-
-def _default_mapping(before: Any, after: Any) -> _Found:
-    return _plain(before.default_factory, after.default_factory) or _mapping(before, after)
-
-
-def _typed_array(before: Any, after: Any) -> _Found:
-    return _plain(before.typecode, after.typecode) or _sequence(before, after)
+def _with(attribute: str, compare: Callable[[Any, Any], _Found]) -> Callable[[Any, Any], _Found]:
+    return lambda before, after: _find(getattr(before, attribute), getattr(after, attribute)) or compare(before, after)
 
 
 def _changed(before: Any, after: Any) -> _Found:
@@ -207,9 +194,9 @@ _EXACT: Final[dict[type, Callable[[Any, Any], _Found]]] = {
     decimal.Decimal: _decimal,
     dt.datetime: _time,
     dt.time: _time,
-    collections.deque: _deque,
-    collections.defaultdict: _default_mapping,
-    array.array: _typed_array,
+    collections.deque: _with("maxlen", _sequence),
+    collections.defaultdict: _with("default_factory", _mapping),
+    array.array: _with("typecode", _sequence),
     dict: _mapping,
     list: _sequence,
     tuple: _sequence,

@@ -99,17 +99,17 @@ def _instead(dtype: Any) -> str:
 
 def _numbers_difference(before: Any, after: Any, values: Any) -> str | None:
     if before.dtype.kind == "c":
-        return _numbers_difference(before.real, after.real, values) or _numbers_difference(
-            before.imag, after.imag, values
-        )
+        parts = ((before.real, after.real), (before.imag, after.imag))
+        return next(filter(None, (_numbers_difference(*part, values) for part in parts)), None)
     if before.dtype.kind == "f":  # to the bit, but for what kind of not-a-number it is
-        nothing = np.isnan(before)
-        whole = f"u{before.dtype.itemsize}"
-        same = (np.ascontiguousarray(before).view(whole) == np.ascontiguousarray(after).view(whole)) | (
-            nothing & np.isnan(after)
-        )
+        bits, others = (np.ascontiguousarray(each).view(f"u{before.dtype.itemsize}") for each in (before, after))
+        same = (bits == others) | (np.isnan(before) & np.isnan(after))
     else:
         same = before == after
+    return _row_difference(same, values, after)
+
+
+def _row_difference(same: Any, values: Any, after: Any) -> str | None:
     if same.all():
         return None
     row = int(np.argmin(same))
@@ -138,9 +138,7 @@ def _extension_difference(before: Any, after: Any) -> str | None:
     if kind is not None and kind.kind in "biuf" and hasattr(before, "_mask"):  # Int64 and its like
         return _numbers_difference(before[~missing].to_numpy(kind), after[~missing].to_numpy(kind), before[~missing])
     if isinstance(before.dtype, pd.StringDtype):
-        same = np.asarray(before[~missing] == after[~missing], dtype=bool)
-        if same.all():
-            return None
-        row = int(np.flatnonzero(~missing)[np.argmin(same)])
-        return f"row {row}: {shown(before[row])} would come back as {shown(after[row])}"
+        same = missing.copy()
+        same[~missing] = before[~missing] == after[~missing]
+        return _row_difference(same, before, after)
     return _objects_difference(before, after)

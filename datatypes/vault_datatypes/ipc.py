@@ -15,8 +15,7 @@ from vault.errors import DecodeError
 
 MAGIC: Final = b"ARROW1"
 
-_CONTINUES: Final = 0xFFFFFFFF
-_DICTIONARY, _BATCH = 2, 3  # kinds of messages
+_HEADER, _BATCH_OF_DICTIONARY, _BUFFERS, _COMPRESSION = 2, 1, 2, 3  # numbers of fields
 
 
 class _Sink:
@@ -62,94 +61,61 @@ def ipc_size(data: memoryview) -> int:
     """Bytes that the buffers of all batches come to.
 
     Raises:
-        DecodeError: It is damaged.
+        ArrowException, OSError, DecodeError: It is damaged.
     """
-    at, total = _start(data), 0
+    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(pa.py_buffer(data[_start(data) :])))
     try:
-        while at + 4 <= len(data):
-            (length,) = struct.unpack_from("<I", data, at)
-            at += 4
-            if length == _CONTINUES:
-                (length,) = struct.unpack_from("<I", data, at)
-                at += 4
-            if not length:
-                break
-            message = _Table.root(data[at : at + length])
-            at += length
-            body = data[at:]
-            total += _batch_size(message, body)
-            taken = message.number(3, "<q")
-            if not 0 <= taken <= len(body):
-                raise DecodeError("damaged Arrow data: it ends within a batch")
-            at += taken
+        return sum(_batch_size(message) for message in messages)
     except (struct.error, IndexError, ValueError) as error:
         raise DecodeError(f"damaged Arrow data: {error}") from error
-    return total
 
 
 def _start(data: memoryview) -> int:
     return 8 if bytes(data[: len(MAGIC)]) == MAGIC else 0
 
 
-def _batch_size(message: "_Table", body: memoryview) -> int:
-    kind = message.number(1, "<B")
-    if kind not in (_DICTIONARY, _BATCH):
+def _batch_size(message: Any) -> int:
+    batch: _Table | None = _Table(memoryview(message.metadata)).table(_HEADER)
+    if message.type == "dictionary" and batch is not None:
+        batch = batch.table(_BATCH_OF_DICTIONARY)
+    elif message.type != "record batch":
         return 0
-    batch = message.table(2)
-    if kind == _DICTIONARY and batch is not None:
-        batch = batch.table(1)
     if batch is None:
         return 0
-    compressed = batch.table(3) is not None
-    total = 0
-    for offset, length in batch.pairs(2):
+    body, total = memoryview(message.body), 0
+    compressed = batch.table(_COMPRESSION) is not None
+    for offset, length in batch.pairs(_BUFFERS):
         if offset < 0 or length < 0 or offset + length > len(body):
             raise DecodeError("damaged Arrow data: a buffer lies outside of its batch")
-        if compressed and length:
-            (unpacked,) = struct.unpack_from("<q", body, offset)
-            total += length if unpacked == -1 else unpacked
-            if unpacked < -1:
-                raise DecodeError("damaged Arrow data: a buffer of negative size")
-        else:
-            total += length
+        unpacked = struct.unpack_from("<q", body, offset)[0] if compressed and length else -1
+        if unpacked < -1:
+            raise DecodeError("damaged Arrow data: a buffer of negative size")
+        total += length if unpacked == -1 else unpacked
     return total
 
 
 class _Table:
-    """A table of FlatBuffers."""
+    """A table of FlatBuffers; by default the root of what Arrow has verified."""
 
-    def __init__(self, data: memoryview, at: int) -> None:
+    def __init__(self, data: memoryview, at: int = 0) -> None:
         self._data = data
-        self._at = at
-        self._fields = at - struct.unpack_from("<i", data, at)[0]
-        if self._fields < 0 or at < 0:
-            raise DecodeError("damaged Arrow data: a table outside of its message")
-
-    @classmethod
-    def root(cls, data: memoryview) -> "_Table":
-        return cls(data, struct.unpack_from("<I", data, 0)[0])
-
-    def number(self, field: int, form: str) -> int:
-        """The field's number; 0 where there is none."""
-        at = self._field(field)
-        return int(struct.unpack_from(form, self._data, at)[0]) if at else 0
+        self._at = at + struct.unpack_from("<I", data, at)[0]
 
     def table(self, field: int) -> "_Table | None":
         at = self._field(field)
-        return _Table(self._data, at + struct.unpack_from("<I", self._data, at)[0]) if at else None
+        return _Table(self._data, at) if at else None
 
     def pairs(self, field: int) -> Iterator[tuple[int, int]]:
         """The field's vector of structures of two numbers of 64 bits."""
         at = self._field(field)
-        if not at:
-            return
-        at += struct.unpack_from("<I", self._data, at)[0]
-        (count,) = struct.unpack_from("<I", self._data, at)
-        yield from struct.iter_unpack("<qq", self._data[at + 4 : at + 4 + 16 * count])
+        if at:
+            at += struct.unpack_from("<I", self._data, at)[0]
+            (count,) = struct.unpack_from("<I", self._data, at)
+            yield from struct.iter_unpack("<qq", self._data[at + 4 : at + 4 + 16 * count])
 
     def _field(self, field: int) -> int:
-        (size,) = struct.unpack_from("<H", self._data, self._fields)
-        if 4 + 2 * field >= size:
-            return 0
-        (offset,) = struct.unpack_from("<H", self._data, self._fields + 4 + 2 * field)
+        """Where it is; 0 where there is none."""
+        fields = self._at - struct.unpack_from("<i", self._data, self._at)[0]
+        (size,) = struct.unpack_from("<H", self._data, fields)
+        offset = struct.unpack_from("<H", self._data, fields + 4 + 2 * field)[0] if 4 + 2 * field < size else 0
         return self._at + offset if offset else 0

@@ -1,25 +1,25 @@
 """Wrappers that are made for one class of models each."""
 
-from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
+from typing import Any, BinaryIO, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
 
+from vault.datatype import decoding
 from vault.errors import DecodeError, EncodeError
-from vault.wrappers import Wrapper
 
 from vault_datatypes.equality import difference
+from vault_datatypes.library import LibraryWrapper
 
 Model = TypeVar("Model")
 
 _making = Lock()
 
 
-class ModelWrapper(Wrapper, Generic[Model]):
+class ModelWrapper(LibraryWrapper, Generic[Model]):
     """The root of them: `class UserObject(SomeWrapper[User])`, or `SomeWrapper.of(User)`, holds a User."""
 
     _is_base = True
     model: ClassVar[Any] = None
-    _advice: ClassVar[str] = ""  # what a model's author can do about a field that does not come back
+    _fields: ClassVar[str]  # what a model's class has the names of its fields in
     data: Model
 
     def __init__(self, data: Model) -> None:
@@ -51,38 +51,42 @@ class ModelWrapper(Wrapper, Generic[Model]):
                     return known
             return cast("type[Self]", type(f"{cls.__name__}[{model.__name__}]", (cls,), attributes))
 
-    def _checked(self) -> Model:
-        """The model, when it is one that would come back as it is."""
+    def _encoded(self, field: str | None = None) -> bytes:
+        """The model, or one field of it."""
+        raise NotImplementedError
+
+    @classmethod
+    def _decoded(cls, raw: bytes) -> Any:
+        raise NotImplementedError
+
+    def _write(self, stream: BinaryIO) -> None:
         name = type(self).__name__
         if self.model is None:
             raise EncodeError(f"{name} is for no model yet: class Stored({name}[Model]), or {name}.of(Model)")
         if type(self.data) is not self.model:
             raise EncodeError(f"{name} holds a {self.model.__name__}, not a {type(self.data).__name__}")
-        return self.data
-
-    def _written(self, write: Callable[[], bytes], names: Iterable[str], one: Callable[[str], object]) -> bytes:
-        """What `write` makes; where it fails, an EncodeError that names the first field which `one` fails with, too."""
         try:
-            return write()
+            raw = self._encoded()
         except Exception as error:
-            for name in names:
-                try:
-                    one(name)
-                except Exception:  # noqa: BLE001  # what it is was raised before
-                    raise EncodeError(f"{type(self).__name__}: {name}: {error}; {self._advice}") from error
-            raise EncodeError(f"{type(self).__name__}: {error}; {self._advice}") from error
+            where = next(
+                (f"{field}: " for field in getattr(self.model, self._fields) if not self._can_be_encoded(field)), ""
+            )
+            raise EncodeError(f"{name}: {where}{error}; {self._advice}") from error
+        stream.write(raw)
 
-    def _compared(self, raw: bytes) -> bytes:
-        """`raw`, when the model comes back from it as it is.
+    def _can_be_encoded(self, field: str) -> bool:
+        try:
+            self._encoded(field)
+        except Exception:  # noqa: BLE001  # what it is was raised before
+            return False
+        return True
 
-        Raises:
-            EncodeError: A field would not; the text names it.
-        """
-        if self._verify:
-            try:
-                loaded = self._load(raw).data
-            except DecodeError as error:
-                raise EncodeError(f"what is written could not be loaded again: {error}; {self._advice}") from error
-            if found := difference(self.data, loaded):
-                raise EncodeError(f"{type(self).__name__}: {found}; {self._advice}")
-        return raw
+    def _difference(self, data: Model) -> str | None:
+        return difference(self.data, data)
+
+    @classmethod
+    def _load(cls, raw: bytes) -> Self:
+        if cls.model is None:
+            raise DecodeError(f"{cls.__name__} is for no model: use a subclass of {cls.__name__}[Model]")
+        with decoding(cls):
+            return cls(cls._decoded(raw))

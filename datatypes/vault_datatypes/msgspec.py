@@ -1,10 +1,8 @@
 """msgspec Structs, as MessagePack that is validated when it is loaded."""
 
-from typing import Self, TypeVar
+from typing import Any, TypeVar
 
 from vault._runtime.extras import extra
-from vault.datatype import decoding, encoding
-from vault.errors import DecodeError
 
 from vault_datatypes.models import ModelWrapper
 
@@ -35,21 +33,12 @@ class MsgspecWrapper(ModelWrapper[Model]):
     """
 
     _is_base = True
+    _fields = "__struct_fields__"
     _advice = "declare the type that it has, convert it, or store with verify=False what may change"
 
-    def _dump(self) -> bytes:
-        struct = self._checked()
-        with encoding(type(self)):
-            raw = self._written(
-                lambda: msgspec.msgpack.encode(struct),
-                type(struct).__struct_fields__,
-                lambda name: msgspec.msgpack.encode(getattr(struct, name)),
-            )
-            return self._compared(raw)
+    def _encoded(self, field: str | None = None) -> bytes:
+        return msgspec.msgpack.encode(self.data if field is None else getattr(self.data, field))
 
     @classmethod
-    def _load(cls, raw: bytes) -> Self:
-        if cls.model is None:
-            raise DecodeError(f"{cls.__name__} is for no model: use a subclass of {cls.__name__}[Model]")
-        with decoding(cls):
-            return cls(msgspec.msgpack.decode(raw, type=cls.model))
+    def _decoded(cls, raw: bytes) -> Any:
+        return msgspec.msgpack.decode(raw, type=cls.model)

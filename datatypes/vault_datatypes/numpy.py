@@ -11,7 +11,7 @@ from vault.datatype import ObjectStream, decoding, encoding
 from vault.errors import DecodeError, EncodeError
 from vault.wrappers import Wrapper
 
-from vault_datatypes.streams import fill
+from vault_datatypes.library import fill
 
 with extra("numpy", __name__):
     import numpy as np

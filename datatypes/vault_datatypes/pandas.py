@@ -5,12 +5,10 @@ import io
 from typing import Any, BinaryIO, ClassVar, Self
 
 from vault._runtime.extras import extra
-from vault.datatype import Datatype, MemoryStream, ObjectStream, decoding
+from vault.datatype import Datatype, ObjectStream, decoding
 from vault.errors import DecodeError, EncodeError
-from vault.wrappers import Wrapper
 
-from vault_datatypes.limits import check_decoded, limit
-from vault_datatypes.streams import whole, write_verified
+from vault_datatypes.library import LibraryWrapper, whole
 
 with extra("pandas", __name__):
     import pandas as pd
@@ -21,7 +19,7 @@ with extra("pandas", __name__):
     from vault_datatypes.frames import frame_difference
 
 
-class PandasWrapper(Wrapper):
+class PandasWrapper(LibraryWrapper):
     """A pandas DataFrame, as Parquet with zstd. Its siblings write the other formats.
 
     What is given comes back: values, dtypes, index and columns with their names, freq and `attrs`. A frame that would
@@ -47,24 +45,30 @@ class PandasWrapper(Wrapper):
     data: pd.DataFrame
 
     def _dump_to(self, stream: BinaryIO) -> None:
-        frame = _checked(self.data)
+        if type(self.data) is not pd.DataFrame:
+            kind = type(self.data).__name__
+            raise EncodeError(f"a PandasWrapper holds a DataFrame, not a {kind}: make it a plain DataFrame")
+        columns = self.data.columns
+        if not columns.is_unique or (columns.nlevels == 1 and columns.inferred_type.startswith("mixed")):
+            raise EncodeError(f"the names of columns must be all of one kind, and each there once: {list(columns)}")
         try:
-            write_verified(self, stream, self._write, lambda loaded: frame_difference(frame, loaded.data))
+            super()._dump_to(stream)
         except EncodeError as error:
-            if error.__cause__ is None or (name := self._culprit(frame)) is None:
+            if error.__cause__ is None or (name := self._culprit()) is None:
                 raise
             raise EncodeError(
                 f"column {name!r}: {error}; convert it with .astype, or make its values text, as "
                 ".cat.rename_categories(str) makes categories"
             ) from error
 
-    def _culprit(self, frame: pd.DataFrame) -> Any:
+    def _culprit(self) -> Any:
         """The first column that cannot be stored alone; None where each can be."""
-        for position, name in enumerate(frame.columns):
-            alone = copy.copy(self)
-            alone.data = frame.iloc[:, [position]]
+        for position, name in enumerate(self.data.columns):
+            alone, stream = copy.copy(self), io.BytesIO()
+            alone.data = self.data.iloc[:, [position]]
             try:
-                self._load_from(MemoryStream(_written(alone)))
+                alone._write(stream)  # noqa: SLF001  # of this class
+                self._load(stream.getvalue())
             except Exception:  # noqa: BLE001  # what it was is known already
                 return name
         return None
@@ -74,19 +78,34 @@ class PandasWrapper(Wrapper):
         with ipc.writing(stream) as sink:
             pq.write_table(table, sink, compression=self.compression)
 
+    def _difference(self, data: pd.DataFrame) -> str | None:
+        return frame_difference(self.data, data)
+
     @classmethod
     def _load_from(cls, stream: ObjectStream) -> Self:
         with decoding(cls):
             data = whole(stream)
             if bytes(data[:4]) == parquet.MAGIC:
-                table = _read_parquet(cls, data)
+                table = cls._read_parquet(data)
             elif bytes(data[:6]) == ipc.MAGIC:
-                check_decoded(cls, ipc.ipc_size(data), len(data))
+                cls._check_decoded(ipc.ipc_size(data), len(data))
                 table = ipc.read_table(data)
             else:
                 raise DecodeError(f"neither Parquet nor Feather: the object begins with {bytes(data[:6])!r}")
-            check_decoded(cls, tables.frame_size(table), len(data))
+            cls._check_decoded(tables.frame_size(table), len(data))
             return cls(tables.to_frame(table))
+
+    @classmethod
+    def _read_parquet(cls, data: memoryview) -> Any:
+        """The Table, when it may be as large as it is."""
+        size = parquet.parquet_size(data)
+        cls._check_decoded(size.decoded, len(data))
+        source, allowed = pa.py_buffer(data), cls._allowed(len(data))
+        if size.at_most > allowed:
+            cls._check_decoded(size.decoded + tables.repeated_size(source, size, allowed), len(data))
+        table = pq.ParquetFile(pa.BufferReader(source)).read(use_threads=False, use_pandas_metadata=True)
+        table.validate(full=True)
+        return table
 
     @classmethod
     def decoder_for(cls, tag: str) -> type[Datatype]:
@@ -130,31 +149,3 @@ class PandasFeatherWrapper(PandasWrapper):
         options = pa.ipc.IpcWriteOptions(compression=self.compression)
         with ipc.writing(stream) as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
             writer.write_table(table, max_chunksize=1 << 16)  # rows in a batch, as pyarrow.feather has it
-
-
-def _written(wrapper: PandasWrapper) -> bytes:
-    stream = io.BytesIO()
-    wrapper._write(stream)  # noqa: SLF001  # of this module
-    return stream.getvalue()
-
-
-def _checked(frame: Any) -> pd.DataFrame:
-    if type(frame) is not pd.DataFrame:
-        raise EncodeError(f"a PandasWrapper holds a DataFrame, not a {type(frame).__name__}: make it a plain DataFrame")
-    columns = frame.columns
-    if not columns.is_unique or (columns.nlevels == 1 and columns.inferred_type.startswith("mixed")):
-        raise EncodeError(f"the names of columns must be all of one kind, and each there once: {list(columns)}")
-    return frame
-
-
-def _read_parquet(kind: type[Datatype], data: memoryview) -> Any:
-    """The Table, when it may be as large as it is."""
-    size = parquet.parquet_size(data)
-    check_decoded(kind, size.decoded, len(data))
-    source = pa.py_buffer(data)
-    allowed = limit(kind, len(data))
-    if size.at_most > allowed:
-        check_decoded(kind, size.decoded + tables.repeated_size(source, size, allowed), len(data))
-    table = pq.ParquetFile(pa.BufferReader(source)).read(use_threads=False, use_pandas_metadata=True)
-    table.validate(full=True)
-    return table

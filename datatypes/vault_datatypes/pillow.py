@@ -4,15 +4,14 @@ import copy
 import io
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from vault._runtime.extras import extra
-from vault.datatype import decoding, encoding
+from vault.datatype import decoding
 from vault.errors import DecodeError, EncodeError
 from vault.store.limits import shown
-from vault.wrappers import Wrapper
 
-from vault_datatypes.limits import check_decoded
+from vault_datatypes.library import LibraryWrapper
 
 with extra("pillow", __name__):
     from PIL import ExifTags, Image
@@ -34,7 +33,7 @@ _LAYOUT = frozenset(
 """Tags of EXIF that say how a file is laid out, and what each format has in its own way (resolution, profile, XMP)."""
 
 
-class ImageWrapper(Wrapper):
+class ImageWrapper(LibraryWrapper):
     """A Pillow image of one frame.
 
     Arguments:
@@ -67,46 +66,34 @@ class ImageWrapper(Wrapper):
         self.format = format.upper()
         self.options = dict(options or {})
 
-    def _dump(self) -> bytes:
+    def _write(self, stream: BinaryIO) -> None:
         image = self.data
         if not isinstance(image, Image.Image):
             raise EncodeError(f"{type(self).__name__} holds a Pillow image, not a {type(image).__name__}")
         if self.format not in FORMATS:
             raise EncodeError(f"image format {self.format!r}: {', '.join(FORMATS)} are written")
-        with encoding(type(self)):
-            if getattr(image, "n_frames", 1) > 1:
-                raise EncodeError("an image of several frames: keep its file's bytes in a vault.BytesWrapper")
-            raw = self._written(image)
-            if self._verify:
-                self._compare(raw)
-            return raw
-
-    def _written(self, image: Image.Image) -> bytes:
-        stream = io.BytesIO()
+        if getattr(image, "n_frames", 1) > 1:
+            raise EncodeError("an image of several frames: keep its file's bytes in a vault.BytesWrapper")
+        file = io.BytesIO()  # formats are written out of order
         try:
-            image.save(stream, self.format, **{**_kept(image, self.format), **self.options})
+            image.save(file, self.format, **{**_kept(image, self.format), **self.options})
         except Exception as error:
             raise EncodeError(
                 f"{self.format} cannot hold the image ({error}): for {image.mode} use format='{_holder(image)}'"
             ) from error
-        return stream.getvalue()
+        stream.write(file.getvalue())
 
-    def _compare(self, raw: bytes) -> None:
-        """Raises EncodeError unless the image comes back from `raw` as it is, or as its format promises."""
-        try:
-            loaded = self._load(raw).data
-        except DecodeError as error:
-            raise EncodeError(f"what is written could not be loaded again: {error}") from error
+    def _difference(self, data: Image.Image) -> str | None:
         lossy = self.format == "JPEG" or (self.format == "WEBP" and not self.options.get("lossless"))
-        if found := _difference(self.data, loaded, lossy=lossy):
-            raise EncodeError(f"{self.format} does not keep the image: {found}")
+        found = _difference(self.data, data, lossy=lossy)
+        return f"{self.format} does not keep the image: {found}" if found else None
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
         with decoding(cls):
             image = Image.open(io.BytesIO(raw), formats=FORMATS)
             width, height = image.size
-            check_decoded(cls, width * height * _pixel_bytes(image.mode), len(raw))
+            cls._check_decoded(width * height * _pixel_bytes(image.mode), len(raw))
             if getattr(image, "n_frames", 1) > 1:
                 raise DecodeError(f"a {image.format} image of several frames: load its bytes with vault.BytesWrapper")
             image.load()

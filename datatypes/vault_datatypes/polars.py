@@ -13,17 +13,15 @@ from typing import Any, BinaryIO, Self
 from vault._runtime.extras import extra
 from vault.datatype import ObjectStream, decoding
 from vault.errors import DecodeError, EncodeError
-from vault.wrappers import Wrapper
 
-from vault_datatypes.limits import check_decoded
+from vault_datatypes.library import LibraryWrapper, whole
 from vault_datatypes.parquet import parquet_size
-from vault_datatypes.streams import whole, write_verified
 
 with extra("polars", __name__):
     import polars as pl
 
 
-class PolarsWrapper(Wrapper):
+class PolarsWrapper(LibraryWrapper):
     """A polars DataFrame, as Parquet with zstd.
 
     What Parquet does not give back as it was is refused, such as columns of Python objects. To know, what was encoded
@@ -45,7 +43,7 @@ class PolarsWrapper(Wrapper):
         if type(self.data) is not pl.DataFrame:
             raise EncodeError(f"{type(self).__name__} holds a polars DataFrame, not a {type(self.data).__name__}")
         with _panicking(EncodeError):
-            write_verified(self, stream, self._write, lambda loaded: _difference(self.data, loaded.data))
+            super()._dump_to(stream)
 
     def _write(self, stream: BinaryIO) -> None:
         self.data.write_parquet(stream, compression="zstd")
@@ -56,8 +54,18 @@ class PolarsWrapper(Wrapper):
             data = whole(stream)  # polars reads the whole before it decodes
             # polars keeps a dictionary's value once, however often it is there.
             size = parquet_size(data)
-            check_decoded(cls, size.decoded + sum(size.prefixed.values()), len(data))
+            cls._check_decoded(size.decoded + sum(size.prefixed.values()), len(data))
             return cls(pl.read_parquet(io.BytesIO(data)))
+
+    def _difference(self, data: pl.DataFrame) -> str | None:
+        if self.data.shape != data.shape:
+            return f"{self.data.shape} rows and columns would come back as {data.shape}"
+        for one, other in zip(self.data, data, strict=True):
+            if one.name != other.name or one.dtype != other.dtype:
+                return f"column {one.name!r}: {one.dtype} would come back as {other.dtype}; cast it to another type"
+            if not one.equals(other, null_equal=True):
+                return f"column {one.name!r} would come back with other values; cast it to another type"
+        return None
 
     def _clone(self) -> Self:
         clone = copy.copy(self)
@@ -75,14 +83,3 @@ def _panicking(kind: type[DecodeError | EncodeError]) -> Iterator[None]:
         yield
     except pl.exceptions.PanicException as error:
         raise kind(f"polars: {error}") from error
-
-
-def _difference(before: pl.DataFrame, after: pl.DataFrame) -> str | None:
-    if before.shape != after.shape:
-        return f"{before.shape} rows and columns would come back as {after.shape}"
-    for one, other in zip(before, after, strict=True):
-        if one.name != other.name or one.dtype != other.dtype:
-            return f"column {one.name!r}: {one.dtype} would come back as {other.dtype}; cast it to another type"
-        if not one.equals(other, null_equal=True):
-            return f"column {one.name!r} would come back with other values; cast it to another type"
-    return None

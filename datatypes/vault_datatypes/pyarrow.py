@@ -6,10 +6,8 @@ from typing import Any, BinaryIO, Self
 from vault._runtime.extras import extra
 from vault.datatype import ObjectStream, decoding, encoding
 from vault.errors import EncodeError
-from vault.wrappers import Wrapper
 
-from vault_datatypes.limits import check_decoded
-from vault_datatypes.streams import whole
+from vault_datatypes.library import LibraryWrapper, whole
 
 with extra("pyarrow", __name__):
     import pyarrow as pa
@@ -20,7 +18,7 @@ BATCH_BYTES = 64 << 20
 """Bytes that a record batch holds about at most."""
 
 
-class ArrowWrapper(Wrapper):
+class ArrowWrapper(LibraryWrapper):
     """A pyarrow Table, schema and its metadata included, as an Arrow IPC stream.
 
     It is written by record batch. A loaded Table lies in the bytes that came, or in the mapped file itself where the
@@ -55,7 +53,7 @@ class ArrowWrapper(Wrapper):
     def _load_from(cls, stream: ObjectStream) -> Self:
         with decoding(cls):
             data = whole(stream)
-            check_decoded(cls, ipc_size(data), len(data))
+            cls._check_decoded(ipc_size(data), len(data))
             return cls(read_table(data))
 
     def _clone(self) -> Self:

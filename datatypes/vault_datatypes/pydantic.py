@@ -1,11 +1,8 @@
 """pydantic models, as JSON that is validated when it is loaded."""
 
-from functools import partial
-from typing import Self, TypeVar
+from typing import Any, TypeVar
 
 from vault._runtime.extras import extra
-from vault.datatype import decoding, encoding
-from vault.errors import DecodeError
 
 from vault_datatypes.models import ModelWrapper
 
@@ -37,24 +34,19 @@ class PydanticWrapper(ModelWrapper[Model]):
     """
 
     _is_base = True
+    _fields = "model_fields"
     _advice = (
         "give it a serializer and a validator that say it whole (@field_serializer, SerializeAsAny, ser_json_inf_nan), "
         "declare the type that it has, or store with verify=False what may change"
     )
 
-    def _dump(self) -> bytes:
-        model = self._checked()
-        with encoding(type(self)):
-            # What a warning would be about is found when the models are compared.
-            write = partial(model.model_dump_json, round_trip=True, by_alias=False, warnings=not self._verify)
-            raw = self._written(
-                lambda: write().encode(), type(model).model_fields, lambda name: write(include={name}).encode()
-            )
-            return self._compared(raw)
+    def _encoded(self, field: str | None = None) -> bytes:
+        # What a warning would be about is found when the models are compared.
+        json: str = self.data.model_dump_json(
+            include=None if field is None else {field}, round_trip=True, by_alias=False, warnings=not self._verify
+        )
+        return json.encode()
 
     @classmethod
-    def _load(cls, raw: bytes) -> Self:
-        if cls.model is None:
-            raise DecodeError(f"{cls.__name__} is for no model: use a subclass of {cls.__name__}[Model]")
-        with decoding(cls):
-            return cls(cls.model.model_validate_json(raw, by_alias=False, by_name=True))
+    def _decoded(cls, raw: bytes) -> Any:
+        return cls.model.model_validate_json(raw, by_alias=False, by_name=True)
