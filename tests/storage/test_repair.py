@@ -3,13 +3,14 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from vault.errors import CorruptionError, RevisionCompactedError
+from vault.errors import CorruptionError, RevisionCompactedError, StorageError
 from vault_server.storage import EmbeddedStore, ProblemKind, check_directory
 
-from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blob_of, read, reader_of, stat, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blob_of, delete, read, reader_of, stat, update, upload
 
 
 @pytest.fixture
@@ -79,6 +80,103 @@ def test_a_row_whose_tags_are_none_keeps_no_others_from_being_mended(filled: Pat
     with EmbeddedStore(filled) as store:
         store.check(repair=True)
         assert [info.data_id for info in store.list_page(UNIT, tags={"c": "d"}).objects] == [2]
+
+
+@pytest.mark.parametrize("tags", ["{", "5", "[null]", '{"a":null}', '{"a":{}}'])
+@pytest.mark.parametrize(
+    ("also", "kept"),
+    [
+        ("DELETE FROM tags", {"a": "b"}),  # the feed has them
+        ("UPDATE changes SET tags = '{' WHERE revision = 1", {"a": "b"}),  # the search has
+        ("UPDATE changes SET tags = '{' WHERE revision = 1; DELETE FROM tags", {}),
+    ],
+)
+def test_tags_that_are_damaged_are_mended_from_what_else_tells_of_them_or_said_to_be_lost(
+    filled: Path, tags: str, also: str, kept: dict[str, str]
+) -> None:
+    change(filled, f"UPDATE objects SET tags = '{tags}' WHERE data_id = 1", *also.split("; "))
+    with EmbeddedStore(filled) as store:
+        assert 1 in {problem.data_id for problem in store.check().problems}
+        report = store.check(repair=True, deep=True)
+        assert report.ok, report.problems
+        (told,) = [repair.detail for repair in report.repairs if repair.data_id == 1]
+        assert ("lost" in told) == (not kept)
+        assert stat(store, 1).tags == kept
+        assert read(store, "one") == LARGE
+        found = [info.data_id for info in store.list_page(UNIT, tags={"a": "b"}).objects]
+        assert found == ([1] if kept else [])
+        again = store.check(repair=True, deep=True)
+        assert (again.problems, again.repairs) == ([], [])
+
+
+def test_damaged_tags_of_a_retired_generation_are_mended_too(filled: Path) -> None:
+    with EmbeddedStore(filled) as store:
+        update(store, 2, SMALL[2:])
+        for also in ("", "DELETE FROM changes WHERE revision <= 2; UPDATE meta SET feed_floor = 2"):
+            change(filled, "UPDATE retired SET tags = '{'", *filter(None, also.split("; ")))
+            assert not store.check().ok
+            assert store.check(repair=True).ok
+        assert read(store, 2, generation=2) == SMALL
+
+
+def loosen(table: str) -> tuple[str, str]:
+    """Statements between which a table takes values of any kind."""
+    edit = "UPDATE sqlite_schema SET sql = replace(sql, {}) WHERE name = '" + table + "'"
+    return edit.format("') STRICT', ') /*  */'"), edit.format("') /*  */', ') STRICT'")
+
+
+@pytest.mark.parametrize("value", [(1 << 63) - 1, (1 << 62) + 5, -1, -(1 << 63)])
+@pytest.mark.parametrize("column", ["objects", "bytes"])
+def test_a_count_that_cannot_be_right_is_put_right_by_the_next_write(filled: Path, column: str, value: int) -> None:
+    with EmbeddedStore(filled) as store:
+        change(filled, f"UPDATE units SET {column} = {value}")
+        assert not store.check().ok
+        upload(store, SMALL, data_id=4)
+        assert store.check(deep=True).ok
+        change(filled, f"UPDATE units SET {column} = {value}")
+        update(store, 4, LARGE)
+        assert store.check(deep=True).ok
+        change(filled, f"UPDATE units SET {column} = {value}")
+        delete(store, 4)
+        assert store.check(deep=True).ok
+        all_there(store)
+
+
+@pytest.mark.parametrize("clock", [(1 << 63) - 1, 1 << 62, 7_258_118_400_000_000, -1, -(1 << 63), "'x'", "1.5"])
+def test_a_clock_that_cannot_be_right_is_put_right_by_the_next_write(filled: Path, clock: int | str) -> None:
+    loose, strict = loosen("meta")
+    change(filled, loose)
+    change(filled, f"UPDATE meta SET clock = {clock}")
+    change(filled, strict)
+    with EmbeddedStore(filled) as store:
+        before = stat(store, 3)
+        new = upload(store, SMALL, data_id=4)
+        assert before.created_at <= new.created_at <= datetime.now(UTC) + timedelta(days=1)
+        assert update(store, 2, SMALL).updated_at >= new.created_at
+        assert store.check(deep=True).ok
+        all_there(store)
+
+
+def test_a_store_whose_clock_was_ahead_keeps_it(filled: Path) -> None:
+    ahead = int((datetime.now(UTC) + timedelta(days=800)).timestamp()) * 1_000_000
+    change(filled, f"UPDATE meta SET clock = {ahead}", f"UPDATE changes SET committed_at = {ahead} WHERE revision = 3")
+    with EmbeddedStore(filled) as store:
+        assert upload(store, SMALL).created_at.timestamp() * 1_000_000 == ahead
+        assert store.check(deep=True).ok
+
+
+def test_a_revision_after_which_there_can_be_no_other_is_told_by_writes_and_mended(filled: Path) -> None:
+    with EmbeddedStore(filled) as store:
+        change(filled, f"UPDATE meta SET revision = {(1 << 63) - 1}")
+        with pytest.raises(StorageError, match="check DIRECTORY --repair") as raised:
+            upload(store, SMALL)
+        assert raised.value.reason == "REGISTER_DAMAGED"
+        assert {problem.kind for problem in store.check().problems} >= {ProblemKind.DAMAGED_REGISTER}
+    report = check_directory(filled, repair=True, deep=True)
+    assert report.ok, report.problems
+    with EmbeddedStore(filled) as store:
+        all_there(store)
+        assert 3 < upload(store, SMALL).revision < 1 << 53
 
 
 def test_a_revision_that_is_behind_its_rows_is_raised(filled: Path) -> None:

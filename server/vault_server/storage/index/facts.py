@@ -1,10 +1,11 @@
 """What the index knows of what a group of writes is about: a few statements, however many they are."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from vault.errors import CorruptionError, VaultError
+from vault.errors import CorruptionError, StorageError, VaultError
 from vault.store.values import ChangeKind, Key, ObjectInfo
 
 from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Usage
@@ -14,6 +15,12 @@ from vault_server.storage.index.objects import require_asked
 
 _MOST: Final = 1 << 13
 """Keys in one statement: SQLite takes 32,766 values."""
+
+LAST_REVISION: Final = (1 << 63) - (1 << 20)
+"""A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
+
+_MOST_BYTES: Final = 1 << 62
+_DAY: Final = 86_400_000_000
 
 _SIZES: Final = tuple(1 << power for power in range(_MOST.bit_length()))
 """A list of keys is filled up with NULL, which finds nothing, so that few statements are prepared."""
@@ -52,7 +59,12 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
     for revision, clock, floor, *unit in _select(connection, _META, list(wanted.units) or [""]):
         found.revision, found.clock, found.feed_floor = revision, clock, floor
         if unit[0] is not None:
-            found.units[unit[0]] = Usage(*unit)
+            found.units[unit[0]] = _usage(connection, *unit)
+    if not _in(found.revision, LAST_REVISION):
+        what = f"the store's revision in the register is damaged: {found.revision!r}"
+        raise StorageError(f"{what}; `vault-grpc check DIRECTORY --repair` mends it", reason="REGISTER_DAMAGED")
+    if not _in(found.clock, time.time_ns() // 1000 + _DAY):
+        found.clock = _clock(connection, found.clock)
     # What is not there takes less to find out than what is.
     ids = wanted.ids + _select(connection, _IDS, wanted.new_ids, pairs=True)
     names = wanted.names + _select(connection, _NAMES, wanted.new_names, pairs=True)
@@ -74,6 +86,28 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
         bounds = (found.revision - keep.history, found.feed_floor + keep.step)
         found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
     return found
+
+
+def _in(number: Any, end: int) -> bool:
+    """Whether a number that may be damaged is one, and not negative, and below an end."""
+    return isinstance(number, int) and 0 <= number < end
+
+
+def _usage(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int) -> Usage:
+    """What a unit holds: counted, where what is kept of that cannot be right."""
+    if not (_in(objects, _MOST_BYTES) and _in(size, _MOST_BYTES)):
+        query = "SELECT count(*), total(size) FROM objects WHERE unit = ?"
+        objects, total = connection.execute(query, (unit,)).fetchone()
+        size = max(0, min(int(total), _MOST_BYTES))
+    return Usage(unit, objects, size, revision)
+
+
+def _clock(connection: sqlite3.Connection, clock: Any) -> int:
+    """The store's clock, where it is far ahead of this machine's, or none: that is right only if the last change was
+    committed then. Otherwise it is the time of that change, or, where that cannot be right either, 0."""
+    last = connection.execute("SELECT committed_at FROM changes ORDER BY revision DESC LIMIT 1").fetchone()
+    committed_at = last[0] if last else 0
+    return committed_at if committed_at == clock or _in(committed_at, time.time_ns() // 1000 + _DAY) else 0
 
 
 def _select(

@@ -20,7 +20,7 @@ from vault._runtime.fsync import sync
 from vault.errors import CorruptionError, StorageError
 
 from vault_server.storage.commit.collection import SETTLING_COMMITS
-from vault_server.storage.decision.rows import INFO_COLUMNS, Row, pack_checksums, to_info, unsigned
+from vault_server.storage.decision.rows import INFO_COLUMNS, Row, pack_checksums, pack_tags, to_info, unsigned
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.blobs import blob_id, folder_unit, sync_folder, unit_folder
 from vault_server.storage.files.directory import StoreDirectory
@@ -60,6 +60,7 @@ def repair(engine: Engine) -> list[Repair]:
 
 
 def _jobs(engine: Engine) -> Iterator[Job[list[Repair]]]:
+    yield _mend_tags
     for rule in rules.RULES:
         yield rule.apply
     yield partial(_find_contents, root=engine.directory.root)
@@ -101,6 +102,23 @@ def _mend_indexes(connection: sqlite3.Connection) -> list[Repair]:
         raise StorageError(message, reason="REGISTER_DAMAGED") from sqlite3.DatabaseError(faults[0])
     done = [Repair("its damaged row is as the index and the feed have it", row[0], row[1]) for row in outvoted]
     return [Repair(f"indexes are made anew: {faults[0]}{' …' if faults[1:] else ''}"), *done]
+
+
+def _mend_tags(connection: sqlite3.Connection) -> list[Repair]:
+    """Gives rows whose tags cannot be read those that the feed, or else the search, still has."""
+    done = []
+    of_change = "SELECT tags FROM changes WHERE (revision, unit, data_id) = (?, ?, ?)"
+    of_search = "SELECT key, value FROM tags WHERE (unit, data_id) = (?, ?)"
+    for table in ("objects", "retired"):
+        damaged = f"SELECT rowid, revision, unit, data_id FROM {table} NOT INDEXED WHERE {rules.UNREADABLE_TAGS}"  # noqa: S608
+        for number, revision, *key in connection.execute(damaged).fetchall():
+            known = connection.execute(f"{of_change} AND NOT {rules.UNREADABLE_CHANGE}", (revision, *key)).fetchone()
+            searchable = dict(connection.execute(of_search, key) if table == "objects" else ())
+            tags = known[0] if known else pack_tags(searchable)
+            connection.execute(f"UPDATE {table} SET tags = ? WHERE rowid = ?", (tags, number))  # noqa: S608
+            where = "as the feed has them" if known else "those that it is found by" if searchable else "lost"
+            done.append(Repair(f"its tags, which were damaged, are {where}", *key))
+    return done
 
 
 def _find_contents(connection: sqlite3.Connection, root: Path) -> list[Repair]:

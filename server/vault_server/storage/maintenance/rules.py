@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vault_server.storage.decision.rows import INFO_COLUMNS, Row
+from vault_server.storage.index.facts import LAST_REVISION
 from vault_server.storage.index.restoring import COUNT_UNITS, UNITS_COUNTED
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
 
@@ -50,10 +51,14 @@ _LATEST: Final = "(CAST(strftime('%s', 'now') AS INTEGER) + 86400) * 1000000"
 _IN_RANGE: Final = "BETWEEN -62135596800000000 AND 253402300799999999"
 """The times that Python's datetime has."""
 
+UNREADABLE_TAGS: Final = (
+    "CASE WHEN tags IS NULL THEN 0 WHEN NOT json_valid(tags) OR json_type(tags) <> 'object' THEN 1 "
+    "ELSE EXISTS (SELECT 1 FROM json_each(tags) WHERE type <> 'text') END"
+)
+
 UNREADABLE_CHANGE: Final = (
     "(kind NOT BETWEEN 1 AND 4 OR size < 0 OR generation NOT BETWEEN 1 AND revision "  # noqa: S608  # constants
-    "OR (tags IS NOT NULL AND (NOT json_valid(tags) OR json_type(tags) <> 'object')) "
-    f"OR NOT (created_at {_IN_RANGE} AND updated_at {_IN_RANGE} AND written_at {_IN_RANGE}) "
+    f"OR {UNREADABLE_TAGS} OR NOT (created_at {_IN_RANGE} AND updated_at {_IN_RANGE} AND written_at {_IN_RANGE}) "
     f"OR committed_at > (SELECT max(clock, {_LATEST}) FROM meta))"
 )
 
@@ -163,8 +168,13 @@ UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL 
 
 
 def _meta(connection: sqlite3.Connection) -> list[Problem]:
-    (count,) = connection.execute("SELECT count(*) FROM meta").fetchone()
-    return [] if count == 1 else [Problem(ProblemKind.DAMAGED_REGISTER, f"`meta` has {count} rows, not 1")]
+    found = connection.execute("SELECT revision FROM meta").fetchall()
+    if len(found) != 1:
+        return [Problem(ProblemKind.DAMAGED_REGISTER, f"`meta` has {len(found)} rows, not 1")]
+    ((revision,),) = found
+    if not 0 <= revision < LAST_REVISION:
+        return [Problem(ProblemKind.DAMAGED_REGISTER, f"the store's revision is damaged: {revision}")]
+    return []
 
 
 def _unowned(connection: sqlite3.Connection) -> list[Problem]:
