@@ -31,11 +31,11 @@ class CountingStore(RemoteStore):
         super().__init__(address)
         self.requests = 0
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         self.requests += 1
         return super().stat_many(unit, keys)
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self.requests += 1
         return super().load_many(unit, items)
 

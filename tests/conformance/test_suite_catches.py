@@ -106,7 +106,7 @@ class TakesOtherBytesForARetry(AsyncFace):
         super().__init__(store)
         self._answered: dict[bytes, ObjectInfo] = {}
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         if items[0].spec.request_id not in self._answered:
             (outcome,) = await super().upload_many(unit, items)
             assert isinstance(outcome, ObjectInfo)
@@ -195,7 +195,7 @@ class LoadsThePresentGeneration(AsyncFace):
 
 
 class AnswersOutOfOrder(AsyncFace):
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return list(reversed(await super().load_many(unit, items)))
 
 

@@ -184,23 +184,23 @@ class Disturbed(AsyncEmbeddedStore):
                 self.history.texts[info.generation] = text
         if self.losing and self.dice.random() < 0.1:
             raise UnavailableError("the reply was lost")
-        for outcome in reply if isinstance(reply, list) else [reply]:
+        for outcome in reply if isinstance(reply, Sequence) else [reply]:
             revision = outcome.revision if isinstance(outcome, ObjectInfo) else outcome
             if isinstance(revision, int):
                 acknowledged.get().append(revision)
         result: T = reply
         return result
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return await self.far(super().stat_many, unit, keys)
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return await self.far(super().load_many, unit, items)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[Any]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[Any]:
         return await self.written(super().upload_many, unit, items, texts=texts_of(items))
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[Any]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[Any]:
         return await self.written(super().update_many, unit, items, texts=texts_of(items))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[Any]:

@@ -4,6 +4,7 @@ from vault._runtime.lazy import lazy_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
 if TYPE_CHECKING:
+    from vault.store.columns import LoadedObjects, LoadItems, ObjectInfos
     from vault.store.contract import (
         AsyncBlockReader,
         AsyncBlockWriter,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 # By module, what is public of it. Nothing is imported before it is used.
 _HOMES = {
+    "columns": "LoadItems LoadedObjects ObjectInfos",
     "contract": (
         "AsyncBlockReader AsyncBlockWriter AsyncStore AsyncWatch BlockReader BlockWriter LoadResult Store Watch"
     ),
@@ -77,11 +79,14 @@ __all__ = [
     "DeleteSpec",
     "Key",
     "LoadItem",
+    "LoadItems",
     "LoadResult",
     "LoadedObject",
+    "LoadedObjects",
     "MetadataSpec",
     "NotModified",
     "ObjectInfo",
+    "ObjectInfos",
     "Page",
     "Progress",
     "ProgressCallback",

@@ -15,6 +15,8 @@ What holds for every Store:
   verifies them (`Block.verify`).
 * A retried write (the same request_id) is applied once, and answers as it did the first time. Another
   write under its request_id is refused: BAD_REQUEST_ID.
+* Batch calls take and give sequences: plain lists, or `vault.store.columns`, which equal them and make an item when it
+  is looked at. `ObjectInfos.of` and its like make columns of either.
 * Sync stores may be shared by threads, async ones by the tasks of one event loop.
 * What a store cannot do raises UnsupportedError. So does, by default, what the contract got after a store was written.
 """

@@ -67,7 +67,7 @@ class ThreadedStore(AsyncStore):
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return await _run(self._pool, self._store.exists_many, unit, keys)
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return await _run(self._pool, self._store.stat_many, unit, keys)
 
     async def list_page(
@@ -117,7 +117,7 @@ class ThreadedStore(AsyncStore):
         found = await self._begin(open_reader)
         return _ThreadedReader(found, self._pool) if isinstance(found, BlockReader) else found
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return await _run(self._pool, self._store.load_many, unit, items)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
@@ -132,10 +132,10 @@ class ThreadedStore(AsyncStore):
     async def abort_write(self, unit: str, request_id: bytes) -> None:
         await _run(self._pool, self._store.abort_write, unit, request_id)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return await _run(self._pool, self._store.upload_many, unit, items)
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return await _run(self._pool, self._store.update_many, unit, items)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

@@ -7,7 +7,7 @@ everything but the time of day is compared.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ def comparable(value: Any) -> Any:
             return (value.offset, bytes(value.data), value.checksum)
         case datetime():
             return _EPOCH
-        case list() | tuple():
+        case Sequence() if not isinstance(value, str | bytes):
             return [comparable(item) for item in value]
         case Mapping():
             return {key: comparable(item) for key, item in value.items()}

@@ -1,7 +1,6 @@
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vault._async.feed.coherence import AsyncCoherence
 from vault._async.objects.codec import AsyncCodec
@@ -67,7 +66,7 @@ class AsyncWriteThrough:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
         return await self._codecs[unit].write(lambda _: self.begin(unit, spec), data, encoded)
 
-    async def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each, each with its own outcome."""
         outcomes = await self._store.upload_many(unit, items)
         for outcome in outcomes:
@@ -190,10 +189,9 @@ def _naming(error: EncodeError, key: Key) -> EncodeError:
     return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
 
 
-def _single(outcomes: list[Any]) -> ObjectInfo:
+def _single(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
     """The only outcome, raised when it is an error."""
     (outcome,) = outcomes
     if isinstance(outcome, VaultError):
         raise outcome
-    info: ObjectInfo = outcome
-    return info
+    return outcome

@@ -9,7 +9,7 @@ import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 from vault._runtime.fork import renew_after_fork
@@ -52,7 +52,7 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
 
     def __init__(
         self,
-        ask: Callable[[list[QuestionT], float], AsyncReturned[list[AnswerT]]],
+        ask: Callable[[list[QuestionT], float], AsyncReturned[Sequence[AnswerT]]],
         size_of: Callable[[AnswerT], int],
         timeout: float,
     ) -> None:

@@ -152,11 +152,11 @@ class AsyncRemoteStore(AsyncStore):
 
         return await self._ask_keys(ask, keys, partial(pb.ExistsRequest, unit=unit))
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         check_unit(unit)
         _check_keys(keys)
 
-        async def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> list[ObjectInfo | None]:
+        async def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> Sequence[ObjectInfo | None]:
             reply = await self._unary("Stat", request, timeout=timeout)
             return [hold_found(wire.stat_result_from_wire(item), unit, key) for item, key in pairs(reply.items, asked)]
 
@@ -243,7 +243,7 @@ class AsyncRemoteStore(AsyncStore):
         receiver.cancel()
         return answer
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         check_unit(unit)
         if len(items) == 1:
             return [await self._load_one(unit, items[0])]
@@ -264,8 +264,10 @@ class AsyncRemoteStore(AsyncStore):
             coalescing = self._loads.setdefault(unit, AsyncCoalescing(ask, _size_of, self._channel.timeout))
         return await coalescing.ask(item)
 
-    async def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
-        async def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> list[LoadResult]:
+    async def _load_items(
+        self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
+    ) -> Sequence[LoadResult]:
+        async def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> Sequence[LoadResult]:
             reply = await self._unary("LoadMany", request, timeout=timeout)
             return [
                 hold_loaded(wire.load_result_from_wire(result), unit, item)
@@ -302,12 +304,12 @@ class AsyncRemoteStore(AsyncStore):
         check_request_id(request_id)
         await self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         check_unit(unit)
         ask = partial(self._write_small, "UploadMany", unit)
         return await self._each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         check_unit(unit)
         ask = partial(self._write_small, "UpdateMany", unit)
         return await self._each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
@@ -347,7 +349,7 @@ class AsyncRemoteStore(AsyncStore):
 
     async def _write_small(
         self, method: str, unit: str, request: Any, asked: Sequence[SmallUpload | SmallUpdate], timeout: float
-    ) -> list[ObjectInfo | VaultError]:
+    ) -> Sequence[ObjectInfo | VaultError]:
         reply = await self._unary(method, request, timeout=timeout)
         return [
             hold_small(wire.write_result_from_wire(result), unit, item) for result, item in pairs(reply.results, asked)

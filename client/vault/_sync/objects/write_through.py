@@ -2,7 +2,6 @@
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vault._sync.feed.coherence import Coherence
 from vault._sync.objects.codec import Codec
@@ -68,7 +67,7 @@ class WriteThrough:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
         return self._codecs[unit].write(lambda _: self.begin(unit, spec), data, encoded)
 
-    def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each, each with its own outcome."""
         outcomes = self._store.upload_many(unit, items)
         for outcome in outcomes:
@@ -191,10 +190,9 @@ def _naming(error: EncodeError, key: Key) -> EncodeError:
     return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
 
 
-def _single(outcomes: list[Any]) -> ObjectInfo:
+def _single(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
     """The only outcome, raised when it is an error."""
     (outcome,) = outcomes
     if isinstance(outcome, VaultError):
         raise outcome
-    info: ObjectInfo = outcome
-    return info
+    return outcome

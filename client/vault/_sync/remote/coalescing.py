@@ -10,7 +10,7 @@ import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 from vault._runtime.fork import renew_after_fork
@@ -53,7 +53,7 @@ class Coalescing(Generic[QuestionT, AnswerT]):
 
     def __init__(
         self,
-        ask: Callable[[list[QuestionT], float], Returned[list[AnswerT]]],
+        ask: Callable[[list[QuestionT], float], Returned[Sequence[AnswerT]]],
         size_of: Callable[[AnswerT], int],
         timeout: float,
     ) -> None:

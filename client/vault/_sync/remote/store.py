@@ -153,11 +153,11 @@ class RemoteStore(Store):
 
         return self._ask_keys(ask, keys, partial(pb.ExistsRequest, unit=unit))
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         check_unit(unit)
         _check_keys(keys)
 
-        def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> list[ObjectInfo | None]:
+        def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> Sequence[ObjectInfo | None]:
             reply = self._unary("Stat", request, timeout=timeout)
             return [hold_found(wire.stat_result_from_wire(item), unit, key) for item, key in pairs(reply.items, asked)]
 
@@ -244,7 +244,7 @@ class RemoteStore(Store):
         receiver.cancel()
         return answer
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         check_unit(unit)
         if len(items) == 1:
             return [self._load_one(unit, items[0])]
@@ -265,8 +265,10 @@ class RemoteStore(Store):
             coalescing = self._loads.setdefault(unit, Coalescing(ask, _size_of, self._channel.timeout))
         return coalescing.ask(item)
 
-    def _load_items(self, unit: str, items: Sequence[LoadItem], timeout: float | None = None) -> list[LoadResult]:
-        def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> list[LoadResult]:
+    def _load_items(
+        self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
+    ) -> Sequence[LoadResult]:
+        def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> Sequence[LoadResult]:
             reply = self._unary("LoadMany", request, timeout=timeout)
             return [
                 hold_loaded(wire.load_result_from_wire(result), unit, item)
@@ -303,12 +305,12 @@ class RemoteStore(Store):
         check_request_id(request_id)
         self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         check_unit(unit)
         ask = partial(self._write_small, "UploadMany", unit)
         return self._each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
 
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         check_unit(unit)
         ask = partial(self._write_small, "UpdateMany", unit)
         return self._each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
@@ -348,7 +350,7 @@ class RemoteStore(Store):
 
     def _write_small(
         self, method: str, unit: str, request: Any, asked: Sequence[SmallUpload | SmallUpdate], timeout: float
-    ) -> list[ObjectInfo | VaultError]:
+    ) -> Sequence[ObjectInfo | VaultError]:
         reply = self._unary(method, request, timeout=timeout)
         return [
             hold_small(wire.write_result_from_wire(result), unit, item) for result, item in pairs(reply.results, asked)

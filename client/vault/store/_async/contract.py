@@ -167,7 +167,7 @@ class AsyncStore(ABC):
         """Each object's generation, 0 where there is none; in order."""
 
     @abstractmethod
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         """What is known of each object, None where there is none; in order."""
 
     @abstractmethod
@@ -236,7 +236,7 @@ class AsyncStore(ABC):
         """
 
     @abstractmethod
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         """Objects of at most one block, whole; in order, each with its own outcome.
 
         The `data` of a larger object is None: stream it with `load`. It may also be None for a
@@ -300,11 +300,11 @@ class AsyncStore(ABC):
         check_request_id(request_id)
 
     @abstractmethod
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each; in order, each with its own outcome."""
 
     @abstractmethod
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         """Replaces the bytes of objects, at most one block each; in order, each with its own outcome."""
 
     @abstractmethod

@@ -55,7 +55,7 @@ class AsyncWrapperStore(AsyncStore):
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return await self.inner.exists_many(unit, keys)
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return await self.inner.stat_many(unit, keys)
 
     async def list_page(
@@ -93,7 +93,7 @@ class AsyncWrapperStore(AsyncStore):
             generation=generation,
         )
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return await self.inner.load_many(unit, items)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
@@ -108,10 +108,10 @@ class AsyncWrapperStore(AsyncStore):
     async def abort_write(self, unit: str, request_id: bytes) -> None:
         await self.inner.abort_write(unit, request_id)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return await self.inner.upload_many(unit, items)
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return await self.inner.update_many(unit, items)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

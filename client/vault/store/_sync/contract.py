@@ -168,7 +168,7 @@ class Store(ABC):
         """Each object's generation, 0 where there is none; in order."""
 
     @abstractmethod
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         """What is known of each object, None where there is none; in order."""
 
     @abstractmethod
@@ -237,7 +237,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         """Objects of at most one block, whole; in order, each with its own outcome.
 
         The `data` of a larger object is None: stream it with `load`. It may also be None for a
@@ -301,11 +301,11 @@ class Store(ABC):
         check_request_id(request_id)
 
     @abstractmethod
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each; in order, each with its own outcome."""
 
     @abstractmethod
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         """Replaces the bytes of objects, at most one block each; in order, each with its own outcome."""
 
     @abstractmethod

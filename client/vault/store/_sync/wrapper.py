@@ -56,7 +56,7 @@ class WrapperStore(Store):
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return self.inner.exists_many(unit, keys)
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self.inner.stat_many(unit, keys)
 
     def list_page(
@@ -94,7 +94,7 @@ class WrapperStore(Store):
             generation=generation,
         )
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return self.inner.load_many(unit, items)
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
@@ -109,10 +109,10 @@ class WrapperStore(Store):
     def abort_write(self, unit: str, request_id: bytes) -> None:
         self.inner.abort_write(unit, request_id)
 
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return self.inner.upload_many(unit, items)
 
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return self.inner.update_many(unit, items)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

@@ -1,6 +1,6 @@
 """What holds for arguments that can never work: refused before any I/O, by name, with nothing changed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -150,7 +150,7 @@ UNIT_ACTS: dict[str, Act] = {
 """Every call that takes a unit."""
 
 
-async def _only(batch: Awaitable[list[Any]]) -> Any:
+async def _only(batch: Awaitable[Sequence[Any]]) -> Any:
     """Raises the one item's error: whether a whole batch is refused or the item is left open."""
     (outcome,) = await batch
     if isinstance(outcome, Exception):

@@ -1,6 +1,7 @@
 """What holds for batches: order kept, each item's outcome its own, large ones left to streams."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from vault.errors import (
     NotFoundError,
     VaultError,
 )
+from vault.store.columns import Columns, LoadedObjects, LoadItems, ObjectInfos
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store.values import (
@@ -96,6 +98,35 @@ class BatchConformance(StoreHarness):
         for outcome, info, item in zip(outcomes, infos, items, strict=True):
             assert outcome in (LoadedObject(info, item.data), LoadedObject(info, None))
             assert await fetch(subject, unit, info.data_id) == item.data
+
+    async def test_a_batch_is_a_sequence_and_as_good_as_its_columns(self, subject: AsyncStore, unit: str) -> None:
+        specs = [upload_spec(name="first", tags={"a": "1"}), upload_spec(), upload_spec(datatype="Document")]
+        written = await subject.upload_many(unit, [small_upload(b"some bytes", spec) for spec in [*specs, specs[1]]])
+        ids = [spec.data_id for spec in specs]
+        found = await subject.stat_many(unit, ["first", "nobody", *ids])
+        loaded = await subject.load_many(unit, LoadItems.of([LoadItem("first"), LoadItem("nobody"), LoadItem(ids[1])]))
+        columns: Sequence[Columns[Any]] = [ObjectInfos.of(written), ObjectInfos.of(found), LoadedObjects.of(loaded)]
+        for sequence, as_columns in zip([written, found, loaded], columns, strict=True):
+            items = list(sequence)
+            assert sequence == items
+            assert as_columns == items
+            assert len(sequence) == len(as_columns) == len(items)
+            assert [sequence[at] for at in range(-len(items), len(items))] == items + items
+            assert sequence[1:] == items[1:]
+            assert list(reversed(sequence)) == items[::-1]
+            assert items[-1] in sequence
+            with pytest.raises(IndexError):
+                sequence[len(items)]
+        infos, of_found, of_loaded = ObjectInfos.of(written), ObjectInfos.of(found), LoadedObjects.of(loaded)
+        assert infos[3] == infos[1]  # a write that was sent again
+        assert list(infos.data_ids)[:3] == ids
+        assert of_found.others == {1: None}
+        assert list(of_found.data_ids) == [ids[0], 0, *ids]
+        assert list(of_found.generations) == [infos.generations[0], 0, *infos.generations[:3]]
+        assert list(of_found.tags) == [{"a": "1"}, {}, {"a": "1"}, {}, {}]
+        assert of_loaded.others == {1: None}
+        assert list(of_loaded.data) == [b"some bytes", None, b"some bytes"]
+        assert await subject.stat_many(unit, []) == []
 
     # Uploading
 

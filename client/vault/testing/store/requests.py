@@ -1,5 +1,6 @@
 """What holds for request ids: each stands for one write, and another write under it is an error, never a silent OK."""
 
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from typing import Any, Final
 
@@ -187,7 +188,7 @@ class RequestConformance(StoreHarness):
         self.assert_raw(unit, spec.data_id, payload(BLOCK_SIZE + 5))
 
 
-def _only(outcomes: list[ObjectInfo | VaultError]) -> ObjectInfo:
+def _only(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
     (outcome,) = outcomes
     if isinstance(outcome, VaultError):
         raise outcome

@@ -74,7 +74,7 @@ class AsyncFace(AsyncStore):
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return await asyncio.to_thread(self._store.exists_many, unit, keys)
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return await asyncio.to_thread(self._store.stat_many, unit, keys)
 
     async def list_page(
@@ -116,7 +116,7 @@ class AsyncFace(AsyncStore):
         )
         return AsyncReaderFace(found) if isinstance(found, BlockReader) else found
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return await asyncio.to_thread(self._store.load_many, unit, items)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
@@ -131,10 +131,10 @@ class AsyncFace(AsyncStore):
     async def abort_write(self, unit: str, request_id: bytes) -> None:
         await asyncio.to_thread(self._store.abort_write, unit, request_id)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return await asyncio.to_thread(self._store.upload_many, unit, items)
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return await asyncio.to_thread(self._store.update_many, unit, items)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
@@ -240,7 +240,7 @@ class SyncFace(Store):
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return self._run(self._store.exists_many(unit, keys))
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self._run(self._store.stat_many(unit, keys))
 
     def list_page(
@@ -283,7 +283,7 @@ class SyncFace(Store):
         )
         return ReaderFace(found, self._run) if isinstance(found, AsyncBlockReader) else found
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return self._run(self._store.load_many(unit, items))
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
@@ -298,10 +298,10 @@ class SyncFace(Store):
     def abort_write(self, unit: str, request_id: bytes) -> None:
         self._run(self._store.abort_write(unit, request_id))
 
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return self._run(self._store.upload_many(unit, items))
 
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return self._run(self._store.update_many(unit, items))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

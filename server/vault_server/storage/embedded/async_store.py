@@ -101,7 +101,7 @@ class AsyncEmbeddedStore(AsyncStore):
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return await self._look(len(keys), self._store.exists_many, unit, keys)
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return await self._look(len(keys), self._store.stat_many, unit, keys)
 
     async def list_page(
@@ -150,7 +150,7 @@ class AsyncEmbeddedStore(AsyncStore):
             raise
         return AsyncStoredReader(found, self) if isinstance(found, StoredReader) else cast("NotModified | None", found)
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         outcomes = await self._look(len(items), find_many, self._store.engine, unit, items)
         if any(isinstance(outcome, tuple) for outcome in outcomes):  # something is in a file
             return await self._ask(read_found, self._store.engine, outcomes)
@@ -168,13 +168,13 @@ class AsyncEmbeddedStore(AsyncStore):
     async def abort_write(self, unit: str, request_id: bytes) -> None:
         await self._ask(self._store.abort_write, unit, request_id)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_open()
         return await self.finish(
             self._write(self._store.writes.upload_many, unit, items, directly=self._is_small(items))
         )
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_open()
         return await self.finish(
             self._write(self._store.writes.update_many, unit, items, directly=self._is_small(items))

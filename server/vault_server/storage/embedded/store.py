@@ -118,10 +118,10 @@ class EmbeddedStore(Reads, Store):
     def abort_write(self, unit: str, request_id: bytes) -> None:
         self.writes.abort(unit, request_id)
 
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return self.writes.upload_many(unit, items).result()
 
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return self.writes.update_many(unit, items).result()
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

@@ -51,7 +51,7 @@ class Reads:
         self._check_keys(unit, keys)
         return self.engine.connections.read(lambda connection: [find_generation(connection, unit, key) for key in keys])
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         self._check_keys(unit, keys)
         rows = self.engine.connections.read(lambda connection: [find_row(connection, unit, key) for key in keys])
         return [None if row is None else row.info for row in rows]
@@ -112,7 +112,7 @@ class Reads:
                 return reader
         return None
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         return read_found(self.engine, find_many(self.engine, unit, items))
 
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
@@ -139,7 +139,7 @@ def find_many(engine: Engine, unit: str, items: Sequence[LoadItem]) -> list[Foun
     return engine.connections.read(lambda connection: _find_small(connection, unit, items), alone=len(items) == 1)
 
 
-def read_found(engine: Engine, outcomes: Sequence[Found | LoadResult]) -> list[LoadResult]:
+def read_found(engine: Engine, outcomes: Sequence[Found | LoadResult]) -> Sequence[LoadResult]:
     """The outcome of each item of `find_many`."""
     return [_read_small(engine, *outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
 

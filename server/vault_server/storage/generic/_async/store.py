@@ -117,7 +117,7 @@ class AsyncEngineStore(AsyncStore):
         self._check_keys(unit, keys)
         return [0 if row is None else row.generation for row in await self.index.find(unit, keys)]
 
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         self._check_keys(unit, keys)
         return [None if row is None else to_info(row) for row in await self.index.find(unit, keys)]
 
@@ -179,7 +179,7 @@ class AsyncEngineStore(AsyncStore):
         reader.select(*blocks_covering(info.size, offset, length))
         return reader
 
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
         check_batch(len(items))
         outcomes: list[LoadResult] = []
@@ -228,10 +228,10 @@ class AsyncEngineStore(AsyncStore):
         check_request_id(request_id)
         await self._suspended.abort(unit, request_id)
 
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return await self._commit_many(unit, items, lambda item: Upload(unit, item.spec, _small(item)))
 
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return await self._commit_many(unit, items, lambda item: Update(unit, item.spec, _small(item)))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

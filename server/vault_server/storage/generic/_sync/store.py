@@ -118,7 +118,7 @@ class EngineStore(Store):
         self._check_keys(unit, keys)
         return [0 if row is None else row.generation for row in self.index.find(unit, keys)]
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         self._check_keys(unit, keys)
         return [None if row is None else to_info(row) for row in self.index.find(unit, keys)]
 
@@ -180,7 +180,7 @@ class EngineStore(Store):
         reader.select(*blocks_covering(info.size, offset, length))
         return reader
 
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> list[LoadResult]:
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
         check_batch(len(items))
         outcomes: list[LoadResult] = []
@@ -229,10 +229,10 @@ class EngineStore(Store):
         check_request_id(request_id)
         self._suspended.abort(unit, request_id)
 
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> list[ObjectInfo | VaultError]:
+    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         return self._commit_many(unit, items, lambda item: Upload(unit, item.spec, _small(item)))
 
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> list[ObjectInfo | VaultError]:
+    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         return self._commit_many(unit, items, lambda item: Update(unit, item.spec, _small(item)))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:

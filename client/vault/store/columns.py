@@ -1,0 +1,209 @@
+"""What batch calls take and give: sequences that are kept as columns, and whose items are made when looked at."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
+
+from vault.errors import VaultError
+from vault.store.values import Key, LoadedObject, LoadItem, LoadResult, ObjectInfo
+
+ItemT = TypeVar("ItemT")
+OtherT = TypeVar("OtherT", bound=VaultError | None)
+ValueT = TypeVar("ValueT")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_time(microseconds: int) -> datetime:
+    """A time as columns have it; exact, unlike `datetime.fromtimestamp` of a float."""
+    return _EPOCH + timedelta(0, 0, microseconds)
+
+
+def from_time(moment: datetime) -> int:
+    """The inverse of `to_time`."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Column(Generic[ValueT]):
+    """One of the columns of a class of `Columns`, by its place."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def __get__(self, columns: "Columns[Any]", _: type) -> Sequence[ValueT]:
+        return columns.columns[self._place]
+
+
+class Columns(Sequence[ItemT]):
+    """An immutable sequence that is kept as columns, one for each field of its items. An item is made when it is looked
+    at. It equals every sequence of equal items.
+
+    Attributes:
+        columns: Sequences of one length, in the order of the fields.
+        others: By index, what is not made of columns: errors, and None. The columns have a filler there.
+    """
+
+    __slots__ = ("columns", "others")
+
+    FILLER: ClassVar[tuple[Any, ...]]
+    """The values that columns have where one of the others is."""
+
+    _kind: ClassVar[type]
+
+    def __init__(self, columns: Sequence[Sequence[Any]], others: Mapping[int, ItemT] | None = None) -> None:
+        self.columns = columns
+        self.others: Mapping[int, ItemT] = {} if others is None else others
+
+    @classmethod
+    def of(cls, items: Iterable[ItemT]) -> Self:
+        """Columns of these items; themselves when that is what they are."""
+        if isinstance(items, cls):
+            return items
+        rows: list[tuple[Any, ...]] = []
+        others: dict[int, ItemT] = {}
+        for index, item in enumerate(items):
+            if isinstance(item, cls._kind):
+                rows.append(cls._values(item))
+            else:
+                others[index] = item
+                rows.append(cls.FILLER)
+        return cls.of_rows(rows, others)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]], others: Mapping[int, ItemT] | None = None) -> Self:
+        """Columns of the values of each item; fillers where there are others."""
+        return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
+
+    @staticmethod
+    def _values(item: Any) -> tuple[Any, ...]:
+        """What an item has in each column."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _made(*values: Any) -> Any:
+        """The item with these values."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, index: int) -> ItemT: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ItemT]: ...
+
+    def __getitem__(self, index: int | slice) -> ItemT | list[ItemT]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        if self.others and (place := range(len(self))[index]) in self.others:
+            return self.others[place]
+        made: ItemT = self._made(*[column[index] for column in self.columns])
+        return made
+
+    def __iter__(self) -> Iterator[ItemT]:
+        return map(self.__getitem__, range(len(self))) if self.others else map(self._made, *self.columns)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's: its items may have no hash
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.of({list(self)!r})"
+
+
+class _Objects(Columns[ItemT]):
+    """Columns in the order of the fields of ObjectInfo. `created_at`, `updated_at`: microseconds since 1970."""
+
+    __slots__ = ()
+
+    FILLER: ClassVar[tuple[Any, ...]] = ("", 0, 0, 0, 0, 0, "", None, {}, 0, 0)
+
+    units = Column[str](0)
+    data_ids = Column[int](1)
+    generations = Column[int](2)
+    revisions = Column[int](3)
+    sizes = Column[int](4)
+    checksums = Column[int](5)
+    datatypes = Column[str](6)
+    names = Column[str | None](7)
+    tags = Column[Mapping[str, str]](8)
+    created_at = Column[int](9)
+    updated_at = Column[int](10)
+
+
+class ObjectInfos(_Objects[ObjectInfo | OtherT]):
+    """What is known of several objects; among the others None where there is none, and a VaultError where a write
+    failed. Where there is one of these, `generations` has 0.
+    """
+
+    __slots__ = ()
+
+    _kind = ObjectInfo
+
+    @staticmethod
+    def _values(item: ObjectInfo) -> tuple[Any, ...]:
+        *values, created_at, updated_at = _FIELDS(item)
+        return (*values, from_time(created_at), from_time(updated_at))
+
+    @staticmethod
+    def _made(
+        unit: str,
+        data_id: int,
+        generation: int,
+        revision: int,
+        size: int,
+        checksum: int,
+        datatype: str,
+        name: str | None,
+        tags: Mapping[str, str],
+        created_at: int,
+        updated_at: int,
+    ) -> ObjectInfo:
+        created = to_time(created_at)
+        updated = created if updated_at == created_at else to_time(updated_at)
+        return ObjectInfo(
+            unit, data_id, generation, revision, size, checksum, datatype, name, dict(tags), created, updated
+        )
+
+
+class LoadedObjects(_Objects[LoadResult]):
+    """Several objects with their bytes; what else a load of one comes to is among the others."""
+
+    __slots__ = ()
+
+    FILLER = (*_Objects.FILLER, None)
+    _kind = LoadedObject
+
+    data = Column[bytes | None](11)
+
+    @staticmethod
+    def _values(item: LoadedObject) -> tuple[Any, ...]:
+        return (*ObjectInfos._values(item.info), item.data)  # noqa: SLF001  # of this module
+
+    @staticmethod
+    def _made(*values: Any) -> LoadedObject:
+        return LoadedObject(ObjectInfos._made(*values[:-1]), values[-1])  # noqa: SLF001  # of this module
+
+
+class LoadItems(Columns[LoadItem]):
+    """What is wanted of a batch of loads."""
+
+    __slots__ = ()
+
+    FILLER = (0, None)
+    _kind = LoadItem
+    _made = LoadItem
+
+    @staticmethod
+    def _values(item: LoadItem) -> tuple[Any, ...]:
+        return item.key, item.if_generation_not_match
+
+    keys = Column[Key](0)
+    if_generation_not_match = Column[int | None](1)
+
+
+_FIELDS: Final = attrgetter(*ObjectInfo.__slots__)
