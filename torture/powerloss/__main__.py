@@ -5,6 +5,7 @@ Some minutes. As root, or where strace may trace. Exits 1 when something is wron
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     options = parser.parse_args()
     print(f"seed {options.seed}")
+    os.umask(0o077)  # a state is as private as a store, which warns of what others can read
     failed = False
     for name in options.scenario or SCENARIOS:
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
