@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -30,21 +30,17 @@ class Listen:
         Raises:
             InvalidArgumentError: BAD_ADDRESS.
         """
-        if text.startswith("unix:"):
-            try:
-                path = unix_path(text)
-            except ValueError as error:
-                raise _bad(text, str(error)) from None
-            # So that the address that is shown holds wherever it is read, as long as there is room for that.
-            absolute = Path(path).absolute()
-            return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
         try:
-            host, port = host_and_port(text)
+            if not text.startswith("unix:"):
+                return cls(*host_and_port(text))
+            path = unix_path(text)
         except ValueError as error:
             raise _bad(text, str(error)) from None
-        return cls(host=host, port=port)
+        # So that the address that is shown holds wherever it is read, as long as there is room for that.
+        absolute = Path(path).absolute()
+        return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
 
     @property
     def target(self) -> str:
@@ -81,13 +77,10 @@ class Listen:
             self._prepare_path()
             return
         for family, kind, protocol, _, address in self._resolved():
-            with socket.socket(family, kind, protocol) as probe:
+            with socket.socket(family, kind, protocol) as probe, self._binding():
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(address)
-                    probe.listen(1)
-                except OSError as error:
-                    raise self._not_bound(error) from error
+                probe.bind(address)
+                probe.listen(1)
 
     def shared(self, stack: contextlib.ExitStack) -> Self:
         """Takes the port for several processes of this user, until `stack` ends. Blocks.
@@ -109,10 +102,8 @@ class Listen:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
+            with self._binding():
                 held.bind((address[0], port, *address[2:]))
-            except OSError as error:
-                raise self._not_bound(error) from error
             port = held.getsockname()[1]
         return replace(self, port=port)
 
@@ -123,17 +114,20 @@ class Listen:
             raise _bad(self.target, f"the host cannot be resolved: {error}") from error
         return [each for each in found if each[0] in (socket.AF_INET, socket.AF_INET6)]  # type: ignore[misc]  # by family
 
-    def _not_bound(self, error: OSError) -> Exception:
-        why = error.strerror or str(error)
-        match error.errno:
-            case errno.EADDRINUSE:
-                return UnavailableError(
-                    f"cannot listen on {self.target}: another program does already", reason="ADDRESS_IN_USE"
-                )
-            case errno.EADDRNOTAVAIL:
-                return _bad(self.target, f"the host is none of this machine's: {why}")
-            case _:
-                return UnavailableError(f"cannot listen on {self.target}: {why}")
+    @contextlib.contextmanager
+    def _binding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            if error.errno == errno.EADDRINUSE:
+                raise self._in_use("program") from error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise _bad(self.target, f"the host is none of this machine's: {why}") from error
+            raise UnavailableError(f"cannot listen on {self.target}: {why}") from error
+
+    def _in_use(self, by: str) -> UnavailableError:
+        return UnavailableError(f"cannot listen on {self.target}: another {by} does already", reason="ADDRESS_IN_USE")
 
     def _prepare_path(self) -> None:
         path = Path(self.path)
@@ -145,15 +139,13 @@ class Listen:
             return
         if not stat.S_ISSOCK(mode):
             raise _bad(self.target, "there is a file that is no socket")
-        with socket.socket(socket.AF_UNIX) as probe:
+        with socket.socket(socket.AF_UNIX) as probe, self._binding():
             try:
                 probe.connect(self.path)
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)  # of a server that was killed
                 return
-            except OSError as error:
-                raise self._not_bound(error) from error
-        raise UnavailableError(f"cannot listen on {self.target}: another server does already", reason="ADDRESS_IN_USE")
+        raise self._in_use("server")
 
 
 def parse_listeners(listen: str | Sequence[str]) -> tuple[Listen, ...]:

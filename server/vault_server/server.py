@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from vault._grpc import claim_grpc_aio
 from vault._runtime.blocking import on_thread, start_thread
 from vault._runtime.fork import never_free, renew_after_fork
-from vault._runtime.sync_async import AsyncAffinity, Event, other_loop
+from vault._runtime.sync_async import AsyncAffinity, Event
 from vault.errors import ClosedError, UnavailableError
 from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
@@ -123,7 +123,7 @@ class AsyncServer:
             UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
             ClosedError: It was stopped before.
         """
-        self._require_own_loop()
+        self._affinity.require()
         if self._stopping is not None or self._stopped.is_set():
             raise ClosedError("the server was stopped; make another one")
         if self._running is not None:
@@ -147,10 +147,9 @@ class AsyncServer:
                 was started in another event loop. When that is closed, the port is held until the process ends.
         """
         check_seconds("grace", grace, zero=True)
-        if self._affinity.is_foreign and not self._stopped.is_set():
-            raise other_loop("the server")
         if self._stopped.is_set():
             return
+        self._affinity.require()
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(grace))
         await asyncio.shield(self._stopping)
@@ -167,7 +166,7 @@ class AsyncServer:
 
     async def wait(self) -> None:
         """Returns when the server has stopped."""
-        self._require_own_loop()
+        self._affinity.require()
         await self._stopped.wait()
 
     def renew(self) -> None:
@@ -178,10 +177,6 @@ class AsyncServer:
             never_free(self._running)
             self._running = None
             self._stopped.set()
-
-    def _require_own_loop(self) -> None:
-        if self._affinity.is_foreign:
-            raise other_loop("the server")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -201,15 +196,10 @@ class _Running:
         self._servers: list[grpc.aio.Server] = []
         self._looking = asyncio.get_running_loop().create_task(self._calls.enforce_limits(), name="vault-calls")
         self._adapters = contextlib.AsyncExitStack()
-        self._service = VaultService(self._async_store(store), settings, self._refusals)
-
-    def _async_store(self, store: Store | AsyncStore) -> AsyncStore:
-        """The store, or an AsyncStore over it that ends with the server."""
-        if isinstance(store, AsyncStore):
-            return store
-        made = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
-        self._adapters.push_async_callback(made.close)
-        return made
+        if not isinstance(store, AsyncStore):
+            store = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
+            self._adapters.push_async_callback(store.close)
+        self._service = VaultService(store, settings, self._refusals)
 
     async def start(
         self,
@@ -234,9 +224,7 @@ class _Running:
                 reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
                 try:
                     port = server.add_insecure_port(listen.target)
-                except (
-                    RuntimeError
-                ) as error:  # what gRPC raises of whatever went wrong; `prepare` found the usual causes
+                except RuntimeError as error:  # of whatever went wrong; `prepare` found the usual causes
                     raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
                 if listen.path:
                     mode = 0o660 if self._settings.group_access else 0o600

@@ -1,7 +1,7 @@
 """`vault-grpc check`: a directory audited and mended, reported to people or programs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -46,38 +46,27 @@ def check(*, directory: Path, deep: bool, repair: bool, allow_network_filesystem
             repair=repair,
             progress=progress,
         )
+    rows: list[tuple[object, ...]] = [("repaired", "", r.unit, r.data_id, None, r.detail) for r in report.repairs]
+    rows += [("problem", p.kind.value, p.unit, p.data_id, p.block, p.detail) for p in report.problems]
     if as_json:
         write_json(report.document())
     elif sys.stdout.isatty():
-        _show(report)
+        _show(report, rows)
     else:
-        for fields in _lines(report):
-            write_line(*fields)
-    code = Exit.REPAIRED if report.repairs else Exit.OK
-    if not report.ok:
-        code = Exit.CORRUPTION
-    click.get_current_context().exit(code)
+        for row in rows:
+            write_line(*("" if cell is None else cell for cell in row))
+        for name, value in report.document().items():
+            if value is not None and not isinstance(value, list | dict):
+                write_line(name, str(value).lower() if isinstance(value, bool) else value)
+    mended = Exit.REPAIRED if report.repairs else Exit.OK
+    click.get_current_context().exit(mended if report.ok else Exit.CORRUPTION)
 
 
-def _lines(report: CheckReport) -> Iterator[tuple[object, ...]]:
-    for repair in report.repairs:
-        yield "repaired", "", repair.unit, "" if repair.data_id is None else repair.data_id, "", repair.detail
-    for problem in report.problems:
-        data_id = "" if problem.data_id is None else problem.data_id
-        block = "" if problem.block is None else problem.block
-        yield "problem", problem.kind.value, problem.unit, data_id, block, problem.detail
-    for name, value in report.document().items():
-        if value is not None and not isinstance(value, list | dict):
-            yield name, value if not isinstance(value, bool) else str(value).lower()
-
-
-def _show(report: CheckReport) -> None:
+def _show(report: CheckReport, rows: Sequence[Sequence[object]]) -> None:
     from vault.cli.table import show_fields, show_rows  # noqa: PLC0415  # rich costs 80 ms
 
-    found = [("problem", p.kind.value, p.unit, p.data_id, p.block, p.detail) for p in report.problems]
-    mended = [("repaired", "", r.unit, r.data_id, None, r.detail) for r in report.repairs]
-    if found or mended:
-        show_rows(("", "kind", "unit", "id", "block", "what"), [*mended, *found])
+    if rows:
+        show_rows(("", "kind", "unit", "id", "block", "what"), rows)
     document = report.document()
     document["size"] = size_text(report.size)
     if report.scrub is not None and report.scrub.ended_at is not None:

@@ -25,6 +25,15 @@ def configure(style: LogFormat, level: str) -> None:
         style: "json": one object a line, for programs; "console": for people.
         level: Of Vault's own lines; those of libraries start at warning.
     """
+    # Tracebacks without the values of variables, which structlog shows by default: those hold objects' bytes.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    renderers: dict[LogFormat, list[structlog.typing.Processor]] = {
+        "json": [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(serializer=json_line),
+        ],
+        "console": [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)],
+    }
     # A StreamHandler of its own, not structlog's loggers: gRPC and asyncio log here too.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -35,7 +44,7 @@ def configure(style: LogFormat, level: str) -> None:
                 structlog.stdlib.ExtraAdder(),
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
             ],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _escape, *_renderers(style)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _escape, *renderers[style]],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -48,16 +57,6 @@ def configure(style: LogFormat, level: str) -> None:
 def _is_news(record: logging.LogRecord) -> bool:
     """False for what gRPC says, with a traceback, of each connection that ended before it took its reply."""
     return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
-
-
-def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
-    # Tracebacks without the values of variables, which structlog shows by default: those hold objects' bytes.
-    if style == "json":
-        tracebacks = structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        )
-        return [tracebacks, structlog.processors.JSONRenderer(serializer=json_line)]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)]
 
 
 def _escape(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

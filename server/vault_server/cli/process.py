@@ -13,7 +13,7 @@ from vault._runtime.memory import return_free_memory
 from vault.cli import signals
 from vault.store.setting import check_settings, choice, number, seconds, switch, texts, whole
 
-from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat, configure
+from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat
 from vault_server.server import AsyncServer
 from vault_server.settings import DEFAULT_GRACE, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, StoreOptions
@@ -75,19 +75,6 @@ class Serving:
         if self.scrub_rate:
             check_rate(self.scrub_rate)
 
-    def configure_logs(self) -> None:
-        """Sends the log lines of this process where they were asked for."""
-        configure(self.log_format, self.log_level)
-
-    def open_store(self) -> AsyncEmbeddedStore:
-        """The store, opened."""
-        return AsyncEmbeddedStore(self.directory, self.store)
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What its log lines carry, to be told apart."""
-        return {} if self.worker is None else {"worker": self.worker}
-
 
 async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]], None]) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP comes, then drains. A second signal ends the process at once.
@@ -96,8 +83,8 @@ async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]
         announce: Is called with the addresses, when clients can connect.
     """
     stop = asyncio.Event()
-    labels = serving.labels
-    async with serving.open_store() as store:
+    labels = {} if serving.worker is None else {"worker": serving.worker}
+    async with AsyncEmbeddedStore(serving.directory, serving.store) as store:
         server = AsyncServer(store, serving.listen, settings=serving.server)
         # Until here a signal ends the process at once: it holds nothing that a client was told of.
         on_first_signal(stop.set)

@@ -18,6 +18,7 @@ from vault.cli.output import write_line
 from vault.cli.setting_options import assembled, setting_options, settings_by_key
 from vault.errors import InvalidArgumentError
 
+from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, serve_until_signal
 from vault_server.cli.workers import serve_with_workers
 from vault_server.listen_address import parse_listeners
@@ -112,10 +113,10 @@ def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
                 "unix sockets are allowed; --insecure allows the others"
             )
     raise_limit()
+    configure(serving.log_format, serving.log_level)
     store = serving.store
     server = replace(serving.server, allowed_units=store.allowed_units, group_access=store.group_access)
     serving = replace(serving, server=server)
-    serving.configure_logs()
     if serving.workers > 1:
         serve_with_workers(serving, _announce)
     else:

@@ -25,6 +25,7 @@ from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
+from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
 from vault_server.listen_address import parse_listeners
 from vault_server.storage import EmbeddedStore
@@ -102,20 +103,17 @@ class _Parent:
                 backoff.reset()
             wait = backoff.next()
             logger.error("a worker ended", extra={"worker": worker.index, "code": worker.code, "again_in": wait})
-            while await self._done_before_stop(asyncio.sleep(wait)):
-                wait = backoff.next()
-                try:
-                    if await self._done_before_stop(worker.start()):
-                        self._failures = 0
-                        began = loop.time()
-                    break
-                except UnavailableError as error:
-                    self._failures += 1
-                    if self._failures >= _GIVE_UP and not any(each.serves for each in self._workers):
-                        raise
-                    logger.error(  # noqa: TRY400  # its own log has the trace
-                        "a worker cannot start", extra={"detail": error.message, "again_in": wait}
-                    )
+            if not await self._done_before_stop(asyncio.sleep(wait)):
+                break
+            try:
+                await self._done_before_stop(worker.start())
+                self._failures = 0
+            except UnavailableError as error:
+                self._failures += 1
+                if self._failures >= _GIVE_UP and not any(each.serves for each in self._workers):
+                    raise
+                logger.error("a worker cannot start", extra={"detail": error.message})  # noqa: TRY400  # as its log says
+            began = loop.time()
         await worker.stop(self._serving.grace)
 
     async def _done_before_stop(self, work: Coroutine[Any, Any, None]) -> bool:
@@ -160,23 +158,20 @@ class _Worker:
             stdout=asyncio.subprocess.PIPE,
             process_group=0,  # Ctrl-C reaches the parent alone, which passes it on
         )
+        process.stdin.write(pickle.dumps(self._serving))  # type: ignore[union-attr]  # a pipe
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await self._until_ready(process)
-        except BaseException as error:
-            self.kill()
-            if isinstance(error, TimeoutError):
-                raise UnavailableError(f"worker {self.index} was not ready within {_START_SECONDS:g} s") from error
-            raise
-        self.serves = True
-
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None:  # both are pipes; so mypy is told
-            process.stdin.write(pickle.dumps(self._serving))
-        line = b"" if process.stdout is None else await process.stdout.readline()
-        if line != _READY:
-            code = await process.wait()
-            raise UnavailableError(f"worker {self.index} ended with {code} before it was ready; its log says why")
+                if await process.stdout.readline() != _READY:  # type: ignore[union-attr]  # a pipe
+                    code = await process.wait()
+                    raise UnavailableError(
+                        f"worker {self.index} ended with {code} before it was ready; its log says why"
+                    )
+            self.serves = True
+        except TimeoutError as error:
+            raise UnavailableError(f"worker {self.index} was not ready within {_START_SECONDS:g} s") from error
+        finally:
+            if not self.serves:
+                self.kill()
 
     async def ended(self) -> None:
         if self._process is not None:
@@ -206,7 +201,7 @@ def work() -> None:
     tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
     start_thread(_end_with_parent, "vault-parent")
-    serving.configure_logs()
+    configure(serving.log_format, serving.log_level)
 
     def announce(_addresses: Sequence[str]) -> None:
         os.write(sys.stdout.fileno(), _READY)

@@ -43,22 +43,26 @@ class WaitLimits(NamedTuple):
 
 
 class Call:
-    """One running call, and since when it waits for its peer (None: it does not)."""
+    """One running call.
 
-    __slots__ = (
-        "counted", "cut_by", "for_message", "for_next", "for_reply", "method", "peer", "reading", "task", "writing"
-    )  # fmt: skip
+    Attributes:
+        reading, writing: Since when it waits for its peer; None: it does not.
+        for_message: Seconds that it waits for the next message.
+        cut_by: What it was ended with from outside.
+        counted: Whether a drain waits for it.
+    """
+
+    __slots__ = ("counted", "cut_by", "for_message", "limits", "method", "peer", "reading", "task", "writing")
 
     def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
         self.method = method
         self.peer = peer
+        self.limits = limits
         self.task = asyncio.current_task()
         self.reading: float | None = None
         self.writing: float | None = None
-        self.for_message, self.for_next = limits.first, limits.message
-        self.for_reply = limits.reply
+        self.for_message = limits.first
         self.cut_by: VaultError | None = None
-        """What it was ended with from outside."""
         self.counted = False
 
     def cut(self, error: VaultError) -> None:
@@ -76,6 +80,18 @@ class Call:
         """Seconds without progress by its peer."""
         return now - min(now if self.reading is None else self.reading, now if self.writing is None else self.writing)
 
+    def overdue(self, now: float) -> VaultError | None:
+        """What it is to be ended with, when its peer is silent for too long."""
+        message, reply = self.for_message, self.limits.reply
+        if self.reading is not None and message is not None and now - self.reading > message:
+            return UnavailableError(f"no message came for {message:g} s: go on when there is one")
+        if self.writing is None or reply is None or now - self.writing <= reply:
+            return None
+        if self.method == WATCH:
+            text = f"the watcher took no event for {reply:g} s: go on from the last revision seen"
+            return SlowConsumerError(text, limit=reply)
+        return UnavailableError(f"nothing was taken for {reply:g} s: go on from what was")
+
 
 class Calls:
     """Admits calls, counts them, ends those whose peers are silent, and drains. Belongs to one event loop.
@@ -92,8 +108,8 @@ class Calls:
     def __init__(self, settings: ServerSettings, disconnect: Callable[[Collection[str]], None]) -> None:
         self._settings = settings
         self._disconnect = disconnect
-        self._limit = settings.max_concurrent_rpcs
         self._most_transfers = settings.transfers
+        self._pressed = min(_PRESSED, settings.idle_timeout)
         self._calls: set[Call] = set()
         self._unsent: dict[Call, float] = {}  # and since when
         self._running = 0
@@ -102,11 +118,6 @@ class Calls:
         self._idle.set()
         self._draining = False
         self._full_until = 0.0
-
-    @property
-    def running(self) -> int:
-        """Calls that a drain would wait for."""
-        return self._running
 
     def of(self, methods: Collection[str]) -> list[Call]:
         return [call for call in self._calls if call.method in methods]
@@ -140,8 +151,9 @@ class Calls:
             raise _stopping()
         if method == WATCH:
             return
-        if self._limit is not None and self._running >= self._limit:
-            self._make_room(self._calls, self._limit, "calls")
+        limit = self._settings.max_concurrent_rpcs
+        if limit is not None and self._running >= limit:
+            self._make_room(self._calls, limit, "calls")
         if method in TRANSFERS:
             if self._transfers >= self._most_transfers:
                 self._make_room(self.of(TRANSFERS), self._most_transfers, "uploads and downloads")
@@ -180,8 +192,7 @@ class Calls:
             await asyncio.sleep(pause)
             now = time.monotonic()
             for call in list(self._calls):
-                error = _silent(call, now)
-                if error is not None:
+                if (error := call.overdue(now)) is not None:
                     call.cut(error)
             self._end_untaken(now)
             self._end_silent(now)
@@ -190,9 +201,8 @@ class Calls:
         """Ends the connections that do not take the end of their calls, the oldest first."""
         for call in [call for call in self._unsent if call.is_sent()]:
             del self._unsent[call]
-        idle = self._settings.idle_timeout
-        stuck = [(call, now - since) for call, since in self._unsent.items() if now - since > min(_PRESSED, idle)]
-        too_many = len(stuck) - _MOST_UNSENT
+        stuck = [(call, now - since) for call, since in self._unsent.items() if now - since > self._pressed]
+        too_many, idle = len(stuck) - _MOST_UNSENT, self._settings.idle_timeout
         peers = {call.peer for number, (call, age) in enumerate(stuck) if number < too_many or age > idle}
         if peers:
             self._disconnect(peers)
@@ -206,7 +216,7 @@ class Calls:
             waited[call.peer] = min(call.waited(now), waited.get(call.peer, now))
         most = self._settings.connections
         if len(waited) > most * 7 // 8:
-            silent = [peer for peer, seconds in waited.items() if seconds > min(_PRESSED, self._settings.idle_timeout)]
+            silent = [peer for peer, seconds in waited.items() if seconds > self._pressed]
             silent.sort(key=waited.__getitem__, reverse=True)
             if silent:
                 self._disconnect(set(silent[: len(waited) - most * 3 // 4]))
@@ -217,12 +227,11 @@ class Calls:
         if now >= self._full_until:
             candidates = [call for call in calls if call.counted]
             longest = max(candidates, key=lambda call: call.waited(now), default=None)
-            pressed = min(_PRESSED, self._settings.idle_timeout)
-            if longest is not None and (waited := longest.waited(now)) >= pressed:
+            if longest is not None and (waited := longest.waited(now)) >= self._pressed:
                 self._uncount(longest)
                 longest.cut(UnavailableError(f"others wait, and nothing moved here for {waited:.0f} s: go on later"))
                 return
-            self._full_until = now + min(0.1, pressed / 4)  # not for each of many that ask
+            self._full_until = now + min(0.1, self._pressed / 4)  # not for each of many that ask
         raise UnavailableError(
             f"{limit} {what} are running, as many as this server allows", reason="OVERLOADED", limit=limit
         )
@@ -238,20 +247,6 @@ class Calls:
     def _cut(self, methods: Collection[str]) -> None:
         for call in self.of(methods):
             call.cut(_stopping())
-
-
-def _silent(call: Call, now: float) -> VaultError | None:
-    """What a call is ended with whose peer is silent for too long."""
-    message, reply = call.for_message, call.for_reply
-    if call.reading is not None and message is not None and now - call.reading > message:
-        return UnavailableError(f"no message came for {message:g} s: go on when there is one")
-    if call.writing is not None and reply is not None and now - call.writing > reply:
-        if call.method == WATCH:
-            return SlowConsumerError(
-                f"the watcher took no event for {reply:g} s: go on from the last revision seen", limit=reply
-            )
-        return UnavailableError(f"nothing was taken for {reply:g} s: go on from what was")
-    return None
 
 
 def _stopping() -> UnavailableError:

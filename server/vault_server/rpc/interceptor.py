@@ -6,19 +6,19 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 import grpc
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.wire.block_codec import CODECS
-from vault.wire.error_table import cut
 from vault.wire.status import status_of
 
 from vault_server.rpc.admission import Call, Calls, WaitLimits
 from vault_server.rpc.call_context import CallContext
 from vault_server.rpc.public_errors import public_error
-from vault_server.rpc.refusal_log import MOST_DETAIL, RefusalLog, logger
+from vault_server.rpc.refusal_log import RefusalLog, logger
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at run time
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
@@ -67,30 +67,28 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, kind)
         if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
             return handler
-        take = _many if handler.request_streaming else _one
         wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
         make: Callable[..., _Handler] = getattr(grpc, f"stream_{_arity(handler.response_streaming)}_rpc_method_handler")
         codecs = CODECS.get(method)
         return make(
-            wrap(method, behaviour, take),
+            wrap(self._beginning(method), behaviour, _many if handler.request_streaming else _one),
             request_deserializer=_parser(codecs.parse_request if codecs else handler.request_deserializer),
             response_serializer=codecs.serialize_response if codecs else handler.response_serializer,
         )
 
-    def _plain(self, method: str, behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
-        limits = self._calls.limits_of(method)
+    def _beginning(self, method: str) -> "_Begin":
+        return partial(_Running, self._calls, self._refusals, method, self._calls.limits_of(method))
 
+    def _plain(self, begin: "_Begin", behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> Any:
-            async with _Running(self._calls, self._refusals, method, limits, context) as running:
+            async with begin(context) as running:
                 return await behaviour(await take(running, messages), running.shown)
 
         return call
 
-    def _streaming(self, method: str, behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
-        limits = self._calls.limits_of(method)
-
+    def _streaming(self, begin: "_Begin", behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> None:
-            async with _Running(self._calls, self._refusals, method, limits, context) as running:
+            async with begin(context) as running:
                 request = await take(running, messages)
                 # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
                 # servicer's generator is closed here and now, not when the garbage collector comes by.
@@ -103,24 +101,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _raising(self, method: str, error: Exception) -> Callable[..., Any]:
-        limits = self._calls.limits_of(method)
+        begin = self._beginning(method)
 
         async def call(_messages: Any, context: _Context) -> None:
-            async with _Running(self._calls, self._refusals, method, limits, context):
+            async with begin(context):
                 raise error
 
         return call
 
 
-class _Running:
-    """One call from its beginning to its status: what its block raises is answered, and logged."""
+class _Running(AsyncIterator[Any]):
+    """One call from its beginning to its status: what its block raises is answered, and logged. Iterated, its messages
+    as they come."""
 
-    __slots__ = ("_began", "_calls", "_refusals", "call", "context", "shown")
+    __slots__ = ("_began", "_calls", "_ended", "_refusals", "call", "context", "shown")
 
     def __init__(self, calls: Calls, refusals: RefusalLog, method: str, limits: WaitLimits, context: _Context) -> None:
         self._calls = calls
         self._refusals = refusals
         self._began = time.perf_counter()
+        self._ended = False
         self.context = context
         peer = context.peer()  # now: of a connection that is gone it is empty
         self.call = calls.begin(method, peer, limits)
@@ -128,6 +128,18 @@ class _Running:
 
     def admit(self) -> None:
         self._calls.admit(self.call)
+
+    async def __anext__(self) -> Any:
+        call = self.call
+        if not self._ended:
+            call.reading = time.monotonic()
+            message = await self.context.read()
+            call.reading = None
+            call.for_message = call.limits.message
+            if message is not grpc.aio.EOF:
+                return message
+            self._ended = True
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,24 +185,19 @@ class _Running:
         elif isinstance(error, VaultError):
             # A miss or a lost race is everyday life; what the server itself suffers from is not.
             level = logging.WARNING if code in _TROUBLE else logging.INFO
-            detail = cut(error.message, MOST_DETAIL)
-            self._refusals.note(
-                level, "rpc refused", {**fields, "reason": error.reason, "detail": detail}, error.reason
-            )
+            self._refusals.refused(level, "rpc refused", fields, error)
         else:
             self._refusals.note(logging.ERROR, "rpc failed", fields, type(error).__name__, error)
 
 
+_Begin: TypeAlias = Callable[[_Context], _Running]
 _Take: TypeAlias = Callable[[_Running, Any], Awaitable[Any]]
 
 
 async def _one(running: _Running, _messages: Any) -> Any:
     """The only message of a call, which is admitted when it is here."""
-    call = running.call
-    call.reading = time.monotonic()
-    message = await running.context.read()
-    call.reading = None
-    if message is grpc.aio.EOF:
+    message = await anext(running, None)
+    if message is None:
         await asyncio.sleep(0)  # where the call was cancelled, that comes first
         raise ProtocolError("a call without a message", reason="EMPTY_MESSAGE")
     running.admit()
@@ -200,29 +207,7 @@ async def _one(running: _Running, _messages: Any) -> Any:
 async def _many(running: _Running, messages: Any) -> Any:
     """The messages of a call, which is admitted at once."""
     running.admit()
-    return messages if running.call.for_next is None else _Messages(running.call, running.context)
-
-
-class _Messages(AsyncIterator[Any]):
-    """A stream's messages as they come."""
-
-    def __init__(self, call: Call, context: _Context) -> None:
-        self._call = call
-        self._context = context
-        self._ended = False
-
-    async def __anext__(self) -> Any:
-        if self._ended:
-            raise StopAsyncIteration
-        call = self._call
-        call.reading = time.monotonic()
-        message = await self._context.read()
-        call.reading = None
-        call.for_message = call.for_next
-        if message is grpc.aio.EOF:
-            self._ended = True
-            raise StopAsyncIteration
-        return message
+    return messages if running.call.limits.message is None else running
 
 
 def _parser(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

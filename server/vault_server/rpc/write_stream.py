@@ -46,7 +46,11 @@ async def run_write(
         ProtocolError: NOT_STARTED, ALREADY_STARTED, ALREADY_COMMITTED, NOT_COMMITTED;
             EMPTY_MESSAGE, one with none of the three.
     """
-    start = await _start(requests)
+    start = await anext(requests, None)
+    if start is None:
+        raise ProtocolError("the stream ended without a start", reason="NOT_STARTED")
+    if isinstance(start, Block) or not _begins(start):
+        raise ProtocolError("a block or a commit before the start: start comes first", reason="NOT_STARTED")
     beginning = asyncio.ensure_future(begin(start))
     try:
         while not (await asyncio.wait([beginning], timeout=_HEARTBEAT))[0]:
@@ -80,17 +84,16 @@ async def _receive(
                 received += len(request.data)
                 blocks += 1
             elif request is not None:
-                match request.WhichOneof("part"):
-                    case "commit":
-                        await _end(requests)
-                        commit = request.commit
-                        checksum = commit.checksum if commit.HasField("checksum") else None
-                        yield await writer.commit(commit.size, checksum)
-                        return
-                    case "start":
-                        raise ProtocolError("a second start: a stream carries one write", reason="ALREADY_STARTED")
-                    case _:
-                        raise _empty()
+                if _begins(request):
+                    raise ProtocolError("a second start: a stream carries one write", reason="ALREADY_STARTED")
+                if await anext(requests, None) is not None:
+                    raise ProtocolError(
+                        "a message after the commit: nothing may follow it but the end of the stream",
+                        reason="ALREADY_COMMITTED",
+                    )
+                commit = request.commit
+                yield await writer.commit(commit.size, commit.checksum if commit.HasField("checksum") else None)
+                return
             del request  # a block's memory is free for the next one, which is waited for
             size = writer.persisted_size
             due = size - reported >= REPORT_EVERY * BLOCK_SIZE or time.monotonic() - reported_at >= _REPORT_AFTER
@@ -122,9 +125,9 @@ async def _with_checks(
     """
     while True:
         if not behind():
-            request = await _next(requests)
+            request = await anext(requests, None)
         else:
-            coming = asyncio.ensure_future(_next(requests))
+            coming = asyncio.ensure_future(anext(requests, None))
             try:
                 pause = _FIRST_CHECK
                 while behind() and not (await asyncio.wait([coming], timeout=pause))[0]:
@@ -139,10 +142,6 @@ async def _with_checks(
         del request  # as in `_receive`
 
 
-async def _next(requests: AsyncIterator[Request | Block]) -> Request | Block | None:
-    return await anext(requests, None)
-
-
 def _is_lost(error: BaseException) -> bool:
     """Whether a write ended without its client's doing, as far as can be told."""
     if isinstance(error, VaultError):
@@ -150,28 +149,9 @@ def _is_lost(error: BaseException) -> bool:
     return True
 
 
-async def _start(requests: AsyncIterator[Request | Block]) -> Request:
-    async for request in requests:
-        part = _part(request)
-        if part == "start" and not isinstance(request, Block):
-            return request
-        if part is None:
-            raise _empty()
-        raise ProtocolError(f"a {part} before the start: the first message is start", reason="NOT_STARTED")
-    raise ProtocolError("the stream ended without a start", reason="NOT_STARTED")
-
-
-async def _end(requests: AsyncIterator[Request | Block]) -> None:
-    async for request in requests:
-        part = _part(request) or "message"
-        raise ProtocolError(
-            f"a {part} after the commit: nothing may follow it but the end of the stream", reason="ALREADY_COMMITTED"
-        )
-
-
-def _part(request: pb.UploadRequest | pb.UpdateRequest | Block) -> str | None:
-    return "block" if isinstance(request, Block) else request.WhichOneof("part")
-
-
-def _empty() -> ProtocolError:
-    return ProtocolError("a message without start, block or commit", reason="EMPTY_MESSAGE")
+def _begins(request: pb.UploadRequest | pb.UpdateRequest) -> bool:
+    """Whether the message is a start, and no commit."""
+    part = request.WhichOneof("part")
+    if part not in ("start", "commit"):
+        raise ProtocolError("a message without start, block or commit", reason="EMPTY_MESSAGE")
+    return part == "start"
