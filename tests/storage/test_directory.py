@@ -17,7 +17,7 @@ from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, SmallU
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.failpoints import Point, reached
-from vault_server.storage.maintenance import row_checks
+from vault_server.storage.maintenance import examine
 
 from tests.server.process import Served
 from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, small, start, succeeded, update, upload
@@ -481,15 +481,15 @@ def test_an_audit_that_the_directory_is_moved_under_takes_no_file_for_missing(
 ) -> None:
     with EmbeddedStore(root) as store:
         begun(store)
-        rows = row_checks.all_rows
+        rows = examine.all_rows
 
-        def move(engine: Engine, table: str) -> Iterator[row_checks.Stored]:
+        def move(engine: Engine, table: str) -> Iterator[examine.Stored]:
             for row in rows(engine, table):
                 if not aside(root).exists():
                     another_store(root)
                 yield row
 
-        monkeypatch.setattr(row_checks, "all_rows", move)
+        monkeypatch.setattr(examine, "all_rows", move)
         refused(store, lambda store: store.check(deep=True))
 
 

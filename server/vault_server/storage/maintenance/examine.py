@@ -1,23 +1,63 @@
-"""One generation of an object looked at: its rows against each other, its file, and its bytes."""
+"""One generation of an object looked at: its rows against each other and the feed, its file, and its bytes."""
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import xxhash
 from vault.errors import ConflictError, CorruptionError, StorageError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo
 
-from vault_server.storage.decision.rows import to_info
+from vault_server.storage.decision.rows import INFO_COLUMNS, to_info, unpack_checksums, unsigned
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.engine.reads import open_generation
 from vault_server.storage.files.reader import StoredReader
+from vault_server.storage.index.objects import StoredContents, require_sound
 from vault_server.storage.maintenance.report import Problem, ProblemKind
-from vault_server.storage.maintenance.row_checks import Stored, faults, page_from
 from vault_server.storage.os_errors import storing
+
+FIRST: Final = -(1 << 63)
+"""No row has a lower number, not even a damaged one."""
+
+_INFO: Final = len(INFO_COLUMNS)
+
+
+class Contents(NamedTuple):
+    """An object's row of `contents`, but for the bytes."""
+
+    checksum: int
+    file: str | None
+    data_size: int | None
+    blocks: bytes
+
+
+class Stored(NamedTuple):
+    """A row of `objects` or `retired`, and what else the register says of that generation, all read at one moment.
+
+    Attributes:
+        number: Of the row; of a retired generation that is the generation.
+        row: INFO_COLUMNS.
+        contents: None where there is none.
+        change: INFO_COLUMNS of the change that last made it; None where the feed does not reach back to it.
+    """
+
+    table: str
+    number: int
+    row: tuple[Any, ...]
+    contents: Contents | None
+    change: tuple[Any, ...] | None
+
+    @property
+    def generation(self) -> int:
+        return int(self.row[2])
+
+    @property
+    def size(self) -> int:
+        return int(self.row[4])
 
 
 class Verified(NamedTuple):
@@ -26,6 +66,29 @@ class Verified(NamedTuple):
     block: int
     size: int
     problem: Problem | None
+
+
+def all_rows(engine: Engine, table: str, first: int = FIRST, *, at_once: int = 500) -> Iterator[Stored]:
+    """Every row of `objects` or `retired` from a number on, some at a time, each of these at one moment."""
+    while page := engine.connections.read(partial(_page, table, first, at_once)):
+        yield from page
+        first = page[-1].number + 1
+
+
+def _page(table: str, first: int, limit: int, connection: sqlite3.Connection) -> list[Stored]:
+    info, change = (", ".join(f"{name}.{column}" for column in INFO_COLUMNS) for name in "oh")
+    found = connection.execute(
+        f"SELECT o.rowid, {info}, {change}, c.number, c.checksum, c.file, length(c.data), c.blocks "  # noqa: S608
+        f"FROM {table} o NOT INDEXED LEFT JOIN contents c ON c.number = o.content "
+        "LEFT JOIN changes h ON h.revision = o.revision WHERE o.rowid >= ? ORDER BY o.rowid LIMIT ?",
+        (first, limit),
+    )
+    stored = []
+    for number, *rest in found:
+        row, last, (content, *contents) = tuple(rest[:_INFO]), tuple(rest[_INFO : 2 * _INFO]), rest[2 * _INFO :]
+        kept = Contents(*contents) if content is not None else None
+        stored.append(Stored(table, number, row, kept, last if last[3] is not None else None))
+    return stored
 
 
 def examine(
@@ -41,34 +104,71 @@ def examine(
         first: The block to begin with.
         fleeting: Leave the system's page cache as it is.
     """
-    about = f"generation {stored.generation}: " if stored.retired else ""
+    retired = stored.table == "retired"
+
+    def found(kind: ProblemKind, detail: str, block: int | None = None) -> Problem:
+        about = f"generation {stored.generation}: " if retired else ""
+        return Problem(kind, about + detail, str(stored.row[0]), stored.row[1], block)
+
     try:
         info = to_info(stored.row)
     except CorruptionError as error:
-        yield Verified(0, 0, Problem(ProblemKind.REGISTER, about + error.message, str(stored.row[0]), stored.row[1]))
+        yield Verified(0, 0, found(ProblemKind.REGISTER, error.message))
         return
-
-    def found(kind: ProblemKind, detail: str) -> Problem:
-        return Problem(kind, about + detail, info.unit, info.data_id)
-
-    of_contents, of_change = faults(info, stored)
-    if of_change is not None:
-        yield Verified(0, 0, found(ProblemKind.REGISTER, of_change))
+    if stored.change not in (None, stored.row):
+        pairs = zip(INFO_COLUMNS, stored.row, stored.change or (), strict=True)
+        differing = ", ".join(f"{what} {ours!r} against {theirs!r}" for what, ours, theirs in pairs if ours != theirs)
+        detail = f"its row and the feed's entry of its last change differ: {differing}"
+        yield Verified(0, 0, found(ProblemKind.REGISTER, detail))
     fault = None
-    if of_contents is not None:
-        fault = found(ProblemKind.REGISTER, of_contents)
-    elif stored.contents is not None and stored.contents.file is not None:
-        size = _size_of(engine, stored.contents.file)
-        if size is None and stored.retired:
+    if (wrong := _contents_fault(info, stored.contents)) is not None:
+        fault = found(ProblemKind.REGISTER, wrong)
+    elif stored.contents is not None and (file := stored.contents.file) is not None:
+        size = _size_of(engine, file)
+        if size is None and retired:
             return
         if size is None:
-            fault = found(ProblemKind.MISSING_FILE, f"{stored.contents.file} is not there")
+            fault = found(ProblemKind.MISSING_FILE, f"{file} is not there")
         elif size != info.size:
-            fault = found(ProblemKind.WRONG_SIZE, f"{stored.contents.file} has {size} bytes, not {info.size}")
+            fault = found(ProblemKind.WRONG_SIZE, f"{file} has {size} bytes, not {info.size}")
     if fault is not None:
-        yield Verified(0, info.size if deep else 0, None if _has_changed(engine, stored) else fault)
+        now = next(all_rows(engine, stored.table, stored.number, at_once=1), None)
+        same = now is not None and (now.number, now.generation) == (stored.number, stored.generation)
+        yield Verified(0, info.size if deep else 0, fault if same else None)
     elif deep:
-        yield from _read(engine, info, first, about, fleeting=fleeting)
+        try:
+            reader = open_generation(engine, info.unit, info.data_id, info.generation)
+        except ConflictError:
+            reader = None
+        except (CorruptionError, StorageError) as error:
+            yield Verified(0, info.size, found(ProblemKind.BAD_BLOCK, _damage(error), 0))
+            return
+        if reader is None:  # replaced or deleted meanwhile
+            yield Verified(0, info.size, None)
+            return
+        with reader:
+            if fleeting:
+                reader.leave_no_trace()
+            for block, size, what in _verify(reader, first):
+                kind = ProblemKind.BAD_BLOCK if block < info.block_count else ProblemKind.BAD_CHECKSUM
+                problem = found(kind, what, block if kind is ProblemKind.BAD_BLOCK else None) if what else None
+                yield Verified(block, size, problem)
+
+
+def _contents_fault(info: ObjectInfo, contents: Contents | None) -> str | None:
+    """What is wrong with what the register says of an object's bytes."""
+    if contents is None:
+        return "it has no row that says where its bytes are"
+    whole, file, data_size, packed = contents
+    try:
+        require_sound(info, StoredContents(file, None, unpack_checksums(packed), unsigned(whole)))
+    except CorruptionError as error:
+        return error.message
+    if data_size != (info.size if file is None else None):
+        return f"the register holds {data_size or 0} bytes of it, not {info.size if file is None else 0}"
+    if len(packed) != 8 * info.block_count:
+        return f"{len(packed) / 8:g} blocks' checksums are there, of {info.block_count}"
+    return None
 
 
 def _size_of(engine: Engine, file: str) -> int | None:
@@ -77,38 +177,16 @@ def _size_of(engine: Engine, file: str) -> int | None:
     return None
 
 
-def _has_changed(engine: Engine, stored: Stored) -> bool:
-    again = engine.connections.read(partial(page_from, table=stored.table, first=stored.number, limit=1))
-    return not again or (again[0].number, again[0].generation) != (stored.number, stored.generation)
+def _damage(error: CorruptionError | StorageError) -> str:
+    """What an error of stored bytes says: a sector that cannot be read is one, the system's other troubles are not,
+    and are raised."""
+    if isinstance(error, CorruptionError) or error.context.get("errno") == "EIO":
+        return error.message
+    raise error
 
 
-def _read(engine: Engine, info: ObjectInfo, first: int, about: str, *, fleeting: bool) -> Iterator[Verified]:
-    try:
-        reader = open_generation(engine, info.unit, info.data_id, info.generation)
-    except ConflictError:
-        reader = None
-    except (CorruptionError, StorageError) as error:
-        if not _is_damage(error):
-            raise
-        problem = Problem(ProblemKind.BAD_BLOCK, about + error.message, info.unit, info.data_id, 0)
-        yield Verified(0, info.size, problem)
-        return
-    if reader is None:  # replaced or deleted meanwhile
-        yield Verified(0, info.size, None)
-        return
-    with reader:
-        if fleeting:
-            reader.leave_no_trace()
-        yield from _verify(reader, first, about)
-
-
-def _is_damage(error: CorruptionError | StorageError) -> bool:
-    """Whether it is of the stored bytes: a sector that cannot be read is, the system's other troubles are not."""
-    return isinstance(error, CorruptionError) or error.context.get("errno") == "EIO"
-
-
-def _verify(reader: StoredReader, first: int, about: str) -> Iterator[Verified]:
-    """Reads the blocks from `first` on; a damaged one does not end it.
+def _verify(reader: StoredReader, first: int) -> Iterator[tuple[int, int, str | None]]:
+    """Reads the blocks from `first` on: number, size, and what is wrong; a damaged one does not end it.
 
     From the first block on, the checksum of the whole is compared too: the last item, of no bytes, when it differs.
     """
@@ -117,7 +195,7 @@ def _verify(reader: StoredReader, first: int, about: str) -> Iterator[Verified]:
     complete = first == 0
     reader.skip_to(first)
     for index in range(first, info.block_count):
-        problem = None
+        fault = None
         try:
             block = reader.next_block()
             if block is None:
@@ -125,13 +203,9 @@ def _verify(reader: StoredReader, first: int, about: str) -> Iterator[Verified]:
             whole.update(block.data)
             block.verify(info)
         except (CorruptionError, StorageError) as error:
-            if not _is_damage(error):
-                raise
+            fault = _damage(error)
             complete = False
-            problem = Problem(ProblemKind.BAD_BLOCK, about + error.message, info.unit, info.data_id, index)
             reader.skip_to(index + 1)
-        yield Verified(index, min(BLOCK_SIZE, info.size - index * BLOCK_SIZE), problem)
+        yield index, min(BLOCK_SIZE, info.size - index * BLOCK_SIZE), fault
     if complete and whole.intdigest() != info.checksum:
-        detail = "its blocks are as they were stored, but the checksum of the whole is another"
-        problem = Problem(ProblemKind.BAD_CHECKSUM, about + detail, info.unit, info.data_id)
-        yield Verified(info.block_count, 0, problem)
+        yield info.block_count, 0, "its blocks are as they were stored, but the checksum of the whole is another"

@@ -27,7 +27,7 @@ from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.files.measure import measure
 from vault_server.storage.index.objects import is_file_of
 from vault_server.storage.index.restoring import insert_contents
-from vault_server.storage.maintenance import row_checks, rules
+from vault_server.storage.maintenance import rules
 from vault_server.storage.maintenance.audit import unknown_files, unreferenced
 from vault_server.storage.maintenance.report import Repair
 
@@ -82,7 +82,7 @@ def _run(engine: Engine, job: Job[T]) -> T | None:
 
 def _mend_indexes(connection: sqlite3.Connection) -> list[Repair]:
     """Rebuilds indexes that disagree with their tables."""
-    faults = row_checks.integrity(connection, full=True)
+    faults = rules.integrity(connection, full=True)
     if not faults:
         return []
     # Where a row's key differs from what the feed says of it, and the index agrees with the feed, it is the row
@@ -97,7 +97,7 @@ def _mend_indexes(connection: sqlite3.Connection) -> list[Repair]:
     ).fetchall()
     connection.execute("REINDEX")
     connection.executemany("UPDATE objects SET unit = ?, data_id = ?, name = ? WHERE number = ?", outvoted)
-    if row_checks.integrity(connection, full=True):
+    if rules.integrity(connection, full=True):
         message = "indexes were made anew, and the register is still not sound"
         raise StorageError(message, reason="REGISTER_DAMAGED") from sqlite3.DatabaseError(faults[0])
     done = [Repair("its damaged row is as the index and the feed have it", row[0], row[1]) for row in outvoted]

@@ -45,6 +45,17 @@ class Rule:
         return int(connection.execute(self.count).fetchone()[0] or 0)
 
 
+def integrity(connection: sqlite3.Connection, *, full: bool) -> list[str]:
+    """What SQLite's own check finds wrong; with `full`, also where indexes and rows disagree."""
+    pragma = "PRAGMA integrity_check" if full else "PRAGMA quick_check"
+    return [line for (line,) in connection.execute(pragma) if line != "ok"]
+
+
+def is_of_an_index(fault: str) -> bool:
+    """Whether what `integrity` found is that an index is not as its table is, which REINDEX mends."""
+    return " index " in fault
+
+
 _LATEST: Final = "(CAST(strftime('%s', 'now') AS INTEGER) + 86400) * 1000000"
 """No time of ours is more than a day ahead of this machine's clock, unless the store's clock was."""
 

@@ -22,8 +22,7 @@ from vault.store.limits import check_number, check_seconds
 from vault_server.storage.decision.rows import from_time, to_time
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.directory import REGISTER
-from vault_server.storage.maintenance import row_checks
-from vault_server.storage.maintenance.examine import examine
+from vault_server.storage.maintenance.examine import FIRST, all_rows, examine
 from vault_server.storage.maintenance.report import Problem, ProblemKind, ScrubPass, ScrubStatus
 
 _log = logging.getLogger(__name__)
@@ -32,6 +31,9 @@ SCRUB_RATE: Final = 10.0
 """MiB a second: 844 GiB a day, or 55 million small objects. It takes a tenth of what one hard disk reads, less of any
 other, and of a core a twentieth at most (small objects; of large ones next to nothing: XXH3 runs at gigabytes a
 second)."""
+
+FASTEST: Final = 1e6
+"""MiB a second."""
 
 PASS_INTERVAL: Final = 86400.0
 """Seconds from the beginning of one pass to that of the next, at least: a small store is not read all day long."""
@@ -53,32 +55,17 @@ _MAX_PROBLEMS: Final = 1000
 class _State:
     """The row of the table `scrub`: the object that is next, or in the middle, at which generation and block of it."""
 
-    number: int = row_checks.FIRST
+    number: int = FIRST
     generation: int = 0
     block: int = 0
     current: ScrubPass | None = None
     last: ScrubPass | None = None
-
-    def add(self, *, objects: int = 0, size: int = 0, problems: tuple[Problem, ...] = ()) -> None:
-        """Counts what the current pass has read and found."""
-        if (now := self.current) is not None:
-            self.current = ScrubPass(
-                now.began_at, None, now.objects + objects, now.size + size, now.problems + problems
-            )
-
-    def end(self) -> None:
-        if (now := self.current) is not None:
-            self.current, self.last = None, replace(now, ended_at=datetime.now(UTC))
 
 
 def scrub_status(engine: Engine) -> ScrubStatus:
     """How far the scrub of this store is, in whatever process."""
     state = engine.connections.read(_load)
     return ScrubStatus(state.current, state.last)
-
-
-FASTEST: Final = 1e6
-"""MiB a second."""
 
 
 def check_rate(rate: float) -> None:
@@ -133,15 +120,14 @@ class Scrubber:
 
     def _is_chosen(self) -> bool:
         """Whether this process is the one that scrubs; then it stays so."""
-        if self._lock is not None:
-            return True
-        lock = self._engine.directory.open(f"{REGISTER}-scrub", os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return False
-        self._lock = lock
+        if self._lock is None:
+            lock = self._engine.directory.open(f"{REGISTER}-scrub", os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return False
+            self._lock = lock
         return True
 
     def _scrub_when_due(self) -> float:
@@ -163,11 +149,11 @@ class Scrubber:
         except StorageError as error:
             if error.reason != "REGISTER_DAMAGED":
                 raise
-            self._tell(state, Problem(ProblemKind.DAMAGED_REGISTER, error.message))
+            _add(state, problem=Problem(ProblemKind.DAMAGED_REGISTER, error.message))
             complete = True  # there is no getting past it
         finally:
-            if complete:
-                state.end()
+            if complete and (read := state.current) is not None:
+                state.current, state.last = None, replace(read, ended_at=datetime.now(UTC))
             self._keep(state)
         if complete and (last := state.last) and last.ended_at:
             seconds = (last.ended_at - last.began_at).total_seconds()
@@ -177,28 +163,23 @@ class Scrubber:
 
     def _go_on(self, state: _State) -> bool:
         """Reads from where `state` is. Returns whether the end was reached."""
-        while True:
-            page = partial(row_checks.page_from, table="objects", first=state.number, limit=1)
-            found = self._engine.connections.read(page)
-            if not found:
-                return True
-            (stored,) = found
+        # One at a time: what is read of a row is held against a file that is looked at right then.
+        while stored := next(all_rows(self._engine, "objects", state.number, at_once=1), None):
             here = stored.number, stored.generation
             first = state.block if here == (state.number, state.generation) else 0
             state.number, state.generation = here
             self._pace(_LEAST_SIZE)
             for verified in examine(self._engine, stored, deep=True, first=first, fleeting=True):
-                if verified.problem is not None:
-                    self._tell(state, verified.problem)
                 state.block = verified.block + 1
-                state.add(size=verified.size)
+                _add(state, size=verified.size, problem=verified.problem)
                 self._pace(verified.size)
                 if self._ended.is_set():
                     return False
             state.number, state.generation, state.block = stored.number + 1, 0, 0
-            state.add(objects=1)
+            _add(state, objects=1)
             if time.monotonic() - self._kept_at > _KEEP_SECONDS:
                 self._keep(state)
+        return True
 
     def _pace(self, size: int) -> None:
         """Waits as long as reading so much may take; time that was lost is not made up for."""
@@ -207,20 +188,22 @@ class Scrubber:
         if delay > _LEAST_WAIT:
             self._ended.wait(delay)
 
-    def _tell(self, state: _State, problem: Problem) -> None:
-        problems = state.current.problems if state.current else ()
-        if problem in problems:
-            return
-        _log.error("scrub found a problem", extra={**asdict(problem), "kind": problem.kind.value})
-        if len(problems) < _MAX_PROBLEMS:
-            state.add(problems=(problem,))
-
     def _keep(self, state: _State) -> None:
         try:
             self._engine.writer.submit(partial(_save, state=state)).result()
             self._kept_at = time.monotonic()
         except VaultError as error:  # a full disk: what was read is read again after a restart
             _log.warning("could not keep how far the scrub is: %s", error)
+
+
+def _add(state: _State, *, objects: int = 0, size: int = 0, problem: Problem | None = None) -> None:
+    """Counts what the current pass has read and found."""
+    now = state.current or ScrubPass(datetime.now(UTC))
+    problems = now.problems
+    if problem is not None and problem not in problems:
+        _log.error("scrub found a problem", extra={**asdict(problem), "kind": problem.kind.value})
+        problems = (*problems, problem)[:_MAX_PROBLEMS]
+    state.current = replace(now, objects=now.objects + objects, size=now.size + size, problems=problems)
 
 
 def _load(connection: sqlite3.Connection) -> _State:

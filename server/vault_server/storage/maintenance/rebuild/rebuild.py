@@ -2,7 +2,8 @@
 
 It is made in `.rebuild` from a copy of the damaged one and the files, which are only read, and put in place when it is
 whole and durable. At every moment before that the directory has no register or the damaged one, which every
-opener refuses; a rebuild that was killed is begun again. The damaged register is renamed, never written to.
+opener refuses; a rebuild that was killed is begun again. The damaged register gets another name, and is never written
+to: first one in `.rebuild`, by which a rebuild that is begun again finds it and its log, then one for good.
 """
 
 import contextlib
@@ -10,7 +11,6 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,15 +28,16 @@ from vault_server.storage.files.revision_note import note_revision, noted_revisi
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.index.opening import REBUILD
 from vault_server.storage.index.schema import prepare
-from vault_server.storage.maintenance import row_checks
+from vault_server.storage.maintenance import rules
 from vault_server.storage.maintenance.rebuild.pages import PAGE_SIZE
 from vault_server.storage.maintenance.rebuild.resolve import Resolution, Resolver
 from vault_server.storage.maintenance.rebuild.salvage import columns_of, salvage
 from vault_server.storage.maintenance.report import Repair
 from vault_server.storage.os_errors import storing
 
-_MOVED: Final = "moved"
-"""In `.rebuild`: the name that the damaged register is being given, while it and its log are renamed."""
+_DAMAGED: Final = "damaged.db"
+_ENDS: Final = ("", "-wal")
+"""Of the register's name, and of its log's."""
 
 
 def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resolution:
@@ -45,57 +46,55 @@ def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resoluti
     Raises:
         StorageError: REGISTER_BUSY, somebody has the store open; or the disk is full, or does not read.
     """
-    access = access_of(root / REGISTER) or access_of(turn_file(root / REGISTER)) or PRIVATE
+    register, folder = root / REGISTER, root / REBUILD
+    access = access_of(register) or access_of(turn_file(register)) or PRIVATE
     with directory_lock.alone(root), storing("rebuild the register"):
-        source, log = _source(root)
-        folder = root / REBUILD
-        _clear(folder, access)
-        copy = folder / "copy.db"
-        for original, copied in ((source, copy), (log, copy.with_name("copy.db-wal"))):
-            if original.exists():
-                _copy(original, copied, access)
-        outcome = _make(root, folder, copy, access, Meter(progress))
-        aside = _move_aside(root, folder, source, access)
-        (folder / REGISTER).rename(root / REGISTER)
+        access.make_folder(folder, exist_ok=True)
+        for path in folder.iterdir():
+            if register.exists() or not path.name.startswith(_DAMAGED):
+                path.unlink()
+        _link(register, folder / _DAMAGED)
         sync_folder(root)
-        _note(root / REGISTER, outcome.revision, access)
+        for end in _ENDS:
+            _copy(folder / f"{_DAMAGED}{end}", folder / f"copy.db{end}", access)
+        outcome = _make(root, folder, access, Meter(progress))
+        aside = _put_aside(root, folder / _DAMAGED)
+        for end in (*_ENDS, "-shm"):
+            (root / f"{REGISTER}{end}").unlink(missing_ok=True)
+        sync_folder(root)
+        (folder / REGISTER).rename(register)
+        sync_folder(root)
+        _note(register, outcome.revision, access)
         shutil.rmtree(folder)
     if aside is not None:
         outcome.repairs.append(Repair(f"the damaged register is kept as {aside}"))
     return outcome
 
 
-def _source(root: Path) -> tuple[Path, Path]:
-    """The damaged register and its log, wherever a rebuild that was killed has left them."""
-    register = root / REGISTER
-    moved = _moved(root)
-    if moved is None or register.exists():
-        return register, root / f"{REGISTER}-wal"
-    _rename(root / f"{REGISTER}-wal", root / f"{moved}-wal")
-    return root / moved, root / f"{moved}-wal"
+def _link(source: Path, target: Path) -> None:
+    """Gives a register and its log, as far as they are there, other names, too."""
+    for end in _ENDS:
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.link(f"{source}{end}", f"{target}{end}")
 
 
-def _moved(root: Path) -> str | None:
-    try:
-        name = (root / REBUILD / _MOVED).read_text()
-    except FileNotFoundError:
+def _put_aside(root: Path, damaged: Path) -> str | None:
+    """Gives the damaged register, if there is one, the name that it keeps; the same when that was done before."""
+    if not any(damaged.with_name(f"{_DAMAGED}{end}").exists() for end in _ENDS):
         return None
-    return name if name.startswith(f"{REGISTER}.damaged-") and (root / name).exists() else None
-
-
-def _clear(folder: Path, access: Access) -> None:
-    """Empties the folder, but for what says where the damaged register is."""
-    access.make_folder(folder, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name != _MOVED:
-            path.unlink()
-    sync_folder(folder.parent)
+    name = f"{REGISTER}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    for path in root.glob(f"{REGISTER}.damaged-*Z"):
+        if damaged.exists() and path.samefile(damaged):
+            name = path.name
+    _link(damaged, root / name)
+    return name
 
 
 def _copy(source: Path, target: Path, access: Access) -> None:
-    """Copies a file; where the disk does not read, there are zeros."""
-    made = os.fdopen(access.create(target, os.O_WRONLY), "wb")
-    with made as copied, source.open("rb", buffering=0) as original:
+    """Copies a file, if it is there; where the disk does not read, there are zeros."""
+    if not source.exists():
+        return
+    with os.fdopen(access.create(target, os.O_WRONLY), "wb") as copied, source.open("rb", buffering=0) as original:
         size = os.fstat(original.fileno()).st_size
         for offset in range(0, size, PAGE_SIZE):
             try:
@@ -107,13 +106,17 @@ def _copy(source: Path, target: Path, access: Access) -> None:
             copied.write(piece)
 
 
-def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) -> Resolution:
+def _make(root: Path, folder: Path, access: Access, meter: Meter) -> Resolution:
     noted = noted_revision(root / REGISTER)
     outcome: list[Resolution] = []
 
     def fill(register: sqlite3.Connection) -> None:
-        with _work(folder / "work.db", access) as work:
-            found = salvage(copy, noted, columns_of(register), work)
+        access.make_register(folder / "work.db")
+        with closing(sqlite3.connect(folder / "work.db", isolation_level=None)) as work:
+            work.execute("PRAGMA journal_mode=OFF")
+            work.execute("PRAGMA synchronous=OFF")
+            work.execute("BEGIN")
+            found = salvage(folder / "copy.db", noted, columns_of(register), work)
             outcome.append(Resolver(root, found, noted, register, meter).run())
         outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
 
@@ -124,7 +127,7 @@ def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) ->
     try:
         access.make_register(connections.path)
         prepare(connections, fill)
-        faults = connections.read(lambda connection: row_checks.integrity(connection, full=True))
+        faults = connections.read(lambda connection: rules.integrity(connection, full=True))
     finally:
         connections.close()
         directory.leave()
@@ -134,41 +137,6 @@ def _make(root: Path, folder: Path, copy: Path, access: Access, meter: Meter) ->
         sync(made.fileno())
     sync_folder(folder)
     return outcome[0]
-
-
-@contextlib.contextmanager
-def _work(path: Path, access: Access) -> Iterator[sqlite3.Connection]:
-    access.make_register(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as work:
-        work.execute("PRAGMA journal_mode=OFF")
-        work.execute("PRAGMA synchronous=OFF")
-        work.execute("BEGIN")
-        yield work
-
-
-def _move_aside(root: Path, folder: Path, source: Path, access: Access) -> str | None:
-    """Renames the damaged register, if there is one, and then its log. Returns its new name."""
-    if source.name != REGISTER:
-        return source.name  # a rebuild that was killed has done it
-    if not source.exists() and not (root / f"{REGISTER}-wal").exists():
-        return None
-    name = f"{REGISTER}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    (folder / _MOVED).unlink(missing_ok=True)
-    with os.fdopen(access.create(folder / _MOVED, os.O_WRONLY), "w") as note:
-        note.write(name)
-        note.flush()
-        sync(note.fileno())
-    sync_folder(folder)
-    _rename(source, root / name)
-    _rename(root / f"{REGISTER}-wal", root / f"{name}-wal")
-    (root / f"{REGISTER}-shm").unlink(missing_ok=True)
-    sync_folder(root)
-    return name
-
-
-def _rename(source: Path, target: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        source.rename(target)
 
 
 def _note(register: Path, revision: int, access: Access) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vault_server.storage.maintenance import row_checks
+from vault_server.storage.maintenance import rules
 from vault_server.storage.maintenance.rebuild.pages import read_pages
 
 TABLES: Final = ("meta", "objects", "contents", "changes", "retired", "units")
@@ -106,8 +106,8 @@ def _by_sqlite(database: Path, tables: Tables, work: sqlite3.Connection) -> list
                     _read_table(connection, table, columns, work)
                 except (sqlite3.Error, ValueError, OverflowError) as error:
                     faults.append(f"{table}: {error}")
-            found = row_checks.integrity(connection, full=True)
-            faults += [fault for fault in found if not row_checks.is_of_an_index(fault)]
+            found = rules.integrity(connection, full=True)
+            faults += [fault for fault in found if not rules.is_of_an_index(fault)]
     except (sqlite3.Error, ValueError) as error:
         faults.append(str(error))
     return faults
