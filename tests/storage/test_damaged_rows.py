@@ -13,8 +13,8 @@ from vault.errors import CorruptionError, NotFoundError, StorageError
 from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore, check_directory
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.maintenance.rebuild.choice import LastChange, newer_files, newest_row
-from vault_server.storage.maintenance.rebuild.files import IMPLAUSIBLE, Left
+from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, Left
+from vault_server.storage.maintenance.rebuild.resolve import LastChange, newer_files, newest_row
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload
 

@@ -1,7 +1,7 @@
 """Auditing a store and mending it.
 
 report      what was looked at, found and mended
-audit       register against files, both ways; `examine` one object, `verify` its blocks, `row_checks` its rows
+audit       register against files, both ways; `rules` of its tables, `examine` one object
 scrub       the same in the background, slowly, again and again
 repair      what can be mended while the store is in use
 """

@@ -1,16 +1,27 @@
-"""Which bytes are a generation's: in the old register or in files, known by their checksums."""
+"""Which bytes are a generation's: in the old register or in the files that are left, known by their checksums."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
 
+from vault.errors import VaultError
+from vault.store.limits import MAX_DATA_ID, check_unit
+from vault.store.progress import Meter
 from vault.store.values import checksum
 
 from vault_server.storage.decision.rows import Row, pack_checksums, to_info, unsigned
+from vault_server.storage.files.blobs import blob_files, blob_generation, blob_id, folder_unit
+from vault_server.storage.files.measure import Measured, measure
 from vault_server.storage.index.objects import is_file_of
 from vault_server.storage.index.restoring import insert_contents, insert_object
-from vault_server.storage.maintenance.rebuild.files import Files, Key, Left
 from vault_server.storage.maintenance.rebuild.salvage import Salvage
+from vault_server.storage.os_errors import storing
+
+IMPLAUSIBLE: Final = 1 << 53
+"""No store comes to such a revision; a damaged row, or a name that somebody gave, does."""
 
 Bytes = tuple[str | None, bytes, bytes | None]
 """Where bytes are: their file, or None; their blocks' checksums; themselves, or None."""
@@ -19,14 +30,65 @@ NOWHERE: Final[Bytes] = (None, b"", None)
 """Of an object whose bytes are gone; reading it says so."""
 
 
-class Contents:
-    """Finds the bytes of generations, and brings them into a new register."""
+class Key(NamedTuple):
+    unit: str
+    data_id: int
 
-    def __init__(self, salvaged: Salvage, register: sqlite3.Connection, files: Files) -> None:
+    @property
+    def is_valid(self) -> bool:
+        try:
+            check_unit(self.unit)
+        except VaultError:
+            return False
+        return 0 < self.data_id <= MAX_DATA_ID
+
+
+class Left(NamedTuple):
+    """A file: the generation in its name, 0 where there is none; and when it came to be, of two of one generation."""
+
+    generation: int
+    changed: int
+    file: str
+
+
+class Contents:
+    """Finds the bytes of generations, and brings them into a new register.
+
+    Attributes:
+        files: Those that Vault may have named, by the object that they are of.
+        newest: The highest generation in a name that can be one.
+        size: Bytes of the files in all.
+    """
+
+    def __init__(self, root: Path, salvaged: Salvage, register: sqlite3.Connection, meter: Meter) -> None:
+        self._root = root
         self._work = salvaged.work
         self._complete = salvaged.complete
         self._register = register
-        self._files = files
+        self._meter = meter
+        self._measured: dict[str, Measured] = {}
+        self._sizes: dict[str, int] = {}
+        self.files: dict[Key, list[Left]] = defaultdict(list)
+        self.newest = 0
+        with storing("look through the store's directory"):
+            for file in chain.from_iterable(blob_files(root)):
+                folder, name = file.split("/")
+                status = (root / file).stat()
+                self._sizes[file] = status.st_size
+                generation = blob_generation(file) or 0
+                self.files[Key(folder_unit(folder), blob_id(name) or 0)].append(
+                    Left(generation, status.st_ctime_ns, file)
+                )
+                if generation < IMPLAUSIBLE:
+                    self.newest = max(self.newest, generation)
+        self.size = sum(self._sizes.values())
+
+    def measure(self, file: str) -> Measured:
+        """What a file comes to, which is read once."""
+        if file not in self._measured:
+            with storing(f"read {file}"):
+                self._measured[file] = measure(self._root / file, self._meter)
+        return self._measured[file]
 
     def is_known(self, file: str, row: Row | None) -> bool:
         """Whether a file is of a retired generation, or of that which the object has by this row."""
@@ -34,18 +96,38 @@ class Contents:
         if self._work.execute(query, (file,)).fetchone():
             return True
         return row is not None and (
-            any(file == claimed for claimed, _, _ in self._claimed(row)) or self._files.holds(file, row)
+            any(file == claimed for claimed, _, _ in self._claimed(row)) or self._holds(file, row)
         )
 
     def find(self, row: Row) -> Bytes:
         """The bytes of a generation; damaged ones, which reading refuses, when there are no others; or NOWHERE."""
-        return self._sound(row) or self._damaged(row) or NOWHERE
+        claims = list(self._claimed(row))
+        for file, blocks, data in claims:
+            if file is None:
+                fits = data is not None and len(data) == row.size and checksum(data) == unsigned(row.checksum)
+            elif self._complete:
+                fits = self._sizes.get(file) == row.size
+            else:
+                fits = self._holds(file, row, blocks)
+            if fits:
+                return file, blocks, data
+        # Its file may be there though nothing says so.
+        files = [left.file for left in self.files.get(Key(row.unit, row.data_id), ())]
+        for file in files:
+            if self._holds(file, row):
+                return file, pack_checksums(self.measure(file).blocks), None
+        for claim in claims:
+            return claim
+        for file in files:
+            # Which of its blocks is not what was stored cannot be told, so none may pass for it.
+            refused = [block ^ 1 for block in self.measure(file).blocks][: to_info(row).block_count]
+            return file, pack_checksums(refused), None
+        return NOWHERE
 
     def insert(self, row: Row, found: Bytes) -> bool:
         """Inserts an object, unless the number of its bytes is that of others."""
-        there = self._register.execute(
-            "SELECT checksum, file FROM contents WHERE number = ?", (row.content,)
-        ).fetchone()
+        query = "SELECT checksum, file FROM contents WHERE number = ?"
+        there = self._register.execute(query, (row.content,)).fetchone()
         if there not in (None, (row.checksum, found[0])):
             return False
         insert_object(self._register, row, *found)
@@ -60,10 +142,9 @@ class Contents:
         if self._register.execute(query, (*row[:3], row.generation)).fetchone():
             return False
         for file, blocks, data in self._claimed(row):
-            if self._files.has(file, row.size) if file is not None else data is not None:
-                taken = self._register.execute(
-                    "SELECT checksum, file FROM contents WHERE number = ? OR file = ?", (row.content, file)
-                ).fetchone()
+            if self._sizes.get(file) == row.size if file is not None else data is not None:
+                query = "SELECT checksum, file FROM contents WHERE number = ? OR file = ?"
+                taken = self._register.execute(query, (row.content, file)).fetchone()
                 if taken is None:
                     insert_contents(self._register, row, file, blocks, data)
                 return taken in (None, (row.checksum, file))
@@ -80,30 +161,9 @@ class Contents:
             if len(blocks) == 8 * info.block_count and (file is None or is_file_of(info, file)):
                 yield file, blocks, data if file is None else None
 
-    def _in_files(self, row: Row) -> list[Left]:
-        return self._files.by_key.get(Key(row.unit, row.data_id), [])
-
-    def _sound(self, row: Row) -> Bytes | None:
-        for file, blocks, data in self._claimed(row):
-            if file is None:
-                fits = data is not None and len(data) == row.size and checksum(data) == unsigned(row.checksum)
-            elif self._complete:
-                fits = self._files.has(file, row.size)
-            else:
-                fits = self._files.holds(file, row, blocks)
-            if fits:
-                return file, blocks, data
-        # Its file may be there though nothing says so.
-        for left in self._in_files(row):
-            if self._files.holds(left.file, row):
-                return left.file, pack_checksums(self._files.measure(left.file).blocks), None
-        return None
-
-    def _damaged(self, row: Row) -> Bytes | None:
-        for claimed in self._claimed(row):
-            return claimed
-        for left in self._in_files(row):
-            # Which of its blocks is not what was stored cannot be told, so none may pass for it.
-            refused = [block ^ 1 for block in self._files.measure(left.file).blocks][: to_info(row).block_count]
-            return left.file, pack_checksums(refused), None
-        return None
+    def _holds(self, file: str, row: Row, blocks: bytes | None = None) -> bool:
+        """Whether the bytes of this generation are in this file; with `blocks`, whether their checksums are these."""
+        if self._sizes.get(file) != row.size:
+            return False
+        measured = self.measure(file)
+        return measured.checksum == unsigned(row.checksum) and blocks in (None, pack_checksums(measured.blocks))

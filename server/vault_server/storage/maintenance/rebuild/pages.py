@@ -9,7 +9,6 @@ https://sqlite.org/fileformat2.html
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 PAGE_SIZE: Final = 4096
@@ -135,11 +134,6 @@ class Pages:
         if len(payload) != size:
             raise ValueError("the payload is cut short")
         return row_id, _columns(bytes(payload))
-
-
-def read_pages(database: Path, log: Path) -> Pages:
-    """The pages of a database and its log, either of which may be missing."""
-    return Pages(*(path.read_bytes() if path.exists() else b"" for path in (database, log)))
 
 
 def _page_size(database: bytes) -> int:

@@ -31,7 +31,7 @@ from vault_server.storage.index.schema import prepare
 from vault_server.storage.maintenance import rules
 from vault_server.storage.maintenance.rebuild.pages import PAGE_SIZE
 from vault_server.storage.maintenance.rebuild.resolve import Resolution, Resolver
-from vault_server.storage.maintenance.rebuild.salvage import columns_of, salvage
+from vault_server.storage.maintenance.rebuild.salvage import salvage
 from vault_server.storage.maintenance.report import Repair
 from vault_server.storage.os_errors import storing
 
@@ -116,7 +116,7 @@ def _make(root: Path, folder: Path, access: Access, meter: Meter) -> Resolution:
             work.execute("PRAGMA journal_mode=OFF")
             work.execute("PRAGMA synchronous=OFF")
             work.execute("BEGIN")
-            found = salvage(folder / "copy.db", noted, columns_of(register), work)
+            found = salvage(folder / "copy.db", noted, register, work)
             outcome.append(Resolver(root, found, noted, register, meter).run())
         outcome[0].repairs += [Repair(f"what was wrong with the register: {fault}") for fault in found.faults]
 

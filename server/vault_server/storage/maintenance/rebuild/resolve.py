@@ -8,13 +8,14 @@ way, or deleted, within what the register has lost.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vault.errors import CorruptionError
 from vault.store.progress import Meter
+from vault.store.values import ChangeKind
 
 from vault_server.storage.decision.rows import (
     CHANGE_COLUMNS,
@@ -25,9 +26,7 @@ from vault_server.storage.decision.rows import (
     signed,
     to_info,
 )
-from vault_server.storage.maintenance.rebuild.choice import LastChange, damaged_id, newer_files, newest_row
-from vault_server.storage.maintenance.rebuild.contents import NOWHERE, Bytes, Contents
-from vault_server.storage.maintenance.rebuild.files import IMPLAUSIBLE, Files, Key
+from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, NOWHERE, Bytes, Contents, Key, Left
 from vault_server.storage.maintenance.rebuild.salvage import Salvage
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
 from vault_server.storage.maintenance.rules import RULES
@@ -40,6 +39,35 @@ _DAY: Final = 86_400_000_000
 _OBJECT: Final = ", ".join(Row._fields)
 _OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, "principal", "generation"))
 """What a change says of an object is its row: its bytes have its generation's number."""
+
+
+class LastChange(NamedTuple):
+    """The last change that the feed knows of an object. `row` is None where what it says of it cannot be read."""
+
+    revision: int
+    kind: int
+    row: Row | None
+
+
+def newest_row(own: Row | None, last: LastChange | None) -> tuple[Row | None, int]:
+    """The row of an object with this one and this last change; and, where it has none, when it was deleted, or 0."""
+    if last is None or (own is not None and own.revision >= last.revision):
+        return own, 0
+    if last.kind == ChangeKind.DELETED.value:
+        return None, last.revision
+    return last.row or own, 0
+
+
+def newer_files(files: Iterable[Left], row: Row | None, deleted_at: int) -> list[str]:
+    """The files that may be of a generation which no row or change tells of, the newest first."""
+    known = row.generation if row is not None else deleted_at
+    newer = [
+        left
+        for left in files
+        # Of the plain name nothing is known but that it is of an object that once was new.
+        if known < left.generation < IMPLAUSIBLE or (left.generation == 0 and known == 0)
+    ]
+    return [left.file for left in sorted(newer, reverse=True)]
 
 
 @dataclass(slots=True)
@@ -66,12 +94,11 @@ class Resolver:
         self._work = salvaged.work
         self._complete = salvaged.complete
         self._register = register
-        self._files = Files(root, meter)
+        self._contents = Contents(root, salvaged, register, meter)
         if not self._complete:
-            meter.size(self._files.size)
-        self._known = max(noted, self._files.newest, *self._revisions())
+            meter.size(self._contents.size)
+        self._known = max(noted, self._contents.newest, *self._revisions())
         self._outcome = Resolution(self._known + MARGIN)
-        self._contents = Contents(salvaged, register, self._files)
         self._names: set[tuple[str, str]] = set()
         self._from_rows = self._from_files = 0
 
@@ -106,12 +133,12 @@ class Resolver:
         yield from map(Key._make, self._work.execute("SELECT unit, data_id FROM objects ORDER BY revision DESC"))
         if not self._complete:
             yield from map(Key._make, self._work.execute("SELECT DISTINCT unit, data_id FROM changes"))
-            yield from list(self._files.by_key)
+            yield from list(self._contents.files)
 
     def _drop_damaged_ids(self) -> None:
         """Takes out rows, or changes, whose id is damaged: of one revision they name two objects.
 
-        See `damaged_id`.
+        It is that by whose damage alone all that is there can be explained; where either may be it, both stay.
         """
         disputed = self._work.execute(
             "SELECT o.rowid, c.rowid, o.revision, o.unit, o.data_id, c.unit, c.data_id FROM objects o "
@@ -119,13 +146,16 @@ class Resolver:
         ).fetchall()
         for row, change, revision, *ids in disputed:
             by_row, by_change = ids[:2], ids[2:]
-            damaged = damaged_id(
-                revision,
-                row_elsewhere=self._find("objects", by_row, "<>", revision) is not None,
-                last_elsewhere=self._find("changes", by_row, "<>", revision),
-                change_s_row=self._find("objects", by_change, "=", revision) is not None,
-                change_s_row_elsewhere=self._find("objects", by_change, "<>", revision) is not None,
-            )
+            has_row_elsewhere = self._find("objects", by_row, "<>", revision)
+            last_elsewhere = self._find("changes", by_row, "<>", revision)
+            damaged = None
+            if has_row_elsewhere or self._find("objects", by_change, "=", revision):
+                damaged = "objects" if has_row_elsewhere or last_elsewhere else None
+            elif self._find("objects", by_change, "<>", revision):
+                damaged = "changes"
+            elif last_elsewhere is not None:
+                ended = last_elsewhere[0] > revision or last_elsewhere[1] == ChangeKind.DELETED.value
+                damaged = "objects" if ended else "changes"
             if damaged is not None:
                 number = row if damaged == "objects" else change
                 self._work.execute(f"DELETE FROM {damaged} WHERE rowid = ?", (number,))  # noqa: S608  # one of two
@@ -145,7 +175,7 @@ class Resolver:
         row = self._row(key)
         if not self._complete:
             row, deleted_at = newest_row(row, self._last_change(key))
-            for file in newer_files(self._files.by_key.get(key, ()), row, deleted_at):
+            for file in newer_files(self._contents.files.get(key, ()), row, deleted_at):
                 if not self._contents.is_known(file, row):
                     self._bring_in_file(key, file, row)
                     return
@@ -176,7 +206,7 @@ class Resolver:
         return LastChange(row.revision, found[0], row if _is_sound(row) else None)
 
     def _bring_in_file(self, key: Key, file: str, former: Row | None) -> None:
-        measured = self._files.measure(file)
+        measured = self._contents.measure(file)
         self._outcome.revision += 1
         revision = self._outcome.revision
         written = max(measured.modified, 0)
