@@ -1,14 +1,13 @@
 """Any Store as an AsyncStore: its calls run in worker threads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from vault._runtime.blocking import on_thread, on_thread_or_here
-from vault.errors import VaultError
 from vault.store.contract import (
     AsyncBlockReader,
     AsyncBlockWriter,
@@ -16,33 +15,59 @@ from vault.store.contract import (
     AsyncWatch,
     BlockReader,
     BlockWriter,
-    LoadResult,
     Store,
     Watch,
 )
-from vault.store.values import (
-    Block,
-    Capabilities,
-    Change,
-    DeleteSpec,
-    Key,
-    LoadItem,
-    MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    Page,
-    Progress,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    WriteStatus,
-)
+from vault.store.values import Block, Change, NotModified, ObjectInfo, Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
+FaceT = TypeVar("FaceT")
 
 _THREADS: Final = 16
+
+
+def _in_thread(
+    method: Callable[Concatenate[Store, P], T],
+) -> Callable[Concatenate["ThreadedStore", P], Coroutine[Any, Any, T]]:
+    """A method of the contract, called of the Store in a thread."""
+
+    async def call(self: "ThreadedStore", /, *args: P.args, **options: P.kwargs) -> T:
+        return await _run(self._pool, getattr(self._store, method.__name__), *args, **options)
+
+    return call
+
+
+def _begun(
+    method: Callable[Concatenate[Store, P], T], face: Callable[[T, ThreadPoolExecutor], FaceT]
+) -> Callable[Concatenate["ThreadedStore", P], Coroutine[Any, Any, FaceT]]:
+    """As `_in_thread`, for what must be given back: when the caller is cancelled meanwhile, nobody else would."""
+
+    async def call(self: "ThreadedStore", /, *args: P.args, **options: P.kwargs) -> FaceT:
+        begun: list[T] = []
+        begin = partial(getattr(self._store, method.__name__), *args, **options)
+        try:
+            await _run(self._pool, lambda: begun.append(begin()))
+        except asyncio.CancelledError:
+            for each in begun:
+                if isinstance(each, BlockWriter):
+                    self._pool.submit(each.suspend)  # which aborts what is not resumable
+                elif isinstance(each, BlockReader):
+                    self._pool.submit(each.close)
+            raise
+        return face(begun[0], self._pool)
+
+    return call
+
+
+def _as_reader(
+    found: BlockReader | NotModified | None, pool: ThreadPoolExecutor
+) -> AsyncBlockReader | NotModified | None:
+    return _ThreadedReader(found, pool) if isinstance(found, BlockReader) else found
+
+
+def _as_writer(writer: BlockWriter, pool: ThreadPoolExecutor) -> AsyncBlockWriter:
+    return _ThreadedWriter(writer, pool)
 
 
 class ThreadedStore(AsyncStore):
@@ -61,88 +86,21 @@ class ThreadedStore(AsyncStore):
     def revision(self) -> int:
         return self._store.revision
 
-    async def capabilities(self) -> Capabilities:
-        return await _run(self._pool, self._store.capabilities)
-
-    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return await _run(self._pool, self._store.exists_many, unit, keys)
-
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        return await _run(self._pool, self._store.stat_many, unit, keys)
-
-    async def list_page(
-        self,
-        unit: str,
-        *,
-        prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 0,
-        page_token: str = "",
-    ) -> Page:
-        return await _run(
-            self._pool,
-            self._store.list_page,
-            unit,
-            prefix=prefix,
-            tags=tags,
-            page_size=page_size,
-            page_token=page_token,
-        )
-
-    async def list_units(self) -> list[str]:
-        return await _run(self._pool, self._store.list_units)
-
-    async def load(
-        self,
-        unit: str,
-        key: Key,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        if_generation: int | None = None,
-        if_generation_not_match: int | None = None,
-        generation: int | None = None,
-    ) -> AsyncBlockReader | NotModified | None:
-        def open_reader() -> BlockReader | NotModified | None:
-            return self._store.load(
-                unit,
-                key,
-                offset=offset,
-                length=length,
-                if_generation=if_generation,
-                if_generation_not_match=if_generation_not_match,
-                generation=generation,
-            )
-
-        found = await self._begin(open_reader)
-        return _ThreadedReader(found, self._pool) if isinstance(found, BlockReader) else found
-
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
-        return await _run(self._pool, self._store.load_many, unit, items)
-
-    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return _ThreadedWriter(await self._begin(self._store.upload, unit, spec, resumable=resumable), self._pool)
-
-    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return _ThreadedWriter(await self._begin(self._store.update, unit, spec, resumable=resumable), self._pool)
-
-    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return await _run(self._pool, self._store.write_status, unit, request_id)
-
-    async def abort_write(self, unit: str, request_id: bytes) -> None:
-        await _run(self._pool, self._store.abort_write, unit, request_id)
-
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        return await _run(self._pool, self._store.upload_many, unit, items)
-
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        return await _run(self._pool, self._store.update_many, unit, items)
-
-    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        return await _run(self._pool, self._store.delete_many, unit, items)
-
-    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        return await _run(self._pool, self._store.set_metadata, unit, spec)
+    capabilities = _in_thread(Store.capabilities)
+    exists_many = _in_thread(Store.exists_many)
+    stat_many = _in_thread(Store.stat_many)
+    list_page = _in_thread(Store.list_page)
+    list_units = _in_thread(Store.list_units)
+    load = _begun(Store.load, _as_reader)
+    load_many = _in_thread(Store.load_many)
+    upload = _begun(Store.upload, _as_writer)
+    update = _begun(Store.update, _as_writer)
+    write_status = _in_thread(Store.write_status)
+    abort_write = _in_thread(Store.abort_write)
+    upload_many = _in_thread(Store.upload_many)
+    update_many = _in_thread(Store.update_many)
+    delete_many = _in_thread(Store.delete_many)
+    set_metadata = _in_thread(Store.set_metadata)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         return _ThreadedWatch(await _run(self._pool, self._store.watch, units, since=since))
@@ -150,20 +108,6 @@ class ThreadedStore(AsyncStore):
     async def close(self) -> None:
         """Gives the threads back. The Store belongs to whoever made it, and stays open."""
         await on_thread_or_here(self._pool.shutdown)
-
-    async def _begin(self, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """As `_run`, for what must be given back: when the caller is cancelled meanwhile, nobody else would."""
-        begun: list[T] = []
-        try:
-            await _run(self._pool, lambda: begun.append(call(*args, **options)))
-            return begun[0]
-        except asyncio.CancelledError:
-            for each in begun:
-                if isinstance(each, BlockWriter):
-                    self._pool.submit(each.suspend)  # which aborts what is not resumable
-                elif isinstance(each, BlockReader):
-                    self._pool.submit(each.close)
-            raise
 
 
 class _ThreadedReader(AsyncBlockReader):
