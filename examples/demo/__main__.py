@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 from rich.console import Console
-from vault.cli.arguments import SizeType
+from vault.cli.arguments import SIZE
 from vault.cli.wording import size_text
 from vault.store.limits import BLOCK_SIZE
 
@@ -25,7 +25,7 @@ UNIT = "files"
 
 
 @click.command()
-@click.option("--size", type=SizeType(), default="256MiB", show_default=True, help="Of the file that is streamed.")
+@click.option("--size", type=SIZE, default="256MiB", show_default=True, help="Of the file that is streamed.")
 def demo(size: int) -> None:
     """Show a server and its clients at work, on this machine, and check what they did.
 

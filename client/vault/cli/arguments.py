@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -22,22 +22,14 @@ def parse_key(text: str) -> Key:
     Raises:
         InvalidArgumentError: An id out of its range, or text that cannot be a name.
     """
-    kind, colon, rest = text.partition(":")
-    if colon and kind == "id":
-        key: Key = int(rest) if _digits(rest) else rest
-        if isinstance(key, str):
-            raise InvalidArgumentError(f"bad id {rest!r}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
-    elif colon and kind == "name":
-        key = rest
-    else:
-        key = int(text) if _digits(text) else text
+    kind, _, rest = text.partition(":") if text.startswith(("id:", "name:")) else ("", "", text)
+    # At most 19 digits can be an id; int() itself refuses text of thousands.
+    is_number = rest.isascii() and rest.isdigit() and len(rest) <= 4000
+    if kind == "id" and not is_number:
+        raise InvalidArgumentError(f"bad id {rest!r}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
+    key: Key = int(rest) if is_number and kind != "name" else rest
     check_key(key)
     return key
-
-
-def _digits(text: str) -> bool:
-    # At most 19 digits can be an id; int() itself refuses text of thousands.
-    return text.isascii() and text.isdigit() and len(text) <= 4000
 
 
 def parse_tags(words: Iterable[str]) -> dict[str, str]:
@@ -68,75 +60,44 @@ def parse_size(text: str) -> int:
     number, unit, binary = match.groups()
     base = 1024 if binary else 1000
     # Not as a float, which holds no whole numbers above 2^53, and of long ones none.
-    size = (
-        int(Fraction(number) * (base ** _POWERS[unit.upper()] if unit else 1)) if len(number) <= 40 else _MOST_BYTES + 1
-    )
+    factor = base ** _POWERS[unit.upper()] if unit else 1
+    size = int(Fraction(number) * factor) if len(number) <= 40 else _MOST_BYTES + 1
     if size > _MOST_BYTES:
         raise InvalidArgumentError(f"bad size {text[:40]!r}: at most 2^63 - 1 bytes")
     return size
 
 
-class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """A parameter whose parser raises InvalidArgumentError; click then says which parameter it was."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
         try:
-            return self.parse(value)
+            return self._parse(value)
         except InvalidArgumentError as error:
             self.fail(error.message, param, ctx)
 
-    def parse(self, text: str) -> Any:
-        raise NotImplementedError
 
-
-class KeyType(_Parsed):
-    """An object's id or name, see `parse_key`."""
-
-    name = "key"
-
-    def parse(self, text: str) -> Key:
-        return parse_key(text)
-
-
-class NameType(_Parsed):
-    """An object's name, also when it is all digits."""
-
-    name = "name"
-
-    def parse(self, text: str) -> str:
-        check_name(text)
+def _checked(check: Callable[[str], None]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        check(text)
         return text
 
-
-class DatatypeType(_Parsed):
-    """The tag of a Datatype."""
-
-    name = "datatype"
-
-    def parse(self, text: str) -> str:
-        check_datatype(text)
-        return text
+    return parse
 
 
-class UnitType(_Parsed):
-    """A unit's name."""
+KEY = Parsed("key", parse_key)
+NAME = Parsed("name", _checked(check_name))
+"""An object's name, also when it is all digits."""
 
-    name = "unit"
-
-    def parse(self, text: str) -> str:
-        check_unit(text)
-        return text
-
-
-class SizeType(_Parsed):
-    """A number of bytes, see `parse_size`."""
-
-    name = "size"
-
-    def parse(self, text: str) -> int:
-        return parse_size(text)
+DATATYPE = Parsed("datatype", _checked(check_datatype))
+UNIT = Parsed("unit", _checked(check_unit))
+SIZE = Parsed("size", parse_size)
 
 
 class NumberRange(click.FloatRange):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from vault.cli.arguments import KeyType, NameType, UnitType, tags_callback
+from vault.cli.arguments import KEY, NAME, UNIT, tags_callback
 from vault.cli.exits import Exit, complain, exit_code
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
@@ -35,7 +35,7 @@ def list_objects(unit: str, prefix: str | None, tags: Mapping[str, str], *, long
 
 
 @click.command()
-@click.argument("key", type=KeyType())
+@click.argument("key", type=KEY)
 @unit_option
 @json_option
 @location_options
@@ -46,8 +46,8 @@ def stat(key: Key, unit: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", type=NameType())
-@click.option("--unit", "-u", type=UnitType(), help="Only in this unit; in all of them by default.")
+@click.argument("name", type=NAME)
+@click.option("--unit", "-u", type=UNIT, help="Only in this unit; in all of them by default.")
 @json_option
 @location_options
 def find(name: str, unit: str | None, *, as_json: bool) -> None:
@@ -63,11 +63,11 @@ def find(name: str, unit: str | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("key", type=KeyType())
+@click.argument("key", type=KEY)
 @click.argument("tags", metavar="[K=V]...", nargs=-1, callback=tags_callback)
 @unit_option
 @click.option("--remove", "-r", "removed", metavar="K", multiple=True, help="Take this tag away.")
-@click.option("--name", type=NameType(), help="Give the object this name.")
+@click.option("--name", type=NAME, help="Give the object this name.")
 @click.option("--no-name", is_flag=True, help="Take the object's name away.")
 @json_option
 @location_options
@@ -106,7 +106,7 @@ def tag(
 
 
 @click.command("rm")
-@click.argument("keys", metavar="KEY...", type=KeyType(), nargs=-1, required=True)
+@click.argument("keys", metavar="KEY...", type=KEY, nargs=-1, required=True)
 @unit_option
 @click.option("--force", "-f", is_flag=True, help="An object that does not exist is no error.")
 @click.option(

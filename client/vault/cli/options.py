@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vault.cli.arguments import UnitType
+from vault.cli.arguments import UNIT
 from vault.cli.setting_options import type_of
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.setting import settings_of
@@ -68,7 +68,7 @@ group_location_options = _where(environment=True)
 location_options = _where(environment=False)
 
 unit_option = click.option(
-    "--unit", "-u", required=True, type=UnitType(), envvar="VAULT_GRPC_UNIT", help="The unit. Also: VAULT_GRPC_UNIT."
+    "--unit", "-u", required=True, type=UNIT, envvar="VAULT_GRPC_UNIT", help="The unit. Also: VAULT_GRPC_UNIT."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document on a line, for programs.")

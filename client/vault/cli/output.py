@@ -1,7 +1,9 @@
 """What the commands print: JSON for programs, lines for pipes, tables for people."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -20,19 +22,21 @@ def json_of(info: ObjectInfo) -> dict[str, Any]:
     before 1.7) change whole numbers above 2^53. The checksum is text in the 16 hexadecimal digits
     that `xxhsum -H3` prints. Counters and sizes stay far below 2^53, so they are numbers.
     """
-    return {
-        "unit": info.unit,
-        "data_id": str(info.data_id),
-        "name": info.name,
-        "size": info.size,
-        "generation": info.generation,
-        "revision": info.revision,
-        "checksum": f"{info.checksum:016x}",
-        "datatype": info.datatype,
-        "tags": dict(info.tags),
-        "created_at": info.created_at.isoformat(),
-        "updated_at": info.updated_at.isoformat(),
-    }
+    names = dict.fromkeys(["unit", "data_id", "name", "size", *(field.name for field in fields(info))])
+    return {name: _as_json(name, getattr(info, name)) for name in names}
+
+
+def _as_json(name: str, value: object) -> object:
+    match name, value:
+        case "data_id", _:
+            return str(value)
+        case "checksum", int():
+            return f"{value:016x}"
+        case _, datetime():
+            return value.isoformat()
+        case _, Mapping():
+            return dict(value)
+    return value
 
 
 def write_json(document: object) -> None:

@@ -12,7 +12,7 @@ import click
 from vault._escaping import holds_hidden
 from vault._sync.files.object_reader import open_reader
 from vault._sync.files.transfer import download_file, upload_file
-from vault.cli.arguments import DatatypeType, KeyType, NameType, SizeType, tags_callback
+from vault.cli.arguments import DATATYPE, KEY, NAME, SIZE, tags_callback
 from vault.cli.exits import Exit, complain, exit_code, text_of
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
@@ -33,12 +33,12 @@ _MAX_FILE_NAME = 255
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @unit_option
-@click.option("--name", "-n", type=NameType(), help="The object's name; the file's own (without folders) by default.")
+@click.option("--name", "-n", type=NAME, help="The object's name; the file's own (without folders) by default.")
 @click.option("--no-name", is_flag=True, help="No name: the object has its id alone.")
 @click.option("--tag", "-t", "tags", metavar="K=V", multiple=True, callback=tags_callback, help="May be repeated.")
 @click.option(
     "--datatype",
-    type=DatatypeType(),
+    type=DATATYPE,
     metavar="TAG",
     help="What the bytes are, for programs that load them as objects. Without it: what their unit holds.",
 )
@@ -90,7 +90,7 @@ def put(
 
 
 @click.command()
-@click.argument("key", type=KeyType())
+@click.argument("key", type=KEY)
 @click.argument("file")
 @unit_option
 @location_options
@@ -121,10 +121,10 @@ def get(key: Key, file: str, unit: str) -> None:
 
 
 @click.command()
-@click.argument("keys", metavar="KEY...", type=KeyType(), nargs=-1, required=True)
+@click.argument("keys", metavar="KEY...", type=KEY, nargs=-1, required=True)
 @unit_option
-@click.option("--offset", type=SizeType(), default="0", help="Begin here: a number of bytes, or 64KiB, 1MiB, …")
-@click.option("--length", type=SizeType(), help="At most so many bytes; to the end by default.")
+@click.option("--offset", type=SIZE, default="0", help="Begin here: a number of bytes, or 64KiB, 1MiB, …")
+@click.option("--length", type=SIZE, help="At most so many bytes; to the end by default.")
 @location_options
 def cat(keys: Sequence[Key], unit: str, offset: int, length: int | None) -> None:
     """Write objects, one after the other, to standard output; or part of one, and only that is fetched.
