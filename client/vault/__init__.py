@@ -1,67 +1,69 @@
 """Vault: typed Python objects and large files in units, embedded or on a storage host."""
 
+# ruff: noqa: I001  # a statement for each module
+
 import sys
 
 if sys.platform == "win32":
     raise ImportError("Vault needs fork, flock and POSIX files: it runs on Linux and macOS, and on Windows within WSL")
 
-from vault._runtime.lazy import lazy_names
+from vault._runtime.lazy import lazy_names, public_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
-if TYPE_CHECKING:
-    from vault._async.feed.subscription import AsyncSubscription
-    from vault._async.files.object_reader import AsyncObjectReader
-    from vault._async.files.object_writer import AsyncObjectWriter
-    from vault._async.objects.ticket import AsyncTicket
-    from vault._async.remote.store import AsyncRemoteStore
-    from vault._async.vault.facade import AsyncVault
-    from vault._async.vault.remote_vault import AsyncRemoteVault
-    from vault._cache.cache import CacheStats
-    from vault._runtime.allocator import tune_allocator
+if TYPE_CHECKING:  # `as` exports a name
+    from vault._async.feed.subscription import AsyncSubscription as AsyncSubscription
+    from vault._async.files.object_reader import AsyncObjectReader as AsyncObjectReader
+    from vault._async.files.object_writer import AsyncObjectWriter as AsyncObjectWriter
+    from vault._async.objects.ticket import AsyncTicket as AsyncTicket
+    from vault._async.remote.store import AsyncRemoteStore as AsyncRemoteStore
+    from vault._async.vault.facade import AsyncVault as AsyncVault
+    from vault._async.vault.remote_vault import AsyncRemoteVault as AsyncRemoteVault
+    from vault._cache.cache import CacheStats as CacheStats
+    from vault._runtime.allocator import tune_allocator as tune_allocator
     from vault._runtime.version import __version__ as __version__
-    from vault._sync.feed.subscription import Subscription
-    from vault._sync.files.object_reader import ObjectReader
-    from vault._sync.files.object_writer import ObjectWriter
-    from vault._sync.objects.ticket import Ticket
-    from vault._sync.remote.store import RemoteStore
-    from vault._sync.vault.facade import Vault
-    from vault._sync.vault.remote_vault import RemoteVault
-    from vault.datatype import Datatype, ObjectStream
+    from vault._sync.feed.subscription import Subscription as Subscription
+    from vault._sync.files.object_reader import ObjectReader as ObjectReader
+    from vault._sync.files.object_writer import ObjectWriter as ObjectWriter
+    from vault._sync.objects.ticket import Ticket as Ticket
+    from vault._sync.remote.store import RemoteStore as RemoteStore
+    from vault._sync.vault.facade import Vault as Vault
+    from vault._sync.vault.remote_vault import RemoteVault as RemoteVault
+    from vault.datatype import Datatype as Datatype, ObjectStream as ObjectStream
     from vault.errors import (
-        AlreadyExistsError,
-        BatchError,
-        ChecksumError,
-        ClosedError,
-        ConflictError,
-        CorruptionError,
-        DatatypeError,
-        DecodeError,
-        EncodeError,
-        FeedError,
-        InvalidArgumentError,
-        NotFoundError,
-        ProtocolError,
-        RevisionCompactedError,
-        SlowConsumerError,
-        StorageError,
-        StorageFullError,
-        UnavailableError,
-        UnknownUnitError,
-        UnsupportedError,
-        VaultError,
+        AlreadyExistsError as AlreadyExistsError,
+        BatchError as BatchError,
+        ChecksumError as ChecksumError,
+        ClosedError as ClosedError,
+        ConflictError as ConflictError,
+        CorruptionError as CorruptionError,
+        DatatypeError as DatatypeError,
+        DecodeError as DecodeError,
+        EncodeError as EncodeError,
+        FeedError as FeedError,
+        InvalidArgumentError as InvalidArgumentError,
+        NotFoundError as NotFoundError,
+        ProtocolError as ProtocolError,
+        RevisionCompactedError as RevisionCompactedError,
+        SlowConsumerError as SlowConsumerError,
+        StorageError as StorageError,
+        StorageFullError as StorageFullError,
+        UnavailableError as UnavailableError,
+        UnknownUnitError as UnknownUnitError,
+        UnsupportedError as UnsupportedError,
+        VaultError as VaultError,
     )
-    from vault.store.connection import ConnectionSettings
-    from vault.store.contract import AsyncStore, Store
-    from vault.store.values import Change, ChangeKind, Key, ObjectInfo
-    from vault.unit import UnitSettings
+    from vault.store.connection import ConnectionSettings as ConnectionSettings
+    from vault.store.contract import AsyncStore as AsyncStore, Store as Store
+    from vault.store.values import Change as Change, ChangeKind as ChangeKind, Key as Key, ObjectInfo as ObjectInfo
+    from vault.unit import UnitSettings as UnitSettings
     from vault.wrappers import (
-        BytesWrapper,
-        JsonDatatype,
-        JsonWrapper,
-        PickleDatatype,
-        PickleWrapper,
-        TextWrapper,
-        Wrapper,
+        BytesWrapper as BytesWrapper,
+        JsonDatatype as JsonDatatype,
+        JsonWrapper as JsonWrapper,
+        PickleDatatype as PickleDatatype,
+        PickleWrapper as PickleWrapper,
+        TextWrapper as TextWrapper,
+        Wrapper as Wrapper,
     )
 
 # By module, what is public of it. Nothing is imported before it is used: embedded vaults do without gRPC.
@@ -97,62 +99,6 @@ _HOMES = {
     "wrappers": "BytesWrapper JsonDatatype JsonWrapper PickleDatatype PickleWrapper TextWrapper Wrapper",
 }
 
-__all__ = [
-    "AlreadyExistsError",
-    "AsyncObjectReader",
-    "AsyncObjectWriter",
-    "AsyncRemoteStore",
-    "AsyncRemoteVault",
-    "AsyncStore",
-    "AsyncSubscription",
-    "AsyncTicket",
-    "AsyncVault",
-    "BatchError",
-    "BytesWrapper",
-    "CacheStats",
-    "Change",
-    "ChangeKind",
-    "ChecksumError",
-    "ClosedError",
-    "ConflictError",
-    "ConnectionSettings",
-    "CorruptionError",
-    "Datatype",
-    "DatatypeError",
-    "DecodeError",
-    "EncodeError",
-    "FeedError",
-    "InvalidArgumentError",
-    "JsonDatatype",
-    "JsonWrapper",
-    "Key",
-    "NotFoundError",
-    "ObjectInfo",
-    "ObjectReader",
-    "ObjectStream",
-    "ObjectWriter",
-    "PickleDatatype",
-    "PickleWrapper",
-    "ProtocolError",
-    "RemoteStore",
-    "RemoteVault",
-    "RevisionCompactedError",
-    "SlowConsumerError",
-    "StorageError",
-    "StorageFullError",
-    "Store",
-    "Subscription",
-    "TextWrapper",
-    "Ticket",
-    "UnavailableError",
-    "UnitSettings",
-    "UnknownUnitError",
-    "UnsupportedError",
-    "Vault",
-    "VaultError",
-    "Wrapper",
-    "tune_allocator",
-]
-
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    __all__ = list(public_names(_HOMES))
     __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,9 +1,14 @@
 """Public names of a package, each imported from its module when it is first used."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
+
+
+def public_names(public: Mapping[str, str]) -> Iterator[str]:
+    """`__all__` of a package with such names."""
+    return (name for name in sorted(" ".join(public.values()).split()) if not name.startswith("__"))
 
 
 def lazy_names(

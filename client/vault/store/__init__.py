@@ -1,49 +1,55 @@
 """The Store contract: what every Store does, the values that cross it, and where Stores are found by location."""
 
-from vault._runtime.lazy import lazy_names
+# ruff: noqa: I001  # a statement for each module
+
+from vault._runtime.lazy import lazy_names, public_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
-if TYPE_CHECKING:
-    from vault.store.columns import LoadedObjects, LoadItems, ObjectInfos
+if TYPE_CHECKING:  # `as` exports a name
+    from vault.store.columns import LoadedObjects as LoadedObjects, LoadItems as LoadItems, ObjectInfos as ObjectInfos
     from vault.store.contract import (
-        AsyncBlockReader,
-        AsyncBlockWriter,
-        AsyncStore,
-        AsyncWatch,
-        BlockReader,
-        BlockWriter,
-        LoadResult,
-        Store,
-        Watch,
+        AsyncBlockReader as AsyncBlockReader,
+        AsyncBlockWriter as AsyncBlockWriter,
+        AsyncStore as AsyncStore,
+        AsyncWatch as AsyncWatch,
+        BlockReader as BlockReader,
+        BlockWriter as BlockWriter,
+        LoadResult as LoadResult,
+        Store as Store,
+        Watch as Watch,
     )
-    from vault.store.limits import BLOCK_SIZE
-    from vault.store.progress import ProgressCallback
-    from vault.store.registry import StoreOpener, open_async_store, open_store
-    from vault.store.threaded import ThreadedStore
+    from vault.store.limits import BLOCK_SIZE as BLOCK_SIZE
+    from vault.store.progress import ProgressCallback as ProgressCallback
+    from vault.store.registry import (
+        StoreOpener as StoreOpener,
+        open_async_store as open_async_store,
+        open_store as open_store,
+    )
+    from vault.store.threaded import ThreadedStore as ThreadedStore
     from vault.store.values import (
-        Block,
-        Capabilities,
-        Change,
-        ChangeKind,
-        DeleteSpec,
-        Key,
-        LoadedObject,
-        LoadItem,
-        MetadataSpec,
-        NotModified,
-        ObjectInfo,
-        Page,
-        Progress,
-        SmallUpdate,
-        SmallUpload,
-        UpdateSpec,
-        UploadSpec,
-        WriteStatus,
-        checksum,
-        new_data_id,
-        new_request_id,
+        Block as Block,
+        Capabilities as Capabilities,
+        Change as Change,
+        ChangeKind as ChangeKind,
+        DeleteSpec as DeleteSpec,
+        Key as Key,
+        LoadedObject as LoadedObject,
+        LoadItem as LoadItem,
+        MetadataSpec as MetadataSpec,
+        NotModified as NotModified,
+        ObjectInfo as ObjectInfo,
+        Page as Page,
+        Progress as Progress,
+        SmallUpdate as SmallUpdate,
+        SmallUpload as SmallUpload,
+        UpdateSpec as UpdateSpec,
+        UploadSpec as UploadSpec,
+        WriteStatus as WriteStatus,
+        checksum as checksum,
+        new_data_id as new_data_id,
+        new_request_id as new_request_id,
     )
-    from vault.store.wrapper import AsyncWrapperStore, WrapperStore
+    from vault.store.wrapper import AsyncWrapperStore as AsyncWrapperStore, WrapperStore as WrapperStore
 
 # By module, what is public of it. Nothing is imported before it is used.
 _HOMES = {
@@ -63,49 +69,6 @@ _HOMES = {
     "wrapper": "AsyncWrapperStore WrapperStore",
 }
 
-__all__ = [
-    "BLOCK_SIZE",
-    "AsyncBlockReader",
-    "AsyncBlockWriter",
-    "AsyncStore",
-    "AsyncWatch",
-    "AsyncWrapperStore",
-    "Block",
-    "BlockReader",
-    "BlockWriter",
-    "Capabilities",
-    "Change",
-    "ChangeKind",
-    "DeleteSpec",
-    "Key",
-    "LoadItem",
-    "LoadItems",
-    "LoadResult",
-    "LoadedObject",
-    "LoadedObjects",
-    "MetadataSpec",
-    "NotModified",
-    "ObjectInfo",
-    "ObjectInfos",
-    "Page",
-    "Progress",
-    "ProgressCallback",
-    "SmallUpdate",
-    "SmallUpload",
-    "Store",
-    "StoreOpener",
-    "ThreadedStore",
-    "UpdateSpec",
-    "UploadSpec",
-    "Watch",
-    "WrapperStore",
-    "WriteStatus",
-    "checksum",
-    "new_data_id",
-    "new_request_id",
-    "open_async_store",
-    "open_store",
-]
-
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name
+    __all__ = list(public_names(_HOMES))
     __getattr__, __dir__ = lazy_names(__name__, _HOMES)

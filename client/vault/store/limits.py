@@ -1,4 +1,7 @@
-"""What a caller may ask for: limits, and a check for each kind of argument, the same in every Store. No I/O."""
+"""What a caller may ask for: limits, and a check for each kind of argument, the same in every Store. No I/O.
+
+Every `check_…` raises InvalidArgumentError, whose text says what is allowed.
+"""
 
 import re
 from collections.abc import Mapping
@@ -35,36 +38,30 @@ MAX_GRPC_SECONDS: Final = 2_147_483.0
 _MOST_SHOWN: Final = 80  # characters of a value in an error
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-_MAX_BYTES: Final = (1 << 63) - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no datatype ever had one, and a class learns of it when it is defined
 _NO_HIDDEN: Final = "control, formatting and line-separating characters are not for new ones"
 
 
 def check_unit(unit: str) -> None:
-    """Raises InvalidArgumentError unless `unit` may name a unit."""
+    """A unit's name."""
     if not isinstance(unit, str) or _UNIT.fullmatch(unit) is None:
-        raise InvalidArgumentError(
-            f"bad unit name {shown(unit)}: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit",
-            reason="BAD_UNIT",
-        )
+        raise _bad("unit name", unit, "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit", "BAD_UNIT")
 
 
 def check_data_id(data_id: int) -> None:
-    """Raises InvalidArgumentError unless `data_id` is an int from 1 to 2^63 - 1."""
-    if isinstance(data_id, bool) or not isinstance(data_id, int) or not 1 <= data_id <= MAX_DATA_ID:
-        raise InvalidArgumentError(f"bad id {shown(data_id)}: a whole number from 1 to 2^63 - 1", reason="BAD_ID")
+    """An object's id."""
+    if not _is_whole(data_id, MAX_DATA_ID, least=1):
+        raise _bad("id", data_id, "a whole number from 1 to 2^63 - 1", "BAD_ID")
 
 
 def check_name(name: str) -> None:
-    """Raises InvalidArgumentError unless an object may be asked for by `name`: `check_new` says what new ones hold."""
-    if not isinstance(name, str) or not _text_fits(name, 1, MAX_NAME_BYTES):
-        raise InvalidArgumentError(
-            f"bad name {shown(name)}: text of 1 to {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
-        )
+    """A name that an object may be asked for by: `check_new` says what new ones hold."""
+    if not _text_fits(name, 1, MAX_NAME_BYTES):
+        raise _bad("name", name, f"text of 1 to {MAX_NAME_BYTES} UTF-8 bytes", "BAD_NAME")
 
 
 def check_key(key: int | str) -> None:
-    """Raises InvalidArgumentError unless `key` is a valid id or name."""
+    """An id or a name."""
     if type(key) is int and 1 <= key <= MAX_DATA_ID:  # most keys
         return
     if isinstance(key, str):
@@ -72,74 +69,60 @@ def check_key(key: int | str) -> None:
     elif isinstance(key, int):
         check_data_id(key)
     else:
-        raise InvalidArgumentError(
-            f"bad key {shown(key)}: an id (int) or a name (str), not {type(key).__name__}", reason="BAD_ID"
-        )
+        raise _bad("key", key, f"an id (int) or a name (str), not {type(key).__name__}", "BAD_ID")
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Raises InvalidArgumentError unless `tags` are few and short enough."""
+    """Tags: few and short enough."""
     if not isinstance(tags, Mapping):
         raise InvalidArgumentError(f"tags are a mapping of text to text, not {type(tags).__name__}", reason="BAD_TAGS")
     if len(tags) > MAX_TAGS:
         raise InvalidArgumentError(f"{len(tags)} tags: at most {MAX_TAGS} are allowed", reason="BAD_TAGS")
     for key, value in tags.items():
-        if not isinstance(key, str) or not _text_fits(key, 1, MAX_TAG_KEY):
-            raise InvalidArgumentError(
-                f"bad tag {shown(key)}: a key is text of 1 to {MAX_TAG_KEY} UTF-8 bytes", reason="BAD_TAGS"
-            )
-        if not isinstance(value, str) or not _text_fits(value, 0, MAX_TAG_VALUE):
-            raise InvalidArgumentError(
-                f"bad value of tag {key!r}, {shown(value)}: text of at most {MAX_TAG_VALUE} UTF-8 bytes",
-                reason="BAD_TAGS",
-            )
+        if not _text_fits(key, 1, MAX_TAG_KEY):
+            raise _bad("tag", key, f"a key is text of 1 to {MAX_TAG_KEY} UTF-8 bytes", "BAD_TAGS")
+        if not _text_fits(value, 0, MAX_TAG_VALUE):
+            allowed = f"text of at most {MAX_TAG_VALUE} UTF-8 bytes"
+            raise _bad(f"value of tag {key!r},", value, allowed, "BAD_TAGS")
 
 
 def check_datatype(tag: str) -> None:
-    """Raises InvalidArgumentError unless `tag` may tag an object's datatype, as far as `check_new` allows new ones."""
-    if not isinstance(tag, str) or not _text_fits(tag, 0, MAX_DATATYPE) or _CONTROL.search(tag):
-        raise InvalidArgumentError(
-            f"bad datatype tag {shown(tag)}: text of at most {MAX_DATATYPE} UTF-8 bytes without control characters",
-            reason="BAD_DATATYPE",
-        )
+    """The tag of an object's datatype, as far as `check_new` allows new ones."""
+    if not _text_fits(tag, 0, MAX_DATATYPE) or _CONTROL.search(tag):
+        allowed = f"text of at most {MAX_DATATYPE} UTF-8 bytes without control characters"
+        raise _bad("datatype tag", tag, allowed, "BAD_DATATYPE")
 
 
 def check_new(*, name: str | None = None, tags: Mapping[str, str] = MappingProxyType({}), datatype: str = "") -> None:
-    """Raises InvalidArgumentError where something new that an object is given, and that fits, holds what is hidden.
+    """What a new object is given, and that fits, holds nothing that is hidden.
 
     What objects have is not asked again: they stay within reach under it, and keep it when something else is changed.
     """
     if name and holds_hidden(name):
-        raise InvalidArgumentError(f"bad name {shown(name)}: {_NO_HIDDEN}", reason="BAD_NAME")
+        raise _bad("name", name, _NO_HIDDEN, "BAD_NAME")
     for key, value in tags.items():
         if holds_hidden(key):
-            raise InvalidArgumentError(f"bad tag {shown(key)}: {_NO_HIDDEN}", reason="BAD_TAGS")
+            raise _bad("tag", key, _NO_HIDDEN, "BAD_TAGS")
         if holds_hidden(value):
-            raise InvalidArgumentError(f"bad value of tag {key!r}, {shown(value)}: {_NO_HIDDEN}", reason="BAD_TAGS")
+            raise _bad(f"value of tag {key!r},", value, _NO_HIDDEN, "BAD_TAGS")
     if datatype and holds_hidden(datatype):
-        raise InvalidArgumentError(f"bad datatype tag {shown(datatype)}: {_NO_HIDDEN}", reason="BAD_DATATYPE")
+        raise _bad("datatype tag", datatype, _NO_HIDDEN, "BAD_DATATYPE")
 
 
 def check_generation(generation: int | None) -> None:
-    """Raises InvalidArgumentError unless `generation` is None or a whole number from 0."""
-    if generation is None:
-        return
-    if isinstance(generation, bool) or not isinstance(generation, int) or not 0 <= generation <= MAX_DATA_ID:
-        raise InvalidArgumentError(
-            f"bad generation {shown(generation)}: a whole number from 0 to 2^63 - 1", reason="BAD_GENERATION"
-        )
+    """A generation or a revision, or None."""
+    if generation is not None and not _is_whole(generation, MAX_DATA_ID):
+        raise _bad("generation", generation, "a whole number from 0 to 2^63 - 1", "BAD_GENERATION")
 
 
 def check_range(offset: int, length: int | None, size: int | None = None) -> None:
-    """Raises InvalidArgumentError unless the range starts within an object of `size` bytes.
+    """A range that starts within an object of `size` bytes.
 
-    A range may start at the very end, and may end after it: what is there is read.
+    It may start at the very end, and may end after it: what is there is read.
     """
     for what, value in (("offset", offset), ("length", 0 if length is None else length)):
-        if not _is_whole(value, _MAX_BYTES):
-            raise InvalidArgumentError(
-                f"bad {what} {shown(value)}: a whole number of bytes from 0 to 2^63 - 1", reason="BAD_RANGE"
-            )
+        if not _is_whole(value, MAX_DATA_ID):
+            raise _bad(what, value, "a whole number of bytes from 0 to 2^63 - 1", "BAD_RANGE")
     if size is not None and offset > size:
         raise InvalidArgumentError(
             f"offset {offset} is past the end of an object of {size} bytes", reason="BAD_RANGE", size=size
@@ -147,29 +130,24 @@ def check_range(offset: int, length: int | None, size: int | None = None) -> Non
 
 
 def check_prefix(prefix: str) -> None:
-    """Raises InvalidArgumentError unless names may begin with `prefix`; the empty one is valid."""
-    if not isinstance(prefix, str) or not _text_fits(prefix, 0, MAX_NAME_BYTES):
-        raise InvalidArgumentError(
-            f"bad prefix {shown(prefix)}: text of at most {MAX_NAME_BYTES} UTF-8 bytes", reason="BAD_NAME"
-        )
+    """What names may begin with; also nothing."""
+    if not _text_fits(prefix, 0, MAX_NAME_BYTES):
+        raise _bad("prefix", prefix, f"text of at most {MAX_NAME_BYTES} UTF-8 bytes", "BAD_NAME")
 
 
 def check_page_size(page_size: int) -> None:
-    """Raises InvalidArgumentError unless `page_size` is a whole number from 0 to MAX_PAGE_SIZE."""
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or not 0 <= page_size <= MAX_PAGE_SIZE:
-        raise InvalidArgumentError(
-            f"bad page size {shown(page_size)}: 1 to {MAX_PAGE_SIZE}, or 0 for the store's choice",
-            reason="BAD_PAGE_SIZE",
-        )
+    """Objects in a page, 0 for the store's choice."""
+    if not _is_whole(page_size, MAX_PAGE_SIZE):
+        raise _bad("page size", page_size, f"1 to {MAX_PAGE_SIZE}, or 0 for the store's choice", "BAD_PAGE_SIZE")
 
 
 def check_block(offset: int, data: bytes | bytearray | memoryview, checksum: int) -> None:
-    """Raises InvalidArgumentError unless these could be a block of an object, somewhere."""
+    """A block of an object, somewhere."""
     _check_bytes(data)
     size = memoryview(data).nbytes
     if not 1 <= size <= BLOCK_SIZE:
         raise InvalidArgumentError(f"a block of {size} bytes: 1 to {BLOCK_SIZE}", reason="BAD_SIZE")
-    if not _is_whole(offset, _MAX_BYTES):
+    if not _is_whole(offset, MAX_DATA_ID):
         raise InvalidArgumentError(
             f"bad offset {shown(offset)} of a block: bytes, from 0 to 2^63 - 1", reason="BAD_OFFSET"
         )
@@ -177,15 +155,15 @@ def check_block(offset: int, data: bytes | bytearray | memoryview, checksum: int
 
 
 def check_commit(size: int, checksum: int | None) -> None:
-    """Raises InvalidArgumentError unless an object could have this size and checksum."""
-    if not _is_whole(size, _MAX_BYTES):
-        raise InvalidArgumentError(f"bad size {shown(size)}: bytes, from 0 to 2^63 - 1", reason="BAD_SIZE")
+    """An object's size and checksum."""
+    if not _is_whole(size, MAX_DATA_ID):
+        raise _bad("size", size, "bytes, from 0 to 2^63 - 1", "BAD_SIZE")
     if checksum is not None:
         _check_checksum(checksum)
 
 
 def check_small(data: bytes, checksum: int) -> None:
-    """Raises InvalidArgumentError unless these could be the bytes and the checksum of an item of a batch."""
+    """The bytes and the checksum of an item of a batch."""
     _check_bytes(data)
     _check_checksum(checksum)
     if len(data) > BLOCK_SIZE:
@@ -195,7 +173,7 @@ def check_small(data: bytes, checksum: int) -> None:
 
 
 def check_batch(items: int) -> None:
-    """Raises InvalidArgumentError when a batch has too many items."""
+    """A number of items in a batch."""
     if items > MAX_BATCH_ITEMS:
         raise InvalidArgumentError(
             f"{items} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
@@ -203,65 +181,38 @@ def check_batch(items: int) -> None:
 
 
 def check_request_id(request_id: bytes) -> None:
-    """Raises InvalidArgumentError unless `request_id` is 16 bytes."""
+    """16 bytes."""
     if not isinstance(request_id, bytes) or len(request_id) != 16:
         raise InvalidArgumentError("a request id is 16 bytes", reason="BAD_REQUEST_ID")
 
 
 def check_resumable(resumable: bool) -> None:  # noqa: FBT001  # what is checked
-    """Raises InvalidArgumentError unless it is True or False."""
+    """True or False."""
     if not isinstance(resumable, bool):
         raise InvalidArgumentError(f"resumable is True or False, not {resumable!r}", reason="INVALID_ARGUMENT")
-
-
-def _check_bytes(data: object) -> None:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
-
-
-def _check_checksum(checksum: int) -> None:
-    if not _is_whole(checksum, (1 << 64) - 1):
-        raise InvalidArgumentError(
-            f"bad checksum {shown(checksum)}: a whole number from 0 to 2^64 - 1", reason="BAD_CHECKSUM"
-        )
 
 
 def check_number(
     name: str, value: object, least: float, most: float, *, whole: bool = False, reason: str = "BAD_SETTING"
 ) -> None:
-    """Raises InvalidArgumentError unless a setting is a number, or a whole one, from `least` to `most`."""
+    """A setting that is a number, or a whole one, from `least` to `most`."""
     kinds = int if whole else (int, float)
     # Both ways round: nan is neither.
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        raise InvalidArgumentError(
-            f"bad {name} {shown(value)}: a {'whole ' if whole else ''}number from {least:.10g} to {most:.10g}",
-            reason=reason,
-        )
+        allowed = f"a {'whole ' if whole else ''}number from {least:.10g} to {most:.10g}"
+        raise _bad(name, value, allowed, reason)
 
 
 def check_seconds(
     name: str, value: object, *, zero: bool = False, most: float = MAX_SECONDS, reason: str = "BAD_SETTING"
 ) -> None:
-    """Raises InvalidArgumentError unless a setting is a number of seconds: above 0, or with `zero` 0 too."""
+    """A setting that is a number of seconds: above 0, or with `zero` 0 too."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or not (0 < value <= most or (zero and value == 0))
     ):
-        raise InvalidArgumentError(
-            f"bad {name} {shown(value)}: seconds, {'from' if zero else 'above'} 0, at most {most:.0f}", reason=reason
-        )
-
-
-def _is_whole(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def _text_fits(text: str, least: int, most: int) -> bool:
-    try:
-        return least <= len(text.encode()) <= most
-    except UnicodeEncodeError:
-        return False
+        raise _bad(name, value, f"seconds, {'from' if zero else 'above'} 0, at most {most:.0f}", reason)
 
 
 def shown(value: object) -> str:
@@ -271,3 +222,28 @@ def shown(value: object) -> str:
     except Exception as error:  # noqa: BLE001  # whatever its __repr__ does; an int may have too many digits for it
         text = f"a value whose repr raises {type(error).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _bad(what: str, value: object, allowed: str, reason: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"bad {what} {shown(value)}: {allowed}", reason=reason)
+
+
+def _check_bytes(data: object) -> None:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
+
+
+def _check_checksum(checksum: int) -> None:
+    if not _is_whole(checksum, (1 << 64) - 1):
+        raise _bad("checksum", checksum, "a whole number from 0 to 2^64 - 1", "BAD_CHECKSUM")
+
+
+def _is_whole(value: object, most: int, *, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _text_fits(text: object, least: int, most: int) -> bool:
+    try:
+        return isinstance(text, str) and least <= len(text.encode()) <= most
+    except UnicodeEncodeError:
+        return False

@@ -33,57 +33,35 @@ class Row:
     retry_after: float | None = None
 
 
-_invalid = Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT)
-_stream = Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT)
-_storage = Row(errors.StorageError, code_pb2.INTERNAL)
-_full = Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)
-_datatype = Row(errors.DatatypeError, code_pb2.FAILED_PRECONDITION)
-_encode = Row(errors.EncodeError, code_pb2.FAILED_PRECONDITION)
-_decode = Row(errors.DecodeError, code_pb2.FAILED_PRECONDITION)
+def _rows(reasons: str, row: Row) -> dict[str, Row]:
+    return dict.fromkeys(reasons.split(), row)
+
 
 TABLE: Final[Mapping[str, Row]] = {
     # What was asked can never work.
-    "INVALID_ARGUMENT": _invalid,
-    "BAD_UNIT": _invalid,
-    "BAD_ID": _invalid,
-    "BAD_NAME": _invalid,
-    "BAD_TAGS": _invalid,
-    "BAD_DATATYPE": _invalid,
-    "BAD_GENERATION": _invalid,
-    "BAD_REVISION": _invalid,
-    "BAD_REQUEST_ID": _invalid,
-    "BAD_OFFSET": _invalid,
-    "BAD_SIZE": _invalid,
-    "BAD_CHECKSUM": _invalid,
-    "BAD_DATA": _invalid,
-    "BAD_PAGE_SIZE": _invalid,
-    "BAD_PAGE_TOKEN": _invalid,
-    "BATCH_TOO_LARGE": _invalid,
-    "MESSAGE_TOO_LARGE": _invalid,
+    **_rows(
+        "INVALID_ARGUMENT BAD_UNIT BAD_ID BAD_NAME BAD_TAGS BAD_DATATYPE BAD_GENERATION BAD_REVISION BAD_REQUEST_ID "
+        "BAD_OFFSET BAD_SIZE BAD_CHECKSUM BAD_DATA BAD_PAGE_SIZE BAD_PAGE_TOKEN BATCH_TOO_LARGE MESSAGE_TOO_LARGE",
+        Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT),
+    ),
     "BAD_RANGE": Row(errors.InvalidArgumentError, code_pb2.OUT_OF_RANGE),
     "UNKNOWN_UNIT": Row(errors.UnknownUnitError, code_pb2.INVALID_ARGUMENT),
     # Preconditions.
-    "OBJECT_NOT_FOUND": Row(errors.NotFoundError, code_pb2.NOT_FOUND),
-    "GENERATION_MISMATCH": Row(errors.ConflictError, code_pb2.ABORTED),
-    "WRITE_NOT_FOUND": Row(errors.NotFoundError, code_pb2.NOT_FOUND),
-    "WRITE_TAKEN_OVER": Row(errors.ConflictError, code_pb2.ABORTED),
-    "OBJECT_EXISTS": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
-    "NAME_TAKEN": Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS),
+    **_rows("OBJECT_NOT_FOUND WRITE_NOT_FOUND", Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
+    **_rows("GENERATION_MISMATCH WRITE_TAKEN_OVER", Row(errors.ConflictError, code_pb2.ABORTED)),
+    **_rows("OBJECT_EXISTS NAME_TAKEN", Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS)),
     # Bytes.
     "CHECKSUM_MISMATCH": Row(errors.ChecksumError, code_pb2.INVALID_ARGUMENT),
     "STORED_CHECKSUM_MISMATCH": Row(errors.CorruptionError, code_pb2.DATA_LOSS),
     # The store and the server.
-    "STORAGE_FAILED": _storage,
-    "REGISTER_DAMAGED": _storage,
-    "REGISTER_TOO_OLD": _storage,
-    "DIRECTORY_CHANGED": _storage,
-    "NETWORK_FILESYSTEM": _storage,
+    **_rows(
+        "STORAGE_FAILED REGISTER_DAMAGED REGISTER_TOO_OLD DIRECTORY_CHANGED NETWORK_FILESYSTEM",
+        Row(errors.StorageError, code_pb2.INTERNAL),
+    ),
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
-    "STORAGE_FULL": _full,
-    "QUOTA": _full,
-    "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
+    **_rows("STORAGE_FULL QUOTA", Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)),
+    **_rows("UNAVAILABLE WRITE_LOST", Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1)),
     "WRITE_BUSY": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.2),
-    "WRITE_LOST": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
     "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
     "CANCELLED": Row(errors.UnavailableError, code_pb2.CANCELLED),
@@ -92,20 +70,18 @@ TABLE: Final[Mapping[str, Row]] = {
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
     # The other side does not speak vault.v1; below, the messages of a streamed write out of order.
     "PROTOCOL": Row(errors.ProtocolError, code_pb2.INTERNAL),
-    "EMPTY_MESSAGE": _stream,
-    "NOT_STARTED": _stream,
-    "ALREADY_STARTED": _stream,
-    "ALREADY_COMMITTED": _stream,
-    "NOT_COMMITTED": _stream,
+    **_rows(
+        "EMPTY_MESSAGE NOT_STARTED ALREADY_STARTED ALREADY_COMMITTED NOT_COMMITTED",
+        Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT),
+    ),
     # The change feed.
     "FEED": Row(errors.FeedError, code_pb2.OUT_OF_RANGE),
     "REVISION_COMPACTED": Row(errors.RevisionCompactedError, code_pb2.OUT_OF_RANGE),
     "SLOW_CONSUMER": Row(errors.SlowConsumerError, code_pb2.RESOURCE_EXHAUSTED),
     # Raised by Datatypes, on the client's side; here for Stores that decode.
-    "DATATYPE": _datatype,
-    "ENCODE": _encode,
-    "DECODE": _decode,
-    "DATATYPE_MISMATCH": _decode,
+    "DATATYPE": Row(errors.DatatypeError, code_pb2.FAILED_PRECONDITION),
+    "ENCODE": Row(errors.EncodeError, code_pb2.FAILED_PRECONDITION),
+    **_rows("DECODE DATATYPE_MISMATCH", Row(errors.DecodeError, code_pb2.FAILED_PRECONDITION)),
 }
 
 _BY_CODE: Final[Mapping[int, type[VaultError]]] = {
