@@ -94,7 +94,7 @@ class Broken(Datatype):
 
 def write(store: Store, codec: Codec, data: Datatype, encoded: Encoded | None = None) -> ObjectInfo:
     spec = UploadSpec(new_data_id(), datatype=type(data).datatype_tag)
-    return codec.write(lambda _: store.upload("files", spec), data, encoded)
+    return codec.write(lambda: store.upload("files", spec), data, encoded)
 
 
 def load(store: Store, codec: Codec, info: ObjectInfo) -> Any:
@@ -150,7 +150,7 @@ async def test_a_streaming_class_is_never_in_memory_as_a_whole_on_a_loop_either(
     async with AsyncEmbeddedStore(store) as face:
         spec = UploadSpec(new_data_id())
         with peak_memory() as peak:
-            info = await codec.write(lambda _: face.upload("files", spec), data, await codec.encode(data))
+            info = await codec.write(lambda: face.upload("files", spec), data, await codec.encode(data))
             reader = await face.load("files", info.data_id)
             assert reader is not None
             assert not isinstance(reader, NotModified)
@@ -278,7 +278,7 @@ class FaultyWriter(BlockWriter):
 
 def faulty(store: Store, faults: list[Exception | None]) -> Any:
     spec = UploadSpec(new_data_id(), datatype="Pieces")
-    return lambda _: FaultyWriter(store.upload("files", spec), faults.pop(0))
+    return lambda: FaultyWriter(store.upload("files", spec), faults.pop(0))
 
 
 def test_a_block_that_changed_on_its_way_is_sent_once_more(any_store: Store) -> None:

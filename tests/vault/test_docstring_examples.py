@@ -17,7 +17,9 @@ from vault import BytesWrapper, JsonWrapper, TextWrapper
 CLASSES = ["Vault", "Ticket", "ObjectReader", "ObjectWriter", "Subscription"]
 
 STRUCTURE = {"notes": (TextWrapper, 0), "settings": (JsonWrapper, 0), "files": (BytesWrapper, 0)}
-"""Of the `vault` in the examples, as the docstring of Vault says."""
+"""Of the `vault` in the examples, as the docstring of Vault says, and what is in it."""
+
+LINES = b"hello\nworld\n"
 
 NOT_FOR_PROGRAMS = {"create", "renew", "start", "take"}
 """What Vault's own modules call of each other."""
@@ -66,7 +68,11 @@ async def test_every_public_method_has_an_example_that_runs(
         assert examples, f"{each.__qualname__} has no example"
         if name.startswith("Async"):
             async with vault.AsyncVault(f"data-{number}", STRUCTURE) as awaited:
+                await awaited.upload("notes", TextWrapper("hello"), name="greeting", data_id=1)
+                await awaited.upload("files", BytesWrapper(LINES), name="lines")
                 await run(examples, public | {"io": io, "vault": awaited})
         else:
             with vault.Vault(f"data-{number}", STRUCTURE) as opened:
+                opened.upload("notes", TextWrapper("hello"), name="greeting", data_id=1)
+                opened.upload("files", BytesWrapper(LINES), name="lines")
                 await run(examples, public | {"io": io, "vault": opened})

@@ -57,8 +57,7 @@ def reopener(store: AsyncStore, info: ObjectInfo) -> AsyncReopen:
 class AsyncObjectReader(AsyncFile):
     """One object, read as a seekable binary file.
 
-        >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello"))
-        >>> async with await vault.open("files", data_id) as reader:
+        >>> async with await vault.open("files", "lines") as reader:
         ...     position = reader.seek(1)
         ...     print(await reader.read(3))
         b'ell'
@@ -112,8 +111,7 @@ class AsyncObjectReader(AsyncFile):
         """Where the next read begins, in bytes.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     line = await reader.readline()
             ...     print(reader.tell())
             6
@@ -125,8 +123,7 @@ class AsyncObjectReader(AsyncFile):
         """Moves; fetches nothing. Returns the new position.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     position = reader.seek(-6, io.SEEK_END)
             ...     print(await reader.read())
             b'world\\n'
@@ -139,8 +136,7 @@ class AsyncObjectReader(AsyncFile):
         """At most `size` bytes, fewer only at the end; without a size, all that is left.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     print(await reader.read(5))
             b'hello'
         """
@@ -160,8 +156,7 @@ class AsyncObjectReader(AsyncFile):
         """What is left of the present block, at most `size` bytes.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     print(len(await reader.read1()))
             12
         """
@@ -173,8 +168,7 @@ class AsyncObjectReader(AsyncFile):
         """Fills the buffer, but for what is past the object's end. Returns how many bytes it took.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     buffer = bytearray(5)
             ...     print(await reader.readinto(buffer), buffer)
             5 bytearray(b'hello')
@@ -195,8 +189,7 @@ class AsyncObjectReader(AsyncFile):
         """As `readinto`, to the end of the present block at most.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     print(await reader.readinto1(bytearray(5)))
             5
         """
@@ -207,8 +200,7 @@ class AsyncObjectReader(AsyncFile):
         """Bytes up to and with the next newline, at most `size`.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     print(await reader.readline())
             b'hello\\n'
         """
@@ -232,8 +224,7 @@ class AsyncObjectReader(AsyncFile):
         The view outlives the reader.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> async with await vault.open("files", data_id) as reader:
+            >>> async with await vault.open("files", "lines") as reader:
             ...     print(await reader.map())  # so small an object is in no file of its own
             None
         """
@@ -244,8 +235,7 @@ class AsyncObjectReader(AsyncFile):
         """Lets go of the stream. Harmless when repeated.
 
         Example:
-            >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> reader = await vault.open("files", data_id)
+            >>> reader = await vault.open("files", "lines")
             >>> await reader.close()
             >>> reader.closed
             True

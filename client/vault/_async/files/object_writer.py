@@ -27,9 +27,15 @@ class AsyncObjectWriter(AsyncFile):
     the writer's own block can tell that from an end. For one thread (or task) at a time.
     """
 
-    def __init__(self, data_id: int, begin: Callable[[], AsyncReturned[AsyncBlockWriter]]) -> None:
+    def __init__(
+        self,
+        data_id: int,
+        begin: Callable[[], AsyncReturned[AsyncBlockWriter]],
+        stored: Callable[[ObjectInfo], object] | None = None,
+    ) -> None:
         self._data_id = data_id
         self._begin = begin
+        self._stored = stored  # told of the object
         self._cutter = BlockCutter()
         self._writer: AsyncBlockWriter | None = None
         self._info: ObjectInfo | None = None
@@ -146,6 +152,8 @@ class AsyncObjectWriter(AsyncFile):
             for block in self._cutter.rest():
                 await writer.write(block)
             self._info = await writer.commit(self._cutter.size, self._cutter.checksum)
+            if self._stored is not None:
+                self._stored(self._info)
 
     async def abort(self) -> None:
         """Gives the object up. Harmless when repeated, or after `close`.

@@ -18,8 +18,8 @@ from vault.store.values import Block, ObjectInfo, checksum
 
 _INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
 
-OpenWriter = Callable[[str], AsyncReturned[AsyncBlockWriter]]
-"""Begins a write of an object with that datatype tag."""
+Begin = Callable[[], AsyncReturned[AsyncBlockWriter]]
+"""Begins a write; the same one, when it is called again."""
 
 
 class AsyncCodec:
@@ -49,25 +49,22 @@ class AsyncCodec:
         raw = await AsyncBlocking.run(self._dump_small if type(data).streams() else self._dump, data)
         return None if raw is None else Encoded(type(data).datatype_tag, raw)
 
-    async def write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+    async def write(self, begin: Begin, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
 
         When a block changed on its way, or the connection was lost, all of it is sent once more; an object
         whose class streams is dumped once more.
-
-        Args:
-            open_writer: Begins the write; the same one, when it is called again.
 
         Raises:
             EncodeError: A hook failed; nothing was stored.
         """
         cutter = BlockCutter()
         try:
-            return await self._write(open_writer, data, encoded, cutter)
+            return await self._write(begin, data, encoded, cutter)
         except VaultError as error:
             if not worth_repeating(error, cutter.size):
                 raise
-        return await self._write(open_writer, data, encoded, BlockCutter())
+        return await self._write(begin, data, encoded, BlockCutter())
 
     async def decode(self, info: ObjectInfo, raw: bytes) -> Any:
         """The object that small, whole `raw` is.
@@ -120,10 +117,8 @@ class AsyncCodec:
         check_whole(source.info, whole.intdigest())
         return gathered.getvalue()
 
-    async def _write(
-        self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None, cutter: BlockCutter
-    ) -> ObjectInfo:
-        async with await open_writer(type(data).datatype_tag) as writer:
+    async def _write(self, begin: Begin, data: Datatype, encoded: Encoded | None, cutter: BlockCutter) -> ObjectInfo:
+        async with await begin() as writer:
             if encoded is not None:
                 for block in cutter.feed(encoded.data):
                     await writer.write(block)

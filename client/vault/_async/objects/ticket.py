@@ -20,7 +20,6 @@ class AsyncTicket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
         >>> if ticket := await vault.load("notes", "greeting"):
         ...     async with ticket:
         ...         ticket.get_ref().data += " world"
@@ -81,8 +80,7 @@ class AsyncTicket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = await vault.load("notes", data_id)
+            >>> ticket = await vault.load("notes", "greeting")
             >>> ticket.get_data().data
             'hello'
             >>> await ticket.close()
@@ -98,8 +96,7 @@ class AsyncTicket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> async with await vault.load("notes", data_id) as ticket:
+            >>> async with await vault.load("notes", "greeting") as ticket:
             ...     mine = ticket.get_clone()
             >>> mine.data
             'hello'
@@ -116,8 +113,7 @@ class AsyncTicket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> async with await vault.load("notes", data_id) as ticket:
+            >>> async with await vault.load("notes", "greeting") as ticket:
             ...     ticket.get_ref().data += " world"
             >>> ticket.info.size
             11
@@ -146,8 +142,7 @@ class AsyncTicket:
             StorageError, UnavailableError: It could not be written.
 
         Example:
-            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = await vault.load("notes", data_id)
+            >>> ticket = await vault.load("notes", "greeting")
             >>> await ticket.close()
             >>> ticket.closed
             True
@@ -181,8 +176,7 @@ class AsyncTicket:
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
 
         Example:
-            >>> data_id = await vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = await vault.load("notes", data_id)
+            >>> ticket = await vault.load("notes", "greeting")
             >>> ticket.get_ref().data = "a draft"
             >>> await ticket.discard()
             >>> ticket.info.generation

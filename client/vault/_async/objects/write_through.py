@@ -12,9 +12,8 @@ from vault._runtime.sync_async import AsyncAffinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
-from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.contract import AsyncStore
 from vault.store.values import (
-    Block,
     Change,
     ChangeKind,
     DeleteSpec,
@@ -50,9 +49,9 @@ class AsyncWriteThrough:
         """Tickets that outlive their vault write nothing back from here on."""
         self._closed = True
 
-    async def begin(self, unit: str, spec: UploadSpec) -> AsyncBlockWriter:
-        """Begins a new object; its commit is brought up to the cache like every other write."""
-        return AsyncNotedWriter(await self._store.upload(unit, spec), self)
+    def uploaded(self, info: ObjectInfo) -> ObjectInfo:
+        """This vault stored a new object; returns it."""
+        return self._wrote(info, ChangeKind.UPLOADED)
 
     async def upload(self, unit: str, spec: UploadSpec, data: Datatype) -> ObjectInfo:
         """Stores a new object: in one round trip when it fits a block."""
@@ -64,21 +63,19 @@ class AsyncWriteThrough:
 
     async def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
-        return await self._codecs[unit].write(lambda _: self.begin(unit, spec), data, encoded)
+        return self.uploaded(await self._codecs[unit].write(lambda: self._store.upload(unit, spec), data, encoded))
 
     async def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each, each with its own outcome."""
         outcomes = await self._store.upload_many(unit, items)
         for outcome in outcomes:
             if isinstance(outcome, ObjectInfo):
-                self.wrote(outcome, ChangeKind.UPLOADED)
+                self.uploaded(outcome)
         return outcomes
 
     async def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         """Replaces an object's bytes."""
-        info = await self._replace(unit, spec, data)
-        self.wrote(info, ChangeKind.UPDATED)
-        return info
+        return self._wrote(await self._replace(unit, spec, data), ChangeKind.UPDATED)
 
     async def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
@@ -97,13 +94,12 @@ class AsyncWriteThrough:
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         """Changes an object's name or tags."""
-        info = await self._store.set_metadata(unit, spec)
-        self.wrote(info, ChangeKind.METADATA)
-        return info
+        return self._wrote(await self._store.set_metadata(unit, spec), ChangeKind.METADATA)
 
-    def wrote(self, info: ObjectInfo, kind: ChangeKind) -> None:
+    def _wrote(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
+        return info
 
     async def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
@@ -155,32 +151,9 @@ class AsyncWriteThrough:
             encoded = await codec.encode(data)
             if encoded is not None and encoded.fits_block:
                 return _single(await self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
-            return await codec.write(lambda _: self._store.update(unit, spec), data, encoded)
+            return await codec.write(lambda: self._store.update(unit, spec), data, encoded)
         except EncodeError as error:
             raise _naming(error, spec.key) from error.__cause__
-
-
-class AsyncNotedWriter(AsyncBlockWriter):
-    """A write whose commit is applied to the vault's cache."""
-
-    def __init__(self, writer: AsyncBlockWriter, writes: AsyncWriteThrough) -> None:
-        self._writer = writer
-        self._writes = writes
-
-    @property
-    def persisted_size(self) -> int:
-        return self._writer.persisted_size
-
-    async def write(self, block: Block) -> None:
-        await self._writer.write(block)
-
-    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        info = await self._writer.commit(size, checksum)
-        self._writes.wrote(info, ChangeKind.UPLOADED)
-        return info
-
-    async def abort(self) -> None:
-        await self._writer.abort()
 
 
 def _naming(error: EncodeError, key: Key) -> EncodeError:

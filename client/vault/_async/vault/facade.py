@@ -1,12 +1,10 @@
 """AsyncVault: typed Python objects and large files in units."""
 
-from vault._async.vault.batches import AsyncBatches
-from vault._async.vault.objects import AsyncObjects
-from vault._async.vault.streams import AsyncStreams
-from vault._async.vault.watching import AsyncWatching
+from vault._async.vault.reading import AsyncReading
+from vault._async.vault.writing import AsyncWriting
 
 
-class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams, AsyncWatching):
+class AsyncVault(AsyncReading, AsyncWriting):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
         >>> async with AsyncVault("./example", {"notes": (TextWrapper, 100)}) as example:
@@ -18,8 +16,18 @@ class AsyncVault(AsyncObjects, AsyncBatches, AsyncStreams, AsyncWatching):
         ...         print(info.name, info.size)
         greeting 11
 
-    The examples of the methods have a `vault` with the units "notes" (of TextWrapper), "settings" (JsonWrapper) and
-    "files" (BytesWrapper), which holds nothing yet.
+    A key is an id or a name. Every call raises UnknownUnitError for a unit that is not in the structure and
+    InvalidArgumentError for a key that can be none, both before any I/O; ClosedError when the vault is closed;
+    UnavailableError when a server does not answer in time, StorageError when the store cannot read or write.
+
+    Of `…_many`, each item succeeds or fails alone, in order. When some fail, one BatchError carries every item's
+    outcome in `results`: what the call returns for it, or its error. What was done stays done. A call that fails as a
+    whole (the unit is unknown, the vault closed, the server away) raises that error instead; then it is not known which
+    items took effect. Any number of items is taken, in several requests when need be.
+
+    The examples of the methods have a `vault` with the units "notes" (of TextWrapper), which holds the text "hello",
+    named "greeting", under the id 1; "files" (BytesWrapper), which holds two lines, named "lines"; and "settings"
+    (JsonWrapper), which holds nothing.
 
     Threads may share one; an asynchronous one belongs to one event loop, whose tasks may share it. One that is not
     asynchronous may be made before a fork and used in the child, which then has connections and a cache of its

@@ -58,8 +58,7 @@ def reopener(store: Store, info: ObjectInfo) -> Reopen:
 class ObjectReader(File):
     """One object, read as a seekable binary file.
 
-        >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"))
-        >>> with vault.open("files", data_id) as reader:
+        >>> with vault.open("files", "lines") as reader:
         ...     position = reader.seek(1)
         ...     print(reader.read(3))
         b'ell'
@@ -113,8 +112,7 @@ class ObjectReader(File):
         """Where the next read begins, in bytes.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     line = reader.readline()
             ...     print(reader.tell())
             6
@@ -126,8 +124,7 @@ class ObjectReader(File):
         """Moves; fetches nothing. Returns the new position.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     position = reader.seek(-6, io.SEEK_END)
             ...     print(reader.read())
             b'world\\n'
@@ -140,8 +137,7 @@ class ObjectReader(File):
         """At most `size` bytes, fewer only at the end; without a size, all that is left.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     print(reader.read(5))
             b'hello'
         """
@@ -161,8 +157,7 @@ class ObjectReader(File):
         """What is left of the present block, at most `size` bytes.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     print(len(reader.read1()))
             12
         """
@@ -174,8 +169,7 @@ class ObjectReader(File):
         """Fills the buffer, but for what is past the object's end. Returns how many bytes it took.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     buffer = bytearray(5)
             ...     print(reader.readinto(buffer), buffer)
             5 bytearray(b'hello')
@@ -196,8 +190,7 @@ class ObjectReader(File):
         """As `readinto`, to the end of the present block at most.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     print(reader.readinto1(bytearray(5)))
             5
         """
@@ -208,8 +201,7 @@ class ObjectReader(File):
         """Bytes up to and with the next newline, at most `size`.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     print(reader.readline())
             b'hello\\n'
         """
@@ -233,8 +225,7 @@ class ObjectReader(File):
         The view outlives the reader.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> with vault.open("files", data_id) as reader:
+            >>> with vault.open("files", "lines") as reader:
             ...     print(reader.map())  # so small an object is in no file of its own
             None
         """
@@ -245,8 +236,7 @@ class ObjectReader(File):
         """Lets go of the stream. Harmless when repeated.
 
         Example:
-            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello\\nworld\\n"))
-            >>> reader = vault.open("files", data_id)
+            >>> reader = vault.open("files", "lines")
             >>> reader.close()
             >>> reader.closed
             True

@@ -28,9 +28,15 @@ class ObjectWriter(File):
     the writer's own block can tell that from an end. For one thread (or task) at a time.
     """
 
-    def __init__(self, data_id: int, begin: Callable[[], Returned[BlockWriter]]) -> None:
+    def __init__(
+        self,
+        data_id: int,
+        begin: Callable[[], Returned[BlockWriter]],
+        stored: Callable[[ObjectInfo], object] | None = None,
+    ) -> None:
         self._data_id = data_id
         self._begin = begin
+        self._stored = stored  # told of the object
         self._cutter = BlockCutter()
         self._writer: BlockWriter | None = None
         self._info: ObjectInfo | None = None
@@ -147,6 +153,8 @@ class ObjectWriter(File):
             for block in self._cutter.rest():
                 writer.write(block)
             self._info = writer.commit(self._cutter.size, self._cutter.checksum)
+            if self._stored is not None:
+                self._stored(self._info)
 
     def abort(self) -> None:
         """Gives the object up. Harmless when repeated, or after `close`.

@@ -19,8 +19,8 @@ from vault.store.values import Block, ObjectInfo, checksum
 
 _INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
 
-OpenWriter = Callable[[str], Returned[BlockWriter]]
-"""Begins a write of an object with that datatype tag."""
+Begin = Callable[[], Returned[BlockWriter]]
+"""Begins a write; the same one, when it is called again."""
 
 
 class Codec:
@@ -50,25 +50,22 @@ class Codec:
         raw = Blocking.run(self._dump_small if type(data).streams() else self._dump, data)
         return None if raw is None else Encoded(type(data).datatype_tag, raw)
 
-    def write(self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+    def write(self, begin: Begin, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
 
         When a block changed on its way, or the connection was lost, all of it is sent once more; an object
         whose class streams is dumped once more.
-
-        Args:
-            open_writer: Begins the write; the same one, when it is called again.
 
         Raises:
             EncodeError: A hook failed; nothing was stored.
         """
         cutter = BlockCutter()
         try:
-            return self._write(open_writer, data, encoded, cutter)
+            return self._write(begin, data, encoded, cutter)
         except VaultError as error:
             if not worth_repeating(error, cutter.size):
                 raise
-        return self._write(open_writer, data, encoded, BlockCutter())
+        return self._write(begin, data, encoded, BlockCutter())
 
     def decode(self, info: ObjectInfo, raw: bytes) -> Any:
         """The object that small, whole `raw` is.
@@ -121,10 +118,8 @@ class Codec:
         check_whole(source.info, whole.intdigest())
         return gathered.getvalue()
 
-    def _write(
-        self, open_writer: OpenWriter, data: Datatype, encoded: Encoded | None, cutter: BlockCutter
-    ) -> ObjectInfo:
-        with open_writer(type(data).datatype_tag) as writer:
+    def _write(self, begin: Begin, data: Datatype, encoded: Encoded | None, cutter: BlockCutter) -> ObjectInfo:
+        with begin() as writer:
             if encoded is not None:
                 for block in cutter.feed(encoded.data):
                     writer.write(block)

@@ -21,7 +21,6 @@ class Ticket:
     working copy (`get_ref`), which the edited tickets of one object share, and which nobody else sees
     until it is written back, when the ticket closes:
 
-        >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
         >>> if ticket := vault.load("notes", "greeting"):
         ...     with ticket:
         ...         ticket.get_ref().data += " world"
@@ -82,8 +81,7 @@ class Ticket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = vault.load("notes", data_id)
+            >>> ticket = vault.load("notes", "greeting")
             >>> ticket.get_data().data
             'hello'
             >>> ticket.close()
@@ -99,8 +97,7 @@ class Ticket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> with vault.load("notes", data_id) as ticket:
+            >>> with vault.load("notes", "greeting") as ticket:
             ...     mine = ticket.get_clone()
             >>> mine.data
             'hello'
@@ -117,8 +114,7 @@ class Ticket:
             ClosedError: The ticket is closed.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> with vault.load("notes", data_id) as ticket:
+            >>> with vault.load("notes", "greeting") as ticket:
             ...     ticket.get_ref().data += " world"
             >>> ticket.info.size
             11
@@ -147,8 +143,7 @@ class Ticket:
             StorageError, UnavailableError: It could not be written.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = vault.load("notes", data_id)
+            >>> ticket = vault.load("notes", "greeting")
             >>> ticket.close()
             >>> ticket.closed
             True
@@ -182,8 +177,7 @@ class Ticket:
         Where `auto_update` is off, it goes with what already closed tickets changed in it.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
-            >>> ticket = vault.load("notes", data_id)
+            >>> ticket = vault.load("notes", "greeting")
             >>> ticket.get_ref().data = "a draft"
             >>> ticket.discard()
             >>> ticket.info.generation

@@ -13,9 +13,8 @@ from vault._runtime.sync_async import Affinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
-from vault.store.contract import BlockWriter, Store
+from vault.store.contract import Store
 from vault.store.values import (
-    Block,
     Change,
     ChangeKind,
     DeleteSpec,
@@ -51,9 +50,9 @@ class WriteThrough:
         """Tickets that outlive their vault write nothing back from here on."""
         self._closed = True
 
-    def begin(self, unit: str, spec: UploadSpec) -> BlockWriter:
-        """Begins a new object; its commit is brought up to the cache like every other write."""
-        return NotedWriter(self._store.upload(unit, spec), self)
+    def uploaded(self, info: ObjectInfo) -> ObjectInfo:
+        """This vault stored a new object; returns it."""
+        return self._wrote(info, ChangeKind.UPLOADED)
 
     def upload(self, unit: str, spec: UploadSpec, data: Datatype) -> ObjectInfo:
         """Stores a new object: in one round trip when it fits a block."""
@@ -65,21 +64,19 @@ class WriteThrough:
 
     def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
-        return self._codecs[unit].write(lambda _: self.begin(unit, spec), data, encoded)
+        return self.uploaded(self._codecs[unit].write(lambda: self._store.upload(unit, spec), data, encoded))
 
     def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         """Stores new objects of at most one block each, each with its own outcome."""
         outcomes = self._store.upload_many(unit, items)
         for outcome in outcomes:
             if isinstance(outcome, ObjectInfo):
-                self.wrote(outcome, ChangeKind.UPLOADED)
+                self.uploaded(outcome)
         return outcomes
 
     def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         """Replaces an object's bytes."""
-        info = self._replace(unit, spec, data)
-        self.wrote(info, ChangeKind.UPDATED)
-        return info
+        return self._wrote(self._replace(unit, spec, data), ChangeKind.UPDATED)
 
     def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
@@ -98,13 +95,12 @@ class WriteThrough:
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         """Changes an object's name or tags."""
-        info = self._store.set_metadata(unit, spec)
-        self.wrote(info, ChangeKind.METADATA)
-        return info
+        return self._wrote(self._store.set_metadata(unit, spec), ChangeKind.METADATA)
 
-    def wrote(self, info: ObjectInfo, kind: ChangeKind) -> None:
+    def _wrote(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
+        return info
 
     def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
@@ -156,32 +152,9 @@ class WriteThrough:
             encoded = codec.encode(data)
             if encoded is not None and encoded.fits_block:
                 return _single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
-            return codec.write(lambda _: self._store.update(unit, spec), data, encoded)
+            return codec.write(lambda: self._store.update(unit, spec), data, encoded)
         except EncodeError as error:
             raise _naming(error, spec.key) from error.__cause__
-
-
-class NotedWriter(BlockWriter):
-    """A write whose commit is applied to the vault's cache."""
-
-    def __init__(self, writer: BlockWriter, writes: WriteThrough) -> None:
-        self._writer = writer
-        self._writes = writes
-
-    @property
-    def persisted_size(self) -> int:
-        return self._writer.persisted_size
-
-    def write(self, block: Block) -> None:
-        self._writer.write(block)
-
-    def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        info = self._writer.commit(size, checksum)
-        self._writes.wrote(info, ChangeKind.UPLOADED)
-        return info
-
-    def abort(self) -> None:
-        self._writer.abort()
 
 
 def _naming(error: EncodeError, key: Key) -> EncodeError:

@@ -4,8 +4,8 @@
 import os
 import threading
 import weakref
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypeVar
 
 from vault._sync.feed.coherence import check_consistency, make_coherence
 from vault._sync.feed.subscription import Subscription
@@ -20,13 +20,15 @@ from vault._cache.memory import MemoryWatermark
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import Affinity, Blocking, other_loop
 from vault.datatype import Datatype
-from vault.errors import ClosedError
+from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultError
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import Store
-from vault.store.limits import check_new
+from vault.store.limits import check_key
 from vault.store.registry import Location
-from vault.store.values import UploadSpec, new_data_id
+from vault.store.values import Key
 from vault.unit import Structure, UnitLike
+
+T = TypeVar("T")
 
 
 class VaultBase:
@@ -98,9 +100,8 @@ class VaultBase:
         """The units of the store that hold an object, in alphabetical order, in the structure or not.
 
         Example:
-            >>> data_id = vault.upload("notes", TextWrapper("hello"), name="greeting")
             >>> vault.units()
-            ['notes']
+            ['files', 'notes']
         """
         self._require_open()
         return self._store.list_units()
@@ -230,21 +231,28 @@ class VaultBase:
         if self._affinity.is_foreign:
             raise other_loop("the vault")
 
-    def _new_spec(
-        self, unit: str, data: Datatype, name: str | None, tags: Mapping[str, str] | None, data_id: int | None
-    ) -> UploadSpec:
-        """A new object of the unit, checked."""
-        self._codecs[unit].check(data)
-        return new_spec(type(data), name, tags, data_id)
+
+def listed(what: str, items: Iterable[T]) -> list[T]:
+    """The items; InvalidArgumentError for one text, whose letters would be taken for names, or what is not several."""
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        kind = "ids or names" if what == "keys" else what
+        raise InvalidArgumentError(f"{what} are several {kind}, [{items!r}] for one, not {items!r}", reason="BAD_BATCH")
+    return list(items)
 
 
-def new_spec(
-    datatype: type[Datatype], name: str | None, tags: Mapping[str, str] | None, data_id: int | None
-) -> UploadSpec:
-    """A new object, checked before any I/O; without an id, under a random one."""
-    spec = UploadSpec(
-        new_data_id() if data_id is None else data_id, name, {} if tags is None else tags, datatype.datatype_tag
-    )
-    spec.validate()
-    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
-    return spec
+def bad_keys(keys: Iterable[Key]) -> dict[int, VaultError]:
+    """What is wrong with those that can be none, by their places."""
+    errors = {}
+    for index, key in enumerate(keys):
+        try:
+            check_key(key)
+        except VaultError as error:
+            errors[index] = error
+    return errors
+
+
+def all_or_error(results: list[Any]) -> list[Any]:
+    """The results; BatchError when there is an error among them."""
+    if any(isinstance(result, VaultError) for result in results):
+        raise BatchError(results)
+    return results

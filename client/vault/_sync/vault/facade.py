@@ -1,13 +1,11 @@
 # Generated from _async/vault/facade.py by scripts/unasync: DO NOT CHANGE.
 """Vault: typed Python objects and large files in units."""
 
-from vault._sync.vault.batches import Batches
-from vault._sync.vault.objects import Objects
-from vault._sync.vault.streams import Streams
-from vault._sync.vault.watching import Watching
+from vault._sync.vault.reading import Reading
+from vault._sync.vault.writing import Writing
 
 
-class Vault(Objects, Batches, Streams, Watching):
+class Vault(Reading, Writing):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
         >>> with Vault("./example", {"notes": (TextWrapper, 100)}) as example:
@@ -19,8 +17,18 @@ class Vault(Objects, Batches, Streams, Watching):
         ...         print(info.name, info.size)
         greeting 11
 
-    The examples of the methods have a `vault` with the units "notes" (of TextWrapper), "settings" (JsonWrapper) and
-    "files" (BytesWrapper), which holds nothing yet.
+    A key is an id or a name. Every call raises UnknownUnitError for a unit that is not in the structure and
+    InvalidArgumentError for a key that can be none, both before any I/O; ClosedError when the vault is closed;
+    UnavailableError when a server does not answer in time, StorageError when the store cannot read or write.
+
+    Of `…_many`, each item succeeds or fails alone, in order. When some fail, one BatchError carries every item's
+    outcome in `results`: what the call returns for it, or its error. What was done stays done. A call that fails as a
+    whole (the unit is unknown, the vault closed, the server away) raises that error instead; then it is not known which
+    items took effect. Any number of items is taken, in several requests when need be.
+
+    The examples of the methods have a `vault` with the units "notes" (of TextWrapper), which holds the text "hello",
+    named "greeting", under the id 1; "files" (BytesWrapper), which holds two lines, named "lines"; and "settings"
+    (JsonWrapper), which holds nothing.
 
     Threads may share one; an asynchronous one belongs to one event loop, whose tasks may share it. One that is not
     asynchronous may be made before a fork and used in the child, which then has connections and a cache of its

@@ -1,0 +1,306 @@
+# Generated from _async/vault/reading.py by scripts/unasync: DO NOT CHANGE.
+"""Reading a vault's objects: whether they exist, what is known of them, loaded, as files, and as they change."""
+
+from collections.abc import Iterator, Iterable, Mapping
+from typing import Any
+
+from vault._sync.feed.subscription import Subscription
+from vault._sync.files.object_reader import ObjectReader, open_reader
+from vault._sync.files.transfer import PathOrFile, download_file
+from vault._sync.objects.ticket import Ticket
+from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed
+from vault._cache.cache import Held
+from vault._cache.entry import Entry
+from vault._runtime.fork import fork_count, refuse_inherited
+from vault.errors import InvalidArgumentError, VaultError
+from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name, check_prefix, check_tags
+from vault.store.progress import ProgressCallback
+from vault.store.values import Key, ObjectInfo
+from vault.wire.reply_checks import hold_listed
+
+
+class Reading(VaultBase):
+    """The calls that read. A key is an id or a name. `open` and `download_file` go past the Datatype and the cache."""
+
+    def exists(self, unit: str, key: Key) -> bool:
+        """Whether there is such an object. Always asks the store.
+
+        Example:
+            >>> vault.exists("notes", "greeting")
+            True
+        """
+        self._require_unit(unit)
+        check_key(key)
+        return (self._store.exists_many(unit, [key]))[0] != 0
+
+    def exists_many(self, unit: str, keys: Iterable[Key]) -> list[bool]:
+        """Whether each object exists. Always asks the store.
+
+        Raises:
+            InvalidArgumentError: One of the keys can be none; BAD_BATCH, `keys` is one text or no list.
+
+        Example:
+            >>> vault.exists_many("notes", [1, "greeting", "farewell"])
+            [True, True, False]
+        """
+        self._require_unit(unit)
+        wanted = listed("keys", keys)
+        for error in bad_keys(wanted).values():
+            raise error
+        found: list[bool] = []
+        for start in range(0, len(wanted), MAX_BATCH_ITEMS):
+            generations = self._store.exists_many(unit, wanted[start : start + MAX_BATCH_ITEMS])
+            found += [generation != 0 for generation in generations]
+        return found
+
+    def stat(self, unit: str, key: Key) -> ObjectInfo | None:
+        """What the store knows of an object, without its bytes; None when there is none. Always asks.
+
+        Example:
+            >>> if info := vault.stat("notes", "greeting"):
+            ...     print(info.size, info.generation)
+            5 1
+        """
+        self._require_unit(unit)
+        check_key(key)
+        return (self._store.stat_many(unit, [key]))[0]
+
+    def find(self, unit: str, name: str) -> int | None:
+        """The id of the object of this name; None when there is none. Always asks the store.
+
+        Example:
+            >>> vault.find("notes", "greeting")
+            1
+        """
+        self._require_unit(unit)
+        check_name(name)
+        info = (self._store.stat_many(unit, [name]))[0]
+        return None if info is None else info.data_id
+
+    def load(self, unit: str, key: Key) -> Ticket | None:
+        """The object, from the cache when that is known to hold the newest, from the store otherwise.
+
+        Callers that want the same object at the same time share one load of it.
+
+        Returns:
+            A ticket, to be closed; None when there is no such object.
+
+        Raises:
+            DecodeError: It was stored as something that the unit's Datatype does not load, or its bytes do
+                not load.
+            CorruptionError: Its stored bytes do not match their checksum.
+
+        Example:
+            >>> if ticket := vault.load("notes", "greeting"):
+            ...     with ticket:
+            ...         print(ticket.get_data().data)
+            hello
+        """
+        self._require_unit(unit)
+        check_key(key)
+        ticket = self._ticket()
+        epoch = None
+        if self._cache.enabled:
+            epoch = self._coherence.epoch()
+            if self._cache.open_current(unit, key, epoch, ticket):
+                return ticket
+        held: Held = {}
+        left = held.values()
+        try:
+            found = (self._loader.fetch(unit, [key], held, epoch))[key]
+            if isinstance(found, VaultError):
+                raise found
+            return None if found is None else ticket.take(held, key)
+        finally:
+            self._cache.dropped += left
+
+    def load_many(self, unit: str, keys: Iterable[Key]) -> list[Ticket | None]:
+        """Tickets on the objects, None where there is none; as `load`, for all of them in one round trip.
+
+        Objects larger than a block are streamed one after the other. A key that is given twice gets two
+        tickets.
+
+        Returns:
+            Tickets, each to be closed.
+
+        Raises:
+            BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list.
+
+        Example:
+            >>> for ticket in vault.load_many("notes", ["greeting", "farewell"]):
+            ...     if ticket:
+            ...         with ticket:
+            ...             print(ticket.get_data().data)
+            hello
+        """
+        self._require_unit(unit)
+        wanted = listed("keys", keys)
+        errors = bad_keys(wanted)
+        held: Held = {}
+        left = held.values()
+        try:
+            asked = [key for index, key in enumerate(wanted) if index not in errors]
+            found = self._loader.fetch(unit, asked, held)
+            results: list[Any] = []
+            for index, key in enumerate(wanted):
+                outcome = errors[index] if index in errors else found[key]
+                if not isinstance(outcome, Entry):
+                    results.append(outcome)
+                elif key in held:
+                    results.append(self._ticket().take(held, key))
+                else:  # it was given twice
+                    ticket = self._ticket()
+                    self._cache.share(outcome, ticket)
+                    results.append(ticket)
+        finally:
+            self._cache.dropped += left
+        return all_or_error(results)
+
+    def open(self, unit: str, key: Key) -> ObjectReader:
+        """A seekable binary reader on the object's present generation, to be closed.
+
+        Only the blocks that are asked for are fetched; each is verified before it is seen.
+
+        Raises:
+            NotFoundError: There is no such object.
+            InvalidArgumentError: The unit, or the key, can be none.
+
+        Example:
+            >>> with vault.open("notes", "greeting") as reader:
+            ...     print(reader.read())
+            b'hello'
+        """
+        self._require_unit(unit)
+        check_key(key)
+        return open_reader(self._store, unit, key)
+
+    def download_file(
+        self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None
+    ) -> ObjectInfo:
+        """Writes an object into a file, every block verified first.
+
+        Args:
+            path: A file, which is replaced at the end in one step, so that nobody finds half of it, and keeps its
+                mode, access control list and, where that is permitted, owner and group; links are followed. Or a
+                pipe or a device, or a binary file object, which get the bytes as they come.
+            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+
+        Returns:
+            What was written.
+
+        Raises:
+            NotFoundError: There is no such object.
+            CorruptionError: Stored bytes do not match their checksum.
+            OSError: The file cannot be written, as Python says it.
+
+        Example:
+            >>> info = vault.download_file("files", "lines", "copy.txt")
+            >>> info.size
+            12
+        """
+        self._require_unit(unit)
+        check_key(key)
+        return download_file(self._store, unit, key, path, progress)
+
+    @property
+    def revision(self) -> int:
+        """The newest revision of the store that is known here: what is read from now on is at least as new.
+
+        Embedded, it is the store's revision now. Remote, no question is asked: it is the newest that the
+        server's replies to this vault have shown, 0 before the first.
+        """
+        self._require_open()
+        return self._store.revision
+
+    def watch(self, units: str | Iterable[str] | None = None, *, since: int | None = None) -> Subscription:
+        """The changes that are committed from now on, or after a revision, by anybody.
+
+        To follow what a unit holds, without a hole: watch, then list, then apply the changes that come,
+        leaving out those that an object's `ObjectInfo.revision` says it has already. To go on after a
+        restart of your program, keep `Subscription.revision` and give it as `since`. When that raises
+        RevisionCompactedError, the history since then is gone (a store keeps 100,000 changes unless told
+        otherwise): begin again, with `since=None` and a list.
+
+        Args:
+            units: A unit, or several; None: all of the structure's.
+            since: Changes after this revision; None: those committed after this call has returned, and
+                maybe some that were committed while it ran.
+
+        Returns:
+            An iterator that is also a context manager, to be closed. It waits for a server that is away
+            for as long as it takes; only this call raises UnavailableError after the timeout.
+
+        Raises:
+            UnknownUnitError: A unit is not in the structure, or not one that the server allows.
+            InvalidArgumentError: `units` is empty, or `since` can be no revision.
+            RevisionCompactedError: `since` is older than the feed's history, or newer than the store.
+            UnavailableError: The server does not answer in time.
+
+        Example:
+            >>> with vault.watch("notes") as changes:
+            ...     data_id = vault.upload("notes", TextWrapper("goodbye"), name="farewell")
+            ...     for change in changes:
+            ...         print(change.kind.name, change.name)
+            ...         break
+            UPLOADED farewell
+        """
+        self._require_open()
+        named = self._structure.units if units is None else units
+        wanted = list(named) if isinstance(named, Iterable) and not isinstance(named, str) else [named]
+        for unit in wanted:
+            self._require_unit(unit)
+        if not wanted:
+            raise InvalidArgumentError(
+                "no unit to watch: name one, or None for all of the structure", reason="BAD_UNIT"
+            )
+        subscription = Subscription(self._store, tuple(dict.fromkeys(wanted)), since)
+        subscription.open()
+        self._subscriptions.add(subscription)
+        if self._closed:  # meanwhile
+            subscription.close()
+        return subscription
+
+    def list(
+        self, unit: str, *, prefix: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Iterator[ObjectInfo]:
+        """The unit's objects, fetched page by page as they are asked for: any number of them.
+
+        Ordered by name when `prefix` is given, by id otherwise. An object that exists all the while is
+        listed once; one that comes or goes meanwhile may be or not.
+
+        Args:
+            prefix: Of the name; "" for every object that has one.
+            tags: All of them must match.
+
+        Raises:
+            InvalidArgumentError: BAD_NAME, BAD_TAGS; here, not at the first object.
+
+        Example:
+            >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["x/1", "y/2"])
+            >>> [info.name for info in vault.list("notes", prefix="x/")]
+            ['x/1']
+        """
+        self._require_unit(unit)
+        if prefix is not None:
+            check_prefix(prefix)
+        if tags is not None:
+            check_tags(tags)
+        return self._pages(unit, prefix, tags, fork_count())
+
+    def _pages(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str] | None, forks: int
+    ) -> Iterator[ObjectInfo]:
+        token = ""
+        last: Key | None = None
+        while True:
+            refuse_inherited(forks, "the listing")
+            self._require_open()
+            page = self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
+            for info in page.objects:
+                last = hold_listed(info, last, by_name=prefix is not None)
+                yield info
+                refuse_inherited(forks, "the listing")
+            token = page.next_page_token
+            if not token:
+                return

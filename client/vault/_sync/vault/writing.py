@@ -1,0 +1,385 @@
+# Generated from _async/vault/writing.py by scripts/unasync: DO NOT CHANGE.
+"""Writing a vault's objects: one, many, or as files."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Any, Final
+
+from vault._sync.files.object_writer import ObjectWriter
+from vault._sync.files.transfer import PathOrFile, upload_file
+from vault._sync.objects.ticket import Ticket
+from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed
+from vault._cache.cache import Held
+from vault.datatype import Datatype
+from vault.errors import InvalidArgumentError, VaultError
+from vault.store.blocks import Encoded
+from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_new
+from vault.store.progress import ProgressCallback
+from vault.store.values import (
+    DeleteSpec,
+    Key,
+    MetadataSpec,
+    ObjectInfo,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    new_data_id,
+)
+
+_BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
+
+
+class Writing(VaultBase):
+    """The calls that write.
+
+    `open_writer` and `upload_file` go past the unit's Datatype: their bytes are taken to be what its `_dump` gives.
+    """
+
+    def upload(
+        self,
+        unit: str,
+        data: Datatype,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+    ) -> int:
+        """Stores a new object. When this returns, a crash keeps it; until then, nobody sees it.
+
+        Args:
+            data: Of the unit's Datatype. It stays the caller's.
+            name: Unique in the unit.
+            tags: Text to text.
+            data_id: 1 to 2^63 - 1; None: a random one.
+
+        Returns:
+            Its id.
+
+        Raises:
+            AlreadyExistsError: OBJECT_EXISTS, the id is taken; NAME_TAKEN.
+            InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype; BAD_NAME, BAD_TAGS, BAD_ID.
+            EncodeError: The Datatype could not dump it.
+            StorageFullError: There is no room for it.
+
+        Example:
+            >>> vault.upload("notes", TextWrapper("goodbye"), name="farewell", data_id=7)
+            7
+            >>> vault.upload("notes", TextWrapper("again"), name="greeting")
+            Traceback (most recent call last):
+            vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
+        """
+        self._require_unit(unit)
+        spec = self._new(unit, data, name, tags, data_id)
+        return (self._writes.upload(unit, spec, data)).data_id
+
+    def create(
+        self,
+        unit: str,
+        data: Datatype,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+    ) -> tuple[int, Ticket]:
+        """`upload`, and a ticket on what was stored. `data` becomes the cached object: it is not to be changed
+        any more, but through the ticket's `get_ref`.
+
+        Returns:
+            The id, and a ticket, to be closed.
+        """
+        self._require_unit(unit)
+        spec = self._new(unit, data, name, tags, data_id)
+        epoch = self._coherence.epoch()
+        held: Held = {}
+        left = held.values()
+        try:
+            with self._cache.request(unit) as sent:
+                info = self._writes.upload(unit, spec, data)
+                self._cache.fill(info, data, epoch, held, info.data_id, sent=sent, loaded=False)
+            self._loader.took(info.size)
+            return info.data_id, self._ticket().take(held, info.data_id)
+        finally:
+            self._cache.dropped += left
+
+    def upload_many(
+        self,
+        unit: str,
+        objects: Iterable[Datatype],
+        *,
+        names: Sequence[str | None] | None = None,
+        tags: Sequence[Mapping[str, str] | None] | None = None,
+    ) -> list[int]:
+        """Stores new objects; as `upload`, for all of them in one round trip.
+
+        They are stored in their order. One that does not fit a block is streamed, between the round trips of
+        what comes before and after it.
+
+        Args:
+            names: One for each object, None for none.
+            tags: Tags for each object, None for none.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            BatchError: Some were not stored.
+            InvalidArgumentError: BAD_BATCH, there are not as many names or tags as objects, or they are no lists.
+
+        Example:
+            >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["first", None])
+            >>> len(ids)
+            2
+        """
+        self._require_unit(unit)
+        items = listed("objects", objects)
+        for what, values in (("names", names), ("tags", tags)):
+            if isinstance(values, str) or not isinstance(values, Sized | None):
+                raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
+            if values is not None and len(values) != len(items):
+                raise InvalidArgumentError(f"{len(values)} {what} for {len(items)} objects", reason="BAD_BATCH")
+        results: list[int | VaultError | None] = [None] * len(items)
+        batch: dict[int, SmallUpload] = {}
+        size = 0
+        for index, data in enumerate(items):
+            try:
+                spec = self._new(unit, data, names[index] if names else None, tags[index] if tags else None)
+                encoded = self._codecs[unit].encode(data)
+            except VaultError as error:
+                results[index] = error
+                continue
+            if encoded is None or not encoded.fits_block:
+                # What comes before it goes before it: of two with one name, the first is stored.
+                self._send(unit, batch, results)
+                batch, size = {}, 0
+                results[index] = self._stream(unit, spec, data, encoded)
+                continue
+            batch[index] = SmallUpload(spec, encoded.data, encoded.checksum)
+            size += len(encoded.data)
+            if size >= _BYTES_AT_A_TIME or len(batch) == MAX_BATCH_ITEMS:
+                self._send(unit, batch, results)
+                batch, size = {}, 0
+        self._send(unit, batch, results)
+        return all_or_error(results)
+
+    def upload_file(
+        self,
+        unit: str,
+        path: PathOrFile,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> int:
+        """Stores a file as a new object.
+
+        Args:
+            path: A file, or a binary file object, from where it stands. Links are followed. A file that is replaced
+                under its name meanwhile is stored as it was, a named pipe until nobody writes to it any more.
+            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            AlreadyExistsError: The name or the id is taken.
+            ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
+            OSError: The file cannot be read, as Python says it; nothing was stored.
+            StorageFullError: There is no room for it.
+
+        Example:
+            >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"), name="hello.txt")
+        """
+        self._require_unit(unit)
+        spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
+        return self._writes.uploaded(upload_file(lambda: self._store.upload(unit, spec), path, progress)).data_id
+
+    def open_writer(
+        self,
+        unit: str,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+    ) -> ObjectWriter:
+        """A binary writer of a new object, which exists when it is closed, and not when its block raises.
+
+        Raises:
+            AlreadyExistsError: The name or the id is taken; here, or when it closes.
+            InvalidArgumentError: BAD_NAME, BAD_TAGS, BAD_ID.
+
+        Example:
+            >>> with vault.open_writer("files", name="log") as writer:
+            ...     written = writer.write(b"one line")
+            >>> writer.info.size
+            8
+        """
+        self._require_unit(unit)
+        spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
+        writer = ObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
+        writer.start()
+        return writer
+
+    def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
+        """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.
+
+        Args:
+            data: Of the unit's Datatype. It stays the caller's.
+            if_generation: Only when the object is at this generation; None: whatever it is at.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ConflictError: It is at another generation.
+            InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype.
+            EncodeError: The Datatype could not dump it.
+            StorageFullError: There is no room for it.
+
+        Example:
+            >>> info = vault.update("notes", "greeting", TextWrapper("good evening"))
+            >>> info.size
+            12
+        """
+        self._require_unit(unit)
+        self._codecs[unit].check(data)
+        spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
+        spec.validate()
+        return self._writes.update(unit, spec, data)
+
+    def edit(self, unit: str, key: Key, function: Callable[[Any], Any], *, attempts: int = 10) -> ObjectInfo:
+        """Reads an object, changes it, writes it; does it again when somebody else wrote it in between.
+
+        Args:
+            function: Is called with a copy of the object, which it changes and returns nothing, or returns
+                another object of the unit's Datatype. It may be called several times. What it raises is
+                raised here, and nothing is written.
+            attempts: How often it is tried before the ConflictError is raised; from 1.
+
+        Returns:
+            What was written.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ConflictError: Others were faster, `attempts` times.
+            InvalidArgumentError: BAD_ATTEMPTS; BAD_OBJECT, `function` returned something else.
+
+        Example:
+            >>> data_id = vault.upload("settings", JsonWrapper({"count": 1}))
+            >>> info = vault.edit("settings", data_id, lambda counter: counter.data.update(count=2))
+        """
+        self._require_unit(unit)
+        check_key(key)
+        return self._editor.edit(unit, key, self._codecs[unit], function, attempts)
+
+    def set_metadata(
+        self,
+        unit: str,
+        key: Key,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+    ) -> ObjectInfo:
+        """Changes an object's name or tags. Its bytes and its generation stay.
+
+        Args:
+            name: None leaves it as it is; "" takes it away.
+            tags: None leaves them as they are; others replace all of them, {} takes them away.
+            if_generation: Only when the object is at this generation.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ConflictError: It is at another generation.
+            AlreadyExistsError: NAME_TAKEN.
+            InvalidArgumentError: BAD_NAME, BAD_TAGS.
+
+        Example:
+            >>> info = vault.set_metadata("notes", "greeting", tags={"language": "en"})
+            >>> info.name, info.tags["language"]
+            ('greeting', 'en')
+        """
+        self._require_unit(unit)
+        spec = MetadataSpec(key, name, tags, if_generation)
+        spec.validate()
+        return self._writes.set_metadata(unit, spec)
+
+    def delete(self, unit: str, key: Key, *, if_generation: int | None = None) -> bool:
+        """Deletes an object. Tickets on it keep what they have.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ConflictError: It is at another generation than `if_generation`.
+
+        Example:
+            >>> vault.delete("notes", "greeting")
+            True
+            >>> vault.delete("notes", "greeting")
+            False
+        """
+        self._require_unit(unit)
+        spec = DeleteSpec(key, if_generation)
+        spec.validate()
+        (outcome,) = self._writes.delete(unit, [spec])
+        if isinstance(outcome, VaultError):
+            raise outcome
+        return outcome != 0
+
+    def delete_many(self, unit: str, keys: Iterable[Key]) -> list[bool]:
+        """Deletes objects; as `delete`, for all of them in one round trip.
+
+        Returns:
+            Whether there was one, for each.
+
+        Raises:
+            BatchError: Some could not be deleted.
+            InvalidArgumentError: BAD_BATCH, `keys` is one text or no list; nothing was deleted.
+
+        Example:
+            >>> vault.delete_many("notes", ["greeting", "farewell"])
+            [True, False]
+        """
+        self._require_unit(unit)
+        wanted = listed("keys", keys)
+        results: dict[int, bool | VaultError] = dict(bad_keys(wanted))
+        places = [index for index in range(len(wanted)) if index not in results]
+        for start in range(0, len(places), MAX_BATCH_ITEMS):
+            part = places[start : start + MAX_BATCH_ITEMS]
+            outcomes = self._writes.delete(unit, [DeleteSpec(wanted[index]) for index in part])
+            for index, outcome in zip(part, outcomes, strict=True):
+                results[index] = outcome if isinstance(outcome, VaultError) else outcome != 0
+        return all_or_error([results[index] for index in range(len(wanted))])
+
+    def _new(
+        self,
+        unit: str,
+        data: Datatype,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+    ) -> UploadSpec:
+        """What is said of a new object of the unit, checked."""
+        self._codecs[unit].check(data)
+        return _new_spec(type(data), name, tags, data_id)
+
+    def _stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> int | VaultError:
+        try:
+            return (self._writes.stream(unit, spec, data, encoded)).data_id
+        except VaultError as error:
+            return error
+
+    def _send(self, unit: str, batch: Mapping[int, SmallUpload], results: list[int | VaultError | None]) -> None:
+        if batch:
+            outcomes = self._writes.upload_small(unit, list(batch.values()))
+            for index, outcome in zip(batch, outcomes, strict=True):
+                results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
+
+
+def _new_spec(
+    datatype: type[Datatype], name: str | None, tags: Mapping[str, str] | None, data_id: int | None
+) -> UploadSpec:
+    """A new object, checked before any I/O; without an id, under a random one."""
+    new_id = new_data_id() if data_id is None else data_id
+    spec = UploadSpec(new_id, name, {} if tags is None else tags, datatype.datatype_tag)
+    spec.validate()
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
+    return spec
