@@ -10,6 +10,7 @@ if sys.platform == "win32":
 from vault._runtime.lazy import lazy_names, public_names
 
 TYPE_CHECKING = False  # typing's, without the time that importing it takes
+__all__: list[str]
 if TYPE_CHECKING:  # `as` exports a name
     from vault._async.feed.subscription import AsyncSubscription as AsyncSubscription
     from vault._async.files.object_reader import AsyncObjectReader as AsyncObjectReader
