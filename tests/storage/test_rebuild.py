@@ -1,5 +1,7 @@
 """A register that is missing, torn or damaged: told by every opener, rebuilt from rows and files, never believed."""
 
+import errno
+import os
 import random
 import shutil
 import sqlite3
@@ -151,6 +153,23 @@ def test_a_register_cut_short_is_rebuilt(copy: Path, share: float) -> None:
     (aside,) = copy.glob("register.db.damaged-*Z")
     assert aside.read_bytes() == torn
     assert any(aside.name in repair.detail for repair in report.repairs)
+
+
+def test_a_file_system_without_links_is_no_hindrance(logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), source, None, target)
+
+    with (logged / "register.db").open("r+b") as file:
+        file.write(bytes(100))
+    before = (logged / "register.db").read_bytes(), (logged / "register.db-wal").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        check_directory(logged, repair=True, deep=True)
+    with EmbeddedStore(logged) as store:
+        assert read(store, 1) == LARGE[2:]
+        assert store.check(deep=True).ok
+    (aside,) = logged.glob("register.db.damaged-*Z")
+    assert (aside.read_bytes(), aside.with_name(f"{aside.name}-wal").read_bytes()) == before
 
 
 @pytest.mark.parametrize("length", [16, 100, 4096])

@@ -1,16 +1,6 @@
-"""The index's tables, how they come into being, and which registers are understood."""
+"""The index's tables, and what tells a register of theirs."""
 
-import secrets
-import sqlite3
-import time
-from collections.abc import Callable
 from typing import Final
-
-from vault.errors import StorageError
-
-from vault_server.storage.files.blobs import sync_path
-from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.os_errors import is_busy, primary_code, register_error, storage_error, storing
 
 OLDEST_SQLITE: Final = (3, 37)
 """STRICT tables."""
@@ -25,7 +15,7 @@ SCHEMA_VERSION: Final = 1
 
 # Times are microseconds since 1970, UTC; checksums XXH3-64 as signed numbers. No two tables have as many columns: what
 # is salvaged of a damaged register is told apart by that.
-_TABLES: Final = """
+TABLES: Final = """
 CREATE TABLE meta (                     -- one row
     store_id TEXT NOT NULL,
     revision INTEGER NOT NULL,          -- of the last change; 0: none yet
@@ -138,6 +128,7 @@ CREATE TABLE units (
     when_full INTEGER NOT NULL          -- 0: refuse; 1: evict what was stored longest ago
 ) STRICT;
 CREATE UNIQUE INDEX units_by_name ON units (unit);
+
 -- How far the background reading of everything is, and what the last whole pass found: one row, or none yet.
 CREATE TABLE scrub (
     number INTEGER NOT NULL,            -- of the object that is next, or in the middle
@@ -154,108 +145,3 @@ CREATE TABLE scrub (
     last_problems TEXT NOT NULL
 ) STRICT;
 """
-
-
-def prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
-    """Makes the register when there is none, in one transaction with `adopt`; checks it otherwise.
-
-    Several processes may do this at the same time: one makes it, the others wait.
-
-    Returns:
-        The store's id.
-
-    Raises:
-        StorageError: REGISTER_TOO_NEW, a later version of Vault made it; REGISTER_TOO_OLD, one before the first release
-            did; REGISTER_DAMAGED, it is no register; or it cannot be read or made.
-    """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        needed = ".".join(map(str, OLDEST_SQLITE))
-        raise StorageError(f"Python's SQLite is {sqlite3.sqlite_version}; {needed} or later is needed")
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            return _prepare(connections, adopt)
-        except sqlite3.Error as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                attempt = f"open the register {str(connections.path)!r}"
-                if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                    raise storage_error(error, attempt) from error
-                raise register_error(error, attempt, connections.path) from error
-        time.sleep(0.02)  # switching to WAL does not wait for other openers by itself
-
-
-def _prepare(connections: Connections, adopt: Callable[[sqlite3.Connection], None]) -> str:
-    path = str(connections.path)
-    connection = connections.connect()
-    try:
-        connection.execute("BEGIN")  # one state of it: another process may be making it
-        version = _version(connection, path)
-        connection.execute("COMMIT")
-        if version == 0:
-            _switch_to_wal(connection, path)
-            # Whoever finds version 0 does so, so that a store is not lost whose maker was killed right here.
-            with storing(f"make the directory of {path!r} durable"):
-                sync_path(connections.path.parent)
-            _make(connection, path, adopt)
-    finally:
-        connection.close()
-    return str(connections.read(lambda reading: reading.execute("SELECT store_id FROM meta").fetchone()[0]))
-
-
-def _switch_to_wal(connection: sqlite3.Connection, path: str) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-    if mode != "wal":
-        raise StorageError(
-            f"the file system of {path!r} does not support SQLite's write-ahead log (it needs shared memory): "
-            "use a local one"
-        )
-
-
-def _version(connection: sqlite3.Connection, path: str) -> int:
-    """The register's version; 0 where there is nothing yet."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    if version == 0 and application == 0:
-        if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
-        return 0
-    if application == UNRELEASED_ID:
-        raise too_old(path)
-    if application != APPLICATION_ID or version < 1:
-        raise StorageError(f"{path!r} is somebody else's SQLite database, not a register", reason="NOT_A_REGISTER")
-    if version > SCHEMA_VERSION:
-        raise StorageError(
-            f"the register {path!r} has schema version {version}, made by a later Vault; "
-            f"this one reads up to version {SCHEMA_VERSION}",
-            reason="REGISTER_TOO_NEW",
-            version=version,
-        )
-    return version
-
-
-def _make(connection: sqlite3.Connection, path: str, adopt: Callable[[sqlite3.Connection], None]) -> None:
-    """Makes the register in one transaction; nothing when another process has done it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if _version(connection, path) == 0:
-            # One statement at a time: executescript would commit the transaction first.
-            for statement in filter(str.strip, _TABLES.split(";\n")):
-                connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES (?, 0, 0, 0)", (secrets.token_hex(16),))
-            adopt(connection)
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def too_old(path: str) -> StorageError:
-    """The error of a register that was made before the first release."""
-    return StorageError(
-        f"the register {path!r} was made by a version of Vault before 0.1.0, and is not read: load its objects with "
-        "the version that made it, and upload them to a new directory",
-        reason="REGISTER_TOO_OLD",
-    )

@@ -6,7 +6,6 @@ opener refuses; a rebuild that was killed is begun again. The damaged register g
 to: first one in `.rebuild`, by which a rebuild that is begun again finds it and its log, then one for good.
 """
 
-import contextlib
 import errno
 import os
 import shutil
@@ -26,8 +25,7 @@ from vault_server.storage.files.blobs import sync_folder
 from vault_server.storage.files.directory import REGISTER, StoreDirectory
 from vault_server.storage.files.revision_note import note_revision, noted_revision, turn_file
 from vault_server.storage.index.connections import Connections
-from vault_server.storage.index.opening import REBUILD
-from vault_server.storage.index.schema import prepare
+from vault_server.storage.index.opening import REBUILD, prepare
 from vault_server.storage.maintenance import rules
 from vault_server.storage.maintenance.rebuild.pages import PAGE_SIZE
 from vault_server.storage.maintenance.rebuild.resolve import Resolution, Resolver
@@ -53,12 +51,12 @@ def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resoluti
         for path in folder.iterdir():
             if register.exists() or not path.name.startswith(_DAMAGED):
                 path.unlink()
-        _link(register, folder / _DAMAGED)
+        _link(register, folder / _DAMAGED, access)
         sync_folder(root)
         for end in _ENDS:
             _copy(folder / f"{_DAMAGED}{end}", folder / f"copy.db{end}", access)
         outcome = _make(root, folder, access, Meter(progress))
-        aside = _put_aside(root, folder / _DAMAGED)
+        aside = _put_aside(root, folder / _DAMAGED, access)
         for end in (*_ENDS, "-shm"):
             (root / f"{REGISTER}{end}").unlink(missing_ok=True)
         sync_folder(root)
@@ -71,14 +69,18 @@ def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resoluti
     return outcome
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, access: Access) -> None:
     """Gives a register and its log, as far as they are there, other names, too."""
     for end in _ENDS:
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
+        try:
             os.link(f"{source}{end}", f"{target}{end}")
+        except (FileNotFoundError, FileExistsError):
+            continue
+        except OSError:  # the file system has no links
+            _copy(Path(f"{source}{end}"), Path(f"{target}{end}"), access)
 
 
-def _put_aside(root: Path, damaged: Path) -> str | None:
+def _put_aside(root: Path, damaged: Path, access: Access) -> str | None:
     """Gives the damaged register, if there is one, the name that it keeps; the same when that was done before."""
     if not any(damaged.with_name(f"{_DAMAGED}{end}").exists() for end in _ENDS):
         return None
@@ -86,7 +88,7 @@ def _put_aside(root: Path, damaged: Path) -> str | None:
     for path in root.glob(f"{REGISTER}.damaged-*Z"):
         if damaged.exists() and path.samefile(damaged):
             name = path.name
-    _link(damaged, root / name)
+    _link(damaged, root / name, access)
     return name
 
 
