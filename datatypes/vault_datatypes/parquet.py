@@ -6,6 +6,7 @@ here. The formats are https://parquet.apache.org/docs/file-format/ and Thrift's 
 """
 
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,14 +36,14 @@ class ParquetSize:
     """
 
     decoded: int = 0
-    repeated: dict[int, int] = field(default_factory=dict)
-    prefixed: dict[int, int] = field(default_factory=dict)
+    repeated: Counter[int] = field(default_factory=Counter)
+    prefixed: Counter[int] = field(default_factory=Counter)
     longest: int = 0
 
     @property
     def at_most(self) -> int:
         """Bytes, where everything that may be repeated is."""
-        return self.decoded + sum(self.repeated.values()) + sum(self.prefixed.values())
+        return self.decoded + self.repeated.total() + self.prefixed.total()
 
 
 def parquet_size(data: memoryview) -> ParquetSize:
@@ -83,7 +84,7 @@ def _add_chunk(data: memoryview, chunk: Struct, number: int, width: int, size: P
     if min(at, chunk[5], chunk[7], rows) < 0:
         raise DecodeError("damaged Parquet: a negative size")
     end = min(at + chunk[7], len(data))
-    values = pages = dictionary = repeated = prefixed = 0
+    values = pages = dictionary = 0
     while at < end and values < chunk[5]:
         reader = _Thrift(data, at)
         page = reader.structure()
@@ -102,15 +103,12 @@ def _add_chunk(data: memoryview, chunk: Struct, number: int, width: int, size: P
         if header[1] < 0:
             raise DecodeError("damaged Parquet: the values of a page")
         values += header[1]
-        if encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY):
-            repeated += header[1] * dictionary
+        if encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY) and chunk[1] == _BYTE_ARRAY and dictionary:
+            size.repeated[number] += header[1] * dictionary
         elif encoding == _DELTA_BYTE_ARRAY:
-            prefixed += header[1] * unpacked
+            size.prefixed[number] += header[1] * unpacked
             size.longest = max(size.longest, unpacked)
     size.decoded += max(pages, width * max(values, chunk[5], rows))
-    for total, added in ((size.repeated, repeated if chunk[1] == _BYTE_ARRAY else 0), (size.prefixed, prefixed)):
-        if added:
-            total[number] = total.get(number, 0) + added
 
 
 class _Thrift:
@@ -150,22 +148,17 @@ class _Thrift:
                 self.at += length
                 return self._data[self.at - length : self.at]
             case 9 | 10:
-                return self._list(depth)
+                byte = self._byte()
+                length = byte >> 4 if byte >> 4 < 15 else self._varint()
+                if length > len(self._data) - self.at:  # each takes a byte at the least
+                    raise DecodeError(f"damaged Parquet: a list of {length}")
+                if byte & 15 in (1, 2):
+                    self.at += length
+                    return []
+                return [self._value(byte & 15, depth + 1) for _ in range(length)]
             case 12:
                 return self.structure(depth + 1)
         raise DecodeError(f"damaged Parquet: type {kind}")
-
-    def _list(self, depth: int) -> list[Any]:
-        byte = self._byte()
-        length, kind = byte >> 4, byte & 15
-        if length == 15:
-            length = self._varint()
-        if length > len(self._data) - self.at:  # each takes a byte at the least
-            raise DecodeError(f"damaged Parquet: a list of {length}")
-        if kind in (1, 2):
-            self.at += length
-            return []
-        return [self._value(kind, depth + 1) for _ in range(length)]
 
     def _byte(self) -> int:
         byte = self._data[self.at]
@@ -173,16 +166,13 @@ class _Thrift:
         return byte
 
     def _varint(self) -> int:
-        result = shift = 0
-        while True:
-            byte = self._data[self.at]
-            self.at += 1
+        result = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
             result |= (byte & 127) << shift
             if byte < 128:
                 return result
-            shift += 7
-            if shift > 63:
-                raise DecodeError("damaged Parquet: a number of more than 64 bits")
+        raise DecodeError("damaged Parquet: a number of more than 64 bits")
 
     def _integer(self) -> int:
         zigzag = self._varint()

@@ -54,7 +54,7 @@ class PolarsWrapper(LibraryWrapper):
             data = whole(stream)  # polars reads the whole before it decodes
             # polars keeps a dictionary's value once, however often it is there.
             size = parquet_size(data)
-            cls._check_decoded(size.decoded + sum(size.prefixed.values()), len(data))
+            cls._check_decoded(size.decoded + size.prefixed.total(), len(data))
             return cls(pl.read_parquet(io.BytesIO(data)))
 
     def _difference(self, data: pl.DataFrame) -> str | None:

@@ -18,6 +18,7 @@ from vault_datatypes.parquet import ParquetSize
 
 _ATTRS: Final = b"PANDAS_ATTRS"  # where pandas itself keeps them in a Parquet file
 _OURS: Final = b"VAULT_PANDAS"
+_SECONDS: Final = "datetime64[s"
 _OBJECT: Final = 64  # bytes that a small Python object takes about
 
 
@@ -77,12 +78,12 @@ def _kept(frame: pd.DataFrame) -> dict[str, Any]:
         kept["range"] = [frame.index.start, frame.index.stop, frame.index.step]
     if isinstance(frame.columns, pd.RangeIndex):
         kept["columns"] = [frame.columns.start, frame.columns.stop, frame.columns.step]
-    names = [name for name in frame.columns if type(name) is str]
-    objects = [
-        name for name in names if frame[name].dtype == object and pd.api.types.infer_dtype(frame[name]) == "string"
+    columns = {name: frame[name] for name in frame.columns if type(name) is str}
+    kept["objects"] = [
+        name for name, each in columns.items() if each.dtype == object and pd.api.types.infer_dtype(each) == "string"
     ]
-    times = {name: str(frame[name].dtype) for name in names if str(frame[name].dtype).startswith("datetime64[s")}
-    return {**kept, **({"objects": objects} if objects else {}), **({"times": times} if times else {})}
+    kept["times"] = {name: str(each.dtype) for name, each in columns.items() if str(each.dtype).startswith(_SECONDS)}
+    return {name: value for name, value in kept.items() if value or name not in ("objects", "times")}
 
 
 def frame_size(table: Any) -> int:

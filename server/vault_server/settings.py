@@ -25,29 +25,15 @@ _time = partial(seconds, most=MAX_GRPC_SECONDS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What a server allows.
+    """What a server allows. The help beside a field is that of its flag of `vault-grpc serve`; 0 there is None here.
 
     Attributes:
         allowed_units: The only units it accepts; none: any.
         max_message_size: Bytes of one message, in either direction.
-        max_concurrent_rpcs: RPCs that run at the same time, watches not counted; the next are answered
-            OVERLOADED. Uploads and downloads get three quarters of them at most. None: no limit.
-        max_transfers: Uploads and downloads that run at the same time; the next are answered OVERLOADED. None: what
-            the process's file descriptors and the machine's memory are enough for. Where all run that may, one
-            that has not moved for 10 seconds gives way; its client goes on with it later.
-        max_connections: Connections at the same time; the next are closed at once. None: what a quarter of the
-            file descriptors is enough for. When nearly all are in use, those end that have not moved for 10 seconds.
-        max_streams: RPCs that one connection carries at the same time, watches counted; the client's next wait.
-        handshake_timeout: Seconds for a new connection to say that it speaks HTTP/2.
-        idle_timeout: Seconds that an RPC may wait for its client: for the next message of an upload, or for a reply
-            to be taken (a watch's: see slow_watcher). Then it ends with UNAVAILABLE; uploads and downloads go on
-            from where they were, when their client goes on. A connection without RPCs ends after a minute of them.
         keepalive: Seconds after which a silent connection is probed.
         keepalive_timeout: Seconds after which a probe without an answer ends the connection, and with it
             every write that runs over it.
         min_ping_interval: Seconds between a client's own probes, at least, while it has nothing to say.
-        max_connection_age: Seconds, more or less a tenth, after which a client is told to connect anew for its
-            next calls. Running transfers and watches stay where they are, without a limit. None: never.
         slow_watcher: Seconds that one event may wait for a watcher to take it; then the watch ends with
             SLOW_CONSUMER, and the watcher may go on from the last revision it has seen.
         share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
@@ -62,15 +48,19 @@ class ServerSettings:
     # At least a block and its frame.
     max_message_size: int = whole(MAX_MESSAGE_SIZE, least=2 * BLOCK_SIZE, most=MAX_NUMBER)
     max_concurrent_rpcs: int | None = _limit(
-        None, "Calls that may run at the same time, watches not counted. Without it: any number."
+        None,
+        "Calls that may run at the same time, watches not counted; others are answered OVERLOADED. Uploads and "
+        "downloads get three quarters of them at most. Without it: any number.",
     )
     max_transfers: int | None = _limit(
         None,
-        "Uploads and downloads that may run at the same time. Without it: what descriptors and memory are enough for.",
+        "Uploads and downloads that may run at the same time; others are answered OVERLOADED, but one that has not "
+        "moved for 10 s gives way to them. Without it: what descriptors and memory are enough for.",
     )
     max_connections: int | None = _limit(
         None,
-        "Connections at the same time; others are closed at once. Without it: what descriptors are enough for.",
+        "Connections at the same time; others are closed at once. When nearly all are in use, those end that have not "
+        "moved for 10 s. Without it: what a quarter of the descriptors is enough for.",
     )
     max_streams: int = _limit(1000, "Calls of one connection at the same time, watches counted; its next ones wait.")
     handshake_timeout: float = _time(10.0, "How long a new connection may take to say that it speaks HTTP/2.")
@@ -84,7 +74,8 @@ class ServerSettings:
     min_ping_interval: float = _time(30.0)
     max_connection_age: float | None = _time(
         1800.0,
-        "When clients are asked to connect anew, for load balancers; what runs is not cut. 0: never.",
+        "When clients are asked to connect anew, more or less a tenth, for load balancers; what runs is not cut. "
+        "0: never.",
         optional=True,
     )
     slow_watcher: float = _time(30.0)
@@ -129,11 +120,6 @@ class ServerSettings:
             ("grpc.max_allowed_incoming_connections", self.connections),
             # A second server on the port is an error, not half of the connections, unless it is meant to be.
             ("grpc.so_reuseport", int(self.share_port)),
-            *self._age(),
+            # The grace after it is without end unless it is set (max_connection_age_grace_ms): what runs is never cut.
+            *([("grpc.max_connection_age_ms", milliseconds(age))] if (age := self.max_connection_age) else []),
         ]
-
-    def _age(self) -> list[tuple[str, int]]:
-        if self.max_connection_age is None:
-            return []
-        # The grace after it is without end unless it is set (max_connection_age_grace_ms), so what runs is never cut.
-        return [("grpc.max_connection_age_ms", milliseconds(self.max_connection_age))]

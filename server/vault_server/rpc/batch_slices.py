@@ -1,7 +1,7 @@
 """Large batches a slice at a time, round robin over the callers, so that small calls get through between them."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -22,9 +22,9 @@ class BatchSlices:
         self._free = most
         self._size = size
         self._small = small
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by caller
-        self._number = 0
-        self._last: dict[str, int] = {}  # the number of each caller's last turn
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = (
+            OrderedDict()
+        )  # by caller, whose turn is next first
 
     async def of(self, caller: str, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close
@@ -52,8 +52,6 @@ class BatchSlices:
                 if mine.done() and not mine.cancelled():
                     self._pass_on()
                 raise
-        self._number += 1
-        self._last[caller] = self._number
         try:
             yield
         finally:
@@ -62,13 +60,11 @@ class BatchSlices:
 
     def _pass_on(self) -> None:
         while self._waiting:
-            caller = min(self._waiting, key=lambda each: self._last.get(each, 0))
-            queue = self._waiting[caller]
+            caller, queue = self._waiting.popitem(last=False)
             following = queue.popleft()
-            if not queue:
-                del self._waiting[caller]
+            if queue:
+                self._waiting[caller] = queue  # behind the others
             if not following.done():
                 following.set_result(None)
                 return
-        self._last.clear()
         self._free += 1

@@ -1,7 +1,8 @@
 """Changes in groups, each encoded once for all watchers that are sent the same one."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from itertools import groupby
+from typing import Final, cast
 
 from vault.store.values import Change, Progress
 from vault.v1 import vault_pb2 as pb
@@ -22,19 +23,13 @@ class EncodedGroups:
 
     def messages(self, events: Sequence[Change | Progress]) -> Iterator[pb.WatchResponse | bytes]:
         """What a watcher is sent of these events."""
-        changes: list[Change] = []
-        for event in events:
-            if isinstance(event, Change):
-                changes.append(event)
-                if len(changes) < MOST_CHANGES:
-                    continue
-            if changes:
-                yield self._encoded(changes)
-                changes = []
-            if isinstance(event, Progress):
-                yield messages.watch_event_to_wire(event)
-        if changes:
-            yield self._encoded(changes)
+        for kind, alike in groupby(events, type):
+            if kind is Progress:
+                yield from map(messages.watch_event_to_wire, alike)
+                continue
+            changes = cast("list[Change]", list(alike))
+            for begin in range(0, len(changes), MOST_CHANGES):
+                yield self._encoded(changes[begin : begin + MOST_CHANGES])
 
     def _encoded(self, changes: Sequence[Change]) -> bytes:
         # What is kept is compared: a store behind this server may be replaced by another with the same revisions.
