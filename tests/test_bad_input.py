@@ -1,10 +1,6 @@
 """Bad input to a vault: refused with the same error embedded and remote, to the letter, and nothing is changed."""
 
-import ctypes
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +11,6 @@ from vault.errors import (
     DecodeError,
     EncodeError,
     InvalidArgumentError,
-    StorageError,
     UnknownUnitError,
     VaultError,
 )
@@ -24,7 +19,6 @@ from vault.store.values import SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_input as bad
 from vault.testing.store.objects import failed_with, payload
-from vault.unit import UnitSettings
 from vault_server import EmbeddedStore, Server, StoreOptions
 
 Call = Callable[[Vault], Any]
@@ -367,108 +361,6 @@ def test_a_datatype_that_returns_something_else_than_bytes(tmp_path: Path) -> No
         with pytest.raises(EncodeError, match=r"str.*bytes"):
             vault.upload("wrong", Wrong())
         assert vault.units() == []
-
-
-# Structures
-
-
-@pytest.mark.parametrize(
-    ("structure", "reason", "word"),
-    [
-        (None, "BAD_STRUCTURE", "None"),
-        (["texts"], "BAD_STRUCTURE", "texts"),
-        ({"texts": None}, "BAD_STRUCTURE", "'texts'"),
-        ({"texts": TextWrapper}, "BAD_STRUCTURE", "'texts'"),
-        ({"texts": (TextWrapper,)}, "BAD_STRUCTURE", "'texts'"),
-        ({"texts": (TextWrapper, 0, 0)}, "BAD_STRUCTURE", "'texts'"),
-        ({"texts": (str, 0)}, "BAD_STRUCTURE", "<class 'str'>"),
-        ({"texts": (TextWrapper("text"), 0)}, "BAD_STRUCTURE", "'texts'"),
-        ({"texts": ("TextWrapper", 0)}, "BAD_STRUCTURE", "'TextWrapper'"),
-        ({"texts": (TextWrapper, -1)}, "BAD_STRUCTURE", "-1"),
-        ({"texts": (TextWrapper, 1.5)}, "BAD_STRUCTURE", "1.5"),
-        ({"texts": (TextWrapper, True)}, "BAD_STRUCTURE", "True"),
-        ({"texts": (TextWrapper, None)}, "BAD_STRUCTURE", "None"),
-        ({"texts": UnitSettings(TextWrapper, max_bytes=-1)}, "BAD_STRUCTURE", "max_bytes"),
-        ({"../texts": (TextWrapper, 0)}, "BAD_UNIT", "'../texts'"),
-        ({5: (TextWrapper, 0)}, "BAD_UNIT", "5"),
-    ],
-    ids=range(16),
-)
-def test_a_structure_that_is_none(tmp_path: Path, structure: Any, reason: str, word: str) -> None:
-    def opened(opener: Callable[[Any], Vault]) -> None:
-        opener(structure).close()
-
-    def embedded(structure: Any) -> Vault:
-        return Vault(tmp_path / "new", structure)
-
-    def remote(structure: Any) -> Vault:
-        return RemoteVault("127.0.0.1:1", structure)
-
-    failed_with(assert_congruent(opened, embedded, remote), InvalidArgumentError, reason, word)
-    assert not (tmp_path / "new").exists(), "nothing was made"
-
-
-# Directories
-
-
-def test_a_file_where_a_directory_should_be(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("text")
-    for location in (file, str(file), f"file://{file}"):
-        with pytest.raises(InvalidArgumentError, match="is a file") as caught:
-            Vault(location, STRUCTURE)
-        failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", str(file))
-    with pytest.raises((StorageError, InvalidArgumentError), match="file"):
-        Vault(file / "below", STRUCTURE)
-    assert file.read_text() == "text"
-
-
-@pytest.mark.parametrize("location", ["", "a\0b", 5, None, b"bytes"])
-def test_a_location_that_is_none(location: Any) -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        Vault(location, STRUCTURE)
-    failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", repr(location))
-
-
-def test_a_scheme_that_nobody_offers() -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        Vault("s3://bucket/folder", STRUCTURE)
-    failed_with(caught.value, InvalidArgumentError, "UNKNOWN_SCHEME", "s3://", "file", "grpc")
-
-
-def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
-    Vault(tmp_path / "elsewhere", STRUCTURE).close()  # everything is imported, which it cannot be without rights
-    with unwritable_directory() as directory:
-        for location in (directory, directory / "new"):
-            with rights_of_nobody(), pytest.raises(StorageError) as caught:
-                Vault(location, STRUCTURE)
-            failed_with(caught.value, StorageError, "STORAGE_FAILED", str(location))
-        assert list(directory.iterdir()) == []
-
-
-@contextmanager
-def unwritable_directory() -> Iterator[Path]:
-    """A directory that everybody may read and nobody may write, below others that everybody may read."""
-    with tempfile.TemporaryDirectory(prefix="vault-unwritable-") as made:
-        Path(made).chmod(0o755)
-        directory = Path(made) / "directory"
-        directory.mkdir(mode=0o555)
-        yield directory
-        directory.chmod(0o755)
-
-
-@contextmanager
-def rights_of_nobody() -> Iterator[None]:
-    """Takes the rights of root from this thread, where it has them: root may write everywhere."""
-    if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None)
-    libc.setfsuid(65534)  # of this thread alone; seteuid would be of the process
-    try:
-        yield
-    finally:
-        libc.setfsuid(0)
 
 
 def test_an_update_of_nothing_leaves_nothing(pair: Pair) -> None:

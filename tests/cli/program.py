@@ -3,8 +3,12 @@
 import io
 import json
 import os
+import pty
+import re
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from vault.store.values import UploadSpec, new_data_id
 
 COMMAND = Path(sys.executable).with_name("vault-grpc")
 UNIT = "files"
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Program:
@@ -74,3 +80,41 @@ class Program:
         spec = UploadSpec(new_data_id(), name, tags)
         with open_store(self.location, ConnectionSettings(timeout=30)) as store:
             return upload_file(lambda: store.upload(unit, spec), io.BytesIO(data), None).data_id
+
+
+def on_terminal(program: Program, *arguments: str | Path, columns: int = 100) -> tuple[int, str]:
+    """Runs the command with all its streams on a terminal. Returns the exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**program.environment, "COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    shown = b""
+    deadline = time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux: the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        code = process.wait(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    text = shown.decode()
+    assert "Traceback" not in text, text
+    return code, text
+
+
+def plain(shown: str) -> str:
+    return _CONTROL.sub("", shown).replace("\r", "")

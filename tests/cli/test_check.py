@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from vault.cli.exits import Exit
 
-from tests.cli.program import UNIT, Program
-from tests.cli.test_terminal import on_terminal, plain
+from tests.cli.program import UNIT, Program, on_terminal, plain
 
 LARGE = bytes(range(256)) * 8192
 

@@ -16,8 +16,7 @@ from vault.store.values import MetadataSpec
 from vault_server import EmbeddedStore, Server
 
 from tests import before
-from tests.cli.program import UNIT, Program
-from tests.cli.test_terminal import on_terminal
+from tests.cli.program import UNIT, Program, on_terminal
 from tests.server.process import Served
 
 NAME = "n" + before.HIDDEN

@@ -1,56 +1,10 @@
 """On a terminal there are tables and progress bars; elsewhere there are not."""
 
-import os
-import pty
-import re
-import select
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import COMMAND, UNIT, Program
-
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def on_terminal(program: Program, *arguments: str | Path, columns: int = 100) -> tuple[int, str]:
-    """Runs the command with all its streams on a terminal. Returns the exit code and what was shown."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**program.environment, "COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color"},
-    )
-    os.close(theirs)
-    shown = b""
-    deadline = time.monotonic() + 60
-    try:
-        while time.monotonic() < deadline:
-            if not select.select([ours], [], [], 1)[0]:
-                continue
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux: the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        code = process.wait(timeout=10)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    text = shown.decode()
-    assert "Traceback" not in text, text
-    return code, text
-
-
-def plain(shown: str) -> str:
-    return _CONTROL.sub("", shown).replace("\r", "")
+from tests.cli.program import UNIT, Program, on_terminal, plain
 
 
 def test_ls_is_a_table(embedded: Program) -> None:

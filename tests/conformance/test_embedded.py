@@ -18,8 +18,16 @@ from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 from tests.conformance.raw import RawDirectory
 
 
+@pytest.fixture(scope="class")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawDirectory]:
+    """The directory of a class, sound when its tests are over."""
+    raw = RawDirectory(tmp_path_factory.mktemp("class") / "store")
+    yield raw
+    raw.assert_sound()
+
+
 class InADirectory(StoreHarness):
-    """What both faces have: a directory of the test's own, sound when the test is over."""
+    """What both faces have: a directory to look at, which a class's tests share."""
 
     raw_access: ClassVar[bool] = True
     corruptible: ClassVar[bool] = True
@@ -28,11 +36,10 @@ class InADirectory(StoreHarness):
     raw: RawDirectory
 
     @pytest.fixture
-    def directory(self, tmp_path: Path) -> Iterator[Path]:
-        self.raw = RawDirectory(tmp_path / "store")
+    def directory(self, raw: RawDirectory) -> Iterator[Path]:
+        self.raw = raw
         yield self.raw.path
         self.raw.restore()
-        self.raw.assert_sound()
 
     def read_raw(self, unit: str, data_id: int) -> bytes | None:
         return self.raw.read(unit, data_id)

@@ -26,7 +26,8 @@ from vault_datatypes import (
     PydanticWrapper,
 )
 
-from torture.datatypes.values import Base, Below, Colour, Derived, Plain, Word
+from torture.datatypes.models import Base, Below, Derived, Plain
+from torture.datatypes.values import Colour, Word
 
 
 class Account(pydantic.BaseModel):

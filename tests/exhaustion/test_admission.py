@@ -23,8 +23,8 @@ from vault_server.rpc.admission import TRANSFERS
 from tests.remote.conftest import open_store
 from tests.server.conftest import serve
 from tests.server.process import Serve
-from tests.vault.places import until
-from torture.hostile_clients.attacks import ATTACKS, LARGE, Peers, load_many, upload_start
+from tests.waiting import until
+from torture.hostile_clients.attacks import ATTACKS, LARGE, OBJECT, Peers, fill, load_many, upload_start
 from torture.hostile_clients.http2 import silent
 
 pytestmark = pytest.mark.slow
@@ -32,17 +32,6 @@ pytestmark = pytest.mark.slow
 __all__ = ["open_store", "serve"]
 
 QUICK = ServerSettings(idle_timeout=0.6, slow_watcher=0.6, handshake_timeout=0.6)
-OBJECT = payload(24 * BLOCK_SIZE)
-
-
-def fill(store: EmbeddedStore) -> None:
-    """What the attacks ask for: a large object, and 100 of 40 KB."""
-    small = payload(40_000)
-    store.upload_many("u", [SmallUpload(UploadSpec(1000 + n), small, checksum(small)) for n in range(100)])
-    with store.upload("u", UploadSpec(LARGE)) as writer:
-        for block in blocks_of(OBJECT):
-            writer.write(block)
-        writer.commit(len(OBJECT), checksum(OBJECT))
 
 
 @contextmanager

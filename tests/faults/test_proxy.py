@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.proxy import Proxy
-from tests.vault.places import until
+from tests.waiting import until
 
 
 class Echo:

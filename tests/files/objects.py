@@ -1,7 +1,11 @@
 """Writing test objects straight into a store."""
 
+import os
 import random
 import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -36,3 +40,32 @@ def staged_files(store: EmbeddedStore) -> list[Path]:
     staging = store.directory / ".staging"
     plain = [path for path in staging.glob("*/*") if re.fullmatch("[0-9a-f]{16}", path.name)]
     return plain + list(staging.glob("writes/*/bytes"))
+
+
+DATA = some_bytes(2 * BLOCK_SIZE + 5)
+
+
+class Watcher:
+    """A progress callback that looks when the first byte has not been written, and after every block."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+
+    def set_size(self, size: int | None, /) -> None:
+        self._look()
+
+    def relative_update(self, inc: int = 1, /) -> None:
+        self._look()
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)

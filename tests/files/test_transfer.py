@@ -1,6 +1,9 @@
 """Whole files in and out."""
 
+import asyncio
 import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +14,14 @@ from vault._async.files.transfer import download_file as async_download_file
 from vault._async.files.transfer import upload_file as async_upload_file
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.files.transfer import download_file, upload_file
-from vault.errors import CorruptionError, NotFoundError
+from vault.errors import ConflictError, CorruptionError, NotFoundError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.progress import ProgressCallback
 from vault.store.values import ObjectInfo, UploadSpec, new_data_id
-from vault_server import EmbeddedStore, Server
+from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 
-from tests.files.objects import SIZES, put, some_bytes
+from tests.files.objects import DATA, SIZES, Watcher, put, some_bytes
 from tests.storage.objects import blob_of
 
 
@@ -87,3 +90,84 @@ async def test_async_transfers_do_the_same(store: EmbeddedStore, tmp_path: Path)
             info = await async_upload_file(begin, source, None)
             assert await async_download_file(remote, "files", info.data_id, target, None) == info
     assert target.read_bytes() == source.read_bytes()
+
+
+def test_an_upload_of_a_relative_path_reads_what_was_meant_where_it_began(
+    store: EmbeddedStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "there").mkdir()
+    (folder / "file").write_bytes(DATA)
+    monkeypatch.chdir(folder)
+    spec = UploadSpec(new_data_id())
+    info = upload_file(partial(store.upload, "files", spec), "file", Watcher(lambda: os.chdir(folder / "there")))
+    assert info.size == len(DATA)
+
+
+def test_an_upload_follows_links_and_reads_pipes_to_their_end(store: EmbeddedStore, folder: Path) -> None:
+    (folder / "file").write_bytes(DATA)
+    (folder / "link").symlink_to("file")
+    os.mkfifo(folder / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit((folder / "pipe").write_bytes, DATA)
+        for name in ("link", "pipe"):
+            info = upload_file(partial(store.upload, "files", UploadSpec(new_data_id())), folder / name, None)
+            download_file(store, "files", info.data_id, folder / "copy", None)
+            assert (folder / "copy").read_bytes() == DATA
+        written.result()
+
+
+def test_an_upload_from_a_pipe_waits_for_a_writer_and_takes_an_empty_one(store: EmbeddedStore, folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        stored = pool.submit(upload_file, partial(store.upload, "files", UploadSpec(new_data_id())), pipe, None)
+        with pipe.open("wb"):  # which waits for the reader
+            assert not stored.done()
+        assert stored.result().size == 0
+
+
+async def test_an_upload_from_a_pipe_that_nobody_writes_can_be_cancelled(store: EmbeddedStore, folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    async with AsyncEmbeddedStore(store.directory) as opened:
+        begin = partial(opened.upload, "files", UploadSpec(new_data_id()))
+        running = asyncio.create_task(async_upload_file(begin, pipe, None))
+        done, _ = await asyncio.wait([running], timeout=0.3)
+        assert not done
+        running.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.wait([running])
+        assert running.cancelled()
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other"])
+def test_a_file_that_changes_while_it_is_read_is_not_stored(store: EmbeddedStore, folder: Path, change: str) -> None:
+    file = folder / "file"
+    file.write_bytes(DATA)
+
+    def act() -> None:
+        with file.open("r+b") as opened:
+            if change == "shorter":
+                opened.truncate(5)
+            else:
+                opened.seek(0, os.SEEK_END if change == "longer" else os.SEEK_SET)
+                opened.write(b"changed")
+
+    spec = UploadSpec(new_data_id())
+    # One that grows faster than it is read would never end.
+    with pytest.raises(ConflictError, match="was written while it was read") as caught:
+        upload_file(partial(store.upload, "files", spec), file, Watcher(act))
+    assert caught.value.reason == "FILE_CHANGED"
+    assert store.exists_many("files", [spec.data_id]) == [0]
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_stored_as_it_was(store: EmbeddedStore, folder: Path) -> None:
+    file, other = folder / "file", folder / "other"
+    file.write_bytes(DATA)
+
+    def act() -> None:
+        other.write_bytes(b"other")
+        other.replace(file)
+
+    info = upload_file(partial(store.upload, "files", UploadSpec(new_data_id())), file, Watcher(act))
+    assert info.size == len(DATA)

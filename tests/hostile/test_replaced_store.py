@@ -15,7 +15,8 @@ from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy
-from tests.vault.places import STRUCTURE, following, text_of, until
+from tests.vault.places import STRUCTURE, following, text_of
+from tests.waiting import until
 
 DATA = bytes(range(256)) * (16 * BLOCK_SIZE // 256)
 OTHER = bytes(reversed(DATA))

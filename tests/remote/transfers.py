@@ -85,9 +85,3 @@ class Restarting:
 
 def nothing_is_kept(store: EmbeddedStore) -> bool:
     return not list((store.directory / ".staging").glob("writes/*"))
-
-
-async def wait_for(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # other processes send no events
-            await asyncio.sleep(0.01)

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -18,6 +16,7 @@ from vault_server.storage import EmbeddedStore
 
 from tests.server.process import COMMAND, Serve
 from tests.storage.objects import LARGE, UNIT, blob_of, delete, read, small, update, upload
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -89,13 +88,6 @@ def test_a_check_beside_a_server_under_load_finds_nothing_and_harms_nothing(serv
         assert store.check(deep=True).ok
     code, _, err = served.terminate()
     assert (code, "scrub found" in err) == (0, False)
-
-
-def until(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_server_scrubs_by_itself_and_says_what_it_found(serve: Serve, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from vault import ConnectionSettings, RemoteVault, Vault
 from vault._sync.remote.store import RemoteStore
 from vault_server import EmbeddedStore, Server
 
-from tests.vault.places import STRUCTURE, Note, following, text_of, until
+from tests.vault.places import STRUCTURE, Note, following, text_of
+from tests.waiting import until
 
 
 class Chain:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings, Sto
 from vault_server.rpc.admission import WATCH
 
 from tests.server.raw_calls import stub_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -41,13 +41,6 @@ def write(store: EmbeddedStore, number: int) -> int:
         ]
         store.upload_many("notes", items)
     return store.revision
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
@@ -25,13 +24,7 @@ from vault_server import EmbeddedStore
 from tests.server.process import COMMAND, Serve, Served
 from tests.server.raw_calls import start, upload_in_two
 from tests.vault.places import STRUCTURE, Note, text_of
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 def workers(served: Served) -> list[psutil.Process]:

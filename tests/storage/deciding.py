@@ -12,6 +12,7 @@ from vault_server.storage.decision.writes import Content, Delete, SetMetadata, U
 
 UNITS = ("u", "v")
 NAMES = ("a", "b", "c")
+KEEPS = (Keep(300_000_000), Keep(), Keep(1_000, history=3, window=2))
 
 
 def content(data: bytes, file: str | None = None) -> Content:

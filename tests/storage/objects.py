@@ -28,6 +28,7 @@ UNIT = "documents"
 SMALL = b"small enough for the register"
 LARGE = random.Random(7).randbytes(2 * BLOCK_SIZE + 12345)
 INLINE = 64 << 10
+FLIPPED = BLOCK_SIZE + 17
 
 
 def blocks_of(data: bytes) -> Iterator[Block]:
@@ -138,3 +139,9 @@ def run(program: str, *arguments: object) -> str:
         output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
     return output
+
+
+def flip(directory: Path) -> None:
+    with blob_of(directory, 1).open("r+b") as file:
+        file.seek(FLIPPED)
+        file.write(bytes([LARGE[FLIPPED] ^ 1]))

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +38,7 @@ from tests.storage.objects import (
     succeeded,
     upload,
 )
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -65,13 +65,6 @@ async def get(store: AsyncEmbeddedStore, data_id: int) -> bytes:
             block.verify(reader.info)
             pieces.append(bytes(block.data))
     return b"".join(pieces)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [0, 1, INLINE, INLINE + 1, BLOCK_SIZE, len(LARGE)])
@@ -135,7 +128,7 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
         with pytest.raises(asyncio.CancelledError):
             await task
         written.clear()
-    await asyncio.to_thread(wait_until, lambda: not staged_files(store.directory))
+    await asyncio.to_thread(until, lambda: not staged_files(store.directory))
     assert await async_store.exists_many(UNIT, [7]) == [0]
 
 

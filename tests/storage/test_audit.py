@@ -9,9 +9,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import LoadItem, checksum
 from vault_server.storage import CheckReport, EmbeddedStore, Problem, ProblemKind
 
-from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, read, reader_of, succeeded, upload
-
-FLIPPED = BLOCK_SIZE + 17
+from tests.storage.objects import FLIPPED, LARGE, SMALL, UNIT, blob_of, flip, read, reader_of, succeeded, upload
 
 
 @pytest.fixture
@@ -24,12 +22,6 @@ def damaged(tmp_path: Path) -> Path:
         upload(store, LARGE, data_id=3)
         assert store.check(deep=True) == CheckReport(deep=True, objects=3, files=2, size=2 * len(LARGE) + len(SMALL))
     return directory
-
-
-def flip(directory: Path) -> None:
-    with blob_of(directory, 1).open("r+b") as file:
-        file.seek(FLIPPED)
-        file.write(bytes([LARGE[FLIPPED] ^ 1]))
 
 
 def cut(directory: Path) -> None:

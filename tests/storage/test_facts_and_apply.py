@@ -18,9 +18,7 @@ from vault_server.storage.decision.writes import Delete, SetMetadata, Update, Up
 from vault_server.storage.index.apply import apply
 from vault_server.storage.index.facts import facts
 
-from tests.storage.deciding import DictIndex, content, in_groups, write_lists
-
-KEEPS = (Keep(300_000_000), Keep(), Keep(1_000, history=3, window=2))
+from tests.storage.deciding import KEEPS, DictIndex, content, in_groups, write_lists
 
 
 @contextmanager

@@ -36,8 +36,7 @@ from vault_server.storage.decision.writes import Write, asked
 from vault_server.storage.generic._sync import suspended
 from vault_server.storage.memory.tables import MemoryTables
 
-from tests.storage.deciding import DictIndex, in_groups, write_lists
-from tests.storage.test_facts_and_apply import KEEPS
+from tests.storage.deciding import KEEPS, DictIndex, in_groups, write_lists
 from tests.vault.places import STRUCTURE, Note
 from torture.interrupts.delivery import run
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import retirement
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, run, small, update, upload
+from tests.waiting import until
 
 HOUR = 3600 * 1_000_000
 
@@ -40,13 +40,6 @@ def retired(store: EmbeddedStore) -> list[int]:
     return [generation for (generation,) in query(store, "SELECT generation FROM retired ORDER BY generation")]
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["in the register", "in a file"])
 def test_generations_stay_over_a_restart_and_go_when_they_expire(directory: Path, data: bytes) -> None:
     with EmbeddedStore(directory) as store:
@@ -60,9 +53,9 @@ def test_generations_stay_over_a_restart_and_go_when_they_expire(directory: Path
         query(store, "UPDATE retired SET collect_at = 1 WHERE generation = ?", first.generation)
     with EmbeddedStore(directory) as store:
         # Nobody writes: the first opportunity is the opening itself.
-        eventually(lambda: read_generation(store, 1, first.generation) is None)
+        until(lambda: read_generation(store, 1, first.generation) is None)
         assert read_generation(store, 1, second.generation) == data[1:]
-        eventually(lambda: blob_files(directory) == ([f"1.{second.generation}.vault"] if data is LARGE else []))
+        until(lambda: blob_files(directory) == ([f"1.{second.generation}.vault"] if data is LARGE else []))
         assert store.exists_many(UNIT, [1]) == [0]
 
 
@@ -71,11 +64,11 @@ def test_an_idle_store_collects_when_it_is_time_and_sleeps_until_then(directory:
         info = upload(store, LARGE, data_id=1)
         update(store, 1, SMALL)
         assert read_generation(store, 1, info.generation) == LARGE
-        eventually(lambda: blob_files(directory) == [])
+        until(lambda: blob_files(directory) == [])
         with pytest.raises(ConflictError):
             store.load(UNIT, 1, generation=info.generation)
         assert read(store, 1) == SMALL
-        eventually(lambda: store.engine.writer._sweeper.wait is None)  # nothing is left to wake up for
+        until(lambda: store.engine.writer._sweeper.wait is None)  # nothing is left to wake up for
 
 
 def test_the_writer_sleeps_while_nothing_is_due(directory: Path) -> None:
@@ -84,7 +77,7 @@ def test_the_writer_sleeps_while_nothing_is_due(directory: Path) -> None:
             if store.revision == 0:
                 upload(store, LARGE, data_id=1)
                 update(store, 1, SMALL)
-            eventually(lambda: 200 < (store.engine.writer._sweeper.wait or 0) <= 300)
+            until(lambda: 200 < (store.engine.writer._sweeper.wait or 0) <= 300)
 
 
 def test_any_process_collects_what_another_retired(directory: Path) -> None:
@@ -101,7 +94,7 @@ with EmbeddedStore(sys.argv[1], StoreOptions(retention=0.1)) as store:
         directory,
     )
     with EmbeddedStore(directory) as store:
-        eventually(lambda: blob_files(directory) == ["1.3.vault"])
+        until(lambda: blob_files(directory) == ["1.3.vault"])
         assert read(store, 1) == LARGE[2:]
 
 
@@ -110,8 +103,8 @@ def test_a_clock_that_jumps_forward_only_shortens_the_grace(store: EmbeddedStore
     update(store, 1, SMALL)
     query(store, "UPDATE retired SET retired_at = retired_at - ?, collect_at = collect_at - ?", HOUR, HOUR)
     store.engine.writer._sweeper._due = 0.0  # the writer sleeps by a clock that does not jump
-    eventually(lambda: retired(store) == [])
-    eventually(lambda: blob_files(store.directory) == [])
+    until(lambda: retired(store) == [])
+    until(lambda: blob_files(store.directory) == [])
     with pytest.raises(ConflictError):
         store.load(UNIT, 1, generation=info.generation)
 
@@ -138,7 +131,7 @@ def test_without_a_retention_nothing_is_kept(directory: Path) -> None:
             with pytest.raises(ConflictError):
                 store.load(UNIT, info.data_id, generation=info.generation)
         assert retired(store) == []
-        eventually(lambda: blob_files(directory) == [])
+        until(lambda: blob_files(directory) == [])
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), True, "300", None, 1e9])
@@ -209,7 +202,7 @@ def test_a_collection_tells_watchers_nothing(store: EmbeddedStore) -> None:
     window, wakes = feed._window, feed._moves._count
     query(store, "UPDATE retired SET collect_at = 1")
     store.engine.writer._sweeper._due = 0.0
-    eventually(lambda: retired(store) == [] and blob_files(store.directory) == [])
+    until(lambda: retired(store) == [] and blob_files(store.directory) == [])
     assert store.changes(2) == (2, [])
     assert feed._window is window, "nothing was read anew"
     assert feed._moves._count == wakes, "and nobody was woken"

@@ -11,8 +11,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, ProblemKind, ScrubPass, ScrubStatus
 
-from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, run, start, update, upload
-from tests.storage.test_audit import flip
+from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, flip, run, start, update, upload
 
 FAST = 10_000.0
 SLOW = 1.0

@@ -1,13 +1,13 @@
 """Places to open vaults on: a directory, or a server; several vaults on one of them at a time."""
 
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 from vault import Datatype, RemoteVault, UnitSettings, Vault
 from vault_server import EmbeddedStore, Server
+
+from tests.waiting import until
 
 
 class Note(Datatype):
@@ -73,14 +73,6 @@ class Place:
 
     def close(self) -> None:
         self._stack.close()
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Waits until it holds; fails when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def text_of(vault: Vault, key: int | str) -> str | None:

@@ -11,7 +11,8 @@ import os, signal, sys, threading, warnings
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of forking with threads, which is the point here
 signal.alarm(60)
 from vault import ConnectionSettings, RemoteVault
-from tests.vault.places import Count, Note, text_of, following, until
+from tests.vault.places import Count, Note, text_of, following
+from tests.waiting import until
 
 vault = RemoteVault(sys.argv[1], {"notes": (Note, 0), "counts": (Count, 0)}, connection=ConnectionSettings(timeout=20))
 data_id = vault.upload("notes", Note("one"))

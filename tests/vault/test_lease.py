@@ -11,7 +11,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.store.contract import Watch
 from vault.store.values import Change, Progress
 
-from tests.vault.places import STRUCTURE, Note, Place, following, text_of, until
+from tests.vault.places import STRUCTURE, Note, Place, following, text_of
+from tests.waiting import until
 
 LEASE = 1.0
 

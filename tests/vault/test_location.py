@@ -2,17 +2,26 @@
 
 import os
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vault import AsyncVault, TextWrapper, Vault
-from vault.errors import InvalidArgumentError
+from vault.errors import (
+    InvalidArgumentError,
+    StorageError,
+)
 from vault.store.location import parse_location
+from vault.testing.store.objects import failed_with
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
+
+from tests.rights import rights_of
 
 STRUCTURE = {"notes": (TextWrapper, 0)}
 
@@ -95,3 +104,49 @@ def test_every_name_is_a_directorys_after_a_dot_and_a_slash_and_as_a_path(name: 
     scheme, path = parse_location(Path(name))
     assert (scheme, Path(path)) == ("file", Path(name))
     assert parse_location(Path("/") / name) == ("file", os.fspath(Path("/") / name))
+
+
+def test_a_file_where_a_directory_should_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("text")
+    for location in (file, str(file), f"file://{file}"):
+        with pytest.raises(InvalidArgumentError, match="is a file") as caught:
+            Vault(location, STRUCTURE)
+        failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", str(file))
+    with pytest.raises((StorageError, InvalidArgumentError), match="file"):
+        Vault(file / "below", STRUCTURE)
+    assert file.read_text() == "text"
+
+
+@pytest.mark.parametrize("location", ["", "a\0b", 5, None, b"bytes"])
+def test_a_location_that_is_none(location: Any) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Vault(location, STRUCTURE)
+    failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", repr(location))
+
+
+def test_a_scheme_that_nobody_offers() -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Vault("s3://bucket/folder", STRUCTURE)
+    failed_with(caught.value, InvalidArgumentError, "UNKNOWN_SCHEME", "s3://", "file", "grpc")
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    Vault(tmp_path / "elsewhere", STRUCTURE).close()  # everything is imported, which it cannot be without rights
+    with unwritable_directory() as directory:
+        for location in (directory, directory / "new"):
+            with rights_of(), pytest.raises(StorageError) as caught:
+                Vault(location, STRUCTURE)
+            failed_with(caught.value, StorageError, "STORAGE_FAILED", str(location))
+        assert list(directory.iterdir()) == []
+
+
+@contextmanager
+def unwritable_directory() -> Iterator[Path]:
+    """A directory that everybody may read and nobody may write, below others that everybody may read."""
+    with tempfile.TemporaryDirectory(prefix="vault-unwritable-") as made:
+        Path(made).chmod(0o755)
+        directory = Path(made) / "directory"
+        directory.mkdir(mode=0o555)
+        yield directory
+        directory.chmod(0o755)

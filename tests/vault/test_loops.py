@@ -28,7 +28,8 @@ from vault.store.values import (
 )
 from vault_server import AsyncServer, EmbeddedStore
 
-from tests.vault.places import STRUCTURE, Note, Place, until
+from tests.vault.places import STRUCTURE, Note, Place
+from tests.waiting import until
 
 CHECKSUM = checksum(b"x")
 DATA = bytes(5 * BLOCK_SIZE)

@@ -8,7 +8,8 @@ import pytest
 from vault import Datatype, InvalidArgumentError, UnitSettings, Vault
 from vault._runtime.memory import give_back, resident
 
-from tests.vault.places import STRUCTURE, Note, Place, until
+from tests.vault.places import STRUCTURE, Note, Place
+from tests.waiting import until
 
 MEGABYTE = 1 << 20
 

@@ -15,7 +15,8 @@ from vault.store.contract import Watch
 from vault.store.values import Change, Progress
 from vault_server import EmbeddedStore, Server
 
-from tests.vault.places import STRUCTURE, Note, Place, following, text_of, until
+from tests.vault.places import STRUCTURE, Note, Place, following, text_of
+from tests.waiting import until
 
 
 class Deaf(RemoteStore):

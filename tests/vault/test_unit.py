@@ -1,5 +1,6 @@
 """What a vault can be opened on, and what it refuses before any I/O."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,42 +10,57 @@ from vault import (
     ClosedError,
     InvalidArgumentError,
     RemoteVault,
+    TextWrapper,
     UnitSettings,
     UnknownUnitError,
     Vault,
 )
+from vault.testing.congruence import assert_congruent
+from vault.testing.store.objects import failed_with
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Count, Note
 
 
 @pytest.mark.parametrize(
-    ("structure", "reason"),
+    ("structure", "reason", "word"),
     [
-        ({"notes": Note}, "BAD_STRUCTURE"),
-        ({"notes": (Note,)}, "BAD_STRUCTURE"),
-        ({"notes": (Note, 1, 2)}, "BAD_STRUCTURE"),
-        ({"notes": (Note, -1)}, "BAD_STRUCTURE"),
-        ({"notes": (Note, True)}, "BAD_STRUCTURE"),
-        ({"notes": (Note, "1")}, "BAD_STRUCTURE"),
-        ({"notes": (str, 0)}, "BAD_STRUCTURE"),
-        ({"notes": (Note(""), 0)}, "BAD_STRUCTURE"),
-        ({"notes": UnitSettings(Note, max_bytes=-1)}, "BAD_STRUCTURE"),
-        ({"notes": None}, "BAD_STRUCTURE"),
-        ({"../notes": (Note, 0)}, "BAD_UNIT"),
-        ({"": (Note, 0)}, "BAD_UNIT"),
-        ({7: (Note, 0)}, "BAD_UNIT"),
-        ([("notes", (Note, 0))], "BAD_STRUCTURE"),
-        (None, "BAD_STRUCTURE"),
+        (None, "BAD_STRUCTURE", "None"),
+        (["texts"], "BAD_STRUCTURE", "texts"),
+        ([("texts", (TextWrapper, 0))], "BAD_STRUCTURE", "texts"),
+        ({"texts": None}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": TextWrapper}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (TextWrapper,)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (TextWrapper, 0, 0)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": (str, 0)}, "BAD_STRUCTURE", "<class 'str'>"),
+        ({"texts": (TextWrapper("text"), 0)}, "BAD_STRUCTURE", "'texts'"),
+        ({"texts": ("TextWrapper", 0)}, "BAD_STRUCTURE", "'TextWrapper'"),
+        ({"texts": (TextWrapper, -1)}, "BAD_STRUCTURE", "-1"),
+        ({"texts": (TextWrapper, 1.5)}, "BAD_STRUCTURE", "1.5"),
+        ({"texts": (TextWrapper, True)}, "BAD_STRUCTURE", "True"),
+        ({"texts": (TextWrapper, "1")}, "BAD_STRUCTURE", "'1'"),
+        ({"texts": (TextWrapper, None)}, "BAD_STRUCTURE", "None"),
+        ({"texts": UnitSettings(TextWrapper, max_bytes=-1)}, "BAD_STRUCTURE", "max_bytes"),
+        ({"../texts": (TextWrapper, 0)}, "BAD_UNIT", "'../texts'"),
+        ({5: (TextWrapper, 0)}, "BAD_UNIT", "5"),
+        ({"": (TextWrapper, 0)}, "BAD_UNIT", "''"),
     ],
+    ids=range(19),
 )
-def test_a_structure_that_is_none_is_refused_before_anything_is_made(
-    structure: Any, reason: str, tmp_path: Path
+def test_a_structure_that_is_none_is_refused_in_the_same_words_before_anything_is_made(
+    tmp_path: Path, structure: Any, reason: str, word: str
 ) -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        Vault(tmp_path / "store", structure)
-    assert caught.value.reason == reason
-    assert not (tmp_path / "store").exists()
+    def opened(opener: Callable[[Any], Vault]) -> None:
+        opener(structure).close()
+
+    def embedded(structure: Any) -> Vault:
+        return Vault(tmp_path / "new", structure)
+
+    def remote(structure: Any) -> Vault:
+        return RemoteVault("127.0.0.1:1", structure)
+
+    failed_with(assert_congruent(opened, embedded, remote), InvalidArgumentError, reason, word)
+    assert not (tmp_path / "new").exists(), "nothing was made"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from vault import (
 from vault_server import AsyncServer, EmbeddedStore, Server, StoreOptions
 from vault_server.rpc.admission import WATCH
 
-from tests.vault.places import STRUCTURE, Count, Note, Place, until
+from tests.vault.places import STRUCTURE, Count, Note, Place
+from tests.waiting import until
 
 
 def taken(changes: Iterator[Change], number: int) -> list[Change]:

@@ -32,7 +32,7 @@ from vault_datatypes import (
     PydanticWrapper,
 )
 
-from torture.datatypes import values
+from torture.datatypes import models, tables, values
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def same_image(format: str, before: Image.Image, after: Image.Image) -> None:  #
     assert dict(before.getexif()).items() <= dict(after.getexif()).items()
 
 
-FRAMES = st.tuples(st.sampled_from([PandasWrapper, PandasSnappyWrapper, PandasFeatherWrapper]), values.frames())
+FRAMES = st.tuples(st.sampled_from([PandasWrapper, PandasSnappyWrapper, PandasFeatherWrapper]), tables.frames())
 
 CASES: dict[str, Case] = {
     "JSON": Case(values.JSON, JsonWrapper, same_repr),
@@ -152,10 +152,10 @@ CASES: dict[str, Case] = {
     "pickle": Case(values.JSON, PickleWrapper, same_repr, lambda _: False),
     "NumPy": Case(values.arrays(), NumpyWrapper, same_array),
     "pandas": Case(FRAMES, lambda drawn: drawn[0](drawn[1]), same_frame),
-    "pyarrow": Case(values.arrow_tables(), ArrowWrapper, same_table, is_invalid),
-    "polars": Case(values.POLARS, PolarsWrapper, same_polars),
-    "pydantic": Case(values.pydantic_models(), lambda model: PydanticWrapper.of(type(model))(model), same_model),
-    "msgspec": Case(values.structs(), lambda struct: MsgspecWrapper.of(type(struct))(struct), same_model),
+    "pyarrow": Case(tables.arrow_tables(), ArrowWrapper, same_table, is_invalid),
+    "polars": Case(tables.POLARS, PolarsWrapper, same_polars),
+    "pydantic": Case(models.pydantic_models(), lambda model: PydanticWrapper.of(type(model))(model), same_model),
+    "msgspec": Case(models.structs(), lambda struct: MsgspecWrapper.of(type(struct))(struct), same_model),
     **{
         name: Case(values.images(), partial(ImageWrapper, format=name), partial(same_image, name))
         for name in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP")

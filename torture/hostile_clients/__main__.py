@@ -21,9 +21,8 @@ from pathlib import Path
 from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, StoreOptions
 
-from tests.exhaustion.test_admission import fill
 from tests.server.process import COMMAND
-from torture.hostile_clients.attacks import ATTACKS, Peers
+from torture.hostile_clients.attacks import ATTACKS, Peers, fill
 from torture.hostile_clients.fuzz import fuzz
 from torture.hostile_clients.greedy import REQUESTS, greedy
 from torture.hostile_clients.polite import waits

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Final, Self
 
-from vault.store.values import checksum
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
+from vault_server import EmbeddedStore
 
 from torture.hostile_clients.http2 import Connection, silent
 
@@ -137,3 +140,14 @@ ATTACKS: Final[dict[str, Attack]] = {
     "health watches that nobody reads": unread_health,
     "reflection that nobody reads": unread_reflection,
 }
+OBJECT = payload(24 * BLOCK_SIZE)
+
+
+def fill(store: EmbeddedStore) -> None:
+    """What the attacks ask for: a large object, and 100 of 40 KB."""
+    small = payload(40_000)
+    store.upload_many("u", [SmallUpload(UploadSpec(1000 + n), small, checksum(small)) for n in range(100)])
+    with store.upload("u", UploadSpec(LARGE)) as writer:
+        for block in blocks_of(OBJECT):
+            writer.write(block)
+        writer.commit(len(OBJECT), checksum(OBJECT))

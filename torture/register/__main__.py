@@ -16,7 +16,7 @@ from pathlib import Path
 from vault.errors import StorageError
 from vault_server.storage import EmbeddedStore, check_directory
 
-from tests.storage import test_rebuild as held
+from tests.storage import damaging as held
 from tests.storage.objects import read
 
 
