@@ -6,6 +6,11 @@
     with Vault("./data", {"prices": (PandasWrapper, 10)}) as vault:
         vault.upload("prices", PandasWrapper(frame), name="2026-01")
 
+What is given comes back, or is refused with an EncodeError that says what to do. To know, most of them decode and
+compare what they have encoded; `class Mine(PandasWrapper, verify=False)` leaves that out. What would take more than
+512 MiB when it is decoded, and more than 16 times what is stored, is refused on both ways;
+`class Mine(PandasWrapper, max_decoded=4 << 30)` takes more. docs/DATATYPES.md has what is refused, and what that costs.
+
 Each library is optional (`pip install '.[pandas]'` in a checkout) and is imported with the first use of its
 wrapper; where it is missing, that use raises a ModuleNotFoundError which says what to install, and `dir` and
 `help` leave the wrapper out.

@@ -22,16 +22,8 @@ with extra("pandas", __name__):
 class PandasWrapper(LibraryWrapper):
     """A pandas DataFrame, as Parquet with zstd. Its siblings write the other formats.
 
-    What is given comes back: values, dtypes, index and columns with their names, freq and `attrs`. A frame that would
-    not is an EncodeError that names the column. To know, what was encoded is decoded and compared: of a million
-    rows that adds 60 % to encoding Parquet and 200 % to Feather, and takes memory for the frame once more;
-    `class Mine(PandasWrapper, verify=False)` leaves it out. docs/DATATYPES.md lists what is refused.
-
-    An object that is more than 512 MiB when it is decoded, and more than 16 times what is stored, is refused on both
-    ways; `class Mine(PandasWrapper, max_decoded=4 << 30)` takes more.
-
-    Every class of the family reads every format, whichever the object was stored in; a unit of
-    PandasWrapper takes all of them.
+    Values, dtypes, index and columns with their names, freq and `attrs` come back. Every class of the family reads
+    every format, whichever the object was stored in; a unit of PandasWrapper takes all of them.
 
         >>> import pandas as pd
         >>> from vault_datatypes import PandasFeatherWrapper, PandasWrapper

@@ -46,10 +46,7 @@ class ImageWrapper(LibraryWrapper):
 
     Mode, size, pixels, palette, transparency, colour profile, EXIF, XMP and comment come back, and the resolution to a
     hundredth; an image of which the format cannot hold one is an EncodeError. (Other entries of `info` say how some
-    file was written, and are not stored.) To know, what was encoded is decoded and compared, in a hundredth of the
-    time that PNG takes to encode; `class Mine(ImageWrapper, verify=False)` leaves it out. An image over 512 MiB,
-    and more than 16 times what is stored, is refused on both ways; `class Mine(ImageWrapper, max_decoded=1 << 30)`
-    takes more, up to Pillow's own guard against decompression bombs, which stays on.
+    file was written, and are not stored.) Pillow's own guard against decompression bombs stays on beside `max_decoded`.
 
         >>> from PIL import Image
         >>> from vault_datatypes import ImageWrapper

@@ -24,10 +24,7 @@ with extra("polars", __name__):
 class PolarsWrapper(LibraryWrapper):
     """A polars DataFrame, as Parquet with zstd.
 
-    What Parquet does not give back as it was is refused, such as columns of Python objects. To know, what was encoded
-    is decoded and compared, which adds half as much to encoding; `class Mine(PolarsWrapper, verify=False)`
-    leaves it out. A frame that is more than 512 MiB when it is decoded, and more than 16 times what is stored, is
-    refused on both ways; `class Mine(PolarsWrapper, max_decoded=4 << 30)` takes more.
+    What Parquet does not give back as it was is refused, such as columns of Python objects.
 
     >>> import polars as pl
     >>> from vault_datatypes import PolarsWrapper

@@ -23,9 +23,8 @@ class ArrowWrapper(LibraryWrapper):
 
     It is written by record batch. A loaded Table lies in the bytes that came, or in the mapped file itself where the
     object is local, and takes no memory of its own. It is validated whole before anybody sees it, and so is a Table
-    that is stored, since what Arrow makes of changed offsets ends the process;
-    `class Mine(ArrowWrapper, verify=False)` stores without. Batches that somebody else compressed are decompressed up
-    to 512 MiB, or 16 times their size (`max_decoded`).
+    that is stored, unless verify=False, since what Arrow makes of changed offsets ends the process. Batches that
+    somebody else compressed are decompressed up to `max_decoded`.
 
         >>> import pyarrow as pa
         >>> from vault_datatypes import ArrowWrapper
