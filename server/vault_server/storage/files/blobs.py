@@ -52,14 +52,20 @@ def new_blob(unit: str, data_id: int, generation: int) -> str:
     return f"{unit_folder(unit)}/{data_id}.{generation}.{secrets.token_hex(8)}.vault"
 
 
+def _unit_of(folder: str) -> str | None:
+    """The unit whose files are in a folder; None for one that Vault did not name."""
+    unit = folder_unit(folder)
+    try:
+        check_unit(unit)
+    except InvalidArgumentError:
+        return None
+    return unit if unit_folder(unit) == folder else None
+
+
 def is_blob(file: str) -> bool:
     """Whether a path relative to the store's directory is one that Vault may have given to an object's bytes."""
     folder, _, name = file.partition("/")
-    try:
-        check_unit(folder_unit(folder))
-    except InvalidArgumentError:
-        return False
-    return unit_folder(folder_unit(folder)) == folder and blob_id(name) is not None
+    return _unit_of(folder) is not None and blob_id(name) is not None
 
 
 def blob_generation(file: str) -> int | None:
@@ -70,14 +76,8 @@ def blob_generation(file: str) -> int | None:
 
 def blob_files(root: Path) -> Iterator[list[str]]:
     """The files that Vault may have named, by folder, relative to `root`. Others are not ours to judge."""
-    folders = [entry.name for entry in os.scandir(root) if entry.is_dir()]
-    for folder in sorted(folders):
-        try:
-            unit = folder_unit(folder)
-            check_unit(unit)
-        except InvalidArgumentError:
-            continue
-        if unit_folder(unit) == folder:
+    for folder in sorted(entry.name for entry in os.scandir(root) if entry.is_dir()):
+        if _unit_of(folder) is not None:
             names = sorted(entry.name for entry in os.scandir(root / folder) if entry.is_file())
             yield [f"{folder}/{name}" for name in names if blob_id(name) is not None]
 
@@ -112,16 +112,16 @@ class Blobs:
         Returns:
             The folder, to be synced before the transaction commits.
         """
-        target = self.root / file
-        if target.parent not in self._durable_folders:
-            self._make_folder(target.parent)
+        folder = self.folder(file)
+        if folder not in self._durable_folders:
+            self._make_folder(folder)
         try:
             staged.rename(self.directory, file)
         except FileNotFoundError:  # somebody removed the empty folder by hand
-            self._make_folder(target.parent)
+            self._make_folder(folder)
             staged.rename(self.directory, file)
         reached("renamed")
-        return target.parent
+        return folder
 
     def folder(self, file: str) -> Path:
         """Where it lies."""
@@ -144,10 +144,10 @@ class Blobs:
         Returns:
             The folder, to be synced before the transaction commits; None when it is not there.
         """
-        target = self.root / file
         with contextlib.suppress(FileNotFoundError):  # removed by a transaction that then failed to commit
             os.unlink(file, dir_fd=self.directory.descriptor)
-        return target.parent if target.parent.exists() else None
+        folder = self.folder(file)
+        return folder if folder.exists() else None
 
     def sync_folder(self, folder: Path) -> None:
         """Makes the names in a folder durable."""

@@ -5,21 +5,26 @@ directory's name any more: what it acknowledged from then on would be lost. So i
 before it is acknowledged, whether the name still leads to the directory that was opened, and to the register and log
 in it that SQLite has open. And objects' files, the turn, the reserve and the scrub's lock are made and removed relative
 to what was opened. Not so what is staged, after a look: no object is in there.
+
+Every open store shares an flock on the directory itself, of which there is no file that could be lost; a rebuild of its
+register has it alone. It belongs to what `open` returned, which a fork shares: the directory counts as open until the
+parent and all its children have closed it, whichever of them still use the store.
 """
 
 import errno
+import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from vault.errors import ClosedError, StorageError
 
-from vault_server.storage.files import directory_lock
 from vault_server.storage.files.access import GROUP, PRIVATE, access_of, widen
-from vault_server.storage.os_errors import storage_error
+from vault_server.storage.os_errors import storage_error, storing
 
 REGISTER: Final = "register.db"
 TURN: Final = f"{REGISTER}-turn"
@@ -28,6 +33,9 @@ _LOG: Final = (f"{REGISTER}-wal", f"{REGISTER}-shm")
 
 _COARSEST: Final = 2.5
 """Seconds that a file system's clock may stand still: two changes within them may leave a directory the same time."""
+
+_PATIENCE: Final = 5.0
+"""Seconds to wait for the lock: openers come and go, and a rebuild takes longer than anybody should hang."""
 
 Identity = tuple[int, int]
 
@@ -56,8 +64,13 @@ class StoreDirectory:
         return self._descriptor
 
     def enter(self) -> None:
-        """Opens it, and shares it with other stores; see `directory_lock`."""
-        self._descriptor = directory_lock.enter(self.root)
+        """Opens it, and shares it with other stores.
+
+        Raises:
+            StorageError: REGISTER_BUSY, its register is being rebuilt.
+        """
+        refusal = "the register of {!r} is being rebuilt by another process: try again when that is done"
+        self._descriptor = _lock(self.root, fcntl.LOCK_SH, refusal)
 
     def leave(self) -> None:
         """Closes it. Harmless when repeated."""
@@ -159,3 +172,40 @@ class StoreDirectory:
             "or read while that is so; put back what was there, or close the store and open it again",
             reason=CHANGED,
         )
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Has the directory for the block, with every opener kept out.
+
+    Raises:
+        StorageError: REGISTER_BUSY, somebody has the store open.
+    """
+    refusal = (
+        "the store in {!r} is open in this or another process: a damaged register is rebuilt when nobody uses it; "
+        "stop servers and programs on it first"
+    )
+    descriptor = _lock(root, fcntl.LOCK_EX, refusal)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(root: Path, operation: int, refusal: str) -> int:
+    """The directory, open and locked."""
+    with storing(f"open and lock the directory {str(root)!r}"):
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+                    return descriptor
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise StorageError(refusal.format(str(root)), reason="REGISTER_BUSY") from None
+                time.sleep(0.02)
+        except BaseException:
+            os.close(descriptor)
+            raise

@@ -19,10 +19,9 @@ from vault._runtime.fsync import sync
 from vault.errors import StorageError
 from vault.store.progress import Meter, ProgressCallback
 
-from vault_server.storage.files import directory_lock
 from vault_server.storage.files.access import PRIVATE, Access, access_of
 from vault_server.storage.files.blobs import sync_folder
-from vault_server.storage.files.directory import REGISTER, StoreDirectory
+from vault_server.storage.files.directory import REGISTER, StoreDirectory, alone
 from vault_server.storage.files.revision_note import note_revision, noted_revision, turn_file
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.index.opening import REBUILD, prepare
@@ -46,7 +45,7 @@ def rebuild(root: Path, *, progress: ProgressCallback | None = None) -> Resoluti
     """
     register, folder = root / REGISTER, root / REBUILD
     access = access_of(register) or access_of(turn_file(register)) or PRIVATE
-    with directory_lock.alone(root), storing("rebuild the register"):
+    with alone(root), storing("rebuild the register"):
         access.make_folder(folder, exist_ok=True)
         for path in folder.iterdir():
             if register.exists() or not path.name.startswith(_DAMAGED):
