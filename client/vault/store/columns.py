@@ -52,9 +52,9 @@ class Columns(Sequence[ItemT]):
 
     _kind: ClassVar[type]
 
-    def __init__(self, columns: Sequence[Sequence[Any]], others: Mapping[int, ItemT] | None = None) -> None:
+    def __init__(self, columns: Sequence[Sequence[Any]], others: Mapping[int, Any] | None = None) -> None:
         self.columns = columns
-        self.others: Mapping[int, ItemT] = {} if others is None else others
+        self.others: Mapping[int, Any] = {} if others is None else others
 
     @classmethod
     def of(cls, items: Iterable[ItemT]) -> Self:
@@ -65,25 +65,25 @@ class Columns(Sequence[ItemT]):
         others: dict[int, ItemT] = {}
         for index, item in enumerate(items):
             if isinstance(item, cls._kind):
-                rows.append(cls._values(item))
+                rows.append(cls.row_of(item))
             else:
                 others[index] = item
                 rows.append(cls.FILLER)
         return cls.of_rows(rows, others)
 
     @classmethod
-    def of_rows(cls, rows: Sequence[tuple[Any, ...]], others: Mapping[int, ItemT] | None = None) -> Self:
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]], others: Mapping[int, Any] | None = None) -> Self:
         """Columns of the values of each item; fillers where there are others."""
         return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
 
     @staticmethod
-    def _values(item: Any) -> tuple[Any, ...]:
-        """What an item has in each column."""
+    def row_of(item: Any) -> tuple[Any, ...]:
+        """An item's value in each column."""
         raise NotImplementedError
 
     @staticmethod
-    def _made(*values: Any) -> Any:
-        """The item with these values."""
+    def item_of(*values: Any) -> Any:
+        """The item that has these values."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -99,12 +99,13 @@ class Columns(Sequence[ItemT]):
         if isinstance(index, slice):
             return [self[place] for place in range(len(self))[index]]
         if self.others and (place := range(len(self))[index]) in self.others:
-            return self.others[place]
-        made: ItemT = self._made(*[column[index] for column in self.columns])
-        return made
+            item: ItemT = self.others[place]
+        else:
+            item = self.item_of(*[column[index] for column in self.columns])
+        return item
 
     def __iter__(self) -> Iterator[ItemT]:
-        return map(self.__getitem__, range(len(self))) if self.others else map(self._made, *self.columns)
+        return map(self.__getitem__, range(len(self))) if self.others else map(self.item_of, *self.columns)
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
@@ -145,12 +146,12 @@ class ObjectInfos(_Objects[ObjectInfo | OtherT]):
     _kind = ObjectInfo
 
     @staticmethod
-    def _values(item: ObjectInfo) -> tuple[Any, ...]:
+    def row_of(item: ObjectInfo) -> tuple[Any, ...]:
         *values, created_at, updated_at = _FIELDS(item)
         return (*values, from_time(created_at), from_time(updated_at))
 
     @staticmethod
-    def _made(
+    def item_of(
         unit: str,
         data_id: int,
         generation: int,
@@ -181,12 +182,12 @@ class LoadedObjects(_Objects[LoadResult]):
     data = Column[bytes | None](11)
 
     @staticmethod
-    def _values(item: LoadedObject) -> tuple[Any, ...]:
-        return (*ObjectInfos._values(item.info), item.data)  # noqa: SLF001  # of this module
+    def row_of(item: LoadedObject) -> tuple[Any, ...]:
+        return (*ObjectInfos.row_of(item.info), item.data)
 
     @staticmethod
-    def _made(*values: Any) -> LoadedObject:
-        return LoadedObject(ObjectInfos._made(*values[:-1]), values[-1])  # noqa: SLF001  # of this module
+    def item_of(*values: Any) -> LoadedObject:
+        return LoadedObject(ObjectInfos.item_of(*values[:-1]), values[-1])
 
 
 class LoadItems(Columns[LoadItem]):
@@ -196,10 +197,10 @@ class LoadItems(Columns[LoadItem]):
 
     FILLER = (0, None)
     _kind = LoadItem
-    _made = LoadItem
+    item_of = LoadItem
 
     @staticmethod
-    def _values(item: LoadItem) -> tuple[Any, ...]:
+    def row_of(item: LoadItem) -> tuple[Any, ...]:
         return item.key, item.if_generation_not_match
 
     keys = Column[Key](0)

@@ -3,15 +3,13 @@
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from operator import le
 from typing import Any, Final, NamedTuple
 
 from vault.errors import CorruptionError
+from vault.store.columns import ObjectInfos, to_time
 from vault.store.values import ObjectInfo
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Row(NamedTuple):
@@ -134,6 +132,39 @@ def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> Obje
         ) from error
 
 
+def to_infos(rows: Sequence[tuple[Any, ...] | None]) -> ObjectInfos[CorruptionError | None]:
+    """The columns of rows that begin as `to_info` takes them; None where there is no row, and the error of `to_info`
+    where no object has such a row."""
+    try:
+        return _columns(rows)
+    except (ValueError, TypeError, OverflowError):
+        return ObjectInfos.of([None if row is None else _info_or_error(row) for row in rows])
+
+
+def _columns(rows: Sequence[tuple[Any, ...] | None]) -> ObjectInfos[CorruptionError | None]:
+    others = {at: None for at, row in enumerate(rows) if row is None}
+    known = [row or ObjectInfos.FILLER for row in rows] if others else rows
+    columns = list(zip(*known, strict=False))[:SHOWN]  # a filler has no more
+    _, _, generations, revisions, sizes, checksums, _, _, packed, created_at, updated_at = columns
+    if min(sizes) < 0 or min(generations) < 0 or not all(map(le, generations, revisions)):
+        raise ValueError
+    if generations.count(0) > len(others):
+        raise ValueError
+    for times in (created_at, updated_at):
+        to_time(min(times))
+        to_time(max(times))
+    columns[5] = array("Q", array("q", checksums).tobytes())
+    columns[8] = [unpack_tags(tags) for tags in packed] if any(packed) else ({},) * len(packed)
+    return ObjectInfos(columns, others)
+
+
+def _info_or_error(row: tuple[Any, ...]) -> ObjectInfo | CorruptionError:
+    try:
+        return to_info(row)
+    except CorruptionError as error:
+        return error
+
+
 def signed(checksum: int) -> int:
     """A 64-bit checksum as an index holds it."""
     return checksum - (1 << 64) if checksum >> 63 else checksum
@@ -173,13 +204,3 @@ def unpack_tags(packed: str | None) -> dict[str, str]:
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise ValueError(f"{packed!r:.80} is not text to text")
     return tags
-
-
-def to_time(microseconds: int) -> datetime:
-    """A stored time; exact, unlike `datetime.fromtimestamp` of a float."""
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
-def from_time(moment: datetime) -> int:
-    """The inverse of `to_time`."""
-    return (moment - EPOCH) // MICROSECOND

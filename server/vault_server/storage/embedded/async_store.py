@@ -152,9 +152,9 @@ class AsyncEmbeddedStore(AsyncStore):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         outcomes = await self._look(len(items), find_many, self._store.engine, unit, items)
-        if any(isinstance(outcome, tuple) for outcome in outcomes):  # something is in a file
+        if isinstance(outcomes, list) and any(isinstance(outcome, tuple) for outcome in outcomes):  # in a file
             return await self._ask(read_found, self._store.engine, outcomes)
-        return cast("list[LoadResult]", outcomes)
+        return cast("Sequence[LoadResult]", outcomes)
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         return await self._begin(lambda: self._store.writes.upload(unit, spec, resumable=resumable))

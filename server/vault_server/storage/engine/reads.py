@@ -2,10 +2,12 @@
 
 import io
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from vault.errors import VaultError
+from vault.store.columns import LoadedObjects, LoadItems
 from vault.store.contract import BlockReader, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -23,11 +25,17 @@ from vault_server.storage.decision.refusals import require_generation
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.reader import StoredReader, blocks_covering, require_whole
 from vault_server.storage.index import listing
+from vault_server.storage.index.object_batches import (
+    find_all_small,
+    find_generations,
+    find_infos,
+    take_small,
+    to_loaded,
+)
 from vault_server.storage.index.objects import (
     Known,
     StoredContents,
     find_contents,
-    find_generation,
     find_row,
     find_small,
     require_sound,
@@ -49,12 +57,11 @@ class Reads:
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         self._check_keys(unit, keys)
-        return self.engine.connections.read(lambda connection: [find_generation(connection, unit, key) for key in keys])
+        return self.engine.connections.read(lambda connection: find_generations(connection, unit, keys))
 
     def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         self._check_keys(unit, keys)
-        rows = self.engine.connections.read(lambda connection: [find_row(connection, unit, key) for key in keys])
-        return [None if row is None else row.info for row in rows]
+        return self.engine.connections.read(lambda connection: find_infos(connection, unit, keys))
 
     def list_page(
         self,
@@ -132,7 +139,7 @@ def open_generation(engine: Engine, unit: str, data_id: int, generation: int) ->
     return None
 
 
-def find_many(engine: Engine, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
+def find_many(engine: Engine, unit: str, items: Sequence[LoadItem]) -> Sequence[Found | LoadResult]:
     """The outcome of each item, but where an object is in a file; `read_found` reads those."""
     engine.require_unit(unit)
     check_batch(len(items))
@@ -141,6 +148,8 @@ def find_many(engine: Engine, unit: str, items: Sequence[LoadItem]) -> list[Foun
 
 def read_found(engine: Engine, outcomes: Sequence[Found | LoadResult]) -> Sequence[LoadResult]:
     """The outcome of each item of `find_many`."""
+    if isinstance(outcomes, LoadedObjects):
+        return outcomes
     return [_read_small(engine, *outcome) if isinstance(outcome, tuple) else outcome for outcome in outcomes]
 
 
@@ -216,12 +225,19 @@ def _require(info: ObjectInfo, wanted: int | None) -> None:
     require_generation(info.unit, info.data_id, info.generation, wanted)
 
 
-def _find_small(connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]) -> list[Found | LoadResult]:
+def _find_small(connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem]) -> Sequence[Found | LoadResult]:
+    found = None
+    if len(items) > 1 and _are_plain(batch := LoadItems.of(items)):  # columns of one take longer
+        found = find_all_small(connection, unit, batch.keys, BATCH_BYTES)
+        loaded = None if found is None else to_loaded(found, batch.keys)
+        if loaded is not None:
+            return loaded
+    find = partial(find_small, connection, unit) if found is None else partial(take_small, found)
     outcomes: list[Found | LoadResult] = []
     room = BATCH_BYTES
     for item in items:
         try:
-            outcome = _find_item(connection, unit, item, room)
+            outcome = _find_item(find, item, room)
         except VaultError as error:
             outcome = error
         else:
@@ -233,10 +249,24 @@ def _find_small(connection: sqlite3.Connection, unit: str, items: Sequence[LoadI
     return outcomes
 
 
-def _find_item(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> Found | LoadResult:
+def _are_plain(items: LoadItems) -> bool:
+    """Whether each of them can be asked for, and without a condition."""
+    if items.if_generation_not_match.count(None) < len(items):
+        return False
+    try:
+        for key in items.keys:
+            check_key(key)
+    except VaultError:
+        return False
+    return True
+
+
+def _find_item(
+    find: Callable[[Key], tuple[Known, StoredContents | None] | None], item: LoadItem, room: int
+) -> Found | LoadResult:
     check_key(item.key)
     check_generation(item.if_generation_not_match)
-    found = find_small(connection, unit, item.key)
+    found = find(item.key)
     if found is None:
         return None
     row, contents = found

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from vault.errors import CorruptionError, StorageError, VaultError
@@ -12,23 +12,13 @@ from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Usage
 from vault_server.storage.decision.rows import Row, to_info
 from vault_server.storage.decision.writes import Write, asked
 from vault_server.storage.index.objects import require_asked
-
-_MOST: Final = 1 << 13
-"""Keys in one statement: SQLite takes 32,766 values."""
+from vault_server.storage.index.padded import for_sizes, select
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
 """A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
 
 _MOST_BYTES: Final = 1 << 62
 _DAY: Final = 86_400_000_000
-
-_SIZES: Final = tuple(1 << power for power in range(_MOST.bit_length()))
-"""A list of keys is filled up with NULL, which finds nothing, so that few statements are prepared."""
-
-
-def _for_sizes(statement: str, mark: str) -> Sequence[str]:
-    return [statement.format(marks=", ".join([mark] * size)) for size in _SIZES]
-
 
 _OBJECTS: Final = (
     "WITH k (unit, key) AS (VALUES {{marks}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
@@ -37,15 +27,15 @@ _IS_THERE: Final = _OBJECTS.format(columns="k.unit, k.key")
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
 _WHOLE: Final = _OBJECTS.format(columns=f"k.unit, k.key, {', '.join(f'o.{name}' for name in Row._fields)}, c.file")
 _ROWS: Final = " CROSS JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
-_BY_ID: Final = _for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}", "(?, ?)")
-_BY_NAME: Final = _for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}", "(?, ?)")
-_IDS: Final = _for_sizes(f"{_IS_THERE} AND i.data_id = k.key", "(?, ?)")
-_NAMES: Final = _for_sizes(f"{_IS_THERE} AND i.name = k.key", "(?, ?)")
+_BY_ID: Final = for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}", "(?, ?)")
+_BY_NAME: Final = for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}", "(?, ?)")
+_IDS: Final = for_sizes(f"{_IS_THERE} AND i.data_id = k.key", "(?, ?)")
+_NAMES: Final = for_sizes(f"{_IS_THERE} AND i.name = k.key", "(?, ?)")
 _ASKED: Final = "SELECT {columns} FROM changes WHERE request_id IN ({{marks}})"
-_REQUESTS: Final = _for_sizes(_ASKED.format(columns="request_id"), "?")
+_REQUESTS: Final = for_sizes(_ASKED.format(columns="request_id"), "?")
 _ANSWER: Final = f"principal, request_id, kind, request_hash, {', '.join(Row._fields[:13])}"
-_ANSWERS: Final = _for_sizes(_ASKED.format(columns=_ANSWER), "?")
-_META: Final = _for_sizes(
+_ANSWERS: Final = for_sizes(_ASKED.format(columns=_ANSWER), "?")
+_META: Final = for_sizes(
     "SELECT m.revision, m.clock, m.feed_floor, u.unit, u.objects, u.bytes, u.revision "
     "FROM meta m LEFT JOIN units u ON u.unit IN ({marks})",
     "?",
@@ -56,7 +46,7 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
     """What there is to know to decide on the writes, in the caller's transaction."""
     wanted = asked(writes)
     found = Facts()
-    for revision, clock, floor, *unit in _select(connection, _META, list(wanted.units) or [""]):
+    for revision, clock, floor, *unit in select(connection, _META, list(wanted.units) or [""]):
         found.revision, found.clock, found.feed_floor = revision, clock, floor
         if unit[0] is not None:
             found.units[unit[0]] = _usage(connection, *unit)
@@ -66,11 +56,11 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
     if not _in(found.clock, time.time_ns() // 1000 + _DAY):
         found.clock = _clock(connection, found.clock)
     # What is not there takes less to find out than what is.
-    ids = wanted.ids + _select(connection, _IDS, wanted.new_ids, pairs=True)
-    names = wanted.names + _select(connection, _NAMES, wanted.new_names, pairs=True)
+    ids = wanted.ids + select(connection, _IDS, wanted.new_ids, pairs=True)
+    names = wanted.names + select(connection, _NAMES, wanted.new_names, pairs=True)
     damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
-        for unit, key, *columns, file in _select(connection, statements, keys, pairs=True):
+        for unit, key, *columns, file in select(connection, statements, keys, pairs=True):
             row = Row._make(columns)
             try:
                 require_asked(unit, key, row.unit, row.data_id, row.name)
@@ -79,8 +69,8 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
             else:
                 found.rows[row.unit, row.data_id] = Found(row, file)
     found.damaged = damaged
-    requests = [request_id for (request_id,) in _select(connection, _REQUESTS, wanted.requests)]
-    for principal, request_id, kind, hashed, *columns in _select(connection, _ANSWERS, requests):
+    requests = [request_id for (request_id,) in select(connection, _REQUESTS, wanted.requests)]
+    for principal, request_id, kind, hashed, *columns in select(connection, _ANSWERS, requests):
         found.answers[principal, request_id] = Answer(kind, hashed, Row(*columns))
     if found.revision - keep.history >= found.feed_floor + keep.step:
         bounds = (found.revision - keep.history, found.feed_floor + keep.step)
@@ -108,22 +98,6 @@ def _clock(connection: sqlite3.Connection, clock: Any) -> int:
     last = connection.execute("SELECT committed_at FROM changes ORDER BY revision DESC LIMIT 1").fetchone()
     committed_at = last[0] if last else 0
     return committed_at if committed_at == clock or _in(committed_at, time.time_ns() // 1000 + _DAY) else 0
-
-
-def _select(
-    connection: sqlite3.Connection, statements: Sequence[str], keys: Sequence[Any], *, pairs: bool = False
-) -> list[Any]:
-    """The rows that the keys, which may be pairs, lead to."""
-    count = len(keys)
-    if count == 0:
-        return []
-    if count > _MOST:
-        rest = _select(connection, statements, keys[_MOST:], pairs=pairs)
-        return _select(connection, statements, keys[:_MOST], pairs=pairs) + rest
-    power = (count - 1).bit_length()
-    values = [value for pair in keys for value in pair] if pairs else list(keys)
-    values += [None] * ((1 << power) * (1 + pairs) - len(values))
-    return connection.execute(statements[power], values).fetchall()
 
 
 def _committed_at(connection: sqlite3.Connection, revision: int) -> int:

@@ -33,9 +33,6 @@ _SELECT_SMALL: Final = (
 )
 _SELECT_SMALL_BY_ID: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_ID}"
 _SELECT_SMALL_BY_NAME: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_NAME}"
-_GENERATION: Final = "SELECT o.generation, o.unit, o.data_id, o.name FROM objects o"
-_GENERATION_BY_ID: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_ID}"
-_GENERATION_BY_NAME: Final = f"{_GENERATION} WHERE o.number = {_NUMBER_BY_NAME}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,11 @@ def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Kno
     if found is None:
         return None
     require_asked(unit, key, found[0], found[1], found[7])
+    return to_small(found)
+
+
+def to_small(found: tuple[Any, ...]) -> tuple[Known, StoredContents | None]:
+    """What a row of `find_small` says, unverified."""
     contents = stored_contents(found) if found[_BLOCKS] is not None else None
     return Known(to_info(found), found[SHOWN]), contents
 
@@ -89,25 +91,20 @@ def stored_contents(found: tuple[Any, ...], *, retired: bool = False) -> StoredC
     return StoredContents(found[_FILE], found[_DATA], blocks, unsigned(found[_CHECKSUM]), retired)
 
 
-def find_generation(connection: sqlite3.Connection, unit: str, key: Key) -> int:
-    """The object's generation, 0 when there is none."""
-    statement = _GENERATION_BY_NAME if isinstance(key, str) else _GENERATION_BY_ID
-    found = connection.execute(statement, (unit, key)).fetchone()
-    if found is None:
-        return 0
-    require_asked(unit, key, *found[1:])
-    return int(found[0])
-
-
 def require_asked(unit: str, key: Key, of_unit: str, data_id: int, name: str | None) -> None:
     """Raises CorruptionError when a damaged index, or row, led to another object."""
     if (of_unit, name if isinstance(key, str) else data_id) != (unit, key):
-        about = {"name": key} if isinstance(key, str) else {"data_id": key}
-        raise CorruptionError(
-            f"the register is damaged: asked for {key!r} of unit {unit!r} it has {data_id}, {name!r}, of {of_unit!r}",
-            unit=unit,
-            **about,
-        )
+        raise not_asked(unit, key, of_unit, data_id, name)
+
+
+def not_asked(unit: str, key: Key, of_unit: str, data_id: int, name: str | None) -> CorruptionError:
+    """The error of `require_asked`."""
+    about = {"name": key} if isinstance(key, str) else {"data_id": key}
+    return CorruptionError(
+        f"the register is damaged: asked for {key!r} of unit {unit!r} it has {data_id}, {name!r}, of {of_unit!r}",
+        unit=unit,
+        **about,
+    )
 
 
 def find_contents(connection: sqlite3.Connection, number: int) -> StoredContents | None:
