@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import NotFoundError, UnknownUnitError, VaultError
+from vault.errors import VaultError
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
-from vault.store.values import Key, LoadedObject, NotModified, ObjectInfo
+from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
 from vault.wire import messages
@@ -23,6 +23,7 @@ from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fi
 from vault_server.rpc.watch_groups import EncodedGroups
 from vault_server.rpc.write_stream import run_write
 from vault_server.settings import ServerSettings
+from vault_server.storage.decision.refusals import not_found, require_allowed
 
 Begin = Callable[..., Awaitable[AsyncBlockWriter]]
 Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse)
@@ -97,7 +98,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     def __init__(self, store: AsyncStore, settings: ServerSettings, refusals: RefusalLog) -> None:
         self._store = store
         self._refusals = refusals
-        self._allowed = frozenset(settings.allowed_units)
+        self._allowed = sorted(settings.allowed_units)
         self._limit = settings.max_message_size
         # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
         # memory; so many items are committed together.
@@ -109,9 +110,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: Any) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
         capabilities = await self._store.capabilities()
-        allowed = self._allowed_of(capabilities.allowed_units)
+        both = [frozenset(units) for units in (self._allowed, capabilities.allowed_units) if units]
+        allowed = tuple(sorted(frozenset.intersection(*both))) if both else ()
         reply = messages.capabilities_to_wire(
-            replace(capabilities, max_message_size=self._limit, allowed_units=tuple(sorted(allowed)))
+            replace(capabilities, max_message_size=self._limit, allowed_units=allowed)
         )
         reply.revision = revision
         return reply
@@ -169,7 +171,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             generation=request.generation if request.HasField("generation") else None,
         )
         if found is None:
-            raise _missing(request.unit, key)
+            raise not_found(request.unit, key)
         if isinstance(found, NotModified):
             yield pb.LoadResponse(not_modified=pb.NotModified(generation=found.generation), revision=revision)
             return
@@ -241,7 +243,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     ) -> AsyncIterator[pb.WatchResponse | bytes]:
         for unit in request.units:
             self._check_unit(unit)
-        units = list(request.units) or sorted(self._allowed)
+        units = list(request.units) or self._allowed
         since = request.since_revision if request.HasField("since_revision") else None
         # gRPC holds one event and what flow control lets through, so that a watcher that stands still costs no more.
         async with await self._store.watch(units, since=since) as watch:
@@ -271,15 +273,9 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 await answer(part)
 
     def _check_unit(self, unit: str) -> None:
-        """The Store checks how a unit may be named; a server may be held to a list as well."""
-        if self._allowed and unit not in self._allowed:
-            names = ", ".join(map(repr, sorted(self._allowed)))
-            raise UnknownUnitError(f"unit {unit!r} is not allowed here; these are: {names}", unit=unit)
-
-    def _allowed_of(self, store: Sequence[str]) -> frozenset[str]:
-        if self._allowed and store:
-            return self._allowed & frozenset(store)
-        return self._allowed or frozenset(store)
+        """A server may be held to a list of units, as its Store may be."""
+        if self._allowed:
+            require_allowed(unit, self._allowed)
 
 
 def _revision_of(result: ObjectInfo | int | VaultError) -> int:
@@ -287,9 +283,3 @@ def _revision_of(result: ObjectInfo | int | VaultError) -> int:
     if isinstance(result, ObjectInfo):
         return result.revision
     return result if isinstance(result, int) else 0
-
-
-def _missing(unit: str, key: Key) -> NotFoundError:
-    if isinstance(key, str):
-        return NotFoundError(f"unit {unit!r} has no object named {key!r}", unit=unit, name=key)
-    return NotFoundError(f"unit {unit!r} has no object with id {key}", unit=unit, data_id=key)

@@ -1,9 +1,20 @@
 """The errors that writes, and reads, are refused with."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, UnknownUnitError
+from vault.store.limits import check_unit
 from vault.store.values import Key
+
+
+def require_allowed(unit: str, allowed: Sequence[str]) -> None:
+    """Raises InvalidArgumentError when `unit` is no unit's name, UnknownUnitError when others are allowed only."""
+    check_unit(unit)
+    if allowed and unit not in allowed:
+        raise UnknownUnitError(
+            f"unit {unit!r} is not allowed here; allowed: {', '.join(map(repr, allowed))}", unit=unit
+        )
 
 
 def other_write(unit: str) -> InvalidArgumentError:

@@ -6,14 +6,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, UnknownUnitError
-from vault.store.limits import check_unit
+from vault.errors import ClosedError, InvalidArgumentError, StorageFullError
 
 from vault_server.storage.commit.writer import Writer
+from vault_server.storage.decision.refusals import require_allowed
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.files.access import GROUP, PRIVATE, Access
@@ -265,10 +265,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-
-def require_allowed(unit: str, allowed: Sequence[str]) -> None:
-    """Raises InvalidArgumentError when `unit` is no unit's name, UnknownUnitError when others are allowed only."""
-    check_unit(unit)
-    if allowed and unit not in allowed:
-        raise UnknownUnitError(f"unit {unit!r} is not allowed here; allowed: {', '.join(allowed)}", unit=unit)

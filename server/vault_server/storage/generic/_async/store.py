@@ -42,10 +42,9 @@ from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.decide import look
 from vault_server.storage.decision.plan import Outcome, Plan
-from vault_server.storage.decision.refusals import require_generation
+from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import pack_checksums, to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
-from vault_server.storage.engine.engine import require_allowed
 from vault_server.storage.engine.reads import BATCH_BYTES
 from vault_server.storage.files.reader import blocks_covering
 from vault_server.storage.generic._async.collection import AsyncCollection
