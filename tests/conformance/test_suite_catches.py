@@ -9,6 +9,7 @@ import pytest
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
 from vault.store.limits import BLOCK_SIZE
+from vault.store.threaded import _ThreadedReader, _ThreadedWriter
 from vault.store.values import (
     Block,
     Change,
@@ -29,7 +30,7 @@ from vault.store.values import (
 from vault.testing import AsyncFace, StoreConformance
 from vault.testing.store import feed
 from vault.testing.store.objects import put
-from vault.testing.store.sync_and_async import AsyncReaderFace, AsyncWatchFace, AsyncWriterFace
+from vault.testing.store.sync_and_async import AsyncWatchFace
 from vault_server import EmbeddedStore, StoreOptions
 
 
@@ -38,7 +39,7 @@ class LosesTags(AsyncFace):
         return await super().upload(unit, replace(spec, tags={}), resumable=resumable)
 
 
-class _CommittingWriter(AsyncWriterFace):
+class _CommittingWriter(_ThreadedWriter):
     size = 0
 
     async def write(self, block: Block) -> None:
@@ -54,20 +55,20 @@ class _CommittingWriter(AsyncWriterFace):
 
 class TakesTheEndForACommit(AsyncFace):
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return _CommittingWriter(self._store.upload(unit, spec, resumable=resumable))
+        return _CommittingWriter(self._store.upload(unit, spec, resumable=resumable), self._pool)
 
 
-class _TrustingWriter(AsyncWriterFace):
+class _TrustingWriter(_ThreadedWriter):
     async def write(self, block: Block) -> None:
         await super().write(Block(block.offset, block.data, checksum(block.data)))
 
 
 class TrustsChecksums(AsyncFace):
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return _TrustingWriter(self._store.upload(unit, spec, resumable=resumable))
+        return _TrustingWriter(self._store.upload(unit, spec, resumable=resumable), self._pool)
 
 
-class _CarelessWriter(AsyncWriterFace):
+class _CarelessWriter(_ThreadedWriter):
     size = 0
 
     async def write(self, block: Block) -> None:
@@ -80,7 +81,7 @@ class _CarelessWriter(AsyncWriterFace):
 
 class CommitsWhateverCame(AsyncFace):
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return _CarelessWriter(self._store.upload(unit, spec, resumable=resumable))
+        return _CarelessWriter(self._store.upload(unit, spec, resumable=resumable), self._pool)
 
 
 class IgnoresPreconditions(AsyncFace):
@@ -142,11 +143,11 @@ class SkipsBetweenPages(AsyncFace):
         return Page(page.objects[1:] if page_token else page.objects, page.next_page_token)
 
 
-class _Reader(AsyncReaderFace):
+class _Reader(_ThreadedReader):
     """Blocks with something changed."""
 
-    def __init__(self, reader: AsyncReaderFace, change: Any) -> None:
-        super().__init__(reader._reader)
+    def __init__(self, reader: _ThreadedReader, change: Any) -> None:
+        super().__init__(reader._reader, reader._pool)
         self._change = change
 
     async def __aiter__(self) -> AsyncIterator[Block]:
@@ -157,7 +158,7 @@ class _Reader(AsyncReaderFace):
 class MakesNewChecksums(AsyncFace):
     async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
         found = await super().load(unit, key, **options)
-        if isinstance(found, AsyncReaderFace):
+        if isinstance(found, _ThreadedReader):
             return _Reader(found, lambda block: Block(block.offset, block.data, 0))
         return found
 
@@ -167,9 +168,9 @@ class SendsMoreThanTheRange(AsyncFace):
         return await super().load(unit, key, **{**options, "length": None})
 
 
-class _LateReader(AsyncReaderFace):
-    def __init__(self, store: EmbeddedStore, reader: AsyncReaderFace) -> None:
-        super().__init__(reader._reader)
+class _LateReader(_ThreadedReader):
+    def __init__(self, store: EmbeddedStore, reader: _ThreadedReader) -> None:
+        super().__init__(reader._reader, reader._pool)
         self._store = store
 
     async def __aiter__(self) -> AsyncIterator[Block]:
@@ -186,7 +187,7 @@ class ReadsTheNewest(AsyncFace):
     async def load(self, unit: str, key: Key, **options: Any) -> AsyncBlockReader | NotModified | None:
         found = await super().load(unit, key, **options)
         assert isinstance(self._store, EmbeddedStore)
-        return _LateReader(self._store, found) if isinstance(found, AsyncReaderFace) else found
+        return _LateReader(self._store, found) if isinstance(found, _ThreadedReader) else found
 
 
 class LoadsThePresentGeneration(AsyncFace):

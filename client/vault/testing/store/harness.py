@@ -1,7 +1,7 @@
 """What every class of the Store suite stands on: fixtures, hooks, capability flags."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ import pytest
 from vault.store.contract import AsyncStore, Store
 from vault.store.values import ObjectInfo
 from vault.testing.store.objects import listed
-from vault.testing.store.sync_and_async import as_async
+from vault.testing.store.sync_and_async import AsyncFace
 
 
 @pytest.mark.asyncio
@@ -37,9 +37,14 @@ class StoreHarness:
         raise NotImplementedError(f"{type(self).__name__} needs a `store` fixture")
 
     @pytest.fixture
-    def subject(self, store: Store | AsyncStore) -> AsyncStore:
+    def subject(self, store: Store | AsyncStore) -> Iterator[AsyncStore]:
         """The store, behind the async contract whichever it has."""
-        return as_async(store)
+        if isinstance(store, AsyncStore):
+            yield store
+        else:
+            face = AsyncFace(store)
+            yield face
+            face.release()
 
     @pytest.fixture
     def unit(self) -> str:

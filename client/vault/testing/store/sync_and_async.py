@@ -31,6 +31,7 @@ from vault.store.contract import (
     Store,
     Watch,
 )
+from vault.store.threaded import ThreadedStore
 from vault.store.values import (
     Block,
     Capabilities,
@@ -53,95 +54,16 @@ from vault.store.values import (
 T = TypeVar("T")
 
 
-class AsyncFace(AsyncStore):
-    """An AsyncStore whose calls are those of a sync Store, made on worker threads.
+class AsyncFace(ThreadedStore):
+    """A sync Store as an AsyncStore that closes it.
 
     Tasks that run at once are threads that run at once, so a suite that drives it also shows whether the store
     can be shared by threads.
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.local_feed = store.local_feed  # type: ignore[misc]  # a face has the flags of what is behind it
-
-    @property
-    def revision(self) -> int:
-        return self._store.revision
-
-    async def capabilities(self) -> Capabilities:
-        return await asyncio.to_thread(self._store.capabilities)
-
-    async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return await asyncio.to_thread(self._store.exists_many, unit, keys)
-
-    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        return await asyncio.to_thread(self._store.stat_many, unit, keys)
-
-    async def list_page(
-        self,
-        unit: str,
-        *,
-        prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 0,
-        page_token: str = "",
-    ) -> Page:
-        return await asyncio.to_thread(
-            self._store.list_page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token
-        )
-
-    async def list_units(self) -> list[str]:
-        return await asyncio.to_thread(self._store.list_units)
-
-    async def load(
-        self,
-        unit: str,
-        key: Key,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        if_generation: int | None = None,
-        if_generation_not_match: int | None = None,
-        generation: int | None = None,
-    ) -> AsyncBlockReader | NotModified | None:
-        found = await asyncio.to_thread(
-            self._store.load,
-            unit,
-            key,
-            offset=offset,
-            length=length,
-            if_generation=if_generation,
-            if_generation_not_match=if_generation_not_match,
-            generation=generation,
-        )
-        return AsyncReaderFace(found) if isinstance(found, BlockReader) else found
-
-    async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
-        return await asyncio.to_thread(self._store.load_many, unit, items)
-
-    async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return AsyncWriterFace(await asyncio.to_thread(self._store.upload, unit, spec, resumable=resumable))
-
-    async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        return AsyncWriterFace(await asyncio.to_thread(self._store.update, unit, spec, resumable=resumable))
-
-    async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return await asyncio.to_thread(self._store.write_status, unit, request_id)
-
-    async def abort_write(self, unit: str, request_id: bytes) -> None:
-        await asyncio.to_thread(self._store.abort_write, unit, request_id)
-
-    async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        return await asyncio.to_thread(self._store.upload_many, unit, items)
-
-    async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        return await asyncio.to_thread(self._store.update_many, unit, items)
-
-    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        return await asyncio.to_thread(self._store.delete_many, unit, items)
-
-    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        return await asyncio.to_thread(self._store.set_metadata, unit, spec)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         return AsyncWatchFace(await asyncio.to_thread(self._store.watch, units, since=since))
@@ -152,49 +74,13 @@ class AsyncFace(AsyncStore):
     async def close(self) -> None:
         await asyncio.to_thread(self._store.close)
 
-
-class AsyncReaderFace(AsyncBlockReader):
-    """An AsyncBlockReader over a sync one."""
-
-    def __init__(self, reader: BlockReader) -> None:
-        self._reader = reader
-        self.info = reader.info
-
-    def __aiter__(self) -> AsyncIterator[Block]:
-        return _from_threads(self._reader)
-
-    async def map(self) -> memoryview | None:
-        return await asyncio.to_thread(self._reader.map)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._reader.close)
-
-
-class AsyncWriterFace(AsyncBlockWriter):
-    """An AsyncBlockWriter over a sync one."""
-
-    def __init__(self, writer: BlockWriter) -> None:
-        self._writer = writer
-
-    @property
-    def persisted_size(self) -> int:
-        return self._writer.persisted_size
-
-    async def write(self, block: Block) -> None:
-        await asyncio.to_thread(self._writer.write, block)
-
-    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        return await asyncio.to_thread(self._writer.commit, size, checksum)
-
-    async def abort(self) -> None:
-        await asyncio.to_thread(self._writer.abort)
-
-    async def suspend(self) -> None:
-        await asyncio.to_thread(self._writer.suspend)
+    def release(self) -> None:
+        """Gives its threads back, when no call is made any more."""
+        self._pool.shutdown()
 
 
 class AsyncWatchFace(AsyncWatch):
-    """An AsyncWatch over a sync one: a thread waits while somebody iterates."""
+    """An AsyncWatch whose two ways to iterate are those of the sync one: a thread waits while somebody does."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -404,8 +290,3 @@ async def _next(iterator: AsyncIterator[Any]) -> Any:
 async def _opened(open_store: Callable[[], AsyncStore | Awaitable[AsyncStore]]) -> AsyncStore:
     opened = open_store()
     return opened if isinstance(opened, AsyncStore) else await opened
-
-
-def as_async(store: Store | AsyncStore) -> AsyncStore:
-    """`store` behind the async contract: itself when it is async."""
-    return store if isinstance(store, AsyncStore) else AsyncFace(store)
