@@ -2,15 +2,18 @@
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vault.errors import CorruptionError, NotFoundError, StorageError
+from vault.errors import CorruptionError, NotFoundError, RevisionCompactedError, StorageError
 from vault.store.limits import BLOCK_SIZE
+from vault.store.values import DeleteSpec, LoadItem
 from vault_server.storage import EmbeddedStore, check_directory
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, Left
@@ -123,6 +126,76 @@ def test_any_damaged_value_is_mended_or_told_and_never_read_as_good(
         new = upload(store, SMALL, unit="new")
         assert read(store, new.data_id, unit="new") == SMALL
         assert stat(store, new.data_id, unit="new") == new
+    assert_units_are_counted(directory)
+
+
+KINDS = {"NULL": "", "'x'": "TEXT", "x'01'": "BLOB", "1.5": "REAL", "7": "INTEGER"}
+"""Values, and the type of columns that may have them."""
+
+
+def misfit(directory: Path, table: str, chance: int, value: str) -> str:
+    """Gives a column a value of a kind that it cannot have, as a flipped bit does, of its newest row."""
+    with closing(sqlite3.connect(directory / "register.db")) as connection:
+        keys = {row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]}
+        names = [name for name, kind in columns(connection, table) if name not in keys and kind != KINDS[value]]
+    name = names[chance % len(names)]
+    made = "UPDATE sqlite_schema SET sql = replace(replace(sql, {}), {}) WHERE name = '" + table + "'"
+    for statement in (  # in connections of their own, which read the schema anew
+        made.format("'STRICT', '/*S*/'", "'NOT NULL', '/*N*/'"),
+        f"UPDATE {table} SET {name} = {value} WHERE rowid = (SELECT max(rowid) FROM {table})",
+        made.format("'/*S*/', 'STRICT'", "'/*N*/', 'NOT NULL'"),
+    ):
+        with closing(sqlite3.connect(directory / "register.db", isolation_level=None)) as connection:
+            connection.execute("PRAGMA writable_schema=ON")
+            connection.execute(statement)
+    return f"{table}.{name} is {value}"
+
+
+def use(store: EmbeddedStore) -> None:
+    """Every kind of call; what fails says that the register, or the object, is damaged."""
+    calls: list[Callable[[], object]] = [
+        lambda: store.list_page(UNIT),
+        lambda: store.changes(0),
+        lambda: upload(store, SMALL, name="another"),
+        lambda: update(store, 1, SMALL),
+        lambda: store.delete_many(UNIT, [DeleteSpec(3)]),
+        *(partial(store.load_many, unit_of(data_id), [LoadItem(data_id)]) for data_id in OBJECTS),
+    ]
+    for call in calls:
+        try:
+            call()
+        except (CorruptionError, NotFoundError, RevisionCompactedError):
+            pass
+        except StorageError as error:
+            assert error.reason == "REGISTER_DAMAGED"  # noqa: PT017  # or it works
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    table=st.sampled_from([table for table in TABLES if table != "tags"]),
+    chance=st.integers(0, 99),
+    value=st.sampled_from(list(KINDS)),
+)
+def test_a_value_of_a_kind_that_its_column_cannot_have_is_told_as_damage_and_mended(
+    original: Path, tmp_path: Path, table: str, chance: int, value: str
+) -> None:
+    directory = tmp_path / "store"
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(original, directory)
+    told = misfit(directory, table, chance, value)
+    try:
+        with EmbeddedStore(directory) as store:
+            assert_nothing_wrong_is_read(store)
+            use(store)
+            store.check(deep=True)
+    except StorageError as error:
+        assert error.reason == "REGISTER_DAMAGED", told  # noqa: PT017  # or it opens
+    check_directory(directory, repair=True, deep=True)
+    with EmbeddedStore(directory) as store:
+        new = upload(store, SMALL, unit="new")
+        assert read(store, new.data_id, unit="new") == SMALL
+        again = store.check(repair=True, deep=True)
+        assert again.repairs == [], told
     assert_units_are_counted(directory)
 
 

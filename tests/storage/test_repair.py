@@ -189,6 +189,14 @@ def test_a_revision_that_is_behind_its_rows_is_raised(filled: Path) -> None:
         all_there(store)
 
 
+def test_a_change_of_no_kind_is_told_as_damage(filled: Path) -> None:
+    change(filled, "UPDATE changes SET kind = 9 WHERE revision = 2")
+    with EmbeddedStore(filled) as store:
+        with pytest.raises(StorageError) as raised:
+            store.changes(0)
+        assert raised.value.reason == "REGISTER_DAMAGED"
+
+
 def test_a_hole_in_the_feed_is_told_to_who_is_behind_it(filled: Path) -> None:
     with EmbeddedStore(filled) as store:
         change(filled, "DELETE FROM changes WHERE revision = 2")

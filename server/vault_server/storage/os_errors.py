@@ -16,6 +16,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REASON_BY_CODE: Final = {
     sqlite3.SQLITE_NOTADB: "REGISTER_DAMAGED",
     sqlite3.SQLITE_CORRUPT: "REGISTER_DAMAGED",
+    sqlite3.SQLITE_CONSTRAINT: "REGISTER_DAMAGED",  # rows that a sound register would not have are in the way
     sqlite3.SQLITE_BUSY: "REGISTER_BUSY",
 }
 _REMEDY: Final = "`vault-grpc check DIRECTORY --repair` saves what can be saved, when nobody has the store open"

@@ -294,6 +294,8 @@ def _ignore(_: list[Any]) -> None:
 
 def _is_of_rows(error: Exception) -> bool:
     """Whether a transaction failed on rows that a sound register would not have, so that writes on others may not."""
+    if isinstance(error, StorageError):
+        return error.reason == "REGISTER_DAMAGED"
     codes = (0, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_CORRUPT)  # 0: Python's own, of a text that is none
     return isinstance(error, sqlite3.Error) and primary_code(error) in codes
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from vault._runtime.eventcount import EventCount
-from vault.errors import ClosedError, RevisionCompactedError
+from vault.errors import ClosedError, RevisionCompactedError, StorageError
 from vault.store.values import Change, ChangeKind
 
 from vault_server.storage.feed.commit_signal import CommitSignal
@@ -198,7 +198,11 @@ def _read_changes(
         f"WHERE revision > ? AND revision <= ?{condition} ORDER BY revision LIMIT ?",
         (after, until, *units, limit),
     )
-    return [
-        Change(revision, unit, data_id, ChangeKind(kind), generation, name)
-        for revision, unit, data_id, kind, generation, name in rows
-    ]
+    try:
+        return [
+            Change(revision, unit, data_id, ChangeKind(kind), generation, name)
+            for revision, unit, data_id, kind, generation, name in rows
+        ]
+    except ValueError as error:
+        what = "an entry of the feed is damaged, which `vault-grpc check DIRECTORY --repair` takes out"
+        raise StorageError(f"{what}: {error}", reason="REGISTER_DAMAGED") from error

@@ -17,11 +17,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Final, Literal, TypeVar
 
 from vault._runtime.fsync import FULL
-from vault.errors import ClosedError, StorageError
+from vault.errors import ClosedError, StorageError, VaultError
 
 from vault_server.storage.files.directory import CHANGED, REGISTER, TURN, StoreDirectory
 from vault_server.storage.files.revision_note import note_revision
@@ -41,6 +42,9 @@ _CHECKPOINT_PAGES: Final = 4000
 _WAL_BYTES: Final = 64 << 20
 
 _PAUSED_SECONDS: Final = 0.001  # between two looks whether a fork, which takes milliseconds, is over
+
+_UNFIT: Final = (TypeError, ValueError, AttributeError, OverflowError)
+"""What comes of a value of a kind that its column does not have."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 T = TypeVar("T")
@@ -75,6 +79,7 @@ class Connections:
         self._turn: int | None = None
         self._paused = False
         self._closed = False
+        self._damage: str | None = None
 
     def write(self, transact: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `transact`, a write transaction, on a connection and in a turn that nobody else has, in this process or
@@ -170,11 +175,24 @@ class Connections:
                         return function(slot.connection or self._connection(slot))
                     except BaseException as error:
                         self._drop_failed(slot, error)
+                        if isinstance(error, _UNFIT) and not isinstance(error, VaultError):
+                            self._refuse_damaged(error)
                         raise
                     finally:
                         if not slot.lasting:
                             self._drop(slot)
             time.sleep(_PAUSED_SECONDS)
+
+    def _refuse_damaged(self, error: Exception) -> None:
+        """Raises REGISTER_DAMAGED when a value that its column cannot have may be why a query failed. That is looked
+        for once: it takes as long as reading the register."""
+        if self._damage is None:
+            with closing(self.connect()) as connection:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found == "ok":
+                return
+            self._damage = found
+        raise damaged(self.path, f"cannot be read: {self._damage}") from error
 
     def pause(self) -> None:
         """Waits for the leases to end, closes every connection, and lets nobody lease one until `resume`."""

@@ -94,7 +94,7 @@ def _check_rows(engine: Engine, report: CheckReport, meter: Meter, table: str) -
     for stored in examine.all_rows(engine, table):
         if table == "objects":
             report.objects += 1
-            report.size += max(stored.size, 0)
+            report.size += stored.size
             report.files += stored.contents is not None and stored.contents.file is not None
         for verified in examine.examine(engine, stored, deep=report.deep):
             meter.add(verified.size)

@@ -52,12 +52,13 @@ class Stored(NamedTuple):
     change: tuple[Any, ...] | None
 
     @property
-    def generation(self) -> int:
-        return int(self.row[2])
+    def generation(self) -> Any:
+        return self.row[2]
 
     @property
     def size(self) -> int:
-        return int(self.row[4])
+        """In bytes; 0 where that is damaged."""
+        return self.row[4] if isinstance(self.row[4], int) and self.row[4] > 0 else 0
 
 
 class Verified(NamedTuple):
@@ -164,6 +165,8 @@ def _contents_fault(info: ObjectInfo, contents: Contents | None) -> str | None:
         require_sound(info, StoredContents(file, None, unpack_checksums(packed), unsigned(whole)))
     except CorruptionError as error:
         return error.message
+    except (TypeError, AttributeError) as error:
+        return f"what says where its bytes are is damaged: {error}"
     if data_size != (info.size if file is None else None):
         return f"the register holds {data_size or 0} bytes of it, not {info.size if file is None else 0}"
     if len(packed) != 8 * info.block_count:
