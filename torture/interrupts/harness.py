@@ -66,8 +66,9 @@ def attempt(place: Place, call: str, point: int, folder: Path, *, fork: bool = F
     thread.join(BOUND)
     problem = found.get("problem", "")
     if thread.is_alive():
-        frame = sys._current_frames()[thread.ident or 0]
-        problem = f"hangs {found['stage']}:\n{''.join(traceback.format_stack(frame))}"
+        frames = sys._current_frames()
+        stacks = [frames.pop(thread.ident or 0), *frames.values()]  # who holds what it waits for is among the others
+        problem = "\n".join([f"hangs {found['stage']}:", *("".join(traceback.format_stack(frame)) for frame in stacks)])
     return Trial(call, point, found["count"], found["where"], problem)
 
 
