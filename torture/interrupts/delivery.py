@@ -15,8 +15,12 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
+import vault
+import vault_datatypes
+import vault_server
+
 _STDLIB: Final = sysconfig.get_path("stdlib")
-_OWN: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("vault", "vault_server", "vault_datatypes"))
+_OWN: Final = tuple(f"{package.__path__[0]}{os.sep}" for package in (vault, vault_datatypes, vault_server))
 _LEFT_OUT: Final = ("asyncio", "importlib", "logging", "unittest", "traceback.py", "linecache.py", "warnings.py")
 """Of the standard library: what is not ours to mend, and what the test itself uses."""
 
@@ -96,7 +100,7 @@ def _kind_of(name: str) -> str:
     if kind is None:
         inside = name.startswith(_STDLIB) and "site-packages" not in name
         left_out = name.removeprefix(_STDLIB).lstrip(os.sep).startswith(_LEFT_OUT)
-        own = any(part in name for part in _OWN) and "/tests/" not in name and "/v1/" not in name
+        own = name.startswith(_OWN) and "/v1/" not in name
         grpc = f"{os.sep}grpc{os.sep}_c" in name  # _channel.py, _common.py
         ours = "own" if own and not inside else "grpc" if grpc else "other"
         kind = _kinds[name] = "library" if inside and not left_out else ours
