@@ -198,6 +198,14 @@ def unsupported(store: object, method: str) -> UnsupportedError:
     return UnsupportedError(f"{type(store).__name__} does not support {method}", method=method)
 
 
+def object_not_found(unit: str | None, key: int | str) -> NotFoundError:
+    """The error for an object that is not there, looked for by its id or its name in a unit (None: in all of them)."""
+    where = "no unit has an object" if unit is None else f"unit {unit!r} has no object"
+    if isinstance(key, str):
+        return NotFoundError(f"{where} named {key!r}", unit=unit, name=key)
+    return NotFoundError(f"{where} with id {key}", unit=unit, data_id=key)
+
+
 def write_not_found(unit: str) -> NotFoundError:
     """The error for a resumable write that is not there."""
     return NotFoundError(

@@ -9,7 +9,7 @@ from vault.cli.exits import Exit, complain, exit_code
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
-from vault.errors import NotFoundError, VaultError
+from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
 from vault.store.values import DeleteSpec, Key, MetadataSpec, ObjectInfo
@@ -59,7 +59,7 @@ def find(name: str, unit: str | None, *, as_json: bool) -> None:
         units = [unit] if unit is not None else store.list_units()
         matches = (info for one in units for info in store.stat_many(one, [name]) if info is not None)
         if not write_objects(matches, as_json=as_json, long=False, with_unit=True):
-            raise not_found(unit, name)
+            raise object_not_found(unit, name)
 
 
 @click.command()
@@ -149,16 +149,8 @@ def found(store: Store, unit: str, key: Key) -> ObjectInfo:
     """What is known of an object; NotFoundError when there is none."""
     info = store.stat_many(unit, [key])[0]
     if info is None:
-        raise not_found(unit, key)
+        raise object_not_found(unit, key)
     return info
-
-
-def not_found(unit: str | None, key: Key) -> NotFoundError:
-    """Says that the unit (None: that no unit) has such an object, and whether an id or a name was looked for."""
-    where = "no unit has an object" if unit is None else f"unit {unit!r} has no object"
-    if isinstance(key, int):
-        return NotFoundError(f"{where} with id {key}", unit=unit, data_id=key)
-    return NotFoundError(f"{where} named {key!r}", unit=unit, name=key)
 
 
 def _listed(store: Store, unit: str, prefix: str | None, tags: Mapping[str, str]) -> Iterator[ObjectInfo]:
@@ -174,4 +166,4 @@ def _listed(store: Store, unit: str, prefix: str | None, tags: Mapping[str, str]
 def _failure(unit: str, key: Key, outcome: int | VaultError, *, force: bool) -> VaultError | None:
     if isinstance(outcome, VaultError):
         return outcome
-    return None if outcome or force else not_found(unit, key)
+    return None if outcome or force else object_not_found(unit, key)

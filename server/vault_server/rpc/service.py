@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import VaultError
+from vault.errors import VaultError, object_not_found
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
@@ -23,7 +23,7 @@ from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fi
 from vault_server.rpc.watch_groups import EncodedGroups
 from vault_server.rpc.write_stream import run_write
 from vault_server.settings import ServerSettings
-from vault_server.storage.decision.refusals import not_found, require_allowed
+from vault_server.storage.decision.refusals import require_allowed
 
 Begin = Callable[..., Awaitable[AsyncBlockWriter]]
 Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse)
@@ -171,7 +171,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             generation=request.generation if request.HasField("generation") else None,
         )
         if found is None:
-            raise not_found(request.unit, key)
+            raise object_not_found(request.unit, key)
         if isinstance(found, NotModified):
             yield pb.LoadResponse(not_modified=pb.NotModified(generation=found.generation), revision=revision)
             return

@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from vault._async.files.object_reader import missing
 from vault._async.objects.codec import AsyncCodec
 from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
 from vault._async.objects.write_through import AsyncWriteThrough
@@ -13,7 +12,7 @@ from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._runtime.backoff import Backoff
 from vault._runtime.sync_async import AsyncClock, AsyncLock
-from vault.errors import ConflictError, InvalidArgumentError, VaultError
+from vault.errors import ConflictError, InvalidArgumentError, VaultError, object_not_found
 from vault.store.values import Key, ObjectInfo, UpdateSpec
 
 
@@ -56,7 +55,7 @@ class AsyncEditor:
         try:
             entry = (await self._loader.fetch(unit, [key], held))[key]
             if entry is None:
-                raise missing(unit, key)
+                raise object_not_found(unit, key)
             if isinstance(entry, VaultError):
                 raise entry
             try:

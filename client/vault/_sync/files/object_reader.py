@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from vault._sync.files.block_stream import BlockSource, Reopen, sought, to_read
 from vault._runtime.sync_async import Affinity, File
-from vault.errors import ClosedError, ConflictError, NotFoundError, ProtocolError
+from vault.errors import ClosedError, ConflictError, ProtocolError, object_not_found
 from vault.store.blocks import check_same, spans
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
@@ -268,15 +268,8 @@ def open_reader(store: Store, unit: str, key: Key) -> ObjectReader:
     """
     (info,) = store.stat_many(unit, [key])
     if info is None:
-        raise missing(unit, key)
+        raise object_not_found(unit, key)
     return ObjectReader(info, reopener(store, info))
-
-
-def missing(unit: str, key: Key) -> NotFoundError:
-    """The error for an object that is not there."""
-    if isinstance(key, str):
-        return NotFoundError(f"unit {unit!r} has no object named {key!r}", unit=unit, name=key)
-    return NotFoundError(f"unit {unit!r} has no object with id {key}", unit=unit, data_id=key)
 
 
 def not_asked_for(unit: str, key: Key) -> ProtocolError:

@@ -7,12 +7,12 @@ from functools import partial
 import xxhash
 
 from vault._sync.files.block_stream import BlockSource
-from vault._sync.files.object_reader import missing, not_asked_for, reopener
+from vault._sync.files.object_reader import not_asked_for, reopener
 from vault._runtime.blocking import Disk
 from vault._runtime.local_file import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
 from vault._runtime.sync_async import Returned
 from vault._runtime.target_file import find_target
-from vault.errors import VaultError
+from vault.errors import VaultError, object_not_found
 from vault.store.blocks import BlockCutter, check_whole, worth_repeating
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
@@ -154,7 +154,7 @@ def _receive(
 def _source(store: Store, unit: str, key: Key) -> BlockSource:
     reader = store.load(unit, key)
     if reader is None:
-        raise missing(unit, key)
+        raise object_not_found(unit, key)
     if isinstance(reader, NotModified):
         raise not_asked_for(unit, key)
     return BlockSource(reader.info, reopener(store, reader.info), reader, kept=0)

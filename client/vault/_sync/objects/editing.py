@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from vault._sync.files.object_reader import missing
 from vault._sync.objects.codec import Codec
 from vault._sync.objects.loader import Loader, SharedFlight
 from vault._sync.objects.write_through import WriteThrough
@@ -14,7 +13,7 @@ from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._runtime.backoff import Backoff
 from vault._runtime.sync_async import Clock, Lock
-from vault.errors import ConflictError, InvalidArgumentError, VaultError
+from vault.errors import ConflictError, InvalidArgumentError, VaultError, object_not_found
 from vault.store.values import Key, ObjectInfo, UpdateSpec
 
 
@@ -57,7 +56,7 @@ class Editor:
         try:
             entry = (self._loader.fetch(unit, [key], held))[key]
             if entry is None:
-                raise missing(unit, key)
+                raise object_not_found(unit, key)
             if isinstance(entry, VaultError):
                 raise entry
             try:

@@ -9,12 +9,12 @@ An engine asks its index for the facts and applies the plan with nobody else wri
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from vault.errors import VaultError
+from vault.errors import VaultError, object_not_found
 from vault.store.limits import check_new
 from vault.store.values import Key, ObjectInfo
 
 from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Keep, NewContent, Outcome, Plan, Usage
-from vault_server.storage.decision.refusals import name_taken, not_found, object_exists, other_write, require_generation
+from vault_server.storage.decision.refusals import name_taken, object_exists, other_write, require_generation
 from vault_server.storage.decision.rows import Row, change_row, pack_tags, retired_row, signed, to_info, unpack_tags
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
 
@@ -114,7 +114,7 @@ class _Group:
         CorruptionError for a row that is none."""
         row = self.find(unit, key)
         if row is None:
-            raise not_found(unit, key)
+            raise object_not_found(unit, key)
         require_generation(unit, row.data_id, row.generation, generation)
         return row, to_info(row)
 

@@ -1,11 +1,9 @@
 """The errors that writes, and reads, are refused with."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, UnknownUnitError
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, UnknownUnitError
 from vault.store.limits import check_unit
-from vault.store.values import Key
 
 
 def require_allowed(unit: str, allowed: Sequence[str]) -> None:
@@ -22,12 +20,6 @@ def other_write(unit: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "the request id was used for another write: every write needs a new one", reason="BAD_REQUEST_ID", unit=unit
     )
-
-
-def not_found(unit: str, key: Key) -> NotFoundError:
-    which = f"named {key!r}" if isinstance(key, str) else f"with id {key}"
-    about: dict[str, Any] = {"name": key} if isinstance(key, str) else {"data_id": key}
-    return NotFoundError(f"unit {unit!r} has no object {which}", unit=unit, **about)
 
 
 def object_exists(unit: str, data_id: int, generation: int) -> AlreadyExistsError:
