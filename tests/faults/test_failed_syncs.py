@@ -56,14 +56,14 @@ update(store, 1, NEXT)
 SWEPT = (
     PROGRAM
     + """
-from tests.storage.objects import small
+from tests.storage.objects import queue_deletes, queue_uploads, small
 from vault.store.values import DeleteSpec
 store.close()
 store = EmbeddedStore(sys.argv[1], StoreOptions(retention=0))
 again = []
-deleting = store.writes.delete_many(UNIT, [DeleteSpec(1)])
+deleting = queue_deletes(store, [DeleteSpec(1)])
 # On the writer's thread: its very next transaction removes the deleted file, and gives another the name.
-deleting.add_done_callback(lambda _: again.append(store.writes.upload_many(UNIT, [small(REFUSED, data_id=1)])))
+deleting.add_done_callback(lambda _: again.append(queue_uploads(store, [small(REFUSED, data_id=1)])))
 (revision,) = deleting.result()
 if isinstance(revision, StorageError):
     sys.exit("too early")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic._async.index_store import AsyncIndexStore
 
 from torture.simulation.clients import run
 from torture.simulation.world import Node, World
@@ -33,7 +33,7 @@ def test_what_is_promised_holds_whatever_happens_when() -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-def test_a_protocol_that_is_wrong_on_purpose_is_found(wrong: Callable[[World, Node], AsyncEngineStore]) -> None:
+def test_a_protocol_that_is_wrong_on_purpose_is_found(wrong: Callable[[World, Node], AsyncIndexStore]) -> None:
     found = 0
     for seed in range(200):
         try:

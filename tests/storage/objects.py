@@ -5,8 +5,10 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from vault.errors import VaultError
 from vault.store.contract import BlockReader, BlockWriter, Store
@@ -22,6 +24,8 @@ from vault.store.values import (
     checksum,
     new_data_id,
 )
+from vault_server.storage import EmbeddedStore
+from vault_server.storage.decision.writes import Delete, Upload
 from vault_server.storage.files.blobs import blob_generation
 
 UNIT = "documents"
@@ -145,3 +149,18 @@ def flip(directory: Path) -> None:
     with blob_of(directory, 1).open("r+b") as file:
         file.seek(FLIPPED)
         file.write(bytes([LARGE[FLIPPED] ^ 1]))
+
+
+def queue_uploads(store: EmbeddedStore, items: Sequence[SmallUpload]) -> "Future[list[Any]]":
+    """What `upload_many` waits for, to be waited for later."""
+    contents = store.blobs.contents(UNIT, items)
+    writes = [
+        content if isinstance(content, VaultError) else Upload(UNIT, item.spec, content)
+        for item, content in zip(items, contents, strict=True)
+    ]
+    return store.engine.writer.write_many(writes)
+
+
+def queue_deletes(store: EmbeddedStore, items: Sequence[DeleteSpec]) -> "Future[list[Any]]":
+    """What `delete_many` waits for, to be waited for later."""
+    return store.engine.writer.write_many([Delete(UNIT, spec) for spec in items])

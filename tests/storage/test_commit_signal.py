@@ -12,9 +12,11 @@ import pytest
 from vault.store.values import Change
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore
-from vault_server.storage.feed import notifier, watch
+from vault_server.storage.feed import feed
 from vault_server.storage.feed.commit_signal import CommitSignal
 from vault_server.storage.files.directory import StoreDirectory
+from vault_server.storage.generic._async import watch as async_watch
+from vault_server.storage.generic._sync import watch as sync_watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's; elsewhere commits are polled for")
 
@@ -30,8 +32,9 @@ with Vault(sys.argv[1], {"u": (BytesWrapper, 0)}) as vault:
 @pytest.fixture
 def never_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks for another process's commits in the time of a test."""
-    monkeypatch.setattr(notifier, "POLL_SECONDS", 600.0)
-    monkeypatch.setattr(watch, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 600.0)
+    for module in (async_watch, sync_watch):
+        monkeypatch.setattr(module, "WATCH_HEARTBEAT", 600.0)
 
 
 @pytest.fixture

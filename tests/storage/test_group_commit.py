@@ -16,7 +16,19 @@ from vault.store.values import ChangeKind, ObjectInfo, SmallUpload, UpdateSpec, 
 from vault_server.storage import EmbeddedStore, failpoints
 from vault_server.storage.failpoints import Point
 
-from tests.storage.objects import INLINE, LARGE, SMALL, UNIT, read, small, start, succeeded, update, upload
+from tests.storage.objects import (
+    INLINE,
+    LARGE,
+    SMALL,
+    UNIT,
+    queue_uploads,
+    read,
+    small,
+    start,
+    succeeded,
+    update,
+    upload,
+)
 
 
 def held(store: EmbeddedStore, submit: Callable[[], None]) -> None:
@@ -56,7 +68,7 @@ def test_one_failing_write_or_job_takes_nobody_with_it(store: EmbeddedStore) -> 
 
     def submit() -> None:
         for number in range(3):
-            futures.append(store.writes.upload_many(UNIT, [small(data_id=number + 1), small(data_id=99)]))
+            futures.append(queue_uploads(store, [small(data_id=number + 1), small(data_id=99)]))
             futures.append(store.engine.writer.submit(fail))
 
     held(store, submit)
@@ -99,8 +111,8 @@ def test_a_transaction_that_cannot_commit_fails_its_writes_and_no_others(
 
     def submit() -> None:
         monkeypatch.setattr(failpoints, "_call", break_the_commit)
-        futures.append(store.writes.upload_many(UNIT, [small(data_id=1), small(LARGE[: 1 << 20], data_id=2)]))
-        futures.append(store.writes.upload_many(UNIT, [small(data_id=3)]))
+        futures.append(queue_uploads(store, [small(data_id=1), small(LARGE[: 1 << 20], data_id=2)]))
+        futures.append(queue_uploads(store, [small(data_id=3)]))
 
     held(store, submit)
     for future in futures:
@@ -157,7 +169,7 @@ def test_of_many_racing_writers_of_one_name_one_wins(store: EmbeddedStore) -> No
 
 
 def test_closing_finishes_what_was_submitted(store: EmbeddedStore) -> None:
-    futures = [store.writes.upload_many(UNIT, [small(data_id=number + 1)]) for number in range(50)]
+    futures = [queue_uploads(store, [small(data_id=number + 1)]) for number in range(50)]
     writer = store.update(UNIT, UpdateSpec(succeeded(futures[0].result()[0]).data_id))
     store.close()
     store.close()
@@ -172,7 +184,7 @@ def test_closing_finishes_what_was_submitted(store: EmbeddedStore) -> None:
 
 ROOM = """
 import os, signal, sys
-from tests.storage.objects import INLINE, LARGE, UNIT, blocks_of, upload
+from tests.storage.objects import INLINE, LARGE, UNIT, blocks_of, queue_deletes, upload
 from tests.storage.test_group_commit import held
 from vault.store.values import DeleteSpec, UpdateSpec
 from vault_server.storage import EmbeddedStore, StoreOptions
@@ -192,7 +204,7 @@ def submit():
         done.append(store.engine.writer._submit(store.engine.writer._sweeper.make_room))
         if len(done) == 1:
             writer.begin_commit(len(LARGE) - 1)
-            store.writes.delete_many(UNIT, [DeleteSpec(2)])
+            queue_deletes(store, [DeleteSpec(2)])
 
 def at(point):
     if point == "before COMMIT" and done:

@@ -102,7 +102,7 @@ def test_a_store_says_how_durable_it_is(tmp_path: Path, served: bool) -> None:
 
 
 def test_old_bytes_are_bounded(store: MemoryStore) -> None:
-    store._collection._most = 10 * BLOCK_SIZE
+    store.collection._most = 10 * BLOCK_SIZE
     data = bytes(BLOCK_SIZE)
     data_id = upload(store, data, "n").data_id
     for _ in range(30):
@@ -121,7 +121,7 @@ def test_old_blobs_go_when_their_time_has_come() -> None:
         assert load(store, 5, info.generation) is None
     now = [1_000_000]
     with MemoryStore(StoreOptions(retention=10)) as store:
-        store._collection._clock = store._commits._clock = lambda: now[0]
+        store.collection._clock = store.commits._clock = lambda: now[0]
         info = stream(store, UploadSpec(5), 2)
         store.delete_many("u", [DeleteSpec(5)])
         assert load(store, 5, info.generation) == bytes(2 * BLOCK_SIZE)
@@ -134,7 +134,7 @@ def test_old_blobs_go_when_their_time_has_come() -> None:
 def test_what_a_clock_that_jumped_back_had_retired_goes_after_its_grace() -> None:
     now = [3_600_000_000]
     with MemoryStore(StoreOptions(retention=10)) as store:
-        store._collection._clock = store._commits._clock = lambda: now[0]
+        store.collection._clock = store.commits._clock = lambda: now[0]
         for data_id in (1, 2, 3):
             stream(store, UploadSpec(data_id), 2)
         store.delete_many("u", [DeleteSpec(1), DeleteSpec(2)])
@@ -166,13 +166,13 @@ def test_a_blob_that_is_collected_before_it_is_opened_is_not_missed(
         stream(store, UploadSpec(5), 1)
         opened = store.blobs.open
 
-        def late(file: str) -> Any:
+        def late(found: Any) -> Any:
             monkeypatch.setattr(store.blobs, "open", opened)
             if gone:
                 store.delete_many("u", [DeleteSpec(5)])
             else:
                 store.update_many("u", [SmallUpdate(UpdateSpec(5), b"new", checksum(b"new"))])
-            return opened(file)
+            return opened(found)
 
         monkeypatch.setattr(store.blobs, "open", late)
         if many:
@@ -331,7 +331,7 @@ with store.upload("u", spec) as writer:
     writer.commit(1)
 reader, writer, watch = store.load("u", 5), store.upload("u", UploadSpec(6)), store.watch()
 other = AsyncMemoryStore()
-with store._commits._lock, store.index.turn:  # as another thread might have them
+with store.commits._lock, store.index.turn:  # as another thread might have them
     pid = os.fork()
 if pid == 0:
     calls = [

@@ -8,7 +8,7 @@ from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import LoadedObject, LoadItem, NotModified
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.engine.reads import BATCH_BYTES
+from vault_server.storage.generic._sync.store import BATCH_BYTES
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, small, succeeded, update, upload
 

@@ -21,7 +21,7 @@ from vault.store.values import (
     UploadSpec,
     checksum,
 )
-from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.options import StoreOptions
 
 from torture.simulation.loop import VirtualLoop
@@ -49,7 +49,7 @@ class Ran(NamedTuple):
     digest: int
 
 
-def run(seed: int, make: Callable[[World, Node], AsyncEngineStore] = sound_store) -> Ran:
+def run(seed: int, make: Callable[[World, Node], AsyncIndexStore] = sound_store) -> Ran:
     """Runs one seed. Raises ViolationError, or whatever else a store may not raise."""
     choice = random.Random(seed)
     loop = VirtualLoop(choice)
@@ -121,7 +121,7 @@ class _Seed:
             if again < 0.2:  # sent again by somebody who did not hear the answer
                 await self._send(requests, send)
 
-    async def _send(self, requests: list[Request], send: Callable[[AsyncEngineStore], Any]) -> None:
+    async def _send(self, requests: list[Request], send: Callable[[AsyncIndexStore], Any]) -> None:
         world = self.world
         for _ in range(TRIES):
             begun = world.acknowledged
@@ -141,7 +141,7 @@ class _Seed:
             return
         self.unknown += 1
 
-    def _prepare(self) -> tuple[list[Request], Callable[[AsyncEngineStore], Any]]:
+    def _prepare(self) -> tuple[list[Request], Callable[[AsyncIndexStore], Any]]:
         choice = self.choice
         match choice.randrange(6):
             case 0 | 1:
@@ -168,7 +168,7 @@ class _Seed:
 
     def _batch(
         self, spec: Callable[[], Any], item: Callable[..., Any], call: str
-    ) -> tuple[list[Request], Callable[[AsyncEngineStore], Any]]:
+    ) -> tuple[list[Request], Callable[[AsyncIndexStore], Any]]:
         specs = [spec() for _ in range(self.choice.randint(1, 3))]
         data = [self.choice.randbytes(4) for _ in specs]
         items = [item(each, content, checksum(content)) for each, content in zip(specs, data, strict=True)]
@@ -201,7 +201,7 @@ class _Seed:
         self._requests += 1
         return self._requests.to_bytes(16, "big")
 
-    async def _stream(self, store: AsyncEngineStore, spec: Any, data: bytes, *, resumable: bool) -> Any:
+    async def _stream(self, store: AsyncIndexStore, spec: Any, data: bytes, *, resumable: bool) -> Any:
         begin = store.upload if isinstance(spec, UploadSpec) else store.update
         try:
             async with await begin(UNIT, spec, resumable=resumable) as writer:
@@ -240,7 +240,7 @@ class _Seed:
                 case 3 if self._generations:
                     await self._load_generation(store, *self.choice.choice(self._generations))
 
-    async def _load(self, store: AsyncEngineStore, key: int | str, generation: int | None = None) -> Any:
+    async def _load(self, store: AsyncIndexStore, key: int | str, generation: int | None = None) -> Any:
         """The object, once its bytes are found to be its own."""
         reader = await store.load(UNIT, key, generation=generation)
         if reader is None:
@@ -253,7 +253,7 @@ class _Seed:
             raise ViolationError(f"{reader.info} has the bytes of another")
         return reader.info
 
-    async def _load_generation(self, store: AsyncEngineStore, data_id: int, generation: int, whole: int) -> None:
+    async def _load_generation(self, store: AsyncIndexStore, data_id: int, generation: int, whole: int) -> None:
         """What was replaced is there, whole, for as long as it is retained."""
         try:
             info = await self._load(store, data_id, generation)

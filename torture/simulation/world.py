@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vault._runtime.sync_async import AsyncEvent
-from vault.errors import StorageError, UnavailableError
-from vault.store.values import Change, Key
+from vault.errors import StorageError, UnavailableError, VaultError
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
 from vault_server.storage.decision.plan import Facts, Keep, Plan
-from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.writes import Asked
+from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.generic._async import suspended, watch
-from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import StoreOptions
+from vault_server.storage.uploads.incoming import small_contents
 
 from torture.simulation.loop import VirtualLoop, turn
 
@@ -60,7 +60,7 @@ class World:
     choice: random.Random
     options: StoreOptions
     faults: Faults
-    make: "Callable[[World, Node], AsyncEngineStore]"
+    make: "Callable[[World, Node], AsyncIndexStore]"
     tables: MemoryTables = field(default_factory=MemoryTables)
     blobs: dict[str, list[bytes]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -181,15 +181,24 @@ class SimulatedIndex:
             raise UnavailableError("lost after the commit")
         await self.node.step()
 
-    async def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
+    async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return [0 if info is None else info.generation for info in await self.find(unit, keys)]
+
+    async def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         await self.node.step()
         found = self._tables.find(unit, keys)
         await self.node.step()
         return found
 
-    async def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
+    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
         await self.node.step()
-        found = self._tables.stored(unit, keys)
+        found = self._tables.small(unit, items, room)
+        await self.node.step()
+        return found
+
+    async def stored(self, unit: str, key: Key) -> Stored | None:
+        await self.node.step()
+        found = self._tables.stored(unit, key)
         await self.node.step()
         return found
 
@@ -199,7 +208,7 @@ class SimulatedIndex:
 
     async def page(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[Row], Key | None]:
+    ) -> tuple[list[ObjectInfo], Key | None]:
         await self.node.step()
         found = self._tables.page(unit, prefix, tags, after, limit)
         await self.node.step()
@@ -209,9 +218,11 @@ class SimulatedIndex:
         await self.node.step()
         return self._tables.units()
 
-    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
+    async def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
         await self.node.step()
-        found = self._tables.changes(since, limit)
+        found = self._tables.changes(since, limit, units)
         await self.node.step()
         return found
 
@@ -244,9 +255,12 @@ class SimulatedBlob:
     async def discard(self) -> None:
         """It goes with the server."""
 
-    async def block(self, index: int) -> bytes:
+    async def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # as they were written
         await self.node.step()
         return self.blocks[index] if index < len(self.blocks) else b""
+
+    async def map(self, verify: Callable[[memoryview], None]) -> None:
+        """There is no file of it."""
 
     async def close(self) -> None:
         """It stays the store's."""
@@ -273,9 +287,20 @@ class SimulatedBlobs:
         await self.node.step()
         return file
 
-    async def open(self, file: str) -> SimulatedBlob | None:
+    async def contents(
+        self,
+        unit: str,  # where they are staged makes no difference
+        items: Sequence[SmallUpload] | Sequence[SmallUpdate],
+    ) -> list[Content | VaultError]:
+        return small_contents(items)
+
+    async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        blobs = [await self.open(each) for each in found]
+        return [None if blob is None else await blob.block(0, 0, ahead=False) for blob in blobs]
+
+    async def open(self, found: Stored) -> SimulatedBlob | None:
         await self.node.step()
-        blocks = self.node.world.blobs.get(file)
+        blocks = self.node.world.blobs.get(found.content.file or "")
         return None if blocks is None else SimulatedBlob(self.node, blocks)
 
     async def remove(self, files: Sequence[str]) -> None:
@@ -313,9 +338,9 @@ class SimulatedSignal:
         self.node.require_alive()
 
 
-def sound_store(world: World, node: Node) -> AsyncEngineStore:
+def sound_store(world: World, node: Node) -> AsyncIndexStore:
     """The product's protocol."""
     index = SimulatedIndex(node, world.options.keep)
-    return AsyncEngineStore(
+    return AsyncIndexStore(
         index, SimulatedBlobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
     )

@@ -8,10 +8,10 @@ from vault.errors import UnavailableError
 from vault.store.values import Change
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
+from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write, asked
 from vault_server.storage.generic._async.commits import AsyncCommits
-from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.generic.values import Claimed
+from vault_server.storage.generic._async.index_store import AsyncIndexStore
 
 from torture.simulation.world import Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, Turn, World
 
@@ -70,8 +70,10 @@ class _ForgetsRequests(SimulatedIndex):
 class _ReadsTheRevisionLater(SimulatedIndex):
     """Reads changes, and in another moment the revision up to which they are said to be complete."""
 
-    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
-        _, changes = await super().changes(since, limit)
+    async def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
+        _, changes = await super().changes(since, limit, units)
         return await self.revision(), changes
 
 
@@ -124,9 +126,9 @@ class _CollectsTooSoon(SimulatedIndex):
 class _RemovesFirst(SimulatedBlobs):
     """Removes a generation's blob at once, while the index still has it."""
 
-    async def open(self, file: str) -> Any:
-        await self.remove([other for other in self.node.world.blobs if other != file][:1])
-        return await super().open(file)
+    async def open(self, found: Stored) -> Any:
+        await self.remove([other for other in self.node.world.blobs if other != found.content.file][:1])
+        return await super().open(found)
 
 
 def _with(
@@ -134,22 +136,22 @@ def _with(
     commits: type[AsyncCommits] = AsyncCommits,
     blobs: type[SimulatedBlobs] = SimulatedBlobs,
     turn: type[Turn] | None = None,
-) -> Callable[[World, Node], AsyncEngineStore]:
-    def make(world: World, node: Node) -> AsyncEngineStore:
+) -> Callable[[World, Node], AsyncIndexStore]:
+    def make(world: World, node: Node) -> AsyncIndexStore:
         keep = world.options.keep
         own = index(node, keep)
         if turn is not None:
             own.turn = turn(node)
-        store = AsyncEngineStore(
+        store = AsyncIndexStore(
             own, blobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
         )
-        store._commits = commits(own, store.blobs, store.signal, keep=keep, clock=world.clock, applied=store._applied)
+        store.commits = commits(own, store.blobs, store.signal, store.collection, keep, world.clock, store._applied)
         return store
 
     return make
 
 
-WRONG: Final[Mapping[str, Callable[[World, Node], AsyncEngineStore]]] = {
+WRONG: Final[Mapping[str, Callable[[World, Node], AsyncIndexStore]]] = {
     "acknowledged before it is applied": _with(commits=_AcknowledgesFirst),
     "a revision is used twice": _with(turn=_NoTurn),
     "a retry is not recognised": _with(index=_ForgetsRequests),

@@ -24,6 +24,10 @@ class EventCount:
         self._count = 0
         self._waiters: deque[Any] = deque()
 
+    @property
+    def count(self) -> int:
+        return self._count
+
     def advance(self) -> None:
         """Something happened: wakes everybody who waits."""
         self._count += 1  # at once, for other threads and for interrupts: no call is made in between

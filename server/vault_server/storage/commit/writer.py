@@ -109,6 +109,13 @@ class Writer:
         self._enqueue(_Entry(answer, items))
         return future
 
+    def commit(self, writes: Sequence[Write]) -> list[Any]:
+        """The same, waited for; see `generic`'s Committing."""
+        return self.write_many(writes).result()
+
+    def collect(self) -> None:
+        """The thread does, by itself."""
+
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Queues a job that has a write transaction for itself; the future has its result once that is durable. What
         it raises undoes all of it. Raises as `write` does."""

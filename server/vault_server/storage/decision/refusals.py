@@ -2,8 +2,15 @@
 
 from collections.abc import Sequence
 
-from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, UnknownUnitError
+from vault.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    CorruptionError,
+    InvalidArgumentError,
+    UnknownUnitError,
+)
 from vault.store.limits import check_unit
+from vault.store.values import ObjectInfo
 
 
 def require_allowed(unit: str, allowed: Sequence[str]) -> None:
@@ -52,3 +59,15 @@ def require_generation(unit: str, data_id: int, generation: int, wanted: int | N
             generation=generation,
             wanted=wanted,
         )
+
+
+def cut_short(info: ObjectInfo, index: int) -> CorruptionError:
+    """The error for an object whose block is not all there."""
+    return CorruptionError(
+        f"object {info.data_id} in unit {info.unit!r} is cut short or gone: block {index} of "
+        f"{info.block_count} is not all there",
+        unit=info.unit,
+        data_id=info.data_id,
+        generation=info.generation,
+        block=index,
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import xxhash
 from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec
@@ -27,6 +27,10 @@ class Content:
     data: bytes | None
     file: str | None = None
     staged: Any = None
+
+
+NOTHING: Final = Content(0, 0, b"", None)
+"""In place of bytes that are not there yet, where they are not looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

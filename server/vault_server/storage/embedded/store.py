@@ -2,42 +2,34 @@
 
 import os
 import weakref
-from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from vault._runtime.version import __version__
-from vault.errors import InvalidArgumentError, VaultError
-from vault.store.contract import BlockWriter, Store, Watch
-from vault.store.limits import check_generation
+from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
-from vault.store.values import (
-    Capabilities,
-    Change,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    WriteStatus,
-)
+from vault.store.values import Change, ObjectInfo
 
+from vault_server.storage.decision.writes import Content, Update, Upload
 from vault_server.storage.engine.engine import Engine, follow_forks
-from vault_server.storage.engine.reads import Reads
-from vault_server.storage.engine.writes import Writes
-from vault_server.storage.feed.watch import StoredWatch
+from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
+from vault_server.storage.generic._sync.store import EngineStore
 from vault_server.storage.maintenance import CheckReport, ScrubStatus, audit
 from vault_server.storage.maintenance import repair as mend
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.resumable_writer import AnsweredWriter, ResumableWriter, fingerprint
+from vault_server.storage.uploads.staging_writer import StagingWriter
+
+StagedWriter = StagingWriter | AnsweredWriter
 
 
-class EmbeddedStore(Reads, Store):
+class EmbeddedStore(EngineStore):
     """Objects in a directory: a SQLite register, files for the large ones, and the feed of their changes.
 
     Thread-safe. Several processes may open one directory at the same time, and a store made before a
@@ -58,13 +50,11 @@ class EmbeddedStore(Reads, Store):
 
     Attributes:
         engine: The store's parts, for the modules of this package.
-        writes: What takes a commit, as futures; for the same.
     """
 
     local_feed: ClassVar[bool] = True
 
     engine: Engine
-    writes: Writes
 
     def __init__(
         self,
@@ -79,10 +69,11 @@ class EmbeddedStore(Reads, Store):
         engine = Engine(StoreDirectory(root), options)
         try:
             with storing(f"open the store {str(root)!r}"):
-                self._store_id = engine.prepare()
+                engine.prepare()
         except BaseException:
             engine.close()
             raise
+        super().__init__(options)
         self._take(engine)
         follow_forks(self)
 
@@ -96,50 +87,30 @@ class EmbeddedStore(Reads, Store):
         self.engine.require_open()
         return self.engine.feed.refresh()
 
-    def capabilities(self) -> Capabilities:
+    def require_open(self) -> None:
         self.engine.require_open()
-        return Capabilities(
-            store_id=self._store_id,
-            version=__version__,
-            allowed_units=self.engine.settings.allowed_units,
-            resume_window=float(self.engine.settings.resume_window),
-            durability=self.engine.settings.durability,
+
+    def begin(self, write: Upload | Update, *, resumable: bool) -> StagedWriter:
+        engine, options = self.engine, self.options
+
+        def submit(content: Content) -> "Future[ObjectInfo]":
+            return engine.writer.write(replace(write, content=content))
+
+        if not (resumable and options.resume_window):
+            self.answered(write)
+            create = partial(engine.staging.create, unit_folder(write.unit))
+            return StagingWriter(create, submit, durable=options.durable, inline_limit=options.inline_limit)
+        writer = ResumableWriter(
+            engine.resumption,
+            fingerprint(write),
+            write.spec.request_id,
+            submit,
+            partial(self.answered, write),
+            durable=options.durable,
+            inline_limit=options.inline_limit,
         )
-
-    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
-        return self.writes.upload(unit, spec, resumable=resumable)
-
-    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
-        return self.writes.update(unit, spec, resumable=resumable)
-
-    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return self.writes.status(unit, request_id)
-
-    def abort_write(self, unit: str, request_id: bytes) -> None:
-        self.writes.abort(unit, request_id)
-
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        return self.writes.upload_many(unit, items).result()
-
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        return self.writes.update_many(unit, items).result()
-
-    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        return self.writes.delete_many(unit, items).result()
-
-    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        return self.writes.set_metadata(unit, spec).result()
-
-    def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
-        return StoredWatch(self.engine.feed, self.watched_units(units, since), since)
-
-    def watched_units(self, units: Sequence[str], since: int | None) -> Sequence[str]:
-        """The units that a watch with these arguments follows; raises what it must not begin with."""
-        self.engine.require_open()
-        for unit in units:
-            self.engine.require_unit(unit)
-        check_generation(since)
-        return units or self.engine.settings.allowed_units
+        info = writer.open()
+        return writer if info is None else AnsweredWriter(info)
 
     def changes(self, since: int) -> tuple[int, list[Change]]:
         self.engine.require_open()
@@ -209,7 +180,11 @@ class EmbeddedStore(Reads, Store):
 
     def _take(self, engine: Engine) -> None:
         self.engine = engine
-        self.writes = Writes(engine)
+        self.index = engine.index
+        self.blobs = engine.contents
+        self.signal = engine.feed
+        self.commits = engine.writer
+        self.suspended = engine.resumption
         # A store that nobody closed is closed with the last reference to it, or when Python exits.
         self._finalizer = weakref.finalize(self, engine.close)
 

@@ -1,6 +1,6 @@
 """One open store.
 
 engine      its parts put together, taken apart, and made anew in a forked child
-reads       looking up and loading; `writes` arguments checked, bytes staged, jobs handed to the writer
+register    its register as `generic` reads an index; `contents` its files as `generic` reads blobs
 adoption    directories that pyvault wrote
 """

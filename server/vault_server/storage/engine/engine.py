@@ -13,8 +13,9 @@ from typing import Protocol
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError
 
 from vault_server.storage.commit.writer import Writer
-from vault_server.storage.decision.refusals import require_allowed
 from vault_server.storage.engine.adoption import adopt
+from vault_server.storage.engine.contents import Contents
+from vault_server.storage.engine.register import Register
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.files.access import GROUP, PRIVATE, Access
 from vault_server.storage.files.blobs import Blobs, is_blob, own_paths, sync_folder
@@ -54,11 +55,13 @@ class Engine:
         self.resumption = Resumption(self.directory, settings.resume_window, self._give_up_retired)
         self.staging = Staging(self.directory, self.resumption.make_room)
         self.feed = Feed(self.directory, self.connections)
+        self.index = Register(self.connections, self.feed)
+        self.contents = Contents(self.blobs, self.staging, settings)
         self.writer = Writer(
             self.connections,
             self.blobs,
             self.staging,
-            committed=self.feed.wake,
+            committed=self.feed.ring,
             keep=settings.keep,
         )
         self.background: list[Background] = []
@@ -71,13 +74,8 @@ class Engine:
         if self.closed:
             raise ClosedError(f"the store {str(self.directory.root)!r} is closed")
 
-    def require_unit(self, unit: str) -> None:
-        """Raises ClosedError when the store is closed, InvalidArgumentError or UnknownUnitError for a bad unit."""
-        self.require_open()
-        require_allowed(unit, self.settings.allowed_units)
-
-    def prepare(self) -> str:
-        """Makes or checks the directory and its register; the store's id.
+    def prepare(self) -> None:
+        """Makes or checks the directory and its register.
 
         On a full disk with the room that is kept for deletes: who wants to delete has to open the store first.
         """
@@ -91,14 +89,16 @@ class Engine:
             with storing(f"give the group access to {str(root)!r}, which its owner can"):
                 self.directory.give_to_group(own_paths(root))
         try:
-            return self._prepare(root)
+            self._prepare(root)
         except StorageFullError:
             if not Reserve(self.directory).release():
                 raise
-            return self._prepare(root)
+            self._prepare(root)
 
-    def _prepare(self, root: Path) -> str:
-        store_id = open_register(self.directory, self.connections, lambda connection: adopt(connection, root))
+    def _prepare(self, root: Path) -> None:
+        self.index.store_id = open_register(
+            self.directory, self.connections, lambda connection: adopt(connection, root)
+        )
         now = time.time_ns() // 1000
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
@@ -120,7 +120,6 @@ class Engine:
         if trash or seconds is not None:
             self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
         self.resumption.watch()
-        return store_id
 
     def _give_up_retired(self) -> bool:
         return self.writer.make_room()
@@ -154,6 +153,7 @@ class Engine:
         self.resumption.abandon()
         self.feed.abandon()
         engine = Engine(self.directory, self.settings)
+        engine.index.store_id = self.index.store_id
         if self.closed:
             engine.close()
         self.closed = self._ended = True

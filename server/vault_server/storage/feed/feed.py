@@ -5,6 +5,7 @@ since it was last read, by whomever. The newest changes are kept in memory, so t
 cache share one read of them.
 """
 
+import math
 import sqlite3
 import threading
 from bisect import bisect_right
@@ -14,7 +15,7 @@ from operator import attrgetter
 from typing import Final
 
 from vault._runtime.eventcount import EventCount
-from vault.errors import ClosedError, RevisionCompactedError, StorageError
+from vault.errors import RevisionCompactedError, StorageError
 from vault.store.values import Change, ChangeKind
 
 from vault_server.storage.feed.commit_signal import CommitSignal
@@ -51,7 +52,7 @@ class Feed:
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._window = _Window(0, 0, ())
         self._moves = EventCount()
-        self._signal = CommitSignal(directory, self.wake)
+        self._signal = CommitSignal(directory, self.ring)
         self._closed = False
 
     @property
@@ -110,33 +111,34 @@ class Feed:
                     return change.revision, found
         return window.until, found
 
-    def wait(self, wakes: int, timeout: float) -> int:
-        """Waits until `wake` was called more than `wakes` times, or for `timeout` seconds.
+    @property
+    def rings(self) -> int:
+        """How often `ring` was called."""
+        return self._moves.count
+
+    def wait(self, rings: int, timeout: float = math.inf) -> int:
+        """Waits until `ring` was called more than `rings` times, or for `timeout` seconds, at most POLL_SECONDS.
 
         Returns:
             How often it was called, for the next wait.
         """
         if not self._signal.started and not self._closed:
             self._signal.start()
-        return self._moves.wait(wakes, timeout)
+        return self._moves.wait(rings, min(timeout, POLL_SECONDS))
 
-    def wake(self) -> None:
+    def ring(self) -> None:
         """Something may have changed: wakes everybody who waits."""
         self._moves.advance()
 
     def close(self) -> None:
         self._closed = True
         self._signal.close()
-        self.wake()
+        self.ring()
 
     def abandon(self) -> None:
         """Closes it in a forked child, where its locks may be held by threads that are not there."""
         self._closed = True
         self._signal.abandon()
-
-    def require_open(self) -> None:
-        if self._closed:
-            raise ClosedError("the store is closed")
 
     def _look(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA data_version").fetchone()[0]

@@ -1,7 +1,6 @@
 """Objects' bytes as files: where they lie, how they get there, how they are removed."""
 
 import contextlib
-import io
 import os
 import re
 import secrets
@@ -135,8 +134,9 @@ class Blobs:
         self._durable_folders.add(folder)
         reached("unit folder durable")
 
-    def open(self, file: str) -> io.FileIO:
-        return io.FileIO(os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory.descriptor), "rb")
+    def open(self, file: str) -> int:
+        """Its descriptor. Raises FileNotFoundError."""
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory.descriptor)
 
     def remove(self, file: str) -> Path | None:
         """Removes a file, if it is there.

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from vault.errors import CorruptionError, StorageError, VaultError
-from vault.store.values import ChangeKind, Key, ObjectInfo
+from vault.store.values import Key
 
 from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Usage
-from vault_server.storage.decision.rows import Row, to_info
-from vault_server.storage.decision.writes import Write, asked
+from vault_server.storage.decision.rows import Row
+from vault_server.storage.decision.writes import Asked, Write, asked
 from vault_server.storage.index.objects import require_asked
 from vault_server.storage.index.padded import for_sizes, select
 
@@ -44,7 +44,11 @@ _META: Final = for_sizes(
 
 def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -> Facts:
     """What there is to know to decide on the writes, in the caller's transaction."""
-    wanted = asked(writes)
+    return facts_of(connection, asked(writes), keep)
+
+
+def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts:
+    """What there is to know of what is wanted, likewise."""
     found = Facts()
     for revision, clock, floor, *unit in select(connection, _META, list(wanted.units) or [""]):
         found.revision, found.clock, found.feed_floor = revision, clock, floor
@@ -106,12 +110,3 @@ def _committed_at(connection: sqlite3.Connection, revision: int) -> int:
         "SELECT committed_at FROM changes WHERE revision <= ? ORDER BY revision DESC LIMIT 1", (revision,)
     ).fetchone()
     return int(found[0]) if found else 0
-
-
-def find_written(connection: sqlite3.Connection, unit: str, request_id: bytes) -> ObjectInfo | None:
-    """What an upload or update with this id in this unit was answered; None when there was none."""
-    kinds = (ChangeKind.UPLOADED.value, ChangeKind.UPDATED.value)
-    for principal, _, kind, _, *columns in connection.execute(_ANSWERS[0], (request_id,)):
-        if not principal and kind in kinds and columns[0] == unit:
-            return to_info(tuple(columns))
-    return None

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vault.store.values import ObjectInfo, Page
+from vault.store.values import Key, ObjectInfo
 
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.index.objects import INFO_COLUMNS
-from vault_server.storage.index.page_token import query_mark, read_token, write_token
 
 DEFAULT_PAGE_SIZE: Final = 500
 MOST_SCANNED: Final = 10_000
@@ -35,36 +34,27 @@ _TAGGED: Final = (
 )
 
 
-def list_page(
+def page(
     connection: sqlite3.Connection,
     unit: str,
-    *,
     prefix: str | None,
     tags: Mapping[str, str],
-    page_size: int,
-    page_token: str,
-) -> Page:
-    """One page; see `Store.list_page`. Arguments other than the token are valid already."""
-    (store_id,) = connection.execute("SELECT store_id FROM meta").fetchone()
-    mark = query_mark(store_id, unit, prefix, tags)
-    after = read_token(page_token, mark, int if prefix is None else str)
-    size = page_size or DEFAULT_PAGE_SIZE
+    after: Key | None,
+    limit: int,
+) -> tuple[list[ObjectInfo], Key | None]:
+    """Objects after a key, at most `limit`, and the key after which the next page begins; None: there is none."""
     query = _by_id(unit, tags, after) if prefix is None else _by_name(unit, prefix, tags, after)
     end = query.scan_end(connection)
     statement, arguments = query.up_to(end)
     objects: list[ObjectInfo] = []
     room = MOST_TAGS
-    more = False
-    for row in connection.execute(f"{statement} LIMIT ?", (*arguments, size + 1)):
-        if len(objects) == size or room < 0:
-            more = True
-            break
+    for row in connection.execute(f"{statement} LIMIT ?", (*arguments, limit + 1)):
+        if len(objects) == limit or room < 0:
+            last = objects[-1]
+            return objects, last.data_id if prefix is None else last.name
         objects.append(to_info(row))
         room -= len(row[_TAGS] or "")
-    if more:
-        last = objects[-1]
-        return Page(objects, write_token(last.data_id if prefix is None else last.name, mark))
-    return Page(objects, "" if end is None else write_token(end, mark))
+    return objects, end
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:

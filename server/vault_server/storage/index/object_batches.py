@@ -9,8 +9,18 @@ from vault.store.columns import LoadedObjects, ObjectInfos
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.rows import SHOWN, pack_checksums, to_infos
-from vault_server.storage.index.objects import INFO_COLUMNS, Known, StoredContents, find_row, not_asked, to_small
+from vault_server.storage.decision.rows import pack_checksums, to_infos
+from vault_server.storage.decision.writes import Content
+from vault_server.storage.index.objects import (
+    BLOCKS,
+    CHECKSUM,
+    DATA,
+    FILE,
+    INFO_COLUMNS,
+    find_info,
+    not_asked,
+    to_small,
+)
 from vault_server.storage.index.padded import for_sizes, select
 
 Rows = dict[Key, tuple[Any, ...] | CorruptionError]
@@ -32,13 +42,11 @@ _GENERATIONS: Final = _by_key("o.unit, o.data_id, o.generation, 0, 0, 0, 0, o.na
 _INFOS: Final = _by_key(INFO_COLUMNS)
 # The contents of what fits a block only: those of a larger object have a checksum for each of its blocks.
 _SMALL: Final = _by_key(
-    f"{INFO_COLUMNS}, o.content, c.file, c.data, c.blocks, c.checksum",
+    f"{INFO_COLUMNS}, c.file, c.data, c.blocks, c.checksum",
     f" LEFT JOIN contents c ON c.number = o.content AND o.size <= {BLOCK_SIZE}",
 )
 _SMALL_AT_ONCE: Final = 64
 """Of these, at most, the bytes are fetched before they are counted: no more than twice the room is taken."""
-
-_FILE, _DATA, _BLOCKS, _CHECKSUM = range(SHOWN + 1, SHOWN + 5)
 
 
 def find_generations(connection: sqlite3.Connection, unit: str, keys: Sequence[Key]) -> list[int]:
@@ -50,8 +58,7 @@ def find_generations(connection: sqlite3.Connection, unit: str, keys: Sequence[K
 def find_infos(connection: sqlite3.Connection, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
     """Each object, None where there is none."""
     if len(keys) == 1:  # columns of one take longer
-        known = find_row(connection, unit, keys[0])
-        return [None if known is None else known.info]
+        return [find_info(connection, unit, keys[0])]
     infos = to_infos(_ordered(_rows(connection, _INFOS, unit, keys), keys))
     for other in infos.others.values():
         if other is not None:
@@ -65,14 +72,14 @@ def find_all_small(connection: sqlite3.Connection, unit: str, keys: Sequence[Key
     found: Rows = {}
     for start in range(0, len(keys), _SMALL_AT_ONCE):
         rows = _rows(connection, _SMALL, unit, keys[start : start + _SMALL_AT_ONCE])
-        room -= sum(len(row[_DATA] or b"") for row in rows.values() if isinstance(row, tuple))
+        room -= sum(len(row[DATA] or b"") for row in rows.values() if isinstance(row, tuple))
         if room < 0:
             return None
         found |= rows
     return found
 
 
-def take_small(found: Rows, key: Key) -> tuple[Known, StoredContents | None] | None:
+def take_small(found: Rows, key: Key) -> tuple[ObjectInfo, Content | None] | None:
     """As `find_small` of one object, of what `find_all_small` found."""
     row = found.get(key)
     if isinstance(row, CorruptionError):
@@ -95,13 +102,13 @@ def to_loaded(found: Rows, keys: Sequence[Key]) -> LoadedObjects | None:
         if row is None:
             data.append(None)
             continue
-        held = row[_DATA]
+        held = row[DATA]
         if (
-            row[_FILE] is not None
+            row[FILE] is not None
             or not isinstance(held, bytes)
             or len(held) < size
-            or row[_CHECKSUM] != row[5]
-            or row[_BLOCKS] != (blocks[8 * at : 8 * at + 8] if size else b"")
+            or row[CHECKSUM] != row[5]
+            or row[BLOCKS] != (blocks[8 * at : 8 * at + 8] if size else b"")
         ):
             return None
         data.append(held[:size])

@@ -4,91 +4,86 @@ Every function takes a connection and does one or two indexed lookups; transacti
 """
 
 import sqlite3
-from array import array
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vault.errors import CorruptionError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.rows import SHOWN, Row, to_info, unpack_checksums, unsigned
+from vault_server.storage.decision.rows import SHOWN, Row, to_info, unsigned
+from vault_server.storage.decision.stored import Stored
+from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, unit_folder
 
 INFO_COLUMNS: Final = ", ".join(f"o.{column}" for column in Row._fields[:SHOWN])
 """What `to_info` takes."""
 
-_FILE, _DATA, _BLOCKS, _CHECKSUM = range(SHOWN + 1, SHOWN + 5)
+FILE, DATA, BLOCKS, CHECKSUM = range(SHOWN, SHOWN + 4)
+"""What follows them, where an object is selected with its content."""
 
-_SELECT: Final = f"SELECT {INFO_COLUMNS}, o.content FROM objects o"  # noqa: S608  # only names of columns are put in
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
-_NUMBER_BY_ID: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?)"
-_NUMBER_BY_NAME: Final = "(SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?)"
-_SELECT_BY_ID: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_ID}"
-_SELECT_BY_NAME: Final = f"{_SELECT} WHERE o.number = {_NUMBER_BY_NAME}"
-# The contents of what fits a block only: those of a larger object have a checksum for each of its blocks.
-_SELECT_SMALL: Final = (
-    f"SELECT {INFO_COLUMNS}, o.content, c.file, c.data, c.blocks, c.checksum FROM objects o "  # noqa: S608  # likewise
-    f"LEFT JOIN contents c ON c.number = o.content AND o.size <= {BLOCK_SIZE}"
+_WHERE: Final = (
+    " WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?)",
+    " WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?)",
 )
-_SELECT_SMALL_BY_ID: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_ID}"
-_SELECT_SMALL_BY_NAME: Final = f"{_SELECT_SMALL} WHERE o.number = {_NUMBER_BY_NAME}"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An object, and the number of its contents."""
-
-    info: ObjectInfo
-    content: int
+def _by_key(select: str) -> Sequence[str]:
+    """The statement by an id, and by a name."""
+    return [select + where for where in _WHERE]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredContents:
-    """Where an object's bytes are: in `data`, or in a file; and its blocks' checksums.
-
-    Attributes:
-        checksum: Of the whole.
-        retired: They are of a generation that was replaced or deleted, and is kept for a while.
-    """
-
-    file: str | None
-    data: bytes | None
-    blocks: "array[int]"
-    checksum: int
-    retired: bool = False
+_STORED: Final = (
+    f"SELECT {INFO_COLUMNS}, c.file, c.data, c.blocks, c.checksum FROM objects o "  # noqa: S608  # names of columns
+    "LEFT JOIN contents c ON c.number = o.content"
+)
+_SELECT_INFO: Final = _by_key(f"SELECT {INFO_COLUMNS} FROM objects o")  # noqa: S608  # likewise
+_SELECT_STORED: Final = _by_key(_STORED)
+# The contents of what fits a block only: those of a larger object have a checksum for each of its blocks.
+_SELECT_SMALL: Final = _by_key(f"{_STORED} AND o.size <= {BLOCK_SIZE}")
 
 
-def find_row(connection: sqlite3.Connection, unit: str, key: Key) -> Known | None:
-    """The object's row, None when there is none."""
-    statement = _SELECT_BY_NAME if isinstance(key, str) else _SELECT_BY_ID
-    found = connection.execute(statement, (unit, key)).fetchone()
-    if found is None:
-        return None
-    require_asked(unit, key, found[0], found[1], found[7])
-    return Known(to_info(found), found[SHOWN])
+def find_info(connection: sqlite3.Connection, unit: str, key: Key) -> ObjectInfo | None:
+    """The object, None when there is none."""
+    found = _find(connection, _SELECT_INFO, unit, key)
+    return None if found is None else to_info(found)
 
 
-def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Known, StoredContents | None] | None:
-    """`find_row`, and `find_contents` of an object of at most a block, in one statement."""
-    statement = _SELECT_SMALL_BY_NAME if isinstance(key, str) else _SELECT_SMALL_BY_ID
-    found = connection.execute(statement, (unit, key)).fetchone()
-    if found is None:
-        return None
-    require_asked(unit, key, found[0], found[1], found[7])
-    return to_small(found)
+def find_stored(connection: sqlite3.Connection, unit: str, key: Key) -> Stored | None:
+    """The object, and where its bytes are, in one statement."""
+    found = _find(connection, _SELECT_STORED, unit, key)
+    return None if found is None else to_stored(found)
 
 
-def to_small(found: tuple[Any, ...]) -> tuple[Known, StoredContents | None]:
+def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[ObjectInfo, Content | None] | None:
+    """The object, and of one of at most a block its content, unverified; in one statement."""
+    found = _find(connection, _SELECT_SMALL, unit, key)
+    return None if found is None else to_small(found)
+
+
+def to_small(found: tuple[Any, ...]) -> tuple[ObjectInfo, Content | None]:
     """What a row of `find_small` says, unverified."""
-    contents = stored_contents(found) if found[_BLOCKS] is not None else None
-    return Known(to_info(found), found[SHOWN]), contents
+    return to_info(found), _content(found)
 
 
-def stored_contents(found: tuple[Any, ...], *, retired: bool = False) -> StoredContents:
-    """The contents of a row of what is shown, the number of its contents, and their file, data, blocks and checksum."""
-    blocks = unpack_checksums(found[_BLOCKS])
-    return StoredContents(found[_FILE], found[_DATA], blocks, unsigned(found[_CHECKSUM]), retired)
+def to_stored(found: tuple[Any, ...], *, retired: bool = False) -> Stored:
+    """That of a row of what is shown, and the file, data, blocks and checksum of its contents."""
+    info = to_info(found)
+    return Stored(info, require_sound(info, _content(found)), retired)
+
+
+def _find(connection: sqlite3.Connection, statements: Sequence[str], unit: str, key: Key) -> tuple[Any, ...] | None:
+    found: tuple[Any, ...] | None = connection.execute(statements[isinstance(key, str)], (unit, key)).fetchone()
+    if found is not None:
+        require_asked(unit, key, found[0], found[1], found[7])
+    return found
+
+
+def _content(found: tuple[Any, ...]) -> Content | None:
+    if found[BLOCKS] is None:
+        return None
+    return Content(found[4], unsigned(found[CHECKSUM]), found[BLOCKS], found[DATA], found[FILE])
 
 
 def require_asked(unit: str, key: Key, of_unit: str, data_id: int, name: str | None) -> None:
@@ -107,28 +102,21 @@ def not_asked(unit: str, key: Key, of_unit: str, data_id: int, name: str | None)
     )
 
 
-def find_contents(connection: sqlite3.Connection, number: int) -> StoredContents | None:
-    """Where the bytes with this number are."""
-    statement = "SELECT file, data, blocks, checksum FROM contents WHERE number = ?"
-    found = connection.execute(statement, (number,)).fetchone()
-    return StoredContents(found[0], found[1], unpack_checksums(found[2]), unsigned(found[3])) if found else None
-
-
-def require_sound(info: ObjectInfo, contents: StoredContents | None) -> StoredContents:
-    """The contents, when they can be this generation's; CorruptionError for a damaged register's.
+def require_sound(info: ObjectInfo, content: Content | None) -> Content:
+    """The content, when it can be this generation's; CorruptionError for a damaged register's.
 
     Every block has its checksum; this is against the rows themselves having been mixed up.
     """
-    if contents is None:
+    if content is None:
         fault = "nothing says where its bytes are"
-    elif contents.file is not None and not is_file_of(info, contents.file):
-        fault = f"its bytes are said to be in {contents.file!r}"
-    elif contents.checksum != info.checksum:
+    elif content.file is not None and not is_file_of(info, content.file):
+        fault = f"its bytes are said to be in {content.file!r}"
+    elif content.checksum != info.checksum:
         fault = "its checksum and that of its bytes differ"
-    elif info.size <= BLOCK_SIZE and list(contents.blocks) != ([info.checksum] if info.size else []):
+    elif info.size <= BLOCK_SIZE and content.blocks != (info.checksum.to_bytes(8, "little") if info.size else b""):
         fault = "its checksum and that of its one block differ"
     else:
-        return contents
+        return content
     raise CorruptionError(
         f"object {info.data_id} in unit {info.unit!r} is damaged in the register: {fault}",
         unit=info.unit,

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from vault_server.storage.decision.plan import ROW_BYTES
-from vault_server.storage.decision.rows import SHOWN, Row, to_info
-from vault_server.storage.index.objects import Known, StoredContents, stored_contents
+from vault_server.storage.decision.rows import SHOWN, Row
+from vault_server.storage.decision.stored import Stored
+from vault_server.storage.index.objects import to_stored
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
@@ -25,7 +26,7 @@ objects are replaced by the thousands."""
 
 _INFO: Final = ", ".join(f"r.{column}" for column in Row._fields[:SHOWN])
 _FIND: Final = (
-    f"SELECT {_INFO}, r.content, c.file, c.data, c.blocks, c.checksum "  # noqa: S608  # only names of columns
+    f"SELECT {_INFO}, c.file, c.data, c.blocks, c.checksum "  # noqa: S608  # only names of columns
     "FROM retired r JOIN contents c ON c.number = r.content WHERE r.generation = ? AND r.unit = ? AND r.data_id = ?"
 )
 
@@ -45,14 +46,10 @@ class Collected:
     next_look: float | None
 
 
-def find_retired(
-    connection: sqlite3.Connection, unit: str, data_id: int, generation: int
-) -> tuple[Known, StoredContents] | None:
+def find_retired(connection: sqlite3.Connection, unit: str, data_id: int, generation: int) -> Stored | None:
     """A generation that was replaced or deleted, while it is kept."""
     found = connection.execute(_FIND, (generation, unit, data_id)).fetchone()
-    if found is None:
-        return None
-    return Known(to_info(found), found[SHOWN]), stored_contents(found, retired=True)
+    return None if found is None else to_stored(found, retired=True)
 
 
 def next_look(connection: sqlite3.Connection, *, now: int) -> float | None:

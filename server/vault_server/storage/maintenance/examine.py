@@ -12,11 +12,13 @@ from vault.errors import ConflictError, CorruptionError, StorageError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo
 
-from vault_server.storage.decision.rows import INFO_COLUMNS, to_info, unpack_checksums, unsigned
+from vault_server.storage.decision.rows import INFO_COLUMNS, to_info, unsigned
+from vault_server.storage.decision.writes import Content
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.engine.reads import open_generation
-from vault_server.storage.files.reader import StoredReader
-from vault_server.storage.index.objects import StoredContents, require_sound
+from vault_server.storage.files.reader import BlobFile
+from vault_server.storage.generic._sync.reader import ContentReader
+from vault_server.storage.generic._sync.reads import find_generation, open_found
+from vault_server.storage.index.objects import require_sound
 from vault_server.storage.maintenance.report import Problem, ProblemKind
 from vault_server.storage.os_errors import storing
 
@@ -133,12 +135,13 @@ def examine(
         elif size != info.size:
             fault = found(ProblemKind.WRONG_SIZE, f"{file} has {size} bytes, not {info.size}")
     if fault is not None:
-        now = next(all_rows(engine, stored.table, stored.number, at_once=1), None)
-        same = now is not None and (now.number, now.generation) == (stored.number, stored.generation)
+        again = next(all_rows(engine, stored.table, stored.number, at_once=1), None)
+        same = again is not None and (again.number, again.generation) == (stored.number, stored.generation)
         yield Verified(0, info.size if deep else 0, fault if same else None)
     elif deep:
         try:
-            reader = open_generation(engine, info.unit, info.data_id, info.generation)
+            now = find_generation(engine.index, info.unit, info.data_id, info.generation)
+            reader = open_found(engine.index, engine.contents, info.data_id, now, info.generation)
         except ConflictError:
             reader = None
         except (CorruptionError, StorageError) as error:
@@ -148,8 +151,8 @@ def examine(
             yield Verified(0, info.size, None)
             return
         with reader:
-            if fleeting:
-                reader.leave_no_trace()
+            if fleeting and isinstance(reader.blob, BlobFile):
+                reader.blob.leave_no_trace()
             for block, size, what in _verify(reader, first):
                 kind = ProblemKind.BAD_BLOCK if block < info.block_count else ProblemKind.BAD_CHECKSUM
                 problem = found(kind, what, block if kind is ProblemKind.BAD_BLOCK else None) if what else None
@@ -162,7 +165,7 @@ def _contents_fault(info: ObjectInfo, contents: Contents | None) -> str | None:
         return "it has no row that says where its bytes are"
     whole, file, data_size, packed = contents
     try:
-        require_sound(info, StoredContents(file, None, unpack_checksums(packed), unsigned(whole)))
+        require_sound(info, Content(info.size, unsigned(whole), packed, None, file))
     except CorruptionError as error:
         return error.message
     except (TypeError, AttributeError) as error:
@@ -188,7 +191,7 @@ def _damage(error: CorruptionError | StorageError) -> str:
     raise error
 
 
-def _verify(reader: StoredReader, first: int) -> Iterator[tuple[int, int, str | None]]:
+def _verify(reader: ContentReader, first: int) -> Iterator[tuple[int, int, str | None]]:
     """Reads the blocks from `first` on: number, size, and what is wrong; a damaged one does not end it.
 
     From the first block on, the checksum of the whole is compared too: the last item, of no bytes, when it differs.
@@ -196,19 +199,15 @@ def _verify(reader: StoredReader, first: int) -> Iterator[tuple[int, int, str | 
     info = reader.info
     whole = xxhash.xxh3_64()
     complete = first == 0
-    reader.skip_to(first)
     for index in range(first, info.block_count):
         fault = None
         try:
-            block = reader.next_block()
-            if block is None:
-                return  # it was closed
+            block = reader.block(index)
             whole.update(block.data)
             block.verify(info)
         except (CorruptionError, StorageError) as error:
             fault = _damage(error)
             complete = False
-            reader.skip_to(index + 1)
         yield index, min(BLOCK_SIZE, info.size - index * BLOCK_SIZE), fault
     if complete and whole.intdigest() != info.checksum:
         yield info.block_count, 0, "its blocks are as they were stored, but the checksum of the whole is another"

@@ -8,17 +8,18 @@ import secrets
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 from vault.errors import RevisionCompactedError
-from vault.store.values import Change, ChangeKind, Key
+from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Found, Keep, Plan, Usage
-from vault_server.storage.decision.rows import CHANGE_COLUMNS, INFO_COLUMNS, RETIRED_COLUMNS, Row, unpack_tags
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, INFO_COLUMNS, RETIRED_COLUMNS, Row, to_info, unpack_tags
+from vault_server.storage.decision.stored import Claimed, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
-from vault_server.storage.generic.values import Claimed, Stored
 from vault_server.storage.index.listing import MOST_SCANNED, MOST_TAGS
 
 _KIND: Final = CHANGE_COLUMNS.index("kind")
@@ -83,16 +84,22 @@ class MemoryTables:
             self._unfinished = plan
             self._finish()
 
-    def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
-        with self._lock:
-            self._finish()
-            return [self._find(unit, key) for key in keys]
-
-    def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
+    def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         with self._lock:
             self._finish()
             rows = [self._find(unit, key) for key in keys]
-            return [None if row is None else Stored(row, self._contents[row.content]) for row in rows]
+            return [None if row is None else to_info(row) for row in rows]
+
+    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+        with self._lock:
+            self._finish()
+            return load_small(items, room, partial(self._stored, unit))
+
+    def stored(self, unit: str, key: Key) -> Stored | None:
+        with self._lock:
+            self._finish()
+            found = self._stored(unit, key)
+            return None if found is None else Stored(*found)
 
     def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         with self._lock:
@@ -101,34 +108,34 @@ class MemoryTables:
             if found is None or found[1:3] != (unit, data_id):
                 return None
             row = Row._make((unit, data_id, generation, *found[3 : len(INFO_COLUMNS)], "", found[_CONTENT]))
-            return Stored(row, self._contents[row.content])
+            return Stored(to_info(row), self._contents[row.content], retired=True)
 
     def page(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any, limit: int
-    ) -> tuple[list[Row], Key | None]:
+    ) -> tuple[list[ObjectInfo], Key | None]:
         with self._lock:
             self._finish()
             keys, start = self._candidates(unit, prefix, tags, after)
-            rows: list[Row] = []
+            objects: list[ObjectInfo] = []
             last, room = None, MOST_TAGS
             for key in islice(keys, start, start + MOST_SCANNED):
                 if isinstance(key, str) and not key.startswith(prefix or ""):
-                    return rows, None
-                if len(rows) == limit or room < 0:
-                    return rows, last
+                    return objects, None
+                if len(objects) == limit or room < 0:
+                    return objects, last
                 row = self._find(unit, key)
                 if row is not None and (not tags or unpack_tags(row.tags).items() >= tags.items()):
-                    rows.append(row)
+                    objects.append(to_info(row))
                     room -= len(row.tags or "")
                 last = key
-            return rows, last if start + MOST_SCANNED < len(keys) else None
+            return objects, last if start + MOST_SCANNED < len(keys) else None
 
     def units(self) -> list[str]:
         with self._lock:
             self._finish()
             return sorted(unit for unit, ids in self._sorted_ids.items() if ids)
 
-    def changes(self, since: int, limit: int | None) -> tuple[int, list[Change]]:
+    def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, list[Change]]:
         with self._lock:
             self._finish()
             if since < self._feed_floor:
@@ -140,7 +147,8 @@ class MemoryTables:
                 )
             refuse_future(since, self.revision)
             until = self.revision if limit is None else min(self.revision, since + limit)
-            return until, [_change(self._changes[revision]) for revision in range(since + 1, until + 1)]
+            rows = [self._changes[revision] for revision in range(since + 1, until + 1)]
+            return until, [_change(row) for row in rows if not units or row[1] in units]
 
     def claim(self, now: int, most: int) -> Claimed:
         with self._lock:
@@ -172,6 +180,10 @@ class MemoryTables:
     def _find(self, unit: str, key: Key) -> Row | None:
         data_id = self._names.get((unit, key)) if isinstance(key, str) else key
         return None if data_id is None else self._objects.get((unit, data_id))
+
+    def _stored(self, unit: str, key: Key) -> tuple[ObjectInfo, Content] | None:
+        row = self._find(unit, key)
+        return None if row is None else (to_info(row), self._contents[row.content])
 
     def _candidates(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any

@@ -1,9 +1,13 @@
 """What the blocks and the commit of a write are refused with, wherever its bytes go."""
 
-from vault.errors import ChecksumError, ConflictError, InvalidArgumentError
-from vault.store.limits import BLOCK_SIZE, check_commit
-from vault.store.values import Block
+from collections.abc import Callable, Sequence
+
+from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
+from vault.store.limits import BLOCK_SIZE, check_commit, check_small
+from vault.store.values import Block, SmallUpdate, SmallUpload
 from vault.store.values import checksum as checksum_of
+
+from vault_server.storage.decision.writes import Content
 
 
 def check_next(block: Block, size: int) -> memoryview:
@@ -53,6 +57,39 @@ def check_written(size: int, checksum: int | None, *, written: int, whole: int) 
         )
     if checksum is not None and checksum != whole:
         raise ChecksumError("the object does not match the checksum it was committed with")
+
+
+def small_content(data: bytes, checksum: int) -> Content:
+    """The content of an object of at most one block.
+
+    Raises:
+        InvalidArgumentError: BAD_SIZE, it is over one block; BAD_DATA, BAD_CHECKSUM.
+        ChecksumError: It does not match its checksum.
+    """
+    check_small(data, checksum)
+    if checksum_of(data) != checksum:
+        raise ChecksumError("the object does not match the checksum it was sent with")
+    return Content(len(data), checksum, checksum.to_bytes(8, "little") if data else b"", bytes(data))
+
+
+def small_contents(
+    items: Sequence[SmallUpload] | Sequence[SmallUpdate], stage: Callable[[Content], None] = lambda _: None
+) -> list[Content | VaultError]:
+    """The content of each item of a batch, or what refuses it.
+
+    Args:
+        stage: Takes the bytes out of a content that is not to have them in itself.
+    """
+    contents: list[Content | VaultError] = []
+    for item in items:
+        try:
+            item.spec.validate()
+            content = small_content(item.data, item.checksum)
+            stage(content)
+            contents.append(content)
+        except VaultError as error:
+            contents.append(error)
+    return contents
 
 
 def taken_over(unit: str) -> ConflictError:

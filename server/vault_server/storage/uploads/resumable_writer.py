@@ -14,10 +14,10 @@ from vault.errors import (
 )
 from vault.store.contract import BlockWriter
 from vault.store.limits import check_commit
-from vault.store.values import Block, ObjectInfo
+from vault.store.values import Block, ObjectInfo, UploadSpec
 
 from vault_server.storage.decision.decide import require_same
-from vault_server.storage.decision.writes import Content
+from vault_server.storage.decision.writes import Content, Update, Upload
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads.incoming import taken_over
 from vault_server.storage.uploads.journal import JournaledFile
@@ -211,3 +211,13 @@ class AnsweredWriter(BlockWriter):
 
     def abort(self) -> None:
         """It is committed."""
+
+
+def fingerprint(write: Upload | Update) -> dict[str, Any]:
+    """What it begins, as JSON has it: the same for the same, and after a restart."""
+    spec = write.spec
+    if isinstance(spec, UploadSpec):
+        begun = {"kind": "upload", "data_id": spec.data_id, "name": spec.name, "tags": dict(spec.tags)}
+    else:
+        begun = {"kind": "update", "key": spec.key, "if_generation": spec.if_generation}
+    return {**begun, "unit": write.unit, "datatype": spec.datatype}

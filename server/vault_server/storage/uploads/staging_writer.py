@@ -9,11 +9,9 @@ from concurrent.futures import Future
 
 import xxhash
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
-from vault.errors import ChecksumError, ClosedError, StorageError
+from vault.errors import ClosedError, StorageError
 from vault.store.contract import BlockWriter
-from vault.store.limits import check_small
 from vault.store.values import Block, ObjectInfo
-from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content
@@ -157,29 +155,3 @@ class StagingWriter(BlockWriter):
                 self._staged.finish(durable=self._durable)
         data = None if self._staged is not None else self._small
         return Content(size, whole, pack_checksums(self._checksums), data, staged=self._staged)
-
-
-def small_contents(
-    create: Callable[[], StagedFile], data: bytes, checksum: int, *, durable: bool, inline_limit: int
-) -> Content:
-    """The contents of an object of at most one block, staged when it is over `inline_limit`.
-
-    Raises:
-        InvalidArgumentError: BAD_SIZE, it is over one block; BAD_DATA, BAD_CHECKSUM.
-        ChecksumError: It does not match its checksum.
-    """
-    check_small(data, checksum)
-    if checksum_of(data) != checksum:
-        raise ChecksumError("the object does not match the checksum it was sent with")
-    blocks = pack_checksums([checksum] if data else [])
-    if len(data) <= inline_limit:
-        return Content(len(data), checksum, blocks, bytes(data))
-    staged = create()
-    try:
-        with storing("stage an upload"):
-            staged.write(data)
-            staged.finish(durable=durable)
-    except BaseException:
-        staged.discard()
-        raise
-    return Content(len(data), checksum, blocks, None, staged=staged)

@@ -6,7 +6,7 @@ from typing import Final
 from vault._runtime.sync_async import AsyncLock
 
 from vault_server.storage.decision.plan import Plan
-from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncIndex
+from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncWritableIndex
 
 MOST_RETAINED: Final = 64 << 20
 """Bytes of generations that are retained, above which the oldest go before their time."""
@@ -20,7 +20,7 @@ class AsyncCollection:
     """Collects what is due, as far as is known here: what others retained is seen with the next of one's own."""
 
     def __init__(
-        self, index: AsyncIndex, blobs: AsyncBlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
+        self, index: AsyncWritableIndex, blobs: AsyncBlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
     ) -> None:
         self._index = index
         self._blobs = blobs

@@ -11,7 +11,8 @@ from vault.errors import VaultError
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Keep, Outcome, Plan
 from vault_server.storage.decision.writes import Content, Write, asked
-from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncIndex
+from vault_server.storage.generic._async.collection import AsyncCollection
+from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
 
 MOST_WRITES: Final = 1000
 """Writes in one group, unless one caller alone has more: nobody waits for too many others."""
@@ -44,10 +45,10 @@ class AsyncCommits:
 
     def __init__(
         self,
-        index: AsyncIndex,
+        index: AsyncWritableIndex,
         blobs: AsyncBlobStore,
         signal: AsyncCommitSignal,
-        *,
+        collection: AsyncCollection,
         keep: Keep,
         clock: Callable[[], int],
         applied: Callable[[Plan], None],
@@ -55,6 +56,7 @@ class AsyncCommits:
         self._index = index
         self._blobs = blobs
         self._signal = signal
+        self._collection = collection
         self._keep = keep
         self._clock = clock
         self._applied = applied
@@ -62,8 +64,22 @@ class AsyncCommits:
         self._lock = AsyncLock()
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """What each write is answered, once it is durable. Raises what kept all of them from being decided."""
-        entry = _Entry(writes)
+        """See AsyncCommitting."""
+        outcomes = await self._queued(_Entry(writes))
+        refused = [
+            content.file
+            for write, outcome in zip(writes, outcomes, strict=True)
+            if isinstance(outcome, VaultError) and (content := _content(write)) is not None and content.file
+        ]
+        if refused:  # placed, and then not accepted after all
+            await self._blobs.remove(refused)
+        await self._collection.collect()
+        return outcomes
+
+    async def collect(self) -> None:
+        await self._collection.collect()
+
+    async def _queued(self, entry: _Entry) -> Sequence[Outcome]:
         self._queue.append(entry)
         try:
             while not entry.is_over:
@@ -118,6 +134,7 @@ class AsyncCommits:
                 await self._index.apply(plan)
         if plan.revision != plan.begun_at:
             self._applied(plan)
+            self._collection.note(plan)
             self._signal.ring()
         if not unplaced:
             return plan.outcomes

@@ -1,18 +1,70 @@
-"""What an engine is made of: an index, blobs, and a signal that something was committed.
+"""What an engine is made of: an index, blobs, a signal that something was committed, and what commits.
 
 What they raise derives from VaultError. Everything else of a store is policy over these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from vault.store.values import Change, Key
+from vault.errors import VaultError
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload, WriteStatus
 
-from vault_server.storage.decision.plan import Facts, Plan
-from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.writes import Asked
-from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.decision.plan import Facts, Outcome, Plan
+from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.writes import Asked, Content, Write
+
+
+class AsyncIndex(Protocol):
+    """What exists and what happened: objects, generations that are retained, the feed. All that is read of it."""
+
+    async def identity(self) -> str:
+        """The store's id."""
+
+    async def facts(self, asked: Asked) -> Facts:
+        """What is known of what is asked, in one moment."""
+
+    async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        """Of the objects, in order, as they are in one moment; 0 where there is none."""
+
+    async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
+        """The objects, likewise."""
+
+    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+        """`load_small` of objects as they are in one moment."""
+
+    async def stored(self, unit: str, key: Key) -> Stored | None:
+        """The object, with where its bytes are."""
+
+    async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
+        """A generation that was replaced or deleted, while it is retained."""
+
+    async def page(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
+    ) -> tuple[list[ObjectInfo], Key | None]:
+        """Objects after a key, in order of their ids, or with a prefix of their names; at most `limit`.
+
+        Returns:
+            They, and the key after which the next page begins; None: there is none.
+        """
+
+    async def units(self) -> list[str]:
+        """Those that hold an object, in alphabetical order."""
+
+    async def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
+        """The changes after a revision in these units (none: in all), and the revision up to which they are complete.
+
+        Args:
+            limit: At most so many, about.
+
+        Raises:
+            RevisionCompactedError: It is older than the feed's history, or after the store's revision.
+        """
+
+    async def revision(self) -> int:
+        """Of the last change."""
 
 
 class AsyncTurn(Protocol):
@@ -25,18 +77,12 @@ class AsyncTurn(Protocol):
     ) -> object: ...
 
 
-class AsyncIndex(Protocol):
-    """What exists and what happened: objects, generations that are retained, the feed."""
+class AsyncWritableIndex(AsyncIndex, Protocol):
+    """An index that `AsyncCommits` writes to."""
 
     @property
     def turn(self) -> AsyncTurn:
         """Held from before `facts` until after `apply`: nobody else, in any process, applies anything meanwhile."""
-
-    async def identity(self) -> str:
-        """The store's id."""
-
-    async def facts(self, asked: Asked) -> Facts:
-        """What is known of what is asked, in one moment."""
 
     async def apply(self, plan: Plan) -> None:
         """Makes the plan so, durably and whole, or raises and changes nothing; within the turn of its facts.
@@ -44,37 +90,6 @@ class AsyncIndex(Protocol):
         UnavailableError says that the outcome is unknown. Applied again with new facts it comes to the same, since
         every request's answer is among these.
         """
-
-    async def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
-        """The objects, in order, as they are in one moment; None where there is none."""
-
-    async def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
-        """As `find`, with where their bytes are."""
-
-    async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
-        """A generation that was replaced or deleted, while it is retained."""
-
-    async def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[Row], Key | None]:
-        """Objects after a key, in order of their ids, or with a prefix of their names; at most `limit`.
-
-        Returns:
-            They, and the key after which the next page begins; None: there is none.
-        """
-
-    async def units(self) -> list[str]:
-        """Those that hold an object, in alphabetical order."""
-
-    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
-        """The changes after a revision, at most `limit`, and the revision up to which they are complete.
-
-        Raises:
-            RevisionCompactedError: It is older than the feed's history, or after the store's revision.
-        """
-
-    async def revision(self) -> int:
-        """Of the last change."""
 
     async def claim(self, now: int, most: int) -> Claimed:
         """Gives up the generations whose time has come, and the oldest while over `most` bytes are retained."""
@@ -96,25 +111,67 @@ class AsyncStaged(Protocol):
 class AsyncBlob(Protocol):
     """A blob, open: it stays readable when it is removed."""
 
-    async def block(self, index: int) -> bytes:
-        """One block; what is missing of it is missing in the answer."""
+    async def block(self, index: int, size: int, *, ahead: bool) -> bytes | memoryview:
+        """One block, of `size` bytes; what is missing of it is missing in the answer.
+
+        Args:
+            ahead: The next one will be asked for, so it may be read meanwhile.
+        """
+
+    async def map(self, verify: Callable[[memoryview], None]) -> memoryview | None:
+        """All of it, mapped read-only, once `verify` has not raised for it; None: it cannot be."""
 
     async def close(self) -> None: ...
 
 
-class AsyncBlobStore(Protocol):
+class AsyncBlobs(Protocol):
     """Bytes that are too many for the index, under names that are never given out twice."""
+
+    async def contents(
+        self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]
+    ) -> list[Content | VaultError]:
+        """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
+
+    async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        """The bytes of objects of at most a block each; None: there is no such blob."""
+
+    async def open(self, found: Stored) -> AsyncBlob | None:
+        """None: there is no such blob."""
+
+
+class AsyncBlobStore(AsyncBlobs, Protocol):
+    """Blobs that `AsyncCommits` places."""
 
     async def stage(self) -> AsyncStaged: ...
 
     async def place(self, staged: Any, unit: str, data_id: int, generation: int) -> str:
         """Gives staged bytes a name, durably, before the index has it; the name."""
 
-    async def open(self, file: str) -> AsyncBlob | None:
-        """None: there is no such blob."""
-
     async def remove(self, files: Sequence[str]) -> None:
         """Harmless for those that are gone."""
+
+
+class AsyncCommitting(Protocol):
+    """What commits, groups of callers' writes together."""
+
+    async def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """What each write is answered, once it is durable. What is staged for them is its own from here on.
+
+        Raises what kept all of them from being decided.
+        """
+
+    async def collect(self) -> None:
+        """Removes what nothing needs any more, where nobody else does."""
+
+
+class AsyncPending(Protocol):
+    """What is kept of resumable writes, and who has which."""
+
+    async def status(self, unit: str, request_id: bytes) -> WriteStatus:
+        """See `Store.write_status`, of a write that is not committed."""
+
+    async def abort(self, unit: str, request_id: bytes) -> None:
+        """See `Store.abort_write`."""
 
 
 class AsyncCommitSignal(Protocol):
@@ -125,7 +182,7 @@ class AsyncCommitSignal(Protocol):
         """How often it rang."""
 
     def ring(self) -> None:
-        """Something was committed, or the store is closed."""
+        """Something was committed, or the store or a watch is closed."""
 
-    async def wait(self, rings: int, timeout: float) -> None:
-        """Returns when it has rung more often than `rings`, or after `timeout` seconds."""
+    async def wait(self, rings: int, timeout: float) -> object:
+        """Returns when it has rung more often than `rings`, or after `timeout` seconds, or before."""

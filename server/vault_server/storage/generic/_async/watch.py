@@ -1,19 +1,19 @@
 """Following the feed: one watcher's place in it."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final, Protocol
 
+from vault._runtime.sync_async import AsyncAffinity
 from vault.store.contract import AsyncWatch
+from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Change, Progress
 
 from vault_server.storage.generic._async.protocols import AsyncCommitSignal, AsyncIndex
 
-HEARTBEAT_SECONDS: Final = 2.0
-"""How often an idle watcher is told the revision."""
-
 PAGE: Final = 500
-"""Changes read at a time."""
+"""Changes read at a time, so that a watcher far behind costs little memory."""
 
 
 class AsyncWatched(Protocol):
@@ -29,37 +29,52 @@ class AsyncWatched(Protocol):
 
 
 class AsyncIndexWatch(AsyncWatch):
-    """Reads the index when the signal rings, and every HEARTBEAT_SECONDS."""
+    """Reads on when the signal rings, and every WATCH_HEARTBEAT."""
 
     def __init__(self, store: AsyncWatched, units: Sequence[str], since: int) -> None:
         self._store = store
-        self._units = frozenset(units)
+        self._signal = store.signal
+        self._units = tuple(dict.fromkeys(units))
         self._revision = since
+        self._affinity = AsyncAffinity.here("the watch")
+        self._waiting = False
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        store, signal = self._store, self._store.signal
-        await store.index.changes(self._revision, 1)  # raises when it cannot go on from there
-        told_at = -HEARTBEAT_SECONDS
+        async with aclosing(self.groups()) as groups:
+            async for events in groups:
+                for event in events:
+                    if self._closed:
+                        return
+                    yield event
+                    self._affinity.require()
+
+    async def groups(self) -> AsyncGenerator[Sequence[Change | Progress], None]:
+        self._affinity.require()
+        index, signal = self._store.index, self._signal
+        await index.changes(self._revision, 1)  # raises when it cannot go on from there
+        yield [Progress(self._revision)]
+        told_at = time.monotonic()
         while not self._closed:
-            store.require_open()
-            left = told_at + HEARTBEAT_SECONDS - time.monotonic()
-            if left <= 0:
-                told_at = time.monotonic()
-                yield Progress(self._revision)
-                continue
+            self._affinity.require()
+            self._store.require_open()
             rings = signal.rings
-            until, changes = await store.index.changes(self._revision, PAGE)
-            for change in changes:
-                if self._closed:
-                    return
-                if not self._units or change.unit in self._units:
-                    yield change
-                    told_at = -HEARTBEAT_SECONDS  # a Progress follows when all are told
-            if until == self._revision and not self._closed:
-                await signal.wait(rings, left)
-            self._revision = until
+            self._revision, changes = await index.changes(self._revision, PAGE, self._units)
+            left = told_at + WATCH_HEARTBEAT - time.monotonic()
+            if changes:
+                told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
+                yield changes
+            elif left <= 0:
+                told_at = time.monotonic()
+                yield [Progress(self._revision)]
+            else:
+                self._waiting = True
+                if not self._closed:
+                    await signal.wait(rings, left)
+                self._waiting = False
 
     async def close(self) -> None:
+        self._affinity.require_closable()
         self._closed = True
-        self._store.signal.ring()
+        if self._waiting and not self._affinity.is_inherited and not self._affinity.is_foreign:
+            self._signal.ring()

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import xxhash
 from vault._runtime.sync_async import AsyncLock
@@ -13,12 +13,9 @@ from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
 from vault_server.storage.decision.rows import pack_checksums
-from vault_server.storage.decision.writes import Content, Update, Upload, request_hash
+from vault_server.storage.decision.writes import NOTHING, Content, Update, Upload, request_hash
 from vault_server.storage.generic._async.protocols import AsyncStaged
 from vault_server.storage.uploads.incoming import check_next, check_written, taken_over
-
-NOTHING: Final = Content(0, 0, b"", None)
-"""In place of bytes that are not there yet, where they are not looked at."""
 
 
 class AsyncIncoming:

@@ -7,7 +7,7 @@ from typing import Final
 from vault._runtime.sync_async import Lock
 
 from vault_server.storage.decision.plan import Plan
-from vault_server.storage.generic._sync.protocols import BlobStore, Index
+from vault_server.storage.generic._sync.protocols import BlobStore, WritableIndex
 
 MOST_RETAINED: Final = 64 << 20
 """Bytes of generations that are retained, above which the oldest go before their time."""
@@ -21,7 +21,7 @@ class Collection:
     """Collects what is due, as far as is known here: what others retained is seen with the next of one's own."""
 
     def __init__(
-        self, index: Index, blobs: BlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
+        self, index: WritableIndex, blobs: BlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
     ) -> None:
         self._index = index
         self._blobs = blobs

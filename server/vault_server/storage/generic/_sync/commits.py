@@ -12,7 +12,8 @@ from vault.errors import VaultError
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Keep, Outcome, Plan
 from vault_server.storage.decision.writes import Content, Write, asked
-from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, Index
+from vault_server.storage.generic._sync.collection import Collection
+from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
 
 MOST_WRITES: Final = 1000
 """Writes in one group, unless one caller alone has more: nobody waits for too many others."""
@@ -45,10 +46,10 @@ class Commits:
 
     def __init__(
         self,
-        index: Index,
+        index: WritableIndex,
         blobs: BlobStore,
         signal: CommitSignal,
-        *,
+        collection: Collection,
         keep: Keep,
         clock: Callable[[], int],
         applied: Callable[[Plan], None],
@@ -56,6 +57,7 @@ class Commits:
         self._index = index
         self._blobs = blobs
         self._signal = signal
+        self._collection = collection
         self._keep = keep
         self._clock = clock
         self._applied = applied
@@ -63,8 +65,22 @@ class Commits:
         self._lock = Lock()
 
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """What each write is answered, once it is durable. Raises what kept all of them from being decided."""
-        entry = _Entry(writes)
+        """See Committing."""
+        outcomes = self._queued(_Entry(writes))
+        refused = [
+            content.file
+            for write, outcome in zip(writes, outcomes, strict=True)
+            if isinstance(outcome, VaultError) and (content := _content(write)) is not None and content.file
+        ]
+        if refused:  # placed, and then not accepted after all
+            self._blobs.remove(refused)
+        self._collection.collect()
+        return outcomes
+
+    def collect(self) -> None:
+        self._collection.collect()
+
+    def _queued(self, entry: _Entry) -> Sequence[Outcome]:
         self._queue.append(entry)
         try:
             while not entry.is_over:
@@ -119,6 +135,7 @@ class Commits:
                 self._index.apply(plan)
         if plan.revision != plan.begun_at:
             self._applied(plan)
+            self._collection.note(plan)
             self._signal.ring()
         if not unplaced:
             return plan.outcomes

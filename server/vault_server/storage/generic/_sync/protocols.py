@@ -1,19 +1,71 @@
 # Generated from _async/protocols.py by scripts/unasync: DO NOT CHANGE.
-"""What an engine is made of: an index, blobs, and a signal that something was committed.
+"""What an engine is made of: an index, blobs, a signal that something was committed, and what commits.
 
 What they raise derives from VaultError. Everything else of a store is policy over these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from vault.store.values import Change, Key
+from vault.errors import VaultError
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload, WriteStatus
 
-from vault_server.storage.decision.plan import Facts, Plan
-from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.writes import Asked
-from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.decision.plan import Facts, Outcome, Plan
+from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.writes import Asked, Content, Write
+
+
+class Index(Protocol):
+    """What exists and what happened: objects, generations that are retained, the feed. All that is read of it."""
+
+    def identity(self) -> str:
+        """The store's id."""
+
+    def facts(self, asked: Asked) -> Facts:
+        """What is known of what is asked, in one moment."""
+
+    def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        """Of the objects, in order, as they are in one moment; 0 where there is none."""
+
+    def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
+        """The objects, likewise."""
+
+    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+        """`load_small` of objects as they are in one moment."""
+
+    def stored(self, unit: str, key: Key) -> Stored | None:
+        """The object, with where its bytes are."""
+
+    def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
+        """A generation that was replaced or deleted, while it is retained."""
+
+    def page(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
+    ) -> tuple[list[ObjectInfo], Key | None]:
+        """Objects after a key, in order of their ids, or with a prefix of their names; at most `limit`.
+
+        Returns:
+            They, and the key after which the next page begins; None: there is none.
+        """
+
+    def units(self) -> list[str]:
+        """Those that hold an object, in alphabetical order."""
+
+    def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
+        """The changes after a revision in these units (none: in all), and the revision up to which they are complete.
+
+        Args:
+            limit: At most so many, about.
+
+        Raises:
+            RevisionCompactedError: It is older than the feed's history, or after the store's revision.
+        """
+
+    def revision(self) -> int:
+        """Of the last change."""
 
 
 class Turn(Protocol):
@@ -26,18 +78,12 @@ class Turn(Protocol):
     ) -> object: ...
 
 
-class Index(Protocol):
-    """What exists and what happened: objects, generations that are retained, the feed."""
+class WritableIndex(Index, Protocol):
+    """An index that `Commits` writes to."""
 
     @property
     def turn(self) -> Turn:
         """Held from before `facts` until after `apply`: nobody else, in any process, applies anything meanwhile."""
-
-    def identity(self) -> str:
-        """The store's id."""
-
-    def facts(self, asked: Asked) -> Facts:
-        """What is known of what is asked, in one moment."""
 
     def apply(self, plan: Plan) -> None:
         """Makes the plan so, durably and whole, or raises and changes nothing; within the turn of its facts.
@@ -45,37 +91,6 @@ class Index(Protocol):
         UnavailableError says that the outcome is unknown. Applied again with new facts it comes to the same, since
         every request's answer is among these.
         """
-
-    def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
-        """The objects, in order, as they are in one moment; None where there is none."""
-
-    def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
-        """As `find`, with where their bytes are."""
-
-    def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
-        """A generation that was replaced or deleted, while it is retained."""
-
-    def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[Row], Key | None]:
-        """Objects after a key, in order of their ids, or with a prefix of their names; at most `limit`.
-
-        Returns:
-            They, and the key after which the next page begins; None: there is none.
-        """
-
-    def units(self) -> list[str]:
-        """Those that hold an object, in alphabetical order."""
-
-    def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
-        """The changes after a revision, at most `limit`, and the revision up to which they are complete.
-
-        Raises:
-            RevisionCompactedError: It is older than the feed's history, or after the store's revision.
-        """
-
-    def revision(self) -> int:
-        """Of the last change."""
 
     def claim(self, now: int, most: int) -> Claimed:
         """Gives up the generations whose time has come, and the oldest while over `most` bytes are retained."""
@@ -97,25 +112,67 @@ class Staged(Protocol):
 class Blob(Protocol):
     """A blob, open: it stays readable when it is removed."""
 
-    def block(self, index: int) -> bytes:
-        """One block; what is missing of it is missing in the answer."""
+    def block(self, index: int, size: int, *, ahead: bool) -> bytes | memoryview:
+        """One block, of `size` bytes; what is missing of it is missing in the answer.
+
+        Args:
+            ahead: The next one will be asked for, so it may be read meanwhile.
+        """
+
+    def map(self, verify: Callable[[memoryview], None]) -> memoryview | None:
+        """All of it, mapped read-only, once `verify` has not raised for it; None: it cannot be."""
 
     def close(self) -> None: ...
 
 
-class BlobStore(Protocol):
+class Blobs(Protocol):
     """Bytes that are too many for the index, under names that are never given out twice."""
+
+    def contents(
+        self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]
+    ) -> list[Content | VaultError]:
+        """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
+
+    def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        """The bytes of objects of at most a block each; None: there is no such blob."""
+
+    def open(self, found: Stored) -> Blob | None:
+        """None: there is no such blob."""
+
+
+class BlobStore(Blobs, Protocol):
+    """Blobs that `Commits` places."""
 
     def stage(self) -> Staged: ...
 
     def place(self, staged: Any, unit: str, data_id: int, generation: int) -> str:
         """Gives staged bytes a name, durably, before the index has it; the name."""
 
-    def open(self, file: str) -> Blob | None:
-        """None: there is no such blob."""
-
     def remove(self, files: Sequence[str]) -> None:
         """Harmless for those that are gone."""
+
+
+class Committing(Protocol):
+    """What commits, groups of callers' writes together."""
+
+    def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """What each write is answered, once it is durable. What is staged for them is its own from here on.
+
+        Raises what kept all of them from being decided.
+        """
+
+    def collect(self) -> None:
+        """Removes what nothing needs any more, where nobody else does."""
+
+
+class Pending(Protocol):
+    """What is kept of resumable writes, and who has which."""
+
+    def status(self, unit: str, request_id: bytes) -> WriteStatus:
+        """See `Store.write_status`, of a write that is not committed."""
+
+    def abort(self, unit: str, request_id: bytes) -> None:
+        """See `Store.abort_write`."""
 
 
 class CommitSignal(Protocol):
@@ -126,7 +183,7 @@ class CommitSignal(Protocol):
         """How often it rang."""
 
     def ring(self) -> None:
-        """Something was committed, or the store is closed."""
+        """Something was committed, or the store or a watch is closed."""
 
-    def wait(self, rings: int, timeout: float) -> None:
-        """Returns when it has rung more often than `rings`, or after `timeout` seconds."""
+    def wait(self, rings: int, timeout: float) -> object:
+        """Returns when it has rung more often than `rings`, or after `timeout` seconds, or before."""

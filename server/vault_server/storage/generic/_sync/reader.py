@@ -3,50 +3,83 @@
 
 from collections.abc import Iterator
 
-from vault._runtime.fork import fork_count, refuse_inherited
+from vault._runtime.sync_async import Affinity
+from vault.errors import ClosedError, VaultError
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, ObjectInfo
+from vault.store.values import Block
 
+from vault_server.storage.decision.refusals import cut_short
 from vault_server.storage.decision.rows import unpack_checksums
-from vault_server.storage.decision.writes import Content
-from vault_server.storage.files.reader import cut_short
+from vault_server.storage.decision.stored import Stored
 from vault_server.storage.generic._sync.protocols import Blob
 
 
 class ContentReader(BlockReader):
-    """Reads bytes of the index, or an open blob; one that is gone is told of when it is read."""
+    """Reads bytes of the index, or an open blob; one that is gone is told of when it is read.
 
-    def __init__(self, info: ObjectInfo, content: Content, blob: Blob | None) -> None:
-        self.info = info
-        self._data = content.data
-        self._checksums = unpack_checksums(content.blocks)
-        self._blob = blob
-        self._blocks = iter(range(info.block_count))
-        self._closed = False
-        self._forks = fork_count()
+    Attributes:
+        blob: None: its bytes are the index's, or gone, or it is closed.
+    """
 
-    def select(self, first: int, end: int) -> None:
-        """Only these blocks are read: from `first` to before `end`."""
-        self._blocks = iter(range(first, end))
+    def __init__(self, found: Stored, blob: Blob | None) -> None:
+        self.info = found.info
+        self.blob = blob
+        self._data = b"" if found.content.file is not None else found.content.data or b""
+        self._checksums = unpack_checksums(found.content.blocks)
+        self._next = 0
+        self._end = self.info.block_count
+        self._affinity = Affinity.here(f"the reader of object {self.info.data_id}")
+
+    def select(self, offset: int, length: int | None) -> None:
+        """Only the blocks that cover this range are read."""
+        end = self.info.size if length is None else min(self.info.size, offset + length)
+        self._next = offset // BLOCK_SIZE
+        self._end = -(-end // BLOCK_SIZE) if offset < end else self._next
 
     def __iter__(self) -> Iterator[Block]:
-        for index in self._blocks:
-            refuse_inherited(self._forks, f"the reader of object {self.info.data_id}")
-            if self._closed:
-                return
-            offset = index * BLOCK_SIZE
-            data = b""
-            if self._data is not None:
-                data = self._data[offset : offset + BLOCK_SIZE]
-            elif self._blob is not None:
-                data = self._blob.block(index)
-            if len(data) < min(BLOCK_SIZE, self.info.size - offset) or index >= len(self._checksums):
-                raise cut_short(self.info, index)
-            yield Block(offset, data, self._checksums[index])
+        while self._next < self._end:
+            index = self._next
+            try:
+                block = self.block(index, ahead=index + 1 < self._end)
+            except VaultError:
+                if self._end < 0:  # it was closed meanwhile
+                    return
+                raise
+            self._next = index + 1
+            yield block
+        self.close()
+
+    def block(self, index: int, *, ahead: bool = False) -> Block:
+        """One block, unverified. Raises CorruptionError when it is not all there."""
+        self._affinity.require()
+        offset = index * BLOCK_SIZE
+        size = min(BLOCK_SIZE, self.info.size - offset)
+        blob = self.blob
+        data = self._data[offset : offset + size] if blob is None else blob.block(index, size, ahead=ahead)
+        if len(data) < size or index >= len(self._checksums):
+            raise cut_short(self.info, index)
+        return Block(offset, data, self._checksums[index])
+
+    def map(self) -> memoryview | None:
+        """As the contract has it. Raises CorruptionError when it is cut short, or a block is not as it was stored."""
+        self._affinity.require()
+        if self._end < 0:
+            raise ClosedError("the reader is closed")
+        if self.blob is None or self.info.size == 0:
+            return None
+        view = self.blob.map(self._verify)
+        return None if view is None else view[: self.info.size]
 
     def close(self) -> None:
-        self._closed = True
-        blob, self._blob = self._blob, None
+        self._next = self._end = -1
+        blob, self.blob = self.blob, None
         if blob is not None:
             blob.close()
+
+    def _verify(self, view: memoryview) -> None:
+        if len(view) < self.info.size:
+            raise cut_short(self.info, len(view) // BLOCK_SIZE)
+        for index, stored in enumerate(self._checksums):
+            offset = index * BLOCK_SIZE
+            Block(offset, view[offset : offset + BLOCK_SIZE], stored).verify(self.info)

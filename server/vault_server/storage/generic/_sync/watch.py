@@ -2,19 +2,19 @@
 """Following the feed: one watcher's place in it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Final, Protocol
 
+from vault._runtime.sync_async import Affinity
 from vault.store.contract import Watch
+from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Change, Progress
 
 from vault_server.storage.generic._sync.protocols import CommitSignal, Index
 
-HEARTBEAT_SECONDS: Final = 2.0
-"""How often an idle watcher is told the revision."""
-
 PAGE: Final = 500
-"""Changes read at a time."""
+"""Changes read at a time, so that a watcher far behind costs little memory."""
 
 
 class Watched(Protocol):
@@ -30,37 +30,52 @@ class Watched(Protocol):
 
 
 class IndexWatch(Watch):
-    """Reads the index when the signal rings, and every HEARTBEAT_SECONDS."""
+    """Reads on when the signal rings, and every WATCH_HEARTBEAT."""
 
     def __init__(self, store: Watched, units: Sequence[str], since: int) -> None:
         self._store = store
-        self._units = frozenset(units)
+        self._signal = store.signal
+        self._units = tuple(dict.fromkeys(units))
         self._revision = since
+        self._affinity = Affinity.here("the watch")
+        self._waiting = False
         self._closed = False
 
     def __iter__(self) -> Iterator[Change | Progress]:
-        store, signal = self._store, self._store.signal
-        store.index.changes(self._revision, 1)  # raises when it cannot go on from there
-        told_at = -HEARTBEAT_SECONDS
+        with closing(self.groups()) as groups:
+            for events in groups:
+                for event in events:
+                    if self._closed:
+                        return
+                    yield event
+                    self._affinity.require()
+
+    def groups(self) -> Generator[Sequence[Change | Progress], None]:
+        self._affinity.require()
+        index, signal = self._store.index, self._signal
+        index.changes(self._revision, 1)  # raises when it cannot go on from there
+        yield [Progress(self._revision)]
+        told_at = time.monotonic()
         while not self._closed:
-            store.require_open()
-            left = told_at + HEARTBEAT_SECONDS - time.monotonic()
-            if left <= 0:
-                told_at = time.monotonic()
-                yield Progress(self._revision)
-                continue
+            self._affinity.require()
+            self._store.require_open()
             rings = signal.rings
-            until, changes = store.index.changes(self._revision, PAGE)
-            for change in changes:
-                if self._closed:
-                    return
-                if not self._units or change.unit in self._units:
-                    yield change
-                    told_at = -HEARTBEAT_SECONDS  # a Progress follows when all are told
-            if until == self._revision and not self._closed:
-                signal.wait(rings, left)
-            self._revision = until
+            self._revision, changes = index.changes(self._revision, PAGE, self._units)
+            left = told_at + WATCH_HEARTBEAT - time.monotonic()
+            if changes:
+                told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
+                yield changes
+            elif left <= 0:
+                told_at = time.monotonic()
+                yield [Progress(self._revision)]
+            else:
+                self._waiting = True
+                if not self._closed:
+                    signal.wait(rings, left)
+                self._waiting = False
 
     def close(self) -> None:
+        self._affinity.require_closable()
         self._closed = True
-        self._store.signal.ring()
+        if self._waiting and not self._affinity.is_inherited and not self._affinity.is_foreign:
+            self._signal.ring()

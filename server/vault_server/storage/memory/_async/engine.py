@@ -1,17 +1,17 @@
 """The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
 
 import secrets
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from vault._runtime.sync_async import AsyncEvent, AsyncLock
-from vault.store.values import Change, Key
+from vault._runtime.sync_async import AsyncLock
+from vault.errors import VaultError
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
 
 from vault_server.storage.decision.plan import Facts, Keep, Plan
-from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.writes import Asked
-from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
+from vault_server.storage.uploads.incoming import small_contents
 
 
 class AsyncMemoryIndex:
@@ -31,25 +31,33 @@ class AsyncMemoryIndex:
     async def apply(self, plan: Plan) -> None:
         self.tables.apply(plan)
 
-    async def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
+    async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return [0 if info is None else info.generation for info in self.tables.find(unit, keys)]
+
+    async def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         return self.tables.find(unit, keys)
 
-    async def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
-        return self.tables.stored(unit, keys)
+    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+        return self.tables.small(unit, items, room)
+
+    async def stored(self, unit: str, key: Key) -> Stored | None:
+        return self.tables.stored(unit, key)
 
     async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         return self.tables.retained(unit, data_id, generation)
 
     async def page(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[Row], Key | None]:
+    ) -> tuple[list[ObjectInfo], Key | None]:
         return self.tables.page(unit, prefix, tags, after, limit)
 
     async def units(self) -> list[str]:
         return self.tables.units()
 
-    async def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
-        return self.tables.changes(since, limit)
+    async def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
+        return self.tables.changes(since, limit, units)
 
     async def revision(self) -> int:
         return self.tables.revision
@@ -73,8 +81,11 @@ class AsyncMemoryBlob:
     async def discard(self) -> None:
         """It goes with the last who has it."""
 
-    async def block(self, index: int) -> bytes:
+    async def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # noqa: ARG002  # as they were written
         return self.blocks[index] if index < len(self.blocks) else b""
+
+    async def map(self, verify: Callable[[memoryview], None]) -> None:
+        """There is no file of it."""
 
     async def close(self) -> None:
         """It stays the store's."""
@@ -86,6 +97,17 @@ class AsyncMemoryBlobs:
     def __init__(self) -> None:
         self.blobs: dict[str, AsyncMemoryBlob] = {}
 
+    async def contents(
+        self,
+        unit: str,  # noqa: ARG002  # where they are staged makes no difference
+        items: Sequence[SmallUpload] | Sequence[SmallUpdate],
+    ) -> list[Content | VaultError]:
+        return small_contents(items)
+
+    async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        blobs = [await self.open(each) for each in found]
+        return [None if blob is None else b"".join(blob.blocks) for blob in blobs]
+
     async def stage(self) -> AsyncMemoryBlob:
         return AsyncMemoryBlob()
 
@@ -94,31 +116,9 @@ class AsyncMemoryBlobs:
         self.blobs[file] = staged
         return file
 
-    async def open(self, file: str) -> AsyncMemoryBlob | None:
-        return self.blobs.get(file)
+    async def open(self, found: Stored) -> AsyncMemoryBlob | None:
+        return self.blobs.get(found.content.file or "")
 
     async def remove(self, files: Sequence[str]) -> None:
         for file in files:
             self.blobs.pop(file, None)
-
-
-class AsyncMemorySignal:
-    """Wakes who waits in this process."""
-
-    def __init__(self) -> None:
-        self.rings = 0
-        self._waiting: deque[AsyncEvent] = deque()
-
-    def ring(self) -> None:
-        self.rings += 1
-        for event in tuple(self._waiting):
-            event.set()
-
-    async def wait(self, rings: int, timeout: float) -> None:
-        event = AsyncEvent()
-        self._waiting.append(event)
-        try:
-            if self.rings == rings:
-                await event.wait(timeout)
-        finally:
-            self._waiting.remove(event)

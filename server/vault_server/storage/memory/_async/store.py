@@ -2,13 +2,14 @@
 
 from typing import ClassVar
 
-from vault_server.storage.generic._async.store import AsyncEngineStore
-from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex, AsyncMemorySignal
+from vault_server.storage.generic._async.index_store import AsyncIndexStore
+from vault_server.storage.generic._async.signal import AsyncSignal
+from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
-class AsyncMemoryStore(AsyncEngineStore):
+class AsyncMemoryStore(AsyncIndexStore):
     """Objects in memory, which end with the process or with `close`. Each is a store of its own.
 
     It promises what every Store does, as long as its process lives: `Capabilities.durability` is "none". In a forked
@@ -26,7 +27,7 @@ class AsyncMemoryStore(AsyncEngineStore):
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = AsyncMemoryIndex(options.keep)
-        super().__init__(index, AsyncMemoryBlobs(), AsyncMemorySignal(), options, durability="none")
+        super().__init__(index, AsyncMemoryBlobs(), AsyncSignal(), options, durability="none")
 
     @property
     def revision(self) -> int:

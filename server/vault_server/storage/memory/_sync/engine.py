@@ -2,17 +2,17 @@
 """The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
 
 import secrets
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from vault._runtime.sync_async import Event, Lock
-from vault.store.values import Change, Key
+from vault._runtime.sync_async import Lock
+from vault.errors import VaultError
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
 
 from vault_server.storage.decision.plan import Facts, Keep, Plan
-from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.writes import Asked
-from vault_server.storage.generic.values import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
+from vault_server.storage.uploads.incoming import small_contents
 
 
 class MemoryIndex:
@@ -32,25 +32,33 @@ class MemoryIndex:
     def apply(self, plan: Plan) -> None:
         self.tables.apply(plan)
 
-    def find(self, unit: str, keys: Sequence[Key]) -> list[Row | None]:
+    def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return [0 if info is None else info.generation for info in self.tables.find(unit, keys)]
+
+    def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
         return self.tables.find(unit, keys)
 
-    def stored(self, unit: str, keys: Sequence[Key]) -> list[Stored | None]:
-        return self.tables.stored(unit, keys)
+    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+        return self.tables.small(unit, items, room)
+
+    def stored(self, unit: str, key: Key) -> Stored | None:
+        return self.tables.stored(unit, key)
 
     def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         return self.tables.retained(unit, data_id, generation)
 
     def page(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[Row], Key | None]:
+    ) -> tuple[list[ObjectInfo], Key | None]:
         return self.tables.page(unit, prefix, tags, after, limit)
 
     def units(self) -> list[str]:
         return self.tables.units()
 
-    def changes(self, since: int, limit: int | None = None) -> tuple[int, list[Change]]:
-        return self.tables.changes(since, limit)
+    def changes(
+        self, since: int, limit: int | None = None, units: Sequence[str] = ()
+    ) -> tuple[int, Sequence[Change]]:
+        return self.tables.changes(since, limit, units)
 
     def revision(self) -> int:
         return self.tables.revision
@@ -74,8 +82,11 @@ class MemoryBlob:
     def discard(self) -> None:
         """It goes with the last who has it."""
 
-    def block(self, index: int) -> bytes:
+    def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # noqa: ARG002  # as they were written
         return self.blocks[index] if index < len(self.blocks) else b""
+
+    def map(self, verify: Callable[[memoryview], None]) -> None:
+        """There is no file of it."""
 
     def close(self) -> None:
         """It stays the store's."""
@@ -87,6 +98,17 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self.blobs: dict[str, MemoryBlob] = {}
 
+    def contents(
+        self,
+        unit: str,  # noqa: ARG002  # where they are staged makes no difference
+        items: Sequence[SmallUpload] | Sequence[SmallUpdate],
+    ) -> list[Content | VaultError]:
+        return small_contents(items)
+
+    def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        blobs = [self.open(each) for each in found]
+        return [None if blob is None else b"".join(blob.blocks) for blob in blobs]
+
     def stage(self) -> MemoryBlob:
         return MemoryBlob()
 
@@ -95,31 +117,9 @@ class MemoryBlobs:
         self.blobs[file] = staged
         return file
 
-    def open(self, file: str) -> MemoryBlob | None:
-        return self.blobs.get(file)
+    def open(self, found: Stored) -> MemoryBlob | None:
+        return self.blobs.get(found.content.file or "")
 
     def remove(self, files: Sequence[str]) -> None:
         for file in files:
             self.blobs.pop(file, None)
-
-
-class MemorySignal:
-    """Wakes who waits in this process."""
-
-    def __init__(self) -> None:
-        self.rings = 0
-        self._waiting: deque[Event] = deque()
-
-    def ring(self) -> None:
-        self.rings += 1
-        for event in tuple(self._waiting):
-            event.set()
-
-    def wait(self, rings: int, timeout: float) -> None:
-        event = Event()
-        self._waiting.append(event)
-        try:
-            if self.rings == rings:
-                event.wait(timeout)
-        finally:
-            self._waiting.remove(event)

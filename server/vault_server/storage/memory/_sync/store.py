@@ -3,13 +3,14 @@
 
 from typing import ClassVar
 
-from vault_server.storage.generic._sync.store import EngineStore
-from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex, MemorySignal
+from vault_server.storage.generic._sync.index_store import IndexStore
+from vault_server.storage.generic._sync.signal import Signal
+from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
-class MemoryStore(EngineStore):
+class MemoryStore(IndexStore):
     """Objects in memory, which end with the process or with `close`. Each is a store of its own.
 
     It promises what every Store does, as long as its process lives: `Capabilities.durability` is "none". In a forked
@@ -27,7 +28,7 @@ class MemoryStore(EngineStore):
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = MemoryIndex(options.keep)
-        super().__init__(index, MemoryBlobs(), MemorySignal(), options, durability="none")
+        super().__init__(index, MemoryBlobs(), Signal(), options, durability="none")
 
     @property
     def revision(self) -> int:

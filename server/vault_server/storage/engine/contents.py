@@ -1,0 +1,64 @@
+"""A directory's files, as `generic` reads blobs; and items of a batch, staged where they are to be files."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from vault.errors import VaultError
+from vault.store.values import SmallUpdate, SmallUpload
+
+from vault_server.storage.decision.stored import Stored
+from vault_server.storage.decision.writes import Content
+from vault_server.storage.files.blobs import Blobs, unit_folder
+from vault_server.storage.files.reader import BlobFile
+from vault_server.storage.files.staging import Staging
+from vault_server.storage.options import StoreOptions
+from vault_server.storage.os_errors import storing
+from vault_server.storage.uploads.incoming import small_contents
+
+
+class Contents:
+    """See `generic`'s Blobs. Safe to share between threads."""
+
+    def __init__(self, blobs: Blobs, staging: Staging, options: StoreOptions) -> None:
+        self._blobs = blobs
+        self._staging = staging
+        self._options = options
+
+    def contents(self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> list[Content | VaultError]:
+        return small_contents(items, partial(self._stage, unit))
+
+    def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
+        return [self._read(each) for each in found]
+
+    def open(self, found: Stored) -> BlobFile | None:
+        about = f"object {found.info.data_id} of unit {found.info.unit!r}"
+        with storing(f"open {about}"):
+            try:
+                return BlobFile(self._blobs.open(found.content.file or ""), about)
+            except FileNotFoundError:
+                return None
+
+    def _read(self, found: Stored) -> bytes | VaultError | None:
+        try:
+            blob = self.open(found)
+            if blob is None:
+                return None
+            try:
+                return blob.block(0, found.info.size)
+            finally:
+                blob.close()
+        except VaultError as error:
+            return error
+
+    def _stage(self, unit: str, content: Content) -> None:
+        if content.size <= self._options.inline_limit:
+            return
+        staged = self._staging.create(unit_folder(unit))
+        try:
+            with storing("stage an upload"):
+                staged.write(content.data or b"")
+                staged.finish(durable=self._options.durable)
+        except BaseException:
+            staged.discard()
+            raise
+        content.data, content.staged = None, staged

@@ -1,0 +1,101 @@
+"""The register and the feed in it, as `generic` reads an index."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from vault.errors import VaultError
+from vault.store.columns import LoadItems
+from vault.store.limits import check_key
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo
+
+from vault_server.storage.decision.plan import Facts, Keep
+from vault_server.storage.decision.stored import Stored, load_small
+from vault_server.storage.decision.writes import Asked
+from vault_server.storage.feed.feed import Feed
+from vault_server.storage.index import listing
+from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.facts import facts_of
+from vault_server.storage.index.object_batches import (
+    find_all_small,
+    find_generations,
+    find_infos,
+    take_small,
+    to_loaded,
+)
+from vault_server.storage.index.objects import find_small, find_stored, require_sound
+from vault_server.storage.index.retirement import find_retired
+
+
+class Register:
+    """See `generic`'s Index. Safe to share between threads."""
+
+    def __init__(self, connections: Connections, feed: Feed) -> None:
+        self.store_id = ""
+        self.feed = feed
+        self._connections = connections
+
+    def identity(self) -> str:
+        return self.store_id
+
+    def facts(self, asked: Asked) -> Facts:
+        return self._connections.read(lambda connection: facts_of(connection, asked, Keep()))
+
+    def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
+        return self._connections.read(lambda connection: find_generations(connection, unit, keys))
+
+    def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
+        return self._connections.read(lambda connection: find_infos(connection, unit, keys), alone=len(keys) == 1)
+
+    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+        return self._connections.read(lambda connection: _small(connection, unit, items, room), alone=len(items) == 1)
+
+    def stored(self, unit: str, key: Key) -> Stored | None:
+        return self._connections.read(lambda connection: find_stored(connection, unit, key), alone=True)
+
+    def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
+        return self._connections.read(
+            lambda connection: find_retired(connection, unit, data_id, generation), alone=True
+        )
+
+    def page(
+        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
+    ) -> tuple[list[ObjectInfo], Key | None]:
+        return self._connections.read(lambda connection: listing.page(connection, unit, prefix, tags, after, limit))
+
+    def units(self) -> list[str]:
+        return self._connections.read(listing.list_units)
+
+    def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, Sequence[Change]]:
+        if limit is None:
+            return self.feed.changes(since)
+        self.feed.refresh()
+        return self.feed.page(since, units)
+
+    def revision(self) -> int:
+        return self.feed.refresh()
+
+
+def _small(
+    connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
+) -> Sequence[LoadResult | Stored]:
+    found = None
+    if len(items) > 1 and _are_plain(batch := LoadItems.of(items)):  # columns of one take longer
+        found = find_all_small(connection, unit, batch.keys, room)
+        loaded = None if found is None else to_loaded(found, batch.keys)
+        if loaded is not None:
+            return loaded
+    find = partial(find_small, connection, unit) if found is None else partial(take_small, found)
+    return load_small(items, room, find, require_sound)
+
+
+def _are_plain(items: LoadItems) -> bool:
+    """Whether each of them can be asked for, and without a condition."""
+    if items.if_generation_not_match.count(None) < len(items):
+        return False
+    try:
+        for key in items.keys:
+            check_key(key)
+    except VaultError:
+        return False
+    return True

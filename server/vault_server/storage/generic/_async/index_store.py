@@ -1,0 +1,106 @@
+"""The Store of an engine that is an index, blobs and a signal: it commits, collects and resumes by `generic`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal
+
+from vault._runtime.fork import fork_count, refuse_inherited
+from vault.errors import AlreadyExistsError, ClosedError, ConflictError, NotFoundError
+
+from vault_server.storage.decision.plan import Plan
+from vault_server.storage.decision.writes import Update, Upload
+from vault_server.storage.generic._async.collection import AsyncCollection
+from vault_server.storage.generic._async.commits import AsyncCommits
+from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
+from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic._async.suspended import AsyncSuspended
+from vault_server.storage.generic._async.writer import AsyncAnsweredWriter, AsyncIncoming, AsyncStagedWriter
+from vault_server.storage.options import StoreOptions
+
+_REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
+"""What ends a write for good: what was staged of it is of no use."""
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class AsyncIndexStore(AsyncEngineStore):
+    """In a forked child every call raises ClosedError."""
+
+    blobs: AsyncBlobStore
+    commits: AsyncCommits
+    suspended: AsyncSuspended
+
+    def __init__(
+        self,
+        index: AsyncWritableIndex,
+        blobs: AsyncBlobStore,
+        signal: AsyncCommitSignal,
+        options: StoreOptions,
+        *,
+        durability: Literal["none", "relaxed", "full"],
+        clock: Callable[[], int] = wall_clock,
+    ) -> None:
+        super().__init__(options)
+        self.index = index
+        self.blobs = blobs
+        self.signal = signal
+        self.collection = AsyncCollection(index, blobs, clock)
+        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.keep, clock, self._applied)
+        self.suspended = AsyncSuspended(float(options.resume_window))
+        self._durability = durability
+        self._revision = 0
+        self._closed = False
+        self._forks = fork_count()
+
+    @property
+    def durability(self) -> Literal["none", "relaxed", "full"]:
+        return self._durability
+
+    @property
+    def revision(self) -> int:
+        self.require_open()
+        return self._revision
+
+    def require_open(self) -> None:
+        refuse_inherited(self._forks, "the store")
+        if self._closed:
+            raise ClosedError("the store is closed")
+
+    async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncStagedWriter | AsyncAnsweredWriter:
+        resumable = resumable and self.suspended.window > 0
+        writer = AsyncStagedWriter(self, lambda content: replace(write, content=content), resumable=resumable)
+        incoming = await self.suspended.enter(writer) if resumable else None
+        try:
+            answered = await self.answered(write)
+            if incoming is None:
+                incoming = AsyncIncoming(await self.blobs.stage())
+            writer.begin(incoming)
+            if answered is None or not resumable:
+                return writer
+            await writer.abort()
+            return AsyncAnsweredWriter(answered)
+        except BaseException as error:
+            if incoming is not None:
+                writer.begin(incoming)
+            await (writer.abort() if isinstance(error, _REFUSALS) else writer.suspend())
+            raise
+
+    async def keep(self, writer: AsyncStagedWriter, incoming: AsyncIncoming) -> None:
+        """Keeps a write that was suspended."""
+        await self.suspended.keep(writer, incoming)
+
+    def leave(self, writer: AsyncStagedWriter) -> None:
+        """The writer is over."""
+        self.suspended.leave(writer)
+
+    async def close(self) -> None:
+        self._closed = True
+        self.signal.ring()
+        await self.suspended.close()
+
+    def _applied(self, plan: Plan) -> None:
+        self._revision = max(self._revision, plan.revision)

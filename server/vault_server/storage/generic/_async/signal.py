@@ -1,0 +1,26 @@
+"""Wakes who waits for the next commit in this process: tasks of one asynchronous store, or threads."""
+
+from collections import deque
+
+from vault._runtime.sync_async import AsyncEvent
+
+
+class AsyncSignal:
+    """See AsyncCommitSignal."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self._waiting: deque[AsyncEvent] = deque()
+
+    def ring(self) -> None:
+        self.rings += 1
+        for event in tuple(self._waiting):
+            event.set()
+
+    async def wait(self, rings: int, timeout: float) -> object:
+        event = AsyncEvent()
+        self._waiting.append(event)
+        try:
+            return self.rings == rings and await event.wait(timeout)
+        finally:
+            self._waiting.remove(event)

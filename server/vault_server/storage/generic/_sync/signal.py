@@ -1,0 +1,27 @@
+# Generated from _async/signal.py by scripts/unasync: DO NOT CHANGE.
+"""Wakes who waits for the next commit in this process: tasks of one asynchronous store, or threads."""
+
+from collections import deque
+
+from vault._runtime.sync_async import Event
+
+
+class Signal:
+    """See CommitSignal."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self._waiting: deque[Event] = deque()
+
+    def ring(self) -> None:
+        self.rings += 1
+        for event in tuple(self._waiting):
+            event.set()
+
+    def wait(self, rings: int, timeout: float) -> object:
+        event = Event()
+        self._waiting.append(event)
+        try:
+            return self.rings == rings and event.wait(timeout)
+        finally:
+            self._waiting.remove(event)
