@@ -26,6 +26,7 @@ class VirtualLoop:
         self._ready: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count()
+        self._over = False
         self.steps = 0
         self.failed: BaseException | None = None
 
@@ -68,7 +69,7 @@ class VirtualLoop:
         return True
 
     def is_closed(self) -> bool:
-        return False
+        return self._over
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """It is passed over when its time comes."""
@@ -90,6 +91,7 @@ class VirtualLoop:
                 raise self.failed
             return task.result()
         finally:
+            self._over = True
             asyncio._set_running_loop(None)
 
     def _step(self) -> None:

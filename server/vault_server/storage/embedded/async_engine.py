@@ -144,7 +144,10 @@ class AsyncBlobFile:
         return await self._threads.call(self._blob.map, verify)
 
     async def close(self) -> None:
-        self._threads.send(self._blob.close)  # it waits for the block that is being read ahead
+        if self._blob.is_inherited:
+            self._blob.close()
+        else:
+            self._threads.send(self._blob.close)  # it waits for the block that is being read ahead
 
 
 class FeedSignal(AsyncSignal):

@@ -93,14 +93,17 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self, *, deep: bool = False, repair: bool = False, progress: ProgressCallback | None = None
     ) -> CheckReport:
         """EmbeddedStore.check, on a thread, which `progress` is called from."""
+        self.require_open()
         return await self._threads.call(lambda: self._store.check(deep=deep, repair=repair, progress=progress))
 
     async def start_scrub(self, rate: float = SCRUB_RATE, *, interval: float = PASS_INTERVAL) -> None:
         """EmbeddedStore.start_scrub: it has a thread of its own."""
+        self.require_open()
         await self._threads.call(lambda: self._store.start_scrub(rate, interval=interval))
 
     async def scrub_status(self) -> ScrubStatus:
         """EmbeddedStore.scrub_status, on a thread."""
+        self.require_open()
         return await self._threads.call(self._store.scrub_status)
 
     async def close(self) -> None:

@@ -35,7 +35,6 @@ class Threads:
 
     def call(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """Runs the function on a thread."""
-        self._affinity.require()
         # Not only while open: what `close` waits for goes on until the pool is shut down.
         return on_thread(self._pool, function, *args)
 

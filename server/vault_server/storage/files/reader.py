@@ -28,6 +28,11 @@ class BlobFile:
         self._fleeting = False
         self._forks = fork_count()
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child, and it the parent's."""
+        return is_inherited(self._forks)
+
     def block(self, index: int, size: int, *, ahead: bool = False) -> bytes:  # noqa: ARG002  # the system reads ahead
         """One block; fewer bytes than `size` only at the file's end."""
         offset = index * BLOCK_SIZE
@@ -70,7 +75,7 @@ class BlobFile:
 
     def close(self) -> None:
         """Harmless when repeated. In a forked child it closes the child's own copy of the descriptor."""
-        if is_inherited(self._forks):  # a thread that is not here may have held the mutex
+        if self.is_inherited:  # a thread that is not here may have held the mutex
             self._close()
         else:
             with self._mutex:

@@ -1,8 +1,7 @@
 """Following the feed: one watcher's place in it."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from vault._runtime.sync_async import AsyncAffinity
@@ -36,42 +35,50 @@ class AsyncIndexWatch(AsyncWatch):
         self._signal = store.signal
         self._units = tuple(dict.fromkeys(units))
         self._revision = since
+        self._told_at: float | None = None
         self._affinity = AsyncAffinity.here("the watch")
         self._waiting = False
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        async with aclosing(self.groups()) as groups:
-            async for events in groups:
-                for event in events:
-                    if self._closed:
-                        return
-                    yield event
-                    self._affinity.require()
+        while events := await self._next_events():
+            for event in events:
+                if self._closed:
+                    return
+                yield event
+                self._affinity.require()
 
-    async def groups(self) -> AsyncGenerator[Sequence[Change | Progress], None]:
-        self._affinity.require()
+    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
+        while events := await self._next_events():
+            yield events
+
+    async def _next_events(self) -> Sequence[Change | Progress]:
+        """Waits for the next ones; none: it was closed."""
         index, signal = self._store.index, self._signal
-        await index.changes(self._revision, 1)  # raises when it cannot go on from there
-        yield [Progress(self._revision)]
-        told_at = time.monotonic()
+        self._affinity.require()
+        if self._told_at is None:
+            await index.changes(self._revision, 1)  # raises when it cannot go on from there
+            return self._progress()
         while not self._closed:
             self._affinity.require()
             self._store.require_open()
             rings = signal.rings
             self._revision, changes = await index.changes(self._revision, PAGE, self._units)
-            left = told_at + WATCH_HEARTBEAT - time.monotonic()
             if changes:
-                told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
-                yield changes
-            elif left <= 0:
-                told_at = time.monotonic()
-                yield [Progress(self._revision)]
-            else:
-                self._waiting = True
-                if not self._closed:
-                    await signal.wait(rings, left)
-                self._waiting = False
+                self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
+                return changes
+            left = self._told_at + WATCH_HEARTBEAT - time.monotonic()
+            if left <= 0:
+                return self._progress()
+            self._waiting = True
+            if not self._closed:
+                await signal.wait(rings, left)
+            self._waiting = False
+        return ()
+
+    def _progress(self) -> Sequence[Progress]:
+        self._told_at = time.monotonic()
+        return [Progress(self._revision)]
 
     async def close(self) -> None:
         self._affinity.require_closable()

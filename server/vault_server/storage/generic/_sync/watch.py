@@ -2,8 +2,7 @@
 """Following the feed: one watcher's place in it."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from vault._runtime.sync_async import Affinity
@@ -37,42 +36,50 @@ class IndexWatch(Watch):
         self._signal = store.signal
         self._units = tuple(dict.fromkeys(units))
         self._revision = since
+        self._told_at: float | None = None
         self._affinity = Affinity.here("the watch")
         self._waiting = False
         self._closed = False
 
     def __iter__(self) -> Iterator[Change | Progress]:
-        with closing(self.groups()) as groups:
-            for events in groups:
-                for event in events:
-                    if self._closed:
-                        return
-                    yield event
-                    self._affinity.require()
+        while events := self._next_events():
+            for event in events:
+                if self._closed:
+                    return
+                yield event
+                self._affinity.require()
 
-    def groups(self) -> Generator[Sequence[Change | Progress], None]:
-        self._affinity.require()
+    def groups(self) -> Iterator[Sequence[Change | Progress]]:
+        while events := self._next_events():
+            yield events
+
+    def _next_events(self) -> Sequence[Change | Progress]:
+        """Waits for the next ones; none: it was closed."""
         index, signal = self._store.index, self._signal
-        index.changes(self._revision, 1)  # raises when it cannot go on from there
-        yield [Progress(self._revision)]
-        told_at = time.monotonic()
+        self._affinity.require()
+        if self._told_at is None:
+            index.changes(self._revision, 1)  # raises when it cannot go on from there
+            return self._progress()
         while not self._closed:
             self._affinity.require()
             self._store.require_open()
             rings = signal.rings
             self._revision, changes = index.changes(self._revision, PAGE, self._units)
-            left = told_at + WATCH_HEARTBEAT - time.monotonic()
             if changes:
-                told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
-                yield changes
-            elif left <= 0:
-                told_at = time.monotonic()
-                yield [Progress(self._revision)]
-            else:
-                self._waiting = True
-                if not self._closed:
-                    signal.wait(rings, left)
-                self._waiting = False
+                self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
+                return changes
+            left = self._told_at + WATCH_HEARTBEAT - time.monotonic()
+            if left <= 0:
+                return self._progress()
+            self._waiting = True
+            if not self._closed:
+                signal.wait(rings, left)
+            self._waiting = False
+        return ()
+
+    def _progress(self) -> Sequence[Progress]:
+        self._told_at = time.monotonic()
+        return [Progress(self._revision)]
 
     def close(self) -> None:
         self._affinity.require_closable()
