@@ -190,17 +190,15 @@ def test_any_calls_come_to_the_same(pair: Pair, calls: list[Call]) -> None:
 
 
 @pytest.mark.parametrize("act", bad.UNIT_ACTS.values(), ids=bad.UNIT_ACTS.keys())
-@pytest.mark.parametrize("unit", bad.UNITS.values(), ids=bad.UNITS.keys())
-def test_bad_units_are_refused_in_the_same_words(pair: Pair, act: bad.Act, unit: Any) -> None:
-    refused(pair, act, unit, 5)
+def test_bad_units_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
+    for unit in bad.UNITS.values():
+        assert isinstance(pair.ask(act_now(act, unit, 5)), VaultError), unit
 
 
 @pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
-@pytest.mark.parametrize(
-    "key", [*bad.IDS.values(), *bad.NAMES.values(), ""], ids=[*bad.IDS.keys(), *bad.NAMES.keys(), "empty"]
-)
-def test_bad_keys_are_refused_in_the_same_words(pair: Pair, act: bad.Act, key: Any) -> None:
-    refused(pair, act, "a", key)
+def test_bad_keys_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
+    for key in [*bad.IDS.values(), *bad.NAMES.values(), ""]:
+        assert isinstance(pair.ask(act_now(act, "a", key)), VaultError), key
 
 
 @pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
@@ -220,15 +218,15 @@ def test_batches_over_the_limit_are_refused_in_the_same_words(pair: Pair) -> Non
         assert isinstance(pair.ask(call), VaultError)
 
 
-def refused(pair: Pair, act: bad.Act, unit: Any, key: Any) -> None:
-    assert isinstance(pair.ask(act_now(act, unit, key)), VaultError)
-
-
 def act_now(act: bad.Act, unit: Any, key: Any) -> Call:
     """One of the suite's acts, made of a sync store."""
 
     async def acting(store: Store) -> Any:
-        found = await act(AsyncFace(store), unit, key)
-        return await drain(found) if isinstance(found, AsyncBlockReader) else found
+        face = AsyncFace(store)
+        try:
+            found = await act(face, unit, key)
+            return await drain(found) if isinstance(found, AsyncBlockReader) else found
+        finally:
+            face.release()
 
     return lambda store: asyncio.run(acting(store))

@@ -48,6 +48,7 @@ class TestAsyncVault(VaultConformance):
         return lambda structure: AsyncVault(directory, structure, cache=self.cached)
 
 
+@pytest.mark.slow
 class TestAsyncVaultWithoutCache(TestAsyncVault):
     cached: ClassVar[bool] = False
 
@@ -68,6 +69,7 @@ class TestAsyncRemoteVault(VaultConformance):
         return lambda structure: AsyncRemoteVault(address, structure, cache=self.cached)
 
 
+@pytest.mark.slow
 class TestAsyncRemoteVaultWithoutCache(TestAsyncRemoteVault):
     cached: ClassVar[bool] = False
 

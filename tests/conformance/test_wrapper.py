@@ -28,7 +28,7 @@ def module_of(name: str, code: str) -> Any:
 with pytest.MonkeyPatch.context() as patch:
     counting = module_of("counting", WRITTEN)
     patch.setitem(sys.modules, "counting", counting)
-    TestCountingStore = module_of("test_counting", TESTED).TestCountingStore
+    TestCountingStore = pytest.mark.slow(module_of("test_counting", TESTED).TestCountingStore)
 
 
 @pytest.mark.slow

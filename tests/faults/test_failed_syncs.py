@@ -98,7 +98,20 @@ def made(directory: Path) -> Path:
 
 def run(program: str, directory: Path, inject: str, *arguments: str, only: Path | None = None) -> tuple[int, str]:
     """Exit code and output of a program whose system calls are tampered with, on one file alone where one is named."""
-    tracing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={inject}", *(["-P", str(only)] if only else [])]
+    call = inject.partition(":")[0]
+    tracing = [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={inject}",
+    ]
+    tracing += ["-P", str(only)] if only else []
     done = subprocess.run(
         [*tracing, sys.executable, "-c", program, str(directory), *arguments],
         stdout=subprocess.PIPE,

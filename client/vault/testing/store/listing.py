@@ -173,13 +173,13 @@ class ListingConformance(StoreHarness):
         with refused(InvalidArgumentError, "BAD_PAGE_SIZE", str(page_size), str(MAX_PAGE_SIZE)):
             await subject.list_page(unit, page_size=page_size)
 
-    @pytest.mark.parametrize("token", ["x", "AAAA", "€", "0", "null", "{}", "a" * 10_000, "1:2:3", "W10", "e30="])
     @pytest.mark.parametrize("prefix", [None, ""], ids=["by_id", "by_name"])
     async def test_a_token_that_no_page_gave_is_refused(
-        self, subject: AsyncStore, unit: str, token: str, prefix: str | None
+        self, subject: AsyncStore, unit: str, prefix: str | None
     ) -> None:
-        with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
-            await subject.list_page(unit, prefix=prefix, page_token=token)
+        for token in ("x", "AAAA", "€", "0", "null", "{}", "a" * 10_000, "1:2:3", "W10", "e30="):
+            with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
+                await subject.list_page(unit, prefix=prefix, page_token=token)
 
     # Units
 
