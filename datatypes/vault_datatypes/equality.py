@@ -6,7 +6,6 @@ what it was given with what came back by this.
 
 import array
 import collections
-import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -19,6 +18,8 @@ from vault.store.limits import shown
 
 _Found = tuple[str, str] | None
 """Where in the value something is another, and what would come of it."""
+
+_HEAP_TYPE: Final = 1 << 9  # a class made by a class statement, whose state can be seen
 
 
 def difference(before: Any, after: Any, path: str = "") -> str | None:
@@ -60,19 +61,10 @@ def _comparison(value: Any) -> Callable[[Any, Any], _Found]:
         return _mapping
     if hasattr(value, "__next__") or not type(value).__flags__ & _HEAP_TYPE:
         return _plain  # it can be read once only, or holds what cannot be seen
+    # Models' own `==` looks at their fields with theirs.
+    models = ("__dataclass_fields__", "__struct_fields__", "__pydantic_fields__")
     has_equality = any("__eq__" in vars(base) for base in type(value).__mro__[:-1])
-    return _plain if has_equality and not _has_fields(value) else _attributes
-
-
-def _has_fields(value: Any) -> bool:
-    """Whether it is a model, whose own `==` looks at its fields with theirs."""
-    return dataclasses.is_dataclass(value) or any(hasattr(type(value), name) for name in _FIELDS)
-
-
-_FIELDS: Final = ("__struct_fields__", "__pydantic_fields__")  # of msgspec, of pydantic
-
-
-_HEAP_TYPE: Final = 1 << 9  # a class made by a class statement, whose state can be seen
+    return _plain if has_equality and not any(hasattr(type(value), name) for name in models) else _attributes
 
 
 def _plain(before: Any, after: Any) -> _Found:

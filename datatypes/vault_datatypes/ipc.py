@@ -47,9 +47,6 @@ def read_table(data: memoryview) -> Any:
     """The Table of a stream or a file, without a copy, every value and offset of it validated.
 
     What Arrow reads of changed bytes may point anywhere; the next one to use it would end the process.
-
-    Raises:
-        ArrowException: It is none, or damaged.
     """
     with pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(data[_start(data) :]))) as reader:
         table = reader.read_all()
@@ -58,11 +55,7 @@ def read_table(data: memoryview) -> Any:
 
 
 def ipc_size(data: memoryview) -> int:
-    """Bytes that the buffers of all batches come to.
-
-    Raises:
-        ArrowException, OSError, DecodeError: It is damaged.
-    """
+    """Bytes that the buffers of all batches come to; an error of Arrow's, or DecodeError, where it is damaged."""
     messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(pa.py_buffer(data[_start(data) :])))
     try:
         return sum(_batch_size(message) for message in messages)

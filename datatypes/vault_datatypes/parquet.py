@@ -47,11 +47,7 @@ class ParquetSize:
 
 
 def parquet_size(data: memoryview) -> ParquetSize:
-    """What the file comes to.
-
-    Raises:
-        DecodeError: It is damaged.
-    """
+    """What the file comes to; DecodeError where it is damaged."""
     try:
         return _size(data)
     except (IndexError, KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
@@ -112,11 +108,7 @@ def _add_chunk(data: memoryview, chunk: Struct, number: int, width: int, size: P
 
 
 class _Thrift:
-    """Reads Thrift's compact protocol.
-
-    Attributes:
-        at: Where it reads next.
-    """
+    """Reads Thrift's compact protocol, next at `at`."""
 
     def __init__(self, data: memoryview, at: int) -> None:
         self.at = at

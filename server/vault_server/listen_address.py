@@ -25,11 +25,7 @@ class Listen:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH, percent-encoded.
-
-        Raises:
-            InvalidArgumentError: BAD_ADDRESS.
-        """
+        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH, percent-encoded; anything else is BAD_ADDRESS."""
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
         try:
@@ -54,13 +50,8 @@ class Listen:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
     def is_local(self) -> bool:
-        """Whether only this machine can connect: a unix socket, or a host all of whose addresses are loopback.
-
-        Blocks while the host is resolved.
-
-        Raises:
-            InvalidArgumentError: BAD_ADDRESS, the host cannot be resolved.
-        """
+        """Whether only this machine can connect: a unix socket, or a host all of whose addresses are loopback. Blocks
+        while the host is resolved; one that cannot be is BAD_ADDRESS."""
         if self.path:
             return True
         return all(ipaddress.ip_address(address[4][0]).is_loopback for address in self._resolved())
@@ -83,15 +74,8 @@ class Listen:
                 probe.listen(1)
 
     def shared(self, stack: contextlib.ExitStack) -> Self:
-        """Takes the port for several processes of this user, until `stack` ends. Blocks.
-
-        It is bound and does not listen; with port 0, a free one is chosen.
-
-        Returns:
-            The same, with the port that was bound.
-
-        Raises:
-            InvalidArgumentError, UnavailableError: As `prepare`; BAD_ADDRESS for a unix socket.
+        """Takes the port for several processes of this user, until `stack` ends, and returns it (of port 0, a free one
+        that was chosen). It is bound and does not listen. Blocks; raises as `prepare`, and BAD_ADDRESS for a path.
         """
         if self.path:
             raise _bad(self.target, "a unix socket belongs to one process: with several workers, HOST:PORT")
@@ -149,11 +133,7 @@ class Listen:
 
 
 def parse_listeners(listen: str | Sequence[str]) -> tuple[Listen, ...]:
-    """Reads one address or several.
-
-    Raises:
-        InvalidArgumentError: BAD_ADDRESS, one of them is none, or there is none at all.
-    """
+    """Reads one address or several; one that is none, or no address at all, is BAD_ADDRESS."""
     texts = [listen] if isinstance(listen, str) else listen
     if not texts:
         raise InvalidArgumentError("there is no address to listen on", reason="BAD_ADDRESS")

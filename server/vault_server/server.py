@@ -292,11 +292,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it listens, with the real port: "127.0.0.1:50051" or "unix:/path".
-
-        Raises:
-            ClosedError: It has not been started.
-        """
+        """See AsyncServer.address."""
         return self.addresses[0]
 
     @property

@@ -145,11 +145,7 @@ class _Worker:
         return None if self._process is None else self._process.returncode
 
     async def start(self) -> None:
-        """Starts it; returns when clients can connect.
-
-        Raises:
-            UnavailableError: It ended before, or took too long.
-        """
+        """Starts it, and returns when clients can connect; UnavailableError when it ended before, or took too long."""
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

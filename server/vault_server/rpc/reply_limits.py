@@ -72,11 +72,7 @@ def fit_results(reply: Message, items: Sequence[Item], limit: int) -> None:
 
 
 def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:
-    """The reply, unless it is too large.
-
-    Raises:
-        InvalidArgumentError: MESSAGE_TOO_LARGE.
-    """
+    """The reply; MESSAGE_TOO_LARGE when it is."""
     if (size := reply.ByteSize()) > limit:
         raise InvalidArgumentError(
             f"the reply would take {size} bytes, and a message at most {limit}: ask for fewer objects at once",

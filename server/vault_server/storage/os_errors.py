@@ -20,8 +20,6 @@ _REASON_BY_CODE: Final = {
     sqlite3.SQLITE_BUSY: "REGISTER_BUSY",
 }
 _REMEDY: Final = "`vault-grpc check DIRECTORY --repair` saves what can be saved, when nobody has the store open"
-
-
 _MISSING: Final = re.compile("no such (table|column|index)|has no column")
 
 
@@ -46,11 +44,7 @@ def room_helps(error: StorageError) -> bool:
 
 
 def storage_error(error: OSError | sqlite3.Error, attempt: str) -> StorageError:
-    """The StorageError to raise from `error`.
-
-    Args:
-        attempt: What was being done, to follow "could not".
-    """
+    """The StorageError to raise from `error`: "could not" and what was attempted."""
     if isinstance(error, OSError):
         text = error.strerror or str(error)
         kind = StorageFullError if error.errno in _FULL else StorageError
@@ -100,11 +94,7 @@ def damaged(register: Path, what: str) -> StorageError:
 
 @contextmanager
 def storing(attempt: str) -> Iterator[None]:
-    """Raises what the block raises of the disk or of SQLite as a StorageError.
-
-    Args:
-        attempt: What the block does, to follow "could not".
-    """
+    """Raises what the block raises of the disk or of SQLite as a StorageError; see `storage_error`."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
