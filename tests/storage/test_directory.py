@@ -15,7 +15,7 @@ from vault.store.values import Block, DeleteSpec, UploadSpec, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.failpoints import Point, reached
-from vault_server.storage.maintenance import examine
+from vault_server.storage.maintenance import audit
 
 from tests.server.process import Served
 from tests.storage.objects import LARGE, SMALL, UNIT, read, reader_of, small, start, succeeded, upload
@@ -319,15 +319,15 @@ def test_an_audit_that_the_directory_is_moved_under_takes_no_file_for_missing(
 ) -> None:
     with EmbeddedStore(root) as store:
         begun(store)
-        rows = examine.all_rows
+        rows = audit.all_rows
 
-        def move(engine: Engine, table: str) -> Iterator[examine.Stored]:
+        def move(engine: Engine, table: str) -> Iterator[audit.Generation]:
             for row in rows(engine, table):
                 if not aside(root).exists():
                     another_store(root)
                 yield row
 
-        monkeypatch.setattr(examine, "all_rows", move)
+        monkeypatch.setattr(audit, "all_rows", move)
         refused(store, lambda store: store.check(deep=True))
 
 

@@ -119,12 +119,12 @@ class Sweeper:
             trim(connection, inlined_limit(self._root))
             self._inlined, self._crowded = 0, False
         reached("before collection")
-        done = collect(connection, now=time.time_ns() // 1000, limit=_FILES_AT_ONCE)
+        again, seconds = collect(connection, now=time.time_ns() // 1000, limit=_FILES_AT_ONCE)
         reached("collected")
         self._due = None
-        if done.next_look is not None:
-            self._expect(max(done.next_look, _COLLECT_APART))
-        self.wanted = self.wanted or bool(done.files) or done.rows == _FILES_AT_ONCE
+        if seconds is not None:
+            self._expect(max(seconds, _COLLECT_APART))
+        self.wanted = self.wanted or again
 
     def _expect(self, seconds: float) -> None:
         moment = time.monotonic() + min(seconds, _LONGEST)

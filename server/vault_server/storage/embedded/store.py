@@ -18,8 +18,9 @@ from vault_server.storage.engine.engine import Engine, follow_forks
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.generic._sync.store import EngineStore
-from vault_server.storage.maintenance import CheckReport, ScrubStatus, audit
-from vault_server.storage.maintenance import repair as mend
+from vault_server.storage.maintenance import CheckReport, ScrubStatus
+from vault_server.storage.maintenance.audit import audit
+from vault_server.storage.maintenance.repair import repair as mend
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 from vault_server.storage.os_errors import storing

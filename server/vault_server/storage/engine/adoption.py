@@ -14,8 +14,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.limits import check_unit
 
 from vault_server.storage.decision.rows import Row, pack_checksums, signed
-from vault_server.storage.files.blobs import blob_id, unit_folder
-from vault_server.storage.files.measure import measure
+from vault_server.storage.files.blobs import blob_id, measure, unit_folder
 from vault_server.storage.index.restoring import COUNT_UNITS, insert_object
 from vault_server.storage.os_errors import storing
 

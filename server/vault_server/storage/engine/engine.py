@@ -190,15 +190,6 @@ def _make_directory(root: Path, access: Access) -> None:
             else:
                 folder.mkdir()
         sync_folder(folder.parent)
-    if not missing and not (root / REGISTER).exists():
-        _sync_above(root)
-
-
-def _sync_above(root: Path) -> None:
-    """Makes the names that lead to the directory durable: whoever made them may have been killed before that."""
-    for folder in root.parents:
-        with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
-            sync_folder(folder)
 
 
 class ForkAware(Protocol):

@@ -4,6 +4,6 @@ directory       the open directory: who has it, and whether another is in its pl
 access          the modes of what is made in it; `filesystem` where none may be
 revision_note   the last revision that was acknowledged
 blobs           objects' files and their names; `staging` those on their way
-reader          one generation's blocks; `measure` what a file's bytes come to
+reader          one generation's blocks
 reserve         room that is kept on a full disk
 """

@@ -1,19 +1,24 @@
-"""Objects' bytes as files: where they lie, how they get there, how they are removed."""
+"""Objects' bytes as files: where they lie, how they get there, what they come to, how they are removed."""
 
 import contextlib
 import os
 import re
 import secrets
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import xxhash
 from vault._runtime.fsync import sync
 from vault.errors import InvalidArgumentError
-from vault.store.limits import MAX_DATA_ID, check_unit
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, check_unit
+from vault.store.progress import Meter
+from vault.store.values import checksum
 
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.directory import REGISTER, StoreDirectory
+from vault_server.storage.files.reader import read_at
 from vault_server.storage.files.staging import StagedFile
 
 _OWN_FOLDERS: Final = (".staging", ".lost", ".rebuild")
@@ -175,3 +180,28 @@ def sync_path(folder: Path) -> None:
             return
         with contextlib.suppress(PermissionError):  # not ours, so we did not make anything in it
             sync_folder(each)
+
+
+class Measured(NamedTuple):
+    """What a file's bytes come to. `modified` in microseconds since 1970."""
+
+    size: int
+    checksum: int
+    blocks: "array[int]"
+    modified: int
+
+
+def measure(path: Path, meter: Meter | None = None) -> Measured:
+    """Reads a file once."""
+    whole = xxhash.xxh3_64()
+    blocks = array("Q")
+    size = 0
+    with path.open("rb", buffering=0) as file:
+        while data := read_at(file.fileno(), BLOCK_SIZE, size):
+            whole.update(data)
+            blocks.append(checksum(data))
+            size += len(data)
+            if meter is not None:
+                meter.add(len(data))
+        modified = os.fstat(file.fileno()).st_mtime_ns // 1000
+    return Measured(size, whole.intdigest(), blocks, modified)

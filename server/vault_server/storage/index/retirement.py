@@ -10,7 +10,6 @@ grace; of one that jumps back, what was retired "in the future" is taken as reti
 import os
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,21 +30,6 @@ _FIND: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What one collection did.
-
-    Attributes:
-        files: Now in the trash.
-        rows: How many generations that were.
-        next_look: Seconds until the next expires; None: nothing is retained.
-    """
-
-    files: list[str]
-    rows: int
-    next_look: float | None
-
-
 def find_retired(connection: sqlite3.Connection, unit: str, data_id: int, generation: int) -> Stored | None:
     """A generation that was replaced or deleted, while it is kept."""
     found = connection.execute(_FIND, (generation, unit, data_id)).fetchone()
@@ -60,8 +44,12 @@ def next_look(connection: sqlite3.Connection, *, now: int) -> float | None:
     return None if expiry is None else max(expiry - now, 0) / 1e6
 
 
-def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collected:
-    """Gives up to `limit` generations up whose time has come: their files are trash from here on."""
+def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> tuple[bool, float | None]:
+    """Gives up to `limit` generations up whose time has come: their files are trash from here on.
+
+    Returns:
+        Whether another transaction soon is worth it; and the seconds until the next expires, None: nothing is retained.
+    """
     if _is_future(connection, now):
         connection.execute(
             "UPDATE retired SET collect_at = collect_at - retired_at + ?, retired_at = ? WHERE retired_at > ?",
@@ -72,8 +60,8 @@ def collect(connection: sqlite3.Connection, *, now: int, limit: int) -> Collecte
         "WHERE r.collect_at <= ? ORDER BY r.collect_at LIMIT ?",
         (now, limit),
     ).fetchall()
-    files = give_up(connection, due)
-    return Collected(files, len(due), next_look(connection, now=now))
+    give_up(connection, due)
+    return len(due) == limit or any(file for *_, file in due), next_look(connection, now=now)
 
 
 def inlined_limit(root: Path) -> int:
@@ -87,30 +75,22 @@ def inlined_limit(root: Path) -> int:
 
 def trim(connection: sqlite3.Connection, limit: int) -> None:
     """Holds the bytes that are retained in the register to a limit; the first to expire go."""
-    rows = connection.execute(
-        "SELECT r.generation, r.content, r.size FROM retired r JOIN contents c ON c.number = r.content "
-        "WHERE c.file IS NULL ORDER BY r.collect_at DESC"
-    )
-    held = 0
-    surplus: list[tuple[int, int, None]] = []
-    for generation, content, size in rows:
-        held += size + ROW_BYTES
-        if held > limit:
-            surplus.append((generation, content, None))
+    surplus = connection.execute(
+        "SELECT generation, content, NULL FROM (SELECT r.generation, r.content, sum(r.size + ?) OVER (ORDER BY "
+        "r.collect_at DESC, r.generation DESC) AS held FROM retired r JOIN contents c ON c.number = r.content "
+        "WHERE c.file IS NULL) WHERE held > ?",
+        (ROW_BYTES, limit),
+    ).fetchall()
     give_up(connection, surplus)
 
 
-def give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> list[str]:
-    """Forgets retained generations: their number, that of their contents, and their file, which is trash from here on.
-
-    Returns:
-        Those files.
-    """
+def give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> None:
+    """Forgets retained generations: their number, that of their contents, and their file, which is trash from here
+    on."""
     files = [file for _, _, file in rows if file is not None]
     connection.executemany("DELETE FROM retired WHERE generation = ?", [(generation,) for generation, _, _ in rows])
     connection.executemany("DELETE FROM contents WHERE number = ?", [(content,) for _, content, _ in rows])
     connection.executemany("INSERT OR REPLACE INTO trash SELECT ?, revision FROM meta", [(file,) for file in files])
-    return files
 
 
 def _is_future(connection: sqlite3.Connection, now: int) -> bool:

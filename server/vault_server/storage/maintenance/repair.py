@@ -22,9 +22,8 @@ from vault.errors import CorruptionError, StorageError
 from vault_server.storage.commit.collection import SETTLING_COMMITS
 from vault_server.storage.decision.rows import INFO_COLUMNS, Row, pack_checksums, pack_tags, to_info, unsigned
 from vault_server.storage.engine.engine import Engine
-from vault_server.storage.files.blobs import blob_id, folder_unit, sync_folder, unit_folder
+from vault_server.storage.files.blobs import blob_id, folder_unit, measure, sync_folder, unit_folder
 from vault_server.storage.files.directory import StoreDirectory
-from vault_server.storage.files.measure import measure
 from vault_server.storage.index.objects import is_file_of
 from vault_server.storage.index.restoring import insert_contents
 from vault_server.storage.maintenance import rules

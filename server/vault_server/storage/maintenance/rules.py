@@ -21,22 +21,21 @@ class Rule:
     Attributes:
         problem: What is told, with a number, where it does not hold; None: another look tells of it, too.
         count: The query of that number; 0: it holds.
-        mend: The statement that makes it hold.
+        mend: The statement that makes it hold; None: that takes more, see `repair`.
         mended: What is told of that; `{count}` is the number.
     """
 
     problem: str | None
     count: str
-    mend: str
-    mended: str
+    mend: str | None
+    mended: str = ""
 
     def look(self, connection: sqlite3.Connection) -> list[Problem]:
         count = self._count(connection)
         return [Problem(ProblemKind.REGISTER, f"{self.problem}: {count}")] if self.problem and count else []
 
     def apply(self, connection: sqlite3.Connection) -> list[Repair]:
-        count = self._count(connection)
-        if not count:
+        if self.mend is None or not (count := self._count(connection)):
             return []
         connection.execute(self.mend)
         return [Repair(self.mended.format(count=count))]
@@ -118,6 +117,8 @@ _UNITS_WRONG: Final = (
     "WHERE (u.objects, u.bytes) IS NOT (c.objects, c.bytes) OR u.revision NOT BETWEEN c.newest AND c.highest"
 )
 
+UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL SELECT content FROM retired)"
+
 RULES: Final = (
     Rule(
         "entries of the feed that cannot be read",
@@ -173,9 +174,8 @@ RULES: Final = (
         COUNT_UNITS,
         "{count} units are counted anew",
     ),
+    Rule("contents without an object", f"SELECT count(*) FROM contents WHERE {UNOWNED_CONTENTS}", None),  # noqa: S608
 )
-
-UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL SELECT content FROM retired)"
 
 
 def _meta(connection: sqlite3.Connection) -> list[Problem]:
@@ -186,11 +186,6 @@ def _meta(connection: sqlite3.Connection) -> list[Problem]:
     if not 0 <= revision < LAST_REVISION:
         return [Problem(ProblemKind.DAMAGED_REGISTER, f"the store's revision is damaged: {revision}")]
     return []
-
-
-def _unowned(connection: sqlite3.Connection) -> list[Problem]:
-    (count,) = connection.execute(f"SELECT count(*) FROM contents WHERE {UNOWNED_CONTENTS}").fetchone()  # noqa: S608
-    return [Problem(ProblemKind.REGISTER, f"contents without an object: {count}")] if count else []
 
 
 def _whereabouts(connection: sqlite3.Connection) -> list[Problem]:
@@ -208,5 +203,5 @@ def _whereabouts(connection: sqlite3.Connection) -> list[Problem]:
     return problems
 
 
-LOOKS: Final = (_meta, *(rule.look for rule in RULES), _unowned, _whereabouts)
+LOOKS: Final = (_meta, *(rule.look for rule in RULES), _whereabouts)
 """What the audit asks of the tables, each in a read of its own."""

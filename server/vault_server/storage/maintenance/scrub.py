@@ -22,7 +22,7 @@ from vault.store.limits import check_number, check_seconds
 
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.directory import REGISTER
-from vault_server.storage.maintenance.examine import FIRST, all_rows, examine
+from vault_server.storage.maintenance.audit import FIRST, all_rows, examine
 from vault_server.storage.maintenance.report import Problem, ProblemKind, ScrubPass, ScrubStatus
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,7 @@ from vault.store.progress import Meter
 from vault.store.values import checksum
 
 from vault_server.storage.decision.rows import Row, pack_checksums, to_info, unsigned
-from vault_server.storage.files.blobs import blob_files, blob_generation, blob_id, folder_unit
-from vault_server.storage.files.measure import Measured, measure
+from vault_server.storage.files.blobs import Measured, blob_files, blob_generation, blob_id, folder_unit, measure
 from vault_server.storage.index.objects import is_file_of
 from vault_server.storage.index.restoring import insert_contents, insert_object
 from vault_server.storage.maintenance.rebuild.salvage import Salvage
