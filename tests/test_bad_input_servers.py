@@ -78,21 +78,21 @@ def stranger() -> Iterator[str]:
 @each_call
 def test_an_address_that_nobody_listens_on(call: Callable[[RemoteVault], Any]) -> None:
     with held_port() as port:
-        _unavailable(f"127.0.0.1:{port}", call, "UNAVAILABLE")
+        assert_unavailable(f"127.0.0.1:{port}", call, "UNAVAILABLE")
 
 
 def test_a_socket_that_is_not_there(tmp_path: Path) -> None:
-    _unavailable(f"unix:{tmp_path}/no.sock", CALLS["exists"], "UNAVAILABLE")
+    assert_unavailable(f"unix:{tmp_path}/no.sock", CALLS["exists"], "UNAVAILABLE")
 
 
 @pytest.mark.parametrize("name", ["exists", "upload", "open_writer"])
 def test_a_server_that_never_answers(silent: str, name: str) -> None:
-    _unavailable(silent, CALLS[name], "TIMEOUT")
+    assert_unavailable(silent, CALLS[name], "TIMEOUT")
 
 
 @pytest.mark.parametrize("name", ["exists", "upload", "open_writer"])
 def test_a_web_server(web: str, name: str) -> None:
-    assert "does not speak gRPC" in _unavailable(web, CALLS[name], "UNAVAILABLE")
+    assert "does not speak gRPC" in assert_unavailable(web, CALLS[name], "UNAVAILABLE")
 
 
 @each_call
@@ -173,8 +173,8 @@ def test_replies_that_would_be_over_the_limit_come_in_parts(store: EmbeddedStore
         assert vault.delete_many("texts", range(1, 102)) == [True] * 100 + [False]
 
 
-def _unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) -> str:
-    """Holds the call to an UnavailableError. Returns what it says."""
+def assert_unavailable(address: str, call: Callable[[RemoteVault], Any], reason: str) -> str:
+    """Asserts that the call fails in time because the server is away. Returns what it says."""
     begun = time.monotonic()
     with RemoteVault(address, STRUCTURE, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         with pytest.raises(UnavailableError) as caught:

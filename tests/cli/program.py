@@ -65,7 +65,7 @@ class Program:
         """The JSON documents, one on a line."""
         return [json.loads(line) for line in self.text(*arguments, "--json").splitlines()]
 
-    def fails(self, code: int, *arguments: str | Path, data: bytes = b"") -> str:
+    def assert_fails(self, code: int, *arguments: str | Path, data: bytes = b"") -> str:
         """The one line of standard error of a run that must end with `code`, without the program's name."""
         done = self.run(*arguments, data=data)
         lines = done.stderr.decode().splitlines()

@@ -51,7 +51,9 @@ def test_damage_ends_with_6_and_a_line_that_names_it(damaged: Program) -> None:
     assert problem[4] == "1"
     # Repair deletes nothing that an object has.
     assert check(damaged, "--deep", "--repair").returncode == Exit.CORRUPTION
-    assert "checksum" in damaged.fails(Exit.CORRUPTION, "get", "large", directory_of(damaged) / "copy", "-u", UNIT)
+    assert "checksum" in damaged.assert_fails(
+        Exit.CORRUPTION, "get", "large", directory_of(damaged) / "copy", "-u", UNIT
+    )
 
 
 def test_json_is_one_document(damaged: Program) -> None:
@@ -81,7 +83,7 @@ def test_what_is_all_mended_ends_with_7_and_then_with_0(embedded: Program) -> No
 def test_a_lost_register_is_told_by_every_command_and_rebuilt(embedded: Program) -> None:
     embedded.put("large", LARGE)
     (directory_of(embedded) / "register.db").unlink()
-    assert "vault-grpc check DIRECTORY --repair" in embedded.fails(Exit.FAILURE, "ls", "-u", UNIT)
+    assert "vault-grpc check DIRECTORY --repair" in embedded.assert_fails(Exit.FAILURE, "ls", "-u", UNIT)
     done = check(embedded)
     assert done.returncode == Exit.CORRUPTION
     assert b"problem\tdamaged register" in done.stdout
@@ -96,8 +98,8 @@ def test_a_lost_register_is_told_by_every_command_and_rebuilt(embedded: Program)
 
 def test_where_no_vault_is_there_is_nothing_to_check(tmp_path: Path) -> None:
     program = Program(None)
-    assert "no vault" in program.fails(Exit.UNAVAILABLE, "check", tmp_path)
-    assert "no vault" in program.fails(Exit.UNAVAILABLE, "check", tmp_path / "nowhere")
+    assert "no vault" in program.assert_fails(Exit.UNAVAILABLE, "check", tmp_path)
+    assert "no vault" in program.assert_fails(Exit.UNAVAILABLE, "check", tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,23 +15,23 @@ from tests.cli.program import COMMAND, UNIT, Program
 @pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["units"], ["cat", "a", "-u", UNIT], ["rm", "a", "-u", UNIT]])
 def test_reading_makes_no_vault_where_there_is_none(embedded: Program, command: list[str]) -> None:
     assert embedded.directory is not None
-    assert "no such directory" in embedded.fails(5, *command)
+    assert "no such directory" in embedded.assert_fails(5, *command)
     assert not embedded.directory.exists()
     embedded.directory.mkdir()
-    assert "no register.db" in embedded.fails(5, *command)
+    assert "no register.db" in embedded.assert_fails(5, *command)
     assert list(embedded.directory.iterdir()) == []
     assert embedded.put("a", b"1")
 
 
 def test_a_file_is_not_a_vault(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert "not a directory" in Program(str(tmp_path / "file")).fails(2, "units")
-    assert "is a file" in Program(str(tmp_path / "file")).fails(2, "put", "-", "-u", UNIT)
+    assert "not a directory" in Program(str(tmp_path / "file")).assert_fails(2, "units")
+    assert "is a file" in Program(str(tmp_path / "file")).assert_fails(2, "put", "-", "-u", UNIT)
 
 
 def test_a_server_without_its_scheme_is_recognised(tmp_path: Path) -> None:
     for command in (["units"], ["put", "-", "-u", UNIT]):
-        assert "'grpc://localhost:50051'" in Program("localhost:50051").fails(2, *command)
+        assert "'grpc://localhost:50051'" in Program("localhost:50051").assert_fails(2, *command)
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])
@@ -51,10 +51,10 @@ def test_an_address_is_no_directory_and_none_is_made_of_it(tmp_path: Path, comma
 
 
 def test_no_location_and_no_known_scheme_are_usage_errors() -> None:
-    assert "--vault" in Program(None).fails(2, "units")
-    assert "--vault" in Program("").fails(2, "units")
-    assert "known schemes" in Program("nothing://x").fails(2, "units")
-    assert "bad address" in Program("grpc://x").fails(2, "units")
+    assert "--vault" in Program(None).assert_fails(2, "units")
+    assert "--vault" in Program("").assert_fails(2, "units")
+    assert "known schemes" in Program("nothing://x").assert_fails(2, "units")
+    assert "bad address" in Program("grpc://x").assert_fails(2, "units")
 
 
 def test_the_location_may_stand_before_or_after_the_command_and_wins_over_the_environment(
@@ -80,24 +80,24 @@ def test_a_server_that_is_away_is_said_within_the_timeout() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets the port, and nobody answers
         program = Program(f"grpc://127.0.0.1:{taken.getsockname()[1]}")
         began = time.monotonic()
-        program.fails(5, "--timeout", "2", "units")
-        program.fails(5, "put", "-", "-u", UNIT, "--timeout", "2", data=b"x")
+        program.assert_fails(5, "--timeout", "2", "units")
+        program.assert_fails(5, "put", "-", "-u", UNIT, "--timeout", "2", data=b"x")
         assert time.monotonic() - began < 30
 
 
 def test_a_unix_socket_that_nobody_listens_on_is_a_server_that_is_away(tmp_path: Path) -> None:
-    Program(f"unix:{tmp_path}/socket").fails(5, "--timeout", "1", "units")
+    Program(f"unix:{tmp_path}/socket").assert_fails(5, "--timeout", "1", "units")
 
 
 @pytest.mark.parametrize(
     "arguments", [["nothing"], [], ["ls", "--nothing", "-u", "a"], ["get", "a"], ["--timeout", "0", "units"]]
 )
 def test_a_wrong_command_line_is_one_line_and_names_the_help(embedded: Program, arguments: list[str]) -> None:
-    assert "--help'." in embedded.fails(2, *arguments)
+    assert "--help'." in embedded.assert_fails(2, *arguments)
 
 
 def test_what_was_wrong_ends_with_a_full_stop_before_the_help_is_named(embedded: Program) -> None:
-    assert "a letter or digit. Try 'vault-grpc ls --help'." in embedded.fails(2, "ls", "-u", "../a")
+    assert "a letter or digit. Try 'vault-grpc ls --help'." in embedded.assert_fails(2, "ls", "-u", "../a")
 
 
 def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(
@@ -111,7 +111,7 @@ def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
-    assert "block 2" in program.fails(6, "get", "a", tmp_path / "copy", "-u", UNIT)
+    assert "block 2" in program.assert_fails(6, "get", "a", tmp_path / "copy", "-u", UNIT)
     assert not (tmp_path / "copy").exists()
     done = program.run("cat", "a", "-u", UNIT)
     assert done.returncode == 6
@@ -167,4 +167,4 @@ def test_an_interrupted_put_stores_nothing_and_ends_with_130(program: Program) -
 
 def test_names_that_would_steer_a_terminal_do_not_reach_it_in_errors(embedded: Program) -> None:
     embedded.put("a", b"1")
-    assert "\x9b" not in embedded.fails(3, "stat", "x\x9b31m", "-u", UNIT)
+    assert "\x9b" not in embedded.assert_fails(3, "stat", "x\x9b31m", "-u", UNIT)

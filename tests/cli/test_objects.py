@@ -77,7 +77,7 @@ def test_stat_by_id_and_by_name_is_the_same(embedded: Program) -> None:
 
 def test_a_name_of_digits_is_found_when_it_is_said_to_be_one(embedded: Program) -> None:
     data_id = embedded.put("2024", b"x")
-    assert "no object with id 2024" in embedded.fails(3, "stat", "2024", "-u", UNIT)
+    assert "no object with id 2024" in embedded.assert_fails(3, "stat", "2024", "-u", UNIT)
     assert embedded.documents("stat", "name:2024", "-u", UNIT)[0]["data_id"] == str(data_id)
     assert embedded.text("find", "2024") == f"{UNIT}\t{data_id}\t1\t2024\n"
 
@@ -88,8 +88,8 @@ def test_find_looks_in_every_unit_or_in_one(program: Program) -> None:
     assert program.text("find", "a") == f"{UNIT}\t{one}\t1\ta\nother\t{two}\t2\ta\n"
     assert program.text("find", "a", "-u", "other") == f"other\t{two}\t2\ta\n"
     assert [d["unit"] for d in program.documents("find", "a")] == [UNIT, "other"]
-    assert "no unit has an object named 'b'" in program.fails(3, "find", "b")
-    assert "unit 'other' has no object named 'b'" in program.fails(3, "find", "b", "-u", "other")
+    assert "no unit has an object named 'b'" in program.assert_fails(3, "find", "b")
+    assert "unit 'other' has no object named 'b'" in program.assert_fails(3, "find", "b", "-u", "other")
 
 
 def test_tag_shows_sets_and_removes_and_leaves_the_rest(program: Program) -> None:
@@ -107,18 +107,18 @@ def test_tag_renames(program: Program) -> None:
     program.put("b", b"1")
     assert program.documents("tag", "a", "-u", UNIT, "--name", "c d")[0]["name"] == "c d"
     assert program.documents("stat", "c d", "-u", UNIT)[0]["tags"] == {"x": "1"}
-    program.fails(4, "tag", "c d", "-u", UNIT, "--name", "b")
+    program.assert_fails(4, "tag", "c d", "-u", UNIT, "--name", "b")
     assert program.documents("tag", "c d", "-u", UNIT, "--no-name")[0]["name"] is None
-    program.fails(3, "stat", "c d", "-u", UNIT)
+    program.assert_fails(3, "stat", "c d", "-u", UNIT)
     assert program.documents("stat", str(data_id), "-u", UNIT)[0]["data_id"] == str(data_id)
 
 
 def test_tag_refuses_what_contradicts_itself(embedded: Program) -> None:
     embedded.put("a", b"1")
-    embedded.fails(2, "tag", "a", "x=1", "-r", "x", "-u", UNIT)
-    embedded.fails(2, "tag", "a", "--name", "b", "--no-name", "-u", UNIT)
-    embedded.fails(2, "tag", "a", "x", "-u", UNIT)
-    embedded.fails(3, "tag", "b", "x=1", "-u", UNIT)
+    embedded.assert_fails(2, "tag", "a", "x=1", "-r", "x", "-u", UNIT)
+    embedded.assert_fails(2, "tag", "a", "--name", "b", "--no-name", "-u", UNIT)
+    embedded.assert_fails(2, "tag", "a", "x", "-u", UNIT)
+    embedded.assert_fails(3, "tag", "b", "x=1", "-u", UNIT)
 
 
 def test_rm_deletes_what_is_there_and_says_what_is_not(program: Program) -> None:
@@ -133,10 +133,10 @@ def test_rm_deletes_what_is_there_and_says_what_is_not(program: Program) -> None
 
 def test_rm_at_another_generation_deletes_nothing(program: Program) -> None:
     program.put("a", b"1")
-    program.fails(4, "rm", "a", "-u", UNIT, "--if-generation", "7")
-    program.fails(2, "rm", "a", "b", "-u", UNIT, "--if-generation", "1")
+    program.assert_fails(4, "rm", "a", "-u", UNIT, "--if-generation", "7")
+    program.assert_fails(2, "rm", "a", "b", "-u", UNIT, "--if-generation", "1")
     assert program.out("rm", "a", "-u", UNIT, "--if-generation", "1") == b""
-    program.fails(3, "stat", "a", "-u", UNIT)
+    program.assert_fails(3, "stat", "a", "-u", UNIT)
 
 
 def test_units_are_those_with_objects_in_alphabetical_order(program: Program) -> None:
@@ -148,7 +148,7 @@ def test_units_are_those_with_objects_in_alphabetical_order(program: Program) ->
 
 @pytest.mark.parametrize("unit", ["..", "a/b", "ä", "u" * 129, ""])
 def test_a_unit_that_cannot_be_is_a_usage_error(embedded: Program, unit: str) -> None:
-    assert "bad unit name" in embedded.fails(2, "put", "-", "--unit", unit)
+    assert "bad unit name" in embedded.assert_fails(2, "put", "-", "--unit", unit)
     assert embedded.directory is not None
     assert not embedded.directory.exists()
 
@@ -156,7 +156,7 @@ def test_a_unit_that_cannot_be_is_a_usage_error(embedded: Program, unit: str) ->
 def test_a_unit_that_the_server_does_not_serve_is_a_usage_error(tmp_path: Path) -> None:
     with EmbeddedStore(tmp_path / "v", StoreOptions(allowed_units=("only",))) as store, Server(store) as server:
         program = Program(f"grpc://{server.address}")
-        assert "other" in program.fails(2, "put", "-", "--unit", "other", data=b"x")
+        assert "other" in program.assert_fails(2, "put", "-", "--unit", "other", data=b"x")
         assert int(program.out("put", "-", "--unit", "only", data=b"x"))
 
 
@@ -170,6 +170,6 @@ def test_a_directory_that_pyvault_wrote_is_a_vault(tmp_path: Path) -> None:
 
 def test_a_register_that_is_not_one_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "register.db").write_bytes(b"not a database" * 100)
-    Program(str(tmp_path)).fails(1, "units")
+    Program(str(tmp_path)).assert_fails(1, "units")
     with closing(sqlite3.connect(tmp_path / "register.db")) as connection, pytest.raises(sqlite3.DatabaseError):
         connection.execute("SELECT 1 FROM sqlite_master")

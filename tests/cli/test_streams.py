@@ -109,7 +109,7 @@ def test_input_that_is_closed_is_a_failure_and_nothing_is_stored(embedded: Progr
     done = run(embedded, ["put", "-", "-u", UNIT, "-n", "b"], "<&-")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"vault-grpc: a standard stream that is needed is closed\n"
-    embedded.fails(3, "stat", "b", "-u", UNIT)
+    embedded.assert_fails(3, "stat", "b", "-u", UNIT)
 
 
 def test_no_file_of_the_store_gets_the_number_of_a_stream(embedded: Program) -> None:

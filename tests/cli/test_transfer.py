@@ -48,7 +48,7 @@ def test_put_stores_several_files_and_goes_on_after_one_that_fails(program: Prog
 
 def test_put_of_a_name_that_is_taken_changes_nothing(program: Program, random_file: Path) -> None:
     program.put("a", b"old")
-    assert "'a'" in program.fails(4, "put", random_file, "-u", UNIT, "--name", "a")
+    assert "'a'" in program.assert_fails(4, "put", random_file, "-u", UNIT, "--name", "a")
     assert program.out("cat", "a", "-u", UNIT) == b"old"
     assert len(program.documents("ls", "-u", UNIT)) == 1
 
@@ -60,24 +60,24 @@ def test_put_replaces_the_bytes_of_a_name_when_told_to(program: Program, random_
     assert document["generation"] == 2
     (document,) = program.documents("put", random_file, "-u", UNIT, "--replace", "--datatype", "video")
     assert (document["name"], document["datatype"]) == (random_file.name, "video")
-    program.fails(2, "put", "-", "-u", UNIT, "--replace")
-    program.fails(2, "put", random_file, "-u", UNIT, "--replace", "--tag", "k=v")
+    program.assert_fails(2, "put", "-", "-u", UNIT, "--replace")
+    program.assert_fails(2, "put", random_file, "-u", UNIT, "--replace", "--tag", "k=v")
 
 
 def test_put_refuses_what_contradicts_itself(embedded: Program, random_file: Path) -> None:
-    embedded.fails(2, "put", random_file, "-u", UNIT, "--name", "a", "--no-name")
-    embedded.fails(2, "put", random_file, random_file, "-u", UNIT, "--name", "a")
-    embedded.fails(2, "put", "-", "-", "-u", UNIT)
-    embedded.fails(2, "put", random_file)
-    embedded.fails(2, "put", "-u", UNIT)
-    embedded.fails(2, "put", random_file, "-u", UNIT, "--tag", "k")
+    embedded.assert_fails(2, "put", random_file, "-u", UNIT, "--name", "a", "--no-name")
+    embedded.assert_fails(2, "put", random_file, random_file, "-u", UNIT, "--name", "a")
+    embedded.assert_fails(2, "put", "-", "-", "-u", UNIT)
+    embedded.assert_fails(2, "put", random_file)
+    embedded.assert_fails(2, "put", "-u", UNIT)
+    embedded.assert_fails(2, "put", random_file, "-u", UNIT, "--tag", "k")
     assert embedded.directory is not None
     assert not embedded.directory.exists()
 
 
 def test_put_of_a_file_that_cannot_be_read_stores_nothing(embedded: Program, tmp_path: Path) -> None:
-    assert "No such file" in embedded.fails(1, "put", tmp_path / "missing", "-u", UNIT)
-    assert embedded.fails(1, "put", tmp_path, "-u", UNIT)
+    assert "No such file" in embedded.assert_fails(1, "put", tmp_path / "missing", "-u", UNIT)
+    assert embedded.assert_fails(1, "put", tmp_path, "-u", UNIT)
     assert embedded.text("units") == ""
 
 
@@ -112,9 +112,9 @@ def test_get_replaces_a_file_and_leaves_nothing_beside_it(embedded: Program, tmp
 def test_get_of_what_does_not_exist_leaves_the_file_as_it_was(program: Program, tmp_path: Path) -> None:
     program.put("a", b"new")
     (tmp_path / "file").write_bytes(b"old")
-    assert "no object" in program.fails(3, "get", "b", tmp_path / "file", "-u", UNIT)
+    assert "no object" in program.assert_fails(3, "get", "b", tmp_path / "file", "-u", UNIT)
     assert (tmp_path / "file").read_bytes() == b"old"
-    program.fails(3, "get", "b", tmp_path / "other", "-u", UNIT)
+    program.assert_fails(3, "get", "b", tmp_path / "other", "-u", UNIT)
     assert not (tmp_path / "other").exists()
 
 
@@ -150,10 +150,10 @@ def test_no_file_in_a_directory_is_called_what_nobody_would_call_one(name: str) 
 def test_get_into_a_directory_does_not_take_the_name_of_a_hidden_file(embedded: Program, tmp_path: Path) -> None:
     (tmp_path / ".bashrc").write_bytes(b"mine")
     embedded.put(".bashrc", b"theirs")
-    assert "give FILE" in embedded.fails(2, "get", ".bashrc", tmp_path, "-u", UNIT)
+    assert "give FILE" in embedded.assert_fails(2, "get", ".bashrc", tmp_path, "-u", UNIT)
     assert (tmp_path / ".bashrc").read_bytes() == b"mine"
     embedded.out("get", ".bashrc", tmp_path / "copy", "-u", UNIT)
-    embedded.fails(2, "get", ".bashrc", "", "-u", UNIT)  # of a shell's variable that is not set
+    embedded.assert_fails(2, "get", ".bashrc", "", "-u", UNIT)  # of a shell's variable that is not set
 
 
 def test_get_by_id_into_a_directory_is_called_by_the_id_whatever_the_objects_name(
@@ -185,7 +185,7 @@ def test_get_by_id_into_a_directory_replaces_nothing(embedded: Program, tmp_path
         target.symlink_to(outside)
         if there == "link":
             outside.write_bytes(b"mine")
-    said = embedded.fails(1, "get", f"id:{data_id}", folder, "-u", UNIT)
+    said = embedded.assert_fails(1, "get", f"id:{data_id}", folder, "-u", UNIT)
     assert str(target) in said
     assert list(folder.iterdir()) == [target]
     assert outside.exists() == (there == "link")
@@ -237,7 +237,7 @@ def test_get_writes_into_a_pipe_that_has_a_name_and_does_not_replace_it(embedded
 def test_get_into_a_folder_that_is_not_there_fails(embedded: Program, tmp_path: Path) -> None:
     embedded.put("a", b"1")
     missing = tmp_path / "missing" / "file"
-    assert f"{missing}: No such file" in embedded.fails(1, "get", "a", missing, "-u", UNIT)
+    assert f"{missing}: No such file" in embedded.assert_fails(1, "get", "a", missing, "-u", UNIT)
 
 
 def test_cat_writes_objects_one_after_the_other(embedded: Program) -> None:
@@ -245,7 +245,7 @@ def test_cat_writes_objects_one_after_the_other(embedded: Program) -> None:
     data_id = embedded.put("b", b"2\n")
     assert embedded.out("cat", "a", str(data_id), "a", "-u", UNIT) == b"1\n2\n1\n"
     assert embedded.out("get", "a", "-", "-u", UNIT) == b"1\n"
-    embedded.fails(3, "cat", "c", "-u", UNIT)
+    embedded.assert_fails(3, "cat", "c", "-u", UNIT)
 
 
 def test_cat_writes_part_of_an_object(program: Program, random_file: Path) -> None:
@@ -255,9 +255,9 @@ def test_cat_writes_part_of_an_object(program: Program, random_file: Path) -> No
     assert program.out("cat", "a", "-u", UNIT, "--offset", "5") == data[5:]
     assert program.out("cat", "a", "-u", UNIT, "--length", "1GiB") == data
     assert program.out("cat", "a", "-u", UNIT, "--offset", str(len(data))) == b""
-    assert "past the end" in program.fails(2, "cat", "a", "-u", UNIT, "--offset", str(len(data) + 1))
-    program.fails(2, "cat", "a", "a", "-u", UNIT, "--offset", "1")
-    program.fails(2, "cat", "a", "-u", UNIT, "--offset", "-1")
+    assert "past the end" in program.assert_fails(2, "cat", "a", "-u", UNIT, "--offset", str(len(data) + 1))
+    program.assert_fails(2, "cat", "a", "a", "-u", UNIT, "--offset", "1")
+    program.assert_fails(2, "cat", "a", "-u", UNIT, "--offset", "-1")
 
 
 def test_64_mib_pass_through_pipes_both_ways(program: Program) -> None:

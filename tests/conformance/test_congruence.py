@@ -38,7 +38,7 @@ class Pair(NamedTuple):
     embedded: Store
     remote: Store
 
-    def ask(self, call: Call) -> Any:
+    def assert_same(self, call: Call) -> Any:
         return assert_congruent(call, self.embedded, self.remote)
 
 
@@ -183,28 +183,28 @@ calls: st.SearchStrategy[Call] = st.one_of(
 @settings(max_examples=80)
 def test_any_calls_come_to_the_same(pair: Pair, calls: list[Call]) -> None:
     for call in calls:
-        pair.ask(call)
-    pair.ask(lambda store: [store.list_page(unit, page_size=1000).objects for unit in ("a", "b")])
-    pair.ask(lambda store: [store.list_page(unit, page_size=1000, prefix="").objects for unit in ("a", "b")])
-    pair.ask(lambda store: store.revision)
+        pair.assert_same(call)
+    pair.assert_same(lambda store: [store.list_page(unit, page_size=1000).objects for unit in ("a", "b")])
+    pair.assert_same(lambda store: [store.list_page(unit, page_size=1000, prefix="").objects for unit in ("a", "b")])
+    pair.assert_same(lambda store: store.revision)
 
 
 @pytest.mark.parametrize("act", bad.UNIT_ACTS.values(), ids=bad.UNIT_ACTS.keys())
 def test_bad_units_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
     for unit in bad.UNITS.values():
-        assert isinstance(pair.ask(act_now(act, unit, 5)), VaultError), unit
+        assert isinstance(pair.assert_same(act_now(act, unit, 5)), VaultError), unit
 
 
 @pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
 def test_bad_keys_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
     for key in [*bad.IDS.values(), *bad.NAMES.values(), ""]:
-        assert isinstance(pair.ask(act_now(act, "a", key)), VaultError), key
+        assert isinstance(pair.assert_same(act_now(act, "a", key)), VaultError), key
 
 
 @pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
 @pytest.mark.parametrize("key", [77, "no such name"])
 def test_what_is_not_there_is_missed_in_the_same_words(pair: Pair, act: bad.Act, key: Any) -> None:
-    pair.ask(act_now(act, "a", key))
+    pair.assert_same(act_now(act, "a", key))
 
 
 def test_batches_over_the_limit_are_refused_in_the_same_words(pair: Pair) -> None:
@@ -215,7 +215,7 @@ def test_batches_over_the_limit_are_refused_in_the_same_words(pair: Pair) -> Non
         lambda store: store.load_many("a", [LoadItem(5)] * too_many),
         lambda store: store.delete_many("a", [DeleteSpec(5)] * too_many),
     ):
-        assert isinstance(pair.ask(call), VaultError)
+        assert isinstance(pair.assert_same(call), VaultError)
 
 
 def act_now(act: bad.Act, unit: Any, key: Any) -> Call:

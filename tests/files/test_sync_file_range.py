@@ -19,8 +19,8 @@ def test_what_is_written_while_it_grows_is_all_there(tmp_path: Path) -> None:
 
 def test_where_it_is_refused_nothing_happens() -> None:
     reading, writing = os.pipe()
-    try:
-        Writeback().reached(writing, STEP)
-    finally:
-        os.close(reading)
-        os.close(writing)
+    with os.fdopen(reading, "rb") as source:
+        with os.fdopen(writing, "wb") as sink:
+            Writeback().reached(writing, STEP)
+            sink.write(b"goes on")
+        assert source.read() == b"goes on"

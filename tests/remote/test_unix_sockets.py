@@ -135,7 +135,7 @@ def test_what_is_no_path_of_a_socket_is_refused_on_both_sides(address: str, tmp_
 
 def test_the_command_refuses_them_before_it_makes_anything(tmp_path: Path) -> None:
     for address in (f"unix:{tmp_path}/a,b", "unix://host/path"):
-        assert "cannot listen" in Program(None).fails(2, "serve", tmp_path / "new", "--listen", address)
+        assert "cannot listen" in Program(None).assert_fails(2, "serve", tmp_path / "new", "--listen", address)
     assert not (tmp_path / "new").exists()
 
 

@@ -40,6 +40,7 @@ async def test_who_is_cancelled_while_he_waits_or_works_passes_his_turn_on() -> 
         await asyncio.sleep(0)
         task.cancel()
     await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
     async with asyncio.timeout(10), turns.turn("b"):
         pass
 

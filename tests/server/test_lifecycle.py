@@ -238,7 +238,8 @@ class TestSyncServer:
         store = AsyncEmbeddedStore(tmp_path / "own")
         try:
             with Server(store) as server, grpc.insecure_channel(server.address) as channel:
-                health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+                reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+                assert reply.status == health_pb2.HealthCheckResponse.SERVING
         finally:
             asyncio.run(store.close())
 

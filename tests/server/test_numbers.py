@@ -148,7 +148,7 @@ def test_serve_refuses_them_however_they_are_given(
 
 def test_an_age_that_grpc_cannot_hold_is_refused_and_the_largest_one_served(tmp_path: Path) -> None:
     asked = ["serve", str(tmp_path / "store"), "--listen", "127.0.0.1:0", "--max-connection-age"]
-    assert "2147483" in Program(None).fails(2, *asked, "2592000")
+    assert "2147483" in Program(None).assert_fails(2, *asked, "2592000")
     assert not (tmp_path / "store").exists()
     served = Served(*asked[1:], str(MAX_GRPC_SECONDS))
     try:

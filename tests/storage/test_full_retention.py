@@ -198,12 +198,12 @@ store.close()
 
 
 def test_a_resumable_write_is_refused_wherever_it_finds_no_room(full: Run) -> None:
-    full("16m", RESUMABLE)
+    assert full("16m", RESUMABLE) == ""
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["closed", "killed"])
 def test_a_store_opens_on_a_full_disk_so_that_it_can_be_emptied(full: Run, killed: bool) -> None:
-    full("16m", OPENED.replace("KILLED", str(killed)))
+    assert full("16m", OPENED.replace("KILLED", str(killed))) == ""
 
 
 @pytest.mark.parametrize(

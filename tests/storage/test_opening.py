@@ -95,7 +95,7 @@ def test_a_register_that_was_only_begun_is_made(directory: Path) -> None:
     directory.mkdir()
     (directory / "register.db").write_bytes(b"")
     with EmbeddedStore(directory) as store:
-        upload(store, SMALL)
+        assert upload(store, SMALL).revision == store.revision == 1
 
 
 @pytest.mark.parametrize("durability", ["none", "", None, "FULL"])

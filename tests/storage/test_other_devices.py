@@ -63,7 +63,7 @@ def begin(store: EmbeddedStore, spec: UploadSpec, blocks: int, *, resumable: boo
     return writer
 
 
-def everything(root: Path) -> None:
+def assert_stored_replaced_resumed_and_removed(root: Path) -> None:
     with EmbeddedStore(root, StoreOptions(retention=0)) as store:
         upload(store, LARGE, data_id=1)
         update(store, 1, LARGE[::-1])
@@ -97,14 +97,14 @@ def test_objects_of_a_unit_elsewhere_are_stored_replaced_resumed_and_removed(
     root = tmp_path / "store"
     root.mkdir()
     elsewhere(root / UNIT)
-    everything(root)
+    assert_stored_replaced_resumed_and_removed(root)
 
 
 def test_they_are_with_the_folder_for_staging_elsewhere(tmp_path: Path, elsewhere: Elsewhere) -> None:
     root = tmp_path / "store"
     root.mkdir()
     elsewhere(root / ".staging")
-    everything(root)
+    assert_stored_replaced_resumed_and_removed(root)
 
 
 def test_a_folder_that_goes_elsewhere_while_the_store_is_open_and_comes_back(tmp_path: Path) -> None:

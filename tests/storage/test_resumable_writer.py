@@ -98,7 +98,7 @@ def test_two_processes_pass_one_write_on(directory: Path) -> None:
 
 
 def test_a_forked_child_keeps_no_write_of_its_parent_busy(directory: Path) -> None:
-    run(
+    output = run(
         """
 import os, sys
 from pathlib import Path
@@ -135,9 +135,11 @@ assert read(store, SPEC.data_id) == DATA
 os.close(writing)
 assert os.waitpid(child, 0)[1] == 0
 store.close()
+print("done")
 """,
         directory,
     )
+    assert output == "done\n"
 
 
 def test_a_write_that_fits_the_register_needs_no_folder(directory: Path) -> None:

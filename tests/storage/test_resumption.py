@@ -79,7 +79,7 @@ def test_above_the_limits_those_that_wait_longest_go(
 
 
 def test_where_a_limit_of_the_disk_is_reached_expired_writes_go(directory: Path) -> None:
-    run(
+    output = run(
         """
 import os, resource, sys, time
 from tests.storage.objects import UNIT, LARGE, read, upload
@@ -106,9 +106,11 @@ for resumable in (False, True):
         raise AssertionError("not refused")
 assert kept(store.directory) == [other.request_id.hex()], kept(store.directory)
 store.close()
+print("done")
 """,
         directory,
     )
+    assert output == "done\n"
 
 
 def test_a_window_that_is_none_is_refused(directory: Path) -> None:

@@ -58,7 +58,7 @@ print("done")
 """
 
 
-def run(place: Place, how: str) -> None:
+def assert_works(place: Place, how: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", PARENT, place.server.address, how],
         cwd=Path(__file__).parents[2],
@@ -72,10 +72,10 @@ def run(place: Place, how: str) -> None:
 
 
 def test_a_vault_that_was_not_used_yet_works_in_the_child(remote: Place) -> None:
-    run(remote, "new")
+    assert_works(remote, "new")
 
 
 def test_a_vault_that_was_in_use_works_in_parent_and_child(remote: Place) -> None:
-    run(remote, "used")
+    assert_works(remote, "used")
     vault = remote.open()
     assert [info.size for info in vault.list("notes")] == [len(Note("parent's")._dump())]

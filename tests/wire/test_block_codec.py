@@ -72,7 +72,7 @@ def test_fields_in_another_order_and_unknown_ones_are_left_to_the_generated_code
 
 @given(methods, st.binary(max_size=60))
 def test_whatever_comes_is_read_as_the_generated_code_reads_it(method: str, raw: bytes) -> None:
-    _same_outcome(method, raw)
+    assert_same_outcome(method, raw)
 
 
 @given(methods, blocks, st.data())
@@ -82,7 +82,7 @@ def test_a_block_that_was_cut_or_changed_is_read_as_the_generated_code_reads_it(
     raw = bytearray(generated(method, block).SerializeToString())
     for _ in range(chosen.draw(st.integers(0, 3))):
         raw[chosen.draw(st.integers(0, min(len(raw), 20) - 1))] = chosen.draw(st.integers(0, 255))
-    _same_outcome(method, bytes(raw[: chosen.draw(st.integers(0, len(raw)))]))
+    assert_same_outcome(method, bytes(raw[: chosen.draw(st.integers(0, len(raw)))]))
 
 
 @pytest.mark.parametrize("method", sorted(MESSAGES))
@@ -100,7 +100,7 @@ def test_other_messages_are_the_generated_ones() -> None:
     assert parse("Load", b"") == pb.LoadResponse()
 
 
-def _same_outcome(method: str, raw: bytes) -> None:
+def assert_same_outcome(method: str, raw: bytes) -> None:
     try:
         expected = MESSAGES[method].FromString(raw)
     except DecodeError:

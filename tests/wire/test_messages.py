@@ -151,10 +151,10 @@ def test_delete_results_come_back(revision: int) -> None:
 
 def test_errors_of_items_come_back_in_every_kind_of_batch() -> None:
     error = ConflictError("somebody wrote it first", unit="u", data_id=5, generation=9)
-    _same(m.load_result_from_wire(_filled(m.fill_load_result, error, pb.LoadManyResponse.Item)), error)
-    _same(m.write_result_from_wire(_filled(m.fill_write_result, error, pb.WriteResult)), error)
+    assert_same(m.load_result_from_wire(_filled(m.fill_load_result, error, pb.LoadManyResponse.Item)), error)
+    assert_same(m.write_result_from_wire(_filled(m.fill_write_result, error, pb.WriteResult)), error)
     missing = NotFoundError("no such object", unit="u", name="123")
-    _same(m.delete_result_from_wire(_filled(m.fill_delete_result, missing, pb.DeleteResponse.Result)), missing)
+    assert_same(m.delete_result_from_wire(_filled(m.fill_delete_result, missing, pb.DeleteResponse.Result)), missing)
 
 
 @given(st.builds(Page, objects=st.lists(infos, max_size=3), next_page_token=texts))
@@ -207,6 +207,6 @@ def _sent(message: M, kind: type[M]) -> M:
     return kind.FromString(message.SerializeToString())
 
 
-def _same(got: object, sent: VaultError) -> None:
+def assert_same(got: object, sent: VaultError) -> None:
     assert isinstance(got, VaultError)
     assert (type(got), got.message, got.reason, got.context) == (type(sent), sent.message, sent.reason, sent.context)

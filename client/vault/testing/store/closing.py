@@ -28,6 +28,8 @@ class ClosingConformance(StoreHarness):
     async def test_closing_twice_is_harmless(self, subject: AsyncStore) -> None:
         await subject.close()
         await subject.close()
+        with pytest.raises(ClosedError):
+            await subject.list_units()
 
     async def test_leaving_the_with_block_closes(self, subject: AsyncStore, unit: str) -> None:
         async with subject as entered:
@@ -98,3 +100,4 @@ class ClosingConformance(StoreHarness):
         reader = await reading(subject, unit, info.data_id)
         await subject.close()
         await reader.close()
+        assert reader.info == info

@@ -162,8 +162,9 @@ class FeedConformance(StoreHarness):
 
     async def test_a_watch_that_nobody_iterates_can_be_closed(self, subject: AsyncStore, unit: str) -> None:
         watch = await subject.watch([unit])
-        await put(subject, unit, b"data")
+        info = await put(subject, unit, b"data")
         await watch.close()
+        assert subject.revision == info.revision
 
     async def test_a_local_feed_tells_what_a_watch_does(self, subject: AsyncStore, unit: str) -> None:
         if not subject.local_feed:

@@ -158,6 +158,7 @@ class VaultTicketConformance(VaultHarness):
 
         await asyncio.gather(edit(vault), edit(other), edit(vault))
         await _until(vault, unit, data_id, "x" * 18)
+        assert await text_of(other, unit, data_id) == "x" * 18
 
     # The cache
 
