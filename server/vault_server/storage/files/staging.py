@@ -48,19 +48,20 @@ class StagedFile:
 
     def __init__(
         self,
+        name: Path,
+        path: Path,
+        file: io.FileIO,
         new_name: Callable[[], Path],
-        new_place: Callable[[], Path],
-        home: Path | None,
         access: Access,
         make_room: Callable[[], bool],
     ) -> None:
-        self._new_place = new_place
-        self._home = home
+        self.path = path
+        self._name = name
+        self._home = path.parent if path != name else None
+        self._file = file
+        self._new_name = new_name
         self._access = access
         self._make_room = make_room
-        self._name = new_name()
-        self.path = staged_at(self._name, home, access)
-        self._file = io.FileIO(access.create(self.path, os.O_RDWR), "rb+")
         self._forks = fork_count()
         self._exists = True
         self._writeback = Writeback()
@@ -96,7 +97,7 @@ class StagedFile:
 
     def _restore(self) -> None:
         """Gives the bytes a name again: somebody has emptied the folder, and the open file still has them."""
-        name = self._new_place()
+        name = self._new_name()
         path = staged_at(name, self._home, self._access)
         with os.fdopen(self._access.create(path, os.O_RDWR), "wb") as copy:
             self._file.seek(0)
@@ -201,7 +202,11 @@ class Staging:
         return staged
 
     def _create(self, folder: str) -> StagedFile:
-        return StagedFile(self._new_name, self._new_place, self._home(folder), self._directory.access, self._make_room)
+        access = self._directory.access
+        name = self._own_folder() / secrets.token_hex(8)
+        path = staged_at(name, self._home(folder), access)
+        file = io.FileIO(access.create(path, os.O_RDWR), "rb+")
+        return StagedFile(name, path, file, self._new_name, access, self._make_room)
 
     def _home(self, folder: str) -> Path | None:
         """See `home_of`; kept until another folder is there, as what is mounted over one is."""
@@ -218,11 +223,8 @@ class Staging:
         return known[1]
 
     def _new_name(self) -> Path:
-        return self._own_folder() / secrets.token_hex(8)
-
-    def _new_place(self) -> Path:
         self._look_for_folder()
-        return self._new_name()
+        return self._own_folder() / secrets.token_hex(8)
 
     def intend(self, files: Iterable[str]) -> None:
         """Notes final names before files get them. Only the writer's thread calls this.
@@ -288,9 +290,13 @@ class Staging:
             if self._folder is None:
                 self._directory.require_same()
             while self._folder is None:
+                folder = self._parent / secrets.token_hex(8)
                 self._directory.access.make_folder(self._parent, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):  # somebody removes them right now
-                    self._claim(self._parent / secrets.token_hex(8))
+                    self._directory.access.make_folder(folder)
+                    # None: another store's opening took it for a leftover before it was locked.
+                    self._lock = _locked(folder, fcntl.LOCK_EX)
+                    self._folder = None if self._lock is None else folder
             return self._folder
 
     def _look_for_folder(self) -> None:
@@ -301,23 +307,6 @@ class Staging:
                 if self._lock is not None:
                     os.close(self._lock)
                 self._folder = self._lock = None
-
-    def _claim(self, folder: Path) -> None:
-        self._directory.access.make_folder(folder)
-        try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return  # another store's opening took it for a leftover before it was locked
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            alive = folder.exists()
-        except OSError:
-            os.close(descriptor)
-            raise
-        if alive:
-            self._folder, self._lock = folder, descriptor
-        else:
-            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,24 +331,29 @@ def leftovers(root: Path) -> list[Leftover]:
     found = []
     with contextlib.suppress(FileNotFoundError):  # nothing was ever staged, or a folder just went away
         for folder in sorted((root / STAGING).iterdir()):
-            leftover = None if folder.name == WRITES else _take_over(folder)
-            if leftover is not None:
-                found.append(leftover)
+            descriptor = None if folder.name == WRITES else _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if descriptor is not None:
+                intents: list[str] = []
+                with contextlib.suppress(OSError):  # killed before it placed anything
+                    # The last line may be torn: its rename has not happened then.
+                    intents = (folder / _INTENTS).read_text(errors="replace").split("\n")[:-1]
+                found.append(Leftover(folder, descriptor, intents))
     return found
 
 
-def _take_over(folder: Path) -> Leftover | None:
+def _locked(folder: Path, operation: int) -> int | None:
+    """The folder, open and locked; None when it is not there, or, where that is not waited for, its owner lives."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # its owner lives
-        os.close(descriptor)
-        return None
-    intents: list[str] = []
-    with contextlib.suppress(OSError):  # killed before it placed anything, or the folder is just being removed
-        # The last line may be torn: its rename has not happened then.
-        intents = (folder / _INTENTS).read_text(errors="replace").split("\n")[:-1]
-    return Leftover(folder, descriptor, intents)
+        fcntl.flock(descriptor, operation)
+        if folder.exists():
+            return descriptor
+    except OSError:
+        if not operation & fcntl.LOCK_NB:
+            os.close(descriptor)
+            raise
+    os.close(descriptor)
+    return None

@@ -25,7 +25,6 @@ from typing import Any, Final, Self
 
 import xxhash
 from vault._runtime.fork import fork_count, is_inherited
-from vault._runtime.sync_file_range import Writeback
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum
 
@@ -152,23 +151,16 @@ class JournaledFile(StagedFile):
         access: Access,
         make_room: Callable[[], bool],
     ) -> None:
-        self._name = folder / _BYTES
-        self.path = self._name.readlink() if self._name.is_symlink() else self._name
-        self._home = self.path.parent if self.path != self._name else None
-        self._access = access
+        name = folder / _BYTES
+        path = name.readlink() if name.is_symlink() else name
+        super().__init__(name, path, file, self._make_name, access, make_room)
         self.checksums = array("Q")
         self.whole = xxhash.xxh3_64()
         self.size = 0
         self._folder = folder
-        self._new_place = self._make_name
         self._lock = lock
-        self._file = file
         self._blocks = blocks
-        self._make_room = make_room
         self._noted = 0
-        self._writeback = Writeback()
-        self._forks = fork_count()
-        self._exists = True
 
     @classmethod
     def begin(
