@@ -64,7 +64,11 @@ async def run_write(
             async for each in sizes:
                 yield each
     except BaseException as error:
-        await (writer.suspend() if start.start.resumable and _is_lost(error) else writer.abort())
+        # Without its client's doing, as far as can be told.
+        lost = (
+            not isinstance(error, VaultError) or isinstance(error, UnavailableError) or error.reason == "NOT_COMMITTED"
+        )
+        await (writer.suspend() if start.start.resumable and lost else writer.abort())
         raise
 
 
@@ -140,13 +144,6 @@ async def _with_checks(
             return
         yield request
         del request  # as in `_receive`
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether a write ended without its client's doing, as far as can be told."""
-    if isinstance(error, VaultError):
-        return isinstance(error, UnavailableError) or error.reason == "NOT_COMMITTED"
-    return True
 
 
 def _begins(request: pb.UploadRequest | pb.UpdateRequest) -> bool:
