@@ -107,6 +107,13 @@ class Columns(Sequence[ItemT]):
     def __iter__(self) -> Iterator[ItemT]:
         return map(self.__getitem__, range(len(self))) if self.others else map(self.item_of, *self.columns)
 
+    def rows(self) -> Iterator[Any]:
+        """Of each item its values, in a tuple, and the others as they are: what is there without making items."""
+        rows = zip(*self.columns, strict=True)
+        if not self.others:
+            return rows
+        return (self.others.get(at, row) for at, row in enumerate(rows))
+
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
@@ -114,6 +121,11 @@ class Columns(Sequence[ItemT]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.of({list(self)!r})"
+
+
+def rows_of(items: Iterable[Any]) -> Iterator[Any]:
+    """The rows of columns; of any other sequence the items themselves."""
+    return items.rows() if isinstance(items, Columns) else iter(items)
 
 
 class _Objects(Columns[ItemT]):

@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
+from vault.store.columns import ObjectInfos
 from vault.store.contract import LoadResult
 from vault.store.limits import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
 from vault.store.values import (
@@ -39,6 +40,9 @@ from vault.store.values import (
 from vault.v1 import vault_pb2 as pb
 from vault.wire.error_table import cut, item_error_from_wire, item_error_to_wire
 
+Row = tuple[Any, ...]
+"""An object's values, as `vault.store.columns` have them."""
+
 
 def fill_key(wire: pb.Key, key: Key) -> None:
     if isinstance(key, str):
@@ -61,20 +65,26 @@ def keys_from_wire(wire: Iterable[pb.Key]) -> list[Key]:
     return [key_from_wire(key) for key in wire]
 
 
-def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo) -> None:
-    wire.unit = info.unit
-    wire.data_id = info.data_id
-    wire.generation = info.generation
-    wire.revision = info.revision
-    wire.size = info.size
-    wire.checksum = info.checksum
-    wire.datatype = info.datatype
-    if info.name is not None:
-        wire.name = info.name
-    if info.tags:
-        wire.tags.update(info.tags)
-    _fill_timestamp(wire.created_at, info.created_at)
-    _fill_timestamp(wire.updated_at, info.updated_at)
+def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo | Row) -> None:
+    (
+        wire.unit,
+        wire.data_id,
+        wire.generation,
+        wire.revision,
+        wire.size,
+        wire.checksum,
+        wire.datatype,
+        name,
+        tags,
+        created_at,
+        updated_at,
+    ) = ObjectInfos.row_of(info) if isinstance(info, ObjectInfo) else info
+    if name is not None:
+        wire.name = name
+    if tags:
+        wire.tags.update(tags)
+    _fill_timestamp(wire.created_at, created_at)
+    _fill_timestamp(wire.updated_at, updated_at)
 
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
@@ -130,8 +140,12 @@ def load_item_from_wire(wire: pb.LoadManyRequest.Item) -> LoadItem:
     )
 
 
-def fill_load_result(wire: pb.LoadManyResponse.Item, result: LoadResult) -> None:
+def fill_load_result(wire: pb.LoadManyResponse.Item, result: LoadResult | Row) -> None:
     match result:
+        case tuple():
+            fill_object_info(wire.object.info, result[:-1])
+            if result[-1] is not None:
+                wire.object.data = result[-1]
         case LoadedObject():
             fill_object_info(wire.object.info, result.info)
             if result.data is not None:
@@ -168,7 +182,7 @@ def upload_spec_from_wire(wire: pb.UploadSpec) -> UploadSpec:
     return UploadSpec(
         data_id=wire.data_id,
         name=wire.name if wire.HasField("name") else None,
-        tags=dict(wire.tags),
+        tags=dict(wire.tags) if wire.tags else {},  # a dict of an empty map takes twenty times as long
         datatype=wire.datatype,
         request_id=wire.request_id,
     )
@@ -249,7 +263,7 @@ def small_update_from_wire(wire: pb.UpdateManyRequest.Item) -> SmallUpdate:
     return SmallUpdate(update_spec_from_wire(wire.spec), wire.data, wire.checksum)
 
 
-def fill_write_result(wire: pb.WriteResult, result: ObjectInfo | VaultError) -> None:
+def fill_write_result(wire: pb.WriteResult, result: ObjectInfo | VaultError | Row) -> None:
     if isinstance(result, VaultError):
         wire.error.CopyFrom(item_error_to_wire(result))
     else:
@@ -302,7 +316,7 @@ def delete_result_from_wire(wire: pb.DeleteResponse.Result) -> int | VaultError:
             raise ProtocolError("the server sent a deletion's result with neither revision nor error")
 
 
-def fill_stat_result(wire: pb.StatResponse.Item, info: ObjectInfo | None) -> None:
+def fill_stat_result(wire: pb.StatResponse.Item, info: ObjectInfo | Row | None) -> None:
     if info is not None:
         fill_object_info(wire.info, info)
 
@@ -443,11 +457,9 @@ _SECOND: Final = 1_000_000_000  # nanoseconds
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _fill_timestamp(wire: Timestamp, moment: datetime) -> None:
-    """As FromDatetime, which takes three times as long."""
-    since = moment - _EPOCH
-    wire.seconds = since.days * 86400 + since.seconds
-    wire.nanos = since.microseconds * 1000
+def _fill_timestamp(wire: Timestamp, moment: int) -> None:
+    wire.seconds, microseconds = divmod(moment, 1_000_000)
+    wire.nanos = microseconds * 1000
 
 
 def _datetime(wire: Timestamp) -> datetime:

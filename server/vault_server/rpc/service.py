@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import VaultError, object_not_found
+from vault.errors import object_not_found
+from vault.store.columns import rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
@@ -73,7 +74,7 @@ def _small_writes(
         async def commit(items: Sequence[Any]) -> None:
             newest = 0
             results = await write_of(self._store)(request.unit, [item_from_wire(item) for item in items])
-            for result in self._refusals.shown(rpc, results):
+            for result in self._refusals.shown(rpc, rows_of(results)):
                 fill(reply.results.add(), result)
                 newest = max(newest, _revision_of(result))
             reply.revision = max(reply.revision, newest)
@@ -132,7 +133,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.StatResponse()
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            for info in await self._store.stat_many(request.unit, messages.keys_from_wire(keys)):
+            for info in rows_of(await self._store.stat_many(request.unit, messages.keys_from_wire(keys))):
                 messages.fill_stat_result(reply.items.add(), info)
 
         await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
@@ -189,9 +190,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async def load(items: Sequence[pb.LoadManyRequest.Item]) -> None:
             nonlocal room
             results = await load_some(self._store, request.unit, items, room)
-            for result in self._refusals.shown("LoadMany", results):
+            for result in self._refusals.shown("LoadMany", rows_of(results)):
                 messages.fill_load_result(reply.items.add(), result)
-                room -= len(result.data or b"") if isinstance(result, LoadedObject) else 0
+                if isinstance(result, tuple | LoadedObject):
+                    room -= len((result[-1] if isinstance(result, tuple) else result.data) or b"")
 
         await self._batch(self._loads, context, request.unit, request.items, reply, load)
         fit_objects(reply, self._limit)
@@ -278,8 +280,11 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             require_allowed(unit, self._allowed)
 
 
-def _revision_of(result: ObjectInfo | int | VaultError) -> int:
+def _revision_of(result: Any) -> int:
     """Of the change that a write made; 0: it made none."""
+    if isinstance(result, tuple):
+        revision: int = result[3]
+        return revision
     if isinstance(result, ObjectInfo):
         return result.revision
     return result if isinstance(result, int) else 0
