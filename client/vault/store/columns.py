@@ -69,11 +69,6 @@ class Columns(Sequence[ItemT]):
             else:
                 others[index] = item
                 rows.append(cls.FILLER)
-        return cls.of_rows(rows, others)
-
-    @classmethod
-    def of_rows(cls, rows: Sequence[tuple[Any, ...]], others: Mapping[int, Any] | None = None) -> Self:
-        """Columns of the values of each item; fillers where there are others."""
         return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
 
     @staticmethod

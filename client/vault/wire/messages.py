@@ -8,14 +8,14 @@ ProtocolError in a reply. The rules for units, names, ids and tags are the model
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
-from vault.store.columns import ObjectInfos
+from vault.store.columns import ObjectInfos, to_time
 from vault.store.contract import LoadResult
 from vault.store.limits import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
 from vault.store.values import (
@@ -454,7 +454,6 @@ _MOST_STORE_ID: Final = 256  # characters
 
 _OF_NOTHING: Final = 0x2D06800538D394C2  # XXH3-64 of no bytes
 _SECOND: Final = 1_000_000_000  # nanoseconds
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _fill_timestamp(wire: Timestamp, moment: int) -> None:
@@ -466,7 +465,7 @@ def _datetime(wire: Timestamp) -> datetime:
     seconds, nanos = wire.seconds, wire.nanos
     try:
         if 0 <= nanos < _SECOND:
-            return _EPOCH + timedelta(0, seconds, nanos // 1000)
+            return to_time(seconds * 1_000_000 + nanos // 1000)
     except OverflowError:
         pass
     raise ProtocolError(f"the server sent a time that can be none: {seconds} s and {nanos} ns since 1970")
