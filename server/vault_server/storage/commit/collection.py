@@ -52,6 +52,7 @@ class Sweeper:
         self._unsettled: list[str] = []
         self._orphans: list[str] = []
         self._tried: list[str] = []
+        self._look_at = 0.0
         self._inlined = 0
         """Bytes that this process has retained in the register since it last looked how many there are."""
         self._crowded = False
@@ -100,13 +101,16 @@ class Sweeper:
         self._tried = self._orphans[:_FILES_AT_ONCE]
         for file in self._tried:
             _remove(connection, placement, file)
-        trash = connection.execute("SELECT file FROM trash LIMIT ?", (_FILES_AT_ONCE,)).fetchall()
-        removed = [(file,) for (file,) in trash if _remove(connection, placement, file)]
-        if removed:
-            reached("before trash is forgotten")
-            connection.executemany("DELETE FROM trash WHERE file = ?", removed)
-            reached("trash forgotten")
-        self.wanted = len(removed) == _FILES_AT_ONCE
+        now = time.monotonic()
+        if self.wanted or now >= self._look_at:  # another process may have left some, too
+            self._look_at = now + _COLLECT_APART
+            trash = connection.execute("SELECT file FROM trash LIMIT ?", (_FILES_AT_ONCE,)).fetchall()
+            removed = [(file,) for (file,) in trash if _remove(connection, placement, file)]
+            if removed:
+                reached("before trash is forgotten")
+                connection.executemany("DELETE FROM trash WHERE file = ?", removed)
+                reached("trash forgotten")
+            self.wanted = len(removed) == _FILES_AT_ONCE
         if collecting and (self._crowded or self.is_due):
             self._collect(connection)
 

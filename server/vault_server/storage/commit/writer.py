@@ -37,7 +37,7 @@ MAX_WRITES: Final = 1000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     """Writes of one caller, or a task, which has a transaction of its own."""
 

@@ -10,12 +10,31 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from vault.errors import VaultError, object_not_found
+from vault.store.columns import to_time
 from vault.store.limits import check_new
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Keep, NewContent, Outcome, Plan, Usage
+from vault_server.storage.decision.plan import (
+    ROW_BYTES,
+    Answer,
+    Facts,
+    Keep,
+    NewContent,
+    Outcome,
+    Plan,
+    Usage,
+    to_answer,
+)
 from vault_server.storage.decision.refusals import name_taken, object_exists, other_write, require_generation
-from vault_server.storage.decision.rows import Row, change_row, pack_tags, retired_row, signed, to_info, unpack_tags
+from vault_server.storage.decision.rows import (
+    Row,
+    change_row,
+    pack_tags,
+    retired_row,
+    signed,
+    to_info,
+    unpack_tags,
+)
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
 
 
@@ -63,24 +82,29 @@ class _Group:
     """What a group of writes has come to so far.
 
     Attributes:
-        now: The store's time, which never goes back.
+        now: The store's time, which never goes back; `moment`: the same as the contract has it.
         revision: Of the last change.
         rows: Objects, as the writes so far leave them; without those that they deleted. `names`: whose they are.
     """
 
     def __init__(self, facts: Facts, clock: int, keep: Keep) -> None:
         self.now = max(clock, facts.clock)
+        self.moment = to_time(self.now)
         self.revision = facts.revision
         self.rows = {key: found.row for key, found in facts.rows.items()}
         self.names = {(row.unit, row.name): row.data_id for row in self.rows.values() if row.name is not None}
         self._facts = facts
         self._clock = clock
         self._keep = keep
-        self._answers = dict(facts.answers)
-        self._usage: dict[str, list[int]] = {}
+        self._requests: dict[tuple[str, bytes], tuple[Any, ...]] = {}
+        self._units: dict[str, int] = {}
         self._touched: dict[tuple[str, int], None] = {}
         self._contents: dict[int, NewContent] = {}
-        self._plan = Plan([], facts.revision, facts.revision, self.now)
+        self._changes: list[tuple[Any, ...]] = []
+        self._retired: list[tuple[Any, ...]] = []
+        self._dropped: list[int] = []
+        self._trash: list[str] = []
+        self._inlined = 0
 
     def outcome(self, write: Write) -> Outcome:
         """Decides one write."""
@@ -95,7 +119,9 @@ class _Group:
 
     def answer(self, write: Write, hashed: int) -> Answer | None:
         """What this request was answered; None when it was not applied."""
-        answer = self._answers.get((write.principal, write.spec.request_id))
+        request = (write.principal, write.spec.request_id)
+        change = self._requests.get(request)
+        answer = self._facts.answers.get(request) if change is None else to_answer(change)
         if answer is not None and (answer.kind, answer.request_hash) != (write.kind, hashed):
             raise other_write(write.unit)
         return answer
@@ -134,10 +160,10 @@ class _Group:
             after: What becomes of it, at the next revision; None: it is deleted.
             content: Its new bytes; None: it keeps those that it has, or is deleted.
         """
-        self.revision += 1
+        self.revision = revision = self.revision + 1
         told = after or before
         assert told is not None  # noqa: S101  # one of them is there
-        unit, key = told.unit, (told.unit, told.data_id)
+        unit, data_id = key = told[:2]
         if before is not None:
             if after is None or content is not None:
                 self._retire(before)
@@ -148,70 +174,71 @@ class _Group:
         else:
             self.rows[key] = after
             if after.name is not None:
-                self.names[unit, after.name] = after.data_id
+                self.names[unit, after.name] = data_id
             if content is not None:
-                self._contents[after.content] = NewContent(after.content, unit, after.data_id, content)
+                self._contents[revision] = NewContent(revision, unit, data_id, content)
         self._touched[key] = None
-        self._count(unit, before, after)
-        request = (write.principal, write.spec.request_id, hashed)
-        kind = write.kind
-        self._plan.changes.append(change_row(told, self.revision, kind, self.now, request))
-        answered = told if after is not None else told._replace(revision=self.revision)
-        self._answers[write.principal, write.spec.request_id] = Answer(kind, hashed, answered)
+        self._units[unit] = revision
+        request = (write.principal, write.spec.request_id)
+        self._requests[request] = change = change_row(told, revision, write.kind, self.now, (*request, hashed))
+        self._changes.append(change)
 
     def _retire(self, row: Row) -> None:
         fresh = self._contents.get(row.content)
         found = self._facts.rows[row.unit, row.data_id] if fresh is None else None
         file = found.file if found is not None else None
         inline = file is None if fresh is None else fresh.content.data is not None
-        plan, keep = self._plan, self._keep
-        if keep.retention:
-            plan.retired.append(retired_row(row, self.revision, self._clock, self._clock + keep.retention))
-            plan.inlined += row.size + ROW_BYTES if inline else 0
+        retention = self._keep.retention
+        if retention:
+            self._retired.append(retired_row(row, self.revision, self._clock, self._clock + retention))
+            self._inlined += row.size + ROW_BYTES if inline else 0
         elif fresh is not None:
             del self._contents[row.content]  # nobody ever sees them
         else:
-            plan.dropped.append(row.content)
+            self._dropped.append(row.content)
             if file is not None:
-                plan.trash.append(file)
-
-    def _count(self, unit: str, before: Row | None, after: Row | None) -> None:
-        usage = self._usage.get(unit)
-        if usage is None:
-            known = self._facts.units.get(unit, Usage(unit))
-            usage = self._usage[unit] = [known.objects, known.bytes, known.revision]
-        if before is not None:
-            usage[0] -= 1
-            usage[1] -= before.size
-        if after is not None:
-            usage[0] += 1
-            usage[1] += after.size
-        usage[2] = self.revision
+                self._trash.append(file)
 
     def plan(self, outcomes: list[Outcome]) -> Plan:
         """What all of it comes to, each object counted once."""
-        plan = self._plan
-        plan.outcomes, plan.revision = outcomes, self.revision
+        facts = self._facts
+        plan = Plan(
+            outcomes,
+            facts.revision,
+            self.revision,
+            self.now,
+            self._floor() if self._changes else None,
+            contents=list(self._contents.values()),
+            dropped=self._dropped,
+            trash=self._trash,
+            retired=self._retired,
+            changes=self._changes,
+            inlined=self._inlined,
+        )
+        usage = {unit: list(facts.units.get(unit, Usage(unit))[1:3]) for unit in self._units}
         for key in self._touched:
-            found, after = self._facts.rows.get(key), self.rows.get(key)
-            before = found.row if found is not None else None
-            if found is None:
-                if after is not None:
-                    plan.inserted.append(after)
-            elif after is None:
-                plan.deleted.append(key)
-            else:
-                plan.updated.append(after)
-                if found.row.name is not None and found.row.name != after.name:
+            found, after, count = facts.rows.get(key), self.rows.get(key), usage[key[0]]
+            old = new = None
+            if after is not None:
+                count[0] += 1
+                count[1] += after.size
+                new = after.tags
+                (plan.inserted if found is None else plan.updated).append(after)
+            if found is not None:
+                before = found.row
+                count[0] -= 1
+                count[1] -= before.size
+                old = before.tags
+                if after is None:
+                    plan.deleted.append(key)
+                elif before.name is not None and before.name != after.name:
                     plan.unnamed.append(key)
-            old, new = before.tags if before else None, after.tags if after else None
             if old != new:
                 plan.untagged += _tag_rows(key, old)
                 plan.tagged += _tag_rows(key, new)
-        plan.contents = list(self._contents.values())
-        plan.units = [Usage(unit, *usage) for unit, usage in self._usage.items()]
-        if plan.changes:
-            plan.feed_floor = self._floor()
+        for unit, revision in self._units.items():
+            objects, size = usage[unit]
+            plan.units.append(Usage(unit, objects, size, revision))
         return plan
 
     def _floor(self) -> int | None:
@@ -250,57 +277,38 @@ def _require_new(group: _Group, write: Upload) -> None:
         group.refuse_name(write.unit, spec.name)
 
 
-def _require_updatable(group: _Group, write: Update) -> Row:
+def _require_updatable(group: _Group, write: Update) -> tuple[Row, ObjectInfo]:
     """The object that an update is for. NotFoundError, ConflictError, InvalidArgumentError."""
     spec = write.spec
-    row, _ = group.require(write.unit, spec.key, spec.if_generation)
+    row, info = group.require(write.unit, spec.key, spec.if_generation)
     if spec.datatype is not None and spec.datatype != row.datatype:
         check_new(datatype=spec.datatype)
-    return row
+    return row, info
 
 
 def _upload(group: _Group, write: Upload, hashed: int) -> Outcome:
     _require_new(group, write)
     spec, content, now, revision = write.spec, write.content, group.now, group.revision + 1
-    after = Row(
-        write.unit,
-        spec.data_id,
-        revision,
-        revision,
-        content.size,
-        signed(content.checksum),
-        spec.datatype,
-        spec.name,
-        pack_tags(spec.tags),
-        now,
-        now,
-        now,
-        None,
-        write.principal,
-        revision,
-    )
+    begun = (write.unit, spec.data_id, revision, revision, content.size)
+    named = (spec.datatype, spec.name)
+    tags = pack_tags(spec.tags)
+    after = Row(*begun, signed(content.checksum), *named, tags, now, now, now, None, write.principal, revision)
     group.change(write, hashed, None, after, content)
-    return to_info(after, dict(spec.tags))
+    return ObjectInfo(*begun, content.checksum, *named, dict(spec.tags), group.moment, group.moment)
 
 
 def _update(group: _Group, write: Update, hashed: int) -> Outcome:
-    before = _require_updatable(group, write)
+    before, known = _require_updatable(group, write)
     spec, content, revision = write.spec, write.content, group.revision + 1
+    begun = (write.unit, before.data_id, revision, revision, content.size)
+    named = (before.datatype if spec.datatype is None else spec.datatype, before.name)
     moment = max(group.now, before.updated_at)
-    after = before._replace(
-        generation=revision,
-        revision=revision,
-        size=content.size,
-        checksum=signed(content.checksum),
-        datatype=before.datatype if spec.datatype is None else spec.datatype,
-        updated_at=moment,
-        written_at=moment,
-        principal=write.principal,
-        content=revision,
-    )
-    info = to_info(after)
+    made, until = before.created_at, before.expires_at
+    bytes_of = (signed(content.checksum), *named, before.tags)
+    after = Row(*begun, *bytes_of, made, moment, moment, until, write.principal, revision)
     group.change(write, hashed, before, after, content)
-    return info
+    updated_at = max(group.moment, known.updated_at)
+    return ObjectInfo(*begun, content.checksum, *named, known.tags, known.created_at, updated_at)
 
 
 def _delete(group: _Group, write: Delete, hashed: int) -> Outcome:

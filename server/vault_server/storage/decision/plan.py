@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from vault.errors import VaultError
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.rows import Row
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Content
 
 COMPACT_EVERY: Final = 1000
@@ -15,6 +15,8 @@ COMPACT_EVERY: Final = 1000
 
 ROW_BYTES: Final = 500
 """What a retained generation takes in the index besides its bytes, about."""
+
+_KIND: Final = CHANGE_COLUMNS.index("kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class Answer(NamedTuple):
     kind: int
     request_hash: int | None
     row: Row
+
+
+def to_answer(change: tuple[Any, ...]) -> Answer:
+    """What the request of a row of `changes` was answered."""
+    revision, unit, data_id, generation = change[:4]
+    return Answer(change[_KIND], change[-1], Row(unit, data_id, generation, revision, *change[4:13]))
 
 
 class Usage(NamedTuple):

@@ -1,7 +1,7 @@
 """What callers ask a commit for, and what has to be known to decide on it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import xxhash
@@ -33,7 +33,7 @@ NOTHING: Final = Content(0, 0, b"", None)
 """In place of bytes that are not there yet, where they are not looked at."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Upload:
     """Makes a new object. `principal`, of each write: whose request it is; empty: nobody's by name."""
 
@@ -44,7 +44,7 @@ class Upload:
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Update:
     """Replaces an object's bytes."""
 
@@ -55,7 +55,7 @@ class Update:
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Delete:
     """Deletes an object."""
 
@@ -65,7 +65,7 @@ class Delete:
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class SetMetadata:
     """Changes an object's name or tags."""
 
@@ -115,30 +115,27 @@ class Asked:
         new_ids: Ids that objects are to get, and that are none's, as a rule; `new_names`: likewise.
     """
 
-    ids: list[tuple[str, int]] = field(default_factory=list)
-    names: list[tuple[str, str]] = field(default_factory=list)
-    new_ids: list[tuple[str, int]] = field(default_factory=list)
-    new_names: list[tuple[str, str]] = field(default_factory=list)
-    requests: list[bytes] = field(default_factory=list)
-    units: set[str] = field(default_factory=set)
+    ids: list[tuple[str, int]]
+    names: list[tuple[str, str]]
+    new_ids: list[tuple[str, int]]
+    new_names: list[tuple[str, str]]
+    requests: list[bytes]
+    units: set[str]
 
 
 def asked(writes: Iterable[Write]) -> Asked:
     """What has to be known to decide on these writes."""
-    found = Asked()
+    found = Asked([], [], [], [], [], set())
     for write in writes:
         unit, spec = write.unit, write.spec
         found.units.add(unit)
         found.requests.append(spec.request_id)
         if isinstance(spec, UploadSpec):
             found.new_ids.append((unit, spec.data_id))
-            if spec.name is not None:
-                found.new_names.append((unit, spec.name))
-            continue
-        if isinstance(spec.key, str):
+        elif isinstance(spec.key, str):
             found.names.append((unit, spec.key))
         else:
             found.ids.append((unit, spec.key))
-        if isinstance(spec, MetadataSpec) and spec.name:
+        if isinstance(spec, UploadSpec | MetadataSpec) and spec.name:
             found.new_names.append((unit, spec.name))
     return found

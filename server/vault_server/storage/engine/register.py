@@ -15,7 +15,7 @@ from vault_server.storage.decision.writes import Asked
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.index import listing
 from vault_server.storage.index.connections import Connections
-from vault_server.storage.index.facts import facts_of
+from vault_server.storage.index.facts import facts_of, is_known
 from vault_server.storage.index.object_batches import (
     find_all_small,
     find_generations,
@@ -39,6 +39,9 @@ class Register:
         return self.store_id
 
     def facts(self, asked: Asked) -> Facts:
+        one_upload = len(asked.requests) == len(asked.new_ids) == 1
+        if one_upload and not self._connections.read(lambda connection: is_known(connection, asked), alone=True):
+            return Facts()
         return self._connections.read(lambda connection: facts_of(connection, asked, Keep()))
 
     def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:

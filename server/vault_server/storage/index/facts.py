@@ -3,16 +3,17 @@
 import sqlite3
 import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 from vault.errors import CorruptionError, StorageError, VaultError
 from vault.store.values import Key
 
-from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Usage
-from vault_server.storage.decision.rows import Row
+from vault_server.storage.decision.plan import Facts, Found, Keep, Usage, to_answer
+from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Asked, Write, asked
 from vault_server.storage.index.objects import require_asked
-from vault_server.storage.index.padded import for_sizes, select
+from vault_server.storage.index.padded import MOST_KEYS, NULLS, for_sizes, power_for, select
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
 """A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
@@ -31,14 +32,19 @@ _BY_ID: Final = for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}", "(?, ?)")
 _BY_NAME: Final = for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}", "(?, ?)")
 _IDS: Final = for_sizes(f"{_IS_THERE} AND i.data_id = k.key", "(?, ?)")
 _NAMES: Final = for_sizes(f"{_IS_THERE} AND i.name = k.key", "(?, ?)")
-_ASKED: Final = "SELECT {columns} FROM changes WHERE request_id IN ({{marks}})"
-_REQUESTS: Final = for_sizes(_ASKED.format(columns="request_id"), "?")
-_ANSWER: Final = f"principal, request_id, kind, request_hash, {', '.join(Row._fields[:13])}"
-_ANSWERS: Final = for_sizes(_ASKED.format(columns=_ANSWER), "?")
-_META: Final = for_sizes(
-    "SELECT m.revision, m.clock, m.feed_floor, u.unit, u.objects, u.bytes, u.revision "
-    "FROM meta m LEFT JOIN units u ON u.unit IN ({marks})",
-    "?",
+_ANSWERED: Final = "WITH k (id) AS (VALUES {{ones}}) SELECT {columns} FROM k CROSS JOIN changes ON request_id = k.id"
+_ANSWERS: Final = for_sizes(_ANSWERED.format(columns=", ".join(CHANGE_COLUMNS)), "(?)")
+_PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
+# What is to be new is not there, as a rule, and nothing was asked for before: that is asked with the rest at once.
+_FIRST: Final = for_sizes(
+    f"SELECT EXISTS ({_OBJECTS.format(columns='1')} AND i.data_id = k.key), "  # noqa: S608  # names of columns
+    f"EXISTS ({_ANSWERED.format(columns='1')}), m.revision, m.clock, m.feed_floor, "
+    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit IN ({values})",
+    "(?, ?)",
+)
+_KNOWN: Final = (
+    "SELECT EXISTS (SELECT 1 FROM changes WHERE request_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND "
+    "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?)"
 )
 
 
@@ -50,17 +56,29 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
 def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts:
     """What there is to know of what is wanted, likewise."""
     found = Facts()
-    for revision, clock, floor, *unit in select(connection, _META, list(wanted.units) or [""]):
-        found.revision, found.clock, found.feed_floor = revision, clock, floor
-        if unit[0] is not None:
-            found.units[unit[0]] = _usage(connection, *unit)
+    units = list(wanted.units)
+    ids, answered = wanted.ids, []
+    for start in range(0, len(wanted.requests) or 1, MOST_KEYS):
+        end = start + MOST_KEYS
+        new_ids, requests, names = wanted.new_ids[start:end], wanted.requests[start:end], units[start:end]
+        power = power_for(requests)
+        size = 1 << power
+        values = [*chain.from_iterable(new_ids), *NULLS[: 2 * (size - len(new_ids))]]
+        values += (*requests, *NULLS[: size - len(requests)], *names, *NULLS[: size - len(names)])
+        rows = connection.execute(_FIRST[power], values).fetchall()
+        for _, _, revision, clock, floor, *unit in rows:
+            found.revision, found.clock, found.feed_floor = revision, clock, floor
+            if unit[0] is not None:
+                found.units[unit[0]] = _usage(connection, *unit)
+        if rows and rows[0][0]:
+            ids = ids + select(connection, _IDS, new_ids, pairs=True)
+        if rows and rows[0][1]:
+            answered += requests
     if not _in(found.revision, LAST_REVISION):
         what = f"the store's revision in the register is damaged: {found.revision!r}"
         raise StorageError(f"{what}; `vault-grpc check DIRECTORY --repair` mends it", reason="REGISTER_DAMAGED")
     if not _in(found.clock, time.time_ns() // 1000 + _DAY):
         found.clock = _clock(connection, found.clock)
-    # What is not there takes less to find out than what is.
-    ids = wanted.ids + select(connection, _IDS, wanted.new_ids, pairs=True)
     names = wanted.names + select(connection, _NAMES, wanted.new_names, pairs=True)
     damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
@@ -73,13 +91,19 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts
             else:
                 found.rows[row.unit, row.data_id] = Found(row, file)
     found.damaged = damaged
-    requests = [request_id for (request_id,) in select(connection, _REQUESTS, wanted.requests)]
-    for principal, request_id, kind, hashed, *columns in select(connection, _ANSWERS, requests):
-        found.answers[principal, request_id] = Answer(kind, hashed, Row(*columns))
+    for change in select(connection, _ANSWERS, answered):
+        found.answers[change[_PRINCIPAL : _PRINCIPAL + 2]] = to_answer(change)
     if found.revision - keep.history >= found.feed_floor + keep.step:
         bounds = (found.revision - keep.history, found.feed_floor + keep.step)
         found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
     return found
+
+
+def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
+    """Whether there is anything of what one upload wants to know, by one statement."""
+    names = wanted.new_names or (("", None),)
+    keys = (wanted.requests[0], *wanted.new_ids[0], *names[0])
+    return bool(connection.execute(_KNOWN, keys).fetchone()[0])
 
 
 def _in(number: Any, end: int) -> bool:

@@ -2,17 +2,24 @@
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 MOST_KEYS: Final = 1 << 10
 """Keys in one statement. SQLite takes 32,766 values, and no key takes less in a longer one."""
 
+NULLS: Final = (None,) * 2 * MOST_KEYS
+
 _SIZES: Final = tuple(1 << power for power in range(MOST_KEYS.bit_length()))
 
 
 def for_sizes(statement: str, mark: str) -> Sequence[str]:
-    """The statement with one `mark` for each key in the place of `{marks}`, for each size."""
-    return [statement.format(marks=", ".join([mark] * size)) for size in _SIZES]
+    """The statement with one `mark` for each key in the place of `{marks}`, for each size; `{ones}`: with a `(?)`,
+    `{values}`: with a `?`."""
+    return [
+        statement.format(marks=", ".join([mark] * size), ones=", ".join(["(?)"] * size), values=", ".join(["?"] * size))
+        for size in _SIZES
+    ]
 
 
 def select(
@@ -29,13 +36,16 @@ def select(
         statements: Of `for_sizes`.
         first: Values that come before the keys.
     """
-    count = len(keys)
-    if count == 0:
-        return []
-    if count > MOST_KEYS:
-        rest = select(connection, statements, keys[MOST_KEYS:], pairs=pairs, first=first)
-        return select(connection, statements, keys[:MOST_KEYS], pairs=pairs, first=first) + rest
-    power = (count - 1).bit_length()
-    values = [value for pair in keys for value in pair] if pairs else list(keys)
-    values += [None] * ((1 << power) * (1 + pairs) - len(values))
-    return connection.execute(statements[power], [*first, *values]).fetchall()
+    found: list[Any] = []
+    for start in range(0, len(keys), MOST_KEYS):
+        some = keys[start : start + MOST_KEYS]
+        power = power_for(some)
+        values = chain.from_iterable(some) if pairs else some
+        padding = NULLS[: ((1 << power) - len(some)) * (1 + pairs)]
+        found += connection.execute(statements[power], [*first, *values, *padding]).fetchall()
+    return found
+
+
+def power_for(keys: Sequence[object]) -> int:
+    """That of two, and the place of the statement, for so many keys."""
+    return (len(keys) - 1).bit_length() if keys else 0

@@ -15,7 +15,7 @@ from typing import Any, Final
 from vault.errors import RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
 
-from vault_server.storage.decision.plan import ROW_BYTES, Answer, Facts, Found, Keep, Plan, Usage
+from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Keep, Plan, Usage, to_answer
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, INFO_COLUMNS, RETIRED_COLUMNS, Row, to_info, unpack_tags
 from vault_server.storage.decision.stored import Claimed, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
@@ -66,7 +66,7 @@ class MemoryTables:
                     facts.rows[key] = Found(row, self._contents[row.content].file)
             for request_id in asked.requests:
                 for principal, revision in self._requests.get(request_id, {}).items():
-                    facts.answers[principal, request_id] = _answer(self._changes[revision])
+                    facts.answers[principal, request_id] = to_answer(self._changes[revision])
             for unit in asked.units:
                 if unit in self._usage:
                     facts.units[unit] = self._usage[unit]
@@ -269,10 +269,6 @@ def _remove(lists: dict[str, list[Any]], unit: str, value: Any) -> None:
     at = bisect_left(values, value)
     if at < len(values) and values[at] == value:
         del values[at]
-
-
-def _answer(change: tuple[Any, ...]) -> Answer:
-    return Answer(change[_KIND], change[-1], Row._make((*change[1:4], change[0], *change[4:13], "", 0)))
 
 
 def _change(change: tuple[Any, ...]) -> Change:
