@@ -14,6 +14,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.limits import check_unit
 
 from vault_server.storage.decision.rows import Row, pack_checksums, signed
+from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, measure, unit_folder
 from vault_server.storage.index.restoring import COUNT_UNITS, insert_object
 from vault_server.storage.os_errors import storing
@@ -39,7 +40,8 @@ def adopt(connection: sqlite3.Connection, root: Path) -> None:
         moment = min(modified, now)
         times = (moment, moment, moment)
         row = Row(unit, data_id, revision, revision, size, signed(whole), "", None, None, *times, content=revision)
-        insert_object(connection, row, f"{unit}/{path.name}", pack_checksums(blocks), None)
+        content = Content(size, whole, pack_checksums(blocks), None, f"{unit}/{path.name}")
+        insert_object(connection, row, content)
     if revision:
         connection.execute("UPDATE meta SET revision = ?, feed_floor = ?", (revision, revision))
         connection.execute(COUNT_UNITS)

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from vault_server.storage.decision.rows import Row, unpack_tags
+from vault_server.storage.decision.writes import Content
 from vault_server.storage.index.apply import INSERT
 
 UNITS_COUNTED: Final = """
@@ -28,11 +29,9 @@ COUNT_UNITS: Final = (
 """Makes `units` what the objects say; limits stay."""
 
 
-def insert_object(
-    connection: sqlite3.Connection, row: Row, file: str | None, blocks: bytes, data: bytes | None
-) -> None:
-    """Inserts an object with its contents and tags. Units are to be counted, and meta's revision set, after it."""
-    insert_contents(connection, row, file, blocks, data)
+def insert_object(connection: sqlite3.Connection, row: Row, content: Content) -> None:
+    """Inserts an object with its content and tags. Units are to be counted, and meta's revision set, after it."""
+    insert_contents(connection, row, content)
     connection.execute(INSERT, row)
     connection.executemany(
         "INSERT INTO tags VALUES (?, ?, ?, ?)",
@@ -40,11 +39,9 @@ def insert_object(
     )
 
 
-def insert_contents(
-    connection: sqlite3.Connection, row: Row, file: str | None, blocks: bytes, data: bytes | None
-) -> None:
-    """Inserts the contents of an object or a retired generation; nothing where they are there."""
+def insert_contents(connection: sqlite3.Connection, row: Row, content: Content) -> None:
+    """Inserts the content of an object or a retired generation; nothing where it is there."""
     connection.execute(
         "INSERT INTO contents VALUES (?, ?, ?, ?, ?) ON CONFLICT (number) DO NOTHING",
-        (row.content, row.checksum, file, blocks, data),
+        (row.content, row.checksum, content.file, content.blocks, content.data),
     )

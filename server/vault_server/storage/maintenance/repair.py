@@ -6,6 +6,7 @@ does not know of may still be what somebody looks for. An object whose bytes are
 reading it raises CorruptionError, and the audit goes on telling.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -20,7 +21,8 @@ from vault._runtime.fsync import sync
 from vault.errors import CorruptionError, StorageError
 
 from vault_server.storage.commit.collection import SETTLING_COMMITS
-from vault_server.storage.decision.rows import INFO_COLUMNS, Row, pack_checksums, pack_tags, to_info, unsigned
+from vault_server.storage.decision.rows import INFO_COLUMNS, Row, pack_checksums, pack_tags, to_info
+from vault_server.storage.decision.writes import NOTHING, Content
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.blobs import blob_id, folder_unit, measure, sync_folder, unit_folder
 from vault_server.storage.files.directory import StoreDirectory
@@ -129,31 +131,29 @@ def _find_contents(connection: sqlite3.Connection, root: Path) -> list[Repair]:
     ).fetchall()
     done = []
     for row in map(Row._make, found):
-        file, blocks = _file_of(row, root, partial(unknown_files, connection))
-        insert_contents(connection, row, file, blocks, None)
+        content = _content_in_files(row, root, partial(unknown_files, connection))
+        insert_contents(connection, row, content)
         missing = "reading it says that its bytes are missing, rather than that there is no such object"
-        detail = f"its bytes are found again, in {file}" if file else missing
+        detail = f"its bytes are found again, in {content.file}" if content.file else missing
         done.append(Repair(detail, row.unit, row.data_id))
     return done
 
 
-def _file_of(row: Row, root: Path, unknown: Callable[[list[str]], list[str]]) -> tuple[str | None, bytes]:
-    """The file with the bytes of a generation, and its blocks' checksums; None where none has them.
+def _content_in_files(row: Row, root: Path, unknown: Callable[[list[str]], list[str]]) -> Content:
+    """A generation's content, when a file that belongs to nothing has it; NOTHING otherwise.
 
     Args:
         unknown: Those of some files that belong to nothing.
     """
-    try:
+    with contextlib.suppress(CorruptionError):
         info = to_info(row)
-    except CorruptionError:
-        return None, b""
-    paths = sorted((root / unit_folder(row.unit)).glob(f"{row.data_id}.*vault"))
-    for file in unknown([f"{path.parent.name}/{path.name}" for path in paths if path.is_file()]):
-        if is_file_of(info, file) and (root / file).stat().st_size == row.size:
-            measured = measure(root / file)
-            if measured.checksum == unsigned(row.checksum):
-                return file, pack_checksums(measured.blocks)
-    return None, b""
+        paths = sorted((root / unit_folder(row.unit)).glob(f"{row.data_id}.*vault"))
+        for file in unknown([f"{path.parent.name}/{path.name}" for path in paths if path.is_file()]):
+            if is_file_of(info, file) and (root / file).stat().st_size == row.size:
+                measured = measure(root / file)
+                if measured.checksum == info.checksum:
+                    return Content(row.size, info.checksum, pack_checksums(measured.blocks), None, file)
+    return NOTHING
 
 
 def _put_contents_aside(connection: sqlite3.Connection, directory: StoreDirectory) -> list[Repair]:

@@ -13,6 +13,7 @@ from vault.store.progress import Meter
 from vault.store.values import checksum
 
 from vault_server.storage.decision.rows import Row, pack_checksums, to_info, unsigned
+from vault_server.storage.decision.writes import NOTHING, Content
 from vault_server.storage.files.blobs import Measured, blob_files, blob_generation, blob_id, folder_unit, measure
 from vault_server.storage.index.objects import is_file_of
 from vault_server.storage.index.restoring import insert_contents, insert_object
@@ -21,12 +22,6 @@ from vault_server.storage.os_errors import storing
 
 IMPLAUSIBLE: Final = 1 << 53
 """No store comes to such a revision; a damaged row, or a name that somebody gave, does."""
-
-Bytes = tuple[str | None, bytes, bytes | None]
-"""Where bytes are: their file, or None; their blocks' checksums; themselves, or None."""
-
-NOWHERE: Final[Bytes] = (None, b"", None)
-"""Of an object whose bytes are gone; reading it says so."""
 
 
 class Key(NamedTuple):
@@ -95,41 +90,42 @@ class Contents:
         if self._work.execute(query, (file,)).fetchone():
             return True
         return row is not None and (
-            any(file == claimed for claimed, _, _ in self._claimed(row)) or self._holds(file, row)
+            any(file == claim.file for claim in self._claimed(row)) or self._holds(file, row) is not None
         )
 
-    def find(self, row: Row) -> Bytes:
-        """The bytes of a generation; damaged ones, which reading refuses, when there are no others; or NOWHERE."""
+    def find(self, row: Row) -> Content:
+        """The bytes of a generation; damaged ones, which reading refuses, when there are no others; or NOTHING."""
         claims = list(self._claimed(row))
-        for file, blocks, data in claims:
-            if file is None:
-                fits = data is not None and len(data) == row.size and checksum(data) == unsigned(row.checksum)
+        for claim in claims:
+            data = claim.data
+            if claim.file is None:
+                fits = data is not None and len(data) == row.size and checksum(data) == claim.checksum
             elif self._complete:
-                fits = self._sizes.get(file) == row.size
+                fits = self._sizes.get(claim.file) == row.size
             else:
-                fits = self._holds(file, row, blocks)
+                held = self._holds(claim.file, row)
+                fits = held is not None and held.blocks == claim.blocks
             if fits:
-                return file, blocks, data
+                return claim
         # Its file may be there though nothing says so.
         files = [left.file for left in self.files.get(Key(row.unit, row.data_id), ())]
-        for file in files:
-            if self._holds(file, row):
-                return file, pack_checksums(self.measure(file).blocks), None
+        for found in filter(None, (self._holds(file, row) for file in files)):
+            return found
         for claim in claims:
             return claim
         for file in files:
             # Which of its blocks is not what was stored cannot be told, so none may pass for it.
             refused = [block ^ 1 for block in self.measure(file).blocks][: to_info(row).block_count]
-            return file, pack_checksums(refused), None
-        return NOWHERE
+            return self._content(row, pack_checksums(refused), None, file)
+        return NOTHING
 
-    def insert(self, row: Row, found: Bytes) -> bool:
+    def insert(self, row: Row, found: Content) -> bool:
         """Inserts an object, unless the number of its bytes is that of others."""
         query = "SELECT checksum, file FROM contents WHERE number = ?"
         there = self._register.execute(query, (row.content,)).fetchone()
-        if there not in (None, (row.checksum, found[0])):
+        if there not in (None, (row.checksum, found.file)):
             return False
-        insert_object(self._register, row, *found)
+        insert_object(self._register, row, found)
         return True
 
     def keep(self, row: Row) -> bool:
@@ -140,16 +136,17 @@ class Contents:
         )
         if self._register.execute(query, (*row[:3], row.generation)).fetchone():
             return False
-        for file, blocks, data in self._claimed(row):
-            if self._sizes.get(file) == row.size if file is not None else data is not None:
+        for claim in self._claimed(row):
+            file = claim.file
+            if self._sizes.get(file) == row.size if file is not None else claim.data is not None:
                 query = "SELECT checksum, file FROM contents WHERE number = ? OR file = ?"
                 taken = self._register.execute(query, (row.content, file)).fetchone()
                 if taken is None:
-                    insert_contents(self._register, row, file, blocks, data)
+                    insert_contents(self._register, row, claim)
                 return taken in (None, (row.checksum, file))
         return False
 
-    def _claimed(self, row: Row) -> Iterator[Bytes]:
+    def _claimed(self, row: Row) -> Iterator[Content]:
         """What the old register says of where a generation's bytes are, as far as it can be so."""
         found = self._work.execute(
             "SELECT DISTINCT file, blocks, data FROM contents WHERE number IN (?, ?) AND checksum = ?",
@@ -158,11 +155,13 @@ class Contents:
         info = to_info(row)
         for file, blocks, data in found:
             if len(blocks) == 8 * info.block_count and (file is None or is_file_of(info, file)):
-                yield file, blocks, data if file is None else None
+                yield self._content(row, blocks, data if file is None else None, file)
 
-    def _holds(self, file: str, row: Row, blocks: bytes | None = None) -> bool:
-        """Whether the bytes of this generation are in this file; with `blocks`, whether their checksums are these."""
-        if self._sizes.get(file) != row.size:
-            return False
-        measured = self.measure(file)
-        return measured.checksum == unsigned(row.checksum) and blocks in (None, pack_checksums(measured.blocks))
+    def _holds(self, file: str, row: Row) -> Content | None:
+        """The bytes of this generation in this file; None where it has others."""
+        if self._sizes.get(file) != row.size or self.measure(file).checksum != unsigned(row.checksum):
+            return None
+        return self._content(row, pack_checksums(self.measure(file).blocks), None, file)
+
+    def _content(self, row: Row, blocks: bytes, data: bytes | None, file: str | None) -> Content:
+        return Content(row.size, unsigned(row.checksum), blocks, data, file)

@@ -26,7 +26,8 @@ from vault_server.storage.decision.rows import (
     signed,
     to_info,
 )
-from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, NOWHERE, Bytes, Contents, Key, Left
+from vault_server.storage.decision.writes import NOTHING, Content
+from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, Contents, Key, Left
 from vault_server.storage.maintenance.rebuild.salvage import Salvage
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
 from vault_server.storage.maintenance.rules import RULES
@@ -182,7 +183,7 @@ class Resolver:
         if row is not None:
             self._from_rows += 1
             found = self._contents.find(row)
-            if found is NOWHERE:
+            if found is NOTHING:
                 detail = "its bytes were in the register alone, and are lost"
                 self._outcome.lost.append(Problem(ProblemKind.LOST_OBJECT, detail, *key))
             self._insert(row, found)
@@ -208,30 +209,26 @@ class Resolver:
     def _bring_in_file(self, key: Key, file: str, former: Row | None) -> None:
         measured = self._contents.measure(file)
         self._outcome.revision += 1
-        revision = self._outcome.revision
+        revision = self._outcome.revision  # the number in its name may be another generation's, which a cache may have
         written = max(measured.modified, 0)
-        row = Row(
-            *key,
-            revision,  # the number in its name may be another generation's, which a cache may have
-            revision,
-            measured.size,
-            signed(measured.checksum),
-            former.datatype if former else "",
-            former.name if former else None,
-            former.tags if former else None,
-            min(former.created_at, written) if former else written,
-            written,
-            written,
-            former.expires_at if former else None,
-            former.principal if former else "",
-            revision,
+        content = Content(measured.size, measured.checksum, pack_checksums(measured.blocks), None, file)
+        known = former or Row(*key, 0, 0, 0, 0, "", None, None, written, 0, 0)
+        row = known._replace(
+            generation=revision,
+            revision=revision,
+            size=content.size,
+            checksum=signed(content.checksum),
+            created_at=min(known.created_at, written),
+            updated_at=written,
+            written_at=written,
+            content=revision,
         )
-        self._insert(row, (file, pack_checksums(measured.blocks), None))
+        self._insert(row, content)
         self._from_files += 1
         kept = "name, tags and datatype are its older row's" if former else "its name, tags and datatype are not known"
         self._outcome.repairs.append(Repair(f"an object again, from {file}; {kept}", *key))
 
-    def _insert(self, row: Row, found: Bytes) -> None:
+    def _insert(self, row: Row, found: Content) -> None:
         if row.name is not None and (row.unit, row.name) in self._names:
             detail = f"its name, {row.name!r}, belongs to another object by now"
             self._outcome.repairs.append(Repair(detail, row.unit, row.data_id))
