@@ -6,9 +6,10 @@ is free again, as the lock of a connection that ended.
 
 import asyncio
 import random
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
@@ -248,12 +249,19 @@ class SimulatedBlob:
         self.node = node
         self.blocks = blocks
 
-    async def append(self, data: bytes) -> None:
+    async def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:  # no journal
         await self.node.step()
-        self.blocks.append(data)
+        self.blocks.append(bytes(data))
+
+    async def finish(self) -> Self:
+        await self.node.step()
+        return self
 
     async def discard(self) -> None:
         """It goes with the server."""
+
+    async def release(self) -> None:
+        """As it is."""
 
     async def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # as they were written
         await self.node.step()
@@ -269,11 +277,12 @@ class SimulatedBlob:
 class SimulatedBlobs:
     """The store's blobs, as one server reaches them."""
 
+    inline_limit: Final = 0
+
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    async def stage(self) -> SimulatedBlob:
-        await self.node.step()
+    def stage(self, unit: str) -> SimulatedBlob:  # as above
         return SimulatedBlob(self.node, [])
 
     async def place(self, staged: SimulatedBlob, unit: str, data_id: int, generation: int) -> str:

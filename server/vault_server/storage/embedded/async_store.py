@@ -2,22 +2,25 @@
 
 import asyncio
 import os
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 from vault._runtime.blocking import on_thread_or_here
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
 from vault.errors import ClosedError
-from vault.store.contract import AsyncBlockWriter
+from vault.store.contract import AsyncBlockWriter, BlockWriter
 from vault.store.progress import ProgressCallback
 from vault.store.values import Change
 
 from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.embedded.async_engine import AsyncEmbeddedEngine, FeedSignal
 from vault_server.storage.embedded.async_writer import AsyncStagingWriter
-from vault_server.storage.embedded.store import EmbeddedStore, StagedWriter
+from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.embedded.threads import Threads
+from vault_server.storage.engine.file_writer import FileWriter
 from vault_server.storage.generic._async.store import AsyncEngineStore
+from vault_server.storage.generic._async.writer import AsyncAnsweredWriter
+from vault_server.storage.generic._sync.writer import AnsweredWriter
 from vault_server.storage.maintenance import CheckReport, ScrubStatus
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
@@ -80,10 +83,15 @@ class AsyncEmbeddedStore(AsyncEngineStore):
     async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncBlockWriter:
         beginning = self._threads.call(lambda: self._store.begin(write, resumable=resumable))
         try:
-            return AsyncStagingWriter(await asyncio.shield(beginning), self._threads)
+            writer = await asyncio.shield(beginning)
         except asyncio.CancelledError:
             beginning.add_done_callback(self._suspend)
             raise
+        return (
+            AsyncStagingWriter(writer, self._threads)
+            if isinstance(writer, FileWriter)
+            else AsyncAnsweredWriter(cast("AnsweredWriter", writer).info)
+        )
 
     async def changes(self, since: int) -> tuple[int, list[Change]]:
         self.require_open()
@@ -121,7 +129,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
             self._store.close()
         self._threads.close()
 
-    def _suspend(self, beginning: "asyncio.Future[StagedWriter]") -> None:
+    def _suspend(self, beginning: "asyncio.Future[BlockWriter]") -> None:
         """Gives back what a cancelled call began."""
         if not beginning.cancelled() and beginning.exception() is None:
             self._threads.send(beginning.result().suspend)

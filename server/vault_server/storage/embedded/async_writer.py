@@ -8,15 +8,15 @@ from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockWriter
 from vault.store.values import Block, ObjectInfo
 
-from vault_server.storage.embedded.store import StagedWriter
 from vault_server.storage.embedded.threads import Threads
+from vault_server.storage.engine.file_writer import FileWriter
 
 
 class AsyncStagingWriter(AsyncBlockWriter):
     """A cancelled `write` aborts, unless the write is resumable: then whoever has the writer decides. A `commit`
     that was begun finishes, whoever is cancelled."""
 
-    def __init__(self, writer: StagedWriter, threads: Threads) -> None:
+    def __init__(self, writer: FileWriter, threads: Threads) -> None:
         self._writer = writer
         self._threads = threads
         self._affinity = AsyncAffinity.here("the write")

@@ -2,35 +2,28 @@
 
 import os
 import weakref
-from concurrent.futures import Future
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
-from vault.store.values import Change, ObjectInfo
+from vault.store.values import Change
 
-from vault_server.storage.decision.writes import Content, Update, Upload
+from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.engine.engine import Engine, follow_forks
-from vault_server.storage.files.blobs import unit_folder
+from vault_server.storage.engine.file_writer import FileWriter
 from vault_server.storage.files.directory import StoreDirectory
-from vault_server.storage.generic._sync.store import EngineStore
+from vault_server.storage.generic._sync.writer import StagingStore
 from vault_server.storage.maintenance import CheckReport, ScrubStatus
 from vault_server.storage.maintenance.audit import audit
 from vault_server.storage.maintenance.repair import repair as mend
 from vault_server.storage.maintenance.scrub import PASS_INTERVAL, SCRUB_RATE, Scrubber, scrub_status
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 from vault_server.storage.os_errors import storing
-from vault_server.storage.uploads.resumable_writer import AnsweredWriter, ResumableWriter, fingerprint
-from vault_server.storage.uploads.staging_writer import StagingWriter
-
-StagedWriter = StagingWriter | AnsweredWriter
 
 
-class EmbeddedStore(EngineStore):
+class EmbeddedStore(StagingStore):
     """Objects in a directory: a SQLite register, files for the large ones, and the feed of their changes.
 
     Thread-safe. Several processes may open one directory at the same time, and a store made before a
@@ -91,27 +84,8 @@ class EmbeddedStore(EngineStore):
     def require_open(self) -> None:
         self.engine.require_open()
 
-    def begin(self, write: Upload | Update, *, resumable: bool) -> StagedWriter:
-        engine, options = self.engine, self.options
-
-        def submit(content: Content) -> "Future[ObjectInfo]":
-            return engine.writer.write(replace(write, content=content))
-
-        if not (resumable and options.resume_window):
-            self.answered(write)
-            create = partial(engine.staging.create, unit_folder(write.unit))
-            return StagingWriter(create, submit, durable=options.durable, inline_limit=options.inline_limit)
-        writer = ResumableWriter(
-            engine.resumption,
-            fingerprint(write),
-            write.spec.request_id,
-            submit,
-            partial(self.answered, write),
-            durable=options.durable,
-            inline_limit=options.inline_limit,
-        )
-        info = writer.open()
-        return writer if info is None else AnsweredWriter(info)
+    def writer(self, write: Upload | Update, *, resumable: bool) -> FileWriter:
+        return FileWriter(self, write, self.engine.writer, resumable=resumable)
 
     def changes(self, since: int) -> tuple[int, list[Change]]:
         self.engine.require_open()

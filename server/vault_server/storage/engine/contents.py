@@ -1,5 +1,6 @@
 """A directory's files, as `generic` reads blobs; and items of a batch, staged where they are to be files."""
 
+from array import array
 from collections.abc import Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ from vault_server.storage.files.staging import Staging
 from vault_server.storage.options import StoreOptions
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads.incoming import small_contents
+from vault_server.storage.uploads.staged_bytes import StagedBytes
 
 
 class Contents:
@@ -23,6 +25,10 @@ class Contents:
         self._blobs = blobs
         self._staging = staging
         self._options = options
+        self.inline_limit = options.inline_limit
+
+    def stage(self, unit: str) -> StagedBytes:
+        return StagedBytes(partial(self._staging.create, unit_folder(unit)), durable=self._options.durable)
 
     def contents(self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> list[Content | VaultError]:
         return small_contents(items, partial(self._stage, unit))
@@ -51,14 +57,7 @@ class Contents:
             return error
 
     def _stage(self, unit: str, content: Content) -> None:
-        if content.size <= self._options.inline_limit:
-            return
-        staged = self._staging.create(unit_folder(unit))
-        try:
-            with storing("stage an upload"):
-                staged.write(content.data or b"")
-                staged.finish(durable=self._options.durable)
-        except BaseException:
-            staged.discard()
-            raise
-        content.data, content.staged = None, staged
+        if content.size > self.inline_limit:
+            staged = self.stage(unit)
+            staged.append(content.data or b"", array("Q"))
+            content.data, content.staged = None, staged.finish()

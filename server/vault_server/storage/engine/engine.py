@@ -52,7 +52,9 @@ class Engine:
         self.settings = settings
         self.connections = Connections(self.directory, synchronous="FULL" if settings.durable else "NORMAL")
         self.blobs = Blobs(self.directory, durable=settings.durable)
-        self.resumption = Resumption(self.directory, settings.resume_window, self._give_up_retired)
+        self.resumption = Resumption(
+            self.directory, settings.resume_window, self._give_up_retired, durable=settings.durable
+        )
         self.staging = Staging(self.directory, self.resumption.make_room)
         self.feed = Feed(self.directory, self.connections)
         self.index = Register(self.connections, self.feed)

@@ -20,6 +20,7 @@ import os
 import secrets
 import shutil
 import threading
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,12 @@ class StagedFile:
     def hasten(self) -> None:
         """Lets the disk begin with what was written, once that is enough to be worth it."""
         self._writeback.reached(self._file.fileno(), self._file.tell())
+
+    def note(self, checksums: "array[int]") -> None:
+        """These are the checksums of all blocks that were written: for one that can be resumed."""
+
+    def abandon(self) -> None:
+        """In a forked child: the file is the parent's."""
 
     def finish(self, *, durable: bool) -> None:
         """Ends writing; with `durable`, the bytes are on the disk when this returns."""

@@ -1,6 +1,5 @@
 """How an upload's bytes are taken in before its commit.
 
-staging_writer      blocks verified, staged, made durable
-resumable_writer    the same, for a write that is to outlive its stream
-resumption          writes that lost their stream; `journal` one of them on the disk
+incoming        what is known of them; `staged_bytes` the file that they go to
+resumption      writes that lost their stream; `journal` one of them on the disk
 """

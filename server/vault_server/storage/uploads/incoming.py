@@ -1,12 +1,16 @@
-"""What the blocks and the commit of a write are refused with, wherever its bytes go."""
+"""The bytes of a write as they come, wherever they go, and what they are refused with."""
 
+from array import array
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import xxhash
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
 from vault.store.limits import BLOCK_SIZE, check_commit, check_small
 from vault.store.values import Block, SmallUpdate, SmallUpload
 from vault.store.values import checksum as checksum_of
 
+from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content
 
 
@@ -37,26 +41,56 @@ def check_next(block: Block, size: int) -> memoryview:
     return data
 
 
-def check_written(size: int, checksum: int | None, *, written: int, whole: int) -> None:
-    """Raises what a commit is refused with that does not say what was written.
+class Incoming:
+    """What is known of the bytes of a write so far, and where they are: in `data` while they are few, then in `staged`.
 
-    Args:
-        size: That the commit says.
-        checksum: That it says; None: it says none.
-        written: Bytes that were.
-        whole: Their checksum.
-
-    Raises:
-        InvalidArgumentError: BAD_SIZE; or no object could have this size or checksum.
-        ChecksumError: The bytes are others.
+    Attributes:
+        size: Bytes.
+        checksums: Of each block.
+        whole: The hash of all of them.
+        staged: Its engine's; None: they are in `data`.
     """
-    check_commit(size, checksum)
-    if size != written:
-        raise InvalidArgumentError(
-            f"the commit says {size} bytes, but {written} were written", reason="BAD_SIZE", size=size, written=written
-        )
-    if checksum is not None and checksum != whole:
-        raise ChecksumError("the object does not match the checksum it was committed with")
+
+    __slots__ = ("checksums", "data", "size", "staged", "whole")
+
+    def __init__(self, staged: Any = None) -> None:
+        self.size = 0
+        self.checksums = array("Q")
+        self.whole = xxhash.xxh3_64()
+        self.data = b""
+        self.staged = staged
+
+    def add(self, block: Block) -> memoryview:
+        """Counts the next block in; its bytes. Raises what `check_next` does."""
+        data = check_next(block, self.size)
+        self.checksums.append(block.checksum)
+        self.whole.update(data)
+        self.size += len(data)
+        return data
+
+    def content(self, size: int, checksum: int | None) -> Content:
+        """All of them, to be committed. Raises what a commit is refused with that does not say what was written.
+
+        Args:
+            size: That the commit says.
+            checksum: That it says; None: it says none.
+
+        Raises:
+            InvalidArgumentError: BAD_SIZE; or no object could have this size or checksum.
+            ChecksumError: The bytes are others.
+        """
+        check_commit(size, checksum)
+        if size != self.size:
+            raise InvalidArgumentError(
+                f"the commit says {size} bytes, but {self.size} were written",
+                reason="BAD_SIZE",
+                size=size,
+                written=self.size,
+            )
+        whole = self.whole.intdigest()
+        if checksum is not None and checksum != whole:
+            raise ChecksumError("the object does not match the checksum it was committed with")
+        return Content(size, whole, pack_checksums(self.checksums), None if self.staged is not None else self.data)
 
 
 def small_content(data: bytes, checksum: int) -> Content:

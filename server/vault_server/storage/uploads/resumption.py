@@ -4,21 +4,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, UnavailableError, VaultError, write_not_found
-from vault.store.values import WriteStatus
+from vault.store.values import UploadSpec, WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
+from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.files.staging import STAGING, WRITES, home_of
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads import journal
+from vault_server.storage.uploads.incoming import Incoming
 from vault_server.storage.uploads.journal import FolderLock, Found, JournaledFile
+from vault_server.storage.uploads.staged_bytes import StagedBytes
 
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 64 << 30
@@ -32,11 +36,16 @@ _SEES_TO_IT: Final = 60.0  # seconds at least between two looks while nothing is
 class Held(Protocol):
     """A writer that has a write in this process."""
 
+    request: Upload | Update
     request_id: bytes
-    spec: dict[str, Any]
+
+    @property
+    def request_hash(self) -> int: ...
 
     @property
     def persisted_size(self) -> int: ...
+
+    def go_on(self) -> None: ...
 
     def give_way(self) -> None: ...
 
@@ -61,9 +70,15 @@ class Resumption:
     """
 
     def __init__(
-        self, directory: StoreDirectory, window: float, make_more_room: Callable[[], bool] = lambda: False
+        self,
+        directory: StoreDirectory,
+        window: float,
+        make_more_room: Callable[[], bool] = lambda: False,
+        *,
+        durable: bool = True,
     ) -> None:
         self._directory = directory
+        self._durable = durable
         self.window = window
         self._make_more_room = make_more_room
         self._parent = directory.root / STAGING / WRITES
@@ -73,8 +88,8 @@ class Resumption:
         self._closed = False
         self._background = Background(self._run, "vault-resumption")
 
-    def enter(self, writer: Held) -> Held | None:
-        """The writer has the write from now on, as far as this process goes; who had it before.
+    def enter(self, writer: Held) -> None:
+        """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.
@@ -86,20 +101,24 @@ class Resumption:
             if self._closed:
                 raise ClosedError("the store is closed")
             previous = self._held.get(writer.request_id)
-            if previous is not None and previous.spec != writer.spec:
-                raise other_write(str(writer.spec["unit"]))
+            if previous is not None and previous.request_hash != writer.request_hash:
+                raise other_write(writer.request.unit)
             self._held[writer.request_id] = writer
-            return previous
+        if previous is not None:
+            previous.give_way()
 
-    def leave(self, writer: Held, *, suspended: bool = False) -> None:
+    def leave(self, writer: Held) -> None:
         """The writer is done with it. Harmless when another one has it."""
         with self._lock:
             if self._held.get(writer.request_id) is writer:
                 del self._held[writer.request_id]
-        if suspended:
-            self._wake.set()
 
-    def resume(self, writer: Held, go_on: Callable[[], None]) -> JournaledFile | None:
+    def keep(self, writer: Held, incoming: Incoming) -> None:  # noqa: ARG002  # the disk has what there is of it
+        """Nobody has it for now."""
+        self.leave(writer)
+        self._wake.set()
+
+    def resume(self, writer: Held) -> Incoming | None:
         """What the disk has of the write, locked and verified; None when it has nothing.
 
         Raises:
@@ -112,14 +131,23 @@ class Resumption:
                 return None
             found = None
             try:
-                found = JournaledFile.resume(folder, lock, writer.spec, self._directory.access, self.make_room, go_on)
+                begun = fingerprint(writer.request)
+                found = JournaledFile.resume(folder, lock, begun, self._directory.access, self.make_room, writer.go_on)
             finally:
                 if found is None:
                     lock.release()
-            return found
+        if found is None:
+            return None
+        incoming = Incoming(self.stage(writer))
+        incoming.staged.file = found
+        incoming.size, incoming.checksums, incoming.whole = found.size, found.checksums, found.whole
+        return incoming
 
-    def begin(self, writer: Held) -> JournaledFile:
-        """A file for a write that has none; raises as `resume` does."""
+    def stage(self, writer: Held) -> StagedBytes:
+        """For the bytes of a write of which there is nothing; making the file raises as `resume` does."""
+        return StagedBytes(partial(self._begin, writer), durable=self._durable)
+
+    def _begin(self, writer: Held) -> JournaledFile:
         folder = self._folder(writer.request_id)
         access = self._directory.access
         with storing("stage an upload"):
@@ -127,8 +155,9 @@ class Resumption:
             lock = _locked(folder, make=access)
             assert lock is not None  # noqa: S101  # it was made
             try:
-                home = home_of(self._directory.root / unit_folder(str(writer.spec["unit"])), folder)
-                return JournaledFile.begin(folder, lock, writer.spec, self.window, home, access, self.make_room)
+                home = home_of(self._directory.root / unit_folder(writer.request.unit), folder)
+                begun = fingerprint(writer.request)
+                return JournaledFile.begin(folder, lock, begun, self.window, home, access, self.make_room)
             except BaseException:
                 lock.release()
                 raise
@@ -137,7 +166,7 @@ class Resumption:
         """See `Store.write_status`, of a write that is not committed."""
         with self._lock:
             held = self._held.get(request_id)
-        if held is not None and held.spec["unit"] == unit:
+        if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
         with storing("look at a write"):
             found = journal.look(self._folder(request_id))
@@ -150,7 +179,7 @@ class Resumption:
         with self._lock:
             held = self._held.get(request_id)
         if held is not None:
-            if held.spec["unit"] != unit:
+            if held.request.unit != unit:
                 return
             held.end(write_not_found(unit))
         # Also then: it may just have been suspended.
@@ -297,3 +326,13 @@ def _locked(folder: Path, *, make: Access | None = None) -> FolderLock | None:
         raise UnavailableError(
             "the write is still held by another process: its stream has not ended there", reason="WRITE_BUSY"
         ) from error
+
+
+def fingerprint(write: Upload | Update) -> dict[str, Any]:
+    """What it begins, as JSON has it: the same for the same, and after a restart."""
+    spec = write.spec
+    if isinstance(spec, UploadSpec):
+        begun = {"kind": "upload", "data_id": spec.data_id, "name": spec.name, "tags": dict(spec.tags)}
+    else:
+        begun = {"kind": "update", "key": spec.key, "if_generation": spec.if_generation}
+    return {**begun, "unit": write.unit, "datatype": spec.datatype}

@@ -66,12 +66,14 @@ class AsyncCommits:
     async def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """See AsyncCommitting."""
         outcomes = await self._queued(_Entry(writes))
-        refused = [
-            content.file
-            for write, outcome in zip(writes, outcomes, strict=True)
-            if isinstance(outcome, VaultError) and (content := _content(write)) is not None and content.file
-        ]
-        if refused:  # placed, and then not accepted after all
+        refused: list[str] = []
+        for write, outcome in zip(writes, outcomes, strict=True):
+            content = _content(write)
+            if content is not None and content.file is None and content.staged is not None:
+                await content.staged.discard()
+            elif content is not None and content.file is not None and isinstance(outcome, VaultError):
+                refused.append(content.file)  # placed, and then not accepted after all
+        if refused:
             await self._blobs.remove(refused)
         await self._collection.collect()
         return outcomes

@@ -2,24 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, Literal
+from typing import Literal
 
 from vault._runtime.fork import fork_count, refuse_inherited
-from vault.errors import AlreadyExistsError, ClosedError, ConflictError, NotFoundError
+from vault.errors import ClosedError
 
 from vault_server.storage.decision.plan import Plan
-from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.commits import AsyncCommits
 from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
-from vault_server.storage.generic._async.store import AsyncEngineStore
 from vault_server.storage.generic._async.suspended import AsyncSuspended
-from vault_server.storage.generic._async.writer import AsyncAnsweredWriter, AsyncIncoming, AsyncStagedWriter
+from vault_server.storage.generic._async.writer import AsyncStagingStore
 from vault_server.storage.options import StoreOptions
-
-_REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
-"""What ends a write for good: what was staged of it is of no use."""
 
 
 def wall_clock() -> int:
@@ -27,7 +21,7 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
-class AsyncIndexStore(AsyncEngineStore):
+class AsyncIndexStore(AsyncStagingStore):
     """In a forked child every call raises ClosedError."""
 
     blobs: AsyncBlobStore
@@ -50,7 +44,7 @@ class AsyncIndexStore(AsyncEngineStore):
         self.signal = signal
         self.collection = AsyncCollection(index, blobs, clock)
         self.commits = AsyncCommits(index, blobs, signal, self.collection, options.keep, clock, self._applied)
-        self.suspended = AsyncSuspended(float(options.resume_window))
+        self.suspended = AsyncSuspended(float(options.resume_window), blobs.stage)
         self._durability = durability
         self._revision = 0
         self._closed = False
@@ -69,33 +63,6 @@ class AsyncIndexStore(AsyncEngineStore):
         refuse_inherited(self._forks, "the store")
         if self._closed:
             raise ClosedError("the store is closed")
-
-    async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncStagedWriter | AsyncAnsweredWriter:
-        resumable = resumable and self.suspended.window > 0
-        writer = AsyncStagedWriter(self, lambda content: replace(write, content=content), resumable=resumable)
-        incoming = await self.suspended.enter(writer) if resumable else None
-        try:
-            answered = await self.answered(write)
-            if incoming is None:
-                incoming = AsyncIncoming(await self.blobs.stage())
-            writer.begin(incoming)
-            if answered is None or not resumable:
-                return writer
-            await writer.abort()
-            return AsyncAnsweredWriter(answered)
-        except BaseException as error:
-            if incoming is not None:
-                writer.begin(incoming)
-            await (writer.abort() if isinstance(error, _REFUSALS) else writer.suspend())
-            raise
-
-    async def keep(self, writer: AsyncStagedWriter, incoming: AsyncIncoming) -> None:
-        """Keeps a write that was suspended."""
-        await self.suspended.keep(writer, incoming)
-
-    def leave(self, writer: AsyncStagedWriter) -> None:
-        """The writer is over."""
-        self.suspended.leave(writer)
 
     async def close(self) -> None:
         self._closed = True

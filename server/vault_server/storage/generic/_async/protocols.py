@@ -3,6 +3,7 @@
 What they raise derives from VaultError. Everything else of a store is policy over these.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
@@ -12,7 +13,8 @@ from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, Sm
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Write
+from vault_server.storage.decision.writes import Asked, Content, Update, Upload, Write
+from vault_server.storage.uploads.incoming import Incoming
 
 
 class AsyncIndex(Protocol):
@@ -99,13 +101,19 @@ class AsyncWritableIndex(AsyncIndex, Protocol):
 
 
 class AsyncStaged(Protocol):
-    """Bytes on their way, which no object has."""
+    """Bytes on their way, which no object has. A call ends what it began, also when its caller is cancelled."""
 
-    async def append(self, data: bytes) -> None:
-        """Takes a block."""
+    async def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:
+        """Takes bytes; and the checksums of all blocks until now, for those that are to be resumed."""
+
+    async def finish(self) -> Any:
+        """Ends writing; what is to be placed, which is the committer's from here on."""
 
     async def discard(self) -> None:
-        """Removes them. Harmless when repeated, or when they were placed."""
+        """Removes them. Harmless when repeated."""
+
+    async def release(self) -> None:
+        """Leaves them to whoever resumes the write, where that can be."""
 
 
 class AsyncBlob(Protocol):
@@ -139,10 +147,19 @@ class AsyncBlobs(Protocol):
         """None: there is no such blob."""
 
 
-class AsyncBlobStore(AsyncBlobs, Protocol):
-    """Blobs that `AsyncCommits` places."""
+class AsyncStagingBlobs(AsyncBlobs, Protocol):
+    """Where the bytes of a stream go, too."""
 
-    async def stage(self) -> AsyncStaged: ...
+    @property
+    def inline_limit(self) -> int:
+        """Bytes of an object up to which a stream leaves them to the index."""
+
+    def stage(self, unit: str) -> AsyncStaged:
+        """For the bytes of a new object; nothing is done for it until they come."""
+
+
+class AsyncBlobStore(AsyncStagingBlobs, Protocol):
+    """Blobs that `AsyncCommits` places."""
 
     async def place(self, staged: Any, unit: str, data_id: int, generation: int) -> str:
         """Gives staged bytes a name, durably, before the index has it; the name."""
@@ -164,14 +181,65 @@ class AsyncCommitting(Protocol):
         """Removes what nothing needs any more, where nobody else does."""
 
 
-class AsyncPending(Protocol):
-    """What is kept of resumable writes, and who has which."""
+class AsyncWrites(Protocol):
+    """What can be asked of resumable writes that are not committed."""
 
     async def status(self, unit: str, request_id: bytes) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
 
     async def abort(self, unit: str, request_id: bytes) -> None:
         """See `Store.abort_write`."""
+
+
+class AsyncHeld(Protocol):
+    """A writer that has a resumable write."""
+
+    request: Upload | Update
+    request_id: bytes
+
+    @property
+    def request_hash(self) -> int: ...
+
+    @property
+    def persisted_size(self) -> int: ...
+
+    def go_on(self) -> None: ...
+
+    async def give_way(self) -> None: ...
+
+    async def suspend(self) -> None: ...
+
+    async def end(self, error: VaultError) -> None: ...
+
+
+class AsyncPending(AsyncWrites, Protocol):
+    """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
+
+    async def enter(self, writer: Any) -> None:
+        """The writer, an AsyncHeld, has the write from now on, as far as this process goes; whoever had it lets go.
+
+        Raises:
+            InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.
+        """
+
+    async def resume(self, writer: Any) -> Incoming | None:
+        """What is kept of the write, verified.
+
+        Raises:
+            UnavailableError: WRITE_BUSY. InvalidArgumentError: BAD_REQUEST_ID.
+        """
+
+    def stage(self, writer: Any) -> AsyncStaged:
+        """For the bytes of a write of which nothing is kept; making it raises as `resume` does."""
+
+    async def keep(self, writer: Any, incoming: Incoming) -> None:
+        """Nobody has it for now, and what was staged of it was released."""
+
+    def leave(self, writer: Any) -> None:
+        """The writer is done with it. Harmless when another one has it."""
+
+    async def drop(self, request_id: bytes) -> None:
+        """Removes what is left of a write that is decided, unless somebody has it."""
 
 
 class AsyncCommitSignal(Protocol):

@@ -48,7 +48,7 @@ from vault_server.storage.generic._async.protocols import (
     AsyncCommitSignal,
     AsyncCommitting,
     AsyncIndex,
-    AsyncPending,
+    AsyncWrites,
 )
 from vault_server.storage.generic._async.reads import find_generation, open_found
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
@@ -75,7 +75,7 @@ class AsyncEngineStore(AsyncStore, ABC):
     blobs: AsyncBlobs
     signal: AsyncCommitSignal
     commits: AsyncCommitting
-    suspended: AsyncPending
+    suspended: AsyncWrites
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options

@@ -1,6 +1,7 @@
 """Resumable writes: who has which, and those that nobody has, for a while."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -9,7 +10,9 @@ from vault.errors import write_not_found
 from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
-from vault_server.storage.generic._async.writer import AsyncIncoming, AsyncStagedWriter
+from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.generic._async.protocols import AsyncHeld, AsyncStaged
+from vault_server.storage.uploads.incoming import Incoming
 
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 256 << 20
@@ -18,77 +21,82 @@ MOST_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Suspended:
-    unit: str
-    request_hash: int
-    incoming: AsyncIncoming
+    request: Upload | Update
+    incoming: Incoming
     until: float
 
 
 class AsyncSuspended:
-    """The resumable writes of one open store. What is due is looked for when one comes, goes, or is asked for.
+    """The resumable writes of one open store, in memory. What is due is looked for when one comes, goes, or is asked
+    for. Staged bytes are kept as they are.
 
     Args:
         window: Seconds that a write is kept after it was suspended.
     """
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, stage: Callable[[str], AsyncStaged]) -> None:
         self.window = window
-        self._held: WeakValueDictionary[bytes, AsyncStagedWriter] = WeakValueDictionary()
+        self._stage = stage
+        self._held: WeakValueDictionary[bytes, AsyncHeld] = WeakValueDictionary()
         self._kept: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    async def enter(self, writer: AsyncStagedWriter) -> AsyncIncoming | None:
-        """The writer has the write from now on; what there is of it.
-
-        Raises:
-            InvalidArgumentError: BAD_REQUEST_ID, it was begun with another spec.
-        """
+    async def enter(self, writer: AsyncHeld) -> None:
         await self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._kept.get(request_id)
-        for other in (previous, kept):
-            if other is not None and other.request_hash != writer.request_hash:
-                raise other_write(writer.unit)
+        for other in (None if previous is None else previous.request, None if kept is None else kept.request):
+            if other is not None and request_hash(other) != writer.request_hash:
+                raise other_write(writer.request.unit)
         self._held[request_id] = writer
         if previous is not None:
-            return await previous.give_way()
-        return None if self._kept.pop(request_id, None) is None or kept is None else kept.incoming
+            await previous.give_way()
 
-    def leave(self, writer: AsyncStagedWriter) -> None:
-        """The writer is done with it. Harmless when another one has it."""
+    async def resume(self, writer: AsyncHeld) -> Incoming | None:
+        writer.go_on()
+        kept = self._kept.pop(writer.request_id, None)
+        return None if kept is None else kept.incoming
+
+    def stage(self, writer: AsyncHeld) -> AsyncStaged:
+        return self._stage(writer.request.unit)
+
+    def leave(self, writer: AsyncHeld) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    async def keep(self, writer: AsyncStagedWriter, incoming: AsyncIncoming) -> None:
-        """Nobody has it for now."""
+    async def keep(self, writer: AsyncHeld, incoming: Incoming) -> None:
         self.leave(writer)
-        until = time.monotonic() + self.window
-        self._kept[writer.request_id] = _Suspended(writer.unit, writer.request_hash, incoming, until)
+        if incoming.staged is not None:
+            until = time.monotonic() + self.window
+            self._kept[writer.request_id] = _Suspended(writer.request, incoming, until)
         await self._expire()
 
+    async def drop(self, request_id: bytes) -> None:
+        kept = self._kept.pop(request_id, None)
+        if kept is not None:
+            await kept.incoming.staged.discard()
+
     async def status(self, unit: str, request_id: bytes) -> WriteStatus:
-        """See `Store.write_status`, of a write that is not committed."""
         await self._expire()
         held, kept = self._held.get(request_id), self._kept.get(request_id)
-        if held is not None and held.unit == unit:
+        if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
-        if kept is not None and kept.unit == unit:
+        if kept is not None and kept.request.unit == unit:
             return WriteStatus(kept.incoming.size)
         raise write_not_found(unit)
 
     async def abort(self, unit: str, request_id: bytes) -> None:
-        """See `Store.abort_write`."""
-        held, kept = self._held.get(request_id), self._kept.get(request_id)
-        if held is not None and held.unit == unit:
+        held = self._held.get(request_id)
+        if held is not None and held.request.unit == unit:
             await held.end(write_not_found(unit))
-        if kept is not None and kept.unit == unit and self._kept.pop(request_id, None) is not None:
-            await kept.incoming.discard()
+        kept = self._kept.get(request_id)
+        if kept is not None and kept.request.unit == unit:
+            await self.drop(request_id)
 
     async def close(self) -> None:
         """Gives all of them up."""
         self._held.clear()
-        while self._kept:
-            _, kept = self._kept.popitem()
-            await kept.incoming.discard()
+        for request_id in tuple(self._kept):
+            await self.drop(request_id)
 
     async def _expire(self) -> None:
         now = time.monotonic()
@@ -97,5 +105,4 @@ class AsyncSuspended:
             if kept.until > now and len(self._kept) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size
-            if self._kept.pop(request_id, None) is not None:
-                await kept.incoming.discard()
+            await self.drop(request_id)

@@ -67,12 +67,14 @@ class Commits:
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """See Committing."""
         outcomes = self._queued(_Entry(writes))
-        refused = [
-            content.file
-            for write, outcome in zip(writes, outcomes, strict=True)
-            if isinstance(outcome, VaultError) and (content := _content(write)) is not None and content.file
-        ]
-        if refused:  # placed, and then not accepted after all
+        refused: list[str] = []
+        for write, outcome in zip(writes, outcomes, strict=True):
+            content = _content(write)
+            if content is not None and content.file is None and content.staged is not None:
+                content.staged.discard()
+            elif content is not None and content.file is not None and isinstance(outcome, VaultError):
+                refused.append(content.file)  # placed, and then not accepted after all
+        if refused:
             self._blobs.remove(refused)
         self._collection.collect()
         return outcomes

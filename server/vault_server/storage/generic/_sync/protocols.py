@@ -4,6 +4,7 @@
 What they raise derives from VaultError. Everything else of a store is policy over these.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
@@ -13,7 +14,8 @@ from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, Sm
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Write
+from vault_server.storage.decision.writes import Asked, Content, Update, Upload, Write
+from vault_server.storage.uploads.incoming import Incoming
 
 
 class Index(Protocol):
@@ -100,13 +102,19 @@ class WritableIndex(Index, Protocol):
 
 
 class Staged(Protocol):
-    """Bytes on their way, which no object has."""
+    """Bytes on their way, which no object has. A call ends what it began, also when its caller is cancelled."""
 
-    def append(self, data: bytes) -> None:
-        """Takes a block."""
+    def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:
+        """Takes bytes; and the checksums of all blocks until now, for those that are to be resumed."""
+
+    def finish(self) -> Any:
+        """Ends writing; what is to be placed, which is the committer's from here on."""
 
     def discard(self) -> None:
-        """Removes them. Harmless when repeated, or when they were placed."""
+        """Removes them. Harmless when repeated."""
+
+    def release(self) -> None:
+        """Leaves them to whoever resumes the write, where that can be."""
 
 
 class Blob(Protocol):
@@ -140,10 +148,19 @@ class Blobs(Protocol):
         """None: there is no such blob."""
 
 
-class BlobStore(Blobs, Protocol):
-    """Blobs that `Commits` places."""
+class StagingBlobs(Blobs, Protocol):
+    """Where the bytes of a stream go, too."""
 
-    def stage(self) -> Staged: ...
+    @property
+    def inline_limit(self) -> int:
+        """Bytes of an object up to which a stream leaves them to the index."""
+
+    def stage(self, unit: str) -> Staged:
+        """For the bytes of a new object; nothing is done for it until they come."""
+
+
+class BlobStore(StagingBlobs, Protocol):
+    """Blobs that `Commits` places."""
 
     def place(self, staged: Any, unit: str, data_id: int, generation: int) -> str:
         """Gives staged bytes a name, durably, before the index has it; the name."""
@@ -165,14 +182,65 @@ class Committing(Protocol):
         """Removes what nothing needs any more, where nobody else does."""
 
 
-class Pending(Protocol):
-    """What is kept of resumable writes, and who has which."""
+class Writes(Protocol):
+    """What can be asked of resumable writes that are not committed."""
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
 
     def abort(self, unit: str, request_id: bytes) -> None:
         """See `Store.abort_write`."""
+
+
+class Held(Protocol):
+    """A writer that has a resumable write."""
+
+    request: Upload | Update
+    request_id: bytes
+
+    @property
+    def request_hash(self) -> int: ...
+
+    @property
+    def persisted_size(self) -> int: ...
+
+    def go_on(self) -> None: ...
+
+    def give_way(self) -> None: ...
+
+    def suspend(self) -> None: ...
+
+    def end(self, error: VaultError) -> None: ...
+
+
+class Pending(Writes, Protocol):
+    """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
+
+    def enter(self, writer: Any) -> None:
+        """The writer, a Held, has the write from now on, as far as this process goes; whoever had it lets go.
+
+        Raises:
+            InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.
+        """
+
+    def resume(self, writer: Any) -> Incoming | None:
+        """What is kept of the write, verified.
+
+        Raises:
+            UnavailableError: WRITE_BUSY. InvalidArgumentError: BAD_REQUEST_ID.
+        """
+
+    def stage(self, writer: Any) -> Staged:
+        """For the bytes of a write of which nothing is kept; making it raises as `resume` does."""
+
+    def keep(self, writer: Any, incoming: Incoming) -> None:
+        """Nobody has it for now, and what was staged of it was released."""
+
+    def leave(self, writer: Any) -> None:
+        """The writer is done with it. Harmless when another one has it."""
+
+    def drop(self, request_id: bytes) -> None:
+        """Removes what is left of a write that is decided, unless somebody has it."""
 
 
 class CommitSignal(Protocol):

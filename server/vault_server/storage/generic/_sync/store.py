@@ -49,7 +49,7 @@ from vault_server.storage.generic._sync.protocols import (
     CommitSignal,
     Committing,
     Index,
-    Pending,
+    Writes,
 )
 from vault_server.storage.generic._sync.reads import find_generation, open_found
 from vault_server.storage.generic._sync.watch import IndexWatch
@@ -76,7 +76,7 @@ class EngineStore(Store, ABC):
     blobs: Blobs
     signal: CommitSignal
     commits: Committing
-    suspended: Pending
+    suspended: Writes
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options

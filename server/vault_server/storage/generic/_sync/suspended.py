@@ -2,6 +2,7 @@
 """Resumable writes: who has which, and those that nobody has, for a while."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -10,7 +11,9 @@ from vault.errors import write_not_found
 from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
-from vault_server.storage.generic._sync.writer import Incoming, StagedWriter
+from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.generic._sync.protocols import Held, Staged
+from vault_server.storage.uploads.incoming import Incoming
 
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 256 << 20
@@ -19,77 +22,82 @@ MOST_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Suspended:
-    unit: str
-    request_hash: int
+    request: Upload | Update
     incoming: Incoming
     until: float
 
 
 class Suspended:
-    """The resumable writes of one open store. What is due is looked for when one comes, goes, or is asked for.
+    """The resumable writes of one open store, in memory. What is due is looked for when one comes, goes, or is asked
+    for. Staged bytes are kept as they are.
 
     Args:
         window: Seconds that a write is kept after it was suspended.
     """
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, stage: Callable[[str], Staged]) -> None:
         self.window = window
-        self._held: WeakValueDictionary[bytes, StagedWriter] = WeakValueDictionary()
+        self._stage = stage
+        self._held: WeakValueDictionary[bytes, Held] = WeakValueDictionary()
         self._kept: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    def enter(self, writer: StagedWriter) -> Incoming | None:
-        """The writer has the write from now on; what there is of it.
-
-        Raises:
-            InvalidArgumentError: BAD_REQUEST_ID, it was begun with another spec.
-        """
+    def enter(self, writer: Held) -> None:
         self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._kept.get(request_id)
-        for other in (previous, kept):
-            if other is not None and other.request_hash != writer.request_hash:
-                raise other_write(writer.unit)
+        for other in (None if previous is None else previous.request, None if kept is None else kept.request):
+            if other is not None and request_hash(other) != writer.request_hash:
+                raise other_write(writer.request.unit)
         self._held[request_id] = writer
         if previous is not None:
-            return previous.give_way()
-        return None if self._kept.pop(request_id, None) is None or kept is None else kept.incoming
+            previous.give_way()
 
-    def leave(self, writer: StagedWriter) -> None:
-        """The writer is done with it. Harmless when another one has it."""
+    def resume(self, writer: Held) -> Incoming | None:
+        writer.go_on()
+        kept = self._kept.pop(writer.request_id, None)
+        return None if kept is None else kept.incoming
+
+    def stage(self, writer: Held) -> Staged:
+        return self._stage(writer.request.unit)
+
+    def leave(self, writer: Held) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    def keep(self, writer: StagedWriter, incoming: Incoming) -> None:
-        """Nobody has it for now."""
+    def keep(self, writer: Held, incoming: Incoming) -> None:
         self.leave(writer)
-        until = time.monotonic() + self.window
-        self._kept[writer.request_id] = _Suspended(writer.unit, writer.request_hash, incoming, until)
+        if incoming.staged is not None:
+            until = time.monotonic() + self.window
+            self._kept[writer.request_id] = _Suspended(writer.request, incoming, until)
         self._expire()
 
+    def drop(self, request_id: bytes) -> None:
+        kept = self._kept.pop(request_id, None)
+        if kept is not None:
+            kept.incoming.staged.discard()
+
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
-        """See `Store.write_status`, of a write that is not committed."""
         self._expire()
         held, kept = self._held.get(request_id), self._kept.get(request_id)
-        if held is not None and held.unit == unit:
+        if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
-        if kept is not None and kept.unit == unit:
+        if kept is not None and kept.request.unit == unit:
             return WriteStatus(kept.incoming.size)
         raise write_not_found(unit)
 
     def abort(self, unit: str, request_id: bytes) -> None:
-        """See `Store.abort_write`."""
-        held, kept = self._held.get(request_id), self._kept.get(request_id)
-        if held is not None and held.unit == unit:
+        held = self._held.get(request_id)
+        if held is not None and held.request.unit == unit:
             held.end(write_not_found(unit))
-        if kept is not None and kept.unit == unit and self._kept.pop(request_id, None) is not None:
-            kept.incoming.discard()
+        kept = self._kept.get(request_id)
+        if kept is not None and kept.request.unit == unit:
+            self.drop(request_id)
 
     def close(self) -> None:
         """Gives all of them up."""
         self._held.clear()
-        while self._kept:
-            _, kept = self._kept.popitem()
-            kept.incoming.discard()
+        for request_id in tuple(self._kept):
+            self.drop(request_id)
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -98,5 +106,4 @@ class Suspended:
             if kept.until > now and len(self._kept) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size
-            if self._kept.pop(request_id, None) is not None:
-                kept.incoming.discard()
+            self.drop(request_id)

@@ -1,173 +1,256 @@
 # Generated from _async/writer.py by scripts/unasync: DO NOT CHANGE.
-"""Taking an object's blocks in: verified one by one, staged, committed."""
+"""Taking an object's blocks in: verified one by one, kept in memory or staged, committed."""
 
-from array import array
-from collections.abc import Callable
-from typing import Any, Protocol
+import asyncio
+from dataclasses import replace
+from typing import Final
 
-import xxhash
-from vault._runtime.sync_async import Lock
-from vault.errors import ClosedError, InvalidArgumentError, VaultError
+from vault._runtime.sync_async import Affinity, Lock
+from vault.errors import AlreadyExistsError, ClosedError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import BlockWriter
 from vault.store.limits import check_commit
 from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
-from vault_server.storage.decision.rows import pack_checksums
-from vault_server.storage.decision.writes import NOTHING, Content, Update, Upload, request_hash
-from vault_server.storage.generic._sync.protocols import Staged
-from vault_server.storage.uploads.incoming import check_next, check_written, taken_over
+from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.generic._sync.protocols import Pending, Staged, StagingBlobs
+from vault_server.storage.generic._sync.store import EngineStore
+from vault_server.storage.uploads.incoming import Incoming, taken_over
+
+_REFUSALS: Final = (AlreadyExistsError, ConflictError, NotFoundError)
+"""What ends a write for good: what was staged of it is of no use."""
 
 
-class Incoming:
-    """The bytes of a write so far, and what is known of them."""
+class StagingStore(EngineStore):
+    """A Store whose writers are these."""
 
-    def __init__(self, staged: Staged) -> None:
-        self.staged = staged
-        self.size = 0
-        self._checksums = array("Q")
-        self._whole = xxhash.xxh3_64()
+    blobs: StagingBlobs
+    suspended: Pending
 
-    def take(self, block: Block) -> None:
-        """Takes the next block; raises what refuses it."""
-        data = check_next(block, self.size)
-        self.staged.append(bytes(data))
-        self._checksums.append(block.checksum)
-        self._whole.update(data)
-        self.size += len(data)
+    def begin(self, write: Upload | Update, *, resumable: bool) -> BlockWriter:
+        resumable = resumable and self.options.resume_window > 0
+        writer = self.writer(write, resumable=resumable)
+        if not resumable:
+            self.answered(write)
+            return writer
+        answered = writer.open()
+        return writer if answered is None else AnsweredWriter(answered)
 
-    def content(self, size: int, checksum: int | None) -> Content:
-        """All of them; raises what a commit is refused with that says others."""
-        whole = self._whole.intdigest()
-        check_written(size, checksum, written=self.size, whole=whole)
-        return Content(size, whole, pack_checksums(self._checksums), None, staged=self.staged)
-
-    def discard(self) -> None:
-        self.staged.discard()
-
-
-class Writing(Protocol):
-    """What a writer needs of its store."""
-
-    def require_open(self) -> None: ...
-
-    def commit(self, write: Upload | Update) -> ObjectInfo: ...
-
-    def answered(self, write: Upload | Update) -> ObjectInfo | None: ...
-
-    def keep(self, writer: Any, incoming: Incoming) -> None: ...
-
-    def leave(self, writer: Any) -> None: ...
+    def writer(self, write: Upload | Update, *, resumable: bool) -> "StagedWriter":
+        """A writer, not open yet."""
+        return StagedWriter(self, write, resumable=resumable)
 
 
 class StagedWriter(BlockWriter):
-    """A write into a staged blob. Calls take their turns; a commit that was begun ends before the write is taken over.
+    """A write into memory while it is small, and then into a staged blob.
 
-    Args:
-        make: The write, of its content.
+    Calls take their turns. One that is resumable has its request id for itself in this process while it lives: who
+    begins the same write again takes it over. One that still is in memory then may be committed (it is applied once),
+    but not be staged.
+
+    Attributes:
+        request: What was begun; `request_hash` tells it from others under its id.
+        resumable: What was staged outlives the writer.
     """
 
-    def __init__(self, store: Writing, make: Callable[[Content], Upload | Update], *, resumable: bool) -> None:
-        write = make(NOTHING)
-        self.unit = write.unit
-        self.request_id = write.spec.request_id
-        self.request_hash = request_hash(write)
+    def __init__(self, store: StagingStore, request: Upload | Update, *, resumable: bool) -> None:
+        self.request = request
+        self.request_id = request.spec.request_id
+        self.resumable = resumable
         self._store = store
-        self._make = make
-        self._resumable = resumable
-        self._incoming: Incoming | None = None
+        self._blobs = store.blobs
+        self._pending = store.suspended
+        self._incoming = Incoming()
+        self._over = False
         self._ended: VaultError | None = None
+        self._affinity = Affinity.here("the write")
         self._lock = Lock()
 
     @property
-    def persisted_size(self) -> int:
-        return 0 if self._incoming is None else self._incoming.size
+    def request_hash(self) -> int:
+        return request_hash(self.request)
 
-    def begin(self, incoming: Incoming) -> None:
-        """Goes on with these bytes."""
-        self._incoming = incoming
+    @property
+    def persisted_size(self) -> int:
+        return 0 if self.resumable and self._incoming.staged is None else self._incoming.size
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the bytes so far are in memory."""
+        return self._incoming.staged is None
+
+    def stays_in_memory(self, block: Block) -> bool:
+        """Whether writing this block will do no I/O; one that is refused does none."""
+        if not isinstance(block.data, bytes | bytearray | memoryview):
+            return True
+        return self.in_memory and self._incoming.size + len(block.data) <= self._blobs.inline_limit
+
+    def open(self) -> ObjectInfo | None:
+        """Takes the write over from whoever has it in this process, and what is kept of it and sound.
+
+        Returns:
+            What it was answered, when it was committed: then the writer is over.
+
+        Raises:
+            InvalidArgumentError: BAD_REQUEST_ID, it was begun with another spec.
+            UnavailableError: WRITE_BUSY, another process has it.
+            ConflictError: WRITE_TAKEN_OVER, it was begun once more meanwhile; or a precondition.
+        """
+        with self._lock:
+            try:
+                self._pending.enter(self)
+                info = self._store.answered(self.request)
+                if info is None and (found := self._pending.resume(self)) is not None:
+                    self._incoming = found
+                    info = self._store.answered(self.request)  # whoever had it may have committed it
+            except BaseException as error:
+                if isinstance(error, _REFUSALS) and error is not self._ended:
+                    self._give_up()
+                    self._pending.drop(self.request_id)
+                else:
+                    self._suspend()
+                raise
+            if info is not None:
+                self._give_up()
+                self._pending.drop(self.request_id)
+            return info
 
     def write(self, block: Block) -> None:
+        self._affinity.require()
         with self._lock:
-            incoming = self._require_going_on()
+            self._require_going_on()
             try:
-                incoming.take(block)
+                self._take(block)
+            except asyncio.CancelledError:
+                if not self.resumable:  # of one that is, whoever has the writer decides
+                    self._give_up()
+                raise
             except BaseException:
                 self._give_up()
                 raise
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        with self._lock:
-            if self._incoming is None and self._ended is not None:  # who took it over may have committed it
-                info = self._store.answered(self._make(NOTHING))
-                if info is not None:
-                    return AnsweredWriter(info).commit(size, checksum)
-            incoming = self._require_going_on()
-            try:
-                content = incoming.content(size, checksum)
-                return self._store.commit(self._make(content))
-            finally:
-                self._give_up()
+        self._affinity.require()
+        return self._store.whole(self._commit(size, checksum))
 
     def abort(self) -> None:
-        with self._lock:
-            self._give_up()
-
-    def suspend(self) -> None:
-        with self._lock:
-            if self._resumable and self._incoming is not None:
-                incoming, self._incoming = self._incoming, None
-                self._store.keep(self, incoming)
-            else:
+        if not self._affinity.is_inherited:
+            with self._lock:
                 self._give_up()
 
-    def give_way(self) -> Incoming | None:
-        """A newer writer goes on with this write: what there is of it; None: it is over."""
-        self._ended = taken_over(self.unit)
+    def suspend(self) -> None:
+        if not self._affinity.is_inherited:
+            with self._lock:
+                self._suspend()
+
+    def give_way(self) -> None:
+        """A newer writer goes on with this write: lets go of what is staged. A commit that was begun ends first."""
+        self._ended = taken_over(self.request.unit)
         with self._lock:
-            incoming, self._incoming = self._incoming, None
-            return incoming
+            if not self.in_memory:
+                self._suspend()
 
     def end(self, error: VaultError) -> None:
-        """Aborts it, whoever has it; later calls raise the error."""
+        """Aborts it, whoever has it; later calls raise the error. A commit that was begun ends first."""
         self._ended = error
         self.abort()
 
-    def _require_going_on(self) -> Incoming:
-        self._store.require_open()
-        if self._incoming is None:
-            raise self._ended or ClosedError("the write is over: it was committed or aborted")
-        return self._incoming
+    def go_on(self) -> None:
+        """Raises what it was ended with, by somebody else."""
+        if self._ended is not None:
+            raise self._ended
+
+    def answered(self) -> ObjectInfo | None:
+        """What it was answered when it is over because somebody took it over, who may have committed it."""
+        return self._store.answered(self.request) if self._over and self._ended is not None else None
+
+    def ready(self, size: int, checksum: int | None) -> Upload | Update:
+        """Ends writing, with the lock held: the write with its content, whose bytes are the committer's."""
+        self._require_going_on()
+        try:
+            content = self._incoming.content(size, checksum)
+            if self._incoming.staged is not None:
+                content.staged = self._incoming.staged.finish()
+        except BaseException:
+            self._give_up()
+            raise
+        self._over = True
+        return replace(self.request, content=content)
+
+    def _commit(self, size: int, checksum: int | None) -> ObjectInfo:
+        with self._lock:
+            info = self.answered()
+            if info is not None:
+                return AnsweredWriter(info).commit(size, checksum)
+            write = self.ready(size, checksum)
+            try:
+                return self._store.commit(write)
+            finally:
+                self._pending.leave(self)
+
+    def _take(self, block: Block) -> None:
+        incoming = self._incoming
+        data = incoming.add(block)
+        if incoming.staged is None:
+            if incoming.size <= self._blobs.inline_limit:
+                incoming.data += bytes(data)
+                return
+            self.go_on()
+            first: Staged = self._pending.stage(self) if self.resumable else self._blobs.stage(self.request.unit)
+            incoming.staged = first
+            if incoming.data:
+                incoming.staged.append(incoming.data, incoming.checksums[:-1])
+                incoming.data = b""
+        incoming.staged.append(data, incoming.checksums)
+
+    def _require_going_on(self) -> None:
+        if self._over:
+            self.go_on()
+            self._store.require_open()
+            raise ClosedError("the write is over: it was committed or aborted")
+
+    def _suspend(self) -> None:
+        if not self.resumable:
+            self._give_up()
+        elif not self._over:
+            self._over = True
+            incoming, self._incoming.data = self._incoming, b""
+            if incoming.staged is not None:
+                incoming.staged.release()
+            self._pending.keep(self, incoming)
 
     def _give_up(self) -> None:
-        incoming, self._incoming = self._incoming, None
-        self._store.leave(self)
-        if incoming is not None:
-            incoming.discard()  # harmless where it was placed
+        if not self._over:
+            self._over = True
+            self._incoming.data = b""
+            if self.resumable:
+                self._pending.leave(self)
+            if self._incoming.staged is not None:
+                self._incoming.staged.discard()
 
 
 class AnsweredWriter(BlockWriter):
     """A write that was committed before: there is nothing to write, and a commit is answered as it was then."""
 
     def __init__(self, info: ObjectInfo) -> None:
-        self._info = info
+        self.info = info
 
     @property
     def persisted_size(self) -> int:
-        return self._info.size
+        return self.info.size
 
     def write(self, block: Block) -> None:
         block.validate()
         raise InvalidArgumentError(
-            f"the write was committed with {self._info.size} bytes: no block follows them",
+            f"the write was committed with {self.info.size} bytes: no block follows them",
             reason="BAD_OFFSET",
             offset=block.offset,
-            expected=self._info.size,
+            expected=self.info.size,
         )
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         check_commit(size, checksum)
-        return require_same(self._info, size, checksum)
+        return require_same(self.info, size, checksum)
 
     def abort(self) -> None:
         """It is committed."""

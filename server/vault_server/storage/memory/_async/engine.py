@@ -1,7 +1,9 @@
 """The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
 
 import secrets
+from array import array
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self
 
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
@@ -75,11 +77,17 @@ class AsyncMemoryBlob:
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
 
-    async def append(self, data: bytes) -> None:
-        self.blocks.append(data)
+    async def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:  # noqa: ARG002  # no journal
+        self.blocks.append(bytes(data))
+
+    async def finish(self) -> Self:
+        return self
 
     async def discard(self) -> None:
         """It goes with the last who has it."""
+
+    async def release(self) -> None:
+        """As it is."""
 
     async def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # noqa: ARG002  # as they were written
         return self.blocks[index] if index < len(self.blocks) else b""
@@ -93,6 +101,8 @@ class AsyncMemoryBlob:
 
 class AsyncMemoryBlobs:
     """Blobs by their names."""
+
+    inline_limit: Final = 0
 
     def __init__(self) -> None:
         self.blobs: dict[str, AsyncMemoryBlob] = {}
@@ -108,7 +118,7 @@ class AsyncMemoryBlobs:
         blobs = [await self.open(each) for each in found]
         return [None if blob is None else b"".join(blob.blocks) for blob in blobs]
 
-    async def stage(self) -> AsyncMemoryBlob:
+    def stage(self, unit: str) -> AsyncMemoryBlob:  # noqa: ARG002  # as above
         return AsyncMemoryBlob()
 
     async def place(self, staged: AsyncMemoryBlob, unit: str, data_id: int, generation: int) -> str:

@@ -2,7 +2,9 @@
 """The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
 
 import secrets
+from array import array
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
@@ -76,11 +78,17 @@ class MemoryBlob:
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
 
-    def append(self, data: bytes) -> None:
-        self.blocks.append(data)
+    def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:  # noqa: ARG002  # no journal
+        self.blocks.append(bytes(data))
+
+    def finish(self) -> Self:
+        return self
 
     def discard(self) -> None:
         """It goes with the last who has it."""
+
+    def release(self) -> None:
+        """As it is."""
 
     def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # noqa: ARG002  # as they were written
         return self.blocks[index] if index < len(self.blocks) else b""
@@ -94,6 +102,8 @@ class MemoryBlob:
 
 class MemoryBlobs:
     """Blobs by their names."""
+
+    inline_limit: Final = 0
 
     def __init__(self) -> None:
         self.blobs: dict[str, MemoryBlob] = {}
@@ -109,7 +119,7 @@ class MemoryBlobs:
         blobs = [self.open(each) for each in found]
         return [None if blob is None else b"".join(blob.blocks) for blob in blobs]
 
-    def stage(self) -> MemoryBlob:
+    def stage(self, unit: str) -> MemoryBlob:  # noqa: ARG002  # as above
         return MemoryBlob()
 
     def place(self, staged: MemoryBlob, unit: str, data_id: int, generation: int) -> str:
