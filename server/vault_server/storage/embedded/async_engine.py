@@ -133,7 +133,7 @@ class AsyncBlobFile:
                 return cached
             self._cold = True
         reading = self._ahead.pop(index, None) or self._threads.call(self._blob.block, index, size)
-        data = await reading
+        data = (await reading)[:size]  # what was read ahead may be more, where the file has grown
         if ahead:
             following = self._threads.call(self._blob.block, index + 1, size)
             following.add_done_callback(_fetched)

@@ -12,9 +12,10 @@ from vault_server.storage.decision.plan import Plan
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.commits import Commits
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
-from vault_server.storage.generic._sync.writer import StagingStore
 from vault_server.storage.generic._sync.suspended import Suspended
+from vault_server.storage.generic._sync.writer import StagingStore
 from vault_server.storage.options import StoreOptions
+
 
 def wall_clock() -> int:
     """Microseconds since 1970."""
