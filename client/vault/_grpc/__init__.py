@@ -1,27 +1,39 @@
-"""gRPC calls with one shape on both sides: AsyncChannel over grpc.aio, Channel over grpc.
+"""Connections of gRPC and their calls, with one shape on both sides: over grpc.aio, and over grpc."""
 
-Both raise errors of `vault.errors` only. A call may go `timeout` seconds without progress: for a unary
-call that is its deadline, retries included; for a stream it is the longest wait for one message. What
-can be sent again (all of Vault's calls can: reads, and writes under a request id) is sent again while
-the server is away. When nothing came for a call for too long, the next ones get a connection of their own: the
-one that there is may be dead, with nobody to say so.
-"""
-
-from vault._grpc.async_channel import AsyncChannel, claim_grpc_aio
-from vault._grpc.async_streams import AsyncDuplex, AsyncReceiver
-from vault._grpc.calls import Attempts
-from vault._grpc.settings import MAX_MESSAGE_SIZE
-from vault._grpc.sync_channel import Channel
-from vault._grpc.sync_streams import Duplex, Receiver
+from vault._grpc.async_connection import AsyncCall, AsyncConnection, claim_grpc_aio
+from vault._grpc.async_duplex import AsyncDuplex
+from vault._grpc.calls import (
+    Attempts,
+    OverdueError,
+    closed,
+    is_sign_of_life,
+    patience_of,
+    readable,
+    something,
+    stalled,
+    timed_out,
+)
+from vault._grpc.connection import Call, Connection
+from vault._grpc.settings import MAX_MESSAGE_SIZE, OPTIONS
+from vault._grpc.sync_duplex import Duplex
 
 __all__ = [
     "MAX_MESSAGE_SIZE",
-    "AsyncChannel",
+    "OPTIONS",
+    "AsyncCall",
+    "AsyncConnection",
     "AsyncDuplex",
-    "AsyncReceiver",
     "Attempts",
-    "Channel",
+    "Call",
+    "Connection",
     "Duplex",
-    "Receiver",
+    "OverdueError",
     "claim_grpc_aio",
+    "closed",
+    "is_sign_of_life",
+    "patience_of",
+    "readable",
+    "something",
+    "stalled",
+    "timed_out",
 ]

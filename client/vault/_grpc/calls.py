@@ -2,7 +2,6 @@
 
 import logging
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,6 +32,10 @@ _SILENCE: Final = 2.0  # seconds without a server, after which it is said that t
 _log = logging.getLogger("vault.channel")
 
 
+class OverdueError(Exception):
+    """No message came in time."""
+
+
 class Unreadable:
     """In the place of a reply whose bytes are no message: what a deserializer raises, gRPC only logs, or lets out."""
 
@@ -41,24 +44,15 @@ class Unreadable:
 
 
 def make_stub(channel: Any) -> VaultServiceStub:
-    """The stub of the service; where a stream carries blocks, with the codecs of `vault.wire.block_codec`.
-
-    A reply may be Unreadable; see `readable`.
-    """
+    """A stub of the service with the codecs of `vault.wire.block_codec`. A reply may be Unreadable: see `readable`."""
     stub: VaultServiceStub = VaultServiceStub(channel)
     for method in _SERVICE.methods:
         path = f"/{_SERVICE.full_name}/{method.name}"
-        codecs = CODECS.get(path)
-        request, response = _message(method.input_type), _message(method.output_type)
-        serialize = codecs.serialize_request if codecs else request.SerializeToString
-        parse = codecs.parse_response if codecs else response.FromString
+        codecs = CODECS[path]
         make = getattr(channel, _KINDS[method.client_streaming, method.server_streaming])
-        setattr(stub, method.name, make(path, request_serializer=serialize, response_deserializer=_parser(parse)))
+        parse = _parser(codecs.parse_response)
+        setattr(stub, method.name, make(path, request_serializer=codecs.serialize_request, response_deserializer=parse))
     return stub
-
-
-def _message(descriptor: Any) -> Any:
-    return getattr(pb, descriptor.name)
 
 
 def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -179,37 +173,6 @@ class Attempts:
             _log.info(
                 "no answer from %s yet (%s); trying for %.0f s more", self._address, self._cause.message, self.remaining
             )
-
-
-class Retired:
-    """Connections that make no new calls, and are closed when those that they have are over.
-
-    Not thread-safe: whoever shares it locks.
-    """
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[Any, weakref.WeakSet[Any], float]] = []
-
-    def add(self, channel: Any, calls: "weakref.WeakSet[Any]", seconds: float) -> None:
-        """Takes a channel with its streams; its unary calls have so many seconds left at most."""
-        self._entries.append((channel, calls, time.monotonic() + seconds))
-
-    def take_idle(self) -> list[Any]:
-        """The channels without calls, to be closed."""
-        idle = [entry for entry in self._entries if _is_idle(entry)] if self._entries else []
-        for entry in idle:
-            self._entries.remove(entry)
-        return [channel for channel, _, _ in idle]
-
-    def take_all(self) -> list[tuple[Any, list[Any]]]:
-        """All channels, each with its streams."""
-        entries, self._entries = self._entries, []
-        return [(channel, list(calls)) for channel, calls, _ in entries]
-
-
-def _is_idle(entry: tuple[Any, "weakref.WeakSet[Any]", float]) -> bool:
-    _, calls, since = entry
-    return time.monotonic() >= since and all(call.done() for call in calls)
 
 
 def is_sign_of_life(reply: Any) -> bool:

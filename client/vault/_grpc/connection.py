@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import grpc
 
-from vault._grpc.calls import closed, make_stub
+from vault._grpc.calls import OverdueError, closed, make_stub
 from vault._grpc.stream_deadlines import Watchdog
 from vault._runtime.blocking import no_thread, start_thread
 from vault._runtime.fork import fork_count, is_inherited, never_free
@@ -38,13 +38,14 @@ class Connection:
 
     Attributes:
         calls: Its streams.
+        watchdog: Ends their waits.
         is_doubtful: A call into gRPC was interrupted, or gRPC had no thread: there may be waits in it that never end.
     """
 
     def __init__(self, address: str, target: str, options: Sequence[tuple[str, Any]]) -> None:
         self._address = address
         self._channel = grpc.insecure_channel(target, options=options)
-        self.stub = make_stub(self._channel)
+        self._stub = make_stub(self._channel)
         self.calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self.watchdog = Watchdog()
         self.is_doubtful = False
@@ -74,11 +75,24 @@ class Connection:
                     raise no_thread(error) from error
             raise
 
+    def unary(self, method: str, request: Any, timeout: float) -> Any:
+        """One request, one reply."""
+        return self.enter(getattr(self._stub, method), request, timeout=timeout)
+
     def begin(self, method: str, request: Any) -> "Call":
         """Begins a stream."""
-        call = Call(self, self.enter(getattr(self.stub, method), request))
+        call = Call(self, self.enter(getattr(self._stub, method), request))
         self.calls.add(call)
         return call
+
+    def is_idle(self) -> bool:
+        """Whether all of its streams are over."""
+        return all(call.done() for call in list(self.calls))
+
+    @staticmethod
+    def end_all(connections: "Sequence[Connection]") -> None:
+        """Ends these; waits for it, but not for ever."""
+        _end_all(connections)
 
     def end(self) -> None:
         """Cancels the streams and closes the channel. Where it is doubtful, that may never end."""
@@ -120,11 +134,32 @@ class Call:
         if is_left():
             never_free(stream)
 
-    def next(self) -> Any:
-        """The next message; None at the end."""
+    def next(self, seconds: float) -> Any:
+        """The next message; None at the end.
+
+        Raises:
+            OverdueError: None came within so many seconds, and the call was cancelled.
+        """
+        watchdog = self.connection.watchdog
+        try:
+            with watchdog.watching(self, seconds):
+                return self.read()
+        except grpc.RpcError as error:
+            if watchdog.overdue(self):
+                raise OverdueError from error
+            raise
+
+    def read(self) -> Any:
+        """The next message, however long it takes; None at the end."""
         message = None
         try:
             message = self.connection.enter(next, self.stream, None)
+        except grpc.RpcError as error:
+            # gRPC raises the call itself, and by way of its traceback the call then holds itself. Left to the collector
+            # it may live until the interpreter ends; its `__del__` then waits for a lock that gRPC's own thread,
+            # stopped there, held. So it goes with its last reference.
+            error.__traceback__ = None
+            raise
         finally:
             self._over = message is None
         return message
@@ -153,8 +188,7 @@ class Call:
             start_thread(self.stream.cancel, "vault-closing")
 
 
-def end(connections: Sequence[Connection]) -> None:
-    """Ends them; waits for it, but not for ever."""
+def _end_all(connections: Sequence[Connection]) -> None:
     if not connections:
         return
 

@@ -18,8 +18,6 @@ LOAD_BLOCK: Final = pb.LoadResponse.BLOCK_FIELD_NUMBER
 WRITE_BLOCK: Final = pb.UploadRequest.BLOCK_FIELD_NUMBER
 """Of UpdateRequest, too."""
 
-_SERVICE: Final = f"/{pb.DESCRIPTOR.services_by_name['VaultService'].full_name}/"
-
 _OFFSET: Final = pb.Block.OFFSET_FIELD_NUMBER << 3  # a varint
 _DATA: Final = pb.Block.DATA_FIELD_NUMBER << 3 | 2  # with a length
 _CHECKSUM: Final = pb.Block.CHECKSUM_FIELD_NUMBER << 3 | 1  # eight bytes
@@ -90,30 +88,24 @@ def _parser(field: int, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]
     return parse_message
 
 
+def _codec(descriptor: Any, *, streams: bool) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    """How a method's messages of this kind are written and read; a stream may have some that are bytes already."""
+    message = getattr(pb, descriptor.name)
+    block = descriptor.fields_by_name.get("block")
+    parse = message.FromString if block is None else _parser(block.number, message.FromString)
+    return (serialize if streams else message.SerializeToString), parse
+
+
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]
+
 CODECS: Final = {
-    f"{_SERVICE}Watch": Codecs(
-        pb.WatchRequest.SerializeToString, pb.WatchRequest.FromString, serialize, pb.WatchResponse.FromString
-    ),
-    f"{_SERVICE}Load": Codecs(
-        pb.LoadRequest.SerializeToString,
-        pb.LoadRequest.FromString,
-        serialize,
-        _parser(LOAD_BLOCK, pb.LoadResponse.FromString),
-    ),
-    f"{_SERVICE}Upload": Codecs(
-        serialize,
-        _parser(WRITE_BLOCK, pb.UploadRequest.FromString),
-        pb.UploadResponse.SerializeToString,
-        pb.UploadResponse.FromString,
-    ),
-    f"{_SERVICE}Update": Codecs(
-        serialize,
-        _parser(WRITE_BLOCK, pb.UpdateRequest.FromString),
-        pb.UpdateResponse.SerializeToString,
-        pb.UpdateResponse.FromString,
-    ),
+    f"/{_SERVICE.full_name}/{method.name}": Codecs(
+        *_codec(method.input_type, streams=method.client_streaming),
+        *_codec(method.output_type, streams=method.server_streaming),
+    )
+    for method in _SERVICE.methods
 }
-"""Of the methods whose streams carry blocks, or what is encoded already, by their full names, as gRPC has them."""
+"""Of every method, by its full name, as gRPC has it."""
 
 
 def _put_varint(target: bytearray, value: int) -> None:

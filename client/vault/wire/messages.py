@@ -123,10 +123,6 @@ def not_modified_from_wire(wire: pb.NotModified) -> NotModified:
     return NotModified(wire.generation)
 
 
-def loaded_object_from_wire(wire: pb.LoadedObject) -> LoadedObject:
-    return LoadedObject(object_info_from_wire(wire.info), wire.data if wire.HasField("data") else None)
-
-
 def fill_load_item(wire: pb.LoadManyRequest.Item, item: LoadItem) -> None:
     fill_key(wire.key, item.key)
     if item.if_generation_not_match is not None:
@@ -134,10 +130,8 @@ def fill_load_item(wire: pb.LoadManyRequest.Item, item: LoadItem) -> None:
 
 
 def load_item_from_wire(wire: pb.LoadManyRequest.Item) -> LoadItem:
-    return LoadItem(
-        key_from_wire(wire.key),
-        wire.if_generation_not_match if wire.HasField("if_generation_not_match") else None,
-    )
+    known = wire.if_generation_not_match if wire.HasField("if_generation_not_match") else None
+    return LoadItem(key_from_wire(wire.key), known)
 
 
 def fill_load_result(wire: pb.LoadManyResponse.Item, result: LoadResult | Row) -> None:
@@ -159,7 +153,8 @@ def fill_load_result(wire: pb.LoadManyResponse.Item, result: LoadResult | Row) -
 def load_result_from_wire(wire: pb.LoadManyResponse.Item) -> LoadResult:
     match wire.WhichOneof("result"):
         case "object":
-            return loaded_object_from_wire(wire.object)
+            loaded = wire.object
+            return LoadedObject(object_info_from_wire(loaded.info), loaded.data if loaded.HasField("data") else None)
         case "not_modified":
             return not_modified_from_wire(wire.not_modified)
         case "error":
@@ -245,8 +240,7 @@ def metadata_spec_from_wire(wire: pb.SetMetadataRequest) -> MetadataSpec:
 
 def fill_small_upload(wire: pb.UploadManyRequest.Item, item: SmallUpload) -> None:
     fill_upload_spec(wire.spec, item.spec)
-    wire.data = bytes(item.data)
-    wire.checksum = item.checksum
+    wire.data, wire.checksum = bytes(item.data), item.checksum
 
 
 def small_upload_from_wire(wire: pb.UploadManyRequest.Item) -> SmallUpload:
@@ -255,8 +249,7 @@ def small_upload_from_wire(wire: pb.UploadManyRequest.Item) -> SmallUpload:
 
 def fill_small_update(wire: pb.UpdateManyRequest.Item, item: SmallUpdate) -> None:
     fill_update_spec(wire.spec, item.spec)
-    wire.data = bytes(item.data)
-    wire.checksum = item.checksum
+    wire.data, wire.checksum = bytes(item.data), item.checksum
 
 
 def small_update_from_wire(wire: pb.UpdateManyRequest.Item) -> SmallUpdate:
@@ -397,18 +390,10 @@ def change_from_wire(wire: pb.Change) -> Change:
     )
 
 
-def progress_to_wire(progress: Progress) -> pb.Progress:
-    return pb.Progress(revision=progress.revision)
-
-
-def progress_from_wire(wire: pb.Progress) -> Progress:
-    return Progress(wire.revision)
-
-
 def watch_event_to_wire(event: Change | Progress) -> pb.WatchResponse:
     if isinstance(event, Change):
         return pb.WatchResponse(change=change_to_wire(event))
-    return pb.WatchResponse(progress=progress_to_wire(event))
+    return pb.WatchResponse(progress=pb.Progress(revision=event.revision))
 
 
 def watch_group_to_wire(changes: Iterable[Change]) -> pb.WatchResponse:
@@ -424,7 +409,7 @@ def watch_events_from_wire(wire: pb.WatchResponse) -> list[Change | Progress]:
         case "change":
             return [change_from_wire(wire.change)]
         case "progress":
-            return [progress_from_wire(wire.progress)]
+            return [Progress(wire.progress.revision)]
         case _:
             return list(map(change_from_wire, wire.changes))
 

@@ -4,29 +4,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from vault._async.remote.channel import AsyncChannel, AsyncReceiver
 from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
-from vault._grpc import AsyncChannel, AsyncReceiver, Attempts
-from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
+from vault._grpc import Attempts
+from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.store import limits
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
-from vault.store.limits import (
-    MAX_DATA_ID,
-    WATCH_LEASE,
-    check_batch,
-    check_generation,
-    check_key,
-    check_page_size,
-    check_prefix,
-    check_range,
-    check_request_id,
-    check_resumable,
-    check_tags,
-    check_unit,
-)
 from vault.store.values import (
     Block,
     Capabilities,
@@ -48,22 +36,7 @@ from vault.store.values import (
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire.reply_checks import (
-    FeedOrder,
-    hold_capabilities,
-    hold_deleted,
-    hold_found,
-    hold_generation,
-    hold_loaded,
-    hold_metadata,
-    hold_not_modified,
-    hold_opened,
-    hold_page,
-    hold_small,
-    hold_units,
-    hold_write_status,
-    pairs,
-)
+from vault.wire import reply_checks as replies
 
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
@@ -73,13 +46,15 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
+SmallT = TypeVar("SmallT", SmallUpload, SmallUpdate)
+QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 
 class AsyncRemoteWatch(AsyncWatch):
     """The change feed as a server streams it."""
 
-    def __init__(self, receiver: AsyncReceiver, order: FeedOrder, seen: Callable[[int], None]) -> None:
+    def __init__(self, receiver: AsyncReceiver, order: replies.FeedOrder, seen: Callable[[int], None]) -> None:
         self._receiver = receiver
         self._order = order
         self._seen = seen
@@ -140,27 +115,25 @@ class AsyncRemoteStore(AsyncStore):
 
     async def capabilities(self) -> Capabilities:
         reply = await self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
-        return hold_capabilities(wire.capabilities_from_wire(reply))
+        return replies.hold_capabilities(wire.capabilities_from_wire(reply))
 
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        check_unit(unit)
+        limits.check_unit(unit)
         _check_keys(keys)
 
-        async def ask(request: pb.ExistsRequest, asked: Sequence[Key], timeout: float) -> Sequence[int]:
-            reply = await self._unary("Exists", request, timeout=timeout)
-            return [hold_generation(generation) for generation, _ in pairs(reply.generations, asked)]
+        def read(generation: int, _: Key) -> int:
+            return replies.hold_generation(generation)
 
-        return await self._ask_keys(ask, keys, partial(pb.ExistsRequest, unit=unit))
+        return await self._ask("Exists", unit, keys, wire.fill_key, read, questions="keys", answers="generations")
 
     async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        check_unit(unit)
+        limits.check_unit(unit)
         _check_keys(keys)
 
-        async def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> Sequence[ObjectInfo | None]:
-            reply = await self._unary("Stat", request, timeout=timeout)
-            return [hold_found(wire.stat_result_from_wire(item), unit, key) for item, key in pairs(reply.items, asked)]
+        def read(item: pb.StatResponse.Item, key: Key) -> ObjectInfo | None:
+            return replies.hold_found(wire.stat_result_from_wire(item), unit, key)
 
-        return await self._ask_keys(ask, keys, partial(pb.StatRequest, unit=unit))
+        return await self._ask("Stat", unit, keys, wire.fill_key, read, questions="keys", answers="items")
 
     async def list_page(
         self,
@@ -171,26 +144,26 @@ class AsyncRemoteStore(AsyncStore):
         page_size: int = 0,
         page_token: str = "",
     ) -> Page:
-        check_unit(unit)
+        limits.check_unit(unit)
         if prefix is not None:
-            check_prefix(prefix)
+            limits.check_prefix(prefix)
         if tags is not None:
-            check_tags(tags)
-        check_page_size(page_size)
+            limits.check_tags(tags)
+        limits.check_page_size(page_size)
         _check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         attempts = Attempts(self.address, self._channel.timeout)
         while True:
             page = wire.page_from_wire(await self._unary("List", request, timeout=attempts.remaining))
             token = request.page_token
-            hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
+            replies.hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
             if page.objects or not page.next_page_token:
                 return page
             attempts.check()  # a page of nothing that leads to another is no progress
             request.page_token = page.next_page_token
 
     async def list_units(self) -> list[str]:
-        return hold_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
+        return replies.hold_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     async def load(
         self,
@@ -203,12 +176,12 @@ class AsyncRemoteStore(AsyncStore):
         if_generation_not_match: int | None = None,
         generation: int | None = None,
     ) -> AsyncBlockReader | NotModified | None:
-        check_unit(unit)
-        check_key(key)
-        check_range(offset, length)
-        check_generation(if_generation)
-        check_generation(if_generation_not_match)
-        check_generation(generation)
+        limits.check_unit(unit)
+        limits.check_key(key)
+        limits.check_range(offset, length)
+        limits.check_generation(if_generation)
+        limits.check_generation(if_generation_not_match)
+        limits.check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
             offset=offset,
@@ -236,15 +209,15 @@ class AsyncRemoteStore(AsyncStore):
             raise ProtocolError(f"the server began a Load with {part or 'nothing'}, and not with what it is of")
         self._see(first.revision)
         if part == "info":
-            info = hold_opened(wire.object_info_from_wire(first.info), request)
+            info = replies.hold_opened(wire.object_info_from_wire(first.info), request)
             return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
-        answer = hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
+        answer = replies.hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
         receiver.cancel()
         return answer
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
-        check_unit(unit)
+        limits.check_unit(unit)
         if len(items) == 1:
             return [await self._load_one(unit, items[0])]
         return await self._load_items(unit, items)
@@ -267,77 +240,59 @@ class AsyncRemoteStore(AsyncStore):
     async def _load_items(
         self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
     ) -> Sequence[LoadResult]:
-        async def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> Sequence[LoadResult]:
-            reply = await self._unary("LoadMany", request, timeout=timeout)
-            return [
-                hold_loaded(wire.load_result_from_wire(result), unit, item)
-                for result, item in pairs(reply.items, asked)
-            ]
+        def read(result: pb.LoadManyResponse.Item, item: LoadItem) -> LoadResult:
+            return replies.hold_loaded(wire.load_result_from_wire(result), unit, item)
 
-        begin = partial(pb.LoadManyRequest, unit=unit)
-        return await self._each_valid(ask, items, begin, wire.fill_load_item, timeout=timeout, writes=False)
+        return await self._ask_valid(
+            "LoadMany", unit, items, wire.fill_load_item, read, answers="items", timeout=timeout
+        )
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        check_unit(unit)
-        spec.validate()
-        check_resumable(resumable)
-        start = pb.UploadRequest.Start(unit=unit, resumable=resumable)
-        wire.fill_upload_spec(start.spec, spec)
-        return await self._begin("Upload", pb.UploadRequest, start, spec)
+        return await self._begin("Upload", pb.UploadRequest, wire.fill_upload_spec, unit, spec, resumable)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        check_unit(unit)
-        spec.validate()
-        check_resumable(resumable)
-        start = pb.UpdateRequest.Start(unit=unit, resumable=resumable)
-        wire.fill_update_spec(start.spec, spec)
-        return await self._begin("Update", pb.UpdateRequest, start, spec)
+        return await self._begin("Update", pb.UpdateRequest, wire.fill_update_spec, unit, spec, resumable)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        check_unit(unit)
-        check_request_id(request_id)
+        limits.check_unit(unit)
+        limits.check_request_id(request_id)
         request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
-        return hold_write_status(wire.write_status_from_wire(await self._unary("GetWriteStatus", request)), unit)
+        return replies.hold_write_status(
+            wire.write_status_from_wire(await self._unary("GetWriteStatus", request)), unit
+        )
 
     async def abort_write(self, unit: str, request_id: bytes) -> None:
-        check_unit(unit)
-        check_request_id(request_id)
+        limits.check_unit(unit)
+        limits.check_request_id(request_id)
         await self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        check_unit(unit)
-        ask = partial(self._write_small, "UploadMany", unit)
-        return await self._each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
+        return await self._write_small("UploadMany", unit, items, wire.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        check_unit(unit)
-        ask = partial(self._write_small, "UpdateMany", unit)
-        return await self._each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
+        return await self._write_small("UpdateMany", unit, items, wire.fill_small_update)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        check_unit(unit)
+        limits.check_unit(unit)
 
-        async def ask(request: pb.DeleteRequest, asked: Sequence[DeleteSpec], timeout: float) -> list[int | VaultError]:
-            reply = await self._unary("Delete", request, timeout=timeout)
-            return [
-                hold_deleted(wire.delete_result_from_wire(result), item) for result, item in pairs(reply.results, asked)
-            ]
+        def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
+            return replies.hold_deleted(wire.delete_result_from_wire(result), item)
 
-        return await self._each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
+        return await self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        check_unit(unit)
+        limits.check_unit(unit)
         spec.validate()
         reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
-        return hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
+        return replies.hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         for unit in units:
-            check_unit(unit)
-        check_generation(since)
+            limits.check_unit(unit)
+        limits.check_generation(since)
         request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = await self._channel.stream("Watch", request, idle=WATCH_LEASE)
-        return AsyncRemoteWatch(receiver, FeedOrder(units, since), self._see)
+        receiver = await self._channel.stream("Watch", request, idle=limits.WATCH_LEASE)
+        return AsyncRemoteWatch(receiver, replies.FeedOrder(units, since), self._see)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -347,41 +302,45 @@ class AsyncRemoteStore(AsyncStore):
         self._see(reply.revision)
         return reply
 
-    async def _write_small(
-        self, method: str, unit: str, request: Any, asked: Sequence[SmallUpload | SmallUpdate], timeout: float
-    ) -> Sequence[ObjectInfo | VaultError]:
-        reply = await self._unary(method, request, timeout=timeout)
-        return [
-            hold_small(wire.write_result_from_wire(result), unit, item) for result, item in pairs(reply.results, asked)
-        ]
-
     async def _begin(
-        self, method: str, message: WriteMessage, start: Any, spec: UploadSpec | UpdateSpec
+        self,
+        method: str,
+        message: WriteMessage,
+        fill: Callable[[Any, Any], None],
+        unit: str,
+        spec: UploadSpec | UpdateSpec,
+        resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> AsyncBlockWriter:
+        limits.check_unit(unit)
+        spec.validate()
+        limits.check_resumable(resumable)
+        start = message.Start(unit=unit, resumable=resumable)
+        fill(start.spec, spec)
         writer = AsyncRemoteWriter(self._channel, method, message, start, spec, self._see)
         await writer.open()
         return writer
 
-    async def _ask_keys(
-        self,
-        ask: Callable[[Any, Sequence[Key], float], AsyncReturned[Sequence[AnswerT]]],
-        keys: Sequence[Key],
-        begin: Callable[[], Any],
-    ) -> list[AnswerT]:
-        return await ask_all(ask, keys, begin, wire.fill_key, timeout=self._channel.timeout, field="keys")
+    async def _write_small(
+        self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]
+    ) -> list[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
 
-    async def _each_valid(
+        def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
+            return replies.hold_small(wire.write_result_from_wire(result), unit, item)
+
+        return await self._ask_valid(method, unit, items, fill, read, writes=True)
+
+    async def _ask_valid(
         self,
-        ask: Callable[[Any, Sequence[ItemT], float], AsyncReturned[Sequence[Any]]],
+        method: str,
+        unit: str,
         items: Sequence[ItemT],
-        begin: Callable[[], Any],
         fill: Callable[[Any, ItemT], None],
-        *,
-        timeout: float | None = None,
-        writes: bool = True,
-    ) -> list[Any]:
-        """`ask_all` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
-        check_batch(len(items))
+        read: Callable[[Any, ItemT], AnswerT],
+        **options: Any,
+    ) -> list[AnswerT | VaultError]:
+        """`_ask` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
+        limits.check_batch(len(items))
         results: list[Any] = [None] * len(items)
         valid = []
         for index, item in enumerate(items):
@@ -391,15 +350,37 @@ class AsyncRemoteStore(AsyncStore):
                 results[index] = error
             else:
                 valid.append(index)
-        timeout = timeout or self._channel.timeout
-        answers = await ask_all(ask, [items[index] for index in valid], begin, fill, timeout=timeout, writes=writes)
+        answers = await self._ask(method, unit, [items[index] for index in valid], fill, read, **options)
         for index, answer in zip(valid, answers, strict=True):
             results[index] = answer
         return results
 
+    async def _ask(
+        self,
+        method: str,
+        unit: str,
+        items: Sequence[QuestionT],
+        fill: Callable[[Any, QuestionT], None],
+        read: Callable[[Any, QuestionT], AnswerT],
+        *,
+        questions: str = "items",
+        answers: str = "results",
+        timeout: float | None = None,
+        writes: bool = False,
+    ) -> list[AnswerT]:
+        """`ask_all` by a method, whose messages have these fields; `read` makes an answer of a part of the reply."""
+
+        async def ask(request: Any, asked: Sequence[QuestionT], timeout: float) -> list[AnswerT]:
+            reply = await self._unary(method, request, timeout=timeout)
+            return [read(part, item) for part, item in replies.pairs(getattr(reply, answers), asked)]
+
+        begin = partial(getattr(pb, f"{method}Request"), unit=unit)
+        timeout = timeout or self._channel.timeout
+        return await ask_all(ask, items, begin, fill, timeout=timeout, field=questions, writes=writes)
+
     def _see(self, revision: int) -> None:
         if revision > self._revision:
-            if revision > MAX_DATA_ID:
+            if revision > limits.MAX_DATA_ID:
                 raise ProtocolError(f"the server is at revision {revision}, which can be none")
             self._revision = revision
 
@@ -409,9 +390,9 @@ def _size_of(result: LoadResult) -> int:
 
 
 def _check_keys(keys: Sequence[Key]) -> None:
-    check_batch(len(keys))
+    limits.check_batch(len(keys))
     for key in keys:
-        check_key(key)
+        limits.check_key(key)
 
 
 def _check_page_token(token: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from vault._grpc import AsyncChannel, AsyncDuplex, Attempts
+from vault._async.remote.channel import AsyncChannel
+from vault._grpc import AsyncDuplex, Attempts
 from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockWriter

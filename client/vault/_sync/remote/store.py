@@ -5,29 +5,17 @@ from collections.abc import Iterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from vault._sync.remote.channel import Channel, Receiver
 from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
-from vault._grpc import Channel, Receiver, Attempts
-from vault._runtime.sync_async import Affinity, Returned
+from vault._grpc import Attempts
+from vault._runtime.sync_async import Affinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.store import limits
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
-from vault.store.limits import (
-    MAX_DATA_ID,
-    WATCH_LEASE,
-    check_batch,
-    check_generation,
-    check_key,
-    check_page_size,
-    check_prefix,
-    check_range,
-    check_request_id,
-    check_resumable,
-    check_tags,
-    check_unit,
-)
 from vault.store.values import (
     Block,
     Capabilities,
@@ -49,22 +37,7 @@ from vault.store.values import (
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire.reply_checks import (
-    FeedOrder,
-    hold_capabilities,
-    hold_deleted,
-    hold_found,
-    hold_generation,
-    hold_loaded,
-    hold_metadata,
-    hold_not_modified,
-    hold_opened,
-    hold_page,
-    hold_small,
-    hold_units,
-    hold_write_status,
-    pairs,
-)
+from vault.wire import reply_checks as replies
 
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
@@ -74,13 +47,15 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
+SmallT = TypeVar("SmallT", SmallUpload, SmallUpdate)
+QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 
 class RemoteWatch(Watch):
     """The change feed as a server streams it."""
 
-    def __init__(self, receiver: Receiver, order: FeedOrder, seen: Callable[[int], None]) -> None:
+    def __init__(self, receiver: Receiver, order: replies.FeedOrder, seen: Callable[[int], None]) -> None:
         self._receiver = receiver
         self._order = order
         self._seen = seen
@@ -141,27 +116,25 @@ class RemoteStore(Store):
 
     def capabilities(self) -> Capabilities:
         reply = self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
-        return hold_capabilities(wire.capabilities_from_wire(reply))
+        return replies.hold_capabilities(wire.capabilities_from_wire(reply))
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        check_unit(unit)
+        limits.check_unit(unit)
         _check_keys(keys)
 
-        def ask(request: pb.ExistsRequest, asked: Sequence[Key], timeout: float) -> Sequence[int]:
-            reply = self._unary("Exists", request, timeout=timeout)
-            return [hold_generation(generation) for generation, _ in pairs(reply.generations, asked)]
+        def read(generation: int, _: Key) -> int:
+            return replies.hold_generation(generation)
 
-        return self._ask_keys(ask, keys, partial(pb.ExistsRequest, unit=unit))
+        return self._ask("Exists", unit, keys, wire.fill_key, read, questions="keys", answers="generations")
 
     def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        check_unit(unit)
+        limits.check_unit(unit)
         _check_keys(keys)
 
-        def ask(request: pb.StatRequest, asked: Sequence[Key], timeout: float) -> Sequence[ObjectInfo | None]:
-            reply = self._unary("Stat", request, timeout=timeout)
-            return [hold_found(wire.stat_result_from_wire(item), unit, key) for item, key in pairs(reply.items, asked)]
+        def read(item: pb.StatResponse.Item, key: Key) -> ObjectInfo | None:
+            return replies.hold_found(wire.stat_result_from_wire(item), unit, key)
 
-        return self._ask_keys(ask, keys, partial(pb.StatRequest, unit=unit))
+        return self._ask("Stat", unit, keys, wire.fill_key, read, questions="keys", answers="items")
 
     def list_page(
         self,
@@ -172,26 +145,26 @@ class RemoteStore(Store):
         page_size: int = 0,
         page_token: str = "",
     ) -> Page:
-        check_unit(unit)
+        limits.check_unit(unit)
         if prefix is not None:
-            check_prefix(prefix)
+            limits.check_prefix(prefix)
         if tags is not None:
-            check_tags(tags)
-        check_page_size(page_size)
+            limits.check_tags(tags)
+        limits.check_page_size(page_size)
         _check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         attempts = Attempts(self.address, self._channel.timeout)
         while True:
             page = wire.page_from_wire(self._unary("List", request, timeout=attempts.remaining))
             token = request.page_token
-            hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
+            replies.hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
             if page.objects or not page.next_page_token:
                 return page
             attempts.check()  # a page of nothing that leads to another is no progress
             request.page_token = page.next_page_token
 
     def list_units(self) -> list[str]:
-        return hold_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)
+        return replies.hold_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     def load(
         self,
@@ -204,12 +177,12 @@ class RemoteStore(Store):
         if_generation_not_match: int | None = None,
         generation: int | None = None,
     ) -> BlockReader | NotModified | None:
-        check_unit(unit)
-        check_key(key)
-        check_range(offset, length)
-        check_generation(if_generation)
-        check_generation(if_generation_not_match)
-        check_generation(generation)
+        limits.check_unit(unit)
+        limits.check_key(key)
+        limits.check_range(offset, length)
+        limits.check_generation(if_generation)
+        limits.check_generation(if_generation_not_match)
+        limits.check_generation(generation)
         request = pb.LoadRequest(
             unit=unit,
             offset=offset,
@@ -237,15 +210,15 @@ class RemoteStore(Store):
             raise ProtocolError(f"the server began a Load with {part or 'nothing'}, and not with what it is of")
         self._see(first.revision)
         if part == "info":
-            info = hold_opened(wire.object_info_from_wire(first.info), request)
+            info = replies.hold_opened(wire.object_info_from_wire(first.info), request)
             return RemoteReader(self._channel, info, receiver, request, self._see)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
-        answer = hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
+        answer = replies.hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
         receiver.cancel()
         return answer
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
-        check_unit(unit)
+        limits.check_unit(unit)
         if len(items) == 1:
             return [self._load_one(unit, items[0])]
         return self._load_items(unit, items)
@@ -268,77 +241,59 @@ class RemoteStore(Store):
     def _load_items(
         self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
     ) -> Sequence[LoadResult]:
-        def ask(request: pb.LoadManyRequest, asked: Sequence[LoadItem], timeout: float) -> Sequence[LoadResult]:
-            reply = self._unary("LoadMany", request, timeout=timeout)
-            return [
-                hold_loaded(wire.load_result_from_wire(result), unit, item)
-                for result, item in pairs(reply.items, asked)
-            ]
+        def read(result: pb.LoadManyResponse.Item, item: LoadItem) -> LoadResult:
+            return replies.hold_loaded(wire.load_result_from_wire(result), unit, item)
 
-        begin = partial(pb.LoadManyRequest, unit=unit)
-        return self._each_valid(ask, items, begin, wire.fill_load_item, timeout=timeout, writes=False)
+        return self._ask_valid(
+            "LoadMany", unit, items, wire.fill_load_item, read, answers="items", timeout=timeout
+        )
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
-        check_unit(unit)
-        spec.validate()
-        check_resumable(resumable)
-        start = pb.UploadRequest.Start(unit=unit, resumable=resumable)
-        wire.fill_upload_spec(start.spec, spec)
-        return self._begin("Upload", pb.UploadRequest, start, spec)
+        return self._begin("Upload", pb.UploadRequest, wire.fill_upload_spec, unit, spec, resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
-        check_unit(unit)
-        spec.validate()
-        check_resumable(resumable)
-        start = pb.UpdateRequest.Start(unit=unit, resumable=resumable)
-        wire.fill_update_spec(start.spec, spec)
-        return self._begin("Update", pb.UpdateRequest, start, spec)
+        return self._begin("Update", pb.UpdateRequest, wire.fill_update_spec, unit, spec, resumable)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        check_unit(unit)
-        check_request_id(request_id)
+        limits.check_unit(unit)
+        limits.check_request_id(request_id)
         request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
-        return hold_write_status(wire.write_status_from_wire(self._unary("GetWriteStatus", request)), unit)
+        return replies.hold_write_status(
+            wire.write_status_from_wire(self._unary("GetWriteStatus", request)), unit
+        )
 
     def abort_write(self, unit: str, request_id: bytes) -> None:
-        check_unit(unit)
-        check_request_id(request_id)
+        limits.check_unit(unit)
+        limits.check_request_id(request_id)
         self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        check_unit(unit)
-        ask = partial(self._write_small, "UploadMany", unit)
-        return self._each_valid(ask, items, partial(pb.UploadManyRequest, unit=unit), wire.fill_small_upload)
+        return self._write_small("UploadMany", unit, items, wire.fill_small_upload)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        check_unit(unit)
-        ask = partial(self._write_small, "UpdateMany", unit)
-        return self._each_valid(ask, items, partial(pb.UpdateManyRequest, unit=unit), wire.fill_small_update)
+        return self._write_small("UpdateMany", unit, items, wire.fill_small_update)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        check_unit(unit)
+        limits.check_unit(unit)
 
-        def ask(request: pb.DeleteRequest, asked: Sequence[DeleteSpec], timeout: float) -> list[int | VaultError]:
-            reply = self._unary("Delete", request, timeout=timeout)
-            return [
-                hold_deleted(wire.delete_result_from_wire(result), item) for result, item in pairs(reply.results, asked)
-            ]
+        def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
+            return replies.hold_deleted(wire.delete_result_from_wire(result), item)
 
-        return self._each_valid(ask, items, partial(pb.DeleteRequest, unit=unit), wire.fill_delete_spec)
+        return self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        check_unit(unit)
+        limits.check_unit(unit)
         spec.validate()
         reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
-        return hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
+        return replies.hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         for unit in units:
-            check_unit(unit)
-        check_generation(since)
+            limits.check_unit(unit)
+        limits.check_generation(since)
         request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = self._channel.stream("Watch", request, idle=WATCH_LEASE)
-        return RemoteWatch(receiver, FeedOrder(units, since), self._see)
+        receiver = self._channel.stream("Watch", request, idle=limits.WATCH_LEASE)
+        return RemoteWatch(receiver, replies.FeedOrder(units, since), self._see)
 
     def close(self) -> None:
         self._channel.close()
@@ -348,41 +303,45 @@ class RemoteStore(Store):
         self._see(reply.revision)
         return reply
 
-    def _write_small(
-        self, method: str, unit: str, request: Any, asked: Sequence[SmallUpload | SmallUpdate], timeout: float
-    ) -> Sequence[ObjectInfo | VaultError]:
-        reply = self._unary(method, request, timeout=timeout)
-        return [
-            hold_small(wire.write_result_from_wire(result), unit, item) for result, item in pairs(reply.results, asked)
-        ]
-
     def _begin(
-        self, method: str, message: WriteMessage, start: Any, spec: UploadSpec | UpdateSpec
+        self,
+        method: str,
+        message: WriteMessage,
+        fill: Callable[[Any, Any], None],
+        unit: str,
+        spec: UploadSpec | UpdateSpec,
+        resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> BlockWriter:
+        limits.check_unit(unit)
+        spec.validate()
+        limits.check_resumable(resumable)
+        start = message.Start(unit=unit, resumable=resumable)
+        fill(start.spec, spec)
         writer = RemoteWriter(self._channel, method, message, start, spec, self._see)
         writer.open()
         return writer
 
-    def _ask_keys(
-        self,
-        ask: Callable[[Any, Sequence[Key], float], Returned[Sequence[AnswerT]]],
-        keys: Sequence[Key],
-        begin: Callable[[], Any],
-    ) -> list[AnswerT]:
-        return ask_all(ask, keys, begin, wire.fill_key, timeout=self._channel.timeout, field="keys")
+    def _write_small(
+        self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]
+    ) -> list[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
 
-    def _each_valid(
+        def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
+            return replies.hold_small(wire.write_result_from_wire(result), unit, item)
+
+        return self._ask_valid(method, unit, items, fill, read, writes=True)
+
+    def _ask_valid(
         self,
-        ask: Callable[[Any, Sequence[ItemT], float], Returned[Sequence[Any]]],
+        method: str,
+        unit: str,
         items: Sequence[ItemT],
-        begin: Callable[[], Any],
         fill: Callable[[Any, ItemT], None],
-        *,
-        timeout: float | None = None,
-        writes: bool = True,
-    ) -> list[Any]:
-        """`ask_all` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
-        check_batch(len(items))
+        read: Callable[[Any, ItemT], AnswerT],
+        **options: Any,
+    ) -> list[AnswerT | VaultError]:
+        """`_ask` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
+        limits.check_batch(len(items))
         results: list[Any] = [None] * len(items)
         valid = []
         for index, item in enumerate(items):
@@ -392,15 +351,37 @@ class RemoteStore(Store):
                 results[index] = error
             else:
                 valid.append(index)
-        timeout = timeout or self._channel.timeout
-        answers = ask_all(ask, [items[index] for index in valid], begin, fill, timeout=timeout, writes=writes)
+        answers = self._ask(method, unit, [items[index] for index in valid], fill, read, **options)
         for index, answer in zip(valid, answers, strict=True):
             results[index] = answer
         return results
 
+    def _ask(
+        self,
+        method: str,
+        unit: str,
+        items: Sequence[QuestionT],
+        fill: Callable[[Any, QuestionT], None],
+        read: Callable[[Any, QuestionT], AnswerT],
+        *,
+        questions: str = "items",
+        answers: str = "results",
+        timeout: float | None = None,
+        writes: bool = False,
+    ) -> list[AnswerT]:
+        """`ask_all` by a method, whose messages have these fields; `read` makes an answer of a part of the reply."""
+
+        def ask(request: Any, asked: Sequence[QuestionT], timeout: float) -> list[AnswerT]:
+            reply = self._unary(method, request, timeout=timeout)
+            return [read(part, item) for part, item in replies.pairs(getattr(reply, answers), asked)]
+
+        begin = partial(getattr(pb, f"{method}Request"), unit=unit)
+        timeout = timeout or self._channel.timeout
+        return ask_all(ask, items, begin, fill, timeout=timeout, field=questions, writes=writes)
+
     def _see(self, revision: int) -> None:
         if revision > self._revision:
-            if revision > MAX_DATA_ID:
+            if revision > limits.MAX_DATA_ID:
                 raise ProtocolError(f"the server is at revision {revision}, which can be none")
             self._revision = revision
 
@@ -410,9 +391,9 @@ def _size_of(result: LoadResult) -> int:
 
 
 def _check_keys(keys: Sequence[Key]) -> None:
-    check_batch(len(keys))
+    limits.check_batch(len(keys))
     for key in keys:
-        check_key(key)
+        limits.check_key(key)
 
 
 def _check_page_token(token: str) -> None:

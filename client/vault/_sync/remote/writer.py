@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from vault._grpc import Channel, Duplex, Attempts
+from vault._sync.remote.channel import Channel
+from vault._grpc import Duplex, Attempts
 from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter

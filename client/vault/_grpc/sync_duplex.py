@@ -1,4 +1,4 @@
-"""A stream's messages on threads, over grpc: one way, and both ways."""
+"""Messages both ways on threads, over grpc."""
 
 import collections
 from collections.abc import Callable, Iterator
@@ -6,12 +6,7 @@ from typing import Any, Final
 
 import grpc
 
-from vault._grpc.calls import (
-    MOST_REPLIES,
-    closed,
-    readable,
-    stalled,
-)
+from vault._grpc.calls import MOST_REPLIES, closed, readable, stalled
 from vault._grpc.connection import CLOSING, Call, Connection, is_left
 from vault._runtime.eventcount import EventCount
 from vault._runtime.sync_async import Background
@@ -20,57 +15,6 @@ from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
 """Messages that wait for gRPC: one on its way, one ready."""
-
-
-class Receiver:
-    """The messages of a server's stream; iterate over it once."""
-
-    def __init__(
-        self,
-        call: Call,
-        first: Any,
-        address: str,
-        idle: float,
-        is_closed: Callable[[], bool],
-        stall: Callable[[Call], None],
-    ) -> None:
-        self.first = first
-        self._call = call
-        self._address = address
-        self._idle = idle
-        self._is_closed = is_closed
-        self._stall = stall
-        self._cancelled = False
-
-    def __iter__(self) -> Iterator[Any]:
-        message = self.first
-        while message is not None:
-            yield message
-            message = self._receive()
-
-    def _receive(self) -> Any:
-        watchdog = self._call.connection.watchdog
-        try:
-            with watchdog.watching(self._call, self._idle):
-                return readable(self._call.next(), self._address)
-        except grpc.RpcError as error:
-            untie(error)
-            if watchdog.overdue(self._call):
-                self._stall(self._call)
-                raise stalled(self._address, self._idle) from error
-            if self._cancelled:
-                return None
-            if self._is_closed():
-                raise closed(self._address) from error
-            raise error_from_rpc(error, address=self._address) from error
-        except BaseException:
-            self._call.cancel()
-            raise
-
-    def cancel(self) -> None:
-        """Ends the stream, also while another thread waits for it. Harmless when repeated, and in a forked child."""
-        self._cancelled = True
-        self._call.cancel()
 
 
 class Duplex:
@@ -150,6 +94,10 @@ class Duplex:
         self._call.cancel()
         self._news.advance()
 
+    def give_up(self) -> None:
+        """`cancel`: who was interrupted waits for nothing."""
+        self.cancel()
+
     def leave(self, afterwards: Callable[[], None]) -> None:
         """`cancel` from a finalizer: starts nothing, waits for nothing.
 
@@ -185,7 +133,7 @@ class Duplex:
     def _read(self) -> None:
         error: VaultError | None = None
         try:
-            while (message := self._call.next()) is not None:
+            while (message := self._call.read()) is not None:
                 self._replies.append(readable(message, self._address))
                 self._news.advance()
                 if len(self._replies) >= MOST_REPLIES:
@@ -194,7 +142,6 @@ class Duplex:
             error = failure
             self._call.cancel()
         except grpc.RpcError as failure:
-            untie(failure)
             ended = self._is_closed()
             error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
             error.__cause__ = failure
@@ -204,12 +151,3 @@ class Duplex:
             self._news.advance()
         if self._afterwards is not None:
             self._afterwards()
-
-
-def untie(error: grpc.RpcError) -> None:
-    """Lets a stream that failed go with its last reference.
-
-    gRPC raises the call itself, and by way of its traceback the call then holds itself. Left to the collector it may
-    live until the interpreter ends; its `__del__` then waits for a lock that gRPC's own thread, stopped there, held.
-    """
-    error.__traceback__ = None

@@ -1,21 +1,17 @@
-"""A stream's messages on an event loop, over grpc.aio: one way, and both ways."""
+"""Messages both ways on an event loop, over grpc.aio."""
 
 import asyncio
 import collections
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-from vault._grpc.calls import (
-    MOST_REPLIES,
-    closed,
-    readable,
-    stalled,
-)
+from vault._grpc.async_connection import AsyncCall, AsyncConnection, is_cancelled
+from vault._grpc.calls import MOST_REPLIES, closed, readable, stalled
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.wire.status import error_from_rpc
@@ -25,68 +21,22 @@ _STATUS_WAIT: Final = 1.0  # seconds
 _tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
 
 
-class AsyncReceiver:
-    """The messages of a server's stream; iterate over it once."""
-
-    def __init__(self, call: Any, first: Any, address: str, idle: float, stall: Callable[[Any], None]) -> None:
-        self.first = first
-        self._call = call
-        self._address = address
-        self._idle = idle
-        self._stall = stall
-        self._cancelled = False
-        self._affinity = AsyncAffinity.here(f"the stream from {address}")
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        message = self.first
-        while message is not None:
-            yield message
-            message = await self._receive()
-
-    async def _receive(self) -> Any:
-        self._affinity.require()
-        try:
-            async with asyncio.timeout(self._idle):
-                message = await self._call.read()
-            return None if message is grpc.aio.EOF else readable(message, self._address)
-        except TimeoutError as error:
-            self._stall(self._call)
-            self.cancel()
-            raise stalled(self._address, self._idle) from error
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                self.cancel()
-                raise
-            # The call was cancelled, not this task: by cancel(), which is an end, or with the channel.
-            if self._cancelled:
-                return None
-            raise closed(self._address) from error
-        except grpc.RpcError as error:
-            if self._cancelled:
-                return None
-            raise error_from_rpc(error, address=self._address) from error
-
-    def cancel(self) -> None:
-        """Ends the stream, also while another task waits for it. Harmless when repeated, and in a forked child."""
-        self._cancelled = True
-        if not self._affinity.is_inherited:
-            self._call.cancel()
-
-
 class AsyncDuplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
     of them, until they are looked at."""
 
     def __init__(
         self,
-        call: Any,
+        connection: AsyncConnection,
+        method: str,
         address: str,
         idle: float,
         is_closed: Callable[[], bool],
-        stall: Callable[[Any], None],
+        stall: Callable[[AsyncCall], None],
     ) -> None:
-        self._call = call
-        self._stall = stall
+        call = connection.begin(method)
+        self._call = call.stream
+        self._stall = functools.partial(stall, call)
         self._address = address
         self._idle = idle
         self._is_closed = is_closed
@@ -100,8 +50,8 @@ class AsyncDuplex:
         self._affinity = AsyncAffinity.here(f"the stream to {address}")
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[grpc.aio.AioRpcError] = self._loop.create_future()
-        call.add_done_callback(functools.partial(_note_status, self._status))
-        call.add_done_callback(lambda _, room=self._room: room.set())
+        self._call.add_done_callback(functools.partial(_note_status, self._status))
+        self._call.add_done_callback(lambda _, room=self._room: room.set())
         self._reader = self._loop.create_task(self._read(), name="vault-replies")
 
     async def send(self, message: Any) -> None:
@@ -112,7 +62,7 @@ class AsyncDuplex:
                     await self._call.write(message)
                 return
             except TimeoutError as error:
-                self._stall(self._call)
+                self._stall()
                 self.cancel()
                 raise stalled(self._address, self._idle) from error
             except asyncio.CancelledError:
@@ -149,7 +99,7 @@ class AsyncDuplex:
                 async with asyncio.timeout(idle):
                     await self._news.wait()
             except TimeoutError as error:
-                self._stall(self._call)
+                self._stall()
                 self.cancel()
                 raise stalled(self._address, idle) from error
         if self._replies:
@@ -165,6 +115,11 @@ class AsyncDuplex:
             self._call.cancel()
             self._ending = True
             self._room.set()
+
+    async def give_up(self) -> None:
+        """`cancel`, and `finish`."""
+        self.cancel()
+        await self.finish()
 
     def leave(self, afterwards: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """`cancel` from a finalizer, in any thread: starts nothing, waits for nothing.
@@ -233,12 +188,6 @@ class AsyncDuplex:
 
     def _raise(self) -> None:
         raise self._error or ProtocolError(f"{self._address} ended the call before its time", address=self._address)
-
-
-def is_cancelled() -> bool:
-    """Whether it is this task that was cancelled, and not only the call it waits for: gRPC raises the same."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _note_status(status: "asyncio.Future[grpc.aio.AioRpcError]", call: Any) -> None:
