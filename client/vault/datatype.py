@@ -30,8 +30,9 @@ from vault.store.limits import check_datatype
 class ObjectStream(Protocol):
     """What `_load_from` reads: a binary stream over one object, every byte verified before it is seen."""
 
-    size: int
-    """Bytes in the object."""
+    @property
+    def size(self) -> int:
+        """Bytes in the object."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readinto(self, buffer: Any, /) -> int | None: ...

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from vault import BytesWrapper, ConnectionSettings, RemoteVault
+from vault._async.files.block_stream import AsyncBlockSource
 from vault._async.files.object_reader import AsyncObjectReader, reopener
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
@@ -131,7 +132,7 @@ async def test_a_download_does_not_go_on_with_another_stores_bytes(
         async with open_store(proxy.address) as remote:
             reader = await remote.load("u", 5)
             assert isinstance(reader, AsyncBlockReader)
-            begun = AsyncObjectReader(reader.info, reopener(remote, reader.info))
+            begun = AsyncObjectReader(reader.info, AsyncBlockSource(reader.info, reopener(remote, reader.info)))
             assert await begun.read(10) == PART[:10]
             blocks = aiter(reader)
             await anext(blocks)

@@ -3,7 +3,7 @@
 import io
 from typing import Any, Self
 
-from vault._async.files.block_stream import AsyncBlockSource, AsyncReopen, sought, to_read
+from vault._async.files.block_stream import AsyncBlocks, AsyncBlockSource, AsyncReopen, sought, to_read
 from vault._runtime.sync_async import AsyncAffinity, AsyncFile
 from vault.errors import ClosedError, ConflictError, ProtocolError, object_not_found
 from vault.store.blocks import check_same, spans
@@ -73,9 +73,9 @@ class AsyncObjectReader(AsyncFile):
         info: The object, as of the generation that is read.
     """
 
-    def __init__(self, info: ObjectInfo, reopen: AsyncReopen) -> None:
+    def __init__(self, info: ObjectInfo, source: AsyncBlocks) -> None:
         self.info = info
-        self._source = AsyncBlockSource(info, reopen)
+        self._source = source
         self._position = 0
         self._open = True
         self._affinity = AsyncAffinity.here(f"the reader of object {info.data_id}")
@@ -268,7 +268,7 @@ async def open_reader(store: AsyncStore, unit: str, key: Key) -> AsyncObjectRead
     (info,) = await store.stat_many(unit, [key])
     if info is None:
         raise object_not_found(unit, key)
-    return AsyncObjectReader(info, reopener(store, info))
+    return AsyncObjectReader(info, AsyncBlockSource(info, reopener(store, info)))
 
 
 def not_asked_for(unit: str, key: Key) -> ProtocolError:

@@ -2,19 +2,22 @@
 
 import io
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 import xxhash
 
-from vault._async.files.block_stream import AsyncBlockSource, AsyncReopen, ObjectSource
+from vault._async.files.block_stream import AsyncBlockSource, AsyncReopen
 from vault._runtime.blocking import AsyncHook
 from vault._runtime.sync_async import AsyncBlocking, AsyncBridge, AsyncReturned
+from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.store.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo, checksum
+
+T = TypeVar("T")
 
 _INLINE: Final = 64 << 10  # bytes up to which a hook may run where the caller waits, without a thread
 
@@ -98,8 +101,7 @@ class AsyncCodec:
         try:
             decoder = self._decoder(info)
             if decoder.streams():
-                stream = ObjectSource(source, AsyncBridge())
-                return await AsyncHook.run(self._load_from, decoder, info, stream)
+                return await AsyncHook.run(self._load_from, decoder, info, _Across(source, AsyncBridge()))
             raw = await self._whole(source)
         finally:
             await source.close()
@@ -187,17 +189,16 @@ class AsyncCodec:
             raise _not_loaded(decoder, info, error) from _cause(error)
         return _checked(decoder, info, loaded)
 
-    def _load_from(self, decoder: type[Datatype], info: ObjectInfo, stream: ObjectSource) -> Any:
+    def _load_from(self, decoder: type[Datatype], info: ObjectInfo, blocks: "_Across") -> Any:
         try:
-            loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
+            with _HookStream(info, blocks) as stream:
+                loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
         except Exception as error:  # noqa: BLE001  # it is raised on
-            if stream.failure is not None:
-                raise stream.failure from None
+            if blocks.failure is not None:
+                raise blocks.failure from None
             raise _not_loaded(decoder, info, error) from _cause(error)
-        finally:
-            stream.close()
-        if stream.failure is not None:  # whatever the hook made of what it could not read
-            raise stream.failure
+        if blocks.failure is not None:  # whatever the hook made of what it could not read
+            raise blocks.failure
         return _checked(decoder, info, loaded)
 
 
@@ -225,6 +226,55 @@ def _text(error: Exception) -> str:
 def _cause(error: Exception) -> BaseException:
     """What a library raised, where the hook made an error of the contract of it."""
     return error.__cause__ or error if isinstance(error, VaultError) else error
+
+
+class _Across:
+    """The blocks of an object for a hook, which may run in another thread than their source.
+
+    Each is fetched across once, however small the pieces are that the hook reads.
+
+    Attributes:
+        failure: What the store raised, whatever the hook made of it.
+    """
+
+    def __init__(self, source: AsyncBlockSource, bridge: AsyncBridge) -> None:
+        self.failure: VaultError | None = None
+        self._source = source
+        self._bridge = bridge
+        self._fetched: tuple[int, bytes] = -1, b""
+
+    def block(self, index: int, through: int | None = None) -> bytes:
+        if index != self._fetched[0]:
+            self._fetched = index, self._call(self._source.block, index, through)
+        return self._fetched[1]
+
+    def map(self) -> memoryview | None:
+        return self._call(self._source.map)
+
+    def close(self) -> None:
+        """The source is closed where it was opened."""
+
+    def _call(self, function: Callable[..., AsyncReturned[T]], *args: Any) -> T:
+        try:
+            return self._bridge.call(function, *args)
+        except VaultError as error:
+            self.failure = error
+            raise
+
+
+class _HookStream(ObjectReader):
+    """An object as the binary stream that `Datatype._load_from` reads; see `ObjectStream`."""
+
+    def peek(self, _size: int = 0, /) -> bytes:
+        """Some of what comes next, without moving; what makes `pickle.load` fast."""
+        start = self.tell()
+        some = self.read1(io.DEFAULT_BUFFER_SIZE)
+        self.seek(start)
+        return some
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ValueError("the stream of a loaded object is closed: read it while `_load_from` runs")
 
 
 class _TooLargeError(Exception):

@@ -3,11 +3,9 @@
 
 import io
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-from vault._runtime.sync_async import Bridge
-from vault.errors import VaultError
-from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, spans, verified
+from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, verified
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
@@ -17,6 +15,16 @@ class Reopen(Protocol):
     """Opens the same generation of an object from an offset on, for so many bytes; None: to its end."""
 
     def __call__(self, offset: int, length: int | None = None) -> BlockReader: ...
+
+
+class Blocks(Protocol):
+    """The blocks of an object, wherever in it they are wanted."""
+
+    def block(self, index: int, through: int | None = None) -> bytes: ...
+
+    def map(self) -> memoryview | None: ...
+
+    def close(self) -> None: ...
 
 
 class BlockSource:
@@ -103,95 +111,6 @@ class BlockSource:
         self._plan.lost()
         if reader is not None:
             reader.close()
-
-
-class ObjectSource(io.BufferedIOBase):
-    """A block source as the binary stream that `Datatype._load_from` reads; see `ObjectStream`.
-
-    The hook may run in another thread than the source: each block is fetched across once, however small the pieces
-    are that the hook reads.
-
-    Attributes:
-        size: Bytes in the object.
-        failure: What the store raised, whatever the hook made of it.
-    """
-
-    def __init__(self, source: BlockSource, bridge: Bridge) -> None:
-        super().__init__()
-        self.size = source.info.size
-        self.failure: VaultError | None = None
-        self._source = source
-        self._bridge = bridge
-        self._position = 0
-        self._index = -1
-        self._block = b""
-
-    def map(self) -> memoryview | None:
-        try:
-            return self._bridge.call(self._source.map)
-        except VaultError as error:
-            self.failure = error
-            raise
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._position = sought(self._position, self.size, offset, whence)
-        return self._position
-
-    def peek(self, _size: int = 0, /) -> bytes:
-        """Some of what comes next, without moving; what makes `readline` fast."""
-        if self._position >= self.size:
-            return b""
-        index, start = divmod(self._position, BLOCK_SIZE)
-        return self._fetch(index, index)[start : start + io.DEFAULT_BUFFER_SIZE]
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = to_read(self._position, self.size, size)
-        gathered = io.BytesIO()  # gives its bytes away without a copy
-        for piece in self._pieces(wanted):
-            if len(piece) == wanted:
-                return bytes(piece)
-            gathered.write(piece)
-        return gathered.getvalue()
-
-    def read1(self, size: int = -1, /) -> bytes:
-        left = BLOCK_SIZE - self._position % BLOCK_SIZE
-        return self.read(left if size < 0 else min(size, left))
-
-    def readinto(self, buffer: Any, /) -> int:
-        target = memoryview(buffer).cast("B")
-        filled = 0
-        for piece in self._pieces(to_read(self._position, self.size, len(target))):
-            target[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        return filled
-
-    def _pieces(self, wanted: int) -> Any:
-        through = (self._position + wanted - 1) // BLOCK_SIZE
-        for index, start, stop in spans(self._position, wanted):
-            block = self._fetch(index, through)
-            self._position += stop - start
-            yield block if stop - start == len(block) else memoryview(block)[start:stop]
-
-    def _fetch(self, index: int, through: int) -> bytes:
-        if self.closed:
-            raise ValueError("the stream of a loaded object is closed: read it while `_load_from` runs")
-        if index != self._index:
-            try:
-                self._block = self._bridge.call(self._source.block, index, through)
-            except VaultError as error:
-                self.failure = error
-                raise
-            self._index = index
-        return self._block
 
 
 def to_read(position: int, size: int, asked: int | None) -> int:

@@ -4,7 +4,7 @@
 import io
 from typing import Any, Self
 
-from vault._sync.files.block_stream import BlockSource, Reopen, sought, to_read
+from vault._sync.files.block_stream import Blocks, BlockSource, Reopen, sought, to_read
 from vault._runtime.sync_async import Affinity, File
 from vault.errors import ClosedError, ConflictError, ProtocolError, object_not_found
 from vault.store.blocks import check_same, spans
@@ -74,9 +74,9 @@ class ObjectReader(File):
         info: The object, as of the generation that is read.
     """
 
-    def __init__(self, info: ObjectInfo, reopen: Reopen) -> None:
+    def __init__(self, info: ObjectInfo, source: Blocks) -> None:
         self.info = info
-        self._source = BlockSource(info, reopen)
+        self._source = source
         self._position = 0
         self._open = True
         self._affinity = Affinity.here(f"the reader of object {info.data_id}")
@@ -269,7 +269,7 @@ def open_reader(store: Store, unit: str, key: Key) -> ObjectReader:
     (info,) = store.stat_many(unit, [key])
     if info is None:
         raise object_not_found(unit, key)
-    return ObjectReader(info, reopener(store, info))
+    return ObjectReader(info, BlockSource(info, reopener(store, info)))
 
 
 def not_asked_for(unit: str, key: Key) -> ProtocolError:
