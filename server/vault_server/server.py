@@ -13,7 +13,7 @@ from typing import Final, Self
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from vault._grpc import claim_grpc_aio
+from vault._grpc.async_connection import claim_grpc_aio
 from vault._runtime.blocking import on_thread, start_thread
 from vault._runtime.fork import never_free, renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, Event

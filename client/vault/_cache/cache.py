@@ -70,6 +70,9 @@ class ObjectCache(Generic[FlightT]):
 
     The bytes of an entry are its object's size in the store: what it takes in memory cannot be known.
 
+    In every call `epoch` is the one that held before the request was sent (in a lookup: the one that holds now), `sent`
+    is what `request` yielded (None: nothing can have overtaken the reply), and `held` takes what the caller has then.
+
     Attributes:
         dropped: What tickets and callers had, for `settle`, and every other call, to count off. They add to it by `+=`,
             at which no interrupt comes, nor does a finalizer wait for a lock.
@@ -79,11 +82,6 @@ class ObjectCache(Generic[FlightT]):
     """
 
     def __init__(self, units: Mapping[str, UnitSettings], *, enabled: bool = True) -> None:
-        """
-        Args:
-            units: By name.
-            enabled: See the class.
-        """
         self._units = {name: UnitCache(unit) for name, unit in units.items()}
         self.enabled = enabled
         self.lock = threading.Lock()
@@ -99,11 +97,7 @@ class ObjectCache(Generic[FlightT]):
         self.inherited = True
 
     def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
-        """Opens the ticket with the object, when that is here and current; whether it is. The short way of `look_up`.
-
-        Args:
-            epoch: The one that holds now; see the module's text.
-        """
+        """The short way of `look_up`: opens the ticket with an object that is here and current. Returns whether."""
         with self.lock:
             if self.dropped:
                 self.settle()
@@ -125,10 +119,8 @@ class ObjectCache(Generic[FlightT]):
         """What to do to have this object.
 
         Args:
-            epoch: The one that holds now; see the module's text.
             flight: Of the caller, under way: what others wait for when the caller loads the object. Once it is over
                 it holds up nobody, whether `finish` was called or not.
-            held: Takes what is here, under the key.
         """
         with self.lock:
             self.settle()
@@ -138,9 +130,7 @@ class ObjectCache(Generic[FlightT]):
                 # writes them, and the next two edits of the object would be two.
                 return Join(entry.writing)
             if entry is not None:
-                held[key] = entry
-                entry.pins += 1
-                self._pins += 1
+                self._hold(entry, held, key)
                 if epoch and entry.epoch == epoch:
                     self._hits += 1
                     return Hit(entry)
@@ -161,7 +151,7 @@ class ObjectCache(Generic[FlightT]):
     def request(self, unit: str) -> Iterator[int]:
         """Around a request to the store and the `fill`, `revalidate`, `absent` or `written` of its reply.
 
-        Yields when it was sent, for those: `sent`. Without it, nothing can have overtaken the reply.
+        Yields when it was sent, for those.
         """
         in_flight = self._units[unit].in_flight
         with self.lock:
@@ -186,9 +176,6 @@ class ObjectCache(Generic[FlightT]):
         """Takes an object in, which the store held when it replied.
 
         Args:
-            epoch: The one that held before the request was sent.
-            held, key: As in `look_up`.
-            sent: As in `request`.
             loaded: It came because a load found nothing here.
 
         Returns:
@@ -200,21 +187,14 @@ class ObjectCache(Generic[FlightT]):
             entry, fresh = Entry(info, data), True
             if self.enabled:
                 entry, fresh = self._units[info.unit].fill(entry, epoch, sent)
-            held[key] = entry
-            entry.pins += 1
-            self._pins += 1
+            self._hold(entry, held, key)
             self._evictions += self._units[info.unit].evict()
             return entry, fresh
 
     def revalidate(self, entry: Entry, info: ObjectInfo, epoch: int, *, sent: int | None = None) -> bool:
         """Takes in what the store says of an object that is here, after a `Stale`.
 
-        Args:
-            epoch: The one that held before the request was sent.
-            sent: As in `request`.
-
-        Returns:
-            Whether the store still has these bytes. When not, the entry is kept no longer.
+        Returns whether the store still has these bytes. When not, the entry is kept no longer.
         """
         with self.lock:
             same = self._units[entry.info.unit].revalidate(entry, info, epoch, sent)
@@ -253,12 +233,7 @@ class ObjectCache(Generic[FlightT]):
     def written(
         self, entry: Entry, working: WorkingCopy, info: ObjectInfo, data: Any, epoch: int, *, sent: int | None = None
     ) -> None:
-        """The working copy was written back, as `data`: the entry holds the new generation now.
-
-        Args:
-            epoch: The one that held before the request was sent.
-            sent: As in `request`.
-        """
+        """The working copy was written back, as `data`: the entry holds the new generation now."""
         entry.commit(working, info, data)  # under the entry's lock, within which Datatypes clone: not under this one
         with self.lock:
             if self.enabled:
@@ -294,14 +269,11 @@ class ObjectCache(Generic[FlightT]):
             self.settle()
 
     def shed(self, amount: int, share: float = 0.0) -> int:
-        """Evicts what has no open ticket, the longest unused first, over all units.
+        """Evicts what has no open ticket, the longest unused first, over all units. Returns how many entries went.
 
         Args:
             amount: Bytes, at least.
             share: Of the entries that may go, at least; from 0 to 1.
-
-        Returns:
-            How many entries went.
         """
         with self.lock:
             self.settle()
@@ -338,6 +310,11 @@ class ObjectCache(Generic[FlightT]):
                 open_tickets=self._pins,
                 rss=resident(),
             )
+
+    def _hold(self, entry: Entry, held: Held, key: Key) -> None:
+        held[key] = entry
+        entry.pins += 1
+        self._pins += 1
 
     def settle(self) -> None:
         """Takes note of what was dropped, with `lock` held."""

@@ -10,8 +10,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from vault._grpc.async_connection import AsyncCall, AsyncConnection, is_cancelled
-from vault._grpc.calls import MOST_REPLIES, closed, readable, stalled
+from vault._grpc.async_connection import AsyncConnection, is_cancelled
+from vault._grpc.calls import MOST_REPLIES, Owner, closed, readable, stalled
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.wire.status import error_from_rpc
@@ -25,21 +25,12 @@ class AsyncDuplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
     of them, until they are looked at."""
 
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        method: str,
-        address: str,
-        idle: float,
-        is_closed: Callable[[], bool],
-        stall: Callable[[AsyncCall], None],
-    ) -> None:
-        call = connection.begin(method)
-        self._call = call.stream
-        self._stall = functools.partial(stall, call)
-        self._address = address
+    def __init__(self, owner: Owner, connection: AsyncConnection, method: str, idle: float) -> None:
+        self._begun = connection.begin(method)
+        self._call = self._begun.stream
+        self._address = owner.address
+        self._owner = owner
         self._idle = idle
-        self._is_closed = is_closed
         self._replies: collections.deque[Any] = collections.deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()  # for replies
@@ -47,7 +38,7 @@ class AsyncDuplex:
         self._ending = False
         self._ended = False
         self._error: VaultError | None = None
-        self._affinity = AsyncAffinity.here(f"the stream to {address}")
+        self._affinity = AsyncAffinity.here(f"the stream to {owner.address}")
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[grpc.aio.AioRpcError] = self._loop.create_future()
         self._call.add_done_callback(functools.partial(_note_status, self._status))
@@ -62,7 +53,7 @@ class AsyncDuplex:
                     await self._call.write(message)
                 return
             except TimeoutError as error:
-                self._stall()
+                self._owner.stall(self._begun)
                 self.cancel()
                 raise stalled(self._address, self._idle) from error
             except asyncio.CancelledError:
@@ -99,7 +90,7 @@ class AsyncDuplex:
                 async with asyncio.timeout(idle):
                     await self._news.wait()
             except TimeoutError as error:
-                self._stall()
+                self._owner.stall(self._begun)
                 self.cancel()
                 raise stalled(self._address, idle) from error
         if self._replies:
@@ -180,7 +171,7 @@ class AsyncDuplex:
         return error
 
     def _why(self, error: BaseException) -> VaultError:
-        if self._is_closed():
+        if self._owner.is_closed:
             return closed(self._address)
         if isinstance(error, grpc.RpcError):
             return error_from_rpc(error, address=self._address)

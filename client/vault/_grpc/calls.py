@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 
@@ -34,6 +34,16 @@ _log = logging.getLogger("vault.channel")
 
 class OverdueError(Exception):
     """No message came in time."""
+
+
+class Owner(Protocol):
+    """What the streams of a connection know of the channel that they are for."""
+
+    address: str
+    is_closed: bool
+
+    def stall(self, call: Any, /) -> None:
+        """Nothing came for the call for too long."""
 
 
 class Unreadable:
@@ -178,6 +188,15 @@ class Attempts:
 def is_sign_of_life(reply: Any) -> bool:
     """Whether a reply to a write says only that the server is at work."""
     return reply is not None and reply.WhichOneof("part") is None
+
+
+def untie(error: grpc.RpcError) -> None:
+    """Lets a stream that failed go with its last reference; where its error is caught, and not raised on.
+
+    gRPC raises the call itself, and by way of its traceback the call then holds itself. Left to the collector it may
+    live until the interpreter ends; its `__del__` then waits for a lock that gRPC's own thread, stopped there, held.
+    """
+    error.__traceback__ = None
 
 
 def timed_out(call: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import grpc
 
-from vault._grpc.calls import OverdueError, closed, make_stub
+from vault._grpc.calls import OverdueError, closed, make_stub, untie
 from vault._grpc.stream_deadlines import Watchdog
 from vault._runtime.blocking import no_thread, start_thread
 from vault._runtime.fork import fork_count, is_inherited, never_free
@@ -146,6 +146,7 @@ class Call:
                 return self.read()
         except grpc.RpcError as error:
             if watchdog.overdue(self):
+                untie(error)
                 raise OverdueError from error
             raise
 
@@ -154,12 +155,6 @@ class Call:
         message = None
         try:
             message = self.connection.enter(next, self.stream, None)
-        except grpc.RpcError as error:
-            # gRPC raises the call itself, and by way of its traceback the call then holds itself. Left to the collector
-            # it may live until the interpreter ends; its `__del__` then waits for a lock that gRPC's own thread,
-            # stopped there, held. So it goes with its last reference.
-            error.__traceback__ = None
-            raise
         finally:
             self._over = message is None
         return message

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import grpc
 
-from vault._grpc.calls import MOST_REPLIES, closed, readable, stalled
+from vault._grpc.calls import MOST_REPLIES, Owner, closed, readable, stalled, untie
 from vault._grpc.connection import CLOSING, Call, Connection, is_left
 from vault._runtime.eventcount import EventCount
 from vault._runtime.sync_async import Background
@@ -21,19 +21,10 @@ class Duplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
     of them, until they are looked at."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        method: str,
-        address: str,
-        idle: float,
-        is_closed: Callable[[], bool],
-        stall: Callable[[Call], None],
-    ) -> None:
-        self._address = address
+    def __init__(self, owner: Owner, connection: Connection, method: str, idle: float) -> None:
+        self._address = owner.address
+        self._owner = owner
         self._idle = idle
-        self._is_closed = is_closed
-        self._stall = stall
         self._news = EventCount()
         self._requests: collections.deque[Any] = collections.deque()
         self._half_closed = False
@@ -117,7 +108,7 @@ class Duplex:
 
     def _wait(self, ready: Callable[[], object], seconds: float) -> None:
         if not self._news.wait_for(lambda: self._ended or ready(), seconds):
-            self._stall(self._call)
+            self._owner.stall(self._call)
             self.cancel()
             raise stalled(self._address, seconds)
 
@@ -142,7 +133,8 @@ class Duplex:
             error = failure
             self._call.cancel()
         except grpc.RpcError as failure:
-            ended = self._is_closed()
+            untie(failure)
+            ended = self._owner.is_closed
             error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
             error.__cause__ = failure
         finally:

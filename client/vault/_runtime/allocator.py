@@ -8,9 +8,10 @@ nothing more, and keep more memory. Two heaps rather than one for each thread: a
 21 MiB rather than 32 to 41, for the same processor time (`scripts/benchmarks/large_object.py`).
 """
 
-import ctypes
 import os
-from typing import Any, Final
+from typing import Final
+
+from vault._runtime.libc import c_function
 
 _MIB: Final = 1 << 20
 
@@ -38,19 +39,17 @@ def tune_allocator() -> bool:
         Whether it was done. Not without glibc (musl, macOS), nor where MALLOC_…_ or GLIBC_TUNABLES in the
         environment says how memory is to be kept.
     """
-    mallopt = _find_mallopt()
+    mallopt = c_function("mallopt") if _is_glibc() else None
     if mallopt is None or _is_set_already():
         return False
     return all(mallopt(parameter, value) == 1 for parameter, value in _SETTINGS)
 
 
-def _find_mallopt() -> Any:
+def _is_glibc() -> bool:
     try:
-        if not os.confstr("CS_GNU_LIBC_VERSION"):
-            return None
-        return ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError, ValueError):  # not glibc
-        return None
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (OSError, ValueError):
+        return False
 
 
 def _is_set_already() -> bool:

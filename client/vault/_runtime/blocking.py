@@ -86,12 +86,23 @@ class AsyncHook:
             executor.shutdown(wait=False)
 
 
-class Hook:
-    """Runs a hook: a call."""
+class AsyncBlocking:
+    """Runs code that blocks, without blocking the event loop."""
+
+    @staticmethod
+    async def run(function: Callable[..., T], *args: Any) -> T:
+        return await on_thread(None, contextvars.copy_context().run, function, *args)
+
+
+class Blocking:
+    """Runs code that blocks; here that is no matter."""
 
     @staticmethod
     def run(function: Callable[..., T], *args: Any) -> T:
         return function(*args)
+
+
+Hook = Blocking
 
 
 class AsyncDisk:

@@ -1,11 +1,11 @@
 """The memory of this process: how much it holds, and giving it back to the system."""
 
-import ctypes
 import gc
 import os
-from typing import Any
 
 import psutil
+
+from vault._runtime.libc import c_function
 
 
 def resident() -> int:
@@ -28,11 +28,4 @@ def return_free_memory() -> None:
         _malloc_trim(0)
 
 
-def _find_malloc_trim() -> Any:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # not glibc
-        return None
-
-
-_malloc_trim = _find_malloc_trim()
+_malloc_trim = c_function("malloc_trim")  # of glibc

@@ -7,14 +7,13 @@ sync ones may be shared by threads.
 
 import asyncio
 import contextlib
-import contextvars
 import io
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from vault._runtime.blocking import on_thread, start_thread
+from vault._runtime.blocking import start_thread
 from vault._runtime.eventcount import LOOK, EventCount
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
 from vault.errors import InvalidArgumentError
@@ -300,22 +299,6 @@ class Background:
             finally:
                 self._runner = 0
                 self._running.release()
-
-
-class AsyncBlocking:
-    """Runs code that blocks, without blocking the event loop."""
-
-    @staticmethod
-    async def run(function: Callable[..., T], *args: Any) -> T:
-        return await on_thread(None, contextvars.copy_context().run, function, *args)
-
-
-class Blocking:
-    """Runs code that blocks; here that is no matter."""
-
-    @staticmethod
-    def run(function: Callable[..., T], *args: Any) -> T:
-        return function(*args)
 
 
 class AsyncBridge:

@@ -1,7 +1,10 @@
 """Having the system write a file to the disk while more of it comes."""
 
+import ctypes
 import functools
 from typing import Any, Final
+
+from vault._runtime.libc import c_function
 
 STEP: Final = 8 << 20
 """Bytes after which it is asked again."""
@@ -30,11 +33,6 @@ class Writeback:
 
 @functools.cache
 def _sync_file_range() -> Any:
-    import ctypes  # noqa: PLC0415  # not before a large file comes
-
-    try:
-        call = ctypes.CDLL(None).sync_file_range
-    except (AttributeError, OSError, TypeError):  # not Linux
-        return None
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    if (call := c_function("sync_file_range")) is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return call

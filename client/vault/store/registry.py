@@ -2,7 +2,7 @@
 
 import os
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from vault.errors import InvalidArgumentError
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
@@ -35,24 +35,18 @@ def open_store(location: str | os.PathLike[str], connection: ConnectionSettings 
         InvalidArgumentError: Nothing knows the scheme, or the location is none, or needs no proxy.
         StorageError: The directory cannot be used.
     """
-    scheme, rest = parse_location(location)
-    if scheme == _GRPC.name:
-        store: Store = _GRPC.load().open(rest, connection)
-        return store
-    check_no_proxy(connection)
-    return _entry(scheme, location).open(rest)
+    opener, *of_what = _opener(location, connection)
+    store: Store = opener.open(*of_what)
+    return store
 
 
 def open_async_store(
     location: str | os.PathLike[str], connection: ConnectionSettings = DEFAULT_CONNECTION
 ) -> AsyncStore:
     """`open_store`, async: used from one event loop."""
-    scheme, rest = parse_location(location)
-    if scheme == _GRPC.name:
-        store: AsyncStore = _GRPC.load().open_async(rest, connection)
-        return store
-    check_no_proxy(connection)
-    return _entry(scheme, location).open_async(rest)
+    opener, *of_what = _opener(location, connection)
+    store: AsyncStore = opener.open_async(*of_what)
+    return store
 
 
 def check_no_proxy(connection: ConnectionSettings) -> None:
@@ -62,7 +56,12 @@ def check_no_proxy(connection: ConnectionSettings) -> None:
         raise bad_proxy(connection.proxy, "it is for a server, grpc://host:port")
 
 
-def _entry(scheme: str, location: str | os.PathLike[str]) -> StoreOpener:
+def _opener(location: str | os.PathLike[str], connection: ConnectionSettings) -> tuple[Any, ...]:
+    """Who opens what is there, and of what: what follows the scheme; of a server, also how it is reached."""
+    scheme, rest = parse_location(location)
+    if scheme == _GRPC.name:
+        return _GRPC.load(), rest, connection
+    check_no_proxy(connection)
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme not in known:
         offered = ", ".join(sorted(known)) or "none"
@@ -73,47 +72,36 @@ def _entry(scheme: str, location: str | os.PathLike[str]) -> StoreOpener:
             reason="UNKNOWN_SCHEME",
             scheme=scheme,
         )
-    opener: StoreOpener = known[scheme].load()
-    return opener
+    return known[scheme].load(), rest
 
 
 class AsyncLocation:
-    """Finds an AsyncStore."""
+    """Finds the AsyncStore of a vault."""
 
     @staticmethod
     def open(location: str | os.PathLike[str] | AsyncStore, connection: ConnectionSettings) -> tuple[AsyncStore, bool]:
-        """The Store, and whether the vault has to close it.
-
-        Raises:
-            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
-            StorageError: A directory that cannot be used.
-        """
+        """The Store, and whether the vault has to close it. Raises as `open_store`; BAD_PROXY for a Store."""
         if isinstance(location, AsyncStore):
             check_no_proxy(connection)
             return location, False
         if isinstance(location, Store):
-            raise _wrong_colour(location, "an async vault", "an AsyncStore")
+            raise _wrong_side(location, "an async vault", "an AsyncStore")
         return open_async_store(location, connection), True
 
 
 class Location:
-    """Finds a Store."""
+    """Finds the Store of a vault."""
 
     @staticmethod
     def open(location: str | os.PathLike[str] | Store, connection: ConnectionSettings) -> tuple[Store, bool]:
-        """The Store, and whether the vault has to close it.
-
-        Raises:
-            InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_PROXY, and what the address breaks.
-            StorageError: A directory that cannot be used.
-        """
+        """The Store, and whether the vault has to close it. Raises as `open_store`; BAD_PROXY for a Store."""
         if isinstance(location, Store):
             check_no_proxy(connection)
             return location, False
         if isinstance(location, AsyncStore):
-            raise _wrong_colour(location, "a sync vault", "a Store")
+            raise _wrong_side(location, "a sync vault", "a Store")
         return open_store(location, connection), True
 
 
-def _wrong_colour(store: object, vault: str, wanted: str) -> InvalidArgumentError:
+def _wrong_side(store: object, vault: str, wanted: str) -> InvalidArgumentError:
     return InvalidArgumentError(f"{vault} needs {wanted}, not {type(store).__name__}", reason="BAD_LOCATION")

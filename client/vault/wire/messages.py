@@ -358,18 +358,15 @@ def capabilities_from_wire(wire: pb.GetCapabilitiesResponse) -> Capabilities:
 
 
 def change_to_wire(change: Change) -> pb.Change:
+    kind: Any = change.kind.value
+    revision, unit, generation = change.revision, change.unit, change.generation
     return pb.Change(
-        revision=change.revision,
-        unit=change.unit,
-        data_id=change.data_id,
-        kind=_KIND_TO_WIRE[change.kind],
-        generation=change.generation,
-        name=change.name,
+        revision=revision, unit=unit, data_id=change.data_id, kind=kind, generation=generation, name=change.name
     )
 
 
 def change_from_wire(wire: pb.Change) -> Change:
-    kind = _KIND_FROM_WIRE.get(wire.kind)
+    kind = _KINDS.get(wire.kind)
     if kind is None:
         raise ProtocolError(f"the server sent a change of a kind unknown here: {wire.kind}")
     wrote = kind in (ChangeKind.UPLOADED, ChangeKind.UPDATED)
@@ -414,13 +411,7 @@ def watch_events_from_wire(wire: pb.WatchResponse) -> list[Change | Progress]:
             return list(map(change_from_wire, wire.changes))
 
 
-_KIND_TO_WIRE: "Mapping[ChangeKind, pb.Change.Kind.ValueType]" = {
-    ChangeKind.UPLOADED: pb.Change.KIND_UPLOADED,
-    ChangeKind.UPDATED: pb.Change.KIND_UPDATED,
-    ChangeKind.METADATA: pb.Change.KIND_METADATA,
-    ChangeKind.DELETED: pb.Change.KIND_DELETED,
-}
-_KIND_FROM_WIRE: Mapping[int, ChangeKind] = {wire: kind for kind, wire in _KIND_TO_WIRE.items()}
+_KINDS: Mapping[int, ChangeKind] = {kind.value: kind for kind in ChangeKind}
 _DURABILITY_FROM_WIRE: Mapping[int, Any] = {
     pb.DURABILITY_NONE: "none",
     pb.DURABILITY_RELAXED: "relaxed",

@@ -7,7 +7,6 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 import logging
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -28,27 +27,26 @@ _ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC ma
 _log = logging.getLogger("vault.coherence")
 
 
-class AsyncCoherence(ABC):
-    """One way of knowing what is current."""
+class AsyncCoherence:
+    """One way of knowing what is current; by this one nothing is known, and the store is asked at every load."""
 
-    @abstractmethod
     async def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
+        return 0
 
-    def wrote_somewhere(self, unit: str, revision: int) -> None:  # noqa: B027  # nothing to do for most
+    def wrote_somewhere(self, unit: str, revision: int) -> None:
         """A write of this vault changed some object of the unit, unknown which."""
 
-    @abstractmethod
     def renew(self, cache: ObjectCache[Any]) -> None:
         """In a forked child: begins anew, with a new cache."""
 
-    async def end(self) -> None:  # noqa: B027  # nothing to do for most
+    async def end(self) -> None:
         """Tells what runs in the background to end."""
 
-    async def join(self) -> None:  # noqa: B027  # nothing to do for most
+    async def join(self) -> None:
         """Waits, not for long, for what `end` told to end; the store may be closed in between, which hastens it."""
 
-    def abandon(self) -> None:  # noqa: B027  # nothing to do for most
+    def abandon(self) -> None:
         """`end` from a finalizer: at the next sign of life."""
 
 
@@ -85,16 +83,6 @@ class AsyncFeedCoherence(AsyncCoherence):
     def renew(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._skipping = AsyncLock()
-
-
-class AsyncStrictCoherence(AsyncCoherence):
-    """Nothing is known: the store is asked at every load."""
-
-    async def epoch(self) -> int:
-        return 0
-
-    def renew(self, cache: ObjectCache[Any]) -> None:
-        """Nothing to renew."""
 
 
 class AsyncWatchCoherence(AsyncCoherence):
@@ -211,4 +199,4 @@ def make_coherence(
     """The way for this store. A local feed costs next to nothing and is exact, so there is nothing to choose."""
     if store.local_feed:
         return AsyncFeedCoherence(store, cache)
-    return AsyncStrictCoherence() if consistency == "strict" else AsyncWatchCoherence(store, cache, units)
+    return AsyncCoherence() if consistency == "strict" else AsyncWatchCoherence(store, cache, units)

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 import xxhash
 
 from vault._async.files.block_stream import AsyncBlockSource, AsyncReopen
-from vault._runtime.blocking import AsyncHook
-from vault._runtime.sync_async import AsyncBlocking, AsyncBridge, AsyncReturned
+from vault._runtime.blocking import AsyncBlocking, AsyncHook
+from vault._runtime.sync_async import AsyncBridge, AsyncReturned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError

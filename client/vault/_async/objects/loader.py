@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vault._async.feed.coherence import AsyncCoherence
@@ -11,7 +12,8 @@ from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.sync_async import AsyncBlocking, AsyncFlight
+from vault._runtime.blocking import AsyncBlocking
+from vault._runtime.sync_async import AsyncAffinity, AsyncFlight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.columns import LoadItems
 from vault.store.contract import AsyncStore, LoadResult
@@ -36,22 +38,27 @@ class AsyncSharedFlight(AsyncFlight):
         self.failures: dict[Key, UnavailableError] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class AsyncParts:
+    """What loading and writing work with, of one vault."""
+
+    store: AsyncStore
+    cache: ObjectCache[AsyncSharedFlight]
+    coherence: AsyncCoherence
+    codecs: Mapping[str, AsyncCodec]
+    memory: MemoryWatermark
+    affinity: AsyncAffinity
+
+
 class AsyncLoader:
     """Fetches objects of the units of one vault. Decides nothing about tickets."""
 
-    def __init__(
-        self,
-        store: AsyncStore,
-        cache: ObjectCache[AsyncSharedFlight],
-        coherence: AsyncCoherence,
-        codecs: Mapping[str, AsyncCodec],
-        memory: MemoryWatermark,
-    ) -> None:
-        self._store = store
-        self._cache = cache
-        self._coherence = coherence
-        self._codecs = codecs
-        self._memory = memory
+    def __init__(self, parts: AsyncParts) -> None:
+        self._store = parts.store
+        self._cache = parts.cache
+        self._coherence = parts.coherence
+        self._codecs = parts.codecs
+        self._memory = parts.memory
 
     async def fetch(self, unit: str, keys: Iterable[Key], held: Held, epoch: int | None = None) -> dict[Key, Fetched]:
         """The objects; None where there is none, an error where it could not be had.

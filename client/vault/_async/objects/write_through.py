@@ -1,18 +1,13 @@
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from vault._async.feed.coherence import AsyncCoherence
-from vault._async.objects.codec import AsyncCodec
-from vault._async.objects.loader import AsyncSharedFlight
-from vault._cache.cache import ObjectCache
+from vault._async.objects.loader import AsyncParts, AsyncSharedFlight
 from vault._cache.entry import Entry
 from vault._cache.working_copy import WorkingCopy
-from vault._runtime.sync_async import AsyncAffinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
-from vault.store.contract import AsyncStore
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -30,19 +25,12 @@ from vault.store.values import (
 class AsyncWriteThrough:
     """Uploads, updates, deletes and writes back for one vault."""
 
-    def __init__(
-        self,
-        store: AsyncStore,
-        cache: ObjectCache[AsyncSharedFlight],
-        coherence: AsyncCoherence,
-        codecs: Mapping[str, AsyncCodec],
-        affinity: AsyncAffinity,
-    ) -> None:
-        self.affinity = affinity
-        self._store = store
-        self._cache = cache
-        self._coherence = coherence
-        self._codecs = codecs
+    def __init__(self, parts: AsyncParts) -> None:
+        self.affinity = parts.affinity
+        self._store = parts.store
+        self._cache = parts.cache
+        self._coherence = parts.coherence
+        self._codecs = parts.codecs
         self._closed = False
 
     def close(self) -> None:

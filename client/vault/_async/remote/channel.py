@@ -3,27 +3,15 @@
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
-from vault._grpc import (
-    OPTIONS,
-    AsyncCall,
-    AsyncConnection,
-    AsyncDuplex,
-    Attempts,
-    OverdueError,
-    closed,
-    is_sign_of_life,
-    patience_of,
-    readable,
-    something,
-    stalled,
-    timed_out,
-)
+from vault._grpc import AsyncCall, AsyncConnection, AsyncDuplex, calls
 from vault._grpc.address import parse_address
+from vault._grpc.calls import Attempts, OverdueError
+from vault._grpc.settings import OPTIONS
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import UnavailableError
@@ -46,9 +34,9 @@ class AsyncChannel:
         self._route = parse_address(address, connection.proxy)
         self.address = self._route.shown
         self.timeout = float(connection.timeout)
-        self.patience = patience_of(self.timeout)
+        self.patience = calls.patience_of(self.timeout)
         self._affinity = AsyncAffinity(f"the connection to {self.address}")
-        self._closed = False
+        self.is_closed = False
         self._begin()
         renew_after_fork(self)
 
@@ -69,9 +57,9 @@ class AsyncChannel:
             connection = self._connect()
             try:
                 reply = await connection.unary(method, request, min(patience, attempts.remaining))
-                return something(reply, self.address, method)
+                return calls.something(reply, self.address, method)
             except grpc.RpcError as error:
-                if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
+                if calls.timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(connection)
                     patience = math.inf
                 else:
@@ -92,12 +80,13 @@ class AsyncChannel:
             call = self._connect().begin(method, request)
             patience = attempts.first_patience
             try:
-                first = something(await call.next(patience), self.address, method)
-                return AsyncReceiver(call, first, self.address, idle or self.timeout, self._is_closed, self._stall)
+                first = calls.something(await call.next(patience), self.address, method)
+                return AsyncReceiver(self, call, first, idle or self.timeout)
             except OverdueError:
-                self._stall(call)
-                await AsyncClock.sleep(attempts.wait(stalled(self.address, patience)))
+                self.stall(call)
+                await AsyncClock.sleep(attempts.wait(calls.stalled(self.address, patience)))
             except grpc.RpcError as error:
+                calls.untie(error)
                 await self._pause(attempts, error)
             except BaseException:
                 call.cancel()
@@ -112,14 +101,14 @@ class AsyncChannel:
         attempts = attempts or Attempts(self.address, self.timeout)
         await self._tidy()
         while True:
-            duplex = AsyncDuplex(self._connect(), method, self.address, attempts.patience, self._is_closed, self._stall)
+            duplex = AsyncDuplex(self, self._connect(), method, attempts.patience)
             try:
                 await duplex.send(start)
                 first = await duplex.receive(attempts.first_patience)
-                while is_sign_of_life(first):
+                while calls.is_sign_of_life(first):
                     attempts.sign_of_life()
                     first = await duplex.receive(attempts.first_patience)
-                return duplex, something(first, self.address, method)
+                return duplex, calls.something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()
                 await duplex.finish()
@@ -135,7 +124,7 @@ class AsyncChannel:
             InvalidArgumentError: OTHER_LOOP, it is asynchronous and in use by another event loop, which is not closed.
         """
         self._affinity.require_closable()
-        self._closed = True
+        self.is_closed = True
         with self._lock:
             ending = [connection for connection, _ in self._retired]
             ending += [] if self._connection is None else [self._connection]
@@ -154,16 +143,13 @@ class AsyncChannel:
         """Raises InvalidArgumentError, OTHER_LOOP, where it is asynchronous, on another event loop than at first."""
         self._affinity.require()
 
-    def _is_closed(self) -> bool:
-        return self._closed
-
     def _connect(self) -> AsyncConnection:
-        if self._closed:
-            raise closed(self.address)
+        if self.is_closed:
+            raise calls.closed(self.address)
         self.require_own_loop()
         with self._lock:
-            if self._closed:  # meanwhile
-                raise closed(self.address)
+            if self.is_closed:  # meanwhile
+                raise calls.closed(self.address)
             connection = self._connection
             if connection is None or connection.is_doubtful:
                 if connection is not None:
@@ -173,7 +159,7 @@ class AsyncChannel:
                 connection = self._connection = AsyncConnection(self.address, self._route.target, options)
             return connection
 
-    def _stall(self, call: AsyncCall) -> None:
+    def stall(self, call: AsyncCall) -> None:
         """Nothing came for a call for too long: the next ones get a new connection, in case it is that."""
         self._retire(call.connection)
 
@@ -194,31 +180,21 @@ class AsyncChannel:
             await AsyncConnection.end_all(idle)
 
     async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
-        if self._closed:
-            raise closed(self.address) from error
+        if self.is_closed:
+            raise calls.closed(self.address) from error
         await AsyncClock.sleep(attempts.pause(error))
 
 
 class AsyncReceiver:
     """The messages of a server's stream; iterate over it once."""
 
-    def __init__(
-        self,
-        call: AsyncCall,
-        first: Any,
-        address: str,
-        idle: float,
-        is_closed: Callable[[], bool],
-        stall: Callable[[AsyncCall], None],
-    ) -> None:
+    def __init__(self, channel: AsyncChannel, call: AsyncCall, first: Any, idle: float) -> None:
         self.first = first
+        self._channel = channel
         self._call = call
-        self._address = address
         self._idle = idle
-        self._is_closed = is_closed
-        self._stall = stall
         self._cancelled = False
-        self._affinity = AsyncAffinity.here(f"the stream from {address}")
+        self._affinity = AsyncAffinity.here(f"the stream from {channel.address}")
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         message = self.first
@@ -228,17 +204,19 @@ class AsyncReceiver:
 
     async def _receive(self) -> Any:
         self._affinity.require()
+        address = self._channel.address
         try:
-            return readable(await self._call.next(self._idle), self._address)
+            return calls.readable(await self._call.next(self._idle), address)
         except OverdueError as error:
-            self._stall(self._call)
-            raise stalled(self._address, self._idle) from error
+            self._channel.stall(self._call)
+            raise calls.stalled(address, self._idle) from error
         except grpc.RpcError as error:
+            calls.untie(error)
             if self._cancelled:
                 return None
-            if self._is_closed():
-                raise closed(self._address) from error
-            raise error_from_rpc(error, address=self._address) from error
+            if self._channel.is_closed:
+                raise calls.closed(address) from error
+            raise error_from_rpc(error, address=address) from error
         except BaseException:
             self._call.cancel()
             raise

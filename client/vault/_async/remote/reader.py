@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from vault._async.remote.channel import AsyncChannel, AsyncReceiver
-from vault._grpc import Attempts
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
 from vault.store.blocks import check_same, cut_short

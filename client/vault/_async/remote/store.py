@@ -9,7 +9,7 @@ from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
-from vault._grpc import Attempts
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store import limits

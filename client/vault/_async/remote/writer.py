@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault._async.remote.channel import AsyncChannel
-from vault._grpc import AsyncDuplex, Attempts
+from vault._grpc import AsyncDuplex
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockWriter

@@ -10,14 +10,15 @@ from vault._async.feed.coherence import check_consistency, make_coherence
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.objects.codec import AsyncCodec
 from vault._async.objects.editing import AsyncEditor
-from vault._async.objects.loader import AsyncLoader, AsyncSharedFlight
+from vault._async.objects.loader import AsyncLoader, AsyncParts, AsyncSharedFlight
 from vault._async.objects.ticket import AsyncOpenTicket, AsyncTicket
 from vault._async.objects.write_through import AsyncWriteThrough
 from vault._async.vault.upkeeping import AsyncUpkeeping
 from vault._cache.cache import CacheStats, ObjectCache
 from vault._cache.memory import MemoryWatermark
+from vault._runtime.blocking import AsyncBlocking
 from vault._runtime.fork import renew_after_fork
-from vault._runtime.sync_async import AsyncAffinity, AsyncBlocking, other_loop
+from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultError
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
@@ -210,8 +211,9 @@ class AsyncVaultBase:
         return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
-        self._loader = AsyncLoader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._writes = AsyncWriteThrough(self._store, self._cache, self._coherence, self._codecs, self._affinity)
+        parts = AsyncParts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
+        self._loader = AsyncLoader(parts)
+        self._writes = AsyncWriteThrough(parts)
         self._editor = AsyncEditor(self._loader, self._writes, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()

@@ -4,7 +4,8 @@ from typing import Any
 
 from vault._cache.cache import ObjectCache
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncBlocking, AsyncEvent
+from vault._runtime.blocking import AsyncBlocking
+from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncEvent
 from vault.store.limits import check_seconds
 
 

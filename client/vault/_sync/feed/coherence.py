@@ -8,7 +8,6 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 import logging
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -29,27 +28,26 @@ _ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC ma
 _log = logging.getLogger("vault.coherence")
 
 
-class Coherence(ABC):
-    """One way of knowing what is current."""
+class Coherence:
+    """One way of knowing what is current; by this one nothing is known, and the store is asked at every load."""
 
-    @abstractmethod
     def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
+        return 0
 
-    def wrote_somewhere(self, unit: str, revision: int) -> None:  # noqa: B027  # nothing to do for most
+    def wrote_somewhere(self, unit: str, revision: int) -> None:
         """A write of this vault changed some object of the unit, unknown which."""
 
-    @abstractmethod
     def renew(self, cache: ObjectCache[Any]) -> None:
         """In a forked child: begins anew, with a new cache."""
 
-    def end(self) -> None:  # noqa: B027  # nothing to do for most
+    def end(self) -> None:
         """Tells what runs in the background to end."""
 
-    def join(self) -> None:  # noqa: B027  # nothing to do for most
+    def join(self) -> None:
         """Waits, not for long, for what `end` told to end; the store may be closed in between, which hastens it."""
 
-    def abandon(self) -> None:  # noqa: B027  # nothing to do for most
+    def abandon(self) -> None:
         """`end` from a finalizer: at the next sign of life."""
 
 
@@ -86,16 +84,6 @@ class FeedCoherence(Coherence):
     def renew(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._skipping = Lock()
-
-
-class StrictCoherence(Coherence):
-    """Nothing is known: the store is asked at every load."""
-
-    def epoch(self) -> int:
-        return 0
-
-    def renew(self, cache: ObjectCache[Any]) -> None:
-        """Nothing to renew."""
 
 
 class WatchCoherence(Coherence):
@@ -212,4 +200,4 @@ def make_coherence(
     """The way for this store. A local feed costs next to nothing and is exact, so there is nothing to choose."""
     if store.local_feed:
         return FeedCoherence(store, cache)
-    return StrictCoherence() if consistency == "strict" else WatchCoherence(store, cache, units)
+    return Coherence() if consistency == "strict" else WatchCoherence(store, cache, units)

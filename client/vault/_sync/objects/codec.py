@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 import xxhash
 
 from vault._sync.files.block_stream import BlockSource, Reopen
-from vault._runtime.blocking import Hook
-from vault._runtime.sync_async import Blocking, Bridge, Returned
+from vault._runtime.blocking import Blocking, Hook
+from vault._runtime.sync_async import Bridge, Returned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError

@@ -3,6 +3,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vault._sync.feed.coherence import Coherence
@@ -12,7 +13,8 @@ from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
 from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.sync_async import Blocking, Flight
+from vault._runtime.blocking import Blocking
+from vault._runtime.sync_async import Affinity, Flight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.columns import LoadItems
 from vault.store.contract import Store, LoadResult
@@ -37,22 +39,27 @@ class SharedFlight(Flight):
         self.failures: dict[Key, UnavailableError] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What loading and writing work with, of one vault."""
+
+    store: Store
+    cache: ObjectCache[SharedFlight]
+    coherence: Coherence
+    codecs: Mapping[str, Codec]
+    memory: MemoryWatermark
+    affinity: Affinity
+
+
 class Loader:
     """Fetches objects of the units of one vault. Decides nothing about tickets."""
 
-    def __init__(
-        self,
-        store: Store,
-        cache: ObjectCache[SharedFlight],
-        coherence: Coherence,
-        codecs: Mapping[str, Codec],
-        memory: MemoryWatermark,
-    ) -> None:
-        self._store = store
-        self._cache = cache
-        self._coherence = coherence
-        self._codecs = codecs
-        self._memory = memory
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._cache = parts.cache
+        self._coherence = parts.coherence
+        self._codecs = parts.codecs
+        self._memory = parts.memory
 
     def fetch(self, unit: str, keys: Iterable[Key], held: Held, epoch: int | None = None) -> dict[Key, Fetched]:
         """The objects; None where there is none, an error where it could not be had.

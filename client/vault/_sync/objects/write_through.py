@@ -1,19 +1,14 @@
 # Generated from _async/objects/write_through.py by scripts/unasync: DO NOT CHANGE.
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from vault._sync.feed.coherence import Coherence
-from vault._sync.objects.codec import Codec
-from vault._sync.objects.loader import SharedFlight
-from vault._cache.cache import ObjectCache
+from vault._sync.objects.loader import Parts, SharedFlight
 from vault._cache.entry import Entry
 from vault._cache.working_copy import WorkingCopy
-from vault._runtime.sync_async import Affinity
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
-from vault.store.contract import Store
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -31,19 +26,12 @@ from vault.store.values import (
 class WriteThrough:
     """Uploads, updates, deletes and writes back for one vault."""
 
-    def __init__(
-        self,
-        store: Store,
-        cache: ObjectCache[SharedFlight],
-        coherence: Coherence,
-        codecs: Mapping[str, Codec],
-        affinity: Affinity,
-    ) -> None:
-        self.affinity = affinity
-        self._store = store
-        self._cache = cache
-        self._coherence = coherence
-        self._codecs = codecs
+    def __init__(self, parts: Parts) -> None:
+        self.affinity = parts.affinity
+        self._store = parts.store
+        self._cache = parts.cache
+        self._coherence = parts.coherence
+        self._codecs = parts.codecs
         self._closed = False
 
     def close(self) -> None:

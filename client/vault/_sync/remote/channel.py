@@ -4,27 +4,15 @@
 import math
 import threading
 import time
-from collections.abc import Iterator, Callable
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 
-from vault._grpc import (
-    OPTIONS,
-    Call,
-    Connection,
-    Duplex,
-    Attempts,
-    OverdueError,
-    closed,
-    is_sign_of_life,
-    patience_of,
-    readable,
-    something,
-    stalled,
-    timed_out,
-)
+from vault._grpc import Call, Connection, Duplex, calls
 from vault._grpc.address import parse_address
+from vault._grpc.calls import Attempts, OverdueError
+from vault._grpc.settings import OPTIONS
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import UnavailableError
@@ -47,9 +35,9 @@ class Channel:
         self._route = parse_address(address, connection.proxy)
         self.address = self._route.shown
         self.timeout = float(connection.timeout)
-        self.patience = patience_of(self.timeout)
+        self.patience = calls.patience_of(self.timeout)
         self._affinity = Affinity(f"the connection to {self.address}")
-        self._closed = False
+        self.is_closed = False
         self._begin()
         renew_after_fork(self)
 
@@ -70,9 +58,9 @@ class Channel:
             connection = self._connect()
             try:
                 reply = connection.unary(method, request, min(patience, attempts.remaining))
-                return something(reply, self.address, method)
+                return calls.something(reply, self.address, method)
             except grpc.RpcError as error:
-                if timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
+                if calls.timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(connection)
                     patience = math.inf
                 else:
@@ -93,12 +81,13 @@ class Channel:
             call = self._connect().begin(method, request)
             patience = attempts.first_patience
             try:
-                first = something(call.next(patience), self.address, method)
-                return Receiver(call, first, self.address, idle or self.timeout, self._is_closed, self._stall)
+                first = calls.something(call.next(patience), self.address, method)
+                return Receiver(self, call, first, idle or self.timeout)
             except OverdueError:
-                self._stall(call)
-                Clock.sleep(attempts.wait(stalled(self.address, patience)))
+                self.stall(call)
+                Clock.sleep(attempts.wait(calls.stalled(self.address, patience)))
             except grpc.RpcError as error:
+                calls.untie(error)
                 self._pause(attempts, error)
             except BaseException:
                 call.cancel()
@@ -113,14 +102,14 @@ class Channel:
         attempts = attempts or Attempts(self.address, self.timeout)
         self._tidy()
         while True:
-            duplex = Duplex(self._connect(), method, self.address, attempts.patience, self._is_closed, self._stall)
+            duplex = Duplex(self, self._connect(), method, attempts.patience)
             try:
                 duplex.send(start)
                 first = duplex.receive(attempts.first_patience)
-                while is_sign_of_life(first):
+                while calls.is_sign_of_life(first):
                     attempts.sign_of_life()
                     first = duplex.receive(attempts.first_patience)
-                return duplex, something(first, self.address, method)
+                return duplex, calls.something(first, self.address, method)
             except UnavailableError as error:
                 duplex.cancel()
                 duplex.finish()
@@ -136,7 +125,7 @@ class Channel:
             InvalidArgumentError: OTHER_LOOP, it is asynchronous and in use by another event loop, which is not closed.
         """
         self._affinity.require_closable()
-        self._closed = True
+        self.is_closed = True
         with self._lock:
             ending = [connection for connection, _ in self._retired]
             ending += [] if self._connection is None else [self._connection]
@@ -155,16 +144,13 @@ class Channel:
         """Raises InvalidArgumentError, OTHER_LOOP, where it is asynchronous, on another event loop than at first."""
         self._affinity.require()
 
-    def _is_closed(self) -> bool:
-        return self._closed
-
     def _connect(self) -> Connection:
-        if self._closed:
-            raise closed(self.address)
+        if self.is_closed:
+            raise calls.closed(self.address)
         self.require_own_loop()
         with self._lock:
-            if self._closed:  # meanwhile
-                raise closed(self.address)
+            if self.is_closed:  # meanwhile
+                raise calls.closed(self.address)
             connection = self._connection
             if connection is None or connection.is_doubtful:
                 if connection is not None:
@@ -174,7 +160,7 @@ class Channel:
                 connection = self._connection = Connection(self.address, self._route.target, options)
             return connection
 
-    def _stall(self, call: Call) -> None:
+    def stall(self, call: Call) -> None:
         """Nothing came for a call for too long: the next ones get a new connection, in case it is that."""
         self._retire(call.connection)
 
@@ -195,31 +181,21 @@ class Channel:
             Connection.end_all(idle)
 
     def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
-        if self._closed:
-            raise closed(self.address) from error
+        if self.is_closed:
+            raise calls.closed(self.address) from error
         Clock.sleep(attempts.pause(error))
 
 
 class Receiver:
     """The messages of a server's stream; iterate over it once."""
 
-    def __init__(
-        self,
-        call: Call,
-        first: Any,
-        address: str,
-        idle: float,
-        is_closed: Callable[[], bool],
-        stall: Callable[[Call], None],
-    ) -> None:
+    def __init__(self, channel: Channel, call: Call, first: Any, idle: float) -> None:
         self.first = first
+        self._channel = channel
         self._call = call
-        self._address = address
         self._idle = idle
-        self._is_closed = is_closed
-        self._stall = stall
         self._cancelled = False
-        self._affinity = Affinity.here(f"the stream from {address}")
+        self._affinity = Affinity.here(f"the stream from {channel.address}")
 
     def __iter__(self) -> Iterator[Any]:
         message = self.first
@@ -229,17 +205,19 @@ class Receiver:
 
     def _receive(self) -> Any:
         self._affinity.require()
+        address = self._channel.address
         try:
-            return readable(self._call.next(self._idle), self._address)
+            return calls.readable(self._call.next(self._idle), address)
         except OverdueError as error:
-            self._stall(self._call)
-            raise stalled(self._address, self._idle) from error
+            self._channel.stall(self._call)
+            raise calls.stalled(address, self._idle) from error
         except grpc.RpcError as error:
+            calls.untie(error)
             if self._cancelled:
                 return None
-            if self._is_closed():
-                raise closed(self._address) from error
-            raise error_from_rpc(error, address=self._address) from error
+            if self._channel.is_closed:
+                raise calls.closed(address) from error
+            raise error_from_rpc(error, address=address) from error
         except BaseException:
             self._call.cancel()
             raise

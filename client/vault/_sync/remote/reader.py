@@ -5,7 +5,7 @@ from collections.abc import Iterator, Callable
 from typing import Any
 
 from vault._sync.remote.channel import Channel, Receiver
-from vault._grpc import Attempts
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
 from vault.store.blocks import check_same, cut_short

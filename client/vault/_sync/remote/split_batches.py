@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from vault._grpc import MAX_MESSAGE_SIZE
+from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault._runtime.sync_async import Returned
 from vault.errors import InvalidArgumentError, UnavailableError, VaultError
 from vault.store.limits import BLOCK_SIZE

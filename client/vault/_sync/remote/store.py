@@ -10,7 +10,7 @@ from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
-from vault._grpc import Attempts
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import Affinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store import limits

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vault._sync.remote.channel import Channel
-from vault._grpc import Duplex, Attempts
+from vault._grpc import Duplex
+from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter

@@ -11,14 +11,15 @@ from vault._sync.feed.coherence import check_consistency, make_coherence
 from vault._sync.feed.subscription import Subscription
 from vault._sync.objects.codec import Codec
 from vault._sync.objects.editing import Editor
-from vault._sync.objects.loader import Loader, SharedFlight
+from vault._sync.objects.loader import Loader, Parts, SharedFlight
 from vault._sync.objects.ticket import OpenTicket, Ticket
 from vault._sync.objects.write_through import WriteThrough
 from vault._sync.vault.upkeeping import Upkeeping
 from vault._cache.cache import CacheStats, ObjectCache
 from vault._cache.memory import MemoryWatermark
+from vault._runtime.blocking import Blocking
 from vault._runtime.fork import renew_after_fork
-from vault._runtime.sync_async import Affinity, Blocking, other_loop
+from vault._runtime.sync_async import Affinity, other_loop
 from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultError
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
@@ -211,8 +212,9 @@ class VaultBase:
         return ObjectCache(self._structure.units, enabled=self._caching)
 
     def _assemble(self) -> None:
-        self._loader = Loader(self._store, self._cache, self._coherence, self._codecs, self._memory)
-        self._writes = WriteThrough(self._store, self._cache, self._coherence, self._codecs, self._affinity)
+        parts = Parts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
+        self._loader = Loader(parts)
+        self._writes = WriteThrough(parts)
         self._editor = Editor(self._loader, self._writes, self._cache)
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()

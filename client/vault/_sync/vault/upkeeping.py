@@ -5,7 +5,8 @@ from typing import Any
 
 from vault._cache.cache import ObjectCache
 from vault._cache.memory import MemoryWatermark
-from vault._runtime.sync_async import Affinity, Background, Blocking, Event
+from vault._runtime.blocking import Blocking
+from vault._runtime.sync_async import Affinity, Background, Event
 from vault.store.limits import check_seconds
 
 
