@@ -32,7 +32,9 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         InvalidArgumentError: What is given can be no location.
     """
     settings = click.get_current_context().ensure_object(Settings)
-    location = _location(settings)
+    location = settings.location
+    if not location:
+        raise click.UsageError("where is the vault? Give --vault LOCATION or set VAULT_GRPC_URL.")
     path = local_path(location)
     if path is not None and not create:
         check_vault(path)
@@ -56,12 +58,6 @@ def _show_waiting() -> None:
     logger = logging.getLogger("vault.channel")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-
-
-def _location(settings: Settings) -> str:
-    if not settings.location:
-        raise click.UsageError("where is the vault? Give --vault LOCATION or set VAULT_GRPC_URL.")
-    return settings.location
 
 
 def local_path(location: str) -> Path | None:

@@ -8,7 +8,7 @@ from vault.cli.arguments import KEY, NAME, UNIT, tags_callback
 from vault.cli.exits import Exit, complain, exit_code
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
-from vault.cli.output import json_of, write_json, write_line, write_object, write_objects
+from vault.cli.output import json_of, write_lines, write_object, write_objects
 from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
@@ -98,11 +98,7 @@ def tag(
                 unit,
                 MetadataSpec(info.data_id, name="" if no_name else name, tags=merged if tags or removed else None),
             )
-    if as_json:
-        write_json(json_of(info))
-        return
-    for tag_key, value in sorted(info.tags.items()):
-        write_line(f"{tag_key}={value}")
+    write_lines(json_of(info), (f"{key}={value}" for key, value in sorted(info.tags.items())), as_json=as_json)
 
 
 @click.command("rm")
@@ -138,11 +134,7 @@ def units(*, as_json: bool) -> None:
     """List the units that hold an object, one on a line."""
     with opened_store() as store:
         names = store.list_units()
-    if as_json:
-        write_json(names)
-        return
-    for name in names:
-        write_line(name)
+    write_lines(names, names, as_json=as_json)
 
 
 def found(store: Store, unit: str, key: Key) -> ObjectInfo:

@@ -49,6 +49,15 @@ def write_line(*fields: object) -> None:
     sys.stdout.write("\t".join(escape_hidden(str(field)) for field in fields) + "\n")
 
 
+def write_lines(document: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """The document, or these lines of it."""
+    if as_json:
+        write_json(document)
+        return
+    for line in lines:
+        write_line(line)
+
+
 def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, with_unit: bool = False) -> int:
     """Objects as they come, in the form that suits whoever reads. Returns how many."""
     if as_json:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from vault._escaping import escape_hidden
@@ -53,9 +53,7 @@ def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, 
 
 def show_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Any table; None is an empty cell."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in header:
-        table.add_column(title, overflow="fold")
+    table = Table(*(Column(title, overflow="fold") for title in header), box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(shown("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
@@ -63,9 +61,9 @@ def show_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def show_fields(fields: Mapping[str, object]) -> None:
     """One object's fields, one under the other."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Table(
+        Column(style="bold", no_wrap=True), Column(overflow="fold"), box=None, show_header=False, pad_edge=False
+    )
     for field, value in fields.items():
         table.add_row(field, shown(str(value)))
     Console().print(table)

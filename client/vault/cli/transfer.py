@@ -16,7 +16,7 @@ from vault.cli.arguments import DATATYPE, KEY, NAME, SIZE, tags_callback
 from vault.cli.exits import Exit, complain, exit_code, text_of
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
-from vault.cli.output import json_of, write_json, write_line
+from vault.cli.output import json_of, write_lines
 from vault.cli.progress import progress_of
 from vault.errors import InvalidArgumentError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter, Store
@@ -72,7 +72,7 @@ def put(
     with opened_store(create=True) as store:
         for file in files:
             try:
-                given = None if no_name else name or _own_name(file)
+                given = None if no_name else name or (None if file == STREAM else Path(file).name)
                 begin = _writing(store, unit, UploadSpec(new_data_id(), given, tags, datatype or ""), replace=replace)
                 info = _store(file, given, begin)
             except UnavailableError:
@@ -81,10 +81,7 @@ def put(
                 complain(text_of(error), exit_code(error))
                 code = code or exit_code(error)
                 continue
-            if as_json:
-                write_json(json_of(info))
-            else:
-                write_line(info.data_id)
+            write_lines(json_of(info), [str(info.data_id)], as_json=as_json)
             sys.stdout.flush()  # an object that is stored is told of, whatever becomes of the next
     click.get_current_context().exit(code)
 
@@ -143,10 +140,6 @@ def cat(keys: Sequence[Key], unit: str, offset: int, length: int | None) -> None
                 _write_all(store, unit, key, sys.stdout.buffer)
 
 
-def _own_name(file: str) -> str | None:
-    return None if file == STREAM else Path(file).name
-
-
 def _writing(store: Store, unit: str, spec: UploadSpec, *, replace: bool) -> Callable[[], BlockWriter]:
     """Begins the write of an object: of the one that has the name already, or of a new one."""
     present = store.stat_many(unit, [spec.name])[0] if replace and spec.name is not None else None
@@ -157,11 +150,9 @@ def _writing(store: Store, unit: str, spec: UploadSpec, *, replace: bool) -> Cal
 
 
 def _store(file: str, name: str | None, begin: Callable[[], BlockWriter]) -> ObjectInfo:
-    if file == STREAM:
-        with progress_of(name or "standard input") as progress:
-            return upload_file(begin, sys.stdin.buffer, progress)
-    with progress_of(Path(file).name) as progress:
-        return upload_file(begin, file, progress)
+    source, label = (sys.stdin.buffer, name or "standard input") if file == STREAM else (file, Path(file).name)
+    with progress_of(label) as progress:
+        return upload_file(begin, source, progress)
 
 
 def _write_all(store: Store, unit: str, key: Key, sink: BinaryIO) -> None:

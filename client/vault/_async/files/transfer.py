@@ -24,7 +24,7 @@ Begin = Callable[[], AsyncReturned[AsyncBlockWriter]]
 
 
 async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | None) -> ObjectInfo:
-    """Stores a file's bytes, or what a binary file object still has, as one object.
+    """Stores a file's bytes, or what a binary file object still has, as one object. See `AsyncVault.upload_file`.
 
     The next block is read while one is on its way. When a block changed on its way, or the connection was
     lost, all of a path's bytes are sent once more, under the same request id; those of a file object are
@@ -32,16 +32,11 @@ async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallba
 
     Args:
         begin: Begins the write; the same one, however often it is called.
-
-    Raises:
-        OSError: The file cannot be read, as Python says it; nothing was stored.
-        ConflictError: FILE_CHANGED, the file was written while it was read; nothing was stored.
-        InvalidArgumentError: BAD_FILE, it is no file, or not a binary one.
     """
     meter = Meter(progress)
     if not is_path(source):
         async with AsyncDisk() as disk:
-            return await _send(begin, disk, partial(read_some, source, BLOCK_SIZE), _nothing, meter)
+            return await _send(begin, disk, partial(read_some, source, BLOCK_SIZE), None, meter)
     path = absolute(source)
     try:
         return await _send_path(begin, path, meter)
@@ -61,27 +56,15 @@ async def download_file(
     *,
     replace: bool = True,
 ) -> ObjectInfo:
-    """Writes an object's bytes into a file, each block verified first.
+    """Writes an object's bytes into a file, each block verified first. See `AsyncVault.download_file`.
 
-    A block is written while the next is on its way. A path is replaced at the end, in one step: whoever
-    opens it finds the old file or the whole new one, also after a crash of the machine. Until then the bytes
-    are beside it under NAME.vault-part-…, which goes when the download fails, or with the next download to the
-    path when it was killed. Symbolic links are followed. The file keeps its mode, its access control list and,
-    where that is permitted, its owner and group; not its set-user-ID and set-group-ID bits, and other hard links
-    to the old one keep the old bytes. A pipe, a device or an open descriptor (`/dev/stdout`) gets the blocks as
-    they come; so does a file object, which stays where it is, open, when the download fails.
+    A block is written while the next is on its way. Until a path is replaced, in one step, the bytes are beside it
+    under NAME.vault-part-…, which goes when the download fails, or with the next download to the path when it was
+    killed. Other hard links to the old file keep the old bytes. A file object stays where it is, open, when the
+    download fails.
 
     Args:
         replace: Whether a file that is at the path may be replaced, or a link followed.
-
-    Raises:
-        NotFoundError: There is no such object.
-        CorruptionError: Stored bytes do not match their checksum.
-        ConflictError: The connection was lost, the object was replaced or deleted, and the store did not retain
-            its old bytes until the connection was there again.
-        OSError: The file cannot be written, as Python says it: it is a directory, read-only, in a folder that takes
-            no new file, a circle of links.
-        InvalidArgumentError: BAD_FILE, it is no file.
     """
     meter = Meter(progress)
     async with AsyncDisk() as disk:
@@ -117,7 +100,7 @@ async def _send_path(begin: Begin, path: str, meter: Meter) -> ObjectInfo:
 
 
 async def _send(
-    begin: Begin, disk: AsyncDisk, read: Callable[[], bytes], before_commit: Callable[[], None], meter: Meter
+    begin: Begin, disk: AsyncDisk, read: Callable[[], bytes], check: Callable[[], None] | None, meter: Meter
 ) -> ObjectInfo:
     cutter = BlockCutter()
     async with await begin() as writer:
@@ -129,7 +112,8 @@ async def _send(
             meter.add(len(data))
         for block in cutter.rest():
             await writer.write(block)
-        await disk.run(before_commit)
+        if check is not None:
+            await disk.run(check)
         return await writer.commit(cutter.size, cutter.checksum)
 
 
@@ -157,7 +141,3 @@ async def _source(store: AsyncStore, unit: str, key: Key) -> AsyncBlockSource:
     if isinstance(reader, NotModified):
         raise not_asked_for(unit, key)
     return AsyncBlockSource(reader.info, reopener(store, reader.info), reader, kept=0)
-
-
-def _nothing() -> None:
-    """A file object is taken as it comes."""

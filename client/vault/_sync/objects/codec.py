@@ -43,12 +43,7 @@ class Codec:
             )
 
     def encode(self, data: Datatype) -> Encoded | None:
-        """The object's bytes, whole; None when its class streams and it does not fit a block.
-
-        Raises:
-            InvalidArgumentError: BAD_OBJECT, it is not of the unit's Datatype.
-            EncodeError: A hook failed.
-        """
+        """The object's bytes, whole; None when its class streams and it does not fit a block."""
         self.check(data)
         raw = Blocking.run(self._dump_small if type(data).streams() else self._dump, data)
         return None if raw is None else Encoded(type(data).datatype_tag, raw)
@@ -58,9 +53,6 @@ class Codec:
 
         When a block changed on its way, or the connection was lost, all of it is sent once more; an object
         whose class streams is dumped once more.
-
-        Raises:
-            EncodeError: A hook failed; nothing was stored.
         """
         cutter = BlockCutter()
         try:
