@@ -97,7 +97,7 @@ def test_the_commands_refuse_and_take_a_flag_a_variable_and_a_line_of_the_config
 
     async def serve(serving: object, _announce: object) -> None:
         served.append((serving.store.allow_network_filesystem, serving.store.group_access))  # type: ignore[attr-defined]
-        async with serving.open_store():  # type: ignore[attr-defined]
+        async with AsyncEmbeddedStore(serving.directory, serving.store):  # type: ignore[attr-defined]
             pass
 
     monkeypatch.setattr("vault_server.cli.serve.serve_until_signal", serve)
