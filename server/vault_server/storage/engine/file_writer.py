@@ -41,8 +41,8 @@ class FileWriter(StagedWriter):
             self._committing.add_done_callback(lambda _: self._pending.leave(self))
             return self._committing
 
-    def give_way(self) -> None:
-        super().give_way()
+    def hand_over(self) -> None:
+        super().hand_over()
         self._wait()
 
     def end(self, error: VaultError) -> None:

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault._runtime.fork import fork_count, is_inherited
 from vault._runtime.fsync import sync
+from vault._runtime.sync_async import Affinity
 from vault._runtime.sync_file_range import Writeback
 
 from vault_server.storage.failpoints import reached
@@ -63,7 +63,7 @@ class StagedFile:
         self._new_name = new_name
         self._access = access
         self._make_room = make_room
-        self._forks = fork_count()
+        self._affinity = Affinity("the staged file")
         self._exists = True
         self._writeback = Writeback()
 
@@ -124,7 +124,7 @@ class StagedFile:
     def discard(self) -> None:
         """Removes the file, unless it was renamed. Harmless when repeated, and in a forked child."""
         self._file.close()
-        if self._exists and not is_inherited(self._forks):
+        if self._exists and not self._affinity.is_inherited:
             self._exists = False
             self.path.unlink(missing_ok=True)  # somebody may have emptied the folder by hand
             if self._home is not None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import xxhash
-from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.sync_async import Affinity
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum
 
@@ -49,7 +49,7 @@ class FolderLock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
-        self._forks = fork_count()
+        self._affinity = Affinity("the lock")
 
     @classmethod
     def take(cls, folder: Path, *, make: Access | None = None, tries: int = _LOCK_TRIES) -> Self | None:
@@ -83,7 +83,7 @@ class FolderLock:
         """Harmless when repeated. In a forked child the lock stays the parent's, when that lives."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            if not is_inherited(self._forks):
+            if not self._affinity.is_inherited:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that has a copy of it must not hold it
             os.close(descriptor)
 
@@ -260,7 +260,7 @@ class JournaledFile(StagedFile):
     def release(self) -> None:
         """Lets go of it, and leaves it to be resumed."""
         self._close()
-        if not is_inherited(self._forks):
+        if not self._affinity.is_inherited:
             if self.size:
                 touch(self._folder)
             else:
@@ -274,7 +274,7 @@ class JournaledFile(StagedFile):
 
     def discard(self) -> None:
         self._close()
-        if not is_inherited(self._forks):
+        if not self._affinity.is_inherited:
             remove(self._folder)
             if self._exists and self._home is not None:  # somebody may have removed the link that leads to it
                 self.path.unlink(missing_ok=True)

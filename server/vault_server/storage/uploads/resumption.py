@@ -47,7 +47,7 @@ class Held(Protocol):
 
     def go_on(self) -> None: ...
 
-    def give_way(self) -> None: ...
+    def hand_over(self) -> None: ...
 
     def suspend(self) -> None: ...
 
@@ -105,7 +105,7 @@ class Resumption:
                 raise other_write(writer.request.unit)
             self._held[writer.request_id] = writer
         if previous is not None:
-            previous.give_way()
+            previous.hand_over()
 
     def leave(self, writer: Held) -> None:
         """The writer is done with it. Harmless when another one has it."""
@@ -113,7 +113,7 @@ class Resumption:
             if self._held.get(writer.request_id) is writer:
                 del self._held[writer.request_id]
 
-    def keep(self, writer: Held, incoming: Incoming) -> None:  # noqa: ARG002  # the disk has what there is of it
+    def suspend(self, writer: Held, incoming: Incoming) -> None:  # noqa: ARG002  # the disk has what there is of it
         """Nobody has it for now."""
         self.leave(writer)
         self._wake.set()

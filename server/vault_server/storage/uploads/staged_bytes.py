@@ -5,7 +5,7 @@ import sys
 from array import array
 from collections.abc import Callable
 
-from vault._runtime.fork import fork_count, is_inherited
+from vault._runtime.sync_async import Affinity
 from vault.errors import StorageError
 
 from vault_server.storage.files.staging import StagedFile
@@ -24,7 +24,7 @@ class StagedBytes:
         self._made: StagedFile | None = None
         self._create = create
         self._durable = durable
-        self._forks = fork_count()
+        self._affinity = Affinity("the staged file")
 
     def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:
         """Takes bytes, and notes the checksums of all blocks until now, where there is a journal."""
@@ -65,6 +65,6 @@ class StagedBytes:
 
     def __del__(self) -> None:
         # Nobody else has it. At the end of the interpreter the store's folder goes.
-        if self.file is not None and not is_inherited(self._forks) and not sys.is_finalizing():
+        if self.file is not None and not self._affinity.is_inherited and not sys.is_finalizing():
             with contextlib.suppress(StorageError), storing("remove a staged upload"):
                 self.release()

@@ -205,7 +205,7 @@ class AsyncHeld(Protocol):
 
     def go_on(self) -> None: ...
 
-    async def give_way(self) -> None: ...
+    async def hand_over(self) -> None: ...
 
     async def suspend(self) -> None: ...
 
@@ -232,7 +232,7 @@ class AsyncPending(AsyncWrites, Protocol):
     def stage(self, writer: Any) -> AsyncStaged:
         """For the bytes of a write of which nothing is kept; making it raises as `resume` does."""
 
-    async def keep(self, writer: Any, incoming: Incoming) -> None:
+    async def suspend(self, writer: Any, incoming: Incoming) -> None:
         """Nobody has it for now, and what was staged of it was released."""
 
     def leave(self, writer: Any) -> None:

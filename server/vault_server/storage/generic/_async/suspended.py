@@ -38,22 +38,22 @@ class AsyncSuspended:
         self.window = window
         self._stage = stage
         self._held: WeakValueDictionary[bytes, AsyncHeld] = WeakValueDictionary()
-        self._kept: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
+        self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
     async def enter(self, writer: AsyncHeld) -> None:
         await self._expire()
         request_id = writer.request_id
-        previous, kept = self._held.get(request_id), self._kept.get(request_id)
+        previous, kept = self._held.get(request_id), self._suspended.get(request_id)
         for other in (None if previous is None else previous.request, None if kept is None else kept.request):
             if other is not None and request_hash(other) != writer.request_hash:
                 raise other_write(writer.request.unit)
         self._held[request_id] = writer
         if previous is not None:
-            await previous.give_way()
+            await previous.hand_over()
 
     async def resume(self, writer: AsyncHeld) -> Incoming | None:
         writer.go_on()
-        kept = self._kept.pop(writer.request_id, None)
+        kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
     def stage(self, writer: AsyncHeld) -> AsyncStaged:
@@ -63,21 +63,21 @@ class AsyncSuspended:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    async def keep(self, writer: AsyncHeld, incoming: Incoming) -> None:
+    async def suspend(self, writer: AsyncHeld, incoming: Incoming) -> None:
         self.leave(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window
-            self._kept[writer.request_id] = _Suspended(writer.request, incoming, until)
+            self._suspended[writer.request_id] = _Suspended(writer.request, incoming, until)
         await self._expire()
 
     async def drop(self, request_id: bytes) -> None:
-        kept = self._kept.pop(request_id, None)
+        kept = self._suspended.pop(request_id, None)
         if kept is not None:
             await kept.incoming.staged.discard()
 
     async def status(self, unit: str, request_id: bytes) -> WriteStatus:
         await self._expire()
-        held, kept = self._held.get(request_id), self._kept.get(request_id)
+        held, kept = self._held.get(request_id), self._suspended.get(request_id)
         if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
         if kept is not None and kept.request.unit == unit:
@@ -88,21 +88,21 @@ class AsyncSuspended:
         held = self._held.get(request_id)
         if held is not None and held.request.unit == unit:
             await held.end(write_not_found(unit))
-        kept = self._kept.get(request_id)
+        kept = self._suspended.get(request_id)
         if kept is not None and kept.request.unit == unit:
             await self.drop(request_id)
 
     async def close(self) -> None:
         """Gives all of them up."""
         self._held.clear()
-        for request_id in tuple(self._kept):
+        for request_id in tuple(self._suspended):
             await self.drop(request_id)
 
     async def _expire(self) -> None:
         now = time.monotonic()
-        held = sum(kept.incoming.size for kept in self._kept.values())
-        for request_id, kept in tuple(self._kept.items()):
-            if kept.until > now and len(self._kept) <= MOST_SUSPENDED and held <= MOST_BYTES:
+        held = sum(kept.incoming.size for kept in self._suspended.values())
+        for request_id, kept in tuple(self._suspended.items()):
+            if kept.until > now and len(self._suspended) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size
             await self.drop(request_id)

@@ -142,7 +142,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
             async with self._lock:
                 await self._suspend()
 
-    async def give_way(self) -> None:
+    async def hand_over(self) -> None:
         """A newer writer goes on with this write: lets go of what is staged. A commit that was begun ends first."""
         self._ended = taken_over(self.request.unit)
         async with self._lock:
@@ -216,7 +216,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
             incoming, self._incoming.data = self._incoming, b""
             if incoming.staged is not None:
                 await incoming.staged.release()
-            await self._pending.keep(self, incoming)
+            await self._pending.suspend(self, incoming)
 
     async def _give_up(self) -> None:
         if not self._over:

@@ -206,7 +206,7 @@ class Held(Protocol):
 
     def go_on(self) -> None: ...
 
-    def give_way(self) -> None: ...
+    def hand_over(self) -> None: ...
 
     def suspend(self) -> None: ...
 
@@ -233,7 +233,7 @@ class Pending(Writes, Protocol):
     def stage(self, writer: Any) -> Staged:
         """For the bytes of a write of which nothing is kept; making it raises as `resume` does."""
 
-    def keep(self, writer: Any, incoming: Incoming) -> None:
+    def suspend(self, writer: Any, incoming: Incoming) -> None:
         """Nobody has it for now, and what was staged of it was released."""
 
     def leave(self, writer: Any) -> None:

@@ -39,22 +39,22 @@ class Suspended:
         self.window = window
         self._stage = stage
         self._held: WeakValueDictionary[bytes, Held] = WeakValueDictionary()
-        self._kept: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
+        self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
     def enter(self, writer: Held) -> None:
         self._expire()
         request_id = writer.request_id
-        previous, kept = self._held.get(request_id), self._kept.get(request_id)
+        previous, kept = self._held.get(request_id), self._suspended.get(request_id)
         for other in (None if previous is None else previous.request, None if kept is None else kept.request):
             if other is not None and request_hash(other) != writer.request_hash:
                 raise other_write(writer.request.unit)
         self._held[request_id] = writer
         if previous is not None:
-            previous.give_way()
+            previous.hand_over()
 
     def resume(self, writer: Held) -> Incoming | None:
         writer.go_on()
-        kept = self._kept.pop(writer.request_id, None)
+        kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
     def stage(self, writer: Held) -> Staged:
@@ -64,21 +64,21 @@ class Suspended:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    def keep(self, writer: Held, incoming: Incoming) -> None:
+    def suspend(self, writer: Held, incoming: Incoming) -> None:
         self.leave(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window
-            self._kept[writer.request_id] = _Suspended(writer.request, incoming, until)
+            self._suspended[writer.request_id] = _Suspended(writer.request, incoming, until)
         self._expire()
 
     def drop(self, request_id: bytes) -> None:
-        kept = self._kept.pop(request_id, None)
+        kept = self._suspended.pop(request_id, None)
         if kept is not None:
             kept.incoming.staged.discard()
 
     def status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._expire()
-        held, kept = self._held.get(request_id), self._kept.get(request_id)
+        held, kept = self._held.get(request_id), self._suspended.get(request_id)
         if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
         if kept is not None and kept.request.unit == unit:
@@ -89,21 +89,21 @@ class Suspended:
         held = self._held.get(request_id)
         if held is not None and held.request.unit == unit:
             held.end(write_not_found(unit))
-        kept = self._kept.get(request_id)
+        kept = self._suspended.get(request_id)
         if kept is not None and kept.request.unit == unit:
             self.drop(request_id)
 
     def close(self) -> None:
         """Gives all of them up."""
         self._held.clear()
-        for request_id in tuple(self._kept):
+        for request_id in tuple(self._suspended):
             self.drop(request_id)
 
     def _expire(self) -> None:
         now = time.monotonic()
-        held = sum(kept.incoming.size for kept in self._kept.values())
-        for request_id, kept in tuple(self._kept.items()):
-            if kept.until > now and len(self._kept) <= MOST_SUSPENDED and held <= MOST_BYTES:
+        held = sum(kept.incoming.size for kept in self._suspended.values())
+        for request_id, kept in tuple(self._suspended.items()):
+            if kept.until > now and len(self._suspended) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size
             self.drop(request_id)

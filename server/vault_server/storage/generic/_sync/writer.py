@@ -143,7 +143,7 @@ class StagedWriter(BlockWriter):
             with self._lock:
                 self._suspend()
 
-    def give_way(self) -> None:
+    def hand_over(self) -> None:
         """A newer writer goes on with this write: lets go of what is staged. A commit that was begun ends first."""
         self._ended = taken_over(self.request.unit)
         with self._lock:
@@ -217,7 +217,7 @@ class StagedWriter(BlockWriter):
             incoming, self._incoming.data = self._incoming, b""
             if incoming.staged is not None:
                 incoming.staged.release()
-            self._pending.keep(self, incoming)
+            self._pending.suspend(self, incoming)
 
     def _give_up(self) -> None:
         if not self._over:
