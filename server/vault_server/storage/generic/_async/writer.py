@@ -130,6 +130,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
 
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         self._affinity.require()
+        self._store.require_open()
         return await self._store.whole(self._commit(size, checksum))
 
     async def abort(self) -> None:

@@ -131,6 +131,7 @@ class StagedWriter(BlockWriter):
 
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         self._affinity.require()
+        self._store.require_open()
         return self._store.whole(self._commit(size, checksum))
 
     def abort(self) -> None:
