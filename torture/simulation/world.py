@@ -185,7 +185,7 @@ class SimulatedIndex:
     async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return [0 if info is None else info.generation for info in await self.find(unit, keys)]
 
-    async def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         await self.node.step()
         found = self._tables.find(unit, keys)
         await self.node.step()

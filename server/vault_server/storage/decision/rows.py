@@ -5,7 +5,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from operator import le
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from vault.errors import CorruptionError
 from vault.store.columns import ObjectInfos, to_time
@@ -130,6 +130,17 @@ def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> Obje
         raise CorruptionError(
             f"the register's row of object {data_id} in unit {unit!r} is damaged: {error}", unit=unit, data_id=data_id
         ) from error
+
+
+def sound_infos(rows: Sequence[tuple[Any, ...] | None]) -> Sequence[ObjectInfo | None]:
+    """Each row's object, None where there is no row. Raises as `to_info`."""
+    if len(rows) == 1:  # columns of one take longer
+        return [None if row is None else to_info(row) for row in rows]
+    infos = to_infos(rows)
+    for other in infos.others.values():
+        if other is not None:
+            raise other
+    return cast("ObjectInfos[None]", infos)
 
 
 def to_infos(rows: Sequence[tuple[Any, ...] | None]) -> ObjectInfos[CorruptionError | None]:

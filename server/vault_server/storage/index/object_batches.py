@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from vault.errors import CorruptionError
-from vault.store.columns import LoadedObjects, ObjectInfos
+from vault.store.columns import LoadedObjects
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo
 
-from vault_server.storage.decision.rows import pack_checksums, to_infos
+from vault_server.storage.decision.rows import pack_checksums, sound_infos, to_infos
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.index.objects import (
     BLOCKS,
@@ -59,11 +59,7 @@ def find_infos(connection: sqlite3.Connection, unit: str, keys: Sequence[Key]) -
     """Each object, None where there is none."""
     if len(keys) == 1:  # columns of one take longer
         return [find_info(connection, unit, keys[0])]
-    infos = to_infos(_ordered(_rows(connection, _INFOS, unit, keys), keys))
-    for other in infos.others.values():
-        if other is not None:
-            raise other
-    return cast("ObjectInfos[None]", infos)
+    return sound_infos(_ordered(_rows(connection, _INFOS, unit, keys), keys))
 
 
 def find_all_small(connection: sqlite3.Connection, unit: str, keys: Sequence[Key], room: int) -> Rows | None:

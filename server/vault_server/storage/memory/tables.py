@@ -16,7 +16,15 @@ from vault.errors import RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Keep, Plan, Usage, to_answer
-from vault_server.storage.decision.rows import CHANGE_COLUMNS, INFO_COLUMNS, RETIRED_COLUMNS, Row, to_info, unpack_tags
+from vault_server.storage.decision.rows import (
+    CHANGE_COLUMNS,
+    INFO_COLUMNS,
+    RETIRED_COLUMNS,
+    Row,
+    sound_infos,
+    to_info,
+    unpack_tags,
+)
 from vault_server.storage.decision.stored import Claimed, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
@@ -84,11 +92,10 @@ class MemoryTables:
             self._unfinished = plan
             self._finish()
 
-    def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         with self._lock:
             self._finish()
-            rows = [self._find(unit, key) for key in keys]
-            return [None if row is None else to_info(row) for row in rows]
+            return sound_infos([self._find(unit, key) for key in keys])
 
     def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
         with self._lock:

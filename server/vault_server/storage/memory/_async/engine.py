@@ -36,7 +36,7 @@ class AsyncMemoryIndex:
     async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return [0 if info is None else info.generation for info in self.tables.find(unit, keys)]
 
-    async def find(self, unit: str, keys: Sequence[Key]) -> list[ObjectInfo | None]:
+    async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self.tables.find(unit, keys)
 
     async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
