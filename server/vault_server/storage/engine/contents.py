@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 
 from vault.errors import VaultError
@@ -49,10 +50,8 @@ class Contents:
             blob = self.open(found)
             if blob is None:
                 return None
-            try:
+            with closing(blob):
                 return blob.block(0, found.info.size)
-            finally:
-                blob.close()
         except VaultError as error:
             return error
 

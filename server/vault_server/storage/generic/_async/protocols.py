@@ -13,7 +13,7 @@ from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, Sm
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Update, Upload, Write
+from vault_server.storage.decision.writes import Asked, Content, Write
 from vault_server.storage.uploads.incoming import Incoming
 
 
@@ -191,32 +191,11 @@ class AsyncWrites(Protocol):
         """See `Store.abort_write`."""
 
 
-class AsyncHeld(Protocol):
-    """A writer that has a resumable write."""
-
-    request: Upload | Update
-    request_id: bytes
-
-    @property
-    def request_hash(self) -> int: ...
-
-    @property
-    def persisted_size(self) -> int: ...
-
-    def go_on(self) -> None: ...
-
-    async def hand_over(self) -> None: ...
-
-    async def suspend(self) -> None: ...
-
-    async def end(self, error: VaultError) -> None: ...
-
-
 class AsyncPending(AsyncWrites, Protocol):
     """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
 
     async def enter(self, writer: Any) -> None:
-        """The writer, an AsyncHeld, has the write from now on, as far as this process goes; whoever had it lets go.
+        """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.

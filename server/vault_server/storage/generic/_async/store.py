@@ -67,6 +67,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     Attributes:
         options: What it was opened with.
+        durability: See Capabilities.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
     """
@@ -79,11 +80,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
-
-    @property
-    def durability(self) -> Literal["none", "relaxed", "full"]:
-        """See Capabilities."""
-        return self.options.durability
+        self.durability: Literal["none", "relaxed", "full"] = options.durability
 
     @abstractmethod
     def require_open(self) -> None:

@@ -11,7 +11,8 @@ from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
 from vault_server.storage.decision.writes import Update, Upload, request_hash
-from vault_server.storage.generic._async.protocols import AsyncHeld, AsyncStaged
+from vault_server.storage.generic._async.protocols import AsyncStaged
+from vault_server.storage.generic._async.writer import AsyncStagedWriter
 from vault_server.storage.uploads.incoming import Incoming
 
 MOST_SUSPENDED: Final = 1000
@@ -37,10 +38,10 @@ class AsyncSuspended:
     def __init__(self, window: float, stage: Callable[[str], AsyncStaged]) -> None:
         self.window = window
         self._stage = stage
-        self._held: WeakValueDictionary[bytes, AsyncHeld] = WeakValueDictionary()
+        self._held: WeakValueDictionary[bytes, AsyncStagedWriter] = WeakValueDictionary()
         self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    async def enter(self, writer: AsyncHeld) -> None:
+    async def enter(self, writer: AsyncStagedWriter) -> None:
         await self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._suspended.get(request_id)
@@ -51,19 +52,19 @@ class AsyncSuspended:
         if previous is not None:
             await previous.hand_over()
 
-    async def resume(self, writer: AsyncHeld) -> Incoming | None:
+    async def resume(self, writer: AsyncStagedWriter) -> Incoming | None:
         writer.go_on()
         kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
-    def stage(self, writer: AsyncHeld) -> AsyncStaged:
+    def stage(self, writer: AsyncStagedWriter) -> AsyncStaged:
         return self._stage(writer.request.unit)
 
-    def leave(self, writer: AsyncHeld) -> None:
+    def leave(self, writer: AsyncStagedWriter) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    async def suspend(self, writer: AsyncHeld, incoming: Incoming) -> None:
+    async def suspend(self, writer: AsyncStagedWriter, incoming: Incoming) -> None:
         self.leave(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window

@@ -46,14 +46,10 @@ class IndexStore(StagingStore):
         self.collection = Collection(index, blobs, clock)
         self.commits = Commits(index, blobs, signal, self.collection, options.keep, clock, self._applied)
         self.suspended = Suspended(float(options.resume_window), blobs.stage)
-        self._durability = durability
+        self.durability = durability
         self._revision = 0
         self._closed = False
         self._forks = fork_count()
-
-    @property
-    def durability(self) -> Literal["none", "relaxed", "full"]:
-        return self._durability
 
     @property
     def revision(self) -> int:

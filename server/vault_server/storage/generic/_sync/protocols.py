@@ -14,7 +14,7 @@ from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, Sm
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Update, Upload, Write
+from vault_server.storage.decision.writes import Asked, Content, Write
 from vault_server.storage.uploads.incoming import Incoming
 
 
@@ -192,32 +192,11 @@ class Writes(Protocol):
         """See `Store.abort_write`."""
 
 
-class Held(Protocol):
-    """A writer that has a resumable write."""
-
-    request: Upload | Update
-    request_id: bytes
-
-    @property
-    def request_hash(self) -> int: ...
-
-    @property
-    def persisted_size(self) -> int: ...
-
-    def go_on(self) -> None: ...
-
-    def hand_over(self) -> None: ...
-
-    def suspend(self) -> None: ...
-
-    def end(self, error: VaultError) -> None: ...
-
-
 class Pending(Writes, Protocol):
     """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
 
     def enter(self, writer: Any) -> None:
-        """The writer, a Held, has the write from now on, as far as this process goes; whoever had it lets go.
+        """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, that one writes something else.

@@ -68,6 +68,7 @@ class EngineStore(Store, ABC):
 
     Attributes:
         options: What it was opened with.
+        durability: See Capabilities.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
     """
@@ -80,11 +81,7 @@ class EngineStore(Store, ABC):
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
-
-    @property
-    def durability(self) -> Literal["none", "relaxed", "full"]:
-        """See Capabilities."""
-        return self.options.durability
+        self.durability: Literal["none", "relaxed", "full"] = options.durability
 
     @abstractmethod
     def require_open(self) -> None:

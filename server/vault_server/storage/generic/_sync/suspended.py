@@ -12,7 +12,8 @@ from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
 from vault_server.storage.decision.writes import Update, Upload, request_hash
-from vault_server.storage.generic._sync.protocols import Held, Staged
+from vault_server.storage.generic._sync.protocols import Staged
+from vault_server.storage.generic._sync.writer import StagedWriter
 from vault_server.storage.uploads.incoming import Incoming
 
 MOST_SUSPENDED: Final = 1000
@@ -38,10 +39,10 @@ class Suspended:
     def __init__(self, window: float, stage: Callable[[str], Staged]) -> None:
         self.window = window
         self._stage = stage
-        self._held: WeakValueDictionary[bytes, Held] = WeakValueDictionary()
+        self._held: WeakValueDictionary[bytes, StagedWriter] = WeakValueDictionary()
         self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    def enter(self, writer: Held) -> None:
+    def enter(self, writer: StagedWriter) -> None:
         self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._suspended.get(request_id)
@@ -52,19 +53,19 @@ class Suspended:
         if previous is not None:
             previous.hand_over()
 
-    def resume(self, writer: Held) -> Incoming | None:
+    def resume(self, writer: StagedWriter) -> Incoming | None:
         writer.go_on()
         kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
-    def stage(self, writer: Held) -> Staged:
+    def stage(self, writer: StagedWriter) -> Staged:
         return self._stage(writer.request.unit)
 
-    def leave(self, writer: Held) -> None:
+    def leave(self, writer: StagedWriter) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
-    def suspend(self, writer: Held, incoming: Incoming) -> None:
+    def suspend(self, writer: StagedWriter, incoming: Incoming) -> None:
         self.leave(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window
