@@ -1,0 +1,90 @@
+"""Commits of the policy that engines share: an engine that fails at any step costs nobody else anything."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from vault.errors import NotFoundError, StorageError
+from vault.store.values import UploadSpec, WriteStatus
+from vault_server.storage import StoreOptions
+from vault_server.storage.generic._sync import suspended
+from vault_server.storage.memory import MemoryStore
+
+from tests.storage.objects import LARGE, SMALL, UNIT, blocks_of, delete, read, update, upload
+
+BEFORE = ["index.facts", "blobs.place", "index.apply"]
+AFTER = ["index.claim", "blobs.remove", "index.forget"]
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryStore]:
+    with MemoryStore(StoreOptions(retention=0)) as store:
+        yield store
+
+
+@contextmanager
+def failing(memory: MemoryStore, step: str) -> Iterator[None]:
+    """Lets a step of the engine fail; it must be reached."""
+    owner, name = step.split(".")
+    failures = []
+
+    def fail(*_: object, **__: object) -> None:
+        failures.append(step)
+        raise StorageError("it broke")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(getattr(memory, owner), name, fail)
+        yield
+    assert failures
+
+
+@pytest.mark.parametrize("step", BEFORE)
+def test_a_commit_that_fails_changes_nothing_and_the_next_one_works(memory: MemoryStore, step: str) -> None:
+    upload(memory, LARGE, data_id=1)
+    with failing(memory, step), pytest.raises(StorageError, match="it broke"):
+        update(memory, 1, LARGE[1:])
+    assert (read(memory, 1), memory.revision) == (LARGE, 1)
+    assert update(memory, 1, SMALL).revision == 2
+    delete(memory, 1)
+    assert len(memory.blobs.blobs) == (step == "index.apply"), "whether that was applied, not every engine knows"
+
+
+@pytest.mark.parametrize("step", AFTER)
+def test_what_could_not_be_collected_after_a_commit_is_with_the_next(memory: MemoryStore, step: str) -> None:
+    upload(memory, LARGE, data_id=1)
+    with failing(memory, step), suppress(StorageError):
+        update(memory, 1, LARGE[1:])
+    assert (read(memory, 1), memory.revision) == (LARGE[1:], 2)
+    delete(memory, 1)
+    assert memory.blobs.blobs == {}
+
+
+def test_of_suspended_writes_above_the_limit_those_that_wait_longest_go(
+    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspended, "MOST_SUSPENDED", 2)
+    first, *_ = blocks_of(LARGE)
+    specs = [UploadSpec(number) for number in range(1, 5)]
+    for spec in specs:
+        writer = memory.upload(UNIT, spec, resumable=True)
+        writer.write(first)
+        writer.suspend()
+    for spec in specs[:2]:
+        with pytest.raises(NotFoundError):
+            memory.write_status(UNIT, spec.request_id)
+    for spec in specs[2:]:
+        assert memory.write_status(UNIT, spec.request_id) == WriteStatus(len(first.data))
+    memory.abort_write(UNIT, specs[3].request_id)
+    with pytest.raises(NotFoundError):
+        memory.write_status(UNIT, specs[3].request_id)
+
+
+def test_a_write_that_is_aborted_by_its_request_is_over_for_its_writer(memory: MemoryStore) -> None:
+    spec = UploadSpec(1)
+    writer = memory.upload(UNIT, spec, resumable=True)
+    first, second, *_ = blocks_of(LARGE)
+    writer.write(first)
+    memory.abort_write(UNIT, spec.request_id)
+    with pytest.raises(NotFoundError):
+        writer.write(second)
+    assert memory.list_units() == []
