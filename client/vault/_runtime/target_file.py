@@ -13,6 +13,7 @@ import re
 import secrets
 import select
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -102,21 +103,17 @@ class PartFile:
         Raises:
             PermissionError: The file that is there may not be written, or its folder takes no new one.
         """
-        try:
+        with _about(self._path):
             there = self._look()
             if there is not None and not os.access(self._place, os.W_OK, effective_ids=_EFFECTIVE):
                 raise _refused(self._place)
             self._file = self._claim(0o666 if there is None else 0o600)
             self._keep_rights(there)
-        except OSError as error:  # about the file that was asked for: nobody knows the other name
-            raise _error(error.errno, self._path) from error
 
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
-        try:
+        with _about(self._path):
             write_all(self._file, data)
-        except OSError as error:
-            raise _error(error.errno, self._path) from error
         self._writeback.reached(self._file.fileno(), self._file.tell())
 
     def finish(self) -> None:
@@ -127,15 +124,13 @@ class PartFile:
             FileExistsError: There is one by now, and it is not to be replaced.
         """
         assert self._file is not None  # noqa: S101  # `open` comes first
-        try:
+        with _about(self._path):
             self._keep_rights(self._look())  # which may have changed meanwhile
             sync(self._file.fileno())
             if self._replace:
                 os.replace(self._part, self._place)
             else:
                 self._take_free_place()
-        except OSError as error:
-            raise _error(error.errno, self._path) from error
         self._file.close()  # and unlocked; not before it has its name
         self._file = None
 
@@ -207,7 +202,7 @@ class Sink:
 
     def open(self) -> None:
         """Opens it; of a named pipe, when it has a reader."""
-        try:
+        with _about(self._path):
             own = _is_own_descriptor(self._place)
             if not own or _is_pipe(self._place):
                 try:
@@ -218,21 +213,17 @@ class Sink:
             if self._file is None:
                 # The same open file, with its position: what a shell opened with >> is appended to.
                 self._file = io.FileIO(os.dup(int(os.path.basename(self._place))), "w")
-        except OSError as error:
-            raise _error(error.errno, self._path) from error
 
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None  # noqa: S101  # `open` comes first
         left = memoryview(data)
-        try:
+        with _about(self._path):
             while left:
                 taken = self._file.write(left)
                 if taken is None:
                     self._wait_for_room()
                 else:
                     left = left[taken:]
-        except OSError as error:
-            raise _error(error.errno, self._path) from error
 
     def finish(self) -> None:
         """Closes it; what is stored on a disk is there by then."""
@@ -268,6 +259,15 @@ class Sink:
         while not poll.poll(LOOK_SECONDS * 1000):
             if self._over.is_set():
                 raise _error(errno.ECANCELED, self._path)
+
+
+@contextlib.contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Has errors name the file that was asked for: nobody knows the other one's name."""
+    try:
+        yield
+    except OSError as error:
+        raise _error(error.errno, path) from error
 
 
 def _error(number: int | None, path: str) -> OSError:

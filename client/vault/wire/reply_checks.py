@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.store.contract import LoadResult
-from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_PAGE_SIZE, check_generation, check_unit
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_PAGE_SIZE, check_unit
 from vault.store.values import (
     Capabilities,
     Change,
@@ -251,13 +251,7 @@ class FeedOrder:
             raise ProtocolError(f"the server went back in its feed, to {event} after revision {known}")
         if isinstance(event, Change) and self._units and event.unit not in self._units:
             raise ProtocolError(f"the server sent a change of unit {event.unit!r}, which was not asked for")
-        _hold_revision(revision)
+        if revision > MAX_DATA_ID:
+            raise ProtocolError(f"the server sent a revision that can be none: {revision}")
         self._revision = revision
         return event
-
-
-def _hold_revision(revision: int) -> None:
-    try:
-        check_generation(revision)
-    except InvalidArgumentError as error:
-        raise ProtocolError(f"the server sent a revision that can be none: {revision}") from error

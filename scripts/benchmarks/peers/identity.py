@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import xxhash
-from vault._grpc.calls import OPTIONS
+from vault._grpc.settings import OPTIONS
 from vault_server.settings import ServerSettings
 
 from scripts.benchmarks.data import MIB, new_file, same, small
