@@ -1,6 +1,6 @@
 """The writer of a directory's files, which waits for its commit by a future, so that tasks can await it."""
 
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 
 from vault.errors import VaultError
 from vault.store.values import ObjectInfo
@@ -56,4 +56,4 @@ class FileWriter(StagedWriter):
 
     def _wait(self) -> None:
         if self._committing is not None:
-            wait([self._committing])
+            self._committing.exception()  # waits
