@@ -1,6 +1,6 @@
 """The values that cross the Store contract. What may be put into them is in `vault.store.limits`."""
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,12 +122,12 @@ class LoadItem:
 
 def new_request_id() -> bytes:
     """16 random bytes: a write that is sent again under the same id is applied once."""
-    return secrets.token_bytes(16)
+    return os.urandom(16)
 
 
 def new_data_id() -> int:
     """A random id, 1 to 2^63 - 1."""
-    return secrets.randbelow(MAX_DATA_ID) + 1
+    return int.from_bytes(os.urandom(8), "little") % MAX_DATA_ID + 1
 
 
 @dataclass(frozen=True, slots=True)

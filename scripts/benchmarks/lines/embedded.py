@@ -44,6 +44,15 @@ def _write(bench: Bench, what: str, clients: int, targets: Mapping[str, float | 
     return Outcome(series=series, verdicts=ratios(series, targets))
 
 
+def _write_alone(bench: Bench, what: str) -> Outcome:
+    """What no peer has: for `--against`."""
+    ours = Contender(
+        name="Vault", side=f"ours.embedded_{what}", place=bench.folder / "embedded",
+        arguments={"count": max(50, bench.scaled(500))},
+    )  # fmt: skip
+    return Outcome(series=bench.compare([ours], settle=True))
+
+
 @line("embedded-load", "embedded: load from the register, no cache")
 def load(bench: Bench) -> Outcome:
     return _load(bench, 1)
@@ -62,6 +71,16 @@ def upload(bench: Bench) -> Outcome:
 @line("embedded-upload-8", "the same by eight processes")
 def upload_8(bench: Bench) -> Outcome:
     return _write(bench, "upload", PROCESSES, {FSYNCED: 3.0, DURABLE: None, DISKCACHE: None})
+
+
+@line("embedded-stream", "embedded: durable upload through a writer, one after another")
+def stream(bench: Bench) -> Outcome:
+    return _write_alone(bench, "stream")
+
+
+@line("embedded-update", "embedded: durable update, one after another")
+def update(bench: Bench) -> Outcome:
+    return _write_alone(bench, "update")
 
 
 @line("embedded-delete", "embedded: delete, one after another (diskcache's own setting is not durable)")

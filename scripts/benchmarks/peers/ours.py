@@ -172,6 +172,33 @@ def embedded_upload(directory: str, *, count: int) -> Iterator[Work]:
 
 
 @contextmanager
+def embedded_stream(directory: str, *, count: int) -> Iterator[Work]:
+    """Each object through a writer that takes its bytes one after another."""
+    with Vault(directory, {UNIT: (BytesWrapper, 0)}, cache=False) as vault:
+        written: list[int] = []
+
+        def operation(number: int) -> None:
+            with vault.open_writer(UNIT) as writer:
+                writer.write(small(number))
+            written.append(writer.info.data_id)
+
+        def after(_: object) -> None:
+            vault.delete_many(UNIT, written)
+            written.clear()
+
+        yield one_after_another(operation, count, after=after)
+
+
+@contextmanager
+def embedded_update(directory: str, *, count: int) -> Iterator[Work]:
+    with Vault(directory, {UNIT: (BytesWrapper, 0)}, cache=False) as vault:
+        ids = _small(vault, 1000)
+        yield one_after_another(
+            lambda number: vault.update(UNIT, ids[number % 1000], BytesWrapper(small(number))), count
+        )
+
+
+@contextmanager
 def embedded_delete(directory: str, *, count: int) -> Iterator[Work]:
     with Vault(directory, {UNIT: (BytesWrapper, 0)}, cache=False) as vault:
         ids: list[int] = []

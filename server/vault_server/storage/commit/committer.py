@@ -134,7 +134,8 @@ class Committer:
         clock = time.time_ns() // 1000
         refused: dict[int, VaultError] = {}
         while True:
-            plan = decide(known, [write for write in writes if id(write) not in refused], clock, keep)
+            accepted = [write for write in writes if id(write) not in refused] if refused else writes
+            plan = decide(known, accepted, clock, keep)
             failed = placement.place(plan.contents, full_ends_it=full_ends_it)
             if not failed:
                 break
@@ -142,6 +143,8 @@ class Committer:
             for write in writes:
                 if isinstance(write, Upload | Update) and id(write.content) in errors:
                     refused[id(write)] = errors[id(write.content)]
+        if not refused and len(writes) == len(items):
+            return plan.outcomes, plan
         decided = iter(plan.outcomes)
         return [
             item if isinstance(item, VaultError) else refused.get(id(item)) or next(decided) for item in items

@@ -39,6 +39,8 @@ class Placement:
             full_ends_it: A disk that is full is raised, so that all of it is tried again when there is room.
         """
         staged = [new for new in contents if new.content.data is None]
+        if not staged:
+            return []
         unnamed = [new for new in staged if new.content.file is None]
         names = {id(new.content): new_blob(new.unit, new.data_id, new.number) for new in unnamed}
         if names:
@@ -70,8 +72,9 @@ class Placement:
 
     def settle(self, plan: Plan | None) -> None:
         """Finds out what the plan has no use for, and makes every name that was given or taken away durable."""
-        kept = {new.content.file for new in plan.contents} if plan is not None else set()
-        self.surplus = [file for file in self.named if file not in kept]
+        if self.named:
+            kept = {new.content.file for new in plan.contents} if plan is not None else set()
+            self.surplus = [file for file in self.named if file not in kept]
         reached("before the fsync of folders")
         for folder in self._folders:
             self._blobs.sync_folder(folder)

@@ -57,7 +57,7 @@ def look(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
     Its bytes, which may not be there yet, are not looked at.
     """
     group = _Group(facts, 0, Keep())
-    answer = group.answer(write, request_hash(write))
+    answer = group.answer(write)
     if answer is not None:
         return to_info(answer.row)
     if isinstance(write, Upload):
@@ -109,20 +109,19 @@ class _Group:
     def outcome(self, write: Write) -> Outcome:
         """Decides one write."""
         try:
-            hashed = request_hash(write)
-            answer = self.answer(write, hashed)
+            answer = self.answer(write)
             if answer is not None:
                 return _answered(write, answer)
-            return _ARMS[type(write)](self, write, hashed)
+            return _ARMS[type(write)](self, write)
         except VaultError as error:
             return error
 
-    def answer(self, write: Write, hashed: int) -> Answer | None:
+    def answer(self, write: Write) -> Answer | None:
         """What this request was answered; None when it was not applied."""
         request = (write.principal, write.spec.request_id)
         change = self._requests.get(request)
         answer = self._facts.answers.get(request) if change is None else to_answer(change)
-        if answer is not None and (answer.kind, answer.request_hash) != (write.kind, hashed):
+        if answer is not None and (answer.kind, answer.request_hash) != (write.kind, request_hash(write)):
             raise other_write(write.unit)
         return answer
 
@@ -150,9 +149,7 @@ class _Group:
         if owner is not None:
             raise name_taken(unit, name, owner.data_id)
 
-    def change(
-        self, write: Write, hashed: int, before: Row | None, after: Row | None, content: Content | None = None
-    ) -> None:
+    def change(self, write: Write, before: Row | None, after: Row | None, content: Content | None = None) -> None:
         """Takes a change over. Nothing may refuse the write from here on.
 
         Args:
@@ -180,7 +177,9 @@ class _Group:
         self._touched[key] = None
         self._units[unit] = revision
         request = (write.principal, write.spec.request_id)
-        self._requests[request] = change = change_row(told, revision, write.kind, self.now, (*request, hashed))
+        self._requests[request] = change = change_row(
+            told, revision, write.kind, self.now, (*request, request_hash(write))
+        )
         self._changes.append(change)
 
     def _retire(self, row: Row) -> None:
@@ -286,18 +285,18 @@ def _require_updatable(group: _Group, write: Update) -> tuple[Row, ObjectInfo]:
     return row, info
 
 
-def _upload(group: _Group, write: Upload, hashed: int) -> Outcome:
+def _upload(group: _Group, write: Upload) -> Outcome:
     _require_new(group, write)
     spec, content, now, revision = write.spec, write.content, group.now, group.revision + 1
     begun = (write.unit, spec.data_id, revision, revision, content.size)
     named = (spec.datatype, spec.name)
     tags = pack_tags(spec.tags)
     after = Row(*begun, signed(content.checksum), *named, tags, now, now, now, None, write.principal, revision)
-    group.change(write, hashed, None, after, content)
+    group.change(write, None, after, content)
     return ObjectInfo(*begun, content.checksum, *named, dict(spec.tags), group.moment, group.moment)
 
 
-def _update(group: _Group, write: Update, hashed: int) -> Outcome:
+def _update(group: _Group, write: Update) -> Outcome:
     before, known = _require_updatable(group, write)
     spec, content, revision = write.spec, write.content, group.revision + 1
     begun = (write.unit, before.data_id, revision, revision, content.size)
@@ -306,22 +305,22 @@ def _update(group: _Group, write: Update, hashed: int) -> Outcome:
     made, until = before.created_at, before.expires_at
     bytes_of = (signed(content.checksum), *named, before.tags)
     after = Row(*begun, *bytes_of, made, moment, moment, until, write.principal, revision)
-    group.change(write, hashed, before, after, content)
+    group.change(write, before, after, content)
     updated_at = max(group.moment, known.updated_at)
     return ObjectInfo(*begun, content.checksum, *named, known.tags, known.created_at, updated_at)
 
 
-def _delete(group: _Group, write: Delete, hashed: int) -> Outcome:
+def _delete(group: _Group, write: Delete) -> Outcome:
     before = group.find(write.unit, write.spec.key)
     if before is None:
         return 0
     require_generation(write.unit, before.data_id, before.generation, write.spec.if_generation)
     to_info(before)  # raises for a row that is damaged, as all that is asked of it does
-    group.change(write, hashed, before, None)
+    group.change(write, before, None)
     return group.revision
 
 
-def _set_metadata(group: _Group, write: SetMetadata, hashed: int) -> Outcome:
+def _set_metadata(group: _Group, write: SetMetadata) -> Outcome:
     unit, spec = write.unit, write.spec
     before, known = group.require(unit, spec.key, spec.if_generation)
     if spec.name and spec.name != before.name:
@@ -336,11 +335,11 @@ def _set_metadata(group: _Group, write: SetMetadata, hashed: int) -> Outcome:
         updated_at=max(group.now, before.updated_at),
     )
     info = to_info(after)
-    group.change(write, hashed, before, after)
+    group.change(write, before, after)
     return info
 
 
-_ARMS: Final[Mapping[type, Callable[[_Group, Any, int], Outcome]]] = {
+_ARMS: Final[Mapping[type, Callable[[_Group, Any], Outcome]]] = {
     Upload: _upload,
     Update: _update,
     Delete: _delete,

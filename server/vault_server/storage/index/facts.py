@@ -42,6 +42,11 @@ _FIRST: Final = for_sizes(
     "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit IN ({values})",
     "(?, ?)",
 )
+_FIRST[0] = (  # most groups have one write
+    "SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id = ?), "
+    "EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, "
+    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit = ?"
+)
 _KNOWN: Final = (
     "SELECT EXISTS (SELECT 1 FROM changes WHERE request_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND "
     "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?)"
@@ -55,16 +60,16 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -
 
 def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts:
     """What there is to know of what is wanted, likewise."""
-    found = Facts()
+    found = Facts(0, 0, 0, {}, {}, {}, {})
     units = list(wanted.units)
     ids, answered = wanted.ids, []
     for start in range(0, len(wanted.requests) or 1, MOST_KEYS):
         end = start + MOST_KEYS
-        new_ids, requests, names = wanted.new_ids[start:end], wanted.requests[start:end], units[start:end]
+        new_ids, requests, part = wanted.new_ids[start:end], wanted.requests[start:end], units[start:end]
         power = power_for(requests)
         size = 1 << power
         values = [*chain.from_iterable(new_ids), *NULLS[: 2 * (size - len(new_ids))]]
-        values += (*requests, *NULLS[: size - len(requests)], *names, *NULLS[: size - len(names)])
+        values += (*requests, *NULLS[: size - len(requests)], *part, *NULLS[: size - len(part)])
         rows = connection.execute(_FIRST[power], values).fetchall()
         for _, _, revision, clock, floor, *unit in rows:
             found.revision, found.clock, found.feed_floor = revision, clock, floor
@@ -79,10 +84,12 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts
         raise StorageError(f"{what}; `vault-grpc check DIRECTORY --repair` mends it", reason="REGISTER_DAMAGED")
     if not _in(found.clock, time.time_ns() // 1000 + _DAY):
         found.clock = _clock(connection, found.clock)
-    names = wanted.names + select(connection, _NAMES, wanted.new_names, pairs=True)
+    names = wanted.names
+    if wanted.new_names:
+        names = names + select(connection, _NAMES, wanted.new_names, pairs=True)
     damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
-        for unit, key, *columns, file in select(connection, statements, keys, pairs=True):
+        for unit, key, *columns, file in select(connection, statements, keys, pairs=True) if keys else ():
             row = Row._make(columns)
             try:
                 require_asked(unit, key, row.unit, row.data_id, row.name)
@@ -91,7 +98,7 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts
             else:
                 found.rows[row.unit, row.data_id] = Found(row, file)
     found.damaged = damaged
-    for change in select(connection, _ANSWERS, answered):
+    for change in select(connection, _ANSWERS, answered) if answered else ():
         found.answers[change[_PRINCIPAL : _PRINCIPAL + 2]] = to_answer(change)
     if found.revision - keep.history >= found.feed_floor + keep.step:
         bounds = (found.revision - keep.history, found.feed_floor + keep.step)

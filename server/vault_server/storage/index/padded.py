@@ -13,7 +13,7 @@ NULLS: Final = (None,) * 2 * MOST_KEYS
 _SIZES: Final = tuple(1 << power for power in range(MOST_KEYS.bit_length()))
 
 
-def for_sizes(statement: str, mark: str) -> Sequence[str]:
+def for_sizes(statement: str, mark: str) -> list[str]:
     """The statement with one `mark` for each key in the place of `{marks}`, for each size; `{ones}`: with a `(?)`,
     `{values}`: with a `?`."""
     return [
