@@ -1,14 +1,16 @@
 """What a reader sees, whatever happens to the object meanwhile."""
 
 import threading
+from typing import Any
 
 import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import LoadedObject, LoadItem, NotModified
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.generic._sync.store import BATCH_BYTES
+from vault_server.storage.memory import MemoryStore
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, small, succeeded, update, upload
 
@@ -154,3 +156,29 @@ def test_readers_and_writers_of_one_object_never_mix_generations(store: Embedded
     for thread in readers:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("then", ["replaced", "deleted"])
+def test_what_is_collected_between_its_row_and_its_bytes_is_read_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    with MemoryStore(StoreOptions(retention=0)) as memory:
+        upload(memory, LARGE, data_id=1)
+        opened = memory.blobs.open
+
+        def late(found: Any) -> Any:
+            monkeypatch.undo()
+            if then == "replaced":
+                update(memory, 1, LARGE[1:])
+            else:
+                delete(memory, 1)
+            return opened(found)
+
+        monkeypatch.setattr(memory.blobs, "open", late)
+        reader = memory.load(UNIT, 1)
+        if then == "deleted":
+            assert reader is None
+        else:
+            assert isinstance(reader, BlockReader)
+            with reader:
+                assert b"".join(bytes(block.data) for block in reader) == LARGE[1:]
