@@ -17,7 +17,7 @@ from vault._grpc.async_connection import claim_grpc_aio
 from vault._runtime.blocking import on_thread, start_thread
 from vault._runtime.fork import never_free, renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, Event
-from vault.errors import ClosedError, UnavailableError
+from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
 from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
 from vault.store.threaded import ThreadedStore
@@ -75,7 +75,7 @@ class AsyncServer:
         settings: Limits.
 
     Raises:
-        InvalidArgumentError: BAD_ADDRESS, `listen` is none, or one of it is.
+        InvalidArgumentError: BAD_LOCATION, `store` is no Store; BAD_ADDRESS, `listen` is none, or one of it is.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class AsyncServer:
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
+        _require_store(store)
         self._store = store
         self._listen = parse_listeners(listen)
         self._interceptors = tuple(interceptors)
@@ -258,6 +259,14 @@ class _Running:
             await self._adapters.aclose()
 
 
+def _require_store(store: object) -> None:
+    if not isinstance(store, Store | AsyncStore):
+        raise InvalidArgumentError(
+            f"a server takes a Store or an AsyncStore, not {store!r}; of a directory: EmbeddedStore(DIRECTORY)",
+            reason="BAD_LOCATION",
+        )
+
+
 def _disconnect(peers: Collection[str]) -> None:
     with contextlib.suppress(UnavailableError):  # no thread left
         on_thread(None, disconnect, peers)
@@ -280,6 +289,7 @@ class Server:
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
+        _require_store(store)
         parse_listeners(listen)
         self._make = partial(
             AsyncServer, store, listen, interceptors=interceptors, services=services, settings=settings

@@ -6,12 +6,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
+from vault.store import Store
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
 
@@ -111,6 +114,14 @@ async def test_stopping_is_harmless_when_repeated_or_never_started(store: Embedd
     with pytest.raises(ClosedError, match="make another"):
         await server.start()
     await AsyncServer(store).stop()
+
+
+@pytest.mark.parametrize("make", [Server, AsyncServer])
+@pytest.mark.parametrize("store", ["a path", Path("a path"), None, Store, AsyncEmbeddedStore])
+async def test_what_is_no_store_is_refused_at_once(make: Callable[[Any], object], store: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"takes a Store or an AsyncStore.*EmbeddedStore\(") as caught:
+        make(store)
+    assert caught.value.reason == "BAD_LOCATION"
 
 
 async def test_the_store_stays_open_when_its_server_stops(tmp_path: Path) -> None:
