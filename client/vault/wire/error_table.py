@@ -33,34 +33,34 @@ class Row:
     retry_after: float | None = None
 
 
-def _rows(reasons: str, row: Row) -> dict[str, Row]:
-    return dict.fromkeys(reasons.split(), row)
-
+_BAD_ARGUMENT: Final = (
+    "INVALID_ARGUMENT", "BAD_UNIT", "BAD_ID", "BAD_NAME", "BAD_TAGS", "BAD_DATATYPE", "BAD_GENERATION", "BAD_REVISION",
+    "BAD_REQUEST_ID", "BAD_OFFSET", "BAD_SIZE", "BAD_CHECKSUM", "BAD_DATA", "BAD_PAGE_SIZE", "BAD_PAGE_TOKEN",
+    "BATCH_TOO_LARGE", "MESSAGE_TOO_LARGE",
+)  # fmt: skip
+_STORAGE: Final = (
+    "STORAGE_FAILED", "REGISTER_DAMAGED", "REGISTER_TOO_OLD", "DIRECTORY_CHANGED", "NETWORK_FILESYSTEM",
+)  # fmt: skip
+_OUT_OF_ORDER: Final = ("EMPTY_MESSAGE", "NOT_STARTED", "ALREADY_STARTED", "ALREADY_COMMITTED", "NOT_COMMITTED")
 
 TABLE: Final[Mapping[str, Row]] = {
     # What was asked can never work.
-    **_rows(
-        "INVALID_ARGUMENT BAD_UNIT BAD_ID BAD_NAME BAD_TAGS BAD_DATATYPE BAD_GENERATION BAD_REVISION BAD_REQUEST_ID "
-        "BAD_OFFSET BAD_SIZE BAD_CHECKSUM BAD_DATA BAD_PAGE_SIZE BAD_PAGE_TOKEN BATCH_TOO_LARGE MESSAGE_TOO_LARGE",
-        Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT),
-    ),
+    **dict.fromkeys(_BAD_ARGUMENT, Row(errors.InvalidArgumentError, code_pb2.INVALID_ARGUMENT)),
     "BAD_RANGE": Row(errors.InvalidArgumentError, code_pb2.OUT_OF_RANGE),
     "UNKNOWN_UNIT": Row(errors.UnknownUnitError, code_pb2.INVALID_ARGUMENT),
     # Preconditions.
-    **_rows("OBJECT_NOT_FOUND WRITE_NOT_FOUND", Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
-    **_rows("GENERATION_MISMATCH WRITE_TAKEN_OVER", Row(errors.ConflictError, code_pb2.ABORTED)),
-    **_rows("OBJECT_EXISTS NAME_TAKEN", Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS)),
+    **dict.fromkeys(("OBJECT_NOT_FOUND", "WRITE_NOT_FOUND"), Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
+    **dict.fromkeys(("GENERATION_MISMATCH", "WRITE_TAKEN_OVER"), Row(errors.ConflictError, code_pb2.ABORTED)),
+    **dict.fromkeys(("OBJECT_EXISTS", "NAME_TAKEN"), Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS)),
     # Bytes.
     "CHECKSUM_MISMATCH": Row(errors.ChecksumError, code_pb2.INVALID_ARGUMENT),
     "STORED_CHECKSUM_MISMATCH": Row(errors.CorruptionError, code_pb2.DATA_LOSS),
     # The store and the server.
-    **_rows(
-        "STORAGE_FAILED REGISTER_DAMAGED REGISTER_TOO_OLD DIRECTORY_CHANGED NETWORK_FILESYSTEM",
-        Row(errors.StorageError, code_pb2.INTERNAL),
-    ),
+    **dict.fromkeys(_STORAGE, Row(errors.StorageError, code_pb2.INTERNAL)),
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
-    **_rows("STORAGE_FULL QUOTA", Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)),
-    **_rows("UNAVAILABLE WRITE_LOST", Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1)),
+    **dict.fromkeys(("STORAGE_FULL", "QUOTA"), Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)),
+    "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
+    "WRITE_LOST": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "WRITE_BUSY": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.2),
     "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
     "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
@@ -70,10 +70,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
     # The other side does not speak vault.v1; below, the messages of a streamed write out of order.
     "PROTOCOL": Row(errors.ProtocolError, code_pb2.INTERNAL),
-    **_rows(
-        "EMPTY_MESSAGE NOT_STARTED ALREADY_STARTED ALREADY_COMMITTED NOT_COMMITTED",
-        Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT),
-    ),
+    **dict.fromkeys(_OUT_OF_ORDER, Row(errors.ProtocolError, code_pb2.INVALID_ARGUMENT)),
     # The change feed.
     "FEED": Row(errors.FeedError, code_pb2.OUT_OF_RANGE),
     "REVISION_COMPACTED": Row(errors.RevisionCompactedError, code_pb2.OUT_OF_RANGE),
@@ -81,7 +78,7 @@ TABLE: Final[Mapping[str, Row]] = {
     # Raised by Datatypes, on the client's side; here for Stores that decode.
     "DATATYPE": Row(errors.DatatypeError, code_pb2.FAILED_PRECONDITION),
     "ENCODE": Row(errors.EncodeError, code_pb2.FAILED_PRECONDITION),
-    **_rows("DECODE DATATYPE_MISMATCH", Row(errors.DecodeError, code_pb2.FAILED_PRECONDITION)),
+    **dict.fromkeys(("DECODE", "DATATYPE_MISMATCH"), Row(errors.DecodeError, code_pb2.FAILED_PRECONDITION)),
 }
 
 _BY_CODE: Final[Mapping[int, type[VaultError]]] = {

@@ -3,12 +3,12 @@
 embedded        EmbeddedStore and AsyncEmbeddedStore, the entry point by which a path finds them, `check_directory`
 memory          MemoryStore and AsyncMemoryStore, and `memory://`
 protocols       what an engine is: an index, blobs, a signal
-generic         the Store over any engine, which `memory` is one of
+generic         what every engine's Store does
 maintenance     the audit, the scrub, repair; `rebuild` of a damaged register, which `check_directory` alone imports
-engine          the parts of one open store, its reads and its writes, and what a fork does to them
+engine          the parts of one open store, and what a fork does to them
 uploads         blocks taken in; writes that lost their stream, until they are resumed
 commit          many writes in one transaction; files removed that nothing needs any more
-feed            what was committed, in order, and who follows it
+feed            what was committed, in order, and a signal of it
 index           the register: rows, listings, the generations that are retired
 files           the directory, blobs, staged bytes, one generation's blocks
 options         StoreOptions: how a store is opened

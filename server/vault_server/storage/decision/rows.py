@@ -99,11 +99,8 @@ def retired_row(row: Row, retired_by: int, retired_at: int, collect_at: int) -> 
     )
 
 
-def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> ObjectInfo:
+def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     """The ObjectInfo of a row that begins with INFO_COLUMNS, or with those of them that are SHOWN.
-
-    Args:
-        tags: Its tags, where they are known already.
 
     Raises:
         CorruptionError: No object has such a row.
@@ -122,7 +119,7 @@ def to_info(row: tuple[Any, ...], tags: Mapping[str, str] | None = None) -> Obje
             unsigned(checksum),
             datatype,
             name,
-            unpack_tags(packed) if tags is None else tags,
+            unpack_tags(packed),
             created,
             created if updated_at == created_at else to_time(updated_at),
         )

@@ -1,7 +1,7 @@
-"""The engine as Stores.
+"""The Stores of a directory.
 
 store               EmbeddedStore
-async_store         AsyncEmbeddedStore; `async_streams` its readers, writers and watches
+async_store         AsyncEmbeddedStore; `async_engine` its parts and `async_writer` its writers, in `threads`
 opener              the entry point by which a path finds it
 check_directory     a directory checked from outside, its register rebuilt when it must be
 """

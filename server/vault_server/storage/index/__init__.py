@@ -1,8 +1,11 @@
 """The index of a store, in SQLite.
 
-objects         its rows as values; `listing` pages of them
+facts           what a decision needs to know; `apply` makes a plan so
+padded          parameters for lists of any length, in few statements
+objects         its rows as values; `object_batches` many at once, `listing` pages of them
 retirement      generations that were replaced or deleted, until they are collected
 schema          the tables, their versions and the steps between them
 connections     SQLite connections, leased
 opening         a register that is missing, torn or too old is refused
+restoring       rows that are put back
 """

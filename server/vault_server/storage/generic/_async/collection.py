@@ -19,13 +19,11 @@ _COLLECT_AT: Final = -1
 class AsyncCollection:
     """Collects what is due, as far as is known here: what others retained is seen with the next of one's own."""
 
-    def __init__(
-        self, index: AsyncWritableIndex, blobs: AsyncBlobStore, clock: Callable[[], int], *, most: int = MOST_RETAINED
-    ) -> None:
+    def __init__(self, index: AsyncWritableIndex, blobs: AsyncBlobStore, clock: Callable[[], int]) -> None:
         self._index = index
         self._blobs = blobs
         self._clock = clock
-        self._most = most
+        self._most = MOST_RETAINED
         self._lock = AsyncLock()
         self._due: int | None = 0  # an earlier process may have left something
         self._retained = 0

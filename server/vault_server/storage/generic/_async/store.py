@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 
 class AsyncEngineStore(AsyncStore, ABC):
-    """What every engine's Store does alike. What differs is in its parts, which `use` gives it.
+    """What every engine's Store does alike. What differs is in its parts, which its subclass sets.
 
     Attributes:
         options: What it was opened with.
