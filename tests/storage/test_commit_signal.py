@@ -97,7 +97,7 @@ def test_a_closed_store_has_given_back_thread_and_descriptors(tmp_path: Path) ->
 def test_a_signal_that_cannot_be_had_is_silent_and_holds_nothing(tmp_path: Path) -> None:
     directory = StoreDirectory(tmp_path / "removed")
     directory.root.mkdir()
-    directory.enter()
+    directory.acquire()
     directory.root.rmdir()
     before = descriptors()
     signal = CommitSignal(directory, lambda: None)
@@ -107,4 +107,4 @@ def test_a_signal_that_cannot_be_had_is_silent_and_holds_nothing(tmp_path: Path)
     signal.close()
     signal.start()
     assert descriptors() == before
-    directory.leave()
+    directory.release()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault.errors import CorruptionError, VaultError
 from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
-from vault_server.storage.decision.decide import decide, look
+from vault_server.storage.decision.decide import decide, preview
 from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
@@ -321,14 +321,14 @@ def test_a_damaged_row_refuses_the_writes_on_it_and_no_others(column: dict[str, 
     assert isinstance(done, ObjectInfo)
 
 
-def test_a_look_says_what_a_commit_would_and_needs_no_bytes() -> None:
+def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
     index = uploaded(1, named=True)
     empty = Content(0, 0, b"", None)
     write = up(2, "n")
     spec = dataclasses.replace(write, content=empty)
-    assert look(index.facts([spec], KEEP), spec) is None
+    assert preview(index.facts([spec], KEEP), spec) is None
     (info,) = run(index, [write])
-    assert look(index.facts([spec], KEEP), spec) == info
+    assert preview(index.facts([spec], KEEP), spec) == info
     for refused, why in (
         (Upload("u", UploadSpec(1), empty), "OBJECT_EXISTS"),
         (Upload("u", UploadSpec(3, "a"), empty), "NAME_TAKEN"),
@@ -338,7 +338,7 @@ def test_a_look_says_what_a_commit_would_and_needs_no_bytes() -> None:
         (Update("u", UpdateSpec(1, request_id=write.spec.request_id), empty), "BAD_REQUEST_ID"),
     ):
         with pytest.raises(VaultError) as raised:
-            look(index.facts([refused], KEEP), refused)
+            preview(index.facts([refused], KEEP), refused)
         assert raised.value.reason == why
 
 

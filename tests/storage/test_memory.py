@@ -331,7 +331,7 @@ with store.upload("u", spec) as writer:
     writer.commit(1)
 reader, writer, watch = store.load("u", 5), store.upload("u", UploadSpec(6)), store.watch()
 other = AsyncMemoryStore()
-with store.commits._lock, store.index.turn:  # as another thread might have them
+with store.commits._lock, store.index.lock:  # as another thread might have them
     pid = os.fork()
 if pid == 0:
     calls = [

@@ -133,7 +133,7 @@ upload(store, LARGE, data_id=2)
 
 def leftovers_in(directory: Path) -> list[Path]:
     for leftover in leftovers(directory):
-        leftover.leave()
+        leftover.release()
         return [leftover.folder]
     return [path for path in (directory / ".staging").rglob("*") if path.is_file()]
 

@@ -1,6 +1,6 @@
 """Servers over one store in memory, whose every call to it may be late, be lost, or end with the server.
 
-What a server has is gone when it crashes; the index and placed blobs are the store's. The turn of a server that crashed
+What a server has is gone when it crashes; the index and placed blobs are the store's. The lock of a server that crashed
 is free again, as the lock of a connection that ended.
 """
 
@@ -137,7 +137,7 @@ class Node:
             raise Crashed
 
 
-class Turn:
+class ClockLock:
     """The lock on the store's clock, as one server takes it."""
 
     def __init__(self, node: Node) -> None:
@@ -159,7 +159,7 @@ class SimulatedIndex:
 
     def __init__(self, node: Node, keep: Keep) -> None:
         self.node = node
-        self.turn: Any = Turn(node)
+        self.lock: Any = ClockLock(node)
         self._keep = keep
         self._tables = node.world.tables
 
@@ -191,9 +191,9 @@ class SimulatedIndex:
         await self.node.step()
         return found
 
-    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+    async def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
         await self.node.step()
-        found = self._tables.small(unit, items, room)
+        found = self._tables.load_small(unit, items, room)
         await self.node.step()
         return found
 
@@ -323,25 +323,25 @@ class SimulatedSignal:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.rings = 0
+        self.notifications = 0
         self._waiting: list[AsyncEvent] = []
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         world = self.node.world
         for node in world.nodes:
             if not world.chance(world.faults.silent):
                 world.loop.call_later(world.choice.expovariate(20), node.store.signal.hear)  # type: ignore[attr-defined]
 
     def hear(self) -> None:
-        self.rings += 1
+        self.notifications += 1
         for event in self._waiting:
             event.set()
 
-    async def wait(self, rings: int, timeout: float) -> None:
+    async def wait(self, notifications: int, timeout: float) -> None:
         await self.node.step()
         event = AsyncEvent()
         self._waiting.append(event)
-        if self.rings == rings:
+        if self.notifications == notifications:
             await event.wait(timeout)
         self._waiting.remove(event)
         self.node.require_alive()

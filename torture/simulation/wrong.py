@@ -13,7 +13,7 @@ from vault_server.storage.decision.writes import Asked, Content, Write, asked
 from vault_server.storage.generic._async.commits import AsyncCommits
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 
-from torture.simulation.world import Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, Turn, World
+from torture.simulation.world import ClockLock, Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, World
 
 
 class _AcknowledgesFirst(AsyncCommits):
@@ -50,7 +50,7 @@ class _TakesUnknownForRefused(AsyncCommits):
             raise
 
 
-class _NoTurn(Turn):
+class _NoLock(ClockLock):
     """Lets everybody decide at once: revisions are given twice."""
 
     async def __aenter__(self) -> None:
@@ -78,11 +78,11 @@ class _ReadsTheRevisionLater(SimulatedIndex):
 
 
 class _FactsOfBefore(SimulatedIndex):
-    """Takes the turn and sees what was there before it, as one statement of PostgreSQL would that does both."""
+    """Takes the lock and sees what was there before it, as one statement of PostgreSQL would that does both."""
 
     def __init__(self, node: Node, keep: Keep) -> None:
         super().__init__(node, keep)
-        self.turn = _LateTurn(node, self)
+        self.lock = _LateLock(node, self)
         self.before: Callable[[Asked], Facts] | None = None
 
     async def facts(self, asked: Asked) -> Facts:
@@ -94,7 +94,7 @@ class _FactsOfBefore(SimulatedIndex):
         return facts
 
 
-class _LateTurn(Turn):
+class _LateLock(ClockLock):
     def __init__(self, node: Node, index: _FactsOfBefore) -> None:
         super().__init__(node)
         self._index = index
@@ -135,13 +135,13 @@ def _with(
     index: type[SimulatedIndex] = SimulatedIndex,
     commits: type[AsyncCommits] = AsyncCommits,
     blobs: type[SimulatedBlobs] = SimulatedBlobs,
-    turn: type[Turn] | None = None,
+    lock: type[ClockLock] | None = None,
 ) -> Callable[[World, Node], AsyncIndexStore]:
     def make(world: World, node: Node) -> AsyncIndexStore:
         keep = world.options.keep
         own = index(node, keep)
-        if turn is not None:
-            own.turn = turn(node)
+        if lock is not None:
+            own.lock = lock(node)
         store = AsyncIndexStore(
             own, blobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
         )
@@ -153,7 +153,7 @@ def _with(
 
 WRONG: Final[Mapping[str, Callable[[World, Node], AsyncIndexStore]]] = {
     "acknowledged before it is applied": _with(commits=_AcknowledgesFirst),
-    "a revision is used twice": _with(turn=_NoTurn),
+    "a revision is used twice": _with(lock=_NoLock),
     "a retry is not recognised": _with(index=_ForgetsRequests),
     "a feed with a hole": _with(index=_ReadsTheRevisionLater),
     "facts of before the lock": _with(index=_FactsOfBefore),

@@ -51,7 +51,7 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, keep: Keep = Keep(
     return group.plan([group.outcome(write) for write in writes])
 
 
-def look(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
+def preview(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
     """What a write was answered before, when it was; raises what it is refused with as things are now.
 
     Its bytes, which may not be there yet, are not looked at.

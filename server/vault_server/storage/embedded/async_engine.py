@@ -44,19 +44,19 @@ class AsyncEmbeddedEngine:
         return await self._threads.call(self._store.index.facts, asked)
 
     async def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return await self._threads.look(len(keys), self._store.index.generations, unit, keys)
+        return await self._threads.look_up(len(keys), self._store.index.generations, unit, keys)
 
     async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        return await self._threads.look(len(keys), self._store.index.find, unit, keys)
+        return await self._threads.look_up(len(keys), self._store.index.find, unit, keys)
 
-    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
-        return await self._threads.look(len(items), self._store.index.small, unit, items, room)
+    async def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+        return await self._threads.look_up(len(items), self._store.index.load_small, unit, items, room)
 
     async def stored(self, unit: str, key: Key) -> Stored | None:
-        return await self._threads.look(1, self._store.index.stored, unit, key)
+        return await self._threads.look_up(1, self._store.index.stored, unit, key)
 
     async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
-        return await self._threads.look(1, self._store.index.retained, unit, data_id, generation)
+        return await self._threads.look_up(1, self._store.index.retained, unit, data_id, generation)
 
     async def page(
         self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
@@ -151,7 +151,7 @@ class AsyncBlobFile:
 
 
 class FeedSignal(AsyncSignal):
-    """Rings in one event loop when the feed has moved, from a thread that lives while somebody waits."""
+    """Notifies one event loop when the feed has moved, from a thread that lives while somebody waits."""
 
     def __init__(self, store: EmbeddedStore) -> None:
         super().__init__()
@@ -160,21 +160,21 @@ class FeedSignal(AsyncSignal):
         self._waits = 0
         self._closed = False
 
-    async def wait(self, rings: int, timeout: float) -> object:
+    async def wait(self, notifications: int, timeout: float) -> object:
         self._waits += 1
         try:
             if self._background is None or not self._background.is_alive():
                 loop = asyncio.get_running_loop()
                 self._background = Background(lambda: self._run(loop), "vault-notifier")
                 self._background.start()
-            return await super().wait(rings, timeout)
+            return await super().wait(notifications, timeout)
         finally:
             self._waits -= 1
 
     def close(self) -> None:
         """Ends the thread."""
         self._closed = True
-        self._store.engine.feed.ring()
+        self._store.engine.feed.notify()
         if self._background is not None:
             self._background.stop()
 
@@ -182,15 +182,15 @@ class FeedSignal(AsyncSignal):
         feed = self._store.engine.feed
         seen, revision = -1, -1
         while self._waits and not self._closed:
-            rings, now = feed.rings, revision
+            notifications, now = feed.notifications, revision
             # What goes wrong here goes wrong for the watchers too, who have somebody to raise it to.
             with contextlib.suppress(VaultError):
                 now = feed.refresh()
-            if rings != seen or now != revision:
+            if notifications != seen or now != revision:
                 with contextlib.suppress(RuntimeError):  # a loop that closed with a watch open
-                    loop.call_soon_threadsafe(self.ring)
-            seen, revision = rings, now
-            feed.wait(rings)
+                    loop.call_soon_threadsafe(self.notify)
+            seen, revision = notifications, now
+            feed.wait(notifications)
 
 
 def _fetched(reading: "asyncio.Future[bytes]") -> Any:

@@ -77,7 +77,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._affinity.require()
         self._store.require_open()
 
-    async def whole(self, work: AsyncReturned[T]) -> T:
+    async def finish(self, work: AsyncReturned[T]) -> T:
         return await self._threads.finish(work)
 
     async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncBlockWriter:
@@ -118,7 +118,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._affinity.require_closable()
         self._closed = True
         if not self._ended:
-            self.signal.ring()
+            self.signal.notify()
             await self._threads.idle()
             await on_thread_or_here(self._close)
             self._ended = True

@@ -31,13 +31,13 @@ def check_directory(
             directory cannot be read or written.
     """
     root = Path(directory).absolute()
-    look = partial(_check, root, options, deep=deep, progress=progress)
-    report = look(repair=repair)
+    check = partial(_check, root, options, deep=deep, progress=progress)
+    report = check(repair=repair)
     if not repair or all(problem.kind != ProblemKind.DAMAGED_REGISTER for problem in report.problems):
         return report
     rebuilt = rebuild(root, progress=progress)
     done = [*report.repairs, *rebuilt.repairs]
-    report = look(repair=True)
+    report = check(repair=True)
     report.repairs = [*done, *report.repairs]
     report.problems = [*rebuilt.lost, *report.problems]
     return report

@@ -38,7 +38,7 @@ class Threads:
         # Not only while open: what `close` waits for goes on until the pool is shut down.
         return on_thread(self._pool, function, *args)
 
-    async def look(self, rows: int, function: Callable[..., T], *args: Any) -> T:
+    async def look_up(self, rows: int, function: Callable[..., T], *args: Any) -> T:
         """Looks so many rows up in the register: a few here and now, which takes less than half of what it takes to
         wake a thread. On a thread, for a while, after a lookup that had to wait for the disk."""
         began = time.monotonic()

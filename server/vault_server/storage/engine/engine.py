@@ -40,7 +40,7 @@ class Background(Protocol):
     def stop(self) -> None:
         """Ends it, while the store still works."""
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Gives up what is the parent's, in a forked child."""
 
 
@@ -63,7 +63,7 @@ class Engine:
             self.connections,
             self.blobs,
             self.staging,
-            committed=self.feed.ring,
+            committed=self.feed.notify,
             keep=settings.keep,
         )
         self.background: list[Background] = []
@@ -85,7 +85,7 @@ class Engine:
         require_local(root, allowed=self.settings.allow_network_filesystem)
         with storing(f"make the directory {str(root)!r}"):
             _make_directory(root, GROUP if self.settings.group_access else PRIVATE)
-        self.directory.enter()
+        self.directory.acquire()
         self.directory.settle_access()
         if self.settings.group_access and self.directory.access is not GROUP:
             with storing(f"give the group access to {str(root)!r}, which its owner can"):
@@ -115,7 +115,7 @@ class Engine:
                     self.writer.take_over(intents)
             except BaseException:
                 for leftover in left:
-                    leftover.leave()
+                    leftover.release()
                 raise
             for leftover in left:
                 leftover.remove()
@@ -140,18 +140,18 @@ class Engine:
             self.resumption.close()
             self.connections.close()
             self.staging.close()
-            self.directory.leave()
+            self.directory.release()
             self._ended = True
 
-    def reborn(self) -> "Engine":
+    def renewed(self) -> "Engine":
         """In a forked child, whose connections are closed: the same store with nothing of the parent's.
 
         Writes and watches that the parent began are the parent's: in the child they are closed.
         """
         for each in self.background:
-            each.leave()
+            each.abandon()
         self.background.clear()
-        self.staging.leave()
+        self.staging.abandon()
         self.resumption.abandon()
         self.feed.abandon()
         engine = Engine(self.directory, self.settings)
@@ -254,7 +254,7 @@ def _end_fork() -> None:
 def _after_fork_in_child() -> None:
     _end_fork()
     for owner in list(_owners):
-        owner.take_engine(owner.engine.reborn())
+        owner.take_engine(owner.engine.renewed())
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -36,9 +36,9 @@ class FileWriter(StagedWriter):
             try:
                 self._committing = self._writer.write(write)
             except BaseException:
-                self._pending.leave(self)
+                self._pending.release(self)
                 raise
-            self._committing.add_done_callback(lambda _: self._pending.leave(self))
+            self._committing.add_done_callback(lambda _: self._pending.release(self))
             return self._committing
 
     def hand_over(self) -> None:

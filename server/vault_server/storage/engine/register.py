@@ -50,7 +50,7 @@ class Register:
     def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self._connections.read(lambda connection: find_infos(connection, unit, keys), alone=len(keys) == 1)
 
-    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+    def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
         return self._connections.read(lambda connection: _small(connection, unit, items, room), alone=len(items) == 1)
 
     def stored(self, unit: str, key: Key) -> Stored | None:

@@ -52,7 +52,7 @@ class Feed:
         self._seen: tuple[sqlite3.Connection, int] | None = None
         self._window = _Window(0, 0, ())
         self._moves = EventCount()
-        self._signal = CommitSignal(directory, self.ring)
+        self._signal = CommitSignal(directory, self.notify)
         self._closed = False
 
     @property
@@ -112,28 +112,29 @@ class Feed:
         return window.until, found
 
     @property
-    def rings(self) -> int:
-        """How often `ring` was called."""
+    def notifications(self) -> int:
+        """How often `notify` was called."""
         return self._moves.count
 
-    def wait(self, rings: int, timeout: float = math.inf) -> int:
-        """Waits until `ring` was called more than `rings` times, or for `timeout` seconds, at most POLL_SECONDS.
+    def wait(self, notifications: int, timeout: float = math.inf) -> int:
+        """Waits until `notify` was called more than `notifications` times, or for `timeout` seconds,
+        POLL_SECONDS at most.
 
         Returns:
             How often it was called, for the next wait.
         """
         if not self._signal.started and not self._closed:
             self._signal.start()
-        return self._moves.wait(rings, min(timeout, POLL_SECONDS))
+        return self._moves.wait(notifications, min(timeout, POLL_SECONDS))
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Something may have changed: wakes everybody who waits."""
         self._moves.advance()
 
     def close(self) -> None:
         self._closed = True
         self._signal.close()
-        self.ring()
+        self.notify()
 
     def abandon(self) -> None:
         """Closes it in a forked child, where its locks may be held by threads that are not there."""

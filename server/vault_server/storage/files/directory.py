@@ -58,12 +58,12 @@ class StoreDirectory:
 
     @property
     def descriptor(self) -> int:
-        """Of the directory. Raises ClosedError before `enter` and after `leave`."""
+        """Of the directory. Raises ClosedError before `acquire` and after `release`."""
         if self._descriptor is None:
             raise ClosedError(f"the store {self._path!r} is closed")
         return self._descriptor
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Opens it, and shares it with other stores.
 
         Raises:
@@ -72,7 +72,7 @@ class StoreDirectory:
         refusal = "the register of {!r} is being rebuilt by another process: try again when that is done"
         self._descriptor = _lock(self.root, fcntl.LOCK_SH, refusal)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Closes it. Harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:

@@ -282,7 +282,7 @@ class Staging:
             finally:
                 self._let_go()
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Forgets the folder without touching it: it belongs to the process that this one was forked from."""
         self._let_go()
 
@@ -318,7 +318,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """The staging folder of a process that is gone, locked by this one until `remove` or `leave`."""
+    """The staging folder of a process that is gone, locked by this one until `remove` or `release`."""
 
     folder: Path
     descriptor: int
@@ -326,15 +326,15 @@ class Leftover:
 
     def remove(self) -> None:
         remove_folder(self.folder)
-        self.leave()
+        self.release()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """To the next opener."""
         os.close(self.descriptor)
 
 
 def leftovers(root: Path) -> list[Leftover]:
-    """What dead processes left in `.staging`; each must be removed, or left, by the caller."""
+    """What dead processes left in `.staging`; each must be removed, or released, by the caller."""
     found = []
     with contextlib.suppress(FileNotFoundError):  # nothing was ever staged, or a folder just went away
         for folder in sorted((root / STAGING).iterdir()):

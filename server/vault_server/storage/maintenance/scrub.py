@@ -97,8 +97,8 @@ class Scrubber:
         self._ended.set()
         self._background.stop()
 
-    def leave(self) -> None:
-        """In a forked child: the lock is the parent's."""
+    def abandon(self) -> None:
+        """Closes its descriptor of the lock, which in a forked child is the parent's."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -116,7 +116,7 @@ class Scrubber:
                     _log.warning("the scrub goes on later: %s", error)
                 self._ended.wait(wait)
         finally:
-            self.leave()
+            self.abandon()
 
     def _is_chosen(self) -> bool:
         """Whether this process is the one that scrubs; then it stays so."""

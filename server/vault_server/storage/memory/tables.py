@@ -97,7 +97,7 @@ class MemoryTables:
             self._finish()
             return sound_infos([self._find(unit, key) for key in keys])
 
-    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+    def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
         with self._lock:
             self._finish()
             return load_small(items, room, partial(self._stored, unit))

@@ -107,7 +107,7 @@ class Found:
     held: int
 
 
-def look(folder: Path) -> Found | None:
+def find(folder: Path) -> Found | None:
     """What lies in the folder; None when it is not there."""
     try:
         touched = folder.stat().st_mtime
@@ -198,12 +198,12 @@ class JournaledFile(StagedFile):
         spec: dict[str, Any],
         access: Access,
         make_room: Callable[[], bool],
-        go_on: Callable[[], None],
+        between_blocks: Callable[[], None],
     ) -> Self | None:
         """What is there, as far as it is sound, open at its end; None when nothing is.
 
         Args:
-            go_on: Called between blocks; what it raises ends the reading.
+            between_blocks: Called between blocks; what it raises ends the reading.
 
         Raises:
             InvalidArgumentError: BAD_REQUEST_ID, it was begun with another spec.
@@ -223,7 +223,7 @@ class JournaledFile(StagedFile):
             opened.pop_all()
         found = cls(folder, lock, file, blocks, access, make_room)
         try:
-            found._verify(go_on)
+            found._verify(between_blocks)
         except BaseException:
             found._close()
             raise
@@ -290,12 +290,12 @@ class JournaledFile(StagedFile):
         self._blocks.close()
         self._file.close()
 
-    def _verify(self, go_on: Callable[[], None]) -> None:
+    def _verify(self, between_blocks: Callable[[], None]) -> None:
         """Reads what is there, and cuts off what is not sound."""
         buffer = memoryview(bytearray(BLOCK_SIZE))
         journal = self._blocks.readall()
         for wanted in unpack_checksums(journal[: len(journal) // _SUM * _SUM]):  # the last one may be torn
-            go_on()
+            between_blocks()
             block = buffer[: _fill(self._file, buffer)]
             if not block or checksum(block) != wanted:
                 break

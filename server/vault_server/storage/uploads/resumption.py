@@ -45,7 +45,7 @@ class Held(Protocol):
     @property
     def persisted_size(self) -> int: ...
 
-    def go_on(self) -> None: ...
+    def raise_if_ended(self) -> None: ...
 
     def hand_over(self) -> None: ...
 
@@ -88,7 +88,7 @@ class Resumption:
         self._closed = False
         self._background = Background(self._run, "vault-resumption")
 
-    def enter(self, writer: Held) -> None:
+    def acquire(self, writer: Held) -> None:
         """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
@@ -107,7 +107,7 @@ class Resumption:
         if previous is not None:
             previous.hand_over()
 
-    def leave(self, writer: Held) -> None:
+    def release(self, writer: Held) -> None:
         """The writer is done with it. Harmless when another one has it."""
         with self._lock:
             if self._held.get(writer.request_id) is writer:
@@ -115,7 +115,7 @@ class Resumption:
 
     def suspend(self, writer: Held, incoming: Incoming) -> None:  # noqa: ARG002  # the disk has what there is of it
         """Nobody has it for now."""
-        self.leave(writer)
+        self.release(writer)
         self._wake.set()
 
     def resume(self, writer: Held) -> Incoming | None:
@@ -132,7 +132,9 @@ class Resumption:
             found = None
             try:
                 begun = fingerprint(writer.request)
-                found = JournaledFile.resume(folder, lock, begun, self._directory.access, self.make_room, writer.go_on)
+                found = JournaledFile.resume(
+                    folder, lock, begun, self._directory.access, self.make_room, writer.raise_if_ended
+                )
             finally:
                 if found is None:
                     lock.release()
@@ -169,7 +171,7 @@ class Resumption:
         if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
         with storing("look at a write"):
-            found = journal.look(self._folder(request_id))
+            found = journal.find(self._folder(request_id))
         if found is None or found.unit != unit:
             raise write_not_found(unit)
         return WriteStatus(found.size)
@@ -188,7 +190,7 @@ class Resumption:
             lock = _locked(folder)
             if lock is not None:
                 try:
-                    found = journal.look(folder)
+                    found = journal.find(folder)
                     if found is not None and found.unit in (unit, ""):
                         journal.remove(folder)
                 finally:
@@ -267,7 +269,7 @@ class Resumption:
             return
         for folder in folders:
             try:
-                found = journal.look(folder)
+                found = journal.find(folder)
             except OSError:
                 continue  # the next look will tell
             if found is not None:
@@ -310,7 +312,7 @@ def _remove(folder: Path, wanted: Callable[[Found], bool] = lambda _: True) -> b
     if lock is None:
         return False
     try:
-        found = journal.look(folder)  # again: it may have been resumed and suspended meanwhile
+        found = journal.find(folder)  # again: it may have been resumed and suspended meanwhile
         if found is None or not wanted(found):
             return False
         journal.remove(folder)

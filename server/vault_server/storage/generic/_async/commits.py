@@ -1,4 +1,4 @@
-"""Group commit: whoever finds the turn free decides and applies what everybody has queued up, in one plan."""
+"""Group commit: whoever finds the lock free decides and applies what everybody has queued up, in one plan."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -123,7 +123,7 @@ class AsyncCommits:
 
     async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
         unplaced: dict[Content, VaultError] = {}
-        async with self._index.turn:
+        async with self._index.lock:
             facts = await self._index.facts(asked(writes))
             while True:
                 accepted = [write for write in writes if _content(write) not in unplaced]
@@ -137,7 +137,7 @@ class AsyncCommits:
         if plan.revision != plan.begun_at:
             self._applied(plan)
             self._collection.note(plan)
-            self._signal.ring()
+            self._signal.notify()
         if not unplaced:
             return plan.outcomes
         outcomes = iter(plan.outcomes)

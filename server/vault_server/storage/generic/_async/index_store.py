@@ -62,7 +62,7 @@ class AsyncIndexStore(AsyncStagingStore):
 
     async def close(self) -> None:
         self._closed = True
-        self.signal.ring()
+        self.signal.notify()
         await self.suspended.close()
 
     def _applied(self, plan: Plan) -> None:

@@ -32,7 +32,7 @@ class AsyncIndex(Protocol):
     async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         """The objects, likewise."""
 
-    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+    async def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
         """`load_small` of objects as they are in one moment."""
 
     async def stored(self, unit: str, key: Key) -> Stored | None:
@@ -69,7 +69,7 @@ class AsyncIndex(Protocol):
         """Of the last change."""
 
 
-class AsyncTurn(Protocol):
+class AsyncMutex(Protocol):
     """What one writer at a time holds, by `async with`."""
 
     async def __aenter__(self) -> object: ...
@@ -83,11 +83,11 @@ class AsyncWritableIndex(AsyncIndex, Protocol):
     """An index that `AsyncCommits` writes to."""
 
     @property
-    def turn(self) -> AsyncTurn:
+    def lock(self) -> AsyncMutex:
         """Held from before `facts` until after `apply`: nobody else, in any process, applies anything meanwhile."""
 
     async def apply(self, plan: Plan) -> None:
-        """Makes the plan so, durably and whole, or raises and changes nothing; within the turn of its facts.
+        """Makes the plan so, durably and whole, or raises and changes nothing; while the lock of its facts is held.
 
         UnavailableError says that the outcome is unknown. Applied again with new facts it comes to the same, since
         every request's answer is among these.
@@ -194,7 +194,7 @@ class AsyncWrites(Protocol):
 class AsyncPending(AsyncWrites, Protocol):
     """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
 
-    async def enter(self, writer: Any) -> None:
+    async def acquire(self, writer: Any) -> None:
         """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
@@ -214,7 +214,7 @@ class AsyncPending(AsyncWrites, Protocol):
     async def suspend(self, writer: Any, incoming: Incoming) -> None:
         """Nobody has it for now, and what was staged of it was released."""
 
-    def leave(self, writer: Any) -> None:
+    def release(self, writer: Any) -> None:
         """The writer is done with it. Harmless when another one has it."""
 
     async def drop(self, request_id: bytes) -> None:
@@ -225,11 +225,11 @@ class AsyncCommitSignal(Protocol):
     """Wakes watchers. It may be late, or lost: who waits looks by itself from time to time."""
 
     @property
-    def rings(self) -> int:
-        """How often it rang."""
+    def notifications(self) -> int:
+        """How often `notify` was called."""
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Something was committed, or the store or a watch is closed."""
 
-    async def wait(self, rings: int, timeout: float) -> object:
-        """Returns when it has rung more often than `rings`, or after `timeout` seconds, or before."""
+    async def wait(self, notifications: int, timeout: float) -> object:
+        """Returns when it was notified more often than `notifications` says, or after `timeout` seconds, or before."""

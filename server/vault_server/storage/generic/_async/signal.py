@@ -9,18 +9,18 @@ class AsyncSignal:
     """See AsyncCommitSignal."""
 
     def __init__(self) -> None:
-        self.rings = 0
+        self.notifications = 0
         self._waiting: deque[AsyncEvent] = deque()
 
-    def ring(self) -> None:
-        self.rings += 1
+    def notify(self) -> None:
+        self.notifications += 1
         for event in tuple(self._waiting):
             event.set()
 
-    async def wait(self, rings: int, timeout: float) -> object:
+    async def wait(self, notifications: int, timeout: float) -> object:
         event = AsyncEvent()
         self._waiting.append(event)
         try:
-            return self.rings == rings and await event.wait(timeout)
+            return self.notifications == notifications and await event.wait(timeout)
         finally:
             self._waiting.remove(event)

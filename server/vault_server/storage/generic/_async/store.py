@@ -38,7 +38,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.decision.decide import look
+from vault_server.storage.decision.decide import preview
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -86,7 +86,7 @@ class AsyncEngineStore(AsyncStore, ABC):
     def require_open(self) -> None:
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
 
-    async def whole(self, work: AsyncReturned[T]) -> T:
+    async def finish(self, work: AsyncReturned[T]) -> T:
         """Does it to its end, where an engine's work must not end with a cancelled caller."""
         return await work
 
@@ -170,7 +170,7 @@ class AsyncEngineStore(AsyncStore, ABC):
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
         check_batch(len(items))
-        outcomes = await self.index.small(unit, items, BATCH_BYTES)
+        outcomes = await self.index.load_small(unit, items, BATCH_BYTES)
         found = isinstance(outcomes, list) and [outcome for outcome in outcomes if isinstance(outcome, Stored)]
         if not found:
             return cast("Sequence[LoadResult]", outcomes)
@@ -213,12 +213,12 @@ class AsyncEngineStore(AsyncStore, ABC):
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_batch(len(items))
-        return await self.whole(self._write_small(Upload, unit, items))
+        return await self.finish(self._write_small(Upload, unit, items))
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_batch(len(items))
-        return await self.whole(self._write_small(Update, unit, items))
+        return await self.finish(self._write_small(Update, unit, items))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
@@ -230,12 +230,12 @@ class AsyncEngineStore(AsyncStore, ABC):
                 writes.append(Delete(unit, spec))
             except VaultError as error:
                 writes.append(error)
-        return await self.whole(self._commit(writes))
+        return await self.finish(self._commit(writes))
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
         spec.validate()
-        return await self.whole(self.commit(SetMetadata(unit, spec)))
+        return await self.finish(self.commit(SetMetadata(unit, spec)))
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         self.require_open()
@@ -260,7 +260,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def answered(self, write: Upload | Update) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
-        return look(await self.index.facts(asked([write])), write)
+        return preview(await self.index.facts(asked([write])), write)
 
     def _require_unit(self, unit: str) -> None:
         self.require_open()

@@ -41,7 +41,7 @@ class AsyncSuspended:
         self._held: WeakValueDictionary[bytes, AsyncStagedWriter] = WeakValueDictionary()
         self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    async def enter(self, writer: AsyncStagedWriter) -> None:
+    async def acquire(self, writer: AsyncStagedWriter) -> None:
         await self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._suspended.get(request_id)
@@ -53,19 +53,19 @@ class AsyncSuspended:
             await previous.hand_over()
 
     async def resume(self, writer: AsyncStagedWriter) -> Incoming | None:
-        writer.go_on()
+        writer.raise_if_ended()
         kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
     def stage(self, writer: AsyncStagedWriter) -> AsyncStaged:
         return self._stage(writer.request.unit)
 
-    def leave(self, writer: AsyncStagedWriter) -> None:
+    def release(self, writer: AsyncStagedWriter) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
     async def suspend(self, writer: AsyncStagedWriter, incoming: Incoming) -> None:
-        self.leave(writer)
+        self.release(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window
             self._suspended[writer.request_id] = _Suspended(writer.request, incoming, until)

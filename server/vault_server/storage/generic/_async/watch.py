@@ -28,7 +28,7 @@ class AsyncWatched(Protocol):
 
 
 class AsyncIndexWatch(AsyncWatch):
-    """Reads on when the signal rings, and every WATCH_HEARTBEAT."""
+    """Reads on when the signal is notified, and every WATCH_HEARTBEAT."""
 
     def __init__(self, store: AsyncWatched, units: Sequence[str], since: int) -> None:
         self._store = store
@@ -62,7 +62,7 @@ class AsyncIndexWatch(AsyncWatch):
         while not self._closed:
             self._affinity.require()
             self._store.require_open()
-            rings = signal.rings
+            notifications = signal.notifications
             self._revision, changes = await index.changes(self._revision, PAGE, self._units)
             if changes:
                 self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
@@ -72,7 +72,7 @@ class AsyncIndexWatch(AsyncWatch):
                 return self._progress()
             self._waiting = True
             if not self._closed:
-                await signal.wait(rings, left)
+                await signal.wait(notifications, left)
             self._waiting = False
         return ()
 
@@ -84,4 +84,4 @@ class AsyncIndexWatch(AsyncWatch):
         self._affinity.require_closable()
         self._closed = True
         if self._waiting and not self._affinity.is_inherited and not self._affinity.is_foreign:
-            self._signal.ring()
+            self._signal.notify()

@@ -97,7 +97,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         """
         async with self._lock:
             try:
-                await self._pending.enter(self)
+                await self._pending.acquire(self)
                 info = await self._store.answered(self.request)
                 if info is None and (found := await self._pending.resume(self)) is not None:
                     self._incoming = found
@@ -117,7 +117,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
     async def write(self, block: Block) -> None:
         self._affinity.require()
         async with self._lock:
-            self._require_going_on()
+            self._require_not_over()
             try:
                 await self._take(block)
             except asyncio.CancelledError:
@@ -131,7 +131,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
     async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         self._affinity.require()
         self._store.require_open()
-        return await self._store.whole(self._commit(size, checksum))
+        return await self._store.finish(self._commit(size, checksum))
 
     async def abort(self) -> None:
         if not self._affinity.is_inherited:
@@ -155,7 +155,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         self._ended = error
         await self.abort()
 
-    def go_on(self) -> None:
+    def raise_if_ended(self) -> None:
         """Raises what it was ended with, by somebody else."""
         if self._ended is not None:
             raise self._ended
@@ -166,7 +166,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
 
     async def ready(self, size: int, checksum: int | None) -> Upload | Update:
         """Ends writing, with the lock held: the write with its content, whose bytes are the committer's."""
-        self._require_going_on()
+        self._require_not_over()
         try:
             content = self._incoming.content(size, checksum)
             if self._incoming.staged is not None:
@@ -186,7 +186,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
             try:
                 return await self._store.commit(write)
             finally:
-                self._pending.leave(self)
+                self._pending.release(self)
 
     async def _take(self, block: Block) -> None:
         incoming = self._incoming
@@ -195,7 +195,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
             if incoming.size <= self._blobs.inline_limit:
                 incoming.data += bytes(data)
                 return
-            self.go_on()
+            self.raise_if_ended()
             first: AsyncStaged = self._pending.stage(self) if self.resumable else self._blobs.stage(self.request.unit)
             incoming.staged = first
             if incoming.data:
@@ -203,9 +203,9 @@ class AsyncStagedWriter(AsyncBlockWriter):
                 incoming.data = b""
         await incoming.staged.append(data, incoming.checksums)
 
-    def _require_going_on(self) -> None:
+    def _require_not_over(self) -> None:
         if self._over:
-            self.go_on()
+            self.raise_if_ended()
             self._store.require_open()
             raise ClosedError("the write is over: it was committed or aborted")
 
@@ -224,7 +224,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
             self._over = True
             self._incoming.data = b""
             if self.resumable:
-                self._pending.leave(self)
+                self._pending.release(self)
             if self._incoming.staged is not None:
                 await self._incoming.staged.discard()
 

@@ -1,5 +1,5 @@
 # Generated from _async/commits.py by scripts/unasync: DO NOT CHANGE.
-"""Group commit: whoever finds the turn free decides and applies what everybody has queued up, in one plan."""
+"""Group commit: whoever finds the lock free decides and applies what everybody has queued up, in one plan."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -124,7 +124,7 @@ class Commits:
 
     def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
         unplaced: dict[Content, VaultError] = {}
-        with self._index.turn:
+        with self._index.lock:
             facts = self._index.facts(asked(writes))
             while True:
                 accepted = [write for write in writes if _content(write) not in unplaced]
@@ -138,7 +138,7 @@ class Commits:
         if plan.revision != plan.begun_at:
             self._applied(plan)
             self._collection.note(plan)
-            self._signal.ring()
+            self._signal.notify()
         if not unplaced:
             return plan.outcomes
         outcomes = iter(plan.outcomes)

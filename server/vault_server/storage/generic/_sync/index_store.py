@@ -63,7 +63,7 @@ class IndexStore(StagingStore):
 
     def close(self) -> None:
         self._closed = True
-        self.signal.ring()
+        self.signal.notify()
         self.suspended.close()
 
     def _applied(self, plan: Plan) -> None:

@@ -33,7 +33,7 @@ class Index(Protocol):
     def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         """The objects, likewise."""
 
-    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
+    def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
         """`load_small` of objects as they are in one moment."""
 
     def stored(self, unit: str, key: Key) -> Stored | None:
@@ -70,7 +70,7 @@ class Index(Protocol):
         """Of the last change."""
 
 
-class Turn(Protocol):
+class Mutex(Protocol):
     """What one writer at a time holds, by `with`."""
 
     def __enter__(self) -> object: ...
@@ -84,11 +84,11 @@ class WritableIndex(Index, Protocol):
     """An index that `Commits` writes to."""
 
     @property
-    def turn(self) -> Turn:
+    def lock(self) -> Mutex:
         """Held from before `facts` until after `apply`: nobody else, in any process, applies anything meanwhile."""
 
     def apply(self, plan: Plan) -> None:
-        """Makes the plan so, durably and whole, or raises and changes nothing; within the turn of its facts.
+        """Makes the plan so, durably and whole, or raises and changes nothing; while the lock of its facts is held.
 
         UnavailableError says that the outcome is unknown. Applied again with new facts it comes to the same, since
         every request's answer is among these.
@@ -195,7 +195,7 @@ class Writes(Protocol):
 class Pending(Writes, Protocol):
     """Resumable writes: who has which, and what is kept of those that nobody has, for a while."""
 
-    def enter(self, writer: Any) -> None:
+    def acquire(self, writer: Any) -> None:
         """The writer has the write from now on, as far as this process goes; whoever had it lets go.
 
         Raises:
@@ -215,7 +215,7 @@ class Pending(Writes, Protocol):
     def suspend(self, writer: Any, incoming: Incoming) -> None:
         """Nobody has it for now, and what was staged of it was released."""
 
-    def leave(self, writer: Any) -> None:
+    def release(self, writer: Any) -> None:
         """The writer is done with it. Harmless when another one has it."""
 
     def drop(self, request_id: bytes) -> None:
@@ -226,11 +226,11 @@ class CommitSignal(Protocol):
     """Wakes watchers. It may be late, or lost: who waits looks by itself from time to time."""
 
     @property
-    def rings(self) -> int:
-        """How often it rang."""
+    def notifications(self) -> int:
+        """How often `notify` was called."""
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Something was committed, or the store or a watch is closed."""
 
-    def wait(self, rings: int, timeout: float) -> object:
-        """Returns when it has rung more often than `rings`, or after `timeout` seconds, or before."""
+    def wait(self, notifications: int, timeout: float) -> object:
+        """Returns when it was notified more often than `notifications` says, or after `timeout` seconds, or before."""

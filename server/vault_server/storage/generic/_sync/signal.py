@@ -10,18 +10,18 @@ class Signal:
     """See CommitSignal."""
 
     def __init__(self) -> None:
-        self.rings = 0
+        self.notifications = 0
         self._waiting: deque[Event] = deque()
 
-    def ring(self) -> None:
-        self.rings += 1
+    def notify(self) -> None:
+        self.notifications += 1
         for event in tuple(self._waiting):
             event.set()
 
-    def wait(self, rings: int, timeout: float) -> object:
+    def wait(self, notifications: int, timeout: float) -> object:
         event = Event()
         self._waiting.append(event)
         try:
-            return self.rings == rings and event.wait(timeout)
+            return self.notifications == notifications and event.wait(timeout)
         finally:
             self._waiting.remove(event)

@@ -39,7 +39,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.decision.decide import look
+from vault_server.storage.decision.decide import preview
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -87,7 +87,7 @@ class EngineStore(Store, ABC):
     def require_open(self) -> None:
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
 
-    def whole(self, work: Returned[T]) -> T:
+    def finish(self, work: Returned[T]) -> T:
         """Does it to its end, where an engine's work must not end with a cancelled caller."""
         return work
 
@@ -171,7 +171,7 @@ class EngineStore(Store, ABC):
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
         check_batch(len(items))
-        outcomes = self.index.small(unit, items, BATCH_BYTES)
+        outcomes = self.index.load_small(unit, items, BATCH_BYTES)
         found = isinstance(outcomes, list) and [outcome for outcome in outcomes if isinstance(outcome, Stored)]
         if not found:
             return cast("Sequence[LoadResult]", outcomes)
@@ -214,12 +214,12 @@ class EngineStore(Store, ABC):
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_batch(len(items))
-        return self.whole(self._write_small(Upload, unit, items))
+        return self.finish(self._write_small(Upload, unit, items))
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_batch(len(items))
-        return self.whole(self._write_small(Update, unit, items))
+        return self.finish(self._write_small(Update, unit, items))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
@@ -231,12 +231,12 @@ class EngineStore(Store, ABC):
                 writes.append(Delete(unit, spec))
             except VaultError as error:
                 writes.append(error)
-        return self.whole(self._commit(writes))
+        return self.finish(self._commit(writes))
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
         spec.validate()
-        return self.whole(self.commit(SetMetadata(unit, spec)))
+        return self.finish(self.commit(SetMetadata(unit, spec)))
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         self.require_open()
@@ -261,7 +261,7 @@ class EngineStore(Store, ABC):
 
     def answered(self, write: Upload | Update) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
-        return look(self.index.facts(asked([write])), write)
+        return preview(self.index.facts(asked([write])), write)
 
     def _require_unit(self, unit: str) -> None:
         self.require_open()

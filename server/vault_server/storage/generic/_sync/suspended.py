@@ -42,7 +42,7 @@ class Suspended:
         self._held: WeakValueDictionary[bytes, StagedWriter] = WeakValueDictionary()
         self._suspended: dict[bytes, _Suspended] = {}  # in the order in which they were suspended
 
-    def enter(self, writer: StagedWriter) -> None:
+    def acquire(self, writer: StagedWriter) -> None:
         self._expire()
         request_id = writer.request_id
         previous, kept = self._held.get(request_id), self._suspended.get(request_id)
@@ -54,19 +54,19 @@ class Suspended:
             previous.hand_over()
 
     def resume(self, writer: StagedWriter) -> Incoming | None:
-        writer.go_on()
+        writer.raise_if_ended()
         kept = self._suspended.pop(writer.request_id, None)
         return None if kept is None else kept.incoming
 
     def stage(self, writer: StagedWriter) -> Staged:
         return self._stage(writer.request.unit)
 
-    def leave(self, writer: StagedWriter) -> None:
+    def release(self, writer: StagedWriter) -> None:
         if self._held.get(writer.request_id) is writer:
             del self._held[writer.request_id]
 
     def suspend(self, writer: StagedWriter, incoming: Incoming) -> None:
-        self.leave(writer)
+        self.release(writer)
         if incoming.staged is not None:
             until = time.monotonic() + self.window
             self._suspended[writer.request_id] = _Suspended(writer.request, incoming, until)

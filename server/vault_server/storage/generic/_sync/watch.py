@@ -29,7 +29,7 @@ class Watched(Protocol):
 
 
 class IndexWatch(Watch):
-    """Reads on when the signal rings, and every WATCH_HEARTBEAT."""
+    """Reads on when the signal is notified, and every WATCH_HEARTBEAT."""
 
     def __init__(self, store: Watched, units: Sequence[str], since: int) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class IndexWatch(Watch):
         while not self._closed:
             self._affinity.require()
             self._store.require_open()
-            rings = signal.rings
+            notifications = signal.notifications
             self._revision, changes = index.changes(self._revision, PAGE, self._units)
             if changes:
                 self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
@@ -73,7 +73,7 @@ class IndexWatch(Watch):
                 return self._progress()
             self._waiting = True
             if not self._closed:
-                signal.wait(rings, left)
+                signal.wait(notifications, left)
             self._waiting = False
         return ()
 
@@ -85,4 +85,4 @@ class IndexWatch(Watch):
         self._affinity.require_closable()
         self._closed = True
         if self._waiting and not self._affinity.is_inherited and not self._affinity.is_foreign:
-            self._signal.ring()
+            self._signal.notify()

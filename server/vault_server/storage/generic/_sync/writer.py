@@ -98,7 +98,7 @@ class StagedWriter(BlockWriter):
         """
         with self._lock:
             try:
-                self._pending.enter(self)
+                self._pending.acquire(self)
                 info = self._store.answered(self.request)
                 if info is None and (found := self._pending.resume(self)) is not None:
                     self._incoming = found
@@ -118,7 +118,7 @@ class StagedWriter(BlockWriter):
     def write(self, block: Block) -> None:
         self._affinity.require()
         with self._lock:
-            self._require_going_on()
+            self._require_not_over()
             try:
                 self._take(block)
             except asyncio.CancelledError:
@@ -132,7 +132,7 @@ class StagedWriter(BlockWriter):
     def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
         self._affinity.require()
         self._store.require_open()
-        return self._store.whole(self._commit(size, checksum))
+        return self._store.finish(self._commit(size, checksum))
 
     def abort(self) -> None:
         if not self._affinity.is_inherited:
@@ -156,7 +156,7 @@ class StagedWriter(BlockWriter):
         self._ended = error
         self.abort()
 
-    def go_on(self) -> None:
+    def raise_if_ended(self) -> None:
         """Raises what it was ended with, by somebody else."""
         if self._ended is not None:
             raise self._ended
@@ -167,7 +167,7 @@ class StagedWriter(BlockWriter):
 
     def ready(self, size: int, checksum: int | None) -> Upload | Update:
         """Ends writing, with the lock held: the write with its content, whose bytes are the committer's."""
-        self._require_going_on()
+        self._require_not_over()
         try:
             content = self._incoming.content(size, checksum)
             if self._incoming.staged is not None:
@@ -187,7 +187,7 @@ class StagedWriter(BlockWriter):
             try:
                 return self._store.commit(write)
             finally:
-                self._pending.leave(self)
+                self._pending.release(self)
 
     def _take(self, block: Block) -> None:
         incoming = self._incoming
@@ -196,7 +196,7 @@ class StagedWriter(BlockWriter):
             if incoming.size <= self._blobs.inline_limit:
                 incoming.data += bytes(data)
                 return
-            self.go_on()
+            self.raise_if_ended()
             first: Staged = self._pending.stage(self) if self.resumable else self._blobs.stage(self.request.unit)
             incoming.staged = first
             if incoming.data:
@@ -204,9 +204,9 @@ class StagedWriter(BlockWriter):
                 incoming.data = b""
         incoming.staged.append(data, incoming.checksums)
 
-    def _require_going_on(self) -> None:
+    def _require_not_over(self) -> None:
         if self._over:
-            self.go_on()
+            self.raise_if_ended()
             self._store.require_open()
             raise ClosedError("the write is over: it was committed or aborted")
 
@@ -225,7 +225,7 @@ class StagedWriter(BlockWriter):
             self._over = True
             self._incoming.data = b""
             if self.resumable:
-                self._pending.leave(self)
+                self._pending.release(self)
             if self._incoming.staged is not None:
                 self._incoming.staged.discard()
 

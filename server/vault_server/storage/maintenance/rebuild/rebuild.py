@@ -123,7 +123,7 @@ def _make(root: Path, folder: Path, access: Access, meter: Meter) -> Resolution:
 
     directory = StoreDirectory(folder)
     directory.access = access
-    directory.enter()
+    directory.acquire()
     connections = Connections(directory, synchronous="FULL")
     try:
         access.make_register(connections.path)
@@ -131,7 +131,7 @@ def _make(root: Path, folder: Path, access: Access, meter: Meter) -> Resolution:
         faults = connections.read(lambda connection: rules.integrity(connection, full=True))
     finally:
         connections.close()
-        directory.leave()
+        directory.release()
     if faults or (folder / f"{REGISTER}-wal").exists():
         raise StorageError(f"the new register is not sound: {faults}; the damaged one is untouched")
     with (folder / REGISTER).open("rb") as made:

@@ -1,4 +1,4 @@
-"""The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
+"""The engine of a store in memory: nothing here waits for anything but a lock, or for the next commit."""
 
 import secrets
 from array import array
@@ -20,7 +20,7 @@ class AsyncMemoryIndex:
     """MemoryTables as an index."""
 
     def __init__(self, keep: Keep) -> None:
-        self.turn = AsyncLock()
+        self.lock = AsyncLock()
         self.tables = MemoryTables()
         self._keep = keep
 
@@ -39,8 +39,8 @@ class AsyncMemoryIndex:
     async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self.tables.find(unit, keys)
 
-    async def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
-        return self.tables.small(unit, items, room)
+    async def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+        return self.tables.load_small(unit, items, room)
 
     async def stored(self, unit: str, key: Key) -> Stored | None:
         return self.tables.stored(unit, key)

@@ -1,5 +1,5 @@
 # Generated from _async/engine.py by scripts/unasync: DO NOT CHANGE.
-"""The engine of a store in memory: nothing here waits for anything but a turn, or for the next commit."""
+"""The engine of a store in memory: nothing here waits for anything but a lock, or for the next commit."""
 
 import secrets
 from array import array
@@ -21,7 +21,7 @@ class MemoryIndex:
     """MemoryTables as an index."""
 
     def __init__(self, keep: Keep) -> None:
-        self.turn = Lock()
+        self.lock = Lock()
         self.tables = MemoryTables()
         self._keep = keep
 
@@ -40,8 +40,8 @@ class MemoryIndex:
     def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         return self.tables.find(unit, keys)
 
-    def small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
-        return self.tables.small(unit, items, room)
+    def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> list[LoadResult | Stored]:
+        return self.tables.load_small(unit, items, room)
 
     def stored(self, unit: str, key: Key) -> Stored | None:
         return self.tables.stored(unit, key)
