@@ -154,7 +154,7 @@ async def test_a_download_does_not_go_on_with_another_stores_bytes(
 def test_a_stream_that_was_cut_is_gone_with_its_transfer_and_not_left_to_the_collector(
     local: Server, proxy: Proxy, store: EmbeddedStore
 ) -> None:
-    # One that lives until the interpreter ends may keep it from ending: see `_untie`.
+    # One that lives until the interpreter ends may keep it from ending: see `vault._grpc.calls.untie`.
     with RemoteVault(proxy.address, {"u": (BytesWrapper, 0)}, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         vault.upload("u", BytesWrapper(PART), data_id=5)
         gc.collect()

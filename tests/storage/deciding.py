@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import strategies as st
 from vault.errors import VaultError
 from vault.store.values import DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec, checksum
-from vault_server.storage.decision.plan import Answer, Facts, Found, Keep, Outcome, Plan, Usage
+from vault_server.storage.decision.plan import Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
 
 UNITS = ("u", "v")
 NAMES = ("a", "b", "c")
-KEEPS = (Keep(300_000_000), Keep(), Keep(1_000, history=3, window=2))
+RETENTIONS = (Retention(300_000_000), Retention(), Retention(1_000, history=3, window=2))
 
 
 def content(data: bytes, file: str | None = None) -> Content:
@@ -35,7 +35,7 @@ class DictIndex:
     trash: set[str] = field(default_factory=set)
     units: dict[str, Usage] = field(default_factory=dict)
 
-    def facts(self, writes: list[Write], keep: Keep) -> Facts:
+    def facts(self, writes: list[Write], retention: Retention) -> Facts:
         wanted = asked(writes)
         named = {(row.unit, row.name): row for row in self.objects.values() if row.name is not None}
         found = [self.objects[key] for key in wanted.ids + wanted.new_ids if key in self.objects]
@@ -45,8 +45,8 @@ class DictIndex:
             for told in self.changes.values()
             if told["request_id"] in wanted.requests
         }
-        ideal = [revision for revision in self.changes if revision <= self.revision - keep.history]
-        least = [revision for revision in self.changes if revision <= self.feed_floor + keep.step]
+        ideal = [revision for revision in self.changes if revision <= self.revision - retention.history]
+        least = [revision for revision in self.changes if revision <= self.feed_floor + retention.step]
         floors = sorted({max(some) for some in (ideal, least) if some}, reverse=True)
         return Facts(
             self.revision,

@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from vault.errors import CorruptionError, VaultError
 from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 from vault_server.storage.decision.decide import decide, preview
-from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
 
 from tests.storage.deciding import DictIndex, Expected, content, in_groups, told, write_lists
 
-KEEP = Keep(retention=300_000_000)
-NOTHING = Keep()
+RETENTION = Retention(grace=300_000_000)
+NOTHING = Retention()
 
 
-def run(index: DictIndex, writes: list[Write], keep: Keep = KEEP, clock: int = 1_000_000) -> list[Outcome]:
-    plan = decide(index.facts(writes, keep), writes, clock, keep)
+def run(
+    index: DictIndex, writes: list[Write], retention: Retention = RETENTION, clock: int = 1_000_000
+) -> list[Outcome]:
+    plan = decide(index.facts(writes, retention), writes, clock, retention)
     index.apply(plan)
     return plan.outcomes
 
@@ -50,14 +52,14 @@ def names(index: DictIndex) -> dict[int, str | None]:
     return {data_id: row.name for (_, data_id), row in index.objects.items()}
 
 
-@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from([KEEP, NOTHING]))
+@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from([RETENTION, NOTHING]))
 def test_any_writes_in_any_groups_come_to_what_they_come_to_one_by_one(
-    writes: list[Write], sizes: list[int], keep: Keep
+    writes: list[Write], sizes: list[int], retention: Retention
 ) -> None:
     index, expected = DictIndex(), Expected()
     for group in in_groups(writes, sizes):
         wanted = [expected.outcome(write) for write in group]
-        outcomes = run(index, group, keep)
+        outcomes = run(index, group, retention)
         assert [told(outcome, want) for outcome, want in zip(outcomes, wanted, strict=True)] == wanted
         assert {
             key: {name: getattr(to_info(row), name) for name in expected.objects[key]}
@@ -67,14 +69,14 @@ def test_any_writes_in_any_groups_come_to_what_they_come_to_one_by_one(
 
 
 @settings(max_examples=50)
-@given(write_lists(), st.sampled_from([KEEP, NOTHING]))
-def test_facts_are_not_changed_and_the_same_facts_give_the_same_plan(writes: list[Write], keep: Keep) -> None:
+@given(write_lists(), st.sampled_from([RETENTION, NOTHING]))
+def test_facts_are_not_changed_and_the_same_facts_give_the_same_plan(writes: list[Write], retention: Retention) -> None:
     index = DictIndex()
-    run(index, writes[::2], keep)
-    facts = index.facts(writes, keep)
+    run(index, writes[::2], retention)
+    facts = index.facts(writes, retention)
     before = copy.deepcopy(facts)
     plans = [
-        dataclasses.asdict(dataclasses.replace(decide(facts, writes, 5, keep), outcomes=[], contents=[]))
+        dataclasses.asdict(dataclasses.replace(decide(facts, writes, 5, retention), outcomes=[], contents=[]))
         for _ in range(2)
     ]
     assert plans[0] == plans[1]
@@ -85,13 +87,13 @@ def test_facts_are_not_changed_and_the_same_facts_give_the_same_plan(writes: lis
 @given(write_lists(), st.data())
 def test_a_write_that_is_refused_leaves_nothing(writes: list[Write], data: st.DataObject) -> None:
     index = DictIndex()
-    plan = decide(index.facts(writes, KEEP), writes, 5, KEEP)
+    plan = decide(index.facts(writes, RETENTION), writes, 5, RETENTION)
     kept = [
         write
         for write, outcome in zip(writes, plan.outcomes, strict=True)
         if not isinstance(outcome, VaultError) or data.draw(st.booleans())
     ]
-    again = decide(index.facts(kept, KEEP), kept, 5, KEEP)
+    again = decide(index.facts(kept, RETENTION), kept, 5, RETENTION)
     assert rows_of(plan) == rows_of(again)
 
 
@@ -101,17 +103,17 @@ def rows_of(plan: Plan) -> dict[str, Any]:
 
 
 @settings(max_examples=50)
-@given(write_lists(blobs=False), st.sampled_from([KEEP, NOTHING]))
-def test_all_of_it_sent_again_does_nothing_and_is_answered_alike(writes: list[Write], keep: Keep) -> None:
+@given(write_lists(blobs=False), st.sampled_from([RETENTION, NOTHING]))
+def test_all_of_it_sent_again_does_nothing_and_is_answered_alike(writes: list[Write], retention: Retention) -> None:
     index = DictIndex()
-    first = run(index, writes, keep)
+    first = run(index, writes, retention)
     done = [
         (write, outcome)
         for write, outcome in zip(writes, first, strict=True)
         if isinstance(outcome, ObjectInfo) or (isinstance(outcome, int) and outcome)
     ]
     revision = index.revision
-    assert run(index, [write for write, _ in done], keep, clock=9_000_000) == [outcome for _, outcome in done]
+    assert run(index, [write for write, _ in done], retention, clock=9_000_000) == [outcome for _, outcome in done]
     assert index.revision == revision
 
 
@@ -253,7 +255,7 @@ def test_the_stores_time_never_goes_back() -> None:
 
 def test_an_expiry_of_what_is_retained_follows_the_wall_clock() -> None:
     index = uploaded(1)
-    run(index, [Delete("u", DeleteSpec(1))], Keep(retention=7), clock=50)
+    run(index, [Delete("u", DeleteSpec(1))], Retention(grace=7), clock=50)
     (kept,) = index.retired.values()
     assert (kept["retired_at"], kept["collect_at"]) == (50, 57)
 
@@ -262,26 +264,26 @@ def test_an_expiry_of_what_is_retained_follows_the_wall_clock() -> None:
 def test_the_feed_reaches_back_so_many_changes_and_so_long(
     steps: list[tuple[int, int]], history: int, window: int
 ) -> None:
-    index, keep, clock = DictIndex(), Keep(history=history, window=window), 100
+    index, retention, clock = DictIndex(), Retention(history=history, window=window), 100
     number = 0
     for pause, count in steps:
         clock += pause
         before = {revision: told["committed_at"] for revision, told in index.changes.items()}
         writes: list[Write] = [up(number + each) for each in range(1, count + 1)]
         number += count
-        run(index, writes, keep, clock)
+        run(index, writes, retention, clock)
         for revision in set(before) - set(index.changes):
             assert revision <= index.revision - history
             assert before[revision] <= clock - window
     if steps:
-        run(index, [up(number + 1)], keep, clock + window)
-        assert len(index.changes) <= history + keep.step + 1
+        run(index, [up(number + 1)], retention, clock + window)
+        assert len(index.changes) <= history + retention.step + 1
 
 
 def test_the_feed_shrinks_while_writes_come_faster_than_its_window_passes() -> None:
-    index, keep = DictIndex(), Keep(history=10, window=100)
+    index, retention = DictIndex(), Retention(history=10, window=100)
     for clock in range(400):
-        run(index, [up(clock + 1)], keep, clock)
+        run(index, [up(clock + 1)], retention, clock)
     assert 100 <= len(index.changes) <= 120
 
 
@@ -295,7 +297,7 @@ def test_what_a_damaged_index_led_to_is_refused_and_taken_for_nothing(key: int |
         Update("u", UpdateSpec(key), content(b"x")),
         renamed(key, "z"),
     ]
-    plan = decide(facts, writes, 0, KEEP)
+    plan = decide(facts, writes, 0, RETENTION)
     assert plan.outcomes == [damage] * 4
     assert plan.revision == 0
 
@@ -314,9 +316,9 @@ def test_a_damaged_row_refuses_the_writes_on_it_and_no_others(column: dict[str, 
         Delete("u", DeleteSpec(1)),
         renamed(2, "n"),
     ]
-    facts = index.facts(writes, KEEP)
+    facts = index.facts(writes, RETENTION)
     facts.rows["u", 1] = facts.rows["u", 1]._replace(row=facts.rows["u", 1].row._replace(**column))
-    *refused, done = decide(facts, writes, 5, KEEP).outcomes
+    *refused, done = decide(facts, writes, 5, RETENTION).outcomes
     assert [type(outcome) for outcome in refused] == [CorruptionError] * 4
     assert isinstance(done, ObjectInfo)
 
@@ -326,9 +328,9 @@ def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
     empty = Content(0, 0, b"", None)
     write = up(2, "n")
     spec = dataclasses.replace(write, content=empty)
-    assert preview(index.facts([spec], KEEP), spec) is None
+    assert preview(index.facts([spec], RETENTION), spec) is None
     (info,) = run(index, [write])
-    assert preview(index.facts([spec], KEEP), spec) == info
+    assert preview(index.facts([spec], RETENTION), spec) == info
     for refused, why in (
         (Upload("u", UploadSpec(1), empty), "OBJECT_EXISTS"),
         (Upload("u", UploadSpec(3, "a"), empty), "NAME_TAKEN"),
@@ -338,7 +340,7 @@ def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
         (Update("u", UpdateSpec(1, request_id=write.spec.request_id), empty), "BAD_REQUEST_ID"),
     ):
         with pytest.raises(VaultError) as raised:
-            preview(index.facts([refused], KEEP), refused)
+            preview(index.facts([refused], RETENTION), refused)
         assert raised.value.reason == why
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row
 from vault_server.storage.decision.writes import Delete, SetMetadata, Update, Upload, Write
 from vault_server.storage.index.apply import apply
 from vault_server.storage.index.facts import facts
 
-from tests.storage.deciding import KEEPS, DictIndex, content, in_groups, write_lists
+from tests.storage.deciding import RETENTIONS, DictIndex, content, in_groups, write_lists
 
 
 @contextmanager
@@ -63,19 +63,19 @@ def assert_alike(connection: sqlite3.Connection, index: DictIndex) -> None:
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from(KEEPS))
+@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from(RETENTIONS))
 def test_any_groups_of_writes_leave_the_tables_that_the_dicts_have(
-    made: Path, writes: list[Write], sizes: list[int], keep: Keep
+    made: Path, writes: list[Write], sizes: list[int], retention: Retention
 ) -> None:
     index = DictIndex()
     with register(made) as connection:
         for clock, group in enumerate(in_groups(writes, sizes)):
-            known = facts(connection, group, keep)
-            wanted = index.facts(group, keep)
+            known = facts(connection, group, retention)
+            wanted = index.facts(group, retention)
             assert (known.rows, known.answers, known.units) == (wanted.rows, wanted.answers, wanted.units)
-            plan = decide(known, group, clock, keep)
+            plan = decide(known, group, clock, retention)
             apply(connection, plan)
-            index.apply(decide(wanted, group, clock, keep))
+            index.apply(decide(wanted, group, clock, retention))
             assert_alike(connection, index)
 
 
@@ -114,23 +114,23 @@ def test_what_does_not_fit_into_a_statement_is_asked_in_parts(made: Path) -> Non
     with register(made) as connection:
         committed(connection, uploads)
         assert rows(connection, "SELECT count(*) FROM objects") == [(8193,)]
-        assert len(facts(connection, uploads, KEEPS[0]).answers) == 8193
+        assert len(facts(connection, uploads, RETENTIONS[0]).answers) == 8193
 
 
 def committed(connection: Counting, group: list[Write]) -> int:
     """How many statements it took."""
     before = connection.calls
-    plan = decide(facts(connection, group, KEEPS[0]), group, 5, KEEPS[0])
+    plan = decide(facts(connection, group, RETENTIONS[0]), group, 5, RETENTIONS[0])
     apply(connection, plan)
     assert [outcome for outcome in plan.outcomes if not isinstance(outcome, ObjectInfo | int)] == []
     return connection.calls - before
 
 
 def test_ids_and_names_of_several_units_are_told_apart(made: Path) -> None:
-    keep = Keep()
+    retention = Retention()
     with register(made) as connection:
         group: list[Write] = [Upload(unit, UploadSpec(1, "n"), content(unit.encode())) for unit in ("u", "v", "w")]
-        apply(connection, decide(facts(connection, group, keep), group, 5, keep))
+        apply(connection, decide(facts(connection, group, retention), group, 5, retention))
         for unit in ("u", "v", "w", "x"):
             asking: list[Write] = [Delete(unit, DeleteSpec(1)), Delete(unit, DeleteSpec("n"))]
-            assert set(facts(connection, asking, keep).rows) == ({(unit, 1)} if unit != "x" else set())
+            assert set(facts(connection, asking, retention).rows) == ({(unit, 1)} if unit != "x" else set())

@@ -31,12 +31,12 @@ from vault.store.values import (
 )
 from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.writes import Write, asked
 from vault_server.storage.generic._sync import suspended
 from vault_server.storage.memory.tables import MemoryTables
 
-from tests.storage.deciding import KEEPS, DictIndex, in_groups, write_lists
+from tests.storage.deciding import RETENTIONS, DictIndex, in_groups, write_lists
 from tests.vault.places import STRUCTURE, Note
 from torture.interrupts.delivery import run
 
@@ -239,17 +239,17 @@ def test_many_threads_leave_a_feed_without_a_hole(store: MemoryStore) -> None:
     assert_sound(store)
 
 
-@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from(KEEPS))
+@given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from(RETENTIONS))
 @settings(max_examples=50)
 def test_any_groups_of_writes_leave_the_tables_that_plain_dicts_have(
-    writes: list[Write], sizes: list[int], keep: Keep
+    writes: list[Write], sizes: list[int], retention: Retention
 ) -> None:
     index, tables = DictIndex(), MemoryTables()
     for clock, group in enumerate(in_groups(writes, sizes)):
-        wanted, known = index.facts(group, keep), tables.facts(asked(group), keep)
+        wanted, known = index.facts(group, retention), tables.facts(asked(group), retention)
         assert (known.rows, known.answers, known.units) == (wanted.rows, wanted.answers, wanted.units)
-        index.apply(decide(wanted, group, clock, keep))
-        plan = decide(known, group, clock, keep)
+        index.apply(decide(wanted, group, clock, retention))
+        plan = decide(known, group, clock, retention)
         if plan.revision == plan.begun_at:
             continue  # there is nothing to apply
         tables.apply(plan)

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
-from vault_server.storage.decision.plan import Facts, Keep, Plan
+from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.generic._async import suspended, watch
@@ -157,10 +157,10 @@ class ClockLock:
 class SimulatedIndex:
     """The store's index, as one server reaches it."""
 
-    def __init__(self, node: Node, keep: Keep) -> None:
+    def __init__(self, node: Node, retention: Retention) -> None:
         self.node = node
         self.lock: Any = ClockLock(node)
-        self._keep = keep
+        self._retention = retention
         self._tables = node.world.tables
 
     async def identity(self) -> str:
@@ -168,7 +168,7 @@ class SimulatedIndex:
 
     async def facts(self, asked: Asked) -> Facts:
         await self.node.step()
-        facts = self._tables.facts(asked, self._keep)
+        facts = self._tables.facts(asked, self._retention)
         await self.node.step()
         return facts
 
@@ -349,7 +349,7 @@ class SimulatedSignal:
 
 def sound_store(world: World, node: Node) -> AsyncIndexStore:
     """The product's protocol."""
-    index = SimulatedIndex(node, world.options.keep)
+    index = SimulatedIndex(node, world.options.retained)
     return AsyncIndexStore(
         index, SimulatedBlobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
     )

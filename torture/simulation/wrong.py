@@ -7,7 +7,7 @@ from typing import Any, Final
 from vault.errors import UnavailableError
 from vault.store.values import Change
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Facts, Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write, asked
 from vault_server.storage.generic._async.commits import AsyncCommits
@@ -21,7 +21,7 @@ class _AcknowledgesFirst(AsyncCommits):
 
     async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
         facts = await self._index.facts(asked(writes))
-        plan = decide(facts, writes, self._clock(), self._keep)
+        plan = decide(facts, writes, self._clock(), self._retention)
         try:
             return await super()._decided(writes)
         except UnavailableError:
@@ -80,8 +80,8 @@ class _ReadsTheRevisionLater(SimulatedIndex):
 class _FactsOfBefore(SimulatedIndex):
     """Takes the lock and sees what was there before it, as one statement of PostgreSQL would that does both."""
 
-    def __init__(self, node: Node, keep: Keep) -> None:
-        super().__init__(node, keep)
+    def __init__(self, node: Node, retention: Retention) -> None:
+        super().__init__(node, retention)
         self.lock = _LateLock(node, self)
         self.before: Callable[[Asked], Facts] | None = None
 
@@ -103,13 +103,13 @@ class _LateLock(ClockLock):
         tables = self._node.world.tables
         rows, names, requests = dict(tables._objects), dict(tables._names), dict(tables._requests)
         await super().__aenter__()
-        keep = self._index._keep
+        retention = self._index._retention
 
         def seen(asked: Asked) -> Facts:
             now = tables._objects, tables._names, tables._requests
             tables._objects, tables._names, tables._requests = rows, names, requests
             try:
-                return tables.facts(asked, keep)
+                return tables.facts(asked, retention)
             finally:
                 tables._objects, tables._names, tables._requests = now
 
@@ -138,14 +138,16 @@ def _with(
     lock: type[ClockLock] | None = None,
 ) -> Callable[[World, Node], AsyncIndexStore]:
     def make(world: World, node: Node) -> AsyncIndexStore:
-        keep = world.options.keep
-        own = index(node, keep)
+        retention = world.options.retained
+        own = index(node, retention)
         if lock is not None:
             own.lock = lock(node)
         store = AsyncIndexStore(
             own, blobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
         )
-        store.commits = commits(own, store.blobs, store.signal, store.collection, keep, world.clock, store._applied)
+        store.commits = commits(
+            own, store.blobs, store.signal, store.collection, retention, world.clock, store._applied
+        )
         return store
 
     return make

@@ -22,9 +22,8 @@ class BatchSlices:
         self._free = most
         self._size = size
         self._small = small
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = (
-            OrderedDict()
-        )  # by caller, whose turn is next first
+        # By caller, the one whose turn is next first.
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def of(self, caller: str, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close

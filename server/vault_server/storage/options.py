@@ -6,7 +6,7 @@ from typing import Final, Literal
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID
 from vault.store.setting import check_settings, choice, seconds, switch, units, whole
 
-from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.plan import Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,9 @@ class StoreOptions:
         return self.durability == "full"
 
     @property
-    def keep(self) -> Keep:
-        """What decisions keep of it, in microseconds."""
-        return Keep(round(self.retention * 1e6), self.feed_history, round(self.resume_window * 1e6))
+    def retained(self) -> Retention:
+        """What decisions go by of it, in microseconds."""
+        return Retention(round(self.retention * 1e6), self.feed_history, round(self.resume_window * 1e6))
 
 
 DEFAULT_OPTIONS: Final = StoreOptions()

@@ -13,7 +13,7 @@ from vault.errors import VaultError
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep, Plan
+from vault_server.storage.decision.plan import Plan, Retention
 from vault_server.storage.decision.writes import Update, Upload, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
@@ -42,14 +42,14 @@ class Committer:
         staging: Staging,
         sweeper: Sweeper,
         reserve: Reserve,
-        keep: Keep,
+        retention: Retention,
     ) -> None:
         self._connections = connections
         self._blobs = blobs
         self._staging = staging
         self._sweeper = sweeper
         self._reserve = reserve
-        self._keep = keep
+        self._retention = retention
 
     def commit(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[list[Any], bool]:
         """The outcome of each write, or of the task, once they are durable; and whether the store's revision moved.
@@ -59,7 +59,7 @@ class Committer:
                 files alone that the one before has named: its own writes have them.
             collecting: Also look for generations that have expired.
         """
-        keep = self._keep if first else replace(self._keep, retention=0)
+        retention = self._retention if first else replace(self._retention, grace=0)
         placement = Placement(self._blobs, self._staging)
 
         def transact(connection: sqlite3.Connection) -> tuple[list[Any], Plan | None, bool]:
@@ -72,7 +72,7 @@ class Committer:
                     self._sweeper.sweep(connection, placement, collecting=collecting)
                 else:
                     self._sweeper.skip()
-                return self._finish(connection, *self._work(connection, placement, work, keep, full_ends_it=first))
+                return self._finish(connection, *self._work(connection, placement, work, retention, full_ends_it=first))
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -82,7 +82,7 @@ class Committer:
         except BaseException:
             self._sweeper.failed(placement)
             raise
-        self._sweeper.committed(placement, plan, keep.retention / 1e6)
+        self._sweeper.committed(placement, plan, retention.grace / 1e6)
         return outcomes, moved
 
     def _work(
@@ -90,7 +90,7 @@ class Committer:
         connection: sqlite3.Connection,
         placement: Placement,
         work: Sequence[Item] | Task,
-        keep: Keep,
+        retention: Retention,
         *,
         full_ends_it: bool,
     ) -> tuple[list[Any], Plan | None, int, int]:
@@ -100,7 +100,7 @@ class Committer:
             outcomes = [work(connection, placement)]
             placement.settle(None)
             return outcomes, None, begun_at, _revision(connection)
-        outcomes, plan = self._decide(connection, placement, work, keep, full_ends_it=full_ends_it)
+        outcomes, plan = self._decide(connection, placement, work, retention, full_ends_it=full_ends_it)
         placement.settle(plan)
         apply(connection, plan)
         return outcomes, plan, plan.begun_at, plan.revision
@@ -123,19 +123,19 @@ class Committer:
         connection: sqlite3.Connection,
         placement: Placement,
         items: Sequence[Item],
-        keep: Keep,
+        retention: Retention,
         *,
         full_ends_it: bool,
     ) -> tuple[list[Any], Plan]:
         """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
         refused, and the others are decided without it."""
         writes = [item for item in items if not isinstance(item, VaultError)]
-        known = facts(connection, writes, keep)
+        known = facts(connection, writes, retention)
         clock = time.time_ns() // 1000
         refused: dict[int, VaultError] = {}
         while True:
             accepted = [write for write in writes if id(write) not in refused] if refused else writes
-            plan = decide(known, accepted, clock, keep)
+            plan = decide(known, accepted, clock, retention)
             failed = placement.place(plan.contents, full_ends_it=full_ends_it)
             if not failed:
                 break

@@ -20,7 +20,7 @@ from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.committer import Committer, Item, Task
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
-from vault_server.storage.decision.plan import Keep
+from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.writes import Delete, Update, Upload, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
@@ -72,13 +72,13 @@ class Writer:
         staging: Staging,
         *,
         committed: Callable[[], None],
-        keep: Keep,
+        retention: Retention,
     ) -> None:
         self._connections = connections
         self._committed = committed
         self._sweeper = Sweeper(staging, blobs.root)
         self._reserve = Reserve(blobs.directory)
-        self._committer = Committer(connections, blobs, staging, self._sweeper, self._reserve, keep)
+        self._committer = Committer(connections, blobs, staging, self._sweeper, self._reserve, retention)
         self._background = Background(self._run, "vault-writer")
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()  # None: just look up

@@ -18,10 +18,10 @@ from vault_server.storage.decision.plan import (
     ROW_BYTES,
     Answer,
     Facts,
-    Keep,
     NewContent,
     Outcome,
     Plan,
+    Retention,
     Usage,
     to_answer,
 )
@@ -38,16 +38,16 @@ from vault_server.storage.decision.rows import (
 from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
 
 
-def decide(facts: Facts, writes: Iterable[Write], clock: int, keep: Keep = Keep()) -> Plan:  # noqa: B008  # frozen
+def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retention = Retention()) -> Plan:  # noqa: B008  # frozen
     """Decides a group of writes.
 
     Args:
         facts: Of what `asked(writes)` names. They are not changed.
         writes: In the order in which they take effect.
         clock: The time, in microseconds since 1970.
-        keep: How long what is replaced stays.
+        retention: How long what is replaced stays.
     """
-    group = _Group(facts, clock, keep)
+    group = _Group(facts, clock, retention)
     return group.plan([group.outcome(write) for write in writes])
 
 
@@ -56,7 +56,7 @@ def preview(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
 
     Its bytes, which may not be there yet, are not looked at.
     """
-    group = _Group(facts, 0, Keep())
+    group = _Group(facts, 0, Retention())
     answer = group.answer(write)
     if answer is not None:
         return to_info(answer.row)
@@ -87,7 +87,7 @@ class _Group:
         rows: Objects, as the writes so far leave them; without those that they deleted. `names`: whose they are.
     """
 
-    def __init__(self, facts: Facts, clock: int, keep: Keep) -> None:
+    def __init__(self, facts: Facts, clock: int, retention: Retention) -> None:
         self.now = max(clock, facts.clock)
         self.moment = to_time(self.now)
         self.revision = facts.revision
@@ -95,7 +95,7 @@ class _Group:
         self.names = {(row.unit, row.name): row.data_id for row in self.rows.values() if row.name is not None}
         self._facts = facts
         self._clock = clock
-        self._keep = keep
+        self._retention = retention
         self._requests: dict[tuple[str, bytes], tuple[Any, ...]] = {}
         self._units: dict[str, int] = {}
         self._touched: dict[tuple[str, int], None] = {}
@@ -187,9 +187,9 @@ class _Group:
         found = self._facts.rows[row.unit, row.data_id] if fresh is None else None
         file = found.file if found is not None else None
         inline = file is None if fresh is None else fresh.content.data is not None
-        retention = self._keep.retention
-        if retention:
-            self._retired.append(retired_row(row, self.revision, self._clock, self._clock + retention))
+        grace = self._retention.grace
+        if grace:
+            self._retired.append(retired_row(row, self.revision, self._clock, self._clock + grace))
             self._inlined += row.size + ROW_BYTES if inline else 0
         elif fresh is not None:
             del self._contents[row.content]  # nobody ever sees them
@@ -242,10 +242,10 @@ class _Group:
 
     def _floor(self) -> int | None:
         """Where the feed begins from now on; None: where it did."""
-        facts, keep = self._facts, self._keep
+        facts, retention = self._facts, self._retention
         for revision, committed_at in facts.floors:
-            enough = facts.feed_floor + keep.step <= revision <= facts.revision - keep.history
-            if enough and committed_at <= self.now - keep.window:
+            enough = facts.feed_floor + retention.step <= revision <= facts.revision - retention.history
+            if enough and committed_at <= self.now - retention.window:
                 return revision
         return None
 

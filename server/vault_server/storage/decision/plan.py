@@ -20,17 +20,17 @@ _KIND: Final = CHANGE_COLUMNS.index("kind")
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Retention:
     """How long what is replaced stays.
 
     Attributes:
-        retention: Microseconds for which a generation that is replaced or deleted is retained; 0: it goes at once.
+        grace: Microseconds for which a generation that is replaced or deleted is retained; 0: it goes at once.
         history: Changes that the feed and its request ids reach back, at least.
         window: Microseconds that they reach back, at least: a write can be resumed for so long, and then be committed
             again by somebody who never learnt that it was.
     """
 
-    retention: int = 0
+    grace: int = 0
     history: int = 1 << 62
     window: int = 0
 

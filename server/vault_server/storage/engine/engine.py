@@ -64,7 +64,7 @@ class Engine:
             self.blobs,
             self.staging,
             committed=self.feed.notify,
-            keep=settings.keep,
+            retention=settings.retained,
         )
         self.background: list[Background] = []
         self._closing = threading.Lock()

@@ -9,7 +9,7 @@ from vault.store.columns import LoadItems
 from vault.store.limits import check_key
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo
 
-from vault_server.storage.decision.plan import Facts, Keep
+from vault_server.storage.decision.plan import Facts, Retention
 from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Asked
 from vault_server.storage.feed.feed import Feed
@@ -42,7 +42,7 @@ class Register:
         one_upload = len(asked.requests) == len(asked.new_ids) == 1
         if one_upload and not self._connections.read(lambda connection: is_known(connection, asked), alone=True):
             return Facts()
-        return self._connections.read(lambda connection: facts_of(connection, asked, Keep()))
+        return self._connections.read(lambda connection: facts_of(connection, asked, Retention()))
 
     def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
         return self._connections.read(lambda connection: find_generations(connection, unit, keys))

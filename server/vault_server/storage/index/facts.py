@@ -9,7 +9,7 @@ from typing import Any, Final
 from vault.errors import CorruptionError, StorageError, VaultError
 from vault.store.values import Key
 
-from vault_server.storage.decision.plan import Facts, Found, Keep, Usage, to_answer
+from vault_server.storage.decision.plan import Facts, Found, Retention, Usage, to_answer
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Asked, Write, asked
 from vault_server.storage.index.objects import require_asked
@@ -53,12 +53,12 @@ _KNOWN: Final = (
 )
 
 
-def facts(connection: sqlite3.Connection, writes: Iterable[Write], keep: Keep) -> Facts:
+def facts(connection: sqlite3.Connection, writes: Iterable[Write], retention: Retention) -> Facts:
     """What there is to know to decide on the writes, in the caller's transaction."""
-    return facts_of(connection, asked(writes), keep)
+    return facts_of(connection, asked(writes), retention)
 
 
-def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts:
+def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention) -> Facts:
     """What there is to know of what is wanted, likewise."""
     found = Facts(0, 0, 0, {}, {}, {}, {})
     units = list(wanted.units)
@@ -100,8 +100,8 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, keep: Keep) -> Facts
     found.damaged = damaged
     for change in select(connection, _ANSWERS, answered) if answered else ():
         found.answers[change[_PRINCIPAL : _PRINCIPAL + 2]] = to_answer(change)
-    if found.revision - keep.history >= found.feed_floor + keep.step:
-        bounds = (found.revision - keep.history, found.feed_floor + keep.step)
+    if found.revision - retention.history >= found.feed_floor + retention.step:
+        bounds = (found.revision - retention.history, found.feed_floor + retention.step)
         found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
     return found
 

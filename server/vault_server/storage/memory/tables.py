@@ -15,7 +15,7 @@ from typing import Any, Final
 from vault.errors import RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
 
-from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Keep, Plan, Usage, to_answer
+from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Plan, Retention, Usage, to_answer
 from vault_server.storage.decision.rows import (
     CHANGE_COLUMNS,
     INFO_COLUMNS,
@@ -41,7 +41,7 @@ _COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
 
 
 class MemoryTables:
-    """Objects, contents, retained generations, the feed. Methods are those of an index, for `keep`'s history."""
+    """Objects, contents, retained generations, the feed. Methods are those of an index, for a Retention's history."""
 
     def __init__(self) -> None:
         self.store_id = secrets.token_hex(16)
@@ -62,7 +62,7 @@ class MemoryTables:
         self._sorted_ids: dict[str, list[int]] = {}
         self._sorted_names: dict[str, list[str]] = {}
 
-    def facts(self, asked: Asked, keep: Keep) -> Facts:
+    def facts(self, asked: Asked, retention: Retention) -> Facts:
         with self._lock:
             self._finish()
             facts = Facts(self.revision, self._clock, self._feed_floor)
@@ -78,7 +78,7 @@ class MemoryTables:
             for unit in asked.units:
                 if unit in self._usage:
                     facts.units[unit] = self._usage[unit]
-            floors = {self.revision - keep.history, self._feed_floor + keep.step}
+            floors = {self.revision - retention.history, self._feed_floor + retention.step}
             facts.floors = [
                 (revision, self._changes[revision][_COMMITTED_AT])
                 for revision in sorted(floors, reverse=True)

@@ -9,7 +9,7 @@ from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Outcome, Plan, Retention
 from vault_server.storage.decision.writes import Content, Write, asked
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
@@ -49,7 +49,7 @@ class AsyncCommits:
         blobs: AsyncBlobStore,
         signal: AsyncCommitSignal,
         collection: AsyncCollection,
-        keep: Keep,
+        retention: Retention,
         clock: Callable[[], int],
         applied: Callable[[Plan], None],
     ) -> None:
@@ -57,7 +57,7 @@ class AsyncCommits:
         self._blobs = blobs
         self._signal = signal
         self._collection = collection
-        self._keep = keep
+        self._retention = retention
         self._clock = clock
         self._applied = applied
         self._queue: deque[_Entry] = deque()
@@ -127,7 +127,7 @@ class AsyncCommits:
             facts = await self._index.facts(asked(writes))
             while True:
                 accepted = [write for write in writes if _content(write) not in unplaced]
-                plan = decide(facts, accepted, self._clock(), self._keep)
+                plan = decide(facts, accepted, self._clock(), self._retention)
                 failed = await self._place(plan)
                 if not failed:
                     break

@@ -43,7 +43,7 @@ class AsyncIndexStore(AsyncStagingStore):
         self.blobs = blobs
         self.signal = signal
         self.collection = AsyncCollection(index, blobs, clock)
-        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.keep, clock, self._applied)
+        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.retained, clock, self._applied)
         self.suspended = AsyncSuspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0

@@ -10,7 +10,7 @@ from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Keep, Outcome, Plan
+from vault_server.storage.decision.plan import Outcome, Plan, Retention
 from vault_server.storage.decision.writes import Content, Write, asked
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
@@ -50,7 +50,7 @@ class Commits:
         blobs: BlobStore,
         signal: CommitSignal,
         collection: Collection,
-        keep: Keep,
+        retention: Retention,
         clock: Callable[[], int],
         applied: Callable[[Plan], None],
     ) -> None:
@@ -58,7 +58,7 @@ class Commits:
         self._blobs = blobs
         self._signal = signal
         self._collection = collection
-        self._keep = keep
+        self._retention = retention
         self._clock = clock
         self._applied = applied
         self._queue: deque[_Entry] = deque()
@@ -128,7 +128,7 @@ class Commits:
             facts = self._index.facts(asked(writes))
             while True:
                 accepted = [write for write in writes if _content(write) not in unplaced]
-                plan = decide(facts, accepted, self._clock(), self._keep)
+                plan = decide(facts, accepted, self._clock(), self._retention)
                 failed = self._place(plan)
                 if not failed:
                     break

@@ -44,7 +44,7 @@ class IndexStore(StagingStore):
         self.blobs = blobs
         self.signal = signal
         self.collection = Collection(index, blobs, clock)
-        self.commits = Commits(index, blobs, signal, self.collection, options.keep, clock, self._applied)
+        self.commits = Commits(index, blobs, signal, self.collection, options.retained, clock, self._applied)
         self.suspended = Suspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0

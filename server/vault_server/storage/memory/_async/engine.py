@@ -9,7 +9,7 @@ from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
 
-from vault_server.storage.decision.plan import Facts, Keep, Plan
+from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
@@ -19,16 +19,16 @@ from vault_server.storage.uploads.incoming import small_contents
 class AsyncMemoryIndex:
     """MemoryTables as an index."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, retention: Retention) -> None:
         self.lock = AsyncLock()
         self.tables = MemoryTables()
-        self._keep = keep
+        self._retention = retention
 
     async def identity(self) -> str:
         return self.tables.store_id
 
     async def facts(self, asked: Asked) -> Facts:
-        return self.tables.facts(asked, self._keep)
+        return self.tables.facts(asked, self._retention)
 
     async def apply(self, plan: Plan) -> None:
         self.tables.apply(plan)

@@ -26,7 +26,7 @@ class AsyncMemoryStore(AsyncIndexStore):
     blobs: AsyncMemoryBlobs
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
-        index = AsyncMemoryIndex(options.keep)
+        index = AsyncMemoryIndex(options.retained)
         super().__init__(index, AsyncMemoryBlobs(), AsyncSignal(), options, durability="none")
 
     @property

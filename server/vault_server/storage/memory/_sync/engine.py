@@ -10,7 +10,7 @@ from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
 
-from vault_server.storage.decision.plan import Facts, Keep, Plan
+from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
@@ -20,16 +20,16 @@ from vault_server.storage.uploads.incoming import small_contents
 class MemoryIndex:
     """MemoryTables as an index."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, retention: Retention) -> None:
         self.lock = Lock()
         self.tables = MemoryTables()
-        self._keep = keep
+        self._retention = retention
 
     def identity(self) -> str:
         return self.tables.store_id
 
     def facts(self, asked: Asked) -> Facts:
-        return self.tables.facts(asked, self._keep)
+        return self.tables.facts(asked, self._retention)
 
     def apply(self, plan: Plan) -> None:
         self.tables.apply(plan)

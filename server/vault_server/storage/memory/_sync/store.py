@@ -27,7 +27,7 @@ class MemoryStore(IndexStore):
     blobs: MemoryBlobs
 
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
-        index = MemoryIndex(options.keep)
+        index = MemoryIndex(options.retained)
         super().__init__(index, MemoryBlobs(), Signal(), options, durability="none")
 
     @property
