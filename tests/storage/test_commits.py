@@ -1,14 +1,16 @@
 """Commits of the policy that engines share: an engine that fails at any step costs nobody else anything."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
-from vault.errors import NotFoundError, StorageError
+from vault.errors import AlreadyExistsError, NotFoundError, StorageError
 from vault.store.values import UploadSpec, WriteStatus
 from vault_server.storage import StoreOptions
 from vault_server.storage.generic._sync import suspended
+from vault_server.storage.generic._sync.index_store import wall_clock
 from vault_server.storage.memory import MemoryStore
+from vault_server.storage.memory._sync.engine import MemoryBlob
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blocks_of, delete, read, update, upload
 
@@ -50,13 +52,37 @@ def test_a_commit_that_fails_changes_nothing_and_the_next_one_works(memory: Memo
 
 
 @pytest.mark.parametrize("step", AFTER)
-def test_what_could_not_be_collected_after_a_commit_is_with_the_next(memory: MemoryStore, step: str) -> None:
+def test_what_cannot_be_collected_after_a_commit_refuses_nobody_and_is_tried_again(
+    memory: MemoryStore, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upload(memory, LARGE, data_id=1)
-    with failing(memory, step), suppress(StorageError):
-        update(memory, 1, LARGE[1:])
+    with failing(memory, step):
+        assert update(memory, 1, LARGE[1:]).revision == 2
     assert (read(memory, 1), memory.revision) == (LARGE[1:], 2)
+    monkeypatch.setattr(memory.collection, "_clock", lambda: wall_clock() + 2_000_000)
     delete(memory, 1)
     assert memory.blobs.blobs == {}
+
+
+def test_what_was_staged_for_a_refused_write_and_cannot_be_removed_changes_no_answer(
+    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (memory.upload(UNIT, UploadSpec(1, name="n")) for _ in range(2))
+    for writer in (first, second):
+        for block in blocks_of(LARGE):
+            writer.write(block)
+    first.commit(len(LARGE))
+    discarded = []
+
+    def fail(staged: MemoryBlob) -> None:
+        discarded.append(staged)
+        raise StorageError("it broke")
+
+    monkeypatch.setattr(MemoryBlob, "discard", fail)
+    with pytest.raises(AlreadyExistsError):
+        second.commit(len(LARGE))
+    assert discarded
+    assert (read(memory, 1), memory.revision) == (LARGE, 1)
 
 
 def test_of_suspended_writes_above_the_limit_those_that_wait_longest_go(

@@ -1,5 +1,6 @@
 """Group commit: whoever finds the lock free decides and applies what everybody has queued up, in one plan."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from vault_server.storage.decision.plan import Outcome, Plan, Retention
 from vault_server.storage.decision.writes import Content, Write, asked
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
+
+_log = logging.getLogger(__name__)
 
 MOST_WRITES: Final = 1000
 """Writes in one group, unless one caller alone has more: nobody waits for too many others."""
@@ -66,6 +69,18 @@ class AsyncCommits:
     async def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """See AsyncCommitting."""
         outcomes = await self._queued(_Entry(writes))
+        try:
+            await self._remove_unused(writes, outcomes)
+        except VaultError as error:  # the writes stand, or are refused, all the same
+            _log.warning("what was staged for writes that were refused is left behind: %s", error)
+        await self._collection.collect()
+        return outcomes
+
+    async def collect(self) -> None:
+        await self._collection.collect()
+
+    async def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
+        """Removes what was staged, or placed, for writes that have no use for it."""
         refused: list[str] = []
         for write, outcome in zip(writes, outcomes, strict=True):
             content = _content(write)
@@ -75,11 +90,6 @@ class AsyncCommits:
                 refused.append(content.file)  # placed, and then not accepted after all
         if refused:
             await self._blobs.remove(refused)
-        await self._collection.collect()
-        return outcomes
-
-    async def collect(self) -> None:
-        await self._collection.collect()
 
     async def _queued(self, entry: _Entry) -> Sequence[Outcome]:
         self._queue.append(entry)

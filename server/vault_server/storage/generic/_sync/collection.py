@@ -1,16 +1,23 @@
 # Generated from _async/collection.py by scripts/unasync: DO NOT CHANGE.
 """What was replaced or deleted goes when its time has come: out of the index first, then its bytes."""
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from vault._runtime.sync_async import Lock
+from vault.errors import VaultError
 
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.generic._sync.protocols import BlobStore, WritableIndex
 
+_log = logging.getLogger(__name__)
+
 MOST_RETAINED: Final = 64 << 20
 """Bytes of generations that are retained, above which the oldest go before their time."""
+
+_RETRY: Final = 1_000_000
+"""Microseconds until what could not be collected is tried again."""
 
 _SIZE: Final = 4
 _COLLECT_AT: Final = -1
@@ -42,7 +49,8 @@ class Collection:
         return self._due is not None and self._due <= self._clock()
 
     def collect(self) -> None:
-        """Removes what is due, unless somebody does already."""
+        """Removes what is due, unless somebody does already. What cannot be removed now is tried again later: it comes
+        after a commit, or before a read, which it is no part of."""
         if self._lock.locked() or not self.is_due:
             return
         with self._lock:
@@ -51,6 +59,9 @@ class Collection:
                 files, then, self._retained = self._index.claim(self._clock(), self._most)
                 self._blobs.remove(files)
                 self._index.forget(files)
+            except VaultError as error:
+                _log.warning("what is to be collected is left for later: %s", error)
+                then = self._clock() + _RETRY
             except BaseException:
                 self._due = due
                 raise

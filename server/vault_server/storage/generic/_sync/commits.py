@@ -1,6 +1,7 @@
 # Generated from _async/commits.py by scripts/unasync: DO NOT CHANGE.
 """Group commit: whoever finds the lock free decides and applies what everybody has queued up, in one plan."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from vault_server.storage.decision.plan import Outcome, Plan, Retention
 from vault_server.storage.decision.writes import Content, Write, asked
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
+
+_log = logging.getLogger(__name__)
 
 MOST_WRITES: Final = 1000
 """Writes in one group, unless one caller alone has more: nobody waits for too many others."""
@@ -67,6 +70,18 @@ class Commits:
     def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """See Committing."""
         outcomes = self._queued(_Entry(writes))
+        try:
+            self._remove_unused(writes, outcomes)
+        except VaultError as error:  # the writes stand, or are refused, all the same
+            _log.warning("what was staged for writes that were refused is left behind: %s", error)
+        self._collection.collect()
+        return outcomes
+
+    def collect(self) -> None:
+        self._collection.collect()
+
+    def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
+        """Removes what was staged, or placed, for writes that have no use for it."""
         refused: list[str] = []
         for write, outcome in zip(writes, outcomes, strict=True):
             content = _content(write)
@@ -76,11 +91,6 @@ class Commits:
                 refused.append(content.file)  # placed, and then not accepted after all
         if refused:
             self._blobs.remove(refused)
-        self._collection.collect()
-        return outcomes
-
-    def collect(self) -> None:
-        self._collection.collect()
 
     def _queued(self, entry: _Entry) -> Sequence[Outcome]:
         self._queue.append(entry)
