@@ -1,4 +1,4 @@
-"""Replies held against their questions: what has to be the same in both, or ProtocolError.
+"""Replies checked against their questions: what has to be the same in both, or ProtocolError.
 
 Of what a server says, this is what its client can know to be wrong. What it cannot, because only the server knows
 (an object that it denies, tags nobody asked for, bytes with a checksum to match), is in docs/RELIABILITY.md.
@@ -30,7 +30,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-if TYPE_CHECKING:  # embedded vaults hold listings against their questions, too, and do without protobuf
+if TYPE_CHECKING:  # embedded vaults check listings, too, and do without protobuf
     from vault.v1 import vault_pb2 as pb
 
 QuestionT = TypeVar("QuestionT")
@@ -46,7 +46,7 @@ def pairs(answers: Sequence[AnswerT], questions: Sequence[QuestionT]) -> Iterato
     return zip(answers, questions, strict=True)
 
 
-def hold_info(info: ObjectInfo, unit: str, key: Key) -> ObjectInfo:
+def check_info(info: ObjectInfo, unit: str, key: Key) -> ObjectInfo:
     """An object that was asked for by this key."""
     if info.unit != unit or key not in (info.data_id, info.name):
         raise ProtocolError(
@@ -57,24 +57,24 @@ def hold_info(info: ObjectInfo, unit: str, key: Key) -> ObjectInfo:
     return info
 
 
-def hold_found(info: ObjectInfo | None, unit: str, key: Key) -> ObjectInfo | None:
+def check_found(info: ObjectInfo | None, unit: str, key: Key) -> ObjectInfo | None:
     """What Stat says of an object."""
-    return None if info is None else hold_info(info, unit, key)
+    return None if info is None else check_info(info, unit, key)
 
 
-def hold_not_modified(answer: NotModified, wanted: int | None) -> NotModified:
+def check_not_modified(answer: NotModified, wanted: int | None) -> NotModified:
     """That an object is still at a generation, which has to be the one that the caller named."""
     if wanted is None or answer.generation != wanted:
         raise ProtocolError(f"the server answered 'not modified' at {answer.generation}; {wanted} was asked about")
     return answer
 
 
-def hold_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
+def check_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
     """The object whose bytes a Load opened."""
     key: Key = request.key.name if request.key.HasField("name") else request.key.data_id
     if request.HasField("generation") and isinstance(key, str):
         key = info.data_id  # it leads to the object that bears it now, and the generation may be of before it did
-    hold_info(info, request.unit, key)
+    check_info(info, request.unit, key)
     for field in ("generation", "if_generation"):
         if request.HasField(field) and info.generation != getattr(request, field):
             raise ProtocolError(
@@ -85,30 +85,30 @@ def hold_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
     return info
 
 
-def hold_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:
+def check_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:
     """What became of one item of LoadMany."""
     if isinstance(result, LoadedObject):
-        info, data = hold_info(result.info, unit, item.key), result.data
+        info, data = check_info(result.info, unit, item.key), result.data
         if data is not None and (len(data) != info.size or len(data) > BLOCK_SIZE):
             raise ProtocolError(f"the server sent {len(data)} bytes of an object of {info.size}", unit=unit)
     elif isinstance(result, NotModified):
-        hold_not_modified(result, item.if_generation_not_match)
+        check_not_modified(result, item.if_generation_not_match)
     return result
 
 
-def hold_written(
+def check_written(
     info: ObjectInfo, unit: str, spec: UploadSpec | UpdateSpec, size: int, checksum: int | None
 ) -> ObjectInfo:
     """What a write is said to have come to."""
     wrong: tuple[str, object, object] | None = None
     if isinstance(spec, UploadSpec):
-        hold_info(info, unit, spec.data_id)
+        check_info(info, unit, spec.data_id)
         if info.name != spec.name:
             wrong = "name", info.name, spec.name
         elif info.tags != spec.tags:
             wrong = "tags", info.tags, spec.tags
     else:
-        hold_info(info, unit, spec.key)
+        check_info(info, unit, spec.key)
         if spec.if_generation is not None and info.generation <= spec.if_generation:
             wrong = "generation", info.generation, f"one after {spec.if_generation}"
     if info.generation != info.revision:  # as it was answered when it was written
@@ -129,24 +129,24 @@ def hold_written(
     return info
 
 
-def hold_small(result: ObjectInfo | VaultError, unit: str, item: SmallUpload | SmallUpdate) -> ObjectInfo | VaultError:
+def check_small(result: ObjectInfo | VaultError, unit: str, item: SmallUpload | SmallUpdate) -> ObjectInfo | VaultError:
     """What became of one item of UploadMany or UpdateMany."""
     if isinstance(result, VaultError):
         return result
-    return hold_written(result, unit, item.spec, len(item.data), item.checksum)
+    return check_written(result, unit, item.spec, len(item.data), item.checksum)
 
 
-def hold_deleted(result: int | VaultError, item: DeleteSpec) -> int | VaultError:
+def check_deleted(result: int | VaultError, item: DeleteSpec) -> int | VaultError:
     """What became of one item of Delete: the revision of the deletion; 0 where there was no object."""
     if isinstance(result, int) and (result > MAX_DATA_ID or 0 < result <= (item.if_generation or 0)):
         raise ProtocolError(f"the server says that an object was deleted at revision {result}, which can be none")
     return result
 
 
-def hold_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInfo:
+def check_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInfo:
     """What a change of metadata is said to have come to."""
     renamed = spec.name is not None
-    hold_info(info, unit, info.data_id if renamed and isinstance(spec.key, str) else spec.key)
+    check_info(info, unit, info.data_id if renamed and isinstance(spec.key, str) else spec.key)
     if (
         (renamed and info.name != (spec.name or None))
         or (spec.tags is not None and info.tags != spec.tags)
@@ -162,21 +162,21 @@ def hold_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInfo
     return info
 
 
-def hold_write_status(status: WriteStatus, unit: str) -> WriteStatus:
+def check_write_status(status: WriteStatus, unit: str) -> WriteStatus:
     """How far a write has come."""
     if status.persisted_size > MAX_DATA_ID or (status.info is not None and status.info.unit != unit):
         raise ProtocolError("the server answered about another write than the one that was asked about", unit=unit)
     return status
 
 
-def hold_generation(generation: int) -> int:
+def check_generation(generation: int) -> int:
     """What Exists says of an object."""
     if generation > MAX_DATA_ID:
         raise ProtocolError(f"the server sent a generation that can be none: {generation}")
     return generation
 
 
-def hold_page(
+def check_page(
     page: Page, unit: str, *, prefix: str | None, tags: Mapping[str, str] | None, page_size: int, page_token: str
 ) -> Page:
     """A page of a listing: no more than was asked for, of this unit, each object once and in order, and matching."""
@@ -186,12 +186,12 @@ def hold_page(
         raise ProtocolError("the server sent a page that leads to itself", unit=unit)
     last: Key | None = None
     for info in page.objects:
-        hold_info(info, unit, info.data_id)
+        check_info(info, unit, info.data_id)
         if (prefix is not None and (info.name is None or not info.name.startswith(prefix))) or (
             tags and not tags.items() <= info.tags.items()
         ):
             raise ProtocolError(f"the server listed object {info.data_id}, which does not match", unit=unit)
-        last = hold_listed(info, last, by_name=prefix is not None)
+        last = check_listed(info, last, by_name=prefix is not None)
     ids = {info.data_id for info in page.objects}
     names = [info.name for info in page.objects if info.name is not None]
     if len(ids) < len(page.objects) or len(set(names)) < len(names):
@@ -199,7 +199,7 @@ def hold_page(
     return page
 
 
-def hold_listed(info: ObjectInfo, last: Key | None, *, by_name: bool) -> Key | None:
+def check_listed(info: ObjectInfo, last: Key | None, *, by_name: bool) -> Key | None:
     """The place of an object in a listing; it has to be after the one before."""
     place: Key | None = info.name if by_name else info.data_id
     if last is not None and (place is None or not last < place):  # type: ignore[operator]  # both names, or both ids
@@ -207,7 +207,7 @@ def hold_listed(info: ObjectInfo, last: Key | None, *, by_name: bool) -> Key | N
     return place
 
 
-def hold_units(units: Sequence[str]) -> list[str]:
+def check_units(units: Sequence[str]) -> list[str]:
     """The units of a store: each once, in order."""
     try:
         for unit in units:
@@ -219,7 +219,7 @@ def hold_units(units: Sequence[str]) -> list[str]:
     return list(units)
 
 
-def hold_capabilities(capabilities: Capabilities) -> Capabilities:
+def check_capabilities(capabilities: Capabilities) -> Capabilities:
     """What a server can do: numbers that a client can work with."""
     if capabilities.block_size != BLOCK_SIZE:
         raise ProtocolError(f"the server's blocks are of {capabilities.block_size} bytes, and not of {BLOCK_SIZE}")
@@ -227,7 +227,7 @@ def hold_capabilities(capabilities: Capabilities) -> Capabilities:
         raise ProtocolError(f"the server keeps writes for {capabilities.resume_window} s, which can be no time")
     if capabilities.max_message_size > MAX_DATA_ID:
         raise ProtocolError(f"the server takes messages of {capabilities.max_message_size} bytes")
-    hold_units(sorted(capabilities.allowed_units))
+    check_units(sorted(capabilities.allowed_units))
     return capabilities
 
 
@@ -239,7 +239,7 @@ class FeedOrder:
         self._since = since
         self._revision: int | None = None
 
-    def hold(self, event: Change | Progress) -> Change | Progress:
+    def check(self, event: Change | Progress) -> Change | Progress:
         """The next event. Raises ProtocolError when it cannot be that."""
         known, revision = self._revision, event.revision
         if known is None:

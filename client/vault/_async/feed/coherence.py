@@ -90,7 +90,7 @@ class AsyncWatchCoherence(AsyncCoherence):
 
     An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
     nothing came for longer than a server that is alive would let pass; also when something comes after all.
-    What was loaded under an earlier epoch is asked after.
+    What was loaded under an earlier epoch is revalidated.
     """
 
     def __init__(self, store: AsyncStore, cache: ObjectCache[Any], units: Sequence[str]) -> None:
@@ -153,14 +153,14 @@ class AsyncWatchCoherence(AsyncCoherence):
                         self._cache.apply(event)
                     self._heard()
             except VaultError as error:  # also a ClosedError, which a server may send
-                _log.info("the change feed was lost, cached objects are asked after: %s", error)
+                _log.info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
                     follower.revision = None
                 elif error.reason == "OTHER_STORE":
                     self._cache.clear()
                     self._follower = AsyncFollower(self._store, self._units)
             except Exception:  # noqa: BLE001  # whatever it is, the next attempt may do better
-                _log.exception("the change feed could not be followed, cached objects are asked after")
+                _log.exception("the change feed could not be followed, cached objects are revalidated")
             finally:
                 self._live = 0
                 await follower.drop()

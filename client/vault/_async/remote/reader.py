@@ -13,7 +13,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire.reply_checks import hold_opened
+from vault.wire.reply_checks import check_opened
 
 
 class AsyncRemoteReader(AsyncBlockReader):
@@ -112,4 +112,4 @@ class AsyncRemoteReader(AsyncBlockReader):
         if isinstance(first, Block) or first.WhichOneof("part") != "info":
             raise ProtocolError("the server went on with a Load without saying with which object")
         self._seen(first.revision)
-        check_same(info, hold_opened(wire.object_info_from_wire(first.info), request))
+        check_same(info, check_opened(wire.object_info_from_wire(first.info), request))

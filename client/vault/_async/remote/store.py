@@ -74,7 +74,7 @@ class AsyncRemoteWatch(AsyncWatch):
             self._affinity.require()
 
     def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
-        events = [self._order.hold(event) for event in wire.watch_events_from_wire(message)]
+        events = [self._order.check(event) for event in wire.watch_events_from_wire(message)]
         self._seen(events[-1].revision)
         return events
 
@@ -115,14 +115,14 @@ class AsyncRemoteStore(AsyncStore):
 
     async def capabilities(self) -> Capabilities:
         reply = await self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
-        return replies.hold_capabilities(wire.capabilities_from_wire(reply))
+        return replies.check_capabilities(wire.capabilities_from_wire(reply))
 
     async def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         limits.check_unit(unit)
         _check_keys(keys)
 
         def read(generation: int, _: Key) -> int:
-            return replies.hold_generation(generation)
+            return replies.check_generation(generation)
 
         return await self._ask("Exists", unit, keys, wire.fill_key, read, questions="keys", answers="generations")
 
@@ -131,7 +131,7 @@ class AsyncRemoteStore(AsyncStore):
         _check_keys(keys)
 
         def read(item: pb.StatResponse.Item, key: Key) -> ObjectInfo | None:
-            return replies.hold_found(wire.stat_result_from_wire(item), unit, key)
+            return replies.check_found(wire.stat_result_from_wire(item), unit, key)
 
         return await self._ask("Stat", unit, keys, wire.fill_key, read, questions="keys", answers="items")
 
@@ -156,14 +156,14 @@ class AsyncRemoteStore(AsyncStore):
         while True:
             page = wire.page_from_wire(await self._unary("List", request, timeout=attempts.remaining))
             token = request.page_token
-            replies.hold_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
+            replies.check_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
             if page.objects or not page.next_page_token:
                 return page
             attempts.check()  # a page of nothing that leads to another is no progress
             request.page_token = page.next_page_token
 
     async def list_units(self) -> list[str]:
-        return replies.hold_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
+        return replies.check_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     async def load(
         self,
@@ -209,10 +209,10 @@ class AsyncRemoteStore(AsyncStore):
             raise ProtocolError(f"the server began a Load with {part or 'nothing'}, and not with what it is of")
         self._see(first.revision)
         if part == "info":
-            info = replies.hold_opened(wire.object_info_from_wire(first.info), request)
+            info = replies.check_opened(wire.object_info_from_wire(first.info), request)
             return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
-        answer = replies.hold_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
+        answer = replies.check_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
         receiver.cancel()
         return answer
 
@@ -241,7 +241,7 @@ class AsyncRemoteStore(AsyncStore):
         self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
     ) -> Sequence[LoadResult]:
         def read(result: pb.LoadManyResponse.Item, item: LoadItem) -> LoadResult:
-            return replies.hold_loaded(wire.load_result_from_wire(result), unit, item)
+            return replies.check_loaded(wire.load_result_from_wire(result), unit, item)
 
         return await self._ask_valid(
             "LoadMany", unit, items, wire.fill_load_item, read, answers="items", timeout=timeout
@@ -257,7 +257,7 @@ class AsyncRemoteStore(AsyncStore):
         limits.check_unit(unit)
         limits.check_request_id(request_id)
         request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
-        return replies.hold_write_status(
+        return replies.check_write_status(
             wire.write_status_from_wire(await self._unary("GetWriteStatus", request)), unit
         )
 
@@ -276,7 +276,7 @@ class AsyncRemoteStore(AsyncStore):
         limits.check_unit(unit)
 
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
-            return replies.hold_deleted(wire.delete_result_from_wire(result), item)
+            return replies.check_deleted(wire.delete_result_from_wire(result), item)
 
         return await self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
 
@@ -284,7 +284,7 @@ class AsyncRemoteStore(AsyncStore):
         limits.check_unit(unit)
         spec.validate()
         reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
-        return replies.hold_metadata(wire.object_info_from_wire(reply.info), unit, spec)
+        return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         for unit in units:
@@ -326,7 +326,7 @@ class AsyncRemoteStore(AsyncStore):
         limits.check_unit(unit)
 
         def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
-            return replies.hold_small(wire.write_result_from_wire(result), unit, item)
+            return replies.check_small(wire.write_result_from_wire(result), unit, item)
 
         return await self._ask_valid(method, unit, items, fill, read, writes=True)
 

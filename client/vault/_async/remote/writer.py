@@ -17,7 +17,7 @@ from vault.store.values import Block, ObjectInfo, UpdateSpec, UploadSpec
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
-from vault.wire.reply_checks import hold_written
+from vault.wire.reply_checks import check_written
 
 WINDOW: Final = 8
 """Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.
@@ -123,7 +123,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
             self._attempts.begin()
             while (info := await self._try_to_commit(commit)) is None:
                 continue
-            hold_written(info, self._unit, self._spec, size, checksum)
+            check_written(info, self._unit, self._spec, size, checksum)
         except BaseException as error:
             await self._fail(error)
             raise

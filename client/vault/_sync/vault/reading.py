@@ -16,7 +16,7 @@ from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name, check_prefix, check_tags
 from vault.store.progress import ProgressCallback
 from vault.store.values import Key, ObjectInfo
-from vault.wire.reply_checks import hold_listed
+from vault.wire.reply_checks import check_listed
 
 
 class Reading(VaultBase):
@@ -298,7 +298,7 @@ class Reading(VaultBase):
             self._require_open()
             page = self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
             for info in page.objects:
-                last = hold_listed(info, last, by_name=prefix is not None)
+                last = check_listed(info, last, by_name=prefix is not None)
                 yield info
                 refuse_inherited(forks, "the listing")
             token = page.next_page_token

@@ -30,7 +30,7 @@ MOST_BYTES: Final = 64 << 30
 client that begins and disappears again and again fills no disk, and locks nobody else out."""
 
 _SOONEST: Final = 0.05
-_SEES_TO_IT: Final = 60.0  # seconds at least between two looks while nothing is due
+_IDLE_SECONDS: Final = 60.0  # between two looks while nothing is due, at least
 
 
 class Held(Protocol):
@@ -236,7 +236,7 @@ class Resumption:
     def _sweep(self) -> float:
         """Removes what has expired, and what is too much. Returns the seconds until the next look."""
         left: list[_Entry] = []
-        due = max(self.window, _SEES_TO_IT)
+        due = max(self.window, _IDLE_SECONDS)
         try:
             self._directory.require_same()
         except VaultError:  # what lies there is another store's
@@ -246,7 +246,7 @@ class Resumption:
                 journal.touch(entry.folder)
             if self._is_expired(entry.found):
                 _remove(entry.folder, self._is_expired)
-                due = min(due, _SEES_TO_IT)  # if it was not removed, somebody has it
+                due = min(due, _IDLE_SECONDS)  # if it was not removed, somebody has it
             else:
                 left.append(entry)
                 due = min(due, self._left(entry.found))
