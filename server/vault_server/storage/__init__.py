@@ -2,7 +2,6 @@
 
 embedded        EmbeddedStore and AsyncEmbeddedStore, the entry point by which a path finds them, `check_directory`
 memory          MemoryStore and AsyncMemoryStore, and `memory://`
-protocols       what an engine is: an index, blobs, a signal
 generic         what every engine's Store does
 maintenance     the audit, the scrub, repair; `rebuild` of a damaged register, which `check_directory` alone imports
 engine          the parts of one open store, and what a fork does to them
