@@ -131,7 +131,7 @@ class AsyncLoader:
     async def _check(
         self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
     ) -> list[Key]:
-        """Asks after objects that are here, which costs a round trip and no bytes.
+        """Revalidates objects that are here, which costs a round trip and no bytes.
 
         Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
         """

@@ -132,7 +132,7 @@ class Loader:
     def _check(
         self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
     ) -> list[Key]:
-        """Asks after objects that are here, which costs a round trip and no bytes.
+        """Revalidates objects that are here, which costs a round trip and no bytes.
 
         Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
         """

@@ -41,7 +41,7 @@ Identity = tuple[int, int]
 
 
 class StoreDirectory:
-    """One store's directory, from `enter` to `leave`. Safe to share between threads.
+    """One store's directory, from `acquire` to `release`. Safe to share between threads.
 
     Attributes:
         root: Its path.

@@ -22,25 +22,24 @@ _MOST_BYTES: Final = 1 << 62
 _DAY: Final = 86_400_000_000
 
 _OBJECTS: Final = (
-    "WITH k (unit, key) AS (VALUES {{marks}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
+    "WITH k (unit, key) AS (VALUES {{pairs}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
 )
 _IS_THERE: Final = _OBJECTS.format(columns="k.unit, k.key")
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
 _WHOLE: Final = _OBJECTS.format(columns=f"k.unit, k.key, {', '.join(f'o.{name}' for name in Row._fields)}, c.file")
 _ROWS: Final = " CROSS JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
-_BY_ID: Final = for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}", "(?, ?)")
-_BY_NAME: Final = for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}", "(?, ?)")
-_IDS: Final = for_sizes(f"{_IS_THERE} AND i.data_id = k.key", "(?, ?)")
-_NAMES: Final = for_sizes(f"{_IS_THERE} AND i.name = k.key", "(?, ?)")
-_ANSWERED: Final = "WITH k (id) AS (VALUES {{ones}}) SELECT {columns} FROM k CROSS JOIN changes ON request_id = k.id"
-_ANSWERS: Final = for_sizes(_ANSWERED.format(columns=", ".join(CHANGE_COLUMNS)), "(?)")
+_BY_ID: Final = for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}")
+_BY_NAME: Final = for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}")
+_IDS: Final = for_sizes(f"{_IS_THERE} AND i.data_id = k.key")
+_NAMES: Final = for_sizes(f"{_IS_THERE} AND i.name = k.key")
+_ANSWERED: Final = "WITH k (id) AS (VALUES {{rows}}) SELECT {columns} FROM k CROSS JOIN changes ON request_id = k.id"
+_ANSWERS: Final = for_sizes(_ANSWERED.format(columns=", ".join(CHANGE_COLUMNS)))
 _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
 # What is to be new is not there, as a rule, and nothing was asked for before: that is asked with the rest at once.
 _FIRST: Final = for_sizes(
     f"SELECT EXISTS ({_OBJECTS.format(columns='1')} AND i.data_id = k.key), "  # noqa: S608  # names of columns
     f"EXISTS ({_ANSWERED.format(columns='1')}), m.revision, m.clock, m.feed_floor, "
-    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit IN ({values})",
-    "(?, ?)",
+    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit IN ({values})"
 )
 _FIRST[0] = (  # most groups have one write
     "SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id = ?), "

@@ -32,10 +32,10 @@ def _by_key(columns: str, join: str = "") -> tuple[Sequence[str], Sequence[str]]
     # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
     statement = (
         "SELECT {columns}, i.{key} FROM objects i CROSS JOIN objects o ON o.number = i.number{join} "
-        "WHERE i.unit = ? AND i.{key} IN ({{marks}})"
+        "WHERE i.unit = ? AND i.{key} IN ({{values}})"
     )
     by_id, by_name = (statement.format(columns=columns, key=key, join=join) for key in ("data_id", "name"))
-    return for_sizes(by_id, "?"), for_sizes(by_name, "?")
+    return for_sizes(by_id), for_sizes(by_name)
 
 
 _GENERATIONS: Final = _by_key("o.unit, o.data_id, o.generation, 0, 0, 0, 0, o.name")

@@ -13,13 +13,11 @@ NULLS: Final = (None,) * 2 * MOST_KEYS
 _SIZES: Final = tuple(1 << power for power in range(MOST_KEYS.bit_length()))
 
 
-def for_sizes(statement: str, mark: str) -> list[str]:
-    """The statement with one `mark` for each key in the place of `{marks}`, for each size; `{ones}`: with a `(?)`,
-    `{values}`: with a `?`."""
-    return [
-        statement.format(marks=", ".join([mark] * size), ones=", ".join(["(?)"] * size), values=", ".join(["?"] * size))
-        for size in _SIZES
-    ]
+def for_sizes(statement: str) -> list[str]:
+    """The statement for each size: with as many `?` in the place of `{values}`, `(?)` of `{rows}`, `(?, ?)` of
+    `{pairs}`."""
+    marks = {"values": "?", "rows": "(?)", "pairs": "(?, ?)"}
+    return [statement.format(**{name: ", ".join([mark] * size) for name, mark in marks.items()}) for size in _SIZES]
 
 
 def select(
