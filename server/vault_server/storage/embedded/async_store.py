@@ -14,7 +14,7 @@ from vault.store.values import Change
 
 from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.embedded.async_engine import AsyncEmbeddedEngine, FeedSignal
-from vault_server.storage.embedded.async_writer import AsyncStagingWriter
+from vault_server.storage.embedded.async_writer import AsyncFileWriter
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.embedded.threads import Threads
 from vault_server.storage.engine.file_writer import FileWriter
@@ -88,7 +88,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
             beginning.add_done_callback(self._suspend)
             raise
         return (
-            AsyncStagingWriter(writer, self._threads)
+            AsyncFileWriter(writer, self._threads)
             if isinstance(writer, FileWriter)
             else AsyncAnsweredWriter(cast("AnsweredWriter", writer).info)
         )

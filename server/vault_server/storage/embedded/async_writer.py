@@ -12,9 +12,12 @@ from vault_server.storage.embedded.threads import Threads
 from vault_server.storage.engine.file_writer import FileWriter
 
 
-class AsyncStagingWriter(AsyncBlockWriter):
-    """A cancelled `write` aborts, unless the write is resumable: then whoever has the writer decides. A `commit`
-    that was begun finishes, whoever is cancelled."""
+class AsyncFileWriter(AsyncBlockWriter):
+    """FileWriter for tasks.
+
+    A cancelled `write` aborts, unless the write is resumable: then whoever has the writer decides. A `commit` that was
+    begun finishes, whoever is cancelled.
+    """
 
     def __init__(self, writer: FileWriter, threads: Threads) -> None:
         self._writer = writer
