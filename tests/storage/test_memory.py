@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import AsyncVault, RemoteStore, Vault
-from vault.errors import InvalidArgumentError, NotFoundError, RevisionCompactedError
+from vault.errors import ClosedError, InvalidArgumentError, NotFoundError, RevisionCompactedError
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
@@ -208,6 +208,37 @@ def test_suspended_writes_are_bounded(store: MemoryStore, monkeypatch: pytest.Mo
     assert all(store.write_status("u", spec.request_id).persisted_size == BLOCK_SIZE for spec in specs[2:])
 
 
+def test_threads_suspend_and_resume_writes_at_the_same_time(store: MemoryStore) -> None:
+    wrong: list[BaseException] = []
+
+    def go_on() -> None:
+        specs = [UploadSpec(new_data_id()) for _ in range(30)]
+        try:
+            for spec in specs:
+                with store.upload("u", spec, resumable=True) as writer:
+                    writer.write(Block(0, b"x", checksum(b"x")))
+                    writer.suspend()
+            for spec in specs:
+                assert store.write_status("u", spec.request_id).persisted_size == 1
+                with store.upload("u", spec, resumable=True) as writer:
+                    assert writer.commit(1).data_id == spec.data_id
+        except BaseException as error:
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=go_on) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert len(store.list_page("u").objects) == 240
+
+
 def test_a_dropped_writer_holds_nothing(store: MemoryStore) -> None:
     spec = UploadSpec(5)
     store.upload("u", spec, resumable=True).write(Block(0, b"x", checksum(b"x")))
@@ -302,6 +333,23 @@ def test_an_interrupt_at_any_point_leaves_a_call_done_or_not_done(call: Callable
             assert_sound(store)
         point += 1
     assert count > 10
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_a_call_that_a_close_overtakes_never_answers_that_nothing_is_there(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[MemoryStore], Any]
+) -> None:
+    with MemoryStore() as store:
+        upload(store, b"old", "n")
+        opened = store.require_open
+
+        def late() -> None:
+            opened()
+            store.close()
+
+        monkeypatch.setattr(store, "require_open", late)
+        with pytest.raises(ClosedError):
+            call(store)
 
 
 def test_a_forked_child_gets_closed_errors() -> None:

@@ -126,9 +126,10 @@ def test_a_batch_keeps_its_order_and_leaves_out_what_is_too_large(store: Embedde
     assert isinstance(outcomes[6], InvalidArgumentError)
 
 
-def test_a_batch_holds_no_more_bytes_than_its_limit(store: EmbeddedStore) -> None:
-    info = upload(store, LARGE[:BLOCK_SIZE])
-    wanted = BATCH_BYTES // BLOCK_SIZE + 3
+@pytest.mark.parametrize("size", [BLOCK_SIZE, 1 << 15])
+def test_a_batch_holds_no_more_bytes_than_its_limit(store: EmbeddedStore, size: int) -> None:
+    info = upload(store, LARGE[:size])
+    wanted = BATCH_BYTES // size + 3
     outcomes = store.load_many(UNIT, [LoadItem(info.data_id)] * wanted)
     sent = [outcome for outcome in outcomes if isinstance(outcome, LoadedObject) and outcome.data is not None]
     assert len(sent) == wanted - 3

@@ -85,7 +85,7 @@ def _small(
     found = None
     if len(items) > 1 and _are_plain(batch := LoadItems.of(items)):  # columns of one take longer
         found = find_all_small(connection, unit, batch.keys, room)
-        loaded = None if found is None else to_loaded(found, batch.keys)
+        loaded = None if found is None else to_loaded(found, batch.keys, room)
         if loaded is not None:
             return loaded
     find = partial(find_small, connection, unit) if found is None else partial(take_small, found)

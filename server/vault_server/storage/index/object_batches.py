@@ -83,14 +83,14 @@ def take_small(found: Rows, key: Key) -> tuple[ObjectInfo, Content | None] | Non
     return None if row is None else to_small(row)
 
 
-def to_loaded(found: Rows, keys: Sequence[Key]) -> LoadedObjects | None:
+def to_loaded(found: Rows, keys: Sequence[Key], room: int) -> LoadedObjects | None:
     """The objects with their bytes, None among them where there is none. None when one of them has its bytes elsewhere,
-    or is damaged."""
+    or is damaged, or when they are more than `room`: a key may be there many times."""
     rows: list[Any] = [found.get(key) for key in keys]
     if any(isinstance(row, CorruptionError) for row in rows):
         return None
     infos = to_infos(rows)
-    if any(infos.others.values()):
+    if any(infos.others.values()) or sum(infos.sizes) > room:
         return None
     blocks = pack_checksums(infos.checksums)
     data: list[bytes | None] = []

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from vault.errors import RevisionCompactedError
+from vault.errors import ClosedError, RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Plan, Retention, Usage, to_answer
@@ -262,6 +262,13 @@ class MemoryTables:
             _remove(self._sorted_names, row.unit, row.name)
             self._names.pop((row.unit, row.name), None)
             self._objects[key] = row._replace(name=None)
+
+
+class ClosedTables(MemoryTables):
+    """Those of a store that is closed, for calls that it overtook: nothing is there does not mean that nothing was."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ClosedError("the store is closed")
 
 
 def _insert(lists: dict[str, list[Any]], unit: str, value: Any) -> None:

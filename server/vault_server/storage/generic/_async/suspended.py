@@ -62,7 +62,7 @@ class AsyncSuspended:
 
     def release(self, writer: AsyncStagedWriter) -> None:
         if self._held.get(writer.request_id) is writer:
-            del self._held[writer.request_id]
+            self._held.pop(writer.request_id, None)
 
     async def suspend(self, writer: AsyncStagedWriter, incoming: Incoming) -> None:
         self.release(writer)
@@ -101,8 +101,9 @@ class AsyncSuspended:
 
     async def _expire(self) -> None:
         now = time.monotonic()
-        held = sum(kept.incoming.size for kept in self._suspended.values())
-        for request_id, kept in tuple(self._suspended.items()):
+        suspended = tuple(self._suspended.items())  # another thread may change it meanwhile
+        held = sum(kept.incoming.size for _, kept in suspended)
+        for request_id, kept in suspended:
             if kept.until > now and len(self._suspended) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size

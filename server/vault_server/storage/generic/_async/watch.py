@@ -61,8 +61,8 @@ class AsyncIndexWatch(AsyncWatch):
             return self._progress()
         while not self._closed:
             self._affinity.require()
+            notifications = signal.notifications  # first: closing the store notifies, too
             self._store.require_open()
-            notifications = signal.notifications
             self._revision, changes = await index.changes(self._revision, PAGE, self._units)
             if changes:
                 self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told

@@ -6,7 +6,7 @@ from typing import ClassVar
 from vault_server.storage.generic._sync.index_store import IndexStore
 from vault_server.storage.generic._sync.signal import Signal
 from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex
-from vault_server.storage.memory.tables import MemoryTables
+from vault_server.storage.memory.tables import ClosedTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
@@ -37,5 +37,5 @@ class MemoryStore(IndexStore):
 
     def close(self) -> None:
         super().close()
-        self.index.tables = MemoryTables()
+        self.index.tables = ClosedTables()
         self.blobs.blobs = {}
