@@ -26,7 +26,7 @@ from vault.store.values import (
     UploadSpec,
     checksum,
 )
-from vault_server import AsyncServer, EmbeddedStore
+from vault_server import AsyncMemoryStore, AsyncServer, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Note, Place
 from tests.waiting import until
@@ -236,6 +236,27 @@ def test_another_event_loop_is_told_so_by_every_call_and_disturbs_nothing(place:
     assert isinstance(own.run(anext(handles.subscription)), Change)
     own.run(handles.edited.close())
     own.run(close_all())
+    own.runner.close()
+
+
+@pytest.mark.parametrize("state", ["stands", "runs", "closed"])
+def test_a_store_in_memory_tells_another_event_loop_so_by_every_call(state: str) -> None:
+    own, store = Loop(state), AsyncMemoryStore()
+    own.run(store.upload_many("notes", [SmallUpload(UploadSpec(1, "small"), b"x", CHECKSUM)]))
+
+    async def elsewhere() -> None:
+        for call in STORE_CALLS.values():
+            await refused(call, store)
+        if state != "closed":
+            await refused(store.close)
+
+    with asyncio.Runner() as other:
+        with own:
+            other.run(elsewhere())
+        if state == "closed":
+            other.run(store.close())
+            return
+    own.run(store.close())
     own.runner.close()
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from vault._runtime.fork import fork_count, refuse_inherited
+from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ClosedError
 
 from vault_server.storage.decision.plan import Plan
@@ -22,7 +22,8 @@ def wall_clock() -> int:
 
 
 class AsyncIndexStore(AsyncStagingStore):
-    """In a forked child every call raises ClosedError."""
+    """In a forked child every call raises ClosedError. An asynchronous one belongs to the event loop of its first call.
+    """
 
     blobs: AsyncBlobStore
     commits: AsyncCommits
@@ -48,7 +49,7 @@ class AsyncIndexStore(AsyncStagingStore):
         self.durability = durability
         self._revision = 0
         self._closed = False
-        self._forks = fork_count()
+        self._affinity = AsyncAffinity("the store")
 
     @property
     def revision(self) -> int:
@@ -56,11 +57,12 @@ class AsyncIndexStore(AsyncStagingStore):
         return self._revision
 
     def require_open(self) -> None:
-        refuse_inherited(self._forks, "the store")
+        self._affinity.require()
         if self._closed:
             raise ClosedError("the store is closed")
 
     async def close(self) -> None:
+        self._affinity.require_closable()
         self._closed = True
         self.signal.notify()
         await self.suspended.close()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from vault._runtime.fork import fork_count, refuse_inherited
+from vault._runtime.sync_async import Affinity
 from vault.errors import ClosedError
 
 from vault_server.storage.decision.plan import Plan
@@ -23,7 +23,8 @@ def wall_clock() -> int:
 
 
 class IndexStore(StagingStore):
-    """In a forked child every call raises ClosedError."""
+    """In a forked child every call raises ClosedError. An asynchronous one belongs to the event loop of its first call.
+    """
 
     blobs: BlobStore
     commits: Commits
@@ -49,7 +50,7 @@ class IndexStore(StagingStore):
         self.durability = durability
         self._revision = 0
         self._closed = False
-        self._forks = fork_count()
+        self._affinity = Affinity("the store")
 
     @property
     def revision(self) -> int:
@@ -57,11 +58,12 @@ class IndexStore(StagingStore):
         return self._revision
 
     def require_open(self) -> None:
-        refuse_inherited(self._forks, "the store")
+        self._affinity.require()
         if self._closed:
             raise ClosedError("the store is closed")
 
     def close(self) -> None:
+        self._affinity.require_closable()
         self._closed = True
         self.signal.notify()
         self.suspended.close()
