@@ -265,7 +265,7 @@ class MemoryTables:
 
 
 class ClosedTables(MemoryTables):
-    """Those of a store that is closed, for calls that it overtook: nothing is there does not mean that nothing was."""
+    """Those of a closed store: empty ones would answer a call that the close overtook that nothing was there."""
 
     def __getattribute__(self, name: str) -> Any:
         raise ClosedError("the store is closed")
