@@ -22,8 +22,7 @@ def wall_clock() -> int:
 
 
 class AsyncIndexStore(AsyncStagingStore):
-    """In a forked child every call raises ClosedError. An asynchronous one belongs to the event loop of its first call.
-    """
+    """In a forked child every call raises ClosedError. An asynchronous one is its first event loop's."""
 
     blobs: AsyncBlobStore
     commits: AsyncCommits

@@ -23,8 +23,7 @@ def wall_clock() -> int:
 
 
 class IndexStore(StagingStore):
-    """In a forked child every call raises ClosedError. An asynchronous one belongs to the event loop of its first call.
-    """
+    """In a forked child every call raises ClosedError. An asynchronous one is its first event loop's."""
 
     blobs: BlobStore
     commits: Commits
