@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -209,33 +210,25 @@ def test_suspended_writes_are_bounded(store: MemoryStore, monkeypatch: pytest.Mo
 
 
 def test_threads_suspend_and_resume_writes_at_the_same_time(store: MemoryStore) -> None:
-    wrong: list[BaseException] = []
-
     def go_on() -> None:
         specs = [UploadSpec(new_data_id()) for _ in range(30)]
-        try:
-            for spec in specs:
-                with store.upload("u", spec, resumable=True) as writer:
-                    writer.write(Block(0, b"x", checksum(b"x")))
-                    writer.suspend()
-            for spec in specs:
-                assert store.write_status("u", spec.request_id).persisted_size == 1
-                with store.upload("u", spec, resumable=True) as writer:
-                    assert writer.commit(1).data_id == spec.data_id
-        except BaseException as error:
-            wrong.append(error)
+        for spec in specs:
+            with store.upload("u", spec, resumable=True) as writer:
+                writer.write(Block(0, b"x", checksum(b"x")))
+                writer.suspend()
+        for spec in specs:
+            assert store.write_status("u", spec.request_id).persisted_size == 1
+            with store.upload("u", spec, resumable=True) as writer:
+                assert writer.commit(1).data_id == spec.data_id
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        threads = [threading.Thread(target=go_on) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(go_on) for _ in range(8)]:
+                done.result()
     finally:
         sys.setswitchinterval(interval)
-    assert not wrong
     assert len(store.list_page("u").objects) == 240
 
 
