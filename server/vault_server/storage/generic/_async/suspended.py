@@ -96,14 +96,14 @@ class AsyncSuspended:
     async def close(self) -> None:
         """Gives all of them up."""
         self._held.clear()
-        for request_id in tuple(self._suspended):
+        for request_id in self._suspended.copy():
             await self.drop(request_id)
 
     async def _expire(self) -> None:
         now = time.monotonic()
-        suspended = tuple(self._suspended.items())  # another thread may change it meanwhile
-        held = sum(kept.incoming.size for _, kept in suspended)
-        for request_id, kept in suspended:
+        suspended = self._suspended.copy()  # another thread may change it meanwhile
+        held = sum(kept.incoming.size for kept in suspended.values())
+        for request_id, kept in suspended.items():
             if kept.until > now and len(self._suspended) <= MOST_SUSPENDED and held <= MOST_BYTES:
                 return
             held -= kept.incoming.size
