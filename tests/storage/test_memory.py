@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import AsyncVault, RemoteStore, Vault
-from vault.errors import ClosedError, InvalidArgumentError, NotFoundError, RevisionCompactedError
+from vault.errors import ClosedError, InvalidArgumentError, NotFoundError, RevisionCompactedError, VaultError
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
@@ -345,6 +345,12 @@ def test_a_call_that_a_close_overtakes_never_answers_that_nothing_is_there(
         monkeypatch.setattr(store, "require_open", late)
         with pytest.raises(ClosedError):
             call(store)
+
+
+def test_a_closed_store_is_no_trap_for_who_walks_over_all_objects() -> None:
+    store = MemoryStore()
+    store.close()
+    assert not isinstance(store.index.tables, VaultError)
 
 
 def test_a_forked_child_gets_closed_errors() -> None:

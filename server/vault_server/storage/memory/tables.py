@@ -264,10 +264,10 @@ class MemoryTables:
             self._objects[key] = row._replace(name=None)
 
 
-class ClosedTables(MemoryTables):
-    """Those of a closed store: empty ones would answer a call that the close overtook that nothing was there."""
+class ClosedTables:
+    """In place of a closed store's: empty ones would answer a call that the close overtook that nothing was there."""
 
-    def __getattribute__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:
         raise ClosedError("the store is closed")
 
 

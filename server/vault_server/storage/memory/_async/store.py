@@ -1,11 +1,11 @@
 """The Store in memory."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.generic._async.signal import AsyncSignal
 from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex
-from vault_server.storage.memory.tables import ClosedTables
+from vault_server.storage.memory.tables import ClosedTables, MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
@@ -36,5 +36,5 @@ class AsyncMemoryStore(AsyncIndexStore):
 
     async def close(self) -> None:
         await super().close()
-        self.index.tables = ClosedTables()
+        self.index.tables = cast("MemoryTables", ClosedTables())
         self.blobs.blobs = {}

@@ -1,12 +1,12 @@
 # Generated from _async/store.py by scripts/unasync: DO NOT CHANGE.
 """The Store in memory."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from vault_server.storage.generic._sync.index_store import IndexStore
 from vault_server.storage.generic._sync.signal import Signal
 from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex
-from vault_server.storage.memory.tables import ClosedTables
+from vault_server.storage.memory.tables import ClosedTables, MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
 
@@ -37,5 +37,5 @@ class MemoryStore(IndexStore):
 
     def close(self) -> None:
         super().close()
-        self.index.tables = ClosedTables()
+        self.index.tables = cast("MemoryTables", ClosedTables())
         self.blobs.blobs = {}
