@@ -142,6 +142,29 @@ async def test_two_writers_of_one_request_are_one_write(
     assert await fetch(AsyncFace(store), 5) == PART
 
 
+async def test_who_comes_back_to_a_write_that_another_went_on_with_leaves_it_alone(
+    local: Server, proxy: Proxy, open_store: Callable[[str], AsyncStore]
+) -> None:
+    spec = UploadSpec(5)
+    async with open_store(proxy.address) as one, open_store(local.address) as other:
+        old = await one.upload("u", spec, resumable=True)
+        blocks = list(blocks_of(PART))
+        for block in blocks[:12]:
+            await old.write(block)
+        proxy.cut()
+        new = await other.upload("u", spec, resumable=True)
+        for block in blocks[new.persisted_size // BLOCK_SIZE : 20]:
+            await new.write(block)
+        await new.suspend()
+        with pytest.raises(ConflictError) as caught:
+            for block in blocks[12:]:
+                await old.write(block)
+        assert caught.value.reason == "WRITE_TAKEN_OVER"
+        assert (await other.write_status("u", spec.request_id)).persisted_size == 20 * BLOCK_SIZE
+        await send_from(await other.upload("u", spec, resumable=True), PART)
+        assert await fetch(other, 5) == PART
+
+
 async def send_from(writer: AsyncBlockWriter, data: bytes) -> ObjectInfo:
     """Writes what the writer does not have, and commits."""
     async with writer:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from vault.errors import AlreadyExistsError, NotFoundError, StorageError
-from vault.store.values import UploadSpec, WriteStatus
+from vault.errors import AlreadyExistsError, StorageError
+from vault.store.values import UploadSpec
 from vault_server.storage import StoreOptions
-from vault_server.storage.generic._sync import suspended
 from vault_server.storage.generic._sync.index_store import wall_clock
 from vault_server.storage.memory import MemoryStore
 from vault_server.storage.memory._sync.engine import MemoryBlob
@@ -83,34 +82,3 @@ def test_what_was_staged_for_a_refused_write_and_cannot_be_removed_changes_no_an
         second.commit(len(LARGE))
     assert discarded
     assert (read(memory, 1), memory.revision) == (LARGE, 1)
-
-
-def test_of_suspended_writes_above_the_limit_those_that_wait_longest_go(
-    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(suspended, "MOST_SUSPENDED", 2)
-    first, *_ = blocks_of(LARGE)
-    specs = [UploadSpec(number) for number in range(1, 5)]
-    for spec in specs:
-        writer = memory.upload(UNIT, spec, resumable=True)
-        writer.write(first)
-        writer.suspend()
-    for spec in specs[:2]:
-        with pytest.raises(NotFoundError):
-            memory.write_status(UNIT, spec.request_id)
-    for spec in specs[2:]:
-        assert memory.write_status(UNIT, spec.request_id) == WriteStatus(len(first.data))
-    memory.abort_write(UNIT, specs[3].request_id)
-    with pytest.raises(NotFoundError):
-        memory.write_status(UNIT, specs[3].request_id)
-
-
-def test_a_write_that_is_aborted_by_its_request_is_over_for_its_writer(memory: MemoryStore) -> None:
-    spec = UploadSpec(1)
-    writer = memory.upload(UNIT, spec, resumable=True)
-    first, second, *_ = blocks_of(LARGE)
-    writer.write(first)
-    memory.abort_write(UNIT, spec.request_id)
-    with pytest.raises(NotFoundError):
-        writer.write(second)
-    assert memory.list_units() == []

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import AsyncVault, RemoteStore, Vault
-from vault.errors import ClosedError, InvalidArgumentError, NotFoundError, RevisionCompactedError, VaultError
+from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError, VaultError
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
@@ -35,7 +34,6 @@ from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.writes import Write, asked
-from vault_server.storage.generic._sync import suspended
 from vault_server.storage.memory.tables import MemoryTables
 
 from tests.storage.deciding import RETENTIONS, DictIndex, in_groups, write_lists
@@ -195,49 +193,6 @@ def test_the_feed_keeps_as_much_as_it_was_told() -> None:
         assert len(store.changes(90)[1]) == 10
         with pytest.raises(RevisionCompactedError):
             store.changes(50)
-
-
-def test_suspended_writes_are_bounded(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspended, "MOST_BYTES", 3 * BLOCK_SIZE)
-    specs = [UploadSpec(number) for number in range(1, 6)]
-    for spec in specs:
-        writer = store.upload("u", spec, resumable=True)
-        writer.write(Block(0, bytes(BLOCK_SIZE), checksum(bytes(BLOCK_SIZE))))
-        writer.suspend()
-    for spec in specs[:2]:
-        with pytest.raises(NotFoundError):
-            store.write_status("u", spec.request_id)
-    assert all(store.write_status("u", spec.request_id).persisted_size == BLOCK_SIZE for spec in specs[2:])
-
-
-def test_threads_suspend_and_resume_writes_at_the_same_time(store: MemoryStore) -> None:
-    def go_on() -> None:
-        specs = [UploadSpec(new_data_id()) for _ in range(30)]
-        for spec in specs:
-            with store.upload("u", spec, resumable=True) as writer:
-                writer.write(Block(0, b"x", checksum(b"x")))
-                writer.suspend()
-        for spec in specs:
-            assert store.write_status("u", spec.request_id).persisted_size == 1
-            with store.upload("u", spec, resumable=True) as writer:
-                assert writer.commit(1).data_id == spec.data_id
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            for done in [threads.submit(go_on) for _ in range(8)]:
-                done.result()
-    finally:
-        sys.setswitchinterval(interval)
-    assert len(store.list_page("u").objects) == 240
-
-
-def test_a_dropped_writer_holds_nothing(store: MemoryStore) -> None:
-    spec = UploadSpec(5)
-    store.upload("u", spec, resumable=True).write(Block(0, b"x", checksum(b"x")))
-    with pytest.raises(NotFoundError):
-        store.write_status("u", spec.request_id)
 
 
 def test_many_threads_leave_a_feed_without_a_hole(store: MemoryStore) -> None:

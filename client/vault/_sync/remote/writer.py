@@ -11,9 +11,9 @@ from vault._sync.remote.channel import Channel
 from vault._grpc import Duplex
 from vault._grpc.calls import Attempts
 from vault._runtime.sync_async import Affinity, Clock
-from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter
-from vault.store.limits import MAX_DATA_ID, check_commit
+from vault.store.limits import MAX_DATA_ID, check_commit, check_spec
 from vault.store.values import Block, ObjectInfo, UpdateSpec, UploadSpec
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
@@ -96,7 +96,7 @@ class RemoteWriter(BlockWriter):
     def write(self, block: Block) -> None:
         self._require_own_loop()
         try:
-            block.validate()
+            check_spec(block, Block)
             self._require_open()
             message = encode_block(WRITE_BLOCK, block)
             end = block.offset + len(block.data)
@@ -282,6 +282,13 @@ class RemoteWriter(BlockWriter):
                 raise ProtocolError("the server said what became of a write before its commit")
 
     def _note_persisted(self, size: int) -> None:
+        if self._reported < 0 and 0 < self._written < size:
+            raise ConflictError(
+                f"the server has {size} bytes of a write of which {self._written} were sent: "
+                "somebody else goes on with it under its request id",
+                reason="WRITE_TAKEN_OVER",
+                unit=self._unit,
+            )
         begun = self._reported >= 0 or self._written > 0  # before, there may be any amount of it
         if size < self._reported or size > (self._written if begun else MAX_DATA_ID):
             raise ProtocolError(
