@@ -4,9 +4,9 @@ Every `check_…` raises InvalidArgumentError, whose text says what is allowed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from vault._escaping import holds_hidden
 from vault.errors import InvalidArgumentError
@@ -172,12 +172,34 @@ def check_small(data: bytes, checksum: int) -> None:
         )
 
 
-def check_batch(items: int) -> None:
-    """A number of items in a batch."""
-    if items > MAX_BATCH_ITEMS:
+def check_type(what: str, value: object, kind: type) -> None:
+    """A value of a type of `vault.store`."""
+    if not isinstance(value, kind):
+        raise InvalidArgumentError(f"{what} is of type {kind.__name__}, not {shown(value)}")
+
+
+def check_spec(spec: Any, kind: type) -> None:
+    """A spec of a type of `vault.store`, and valid."""
+    check_type("a spec", spec, kind)
+    spec.validate()
+
+
+def check_batch(items: Sequence[object], kind: type | None = None) -> None:
+    """The items of a batch: a sequence, not too long, and all of a type where one is given."""
+    check_type("a batch", items, Sequence)
+    if len(items) > MAX_BATCH_ITEMS:
         raise InvalidArgumentError(
-            f"{items} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
+            f"{len(items)} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
         )
+    if kind is not None and set(map(type, items)) - {kind}:
+        for index, item in enumerate(items):
+            check_type(f"item {index} of the batch", item, kind)
+
+
+def check_small_batch(items: Sequence[Any], kind: type, spec: type) -> None:
+    """The items of a batch of writes, and the type of their specs."""
+    check_batch(items, kind)
+    check_batch([item.spec for item in items], spec)
 
 
 def check_request_id(request_id: bytes) -> None:

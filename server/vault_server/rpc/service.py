@@ -269,7 +269,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         """Answers a batch, a slice at a time."""
         self._check_unit(unit)
         reply.revision = self._store.revision
-        check_batch(len(items))
+        check_batch(items)
         async with aclosing(slices.of(context.caller, items)) as parts:
             async for part in parts:
                 await answer(part)

@@ -1,6 +1,6 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -8,17 +8,17 @@ from vault._async.remote.channel import AsyncChannel, AsyncReceiver
 from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
+from vault._async.remote.watch import AsyncRemoteWatch
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store import limits
+from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.values import (
     Block,
     Capabilities,
-    Change,
     DeleteSpec,
     Key,
     LoadedObject,
@@ -27,7 +27,6 @@ from vault.store.values import (
     NotModified,
     ObjectInfo,
     Page,
-    Progress,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -49,38 +48,6 @@ ItemT = TypeVar("ItemT", bound=_Item)
 SmallT = TypeVar("SmallT", SmallUpload, SmallUpdate)
 QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
-
-
-class AsyncRemoteWatch(AsyncWatch):
-    """The change feed as a server streams it."""
-
-    def __init__(self, receiver: AsyncReceiver, order: replies.FeedOrder, seen: Callable[[int], None]) -> None:
-        self._receiver = receiver
-        self._order = order
-        self._seen = seen
-        self._affinity = AsyncAffinity.here("the watch")
-
-    async def __aiter__(self) -> AsyncIterator[Change | Progress]:
-        self._affinity.require()
-        async for message in self._receiver:
-            for event in self._events(message):
-                yield event
-                self._affinity.require()
-
-    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
-        self._affinity.require()
-        async for message in self._receiver:
-            yield self._events(message)
-            self._affinity.require()
-
-    def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
-        events = [self._order.check(event) for event in wire.watch_events_from_wire(message)]
-        self._seen(events[-1].revision)
-        return events
-
-    async def close(self) -> None:
-        self._affinity.require_closable()
-        self._receiver.cancel()
 
 
 class AsyncRemoteStore(AsyncStore):
@@ -218,6 +185,7 @@ class AsyncRemoteStore(AsyncStore):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         limits.check_unit(unit)
+        limits.check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
         if len(items) == 1:
             return [await self._load_one(unit, items[0])]
         return await self._load_items(unit, items)
@@ -248,9 +216,13 @@ class AsyncRemoteStore(AsyncStore):
         )
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        limits.check_unit(unit)
+        limits.check_spec(spec, UploadSpec)
         return await self._begin("Upload", pb.UploadRequest, wire.fill_upload_spec, unit, spec, resumable)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        limits.check_unit(unit)
+        limits.check_spec(spec, UpdateSpec)
         return await self._begin("Update", pb.UpdateRequest, wire.fill_update_spec, unit, spec, resumable)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -267,13 +239,18 @@ class AsyncRemoteStore(AsyncStore):
         await self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_small_batch(items, SmallUpload, UploadSpec)
         return await self._write_small("UploadMany", unit, items, wire.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_small_batch(items, SmallUpdate, UpdateSpec)
         return await self._write_small("UpdateMany", unit, items, wire.fill_small_update)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         limits.check_unit(unit)
+        limits.check_batch(items, DeleteSpec)
 
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
             return replies.check_deleted(wire.delete_result_from_wire(result), item)
@@ -282,7 +259,7 @@ class AsyncRemoteStore(AsyncStore):
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         limits.check_unit(unit)
-        spec.validate()
+        limits.check_spec(spec, MetadataSpec)
         reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
@@ -311,8 +288,6 @@ class AsyncRemoteStore(AsyncStore):
         spec: UploadSpec | UpdateSpec,
         resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> AsyncBlockWriter:
-        limits.check_unit(unit)
-        spec.validate()
         limits.check_resumable(resumable)
         start = message.Start(unit=unit, resumable=resumable)
         fill(start.spec, spec)
@@ -323,8 +298,6 @@ class AsyncRemoteStore(AsyncStore):
     async def _write_small(
         self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]
     ) -> list[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-
         def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
             return replies.check_small(wire.write_result_from_wire(result), unit, item)
 
@@ -340,7 +313,6 @@ class AsyncRemoteStore(AsyncStore):
         **options: Any,
     ) -> list[AnswerT | VaultError]:
         """`_ask` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
-        limits.check_batch(len(items))
         results: list[Any] = [None] * len(items)
         valid = []
         for index, item in enumerate(items):
@@ -390,7 +362,7 @@ def _size_of(result: LoadResult) -> int:
 
 
 def _check_keys(keys: Sequence[Key]) -> None:
-    limits.check_batch(len(keys))
+    limits.check_batch(keys)
     for key in keys:
         limits.check_key(key)
 

@@ -1,7 +1,7 @@
 # Generated from _async/remote/store.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import Iterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -9,17 +9,17 @@ from vault._sync.remote.channel import Channel, Receiver
 from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
+from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault._runtime.sync_async import Affinity
 from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store import limits
+from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.values import (
     Block,
     Capabilities,
-    Change,
     DeleteSpec,
     Key,
     LoadedObject,
@@ -28,7 +28,6 @@ from vault.store.values import (
     NotModified,
     ObjectInfo,
     Page,
-    Progress,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -50,38 +49,6 @@ ItemT = TypeVar("ItemT", bound=_Item)
 SmallT = TypeVar("SmallT", SmallUpload, SmallUpdate)
 QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
-
-
-class RemoteWatch(Watch):
-    """The change feed as a server streams it."""
-
-    def __init__(self, receiver: Receiver, order: replies.FeedOrder, seen: Callable[[int], None]) -> None:
-        self._receiver = receiver
-        self._order = order
-        self._seen = seen
-        self._affinity = Affinity.here("the watch")
-
-    def __iter__(self) -> Iterator[Change | Progress]:
-        self._affinity.require()
-        for message in self._receiver:
-            for event in self._events(message):
-                yield event
-                self._affinity.require()
-
-    def groups(self) -> Iterator[Sequence[Change | Progress]]:
-        self._affinity.require()
-        for message in self._receiver:
-            yield self._events(message)
-            self._affinity.require()
-
-    def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
-        events = [self._order.check(event) for event in wire.watch_events_from_wire(message)]
-        self._seen(events[-1].revision)
-        return events
-
-    def close(self) -> None:
-        self._affinity.require_closable()
-        self._receiver.cancel()
 
 
 class RemoteStore(Store):
@@ -219,6 +186,7 @@ class RemoteStore(Store):
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         limits.check_unit(unit)
+        limits.check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
         if len(items) == 1:
             return [self._load_one(unit, items[0])]
         return self._load_items(unit, items)
@@ -249,9 +217,13 @@ class RemoteStore(Store):
         )
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
+        limits.check_unit(unit)
+        limits.check_spec(spec, UploadSpec)
         return self._begin("Upload", pb.UploadRequest, wire.fill_upload_spec, unit, spec, resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        limits.check_unit(unit)
+        limits.check_spec(spec, UpdateSpec)
         return self._begin("Update", pb.UpdateRequest, wire.fill_update_spec, unit, spec, resumable)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -268,13 +240,18 @@ class RemoteStore(Store):
         self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_small_batch(items, SmallUpload, UploadSpec)
         return self._write_small("UploadMany", unit, items, wire.fill_small_upload)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_small_batch(items, SmallUpdate, UpdateSpec)
         return self._write_small("UpdateMany", unit, items, wire.fill_small_update)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         limits.check_unit(unit)
+        limits.check_batch(items, DeleteSpec)
 
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
             return replies.check_deleted(wire.delete_result_from_wire(result), item)
@@ -283,7 +260,7 @@ class RemoteStore(Store):
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         limits.check_unit(unit)
-        spec.validate()
+        limits.check_spec(spec, MetadataSpec)
         reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
@@ -312,8 +289,6 @@ class RemoteStore(Store):
         spec: UploadSpec | UpdateSpec,
         resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> BlockWriter:
-        limits.check_unit(unit)
-        spec.validate()
         limits.check_resumable(resumable)
         start = message.Start(unit=unit, resumable=resumable)
         fill(start.spec, spec)
@@ -324,8 +299,6 @@ class RemoteStore(Store):
     def _write_small(
         self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]
     ) -> list[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-
         def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
             return replies.check_small(wire.write_result_from_wire(result), unit, item)
 
@@ -341,7 +314,6 @@ class RemoteStore(Store):
         **options: Any,
     ) -> list[AnswerT | VaultError]:
         """`_ask` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
-        limits.check_batch(len(items))
         results: list[Any] = [None] * len(items)
         valid = []
         for index, item in enumerate(items):
@@ -391,7 +363,7 @@ def _size_of(result: LoadResult) -> int:
 
 
 def _check_keys(keys: Sequence[Key]) -> None:
-    limits.check_batch(len(keys))
+    limits.check_batch(keys)
     for key in keys:
         limits.check_key(key)
 

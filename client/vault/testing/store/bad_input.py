@@ -150,6 +150,30 @@ UNIT_ACTS: dict[str, Act] = {
 """Every call that takes a unit."""
 
 
+TYPED: dict[str, Act] = {
+    "load_many": lambda store, unit, wrong: store.load_many(unit, wrong),
+    "upload_many": lambda store, unit, wrong: store.upload_many(unit, wrong),
+    "update_many": lambda store, unit, wrong: store.update_many(unit, wrong),
+    "delete_many": lambda store, unit, wrong: store.delete_many(unit, wrong),
+    "one of load_many": lambda store, unit, wrong: store.load_many(unit, [LoadItem(5), wrong]),
+    "one of upload_many": lambda store, unit, wrong: store.upload_many(unit, [small_upload(b"data"), wrong]),
+    "one of update_many": lambda store, unit, wrong: store.update_many(unit, [small_update(UpdateSpec(5), b""), wrong]),
+    "one of delete_many": lambda store, unit, wrong: store.delete_many(unit, [DeleteSpec(5), wrong]),
+    "spec in upload_many": lambda store, unit, wrong: store.upload_many(unit, [SmallUpload(wrong, b"", 0)]),
+    "spec in update_many": lambda store, unit, wrong: store.update_many(unit, [SmallUpdate(wrong, b"", 0)]),
+    "upload": lambda store, unit, wrong: store.upload(unit, wrong),
+    "update": lambda store, unit, wrong: store.update(unit, wrong),
+    "set_metadata": lambda store, unit, wrong: store.set_metadata(unit, wrong),
+    "write": lambda store, unit, wrong: _begin_and_write(store, unit, wrong),
+}
+"""Every place that takes a value of a type of `vault.store`."""
+
+
+async def _begin_and_write(store: AsyncStore, unit: str, block: Any) -> None:
+    async with await store.upload(unit, upload_spec()) as writer:
+        await writer.write(block)
+
+
 async def _only(batch: Awaitable[Sequence[Any]]) -> Any:
     """Raises the one item's error: whether a whole batch is refused or the item is left open."""
     (outcome,) = await batch
@@ -176,6 +200,14 @@ class BadInputConformance(StoreHarness):
             for bad in UNITS.values():
                 with refused(InvalidArgumentError, "BAD_UNIT", "unit", _shown(bad)):
                     await act(subject, bad, 5)
+
+    @_each(TYPED, "act")
+    async def test_a_value_of_another_type_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
+        await put(subject, unit, b"data", upload_spec(data_id=5))
+        async with self.unchanged(subject, unit):
+            for wrong in (None, 5, b"junk", ["junk"], LoadItem, {"data_id": 5}):
+                with refused(InvalidArgumentError, "INVALID_ARGUMENT", "type"):
+                    await act(subject, unit, wrong)
 
     @_each(ACTS, "act")
     async def test_a_bad_key_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:

@@ -10,7 +10,6 @@ from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
 from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockWriter, BlockWriter
 from vault.store.progress import ProgressCallback
-from vault.store.values import Change
 
 from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.embedded.async_engine import AsyncEmbeddedEngine, FeedSignal
@@ -92,10 +91,6 @@ class AsyncEmbeddedStore(AsyncEngineStore):
             if isinstance(writer, FileWriter)
             else AsyncAnsweredWriter(cast("AnsweredWriter", writer).info)
         )
-
-    async def changes(self, since: int) -> tuple[int, list[Change]]:
-        self.require_open()
-        return self._store.changes(since)
 
     async def check(
         self, *, deep: bool = False, repair: bool = False, progress: ProgressCallback | None = None

@@ -8,7 +8,6 @@ from typing import ClassVar
 from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
-from vault.store.values import Change
 
 from vault_server.storage.decision.writes import Update, Upload
 from vault_server.storage.engine.engine import Engine, follow_forks
@@ -86,10 +85,6 @@ class EmbeddedStore(StagingStore):
 
     def writer(self, write: Upload | Update, *, resumable: bool) -> FileWriter:
         return FileWriter(self, write, self.engine.writer, resumable=resumable)
-
-    def changes(self, since: int) -> tuple[int, list[Change]]:
-        self.engine.require_open()
-        return self.engine.feed.changes(since)
 
     def check(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 import xxhash
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
-from vault.store.limits import BLOCK_SIZE, check_commit, check_small
+from vault.store.limits import BLOCK_SIZE, check_commit, check_small, check_spec
 from vault.store.values import Block, SmallUpdate, SmallUpload
 from vault.store.values import checksum as checksum_of
 
@@ -21,7 +21,7 @@ def check_next(block: Block, size: int) -> memoryview:
         InvalidArgumentError: BAD_OFFSET, it is another one; BAD_SIZE, the one before it was short; it is no block.
         ChecksumError: It does not match its checksum.
     """
-    block.validate()
+    check_spec(block, Block)
     data = memoryview(block.data).cast("B")
     if block.offset != size:
         raise InvalidArgumentError(

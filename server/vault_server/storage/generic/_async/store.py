@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.version import __version__
 from vault.errors import VaultError
+from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -18,6 +19,8 @@ from vault.store.limits import (
     check_range,
     check_request_id,
     check_resumable,
+    check_small_batch,
+    check_spec,
     check_tags,
 )
 from vault.store.values import (
@@ -169,7 +172,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
         outcomes = await self.index.load_small(unit, items, BATCH_BYTES)
         found = isinstance(outcomes, list) and [outcome for outcome in outcomes if isinstance(outcome, Stored)]
         if not found:
@@ -182,13 +185,13 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, UploadSpec)
         check_resumable(resumable)
         return await self.begin(Upload(unit, spec, NOTHING), resumable=resumable)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, UpdateSpec)
         check_resumable(resumable)
         return await self.begin(Update(unit, spec, NOTHING), resumable=resumable)
 
@@ -212,17 +215,17 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_small_batch(items, SmallUpload, UploadSpec)
         return await self.finish(self._write_small(Upload, unit, items))
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_small_batch(items, SmallUpdate, UpdateSpec)
         return await self.finish(self._write_small(Update, unit, items))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_batch(items, DeleteSpec)
         writes: list[Write | VaultError] = []
         for spec in items:
             try:
@@ -234,7 +237,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, MetadataSpec)
         return await self.finish(self.commit(SetMetadata(unit, spec)))
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
@@ -268,7 +271,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
         self._require_unit(unit)
-        check_batch(len(keys))
+        check_batch(keys)
         for key in keys:
             check_key(key)
 

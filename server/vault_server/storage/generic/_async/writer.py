@@ -7,7 +7,7 @@ from typing import Final
 from vault._runtime.sync_async import AsyncAffinity, AsyncLock
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import AsyncBlockWriter
-from vault.store.limits import check_commit
+from vault.store.limits import check_commit, check_spec
 from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
@@ -80,7 +80,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
 
     def stays_in_memory(self, block: Block) -> bool:
         """Whether writing this block will do no I/O; one that is refused does none."""
-        if not isinstance(block.data, bytes | bytearray | memoryview):
+        if not isinstance(block, Block) or not isinstance(block.data, bytes | bytearray | memoryview):
             return True
         return self.in_memory and self._incoming.size + len(block.data) <= self._blobs.inline_limit
 
@@ -240,7 +240,7 @@ class AsyncAnsweredWriter(AsyncBlockWriter):
         return self.info.size
 
     async def write(self, block: Block) -> None:
-        block.validate()
+        check_spec(block, Block)
         raise InvalidArgumentError(
             f"the write was committed with {self.info.size} bytes: no block follows them",
             reason="BAD_OFFSET",

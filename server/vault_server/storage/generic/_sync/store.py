@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 from vault._runtime.sync_async import Returned
 from vault._runtime.version import __version__
 from vault.errors import VaultError
+from vault.store.columns import LoadItems
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -19,6 +20,8 @@ from vault.store.limits import (
     check_range,
     check_request_id,
     check_resumable,
+    check_small_batch,
+    check_spec,
     check_tags,
 )
 from vault.store.values import (
@@ -170,7 +173,7 @@ class EngineStore(Store, ABC):
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
         outcomes = self.index.load_small(unit, items, BATCH_BYTES)
         found = isinstance(outcomes, list) and [outcome for outcome in outcomes if isinstance(outcome, Stored)]
         if not found:
@@ -183,13 +186,13 @@ class EngineStore(Store, ABC):
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, UploadSpec)
         check_resumable(resumable)
         return self.begin(Upload(unit, spec, NOTHING), resumable=resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, UpdateSpec)
         check_resumable(resumable)
         return self.begin(Update(unit, spec, NOTHING), resumable=resumable)
 
@@ -213,17 +216,17 @@ class EngineStore(Store, ABC):
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_small_batch(items, SmallUpload, UploadSpec)
         return self.finish(self._write_small(Upload, unit, items))
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_small_batch(items, SmallUpdate, UpdateSpec)
         return self.finish(self._write_small(Update, unit, items))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
-        check_batch(len(items))
+        check_batch(items, DeleteSpec)
         writes: list[Write | VaultError] = []
         for spec in items:
             try:
@@ -235,7 +238,7 @@ class EngineStore(Store, ABC):
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
-        spec.validate()
+        check_spec(spec, MetadataSpec)
         return self.finish(self.commit(SetMetadata(unit, spec)))
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
@@ -269,7 +272,7 @@ class EngineStore(Store, ABC):
 
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
         self._require_unit(unit)
-        check_batch(len(keys))
+        check_batch(keys)
         for key in keys:
             check_key(key)
 

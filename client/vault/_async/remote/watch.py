@@ -1,0 +1,43 @@
+"""The change feed, as a server streams it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from vault._async.remote.channel import AsyncReceiver
+from vault._runtime.sync_async import AsyncAffinity
+from vault.store.contract import AsyncWatch
+from vault.store.values import Change, Progress
+from vault.v1 import vault_pb2 as pb
+from vault.wire import messages as wire
+from vault.wire import reply_checks as replies
+
+
+class AsyncRemoteWatch(AsyncWatch):
+    """The change feed as a server streams it."""
+
+    def __init__(self, receiver: AsyncReceiver, order: replies.FeedOrder, seen: Callable[[int], None]) -> None:
+        self._receiver = receiver
+        self._order = order
+        self._seen = seen
+        self._affinity = AsyncAffinity.here("the watch")
+
+    async def __aiter__(self) -> AsyncIterator[Change | Progress]:
+        self._affinity.require()
+        async for message in self._receiver:
+            for event in self._events(message):
+                yield event
+                self._affinity.require()
+
+    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
+        self._affinity.require()
+        async for message in self._receiver:
+            yield self._events(message)
+            self._affinity.require()
+
+    def _events(self, message: pb.WatchResponse) -> list[Change | Progress]:
+        events = [self._order.check(event) for event in wire.watch_events_from_wire(message)]
+        self._seen(events[-1].revision)
+        return events
+
+    async def close(self) -> None:
+        self._affinity.require_closable()
+        self._receiver.cancel()
