@@ -124,9 +124,12 @@ class ListsByWildcard(AsyncFace):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        **order: Any,
     ) -> Page:
         prefix = prefix and prefix.split("%", maxsplit=1)[0]
-        return await super().list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        return await super().list_page(
+            unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token, **order
+        )
 
 
 class SkipsBetweenPages(AsyncFace):
@@ -138,8 +141,11 @@ class SkipsBetweenPages(AsyncFace):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        **order: Any,
     ) -> Page:
-        page = await super().list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        page = await super().list_page(
+            unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token, **order
+        )
         return Page(page.objects[1:] if page_token else page.objects, page.next_page_token)
 
 

@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -61,6 +62,7 @@ class Recording:
 
     local_feed = False
     revision = 7
+    time = datetime(2026, 1, 1, tzinfo=UTC)
 
     def __init__(self, *, awaited: bool) -> None:
         self._awaited = awaited
@@ -78,9 +80,9 @@ class Recording:
 @pytest.mark.parametrize(("contract", "wrapper"), [(Store, WrapperStore), (AsyncStore, AsyncWrapperStore)])
 async def test_every_method_is_forwarded_with_the_arguments_of_the_contract(contract: type, wrapper: Any) -> None:
     forwarding = wrapper(Recording(awaited=contract is AsyncStore))
-    assert forwarding.revision == 7
+    assert (forwarding.revision, forwarding.time) == (7, Recording.time)
     for name, member in vars(contract).items():
-        if name.startswith("_") or name in ("local_feed", "revision"):
+        if name.startswith("_") or name in ("local_feed", "revision", "time"):
             continue
         own = vars(wrapper)[name]
         assert inspect.signature(own) == inspect.signature(member), name

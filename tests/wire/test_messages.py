@@ -1,6 +1,7 @@
 """Every model type survives the wire as it was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -61,7 +62,9 @@ infos = st.builds(
     tags=tags,
     created_at=moments,
     updated_at=moments,
-)
+    written_at=st.none() | moments,
+    expires_at=st.none() | moments,
+).map(lambda info: replace(info, written_at=info.updated_at) if info.generation == info.revision else info)
 upload_specs = st.builds(UploadSpec, data_id=ids, name=names, tags=tags, datatype=texts, request_id=request_ids)
 update_specs = st.builds(
     UpdateSpec, key=keys, if_generation=generations, datatype=st.none() | texts, request_id=request_ids

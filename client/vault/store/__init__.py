@@ -31,17 +31,26 @@ if TYPE_CHECKING:  # `as` exports a name
         Capabilities as Capabilities,
         Change as Change,
         ChangeKind as ChangeKind,
+        CopySpec as CopySpec,
         DeleteSpec as DeleteSpec,
         Key as Key,
         LoadedObject as LoadedObject,
         LoadItem as LoadItem,
+        ListOrder as ListOrder,
         MetadataSpec as MetadataSpec,
         NotModified as NotModified,
         ObjectInfo as ObjectInfo,
+        ObjectRanges as ObjectRanges,
         Page as Page,
         Progress as Progress,
+        PutSpec as PutSpec,
+        SmallPut as SmallPut,
         SmallUpdate as SmallUpdate,
         SmallUpload as SmallUpload,
+        Times as Times,
+        UnitInfo as UnitInfo,
+        UnitLimits as UnitLimits,
+        UnitPage as UnitPage,
         UpdateSpec as UpdateSpec,
         UploadSpec as UploadSpec,
         WriteStatus as WriteStatus,
@@ -62,8 +71,9 @@ _HOMES = {
     "registry": "StoreOpener open_async_store open_store",
     "threaded": "ThreadedStore",
     "values": (
-        "Block Capabilities Change ChangeKind DeleteSpec Key LoadItem LoadedObject MetadataSpec NotModified "
-        "ObjectInfo Page Progress SmallUpdate SmallUpload UpdateSpec UploadSpec WriteStatus checksum "
+        "Block Capabilities Change ChangeKind CopySpec DeleteSpec Key ListOrder LoadItem LoadedObject MetadataSpec "
+        "NotModified ObjectInfo ObjectRanges Page Progress PutSpec SmallPut SmallUpdate SmallUpload Times UnitInfo "
+        "UnitLimits UnitPage UpdateSpec UploadSpec WriteStatus checksum "
         "new_data_id new_request_id"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",

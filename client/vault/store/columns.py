@@ -124,11 +124,11 @@ def rows_of(items: Iterable[Any]) -> Iterator[Any]:
 
 
 class _Objects(Columns[ItemT]):
-    """Columns in the order of the fields of ObjectInfo. `created_at`, `updated_at`: microseconds since 1970."""
+    """Columns in the order of the fields of ObjectInfo. Times are microseconds since 1970."""
 
     __slots__ = ()
 
-    FILLER: ClassVar[tuple[Any, ...]] = ("", 0, 0, 0, 0, 0, "", None, {}, 0, 0)
+    FILLER: ClassVar[tuple[Any, ...]] = ("", 0, 0, 0, 0, 0, "", None, {}, 0, 0, 0, None)
 
     units = Column[str](0)
     data_ids = Column[int](1)
@@ -141,6 +141,8 @@ class _Objects(Columns[ItemT]):
     tags = Column[Mapping[str, str]](8)
     created_at = Column[int](9)
     updated_at = Column[int](10)
+    written_at = Column[int | None](11)
+    expires_at = Column[int | None](12)
 
 
 class ObjectInfos(_Objects[ObjectInfo | OtherT]):
@@ -154,8 +156,14 @@ class ObjectInfos(_Objects[ObjectInfo | OtherT]):
 
     @staticmethod
     def row_of(item: ObjectInfo) -> tuple[Any, ...]:
-        *values, created_at, updated_at = _FIELDS(item)
-        return (*values, from_time(created_at), from_time(updated_at))
+        *values, created_at, updated_at, written_at, expires_at = _FIELDS(item)
+        return (
+            *values,
+            from_time(created_at),
+            updated := from_time(updated_at),
+            updated if written_at is updated_at else written_at and from_time(written_at),
+            expires_at and from_time(expires_at),
+        )
 
     @staticmethod
     def item_of(
@@ -170,11 +178,25 @@ class ObjectInfos(_Objects[ObjectInfo | OtherT]):
         tags: Mapping[str, str],
         created_at: int,
         updated_at: int,
+        written_at: int | None,
+        expires_at: int | None,
     ) -> ObjectInfo:
         created = to_time(created_at)
         updated = created if updated_at == created_at else to_time(updated_at)
         return ObjectInfo(
-            unit, data_id, generation, revision, size, checksum, datatype, name, dict(tags), created, updated
+            unit,
+            data_id,
+            generation,
+            revision,
+            size,
+            checksum,
+            datatype,
+            name,
+            dict(tags),
+            created,
+            updated,
+            updated if written_at == updated_at else None if written_at is None else to_time(written_at),
+            None if expires_at is None else to_time(expires_at),
         )
 
 
@@ -186,7 +208,7 @@ class LoadedObjects(_Objects[LoadResult]):
     FILLER = (*_Objects.FILLER, None)
     _kind = LoadedObject
 
-    data = Column[bytes | None](11)
+    data = Column[bytes | None](13)
 
     @staticmethod
     def row_of(item: LoadedObject) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ Every `check_…` raises InvalidArgumentError, whose text says what is allowed.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -34,6 +35,15 @@ MAX_SECONDS: Final = 366 * 86400.0
 
 MAX_GRPC_SECONDS: Final = 2_147_483.0
 """The longest time that gRPC holds, 24 days: it counts milliseconds in 32 bits."""
+
+MAX_EXPIRES_IN: Final = 100 * 366 * 86400.0
+"""The longest time to live, in seconds: a hundred years."""
+
+MAX_LEASE: Final = 60.0
+"""The longest lease, in seconds."""
+
+MAX_RANGES: Final = 1000
+"""Ranges in one read."""
 
 _MOST_SHOWN: Final = 80  # characters of a value in an error
 
@@ -208,10 +218,73 @@ def check_request_id(request_id: bytes) -> None:
         raise InvalidArgumentError("a request id is 16 bytes", reason="BAD_REQUEST_ID")
 
 
-def check_resumable(resumable: bool) -> None:  # noqa: FBT001  # what is checked
+def check_flag(name: str, value: object) -> None:
     """True or False."""
-    if not isinstance(resumable, bool):
-        raise InvalidArgumentError(f"resumable is True or False, not {resumable!r}", reason="INVALID_ARGUMENT")
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} is True or False, not {shown(value)}")
+
+
+def check_resumable(resumable: bool) -> None:  # noqa: FBT001  # what is checked
+    """Whether a write is resumable."""
+    check_flag("resumable", resumable)
+
+
+def check_expires_in(seconds: object) -> None:
+    """A time to live."""
+    check_seconds("expires_in", seconds, most=MAX_EXPIRES_IN, reason="BAD_EXPIRY")
+
+
+def check_times(created_at: datetime, updated_at: datetime, written_at: datetime) -> None:
+    """The times of an object, in order, each with a time zone, from 1970 on."""
+    for name, moment in (("created_at", created_at), ("updated_at", updated_at), ("written_at", written_at)):
+        if (
+            not isinstance(moment, datetime)
+            or moment.tzinfo is None
+            or moment.utcoffset() is None
+            or moment.year < 1971
+        ):
+            raise _bad(name, moment, "a datetime with a time zone, from 1971 on", "BAD_TIME")
+    if not created_at <= written_at <= updated_at:
+        raise InvalidArgumentError(
+            "times out of order: created_at is at most written_at, and that at most updated_at", reason="BAD_TIME"
+        )
+
+
+def check_unit_limits(max_objects: int | None, max_bytes: int | None, when_full: str) -> None:
+    """How much a unit may hold."""
+    for name, most in (("max_objects", max_objects), ("max_bytes", max_bytes)):
+        if most is not None and not _is_whole(most, MAX_DATA_ID):
+            raise _bad(name, most, "a whole number from 0 to 2^63 - 1, or None for no limit", "BAD_LIMIT")
+    if when_full not in ("refuse", "evict"):
+        raise _bad("when_full", when_full, '"refuse" or "evict"', "BAD_LIMIT")
+
+
+def check_ranges(ranges: Sequence[tuple[int, int | None]]) -> None:
+    """Parts of an object to read: (offset, length); a negative offset counts from the end, no length is to the end."""
+    check_type("ranges", ranges, Sequence)
+    if not 1 <= len(ranges) <= MAX_RANGES:
+        raise InvalidArgumentError(f"{len(ranges)} ranges: 1 to {MAX_RANGES} are allowed", reason="BAD_RANGE")
+    for each in ranges:
+        if not isinstance(each, tuple) or len(each) != 2:
+            raise _bad("range", each, "an offset and a length, or None for all that follows", "BAD_RANGE")
+        offset, length = each
+        if isinstance(offset, bool) or not isinstance(offset, int) or abs(offset) > MAX_DATA_ID:
+            raise _bad("offset", offset, "a whole number of bytes; negative: from the end", "BAD_RANGE")
+        if length is not None and not _is_whole(length, MAX_DATA_ID):
+            raise _bad("length", length, "a whole number of bytes from 0 to 2^63 - 1", "BAD_RANGE")
+
+
+def check_lease(holder: bytes, seconds: float) -> None:
+    """Whose lease it is, and for how long."""
+    if not isinstance(holder, bytes) or len(holder) != 16:
+        raise InvalidArgumentError("a lease's holder is 16 bytes", reason="BAD_LEASE")
+    check_seconds("lease", seconds, most=MAX_LEASE, reason="BAD_LEASE")
+
+
+def check_delimiter(delimiter: str | None) -> None:
+    """What ends a level of names; None: nothing does."""
+    if delimiter is not None and not _text_fits(delimiter, 1, MAX_NAME_BYTES):
+        raise _bad("delimiter", delimiter, f"text of 1 to {MAX_NAME_BYTES} UTF-8 bytes", "BAD_DELIMITER")
 
 
 def check_number(

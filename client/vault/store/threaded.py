@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -86,21 +87,35 @@ class ThreadedStore(AsyncStore):
     def revision(self) -> int:
         return self._store.revision
 
+    @property
+    def time(self) -> datetime:
+        return self._store.time
+
     capabilities = _in_thread(Store.capabilities)
     exists_many = _in_thread(Store.exists_many)
     stat_many = _in_thread(Store.stat_many)
     list_page = _in_thread(Store.list_page)
     list_units = _in_thread(Store.list_units)
+    unit_info = _in_thread(Store.unit_info)
+    unit_page = _in_thread(Store.unit_page)
+    set_unit_limits = _in_thread(Store.set_unit_limits)
+    read = _in_thread(Store.read)
     load = _begun(Store.load, _as_reader)
     load_many = _in_thread(Store.load_many)
     upload = _begun(Store.upload, _as_writer)
     update = _begun(Store.update, _as_writer)
+    put = _begun(Store.put, _as_writer)
     write_status = _in_thread(Store.write_status)
     abort_write = _in_thread(Store.abort_write)
     upload_many = _in_thread(Store.upload_many)
     update_many = _in_thread(Store.update_many)
     delete_many = _in_thread(Store.delete_many)
     set_metadata = _in_thread(Store.set_metadata)
+    put_many = _in_thread(Store.put_many)
+    set_metadata_many = _in_thread(Store.set_metadata_many)
+    copy_many = _in_thread(Store.copy_many)
+    acquire_lease = _in_thread(Store.acquire_lease)
+    release_lease = _in_thread(Store.release_lease)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         return _ThreadedWatch(await _run(self._pool, self._store.watch, units, since=since))

@@ -1,5 +1,6 @@
 """The values that cross the Store contract. What may be put into them is in `vault.store.limits`."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +18,17 @@ from vault.store.limits import (
     check_block,
     check_data_id,
     check_datatype,
+    check_expires_in,
+    check_flag,
     check_generation,
     check_key,
     check_name,
     check_request_id,
     check_small,
+    check_spec,
     check_tags,
+    check_times,
+    check_unit_limits,
 )
 
 Key = int | str
@@ -45,6 +51,8 @@ class ObjectInfo:
         tags: Text to text.
         created_at: When it was uploaded, UTC, by the store's clock.
         updated_at: When its bytes or metadata last changed, UTC.
+        written_at: When its bytes last changed, UTC. None: an older server does not say.
+        expires_at: From then on it is absent, UTC, by the store's clock; None: it never expires.
     """
 
     unit: str
@@ -58,6 +66,8 @@ class ObjectInfo:
     tags: Mapping[str, str]
     created_at: datetime
     updated_at: datetime
+    written_at: datetime | None = None
+    expires_at: datetime | None = None
 
     @property
     def block_count(self) -> int:
@@ -155,44 +165,151 @@ class UploadSpec:
 
 @dataclass(frozen=True, slots=True)
 class UpdateSpec:
-    """New bytes for an object. `if_generation` None: whatever generation it is at."""
+    """New bytes for an object, which keeps its id, name and expiry.
+
+    Attributes:
+        if_generation: Only in the place of this generation; None: of any.
+        datatype: None: as it is.
+        if_revision: Only when nothing of the object, metadata too, has changed since this revision; None: whatever has.
+        tags: All that it has then; None: as they are.
+    """
 
     key: Key
     if_generation: int | None = None
     datatype: str | None = None
     request_id: bytes = field(default_factory=new_request_id)
+    if_revision: int | None = None
+    tags: Mapping[str, str] | None = None
 
     def validate(self) -> None:
         check_key(self.key)
         check_generation(self.if_generation)
+        check_generation(self.if_revision)
         if self.datatype is not None:
             check_datatype(self.datatype)
+        if self.tags is not None:
+            check_tags(self.tags)
         check_request_id(self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteSpec:
-    """One object to delete. `if_generation` None: whatever generation it is at."""
+class Times:
+    """The times of an object that is taken over from another store. None of them becomes later than the store's time.
+
+    They are as ObjectInfo has them; without a time zone they are refused.
+    """
+
+    created_at: datetime
+    updated_at: datetime
+    written_at: datetime
+
+    def validate(self) -> None:
+        check_times(self.created_at, self.updated_at, self.written_at)
+
+
+@dataclass(frozen=True, slots=True)
+class PutSpec:
+    """An object, new or in the place of another, but for its bytes. Which of the two is decided at the commit.
+
+    Attributes:
+        name: The object that bears it is replaced, and keeps its id; when nobody does, a new one gets it. None: the
+            object with `data_id` is replaced, or made without a name.
+        data_id: Of a new object.
+        tags: All that it has then.
+        datatype: Likewise.
+        if_generation: Only in the place of this generation; 0: only as a new object; None: either.
+        expires_in: Seconds; None: it never expires.
+        times: None: the store's time; but for `created_at` of an object that is replaced, which stays.
+    """
+
+    name: str | None
+    data_id: int = field(default_factory=new_data_id)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    datatype: str = ""
+    if_generation: int | None = None
+    expires_in: float | None = None
+    request_id: bytes = field(default_factory=new_request_id)
+    times: Times | None = None
+
+    def validate(self) -> None:
+        if self.name is not None:
+            check_name(self.name)
+        check_data_id(self.data_id)
+        check_tags(self.tags)
+        check_datatype(self.datatype)
+        check_generation(self.if_generation)
+        if self.expires_in is not None:
+            check_expires_in(self.expires_in)
+        check_request_id(self.request_id)
+        if self.times is not None:
+            check_spec(self.times, Times)
+
+
+@dataclass(frozen=True, slots=True)
+class CopySpec:
+    """A copy of an object within its unit or into another: its bytes, datatype, tags and expiry.
+
+    Attributes:
+        key: Of the source.
+        name: Of the copy; None: it has none.
+        data_id: Of the copy, where it is a new object.
+        replace: The object that bears the name gets the bytes, as a put gives them; else it is NAME_TAKEN.
+        if_generation: The source must be at it; None: it may be at any.
+    """
 
     key: Key
+    name: str | None = None
+    data_id: int = field(default_factory=new_data_id)
+    replace: bool = False
     if_generation: int | None = None
     request_id: bytes = field(default_factory=new_request_id)
 
     def validate(self) -> None:
         check_key(self.key)
+        if self.name is not None:
+            check_name(self.name)
+        check_data_id(self.data_id)
+        check_flag("replace", self.replace)
+        if self.replace and self.name is None:
+            raise InvalidArgumentError("replace is for a copy with a name: a new id is nobody's", reason="BAD_NAME")
         check_generation(self.if_generation)
         check_request_id(self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteSpec:
+    """One object to delete. Preconditions as those of UpdateSpec; None: whatever it is at."""
+
+    key: Key
+    if_generation: int | None = None
+    request_id: bytes = field(default_factory=new_request_id)
+    if_revision: int | None = None
+
+    def validate(self) -> None:
+        check_key(self.key)
+        check_generation(self.if_generation)
+        check_generation(self.if_revision)
+        check_request_id(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
 class MetadataSpec:
-    """A change of metadata. None leaves a field as it is; an empty name or empty tags clear it."""
+    """A change of metadata. None leaves a field as it is; an empty name or empty tags clear it.
+
+    Attributes:
+        if_generation: As that of UpdateSpec; `if_revision` likewise.
+        replace: The object that bears the name is deleted for it, in the same commit; else it is NAME_TAKEN.
+        expires_in: Seconds from now; `math.inf`: it never expires.
+    """
 
     key: Key
     name: str | None = None
     tags: Mapping[str, str] | None = None
     if_generation: int | None = None
     request_id: bytes = field(default_factory=new_request_id)
+    if_revision: int | None = None
+    replace: bool = False
+    expires_in: float | None = None
 
     def validate(self) -> None:
         check_key(self.key)
@@ -203,6 +320,12 @@ class MetadataSpec:
         if self.tags is not None:
             check_tags(self.tags)
         check_generation(self.if_generation)
+        check_generation(self.if_revision)
+        check_flag("replace", self.replace)
+        if self.replace and not self.name:
+            raise InvalidArgumentError("replace is for a new name: there is none", reason="BAD_NAME")
+        if self.expires_in is not None and self.expires_in != math.inf:
+            check_expires_in(self.expires_in)
         check_request_id(self.request_id)
 
 
@@ -233,11 +356,97 @@ class SmallUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallPut:
+    """An object of at most one block, whole: to be put, or with an UpdateSpec, new bytes for one that is there."""
+
+    spec: PutSpec | UpdateSpec
+    data: bytes
+    checksum: int
+
+    def validate(self) -> None:
+        self.spec.validate()
+        check_small(self.data, self.checksum)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing; `next_page_token` is empty on the last page."""
+    """Part of a listing; `next_page_token` is empty on the last page.
+
+    Attributes:
+        prefixes: Of a listing with a delimiter: the beginnings of names that go on below this level, each once, with
+            the delimiter at their end.
+    """
 
     objects: list[ObjectInfo]
     next_page_token: str
+    prefixes: list[str] = field(default_factory=list)
+
+
+class ListOrder(Enum):
+    """How a listing is ordered. Values are those of vault.v1.ListOrder."""
+
+    ID = 1
+    NAME = 2
+    REVISION = 3
+    """Of the last change of anything of the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLimits:
+    """How much a unit may hold: current generations, none that are retained or staged.
+
+    Attributes:
+        max_objects: None: no limit.
+        max_bytes: Likewise.
+        when_full: "refuse": what would go over a limit is refused, StorageFullError QUOTA. "evict": what was stored
+            longest ago is deleted first; this may delete acknowledged objects.
+    """
+
+    max_objects: int | None = None
+    max_bytes: int | None = None
+    when_full: Literal["refuse", "evict"] = "refuse"
+
+    def validate(self) -> None:
+        check_unit_limits(self.max_objects, self.max_bytes, self.when_full)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitInfo:
+    """What a unit holds.
+
+    Attributes:
+        objects: How many.
+        bytes: Of their current generations.
+        revision: Of its last change; 0: there was none.
+        limits: As they are set; by default there is none.
+    """
+
+    unit: str
+    objects: int = 0
+    bytes: int = 0
+    revision: int = 0
+    limits: UnitLimits = UnitLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPage:
+    """Some of the units; `next_page_token` is empty on the last page."""
+
+    units: list[UnitInfo]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRanges:
+    """Parts of one generation of an object.
+
+    Attributes:
+        info: The object, as of the generation that was read.
+        parts: The bytes of each range asked for, verified; shorter where the object ends.
+    """
+
+    info: ObjectInfo
+    parts: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,9 @@ def comparable(value: Any) -> Any:
         case VaultError():
             return (type(value).__name__, value.reason, str(value), comparable(value.context))
         case ObjectInfo():
-            fields = dataclasses.replace(value, created_at=_EPOCH, updated_at=_EPOCH, tags={})
-            return (fields, dict(value.tags))
+            expires_at = value.expires_at and _EPOCH
+            times: dict[str, Any] = dict.fromkeys(("created_at", "updated_at", "written_at"), _EPOCH)
+            return (dataclasses.replace(value, **times, expires_at=expires_at, tags={}), dict(value.tags))
         case Page():  # its token is of one store
             return (comparable(value.objects), bool(value.next_page_token))
         case Block():

@@ -62,6 +62,29 @@ DURABILITY_FULL: Durability.ValueType  # 3
 """both"""
 Global___Durability: _TypeAlias = Durability  # noqa: Y015
 
+class _ListOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIST_ORDER_UNSPECIFIED: _ListOrder.ValueType  # 0
+    LIST_ORDER_ID: _ListOrder.ValueType  # 1
+    LIST_ORDER_NAME: _ListOrder.ValueType  # 2
+    """objects without a name are left out"""
+    LIST_ORDER_REVISION: _ListOrder.ValueType  # 3
+    """of the last change"""
+
+class ListOrder(_ListOrder, metaclass=_ListOrderEnumTypeWrapper): ...
+
+LIST_ORDER_UNSPECIFIED: ListOrder.ValueType  # 0
+LIST_ORDER_ID: ListOrder.ValueType  # 1
+LIST_ORDER_NAME: ListOrder.ValueType  # 2
+"""objects without a name are left out"""
+LIST_ORDER_REVISION: ListOrder.ValueType  # 3
+"""of the last change"""
+Global___ListOrder: _TypeAlias = ListOrder  # noqa: Y015
+
 @_typing.final
 class Key(_message.Message):
     """Names one object in a unit."""
@@ -124,6 +147,8 @@ class ObjectInfo(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    WRITTEN_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     data_id: _builtins.int
     generation: _builtins.int
@@ -146,6 +171,18 @@ class ObjectInfo(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def written_at(self) -> _timestamp_pb2.Timestamp:
+        """When the bytes were last written. Unset where `generation` is `revision`:
+        that is when it was updated, too.
+        """
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """From then on, by the store's clock, it is absent. Unset: never. A reply that
+        holds such an object says what time it is, in its `store_time`.
+        """
+
     def __init__(
         self,
         *,
@@ -160,10 +197,12 @@ class ObjectInfo(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        written_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "created_at", b"created_at", "name", b"name", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "created_at", b"created_at", "expires_at", b"expires_at", "name", b"name", "updated_at", b"updated_at", "written_at", b"written_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "checksum", b"checksum", "created_at", b"created_at", "data_id", b"data_id", "datatype", b"datatype", "generation", b"generation", "name", b"name", "revision", b"revision", "size", b"size", "tags", b"tags", "unit", b"unit", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "checksum", b"checksum", "created_at", b"created_at", "data_id", b"data_id", "datatype", b"datatype", "expires_at", b"expires_at", "generation", b"generation", "name", b"name", "revision", b"revision", "size", b"size", "tags", b"tags", "unit", b"unit", "updated_at", b"updated_at", "written_at", b"written_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
@@ -373,18 +412,24 @@ class StatResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatResponse.Item]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """The store's time, where an object of the reply expires."""
+
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___StatResponse.Item] | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +464,12 @@ class ListRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    AFTER_NAME_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     prefix: _builtins.str
     """of the name"""
@@ -426,6 +477,16 @@ class ListRequest(_message.Message):
     """at most 1,000; 0: the server's choice"""
     page_token: _builtins.str
     """from next_page_token; empty: the first page"""
+    order: Global___ListOrder.ValueType
+    """Unset: by name when `prefix` is set, by id otherwise."""
+    descending: _builtins.bool
+    after_name: _builtins.str
+    after_id: _builtins.int
+    after_revision: _builtins.int
+    delimiter: _builtins.str
+    """One level: of the names that have `delimiter` after the prefix, only what is
+    up to its first occurrence, once, in `prefixes`. Ordered by name.
+    """
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """all of them must match"""
@@ -438,14 +499,25 @@ class ListRequest(_message.Message):
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        order: Global___ListOrder.ValueType = ...,
+        descending: _builtins.bool = ...,
+        after_name: _builtins.str = ...,
+        after_id: _builtins.int = ...,
+        after_revision: _builtins.int = ...,
+        delimiter: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_prefix", b"_prefix", "prefix", b"prefix"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_prefix", b"_prefix", "after_id", b"after_id", "after_name", b"after_name", "after_revision", b"after_revision", "prefix", b"prefix", "start_after", b"start_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prefix", b"_prefix", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "tags", b"tags", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prefix", b"_prefix", "after_id", b"after_id", "after_name", b"after_name", "after_revision", b"after_revision", "delimiter", b"delimiter", "descending", b"descending", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "start_after", b"start_after", "tags", b"tags", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__prefix: _TypeAlias = _typing.Literal["prefix"]  # noqa: Y015
     _WhichOneofArgType__prefix: _TypeAlias = _typing.Literal["_prefix", b"_prefix"]  # noqa: Y015
+    _WhichOneofReturnType_start_after: _TypeAlias = _typing.Literal["after_name", "after_id", "after_revision"]  # noqa: Y015
+    _WhichOneofArgType_start_after: _TypeAlias = _typing.Literal["start_after", b"start_after"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prefix) -> _WhichOneofReturnType__prefix | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start_after) -> _WhichOneofReturnType_start_after | None: ...
 
 Global___ListRequest: _TypeAlias = ListRequest  # noqa: Y015
 
@@ -456,21 +528,39 @@ class ListResponse(_message.Message):
     OBJECTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    PREFIXES_FIELD_NUMBER: _builtins.int
+    ORDERED_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """empty: the last page"""
     revision: _builtins.int
+    ordered: _builtins.bool
+    """Set by a server that knows `order`, `descending`, `start_after` and
+    `delimiter`, and did as they say.
+    """
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectInfo]: ...
+    @_builtins.property
+    def prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """with the delimiter at their end"""
+
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         objects: _abc.Iterable[Global___ObjectInfo] | None = ...,
         next_page_token: _builtins.str = ...,
         revision: _builtins.int = ...,
+        prefixes: _abc.Iterable[_builtins.str] | None = ...,
+        ordered: _builtins.bool = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "objects", b"objects", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "objects", b"objects", "ordered", b"ordered", "prefixes", b"prefixes", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +677,7 @@ class LoadResponse(_message.Message):
     NOT_MODIFIED_FIELD_NUMBER: _builtins.int
     BLOCK_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """on the first message"""
     @_builtins.property
@@ -595,6 +686,10 @@ class LoadResponse(_message.Message):
     def not_modified(self) -> Global___NotModified: ...
     @_builtins.property
     def block(self) -> Global___Block: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
@@ -602,10 +697,11 @@ class LoadResponse(_message.Message):
         not_modified: Global___NotModified | None = ...,
         block: Global___Block | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["info", "not_modified", "block"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
@@ -712,20 +808,26 @@ class LoadManyResponse(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoadManyResponse.Item]:
         """One for each item asked for; with none of the three set: no such object."""
+
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
 
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___LoadManyResponse.Item] | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -998,6 +1100,7 @@ class UploadResponse(_message.Message):
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     persisted_size: _builtins.int
     """Bytes staged so far: of a resumable write, those that a later start finds
     again, also when the server's process is killed.
@@ -1005,16 +1108,21 @@ class UploadResponse(_message.Message):
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         persisted_size: _builtins.int = ...,
         info: Global___ObjectInfo | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["persisted_size", "info"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
@@ -1084,21 +1192,27 @@ class UpdateResponse(_message.Message):
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     persisted_size: _builtins.int
     """as UploadResponse.persisted_size"""
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         persisted_size: _builtins.int = ...,
         info: Global___ObjectInfo | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["persisted_size", "info"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
@@ -1136,6 +1250,7 @@ class GetWriteStatusResponse(_message.Message):
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     persisted_size: _builtins.int
     """bytes staged so far"""
     revision: _builtins.int
@@ -1143,16 +1258,21 @@ class GetWriteStatusResponse(_message.Message):
     def info(self) -> Global___ObjectInfo:
         """it was committed, and this is what it was answered"""
 
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         persisted_size: _builtins.int = ...,
         info: Global___ObjectInfo | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "status", b"status", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "revision", b"revision", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "persisted_size", b"persisted_size", "revision", b"revision", "status", b"status", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_status: _TypeAlias = _typing.Literal["persisted_size", "info"]  # noqa: Y015
     _WhichOneofArgType_status: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
@@ -1284,18 +1404,24 @@ class UploadManyResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteResult]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___WriteResult] | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1355,18 +1481,24 @@ class UpdateManyResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteResult]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___WriteResult] | None = ...,
         revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1562,13 +1694,988 @@ class SetMetadataResponse(_message.Message):
 
     INFO_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
     def __init__(
         self,
         *,
         info: Global___ObjectInfo | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMetadataResponse: _TypeAlias = SetMetadataResponse  # noqa: Y015
+
+@_typing.final
+class PutSpec(_message.Message):
+    """An object, new or in the place of another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DATA_ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    DATATYPE_FIELD_NUMBER: _builtins.int
+    IF_GENERATION_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    WRITTEN_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The object that bears it when this commits is replaced, and keeps its id;
+    when nobody does, a new object gets it. Unset: likewise the object that has
+    the id.
+    """
+    data_id: _builtins.int
+    """of a new object"""
+    datatype: _builtins.str
+    if_generation: _builtins.int
+    """Only in the place of this generation. 0: only as a new object."""
+    request_id: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """all that it has then"""
+
+    @_builtins.property
+    def expires_in(self) -> _duration_pb2.Duration:
+        """unset: it never expires"""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """The times of an object that is taken over from another store, none later
+        than this store's time. Unset: the store's time.
+        """
+
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def written_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        data_id: _builtins.int = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        datatype: _builtins.str = ...,
+        if_generation: _builtins.int | None = ...,
+        expires_in: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.bytes = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        written_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_name", b"_name", "created_at", b"created_at", "expires_in", b"expires_in", "if_generation", b"if_generation", "name", b"name", "updated_at", b"updated_at", "written_at", b"written_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_name", b"_name", "created_at", b"created_at", "data_id", b"data_id", "datatype", b"datatype", "expires_in", b"expires_in", "if_generation", b"if_generation", "name", b"name", "request_id", b"request_id", "tags", b"tags", "updated_at", b"updated_at", "written_at", b"written_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+    _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___PutSpec: _TypeAlias = PutSpec  # noqa: Y015
+
+@_typing.final
+class ReplaceSpec(_message.Message):
+    """New bytes for an object that is there; its id, name and expiry stay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    IF_GENERATION_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    DATATYPE_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    if_generation: _builtins.int
+    if_revision: _builtins.int
+    """of its last change, metadata too"""
+    datatype: _builtins.str
+    """unset: as it is"""
+    request_id: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def key(self) -> Global___Key: ...
+    @_builtins.property
+    def tags(self) -> Global___Tags:
+        """unset: as they are"""
+
+    def __init__(
+        self,
+        *,
+        key: Global___Key | None = ...,
+        if_generation: _builtins.int | None = ...,
+        if_revision: _builtins.int | None = ...,
+        datatype: _builtins.str | None = ...,
+        tags: Global___Tags | None = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_datatype", b"_datatype", "_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "datatype", b"datatype", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key", "tags", b"tags"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_datatype", b"_datatype", "_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "datatype", b"datatype", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__datatype: _TypeAlias = _typing.Literal["datatype"]  # noqa: Y015
+    _WhichOneofArgType__datatype: _TypeAlias = _typing.Literal["_datatype", b"_datatype"]  # noqa: Y015
+    _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+    _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__datatype) -> _WhichOneofReturnType__datatype | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___ReplaceSpec: _TypeAlias = ReplaceSpec  # noqa: Y015
+
+@_typing.final
+class PutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Start(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        UNIT_FIELD_NUMBER: _builtins.int
+        PUT_FIELD_NUMBER: _builtins.int
+        REPLACE_FIELD_NUMBER: _builtins.int
+        RESUMABLE_FIELD_NUMBER: _builtins.int
+        unit: _builtins.str
+        resumable: _builtins.bool
+        """as UploadRequest.Start.resumable"""
+        @_builtins.property
+        def put(self) -> Global___PutSpec: ...
+        @_builtins.property
+        def replace(self) -> Global___ReplaceSpec: ...
+        def __init__(
+            self,
+            *,
+            unit: _builtins.str = ...,
+            put: Global___PutSpec | None = ...,
+            replace: Global___ReplaceSpec | None = ...,
+            resumable: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["put", b"put", "replace", b"replace", "write", b"write"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["put", b"put", "replace", b"replace", "resumable", b"resumable", "unit", b"unit", "write", b"write"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_write: _TypeAlias = _typing.Literal["put", "replace"]  # noqa: Y015
+        _WhichOneofArgType_write: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_write) -> _WhichOneofReturnType_write | None: ...
+
+    START_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start(self) -> Global___PutRequest.Start: ...
+    @_builtins.property
+    def block(self) -> Global___Block: ...
+    @_builtins.property
+    def commit(self) -> Global___Commit: ...
+    def __init__(
+        self,
+        *,
+        start: Global___PutRequest.Start | None = ...,
+        block: Global___Block | None = ...,
+        commit: Global___Commit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "commit", b"commit", "part", b"part", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "commit", b"commit", "part", b"part", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "block", "commit"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___PutRequest: _TypeAlias = PutRequest  # noqa: Y015
+
+@_typing.final
+class PutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
+    INFO_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    persisted_size: _builtins.int
+    """as UploadResponse.persisted_size"""
+    revision: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___ObjectInfo: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        persisted_size: _builtins.int = ...,
+        info: Global___ObjectInfo | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "part", b"part", "persisted_size", b"persisted_size", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["persisted_size", "info"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
+
+@_typing.final
+class PutManyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PUT_FIELD_NUMBER: _builtins.int
+        REPLACE_FIELD_NUMBER: _builtins.int
+        DATA_FIELD_NUMBER: _builtins.int
+        CHECKSUM_FIELD_NUMBER: _builtins.int
+        data: _builtins.bytes
+        checksum: _builtins.int
+        """of data"""
+        @_builtins.property
+        def put(self) -> Global___PutSpec: ...
+        @_builtins.property
+        def replace(self) -> Global___ReplaceSpec: ...
+        def __init__(
+            self,
+            *,
+            put: Global___PutSpec | None = ...,
+            replace: Global___ReplaceSpec | None = ...,
+            data: _builtins.bytes = ...,
+            checksum: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["put", b"put", "replace", b"replace", "write", b"write"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "data", b"data", "put", b"put", "replace", b"replace", "write", b"write"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_write: _TypeAlias = _typing.Literal["put", "replace"]  # noqa: Y015
+        _WhichOneofArgType_write: _TypeAlias = _typing.Literal["write", b"write"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_write) -> _WhichOneofReturnType_write | None: ...
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PutManyRequest.Item]: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        items: _abc.Iterable[Global___PutManyRequest.Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutManyRequest: _TypeAlias = PutManyRequest  # noqa: Y015
+
+@_typing.final
+class PutManyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteResult]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___WriteResult] | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutManyResponse: _TypeAlias = PutManyResponse  # noqa: Y015
+
+@_typing.final
+class SetMetadataManyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        REPLACE_FIELD_NUMBER: _builtins.int
+        TAGS_FIELD_NUMBER: _builtins.int
+        IF_GENERATION_FIELD_NUMBER: _builtins.int
+        IF_REVISION_FIELD_NUMBER: _builtins.int
+        EXPIRES_IN_FIELD_NUMBER: _builtins.int
+        NEVER_EXPIRES_FIELD_NUMBER: _builtins.int
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """Unset: as it is. Set and empty: none."""
+        replace: _builtins.bool
+        """The object that bears the name is deleted for it, in the same commit."""
+        if_generation: _builtins.int
+        if_revision: _builtins.int
+        never_expires: _builtins.bool
+        request_id: _builtins.bytes
+        """16 bytes"""
+        @_builtins.property
+        def key(self) -> Global___Key: ...
+        @_builtins.property
+        def tags(self) -> Global___Tags:
+            """unset: as they are"""
+
+        @_builtins.property
+        def expires_in(self) -> _duration_pb2.Duration: ...
+        def __init__(
+            self,
+            *,
+            key: Global___Key | None = ...,
+            name: _builtins.str | None = ...,
+            replace: _builtins.bool = ...,
+            tags: Global___Tags | None = ...,
+            if_generation: _builtins.int | None = ...,
+            if_revision: _builtins.int | None = ...,
+            expires_in: _duration_pb2.Duration | None = ...,
+            never_expires: _builtins.bool = ...,
+            request_id: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "_name", b"_name", "expires_in", b"expires_in", "expiry", b"expiry", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key", "name", b"name", "never_expires", b"never_expires", "tags", b"tags"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "_name", b"_name", "expires_in", b"expires_in", "expiry", b"expiry", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key", "name", b"name", "never_expires", b"never_expires", "replace", b"replace", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+        _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+        _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+        _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+        _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+        _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+        _WhichOneofReturnType_expiry: _TypeAlias = _typing.Literal["expires_in", "never_expires"]  # noqa: Y015
+        _WhichOneofArgType_expiry: _TypeAlias = _typing.Literal["expiry", b"expiry"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_expiry) -> _WhichOneofReturnType_expiry | None: ...
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetMetadataManyRequest.Item]: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        items: _abc.Iterable[Global___SetMetadataManyRequest.Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMetadataManyRequest: _TypeAlias = SetMetadataManyRequest  # noqa: Y015
+
+@_typing.final
+class SetMetadataManyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteResult]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___WriteResult] | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMetadataManyResponse: _TypeAlias = SetMetadataManyResponse  # noqa: Y015
+
+@_typing.final
+class DeleteManyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        IF_GENERATION_FIELD_NUMBER: _builtins.int
+        IF_REVISION_FIELD_NUMBER: _builtins.int
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
+        if_generation: _builtins.int
+        if_revision: _builtins.int
+        request_id: _builtins.bytes
+        """16 bytes"""
+        @_builtins.property
+        def key(self) -> Global___Key: ...
+        def __init__(
+            self,
+            *,
+            key: Global___Key | None = ...,
+            if_generation: _builtins.int | None = ...,
+            if_revision: _builtins.int | None = ...,
+            request_id: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_if_revision", b"_if_revision", "if_generation", b"if_generation", "if_revision", b"if_revision", "key", b"key", "request_id", b"request_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+        _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+        _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+        _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteManyRequest.Item]: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        items: _abc.Iterable[Global___DeleteManyRequest.Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteManyRequest: _TypeAlias = DeleteManyRequest  # noqa: Y015
+
+@_typing.final
+class DeleteManyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteResponse.Result]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___DeleteResponse.Result] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteManyResponse: _TypeAlias = DeleteManyResponse  # noqa: Y015
+
+@_typing.final
+class CopyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Item(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        IF_GENERATION_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        DATA_ID_FIELD_NUMBER: _builtins.int
+        REPLACE_FIELD_NUMBER: _builtins.int
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
+        if_generation: _builtins.int
+        """of the source"""
+        name: _builtins.str
+        """of the copy; unset: none"""
+        data_id: _builtins.int
+        """of the copy, where it is a new object"""
+        replace: _builtins.bool
+        """the object that bears the name gets the bytes; as PutSpec"""
+        request_id: _builtins.bytes
+        """16 bytes"""
+        @_builtins.property
+        def key(self) -> Global___Key:
+            """of the source"""
+
+        def __init__(
+            self,
+            *,
+            key: Global___Key | None = ...,
+            if_generation: _builtins.int | None = ...,
+            name: _builtins.str | None = ...,
+            data_id: _builtins.int = ...,
+            replace: _builtins.bool = ...,
+            request_id: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_name", b"_name", "if_generation", b"if_generation", "key", b"key", "name", b"name"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation", "_name", b"_name", "data_id", b"data_id", "if_generation", b"if_generation", "key", b"key", "name", b"name", "replace", b"replace", "request_id", b"request_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+        _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+        _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+        _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    TO_UNIT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    to_unit: _builtins.str
+    """empty: the same"""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CopyRequest.Item]: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        to_unit: _builtins.str = ...,
+        items: _abc.Iterable[Global___CopyRequest.Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "to_unit", b"to_unit", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyRequest: _TypeAlias = CopyRequest  # noqa: Y015
+
+@_typing.final
+class CopyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteResult]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___WriteResult] | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyResponse: _TypeAlias = CopyResponse  # noqa: Y015
+
+@_typing.final
+class ReadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Range(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OFFSET_FIELD_NUMBER: _builtins.int
+        LENGTH_FIELD_NUMBER: _builtins.int
+        offset: _builtins.int
+        """Bytes; negative: from the end, as far as the object reaches."""
+        length: _builtins.int
+        """bytes; unset: to the end"""
+        def __init__(
+            self,
+            *,
+            offset: _builtins.int = ...,
+            length: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_length", b"_length", "length", b"length"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_length", b"_length", "length", b"length", "offset", b"offset"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__length: _TypeAlias = _typing.Literal["length"]  # noqa: Y015
+        _WhichOneofArgType__length: _TypeAlias = _typing.Literal["_length", b"_length"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__length) -> _WhichOneofReturnType__length | None: ...
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    IF_GENERATION_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    WHOLE_BLOCKS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    if_generation: _builtins.int
+    """as LoadRequest.if_generation"""
+    generation: _builtins.int
+    """as LoadRequest.generation"""
+    whole_blocks: _builtins.bool
+    """Send the blocks that cover the ranges, whole, and each once, so that they
+    can be held against the checksums that were made when they were written.
+    """
+    @_builtins.property
+    def key(self) -> Global___Key: ...
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadRequest.Range]: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        key: Global___Key | None = ...,
+        ranges: _abc.Iterable[Global___ReadRequest.Range] | None = ...,
+        if_generation: _builtins.int | None = ...,
+        generation: _builtins.int | None = ...,
+        whole_blocks: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "generation", b"generation", "if_generation", b"if_generation", "key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "generation", b"generation", "if_generation", b"if_generation", "key", b"key", "ranges", b"ranges", "unit", b"unit", "whole_blocks", b"whole_blocks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__generation: _TypeAlias = _typing.Literal["generation"]  # noqa: Y015
+    _WhichOneofArgType__generation: _TypeAlias = _typing.Literal["_generation", b"_generation"]  # noqa: Y015
+    _WhichOneofReturnType__if_generation: _TypeAlias = _typing.Literal["if_generation"]  # noqa: Y015
+    _WhichOneofArgType__if_generation: _TypeAlias = _typing.Literal["_if_generation", b"_if_generation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__generation) -> _WhichOneofReturnType__generation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_generation) -> _WhichOneofReturnType__if_generation | None: ...
+
+Global___ReadRequest: _TypeAlias = ReadRequest  # noqa: Y015
+
+@_typing.final
+class ReadResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Part(_message.Message):
+        """Bytes as asked for. The server has held the blocks that they are of against
+        their checksums; this one is of what is sent.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OFFSET_FIELD_NUMBER: _builtins.int
+        DATA_FIELD_NUMBER: _builtins.int
+        CHECKSUM_FIELD_NUMBER: _builtins.int
+        offset: _builtins.int
+        data: _builtins.bytes
+        checksum: _builtins.int
+        """of data"""
+        def __init__(
+            self,
+            *,
+            offset: _builtins.int = ...,
+            data: _builtins.bytes = ...,
+            checksum: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "data", b"data", "offset", b"offset"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    INFO_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    TOO_LARGE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    too_large: _builtins.bool
+    revision: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___ObjectInfo: ...
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadResponse.Part]:
+        """One for each range; none where whole blocks were asked for, or where they
+        were more than a reply holds: then stream them with Load.
+        """
+
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Block]: ...
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        info: Global___ObjectInfo | None = ...,
+        parts: _abc.Iterable[Global___ReadResponse.Part] | None = ...,
+        blocks: _abc.Iterable[Global___Block] | None = ...,
+        too_large: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "info", b"info", "parts", b"parts", "revision", b"revision", "store_time", b"store_time", "too_large", b"too_large"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadResponse: _TypeAlias = ReadResponse  # noqa: Y015
+
+@_typing.final
+class UnitLimits(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _WhenFull:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WhenFullEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[UnitLimits._WhenFull.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WHEN_FULL_UNSPECIFIED: UnitLimits._WhenFull.ValueType  # 0
+        """refuse"""
+        WHEN_FULL_REFUSE: UnitLimits._WhenFull.ValueType  # 1
+        WHEN_FULL_EVICT: UnitLimits._WhenFull.ValueType  # 2
+        """what was stored longest ago is deleted"""
+
+    class WhenFull(_WhenFull, metaclass=_WhenFullEnumTypeWrapper): ...
+    WHEN_FULL_UNSPECIFIED: UnitLimits.WhenFull.ValueType  # 0
+    """refuse"""
+    WHEN_FULL_REFUSE: UnitLimits.WhenFull.ValueType  # 1
+    WHEN_FULL_EVICT: UnitLimits.WhenFull.ValueType  # 2
+    """what was stored longest ago is deleted"""
+
+    MAX_OBJECTS_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
+    WHEN_FULL_FIELD_NUMBER: _builtins.int
+    max_objects: _builtins.int
+    """unset: no limit"""
+    max_bytes: _builtins.int
+    """unset: no limit"""
+    when_full: Global___UnitLimits.WhenFull.ValueType
+    def __init__(
+        self,
+        *,
+        max_objects: _builtins.int | None = ...,
+        max_bytes: _builtins.int | None = ...,
+        when_full: Global___UnitLimits.WhenFull.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes", "_max_objects", b"_max_objects", "max_bytes", b"max_bytes", "max_objects", b"max_objects"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes", "_max_objects", b"_max_objects", "max_bytes", b"max_bytes", "max_objects", b"max_objects", "when_full", b"when_full"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_bytes: _TypeAlias = _typing.Literal["max_bytes"]  # noqa: Y015
+    _WhichOneofArgType__max_bytes: _TypeAlias = _typing.Literal["_max_bytes", b"_max_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__max_objects: _TypeAlias = _typing.Literal["max_objects"]  # noqa: Y015
+    _WhichOneofArgType__max_objects: _TypeAlias = _typing.Literal["_max_objects", b"_max_objects"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_bytes) -> _WhichOneofReturnType__max_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_objects) -> _WhichOneofReturnType__max_objects | None: ...
+
+Global___UnitLimits: _TypeAlias = UnitLimits  # noqa: Y015
+
+@_typing.final
+class UnitInfo(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    objects: _builtins.int
+    bytes: _builtins.int
+    """of current generations"""
+    revision: _builtins.int
+    """of its last change; 0: there was none"""
+    @_builtins.property
+    def limits(self) -> Global___UnitLimits:
+        """unset: none"""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        objects: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        limits: Global___UnitLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "limits", b"limits", "objects", b"objects", "revision", b"revision", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnitInfo: _TypeAlias = UnitInfo  # noqa: Y015
+
+@_typing.final
+class StatUnitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    """Those of which this is the beginning, in alphabetical order."""
+    page_size: _builtins.int
+    """at most 1,000; 0: the server's choice"""
+    page_token: _builtins.str
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these, in this order, and not in pages."""
+
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatUnitsRequest: _TypeAlias = StatUnitsRequest  # noqa: Y015
+
+@_typing.final
+class StatUnitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """empty: the last page"""
+    revision: _builtins.int
+    @_builtins.property
+    def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnitInfo]: ...
+    def __init__(
+        self,
+        *,
+        units: _abc.Iterable[Global___UnitInfo] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatUnitsResponse: _TypeAlias = StatUnitsResponse  # noqa: Y015
+
+@_typing.final
+class SetUnitLimitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    @_builtins.property
+    def limits(self) -> Global___UnitLimits:
+        """unset: none any more"""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        limits: Global___UnitLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetUnitLimitsRequest: _TypeAlias = SetUnitLimitsRequest  # noqa: Y015
+
+@_typing.final
+class SetUnitLimitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___UnitInfo: ...
+    def __init__(
+        self,
+        *,
+        info: Global___UnitInfo | None = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
@@ -1577,7 +2684,112 @@ class SetMetadataResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SetMetadataResponse: _TypeAlias = SetMetadataResponse  # noqa: Y015
+Global___SetUnitLimitsResponse: _TypeAlias = SetUnitLimitsResponse  # noqa: Y015
+
+@_typing.final
+class AcquireLeaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    name: _builtins.str
+    holder: _builtins.bytes
+    """16 bytes"""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """at most 60 s"""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        name: _builtins.str = ...,
+        holder: _builtins.bytes = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "holder", b"holder", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireLeaseRequest: _TypeAlias = AcquireLeaseRequest  # noqa: Y015
+
+@_typing.final
+class AcquireLeaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACQUIRED_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    acquired: _builtins.bool
+    revision: _builtins.int
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """Until whoever has it loses it, unless it is renewed."""
+
+    def __init__(
+        self,
+        *,
+        acquired: _builtins.bool = ...,
+        remaining: _duration_pb2.Duration | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquired", b"acquired", "remaining", b"remaining", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcquireLeaseResponse: _TypeAlias = AcquireLeaseResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    name: _builtins.str
+    holder: _builtins.bytes
+    """16 bytes"""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        name: _builtins.str = ...,
+        holder: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseRequest: _TypeAlias = ReleaseLeaseRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseResponse: _TypeAlias = ReleaseLeaseResponse  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):

@@ -110,6 +110,56 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.SetMetadataRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.SetMetadataResponse.FromString,
                 _registered_method=True)
+        self.Put = channel.stream_stream(
+                '/vault.v1.VaultService/Put',
+                request_serializer=vault_dot_v1_dot_vault__pb2.PutRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.PutResponse.FromString,
+                _registered_method=True)
+        self.PutMany = channel.unary_unary(
+                '/vault.v1.VaultService/PutMany',
+                request_serializer=vault_dot_v1_dot_vault__pb2.PutManyRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.PutManyResponse.FromString,
+                _registered_method=True)
+        self.SetMetadataMany = channel.unary_unary(
+                '/vault.v1.VaultService/SetMetadataMany',
+                request_serializer=vault_dot_v1_dot_vault__pb2.SetMetadataManyRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.SetMetadataManyResponse.FromString,
+                _registered_method=True)
+        self.DeleteMany = channel.unary_unary(
+                '/vault.v1.VaultService/DeleteMany',
+                request_serializer=vault_dot_v1_dot_vault__pb2.DeleteManyRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.DeleteManyResponse.FromString,
+                _registered_method=True)
+        self.Copy = channel.unary_unary(
+                '/vault.v1.VaultService/Copy',
+                request_serializer=vault_dot_v1_dot_vault__pb2.CopyRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.CopyResponse.FromString,
+                _registered_method=True)
+        self.Read = channel.unary_unary(
+                '/vault.v1.VaultService/Read',
+                request_serializer=vault_dot_v1_dot_vault__pb2.ReadRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.ReadResponse.FromString,
+                _registered_method=True)
+        self.StatUnits = channel.unary_unary(
+                '/vault.v1.VaultService/StatUnits',
+                request_serializer=vault_dot_v1_dot_vault__pb2.StatUnitsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.StatUnitsResponse.FromString,
+                _registered_method=True)
+        self.SetUnitLimits = channel.unary_unary(
+                '/vault.v1.VaultService/SetUnitLimits',
+                request_serializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.FromString,
+                _registered_method=True)
+        self.AcquireLease = channel.unary_unary(
+                '/vault.v1.VaultService/AcquireLease',
+                request_serializer=vault_dot_v1_dot_vault__pb2.AcquireLeaseRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.AcquireLeaseResponse.FromString,
+                _registered_method=True)
+        self.ReleaseLease = channel.unary_unary(
+                '/vault.v1.VaultService/ReleaseLease',
+                request_serializer=vault_dot_v1_dot_vault__pb2.ReleaseLeaseRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.ReleaseLeaseResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/vault.v1.VaultService/Watch',
                 request_serializer=vault_dot_v1_dot_vault__pb2.WatchRequest.SerializeToString,
@@ -263,6 +313,90 @@ class VaultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Put(self, request_iterator, context):
+        """Stores an object, new or in the place of the one that is there, decided at
+        the commit: see PutSpec; or new bytes for one that is there: see
+        ReplaceSpec. The same messages as Upload, and its errors.
+
+        ABORTED / GENERATION_MISMATCH or REVISION_MISMATCH, NOT_FOUND /
+        OBJECT_NOT_FOUND, ALREADY_EXISTS / OBJECT_EXISTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutMany(self, request, context):
+        """Puts many objects of at most one block each, in one round trip. Order is
+        kept; each item succeeds or fails alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMetadataMany(self, request, context):
+        """Changes names, tags and expiries of many objects. As SetMetadata, with more
+        that can be asked for; each item succeeds or fails alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMany(self, request, context):
+        """As Delete, with more preconditions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Copy(self, request, context):
+        """Copies objects within a unit or into another, without their bytes passing
+        through the client. A copy is a read of the source and then a write to the
+        target. Each item succeeds or fails alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Read(self, request, context):
+        """Parts of one object, in one reply, each byte of it read once.
+
+        NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
+        BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StatUnits(self, request, context):
+        """What units hold, and their limits. A unit that holds nothing, never did, or
+        that the caller may not see, has zeros.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetUnitLimits(self, request, context):
+        """Sets how much a unit may hold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcquireLease(self, request, context):
+        """Takes a lease on a name in a unit, or renews it: for a while nobody else has
+        it. It is no object, and keeps nobody from writing one of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseLease(self, request, context):
+        """Gives a lease back. Harmless when the holder does not have it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """The changes after a revision, in order and without a hole, as they commit.
         The first message is `progress` with the revision that the watch starts
@@ -354,6 +488,56 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.SetMetadata,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.SetMetadataRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.SetMetadataResponse.SerializeToString,
+            ),
+            'Put': grpc.stream_stream_rpc_method_handler(
+                    servicer.Put,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.PutRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.PutResponse.SerializeToString,
+            ),
+            'PutMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutMany,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.PutManyRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.PutManyResponse.SerializeToString,
+            ),
+            'SetMetadataMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMetadataMany,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.SetMetadataManyRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.SetMetadataManyResponse.SerializeToString,
+            ),
+            'DeleteMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMany,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.DeleteManyRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.DeleteManyResponse.SerializeToString,
+            ),
+            'Copy': grpc.unary_unary_rpc_method_handler(
+                    servicer.Copy,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.CopyRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.CopyResponse.SerializeToString,
+            ),
+            'Read': grpc.unary_unary_rpc_method_handler(
+                    servicer.Read,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.ReadRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.ReadResponse.SerializeToString,
+            ),
+            'StatUnits': grpc.unary_unary_rpc_method_handler(
+                    servicer.StatUnits,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.StatUnitsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.StatUnitsResponse.SerializeToString,
+            ),
+            'SetUnitLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetUnitLimits,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.SerializeToString,
+            ),
+            'AcquireLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireLease,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.AcquireLeaseRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.AcquireLeaseResponse.SerializeToString,
+            ),
+            'ReleaseLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseLease,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.ReleaseLeaseRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.ReleaseLeaseResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -767,6 +951,276 @@ class VaultService:
             '/vault.v1.VaultService/SetMetadata',
             vault_dot_v1_dot_vault__pb2.SetMetadataRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.SetMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Put(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vault.v1.VaultService/Put',
+            vault_dot_v1_dot_vault__pb2.PutRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.PutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/PutMany',
+            vault_dot_v1_dot_vault__pb2.PutManyRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.PutManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMetadataMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/SetMetadataMany',
+            vault_dot_v1_dot_vault__pb2.SetMetadataManyRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.SetMetadataManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/DeleteMany',
+            vault_dot_v1_dot_vault__pb2.DeleteManyRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.DeleteManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Copy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/Copy',
+            vault_dot_v1_dot_vault__pb2.CopyRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.CopyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Read(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/Read',
+            vault_dot_v1_dot_vault__pb2.ReadRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.ReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StatUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/StatUnits',
+            vault_dot_v1_dot_vault__pb2.StatUnitsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.StatUnitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetUnitLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/SetUnitLimits',
+            vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcquireLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/AcquireLease',
+            vault_dot_v1_dot_vault__pb2.AcquireLeaseRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.AcquireLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/ReleaseLease',
+            vault_dot_v1_dot_vault__pb2.ReleaseLeaseRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.ReleaseLeaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

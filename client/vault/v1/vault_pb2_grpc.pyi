@@ -125,6 +125,47 @@ class VaultServiceStub:
     """
     SetMetadata: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataRequest, _vault_pb2.SetMetadataResponse]
     """Changes an object's name or tags. Its bytes and its generation stay."""
+    Put: _grpc.StreamStreamMultiCallable[_vault_pb2.PutRequest, _vault_pb2.PutResponse]
+    """Stores an object, new or in the place of the one that is there, decided at
+    the commit: see PutSpec; or new bytes for one that is there: see
+    ReplaceSpec. The same messages as Upload, and its errors.
+
+    ABORTED / GENERATION_MISMATCH or REVISION_MISMATCH, NOT_FOUND /
+    OBJECT_NOT_FOUND, ALREADY_EXISTS / OBJECT_EXISTS.
+    """
+    PutMany: _grpc.UnaryUnaryMultiCallable[_vault_pb2.PutManyRequest, _vault_pb2.PutManyResponse]
+    """Puts many objects of at most one block each, in one round trip. Order is
+    kept; each item succeeds or fails alone.
+    """
+    SetMetadataMany: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataManyRequest, _vault_pb2.SetMetadataManyResponse]
+    """Changes names, tags and expiries of many objects. As SetMetadata, with more
+    that can be asked for; each item succeeds or fails alone.
+    """
+    DeleteMany: _grpc.UnaryUnaryMultiCallable[_vault_pb2.DeleteManyRequest, _vault_pb2.DeleteManyResponse]
+    """As Delete, with more preconditions."""
+    Copy: _grpc.UnaryUnaryMultiCallable[_vault_pb2.CopyRequest, _vault_pb2.CopyResponse]
+    """Copies objects within a unit or into another, without their bytes passing
+    through the client. A copy is a read of the source and then a write to the
+    target. Each item succeeds or fails alone.
+    """
+    Read: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ReadRequest, _vault_pb2.ReadResponse]
+    """Parts of one object, in one reply, each byte of it read once.
+
+    NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
+    BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+    """
+    StatUnits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]
+    """What units hold, and their limits. A unit that holds nothing, never did, or
+    that the caller may not see, has zeros.
+    """
+    SetUnitLimits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetUnitLimitsRequest, _vault_pb2.SetUnitLimitsResponse]
+    """Sets how much a unit may hold."""
+    AcquireLease: _grpc.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]
+    """Takes a lease on a name in a unit, or renews it: for a while nobody else has
+    it. It is no object, and keeps nobody from writing one of that name.
+    """
+    ReleaseLease: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ReleaseLeaseRequest, _vault_pb2.ReleaseLeaseResponse]
+    """Gives a lease back. Harmless when the holder does not have it."""
     Watch: _grpc.UnaryStreamMultiCallable[_vault_pb2.WatchRequest, _vault_pb2.WatchResponse]
     """The changes after a revision, in order and without a hole, as they commit.
     The first message is `progress` with the revision that the watch starts
@@ -217,6 +258,47 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """
     SetMetadata: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataRequest, _vault_pb2.SetMetadataResponse]  # type: ignore[assignment]
     """Changes an object's name or tags. Its bytes and its generation stay."""
+    Put: _aio.StreamStreamMultiCallable[_vault_pb2.PutRequest, _vault_pb2.PutResponse]  # type: ignore[assignment]
+    """Stores an object, new or in the place of the one that is there, decided at
+    the commit: see PutSpec; or new bytes for one that is there: see
+    ReplaceSpec. The same messages as Upload, and its errors.
+
+    ABORTED / GENERATION_MISMATCH or REVISION_MISMATCH, NOT_FOUND /
+    OBJECT_NOT_FOUND, ALREADY_EXISTS / OBJECT_EXISTS.
+    """
+    PutMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.PutManyRequest, _vault_pb2.PutManyResponse]  # type: ignore[assignment]
+    """Puts many objects of at most one block each, in one round trip. Order is
+    kept; each item succeeds or fails alone.
+    """
+    SetMetadataMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataManyRequest, _vault_pb2.SetMetadataManyResponse]  # type: ignore[assignment]
+    """Changes names, tags and expiries of many objects. As SetMetadata, with more
+    that can be asked for; each item succeeds or fails alone.
+    """
+    DeleteMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.DeleteManyRequest, _vault_pb2.DeleteManyResponse]  # type: ignore[assignment]
+    """As Delete, with more preconditions."""
+    Copy: _aio.UnaryUnaryMultiCallable[_vault_pb2.CopyRequest, _vault_pb2.CopyResponse]  # type: ignore[assignment]
+    """Copies objects within a unit or into another, without their bytes passing
+    through the client. A copy is a read of the source and then a write to the
+    target. Each item succeeds or fails alone.
+    """
+    Read: _aio.UnaryUnaryMultiCallable[_vault_pb2.ReadRequest, _vault_pb2.ReadResponse]  # type: ignore[assignment]
+    """Parts of one object, in one reply, each byte of it read once.
+
+    NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
+    BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+    """
+    StatUnits: _aio.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]  # type: ignore[assignment]
+    """What units hold, and their limits. A unit that holds nothing, never did, or
+    that the caller may not see, has zeros.
+    """
+    SetUnitLimits: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetUnitLimitsRequest, _vault_pb2.SetUnitLimitsResponse]  # type: ignore[assignment]
+    """Sets how much a unit may hold."""
+    AcquireLease: _aio.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]  # type: ignore[assignment]
+    """Takes a lease on a name in a unit, or renews it: for a while nobody else has
+    it. It is no object, and keeps nobody from writing one of that name.
+    """
+    ReleaseLease: _aio.UnaryUnaryMultiCallable[_vault_pb2.ReleaseLeaseRequest, _vault_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
+    """Gives a lease back. Harmless when the holder does not have it."""
     Watch: _aio.UnaryStreamMultiCallable[_vault_pb2.WatchRequest, _vault_pb2.WatchResponse]  # type: ignore[assignment]
     """The changes after a revision, in order and without a hole, as they commit.
     The first message is `progress` with the revision that the watch starts
@@ -396,6 +478,107 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.SetMetadataResponse, _abc.Awaitable[_vault_pb2.SetMetadataResponse]]:
         """Changes an object's name or tags. Its bytes and its generation stay."""
+
+    @_abc_1.abstractmethod
+    def Put(
+        self,
+        request_iterator: _MaybeAsyncIterator[_vault_pb2.PutRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vault_pb2.PutResponse], _abc.AsyncIterator[_vault_pb2.PutResponse]]:
+        """Stores an object, new or in the place of the one that is there, decided at
+        the commit: see PutSpec; or new bytes for one that is there: see
+        ReplaceSpec. The same messages as Upload, and its errors.
+
+        ABORTED / GENERATION_MISMATCH or REVISION_MISMATCH, NOT_FOUND /
+        OBJECT_NOT_FOUND, ALREADY_EXISTS / OBJECT_EXISTS.
+        """
+
+    @_abc_1.abstractmethod
+    def PutMany(
+        self,
+        request: _vault_pb2.PutManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.PutManyResponse, _abc.Awaitable[_vault_pb2.PutManyResponse]]:
+        """Puts many objects of at most one block each, in one round trip. Order is
+        kept; each item succeeds or fails alone.
+        """
+
+    @_abc_1.abstractmethod
+    def SetMetadataMany(
+        self,
+        request: _vault_pb2.SetMetadataManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.SetMetadataManyResponse, _abc.Awaitable[_vault_pb2.SetMetadataManyResponse]]:
+        """Changes names, tags and expiries of many objects. As SetMetadata, with more
+        that can be asked for; each item succeeds or fails alone.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMany(
+        self,
+        request: _vault_pb2.DeleteManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.DeleteManyResponse, _abc.Awaitable[_vault_pb2.DeleteManyResponse]]:
+        """As Delete, with more preconditions."""
+
+    @_abc_1.abstractmethod
+    def Copy(
+        self,
+        request: _vault_pb2.CopyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.CopyResponse, _abc.Awaitable[_vault_pb2.CopyResponse]]:
+        """Copies objects within a unit or into another, without their bytes passing
+        through the client. A copy is a read of the source and then a write to the
+        target. Each item succeeds or fails alone.
+        """
+
+    @_abc_1.abstractmethod
+    def Read(
+        self,
+        request: _vault_pb2.ReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.ReadResponse, _abc.Awaitable[_vault_pb2.ReadResponse]]:
+        """Parts of one object, in one reply, each byte of it read once.
+
+        NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
+        BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def StatUnits(
+        self,
+        request: _vault_pb2.StatUnitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.StatUnitsResponse, _abc.Awaitable[_vault_pb2.StatUnitsResponse]]:
+        """What units hold, and their limits. A unit that holds nothing, never did, or
+        that the caller may not see, has zeros.
+        """
+
+    @_abc_1.abstractmethod
+    def SetUnitLimits(
+        self,
+        request: _vault_pb2.SetUnitLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.SetUnitLimitsResponse, _abc.Awaitable[_vault_pb2.SetUnitLimitsResponse]]:
+        """Sets how much a unit may hold."""
+
+    @_abc_1.abstractmethod
+    def AcquireLease(
+        self,
+        request: _vault_pb2.AcquireLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.AcquireLeaseResponse, _abc.Awaitable[_vault_pb2.AcquireLeaseResponse]]:
+        """Takes a lease on a name in a unit, or renews it: for a while nobody else has
+        it. It is no object, and keeps nobody from writing one of that name.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseLease(
+        self,
+        request: _vault_pb2.ReleaseLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.ReleaseLeaseResponse, _abc.Awaitable[_vault_pb2.ReleaseLeaseResponse]]:
+        """Gives a lease back. Harmless when the holder does not have it."""
 
     @_abc_1.abstractmethod
     def Watch(

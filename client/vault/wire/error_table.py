@@ -36,7 +36,8 @@ class Row:
 _BAD_ARGUMENT: Final = (
     "INVALID_ARGUMENT", "BAD_UNIT", "BAD_ID", "BAD_NAME", "BAD_TAGS", "BAD_DATATYPE", "BAD_GENERATION", "BAD_REVISION",
     "BAD_REQUEST_ID", "BAD_OFFSET", "BAD_SIZE", "BAD_CHECKSUM", "BAD_DATA", "BAD_PAGE_SIZE", "BAD_PAGE_TOKEN",
-    "BATCH_TOO_LARGE", "MESSAGE_TOO_LARGE",
+    "BATCH_TOO_LARGE", "MESSAGE_TOO_LARGE", "BAD_EXPIRY", "BAD_TIME", "BAD_LIMIT", "BAD_LEASE", "BAD_DELIMITER",
+    "BAD_ORDER",
 )  # fmt: skip
 _STORAGE: Final = (
     "STORAGE_FAILED", "REGISTER_DAMAGED", "REGISTER_TOO_OLD", "DIRECTORY_CHANGED", "NETWORK_FILESYSTEM",
@@ -50,7 +51,9 @@ TABLE: Final[Mapping[str, Row]] = {
     "UNKNOWN_UNIT": Row(errors.UnknownUnitError, code_pb2.INVALID_ARGUMENT),
     # Preconditions.
     **dict.fromkeys(("OBJECT_NOT_FOUND", "WRITE_NOT_FOUND"), Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
-    **dict.fromkeys(("GENERATION_MISMATCH", "WRITE_TAKEN_OVER"), Row(errors.ConflictError, code_pb2.ABORTED)),
+    **dict.fromkeys(
+        ("GENERATION_MISMATCH", "REVISION_MISMATCH", "WRITE_TAKEN_OVER"), Row(errors.ConflictError, code_pb2.ABORTED)
+    ),
     **dict.fromkeys(("OBJECT_EXISTS", "NAME_TAKEN"), Row(errors.AlreadyExistsError, code_pb2.ALREADY_EXISTS)),
     # Bytes.
     "CHECKSUM_MISMATCH": Row(errors.ChecksumError, code_pb2.INVALID_ARGUMENT),

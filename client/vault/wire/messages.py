@@ -78,6 +78,8 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo | Row) -> None:
         tags,
         created_at,
         updated_at,
+        written_at,
+        expires_at,
     ) = ObjectInfos.row_of(info) if isinstance(info, ObjectInfo) else info
     if name is not None:
         wire.name = name
@@ -85,6 +87,10 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo | Row) -> None:
         wire.tags.update(tags)
     _fill_timestamp(wire.created_at, created_at)
     _fill_timestamp(wire.updated_at, updated_at)
+    if written_at is not None and wire.generation != wire.revision:
+        _fill_timestamp(wire.written_at, written_at)
+    if expires_at is not None:
+        _fill_timestamp(wire.expires_at, expires_at)
 
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
@@ -104,6 +110,11 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
             f"{generation}, revision {revision}, {size} bytes of checksum {checksum}, datatype "
             f"{cut(datatype, 200)!r}, {len(tags)} tags"
         )
+    updated_at = _datetime(wire.updated_at)
+    if generation == revision:
+        written_at: datetime | None = updated_at
+    else:
+        written_at = _datetime(wire.written_at) if wire.HasField("written_at") else None
     return ObjectInfo(
         unit,
         data_id,
@@ -115,7 +126,9 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
         wire.name if wire.HasField("name") else None,
         dict(tags) if tags else {},
         _datetime(wire.created_at),
-        _datetime(wire.updated_at),
+        updated_at,
+        written_at,
+        _datetime(wire.expires_at) if wire.HasField("expires_at") else None,
     )
 
 

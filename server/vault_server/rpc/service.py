@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import object_not_found
+from vault.errors import object_not_found, unsupported
 from vault.store.columns import rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
@@ -84,6 +84,10 @@ def _small_writes(
         return reply
 
     return write
+
+
+async def _unsupported(self: Any, request: Any, _context: Any) -> Any:
+    raise unsupported(self, type(request).__name__)
 
 
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
@@ -239,6 +243,17 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
         messages.fill_object_info(reply.info, info)
         return reply
+
+    Put: Any = _unsupported
+    PutMany: Any = _unsupported
+    SetMetadataMany: Any = _unsupported
+    DeleteMany: Any = _unsupported
+    Copy: Any = _unsupported
+    Read: Any = _unsupported
+    StatUnits: Any = _unsupported
+    SetUnitLimits: Any = _unsupported
+    AcquireLease: Any = _unsupported
+    ReleaseLease: Any = _unsupported
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above
         self, request: pb.WatchRequest, context: Any

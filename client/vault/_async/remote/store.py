@@ -11,7 +11,7 @@ from vault._async.remote.split_batches import ask_all
 from vault._async.remote.watch import AsyncRemoteWatch
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
@@ -21,6 +21,7 @@ from vault.store.values import (
     Capabilities,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -110,7 +111,13 @@ class AsyncRemoteStore(AsyncStore):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        order: ListOrder | None = None,
+        descending: bool = False,
+        after: Key | None = None,
+        delimiter: str | None = None,
     ) -> Page:
+        if order is not None or descending or after is not None or delimiter is not None:
+            raise unsupported(self, "list_page in another order")
         limits.check_unit(unit)
         if prefix is not None:
             limits.check_prefix(prefix)

@@ -12,7 +12,7 @@ from vault._sync.remote.split_batches import ask_all
 from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
@@ -22,6 +22,7 @@ from vault.store.values import (
     Capabilities,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -111,7 +112,13 @@ class RemoteStore(Store):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        order: ListOrder | None = None,
+        descending: bool = False,
+        after: Key | None = None,
+        delimiter: str | None = None,
     ) -> Page:
+        if order is not None or descending or after is not None or delimiter is not None:
+            raise unsupported(self, "list_page in another order")
         limits.check_unit(unit)
         if prefix is not None:
             limits.check_prefix(prefix)

@@ -2,25 +2,46 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import ClassVar, Self
 
 from vault.errors import VaultError, unsupported, write_not_found
-from vault.store.limits import check_request_id, check_unit
+from vault.store.limits import (
+    check_batch,
+    check_flag,
+    check_generation,
+    check_key,
+    check_lease,
+    check_name,
+    check_ranges,
+    check_request_id,
+    check_resumable,
+    check_spec,
+    check_unit,
+)
 from vault.store.values import (
     Block,
     Capabilities,
     Change,
+    CopySpec,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadItem,
     LoadResult,
     MetadataSpec,
     NotModified,
     ObjectInfo,
+    ObjectRanges,
     Page,
     Progress,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
+    UnitInfo,
+    UnitLimits,
+    UnitPage,
     UpdateSpec,
     UploadSpec,
     WriteStatus,
@@ -158,6 +179,13 @@ class AsyncStore(ABC):
     def revision(self) -> int:
         """The newest revision known here, without I/O over a network; later calls show at least it."""
 
+    @property
+    def time(self) -> datetime:
+        """The store's time as far as it is known here, without I/O over a network: it is never behind, so that what
+        has expired is not shown. Meaningful once an object that expires was seen.
+        """
+        return datetime.now(UTC)
+
     @abstractmethod
     async def capabilities(self) -> Capabilities:
         """Who this store is, and its limits."""
@@ -179,26 +207,60 @@ class AsyncStore(ABC):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        order: ListOrder | None = None,
+        descending: bool = False,
+        after: Key | None = None,
+        delimiter: str | None = None,
     ) -> Page:
         """One page of a unit's objects.
 
-        Ordered by name when `prefix` is given (objects without a name are left out), by id
-        otherwise. An object that exists during the whole listing is listed once. A page may be shorter
-        than asked, and empty, where much was looked through; the last one has no token.
+        An object that exists, unchanged as far as the order goes, during the whole listing is listed once. A page may
+        be shorter than asked, and empty, where much was looked through; the last one has no token.
 
         Args:
             prefix: Of the name; "" for every named object.
             tags: All of them must match.
-            page_size: 1 to 1,000; 0: the store's choice.
-            page_token: From the page before.
+            page_size: 1 to 1,000; 0: the store's choice. Prefixes count, too.
+            page_token: From the page before; the other arguments are as they were for it.
+            order: None: by name when `prefix` or `delimiter` is given (objects without a name are left out), by id
+                otherwise.
+            descending: The last first.
+            after: Begin after it, which need not exist: a name in order of names, an id or a revision in those.
+            delimiter: One level, in order of names: what goes on after the prefix and up to a delimiter is in
+                `Page.prefixes`, once, instead of the objects.
 
         Raises:
-            InvalidArgumentError: BAD_PAGE_SIZE, BAD_PAGE_TOKEN, BAD_UNIT, BAD_TAGS.
+            InvalidArgumentError: BAD_PAGE_SIZE, BAD_PAGE_TOKEN, BAD_UNIT, BAD_TAGS, BAD_ORDER, BAD_DELIMITER.
+            UnsupportedError: The store is an older server's, and cannot order so.
         """
 
     @abstractmethod
     async def list_units(self) -> list[str]:
         """The units that hold an object, in alphabetical order."""
+
+    async def unit_info(self, unit: str) -> UnitInfo:
+        """What a unit holds, and its limits; zeros for one that holds nothing."""
+        check_unit(unit)
+        raise unsupported(self, "unit_info")
+
+    async def unit_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> UnitPage:  # noqa: ARG002
+        """One page of the units that hold an object or have limits, in alphabetical order.
+
+        Args:
+            prefix: Only those of which this is the beginning.
+            page_size, page_token: As for `list_page`.
+        """
+        raise unsupported(self, "unit_page")
+
+    async def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """Sets how much a unit may hold; what it holds already stays until something is written to it.
+
+        Raises:
+            InvalidArgumentError: BAD_LIMIT.
+        """
+        check_unit(unit)
+        check_spec(limits, UnitLimits)
+        raise unsupported(self, "set_unit_limits")
 
     @abstractmethod
     async def load(
@@ -234,6 +296,43 @@ class AsyncStore(ABC):
                 and that one is not retained.
             CorruptionError: While iterating, when the store finds its bytes cut short or gone.
         """
+
+    async def read(
+        self,
+        unit: str,
+        key: Key,
+        ranges: Sequence[tuple[int, int | None]],
+        *,
+        if_generation: int | None = None,
+        generation: int | None = None,
+        whole_blocks: bool = False,
+    ) -> ObjectRanges | None:
+        """Parts of one generation of an object, each block read once.
+
+        Args:
+            ranges: 1 to 1,000 of (offset, length), in any order, overlapping too. A negative offset counts from the
+                end, as far as the object reaches; an offset past the end is BAD_RANGE. Length None: to the end; more
+                than there is: to the end.
+            if_generation, generation: As for `load`.
+            whole_blocks: Bytes come in whole blocks, which are verified by the checksums that their writer made;
+                otherwise a server may verify them so, and send parts with checksums of its own.
+
+        Returns:
+            None when there is no such object.
+
+        Raises:
+            InvalidArgumentError: BAD_RANGE; MESSAGE_TOO_LARGE, all of them have more bytes than the store answers at
+                once: stream them.
+            ConflictError: As for `load`.
+            CorruptionError: What is stored does not match its checksum.
+        """
+        check_unit(unit)
+        check_key(key)
+        check_ranges(ranges)
+        check_generation(if_generation)
+        check_generation(generation)
+        check_flag("whole_blocks", whole_blocks)
+        raise unsupported(self, "read")
 
     @abstractmethod
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
@@ -276,6 +375,24 @@ class AsyncStore(ABC):
             ConflictError: It is not at `spec.if_generation`; WRITE_TAKEN_OVER, as for `upload`.
             InvalidArgumentError, UnavailableError: As for `upload`.
         """
+
+    async def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        """Begins an object, new or in the place of the one that is there, or goes on with it: see PutSpec. With an
+        UpdateSpec it is `update`.
+
+        Args:
+            resumable: As for `upload`.
+
+        Raises (here or at the commit, which decides):
+            ConflictError: What is there is not at `spec.if_generation`; WRITE_TAKEN_OVER, as for `upload`.
+            NotFoundError: `spec.if_generation` is above 0, and there is no such object.
+            AlreadyExistsError: OBJECT_EXISTS, nobody bears the name, and the id is taken.
+            InvalidArgumentError, UnavailableError: As for `upload`.
+        """
+        check_unit(unit)
+        check_spec(spec, UpdateSpec if isinstance(spec, UpdateSpec) else PutSpec)
+        check_resumable(resumable)
+        raise unsupported(self, "put")
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         """How far a resumable write has come, without taking it up; what it came to when it was committed.
@@ -323,6 +440,62 @@ class AsyncStore(ABC):
             ConflictError: It is not at `spec.if_generation`.
             AlreadyExistsError: NAME_TAKEN.
         """
+
+    async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
+        """Puts objects of at most one block each; in order, each with its own outcome, which is as for `put`."""
+        check_unit(unit)
+        check_batch(items, SmallPut)
+        raise unsupported(self, "put_many")
+
+    async def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
+        """Changes names, tags and expiries; in order, each with its own outcome, which is as for `set_metadata`."""
+        check_unit(unit)
+        check_batch(items, MetadataSpec)
+        raise unsupported(self, "set_metadata_many")
+
+    async def copy_many(
+        self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
+    ) -> Sequence[ObjectInfo | VaultError]:
+        """Copies objects without moving their bytes through the client; in order, each with its own outcome.
+
+        A copy is a read of the source and then a write to the target.
+
+        Args:
+            to_unit: None: the same.
+
+        Outcomes are the copies, or errors:
+            NotFoundError: There is no such source.
+            ConflictError: The source is not at `if_generation`.
+            AlreadyExistsError: OBJECT_EXISTS; NAME_TAKEN, without `replace`.
+        """
+        check_unit(unit)
+        check_unit(unit if to_unit is None else to_unit)
+        check_batch(items, CopySpec)
+        raise unsupported(self, "copy_many")
+
+    async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        """Takes a lease on a name, or renews it: nobody else has it for so long, unless it is released.
+
+        It is no object, keeps nobody from writing one of that name, and may be lost when the machine is.
+
+        Args:
+            holder: Who asks: 16 random bytes.
+            seconds: Above 0, at most 60.
+
+        Returns:
+            0.0: the holder has it. Above: the seconds until somebody else's ends.
+        """
+        check_unit(unit)
+        check_name(name)
+        check_lease(holder, seconds)
+        raise unsupported(self, "acquire_lease")
+
+    async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        """Gives a lease back. Harmless when the holder does not have it."""
+        check_unit(unit)
+        check_name(name)
+        check_lease(holder, 1.0)
+        raise unsupported(self, "release_lease")
 
     @abstractmethod
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:

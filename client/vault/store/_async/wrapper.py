@@ -1,6 +1,7 @@
 """A Store in front of another, which forwards every call; `vault.store.wrapper` says what it is for."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -40,21 +41,35 @@ class AsyncWrapperStore(AsyncStore):
     def revision(self) -> int:
         return self.inner.revision
 
+    @property
+    def time(self) -> datetime:
+        return self.inner.time
+
     capabilities = _forwarded(AsyncStore.capabilities)
     exists_many = _forwarded(AsyncStore.exists_many)
     stat_many = _forwarded(AsyncStore.stat_many)
     list_page = _forwarded(AsyncStore.list_page)
     list_units = _forwarded(AsyncStore.list_units)
+    unit_info = _forwarded(AsyncStore.unit_info)
+    unit_page = _forwarded(AsyncStore.unit_page)
+    set_unit_limits = _forwarded(AsyncStore.set_unit_limits)
+    read = _forwarded(AsyncStore.read)
     load = _forwarded(AsyncStore.load)
     load_many = _forwarded(AsyncStore.load_many)
     upload = _forwarded(AsyncStore.upload)
     update = _forwarded(AsyncStore.update)
+    put = _forwarded(AsyncStore.put)
     write_status = _forwarded(AsyncStore.write_status)
     abort_write = _forwarded(AsyncStore.abort_write)
     upload_many = _forwarded(AsyncStore.upload_many)
     update_many = _forwarded(AsyncStore.update_many)
     delete_many = _forwarded(AsyncStore.delete_many)
     set_metadata = _forwarded(AsyncStore.set_metadata)
+    put_many = _forwarded(AsyncStore.put_many)
+    set_metadata_many = _forwarded(AsyncStore.set_metadata_many)
+    copy_many = _forwarded(AsyncStore.copy_many)
+    acquire_lease = _forwarded(AsyncStore.acquire_lease)
+    release_lease = _forwarded(AsyncStore.release_lease)
     watch = _forwarded(AsyncStore.watch)
     changes = _forwarded(AsyncStore.changes)
     close = _forwarded(AsyncStore.close)

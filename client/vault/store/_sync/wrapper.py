@@ -2,6 +2,7 @@
 """A Store in front of another, which forwards every call; `vault.store.wrapper` says what it is for."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -41,21 +42,35 @@ class WrapperStore(Store):
     def revision(self) -> int:
         return self.inner.revision
 
+    @property
+    def time(self) -> datetime:
+        return self.inner.time
+
     capabilities = _forwarded(Store.capabilities)
     exists_many = _forwarded(Store.exists_many)
     stat_many = _forwarded(Store.stat_many)
     list_page = _forwarded(Store.list_page)
     list_units = _forwarded(Store.list_units)
+    unit_info = _forwarded(Store.unit_info)
+    unit_page = _forwarded(Store.unit_page)
+    set_unit_limits = _forwarded(Store.set_unit_limits)
+    read = _forwarded(Store.read)
     load = _forwarded(Store.load)
     load_many = _forwarded(Store.load_many)
     upload = _forwarded(Store.upload)
     update = _forwarded(Store.update)
+    put = _forwarded(Store.put)
     write_status = _forwarded(Store.write_status)
     abort_write = _forwarded(Store.abort_write)
     upload_many = _forwarded(Store.upload_many)
     update_many = _forwarded(Store.update_many)
     delete_many = _forwarded(Store.delete_many)
     set_metadata = _forwarded(Store.set_metadata)
+    put_many = _forwarded(Store.put_many)
+    set_metadata_many = _forwarded(Store.set_metadata_many)
+    copy_many = _forwarded(Store.copy_many)
+    acquire_lease = _forwarded(Store.acquire_lease)
+    release_lease = _forwarded(Store.release_lease)
     watch = _forwarded(Store.watch)
     changes = _forwarded(Store.changes)
     close = _forwarded(Store.close)

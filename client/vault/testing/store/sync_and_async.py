@@ -14,12 +14,11 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from vault.errors import VaultError
 from vault.store.contract import (
     AsyncBlockReader,
     AsyncBlockWriter,
@@ -27,30 +26,13 @@ from vault.store.contract import (
     AsyncWatch,
     BlockReader,
     BlockWriter,
-    LoadResult,
     Store,
     Watch,
 )
 from vault.store.threaded import ThreadedStore
-from vault.store.values import (
-    Block,
-    Capabilities,
-    Change,
-    DeleteSpec,
-    Key,
-    LoadItem,
-    MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    Page,
-    Progress,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    WriteStatus,
-)
+from vault.store.values import Block, Change, Key, NotModified, ObjectInfo, Progress, PutSpec, UpdateSpec, UploadSpec
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -101,6 +83,16 @@ async def _from_threads(items: Iterable[Any]) -> AsyncIterator[Any]:
         yield item
 
 
+def _on_loop(method: Callable[Concatenate[AsyncStore, P], Coroutine[Any, Any, T]]) -> Callable[..., T]:
+    """A method of the contract, called of the AsyncStore on the face's loop."""
+
+    def call(self: "SyncFace", /, *args: P.args, **options: P.kwargs) -> T:
+        returned: T = self._run(getattr(self._store, method.__name__)(*args, **options))
+        return returned
+
+    return call
+
+
 class SyncFace(Store):
     """A Store whose calls are those of an AsyncStore, made on an event loop of its own in a thread.
 
@@ -120,57 +112,36 @@ class SyncFace(Store):
     def revision(self) -> int:
         return self._store.revision
 
-    def capabilities(self) -> Capabilities:
-        return self._run(self._store.capabilities())
+    @property
+    def time(self) -> datetime:
+        return self._store.time
 
-    def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return self._run(self._store.exists_many(unit, keys))
+    capabilities = _on_loop(AsyncStore.capabilities)
+    exists_many = _on_loop(AsyncStore.exists_many)
+    stat_many = _on_loop(AsyncStore.stat_many)
+    list_page = _on_loop(AsyncStore.list_page)
+    list_units = _on_loop(AsyncStore.list_units)
+    unit_info = _on_loop(AsyncStore.unit_info)
+    unit_page = _on_loop(AsyncStore.unit_page)
+    set_unit_limits = _on_loop(AsyncStore.set_unit_limits)
+    read = _on_loop(AsyncStore.read)
+    load_many = _on_loop(AsyncStore.load_many)
+    write_status = _on_loop(AsyncStore.write_status)
+    abort_write = _on_loop(AsyncStore.abort_write)
+    upload_many = _on_loop(AsyncStore.upload_many)
+    update_many = _on_loop(AsyncStore.update_many)
+    delete_many = _on_loop(AsyncStore.delete_many)
+    set_metadata = _on_loop(AsyncStore.set_metadata)
+    put_many = _on_loop(AsyncStore.put_many)
+    set_metadata_many = _on_loop(AsyncStore.set_metadata_many)
+    copy_many = _on_loop(AsyncStore.copy_many)
+    acquire_lease = _on_loop(AsyncStore.acquire_lease)
+    release_lease = _on_loop(AsyncStore.release_lease)
+    changes = _on_loop(AsyncStore.changes)
 
-    def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        return self._run(self._store.stat_many(unit, keys))
-
-    def list_page(
-        self,
-        unit: str,
-        *,
-        prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 0,
-        page_token: str = "",
-    ) -> Page:
-        return self._run(
-            self._store.list_page(unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
-        )
-
-    def list_units(self) -> list[str]:
-        return self._run(self._store.list_units())
-
-    def load(
-        self,
-        unit: str,
-        key: Key,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        if_generation: int | None = None,
-        if_generation_not_match: int | None = None,
-        generation: int | None = None,
-    ) -> BlockReader | NotModified | None:
-        found = self._run(
-            self._store.load(
-                unit,
-                key,
-                offset=offset,
-                length=length,
-                if_generation=if_generation,
-                if_generation_not_match=if_generation_not_match,
-                generation=generation,
-            )
-        )
+    def load(self, unit: str, key: Key, **options: Any) -> BlockReader | NotModified | None:
+        found = self._run(self._store.load(unit, key, **options))
         return ReaderFace(found, self._run) if isinstance(found, AsyncBlockReader) else found
-
-    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
-        return self._run(self._store.load_many(unit, items))
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         return WriterFace(self._run(self._store.upload(unit, spec, resumable=resumable)), self._run)
@@ -178,29 +149,11 @@ class SyncFace(Store):
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         return WriterFace(self._run(self._store.update(unit, spec, resumable=resumable)), self._run)
 
-    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return self._run(self._store.write_status(unit, request_id))
-
-    def abort_write(self, unit: str, request_id: bytes) -> None:
-        self._run(self._store.abort_write(unit, request_id))
-
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        return self._run(self._store.upload_many(unit, items))
-
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        return self._run(self._store.update_many(unit, items))
-
-    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        return self._run(self._store.delete_many(unit, items))
-
-    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        return self._run(self._store.set_metadata(unit, spec))
+    def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        return WriterFace(self._run(self._store.put(unit, spec, resumable=resumable)), self._run)
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         return WatchFace(self._run(self._store.watch(units, since=since)), self._run)
-
-    def changes(self, since: int) -> tuple[int, list[Change]]:
-        return self._run(self._store.changes(since))
 
     def close(self) -> None:
         if self._closed:

@@ -293,7 +293,7 @@ def _upload(group: _Group, write: Upload) -> Outcome:
     tags = pack_tags(spec.tags)
     after = Row(*begun, signed(content.checksum), *named, tags, now, now, now, None, write.principal, revision)
     group.change(write, None, after, content)
-    return ObjectInfo(*begun, content.checksum, *named, dict(spec.tags), group.moment, group.moment)
+    return ObjectInfo(*begun, content.checksum, *named, dict(spec.tags), *[group.moment] * 3)
 
 
 def _update(group: _Group, write: Update) -> Outcome:
@@ -307,7 +307,8 @@ def _update(group: _Group, write: Update) -> Outcome:
     after = Row(*begun, *bytes_of, made, moment, moment, until, write.principal, revision)
     group.change(write, before, after, content)
     updated_at = max(group.moment, known.updated_at)
-    return ObjectInfo(*begun, content.checksum, *named, known.tags, known.created_at, updated_at)
+    told = (content.checksum, *named, known.tags)
+    return ObjectInfo(*begun, *told, known.created_at, updated_at, updated_at, known.expires_at)
 
 
 def _delete(group: _Group, write: Delete) -> Outcome:

@@ -41,11 +41,11 @@ class Row(NamedTuple):
     content: int = 0
 
 
-INFO_COLUMNS: Final = Row._fields[:13]
-"""Those that objects, changes and retired generations have alike."""
+SHOWN: Final = 13
+"""So many columns are in an ObjectInfo."""
 
-SHOWN: Final = 11
-"""So many of them are in an ObjectInfo: `to_info` takes rows that begin with these."""
+INFO_COLUMNS: Final = Row._fields[:SHOWN]
+"""Those, which objects, changes and retired generations have alike."""
 
 CHANGE_COLUMNS: Final = (
     "revision",
@@ -100,16 +100,18 @@ def retired_row(row: Row, retired_by: int, retired_at: int, collect_at: int) -> 
 
 
 def to_info(row: tuple[Any, ...]) -> ObjectInfo:
-    """The ObjectInfo of a row that begins with INFO_COLUMNS, or with those of them that are SHOWN.
+    """The ObjectInfo of a row that begins with INFO_COLUMNS.
 
     Raises:
         CorruptionError: No object has such a row.
     """
-    unit, data_id, generation, revision, size, checksum, datatype, name, packed, created_at, updated_at = row[:SHOWN]
+    unit, data_id, generation, revision, size, checksum, datatype, name, packed, *times = row[:SHOWN]
+    created_at, updated_at, written_at, expires_at = times
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
         created = to_time(created_at)
+        updated = created if updated_at == created_at else to_time(updated_at)
         return ObjectInfo(
             unit,
             data_id,
@@ -121,7 +123,9 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
             name,
             unpack_tags(packed),
             created,
-            created if updated_at == created_at else to_time(updated_at),
+            updated,
+            updated if written_at == updated_at else to_time(written_at),
+            None if expires_at is None else to_time(expires_at),
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise CorruptionError(
@@ -153,14 +157,16 @@ def _columns(rows: Sequence[tuple[Any, ...] | None]) -> ObjectInfos[CorruptionEr
     others = {at: None for at, row in enumerate(rows) if row is None}
     known = [row or ObjectInfos.FILLER for row in rows] if others else rows
     columns = list(zip(*known, strict=False))[:SHOWN]  # a filler has no more
-    _, _, generations, revisions, sizes, checksums, _, _, packed, created_at, updated_at = columns
+    _, _, generations, revisions, sizes, checksums, _, _, packed, *times, expires_at = columns
     if min(sizes) < 0 or min(generations) < 0 or not all(map(le, generations, revisions)):
         raise ValueError
     if generations.count(0) > len(others):
         raise ValueError
-    for times in (created_at, updated_at):
-        to_time(min(times))
-        to_time(max(times))
+    if expires_at.count(None) < len(expires_at):
+        times.append([moment for moment in expires_at if moment is not None])
+    for moments in times:
+        to_time(min(moments))
+        to_time(max(moments))
     columns[5] = array("Q", array("q", checksums).tobytes())
     columns[8] = [unpack_tags(tags) for tags in packed] if any(packed) else ({},) * len(packed)
     return ObjectInfos(columns, others)

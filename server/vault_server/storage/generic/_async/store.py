@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.version import __version__
-from vault.errors import VaultError
+from vault.errors import VaultError, unsupported
 from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
@@ -28,6 +28,7 @@ from vault.store.values import (
     Change,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -119,7 +120,13 @@ class AsyncEngineStore(AsyncStore, ABC):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        order: ListOrder | None = None,
+        descending: bool = False,
+        after: Key | None = None,
+        delimiter: str | None = None,
     ) -> Page:
+        if order is not None or descending or after is not None or delimiter is not None:
+            raise unsupported(self, "list_page in another order")
         self._require_unit(unit)
         if prefix is not None:
             check_prefix(prefix)

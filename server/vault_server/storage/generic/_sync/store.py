@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import Returned
 from vault._runtime.version import __version__
-from vault.errors import VaultError
+from vault.errors import VaultError, unsupported
 from vault.store.columns import LoadItems
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
@@ -29,6 +29,7 @@ from vault.store.values import (
     Change,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -120,7 +121,13 @@ class EngineStore(Store, ABC):
         tags: Mapping[str, str] | None = None,
         page_size: int = 0,
         page_token: str = "",
+        order: ListOrder | None = None,
+        descending: bool = False,
+        after: Key | None = None,
+        delimiter: str | None = None,
     ) -> Page:
+        if order is not None or descending or after is not None or delimiter is not None:
+            raise unsupported(self, "list_page in another order")
         self._require_unit(unit)
         if prefix is not None:
             check_prefix(prefix)
