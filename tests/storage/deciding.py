@@ -5,10 +5,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 from vault.errors import VaultError
-from vault.store.values import DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec, checksum
+from vault.store.values import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec, checksum
 from vault_server.storage.decision.plan import Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
-from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, asked
+from vault_server.storage.decision.writes import (
+    Content,
+    ContentWrite,
+    Delete,
+    Put,
+    SetMetadata,
+    Update,
+    Upload,
+    Write,
+    asked,
+)
 
 UNITS = ("u", "v")
 NAMES = ("a", "b", "c")
@@ -142,8 +152,8 @@ class Expected:
 
     def outcome(self, write: Write) -> Any:
         """A dict of the object, a revision, or the reason that it is refused for."""
-        size = write.content.size if isinstance(write, Upload | Update) else 0
-        whole = write.content.checksum if isinstance(write, Upload | Update) else 0
+        size = write.content.size if isinstance(write, ContentWrite) else 0
+        whole = write.content.checksum if isinstance(write, ContentWrite) else 0
         request = (write.kind, write.unit, write.spec, size, whole)
         known = self.applied.get((write.principal, write.spec.request_id))
         if known is not None:
@@ -172,15 +182,22 @@ class Expected:
             }
             self.objects[unit, write.spec.data_id] = made
             return dict(made)
-        assert not isinstance(spec, UploadSpec)
+        if isinstance(write, Put):
+            return self._put(write)
+        assert not isinstance(spec, UploadSpec | PutSpec)
         there = self._find(unit, spec.key)
         if there is None:
             return 0 if isinstance(write, Delete) else "OBJECT_NOT_FOUND"
         if spec.if_generation not in (None, there["generation"]):
             return "GENERATION_MISMATCH"
+        if spec.if_revision not in (None, there["revision"]):
+            return "REVISION_MISMATCH"
         wants = write.spec.name if isinstance(write, SetMetadata) else None
-        if wants and wants != there["name"] and self._find(unit, wants) is not None:
-            return "NAME_TAKEN"
+        if wants and wants != there["name"] and (other := self._find(unit, wants)) is not None:
+            if not (isinstance(write, SetMetadata) and write.spec.replace):
+                return "NAME_TAKEN"
+            self.revision += 1
+            del self.objects[unit, other["data_id"]]
         self.revision += 1
         there["revision"] = self.revision
         if isinstance(write, Delete):
@@ -192,10 +209,33 @@ class Expected:
             if write.spec.tags is not None:
                 there["tags"] = dict(write.spec.tags)
         else:
+            if write.spec.tags is not None:
+                there["tags"] = dict(write.spec.tags)
             there["generation"] = self.revision
             there["checksum"] = write.content.checksum
             there["datatype"] = there["datatype"] if write.spec.datatype is None else write.spec.datatype
         return dict(there)
+
+    def _put(self, write: Put) -> Any:
+        unit, spec = write.unit, write.spec
+        there = self._find(unit, spec.data_id if spec.name is None else spec.name)
+        if there is None and spec.if_generation:
+            return "OBJECT_NOT_FOUND"
+        if there is None and (unit, spec.data_id) in self.objects:
+            return "OBJECT_EXISTS"
+        if there is not None and spec.if_generation not in (None, there["generation"]):
+            return "GENERATION_MISMATCH"
+        self.revision += 1
+        made = there or {"data_id": spec.data_id, "name": spec.name}
+        made |= {
+            "tags": dict(spec.tags),
+            "datatype": spec.datatype,
+            "checksum": write.content.checksum,
+            "generation": self.revision,
+            "revision": self.revision,
+        }
+        self.objects[unit, made["data_id"]] = made
+        return dict(made)
 
     def _find(self, unit: str, key: int | str) -> dict[str, Any] | None:
         for (of_unit, data_id), there in self.objects.items():
@@ -230,21 +270,38 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
         file = f"u/{number}" if blobs and draw(st.booleans()) else None
         unit, key = draw(units), draw(ids | names)
         generation = draw(st.none() | st.integers(1, number + 1))
-        kind = draw(st.integers(0, 4))
+        revision = draw(st.none() | st.none() | st.integers(1, number + 1))
         principal = draw(st.sampled_from(["", "", "", "somebody"]))
-        if kind <= 1:
-            spec = UploadSpec(draw(ids), draw(st.none() | names), draw(tags), draw(st.sampled_from("de")), request_id)
-            writes.append(Upload(unit, spec, content(draw(data), file), principal))
-        elif kind == 2:
-            update = UpdateSpec(key, generation, draw(st.none() | st.sampled_from("de")), request_id)
-            writes.append(Update(unit, update, content(draw(data), file), principal))
-        elif kind == 3:
-            writes.append(Delete(unit, DeleteSpec(key, generation, request_id), principal))
-        else:
-            metadata = MetadataSpec(
-                key, draw(st.none() | st.just("") | names), draw(st.none() | tags), generation, request_id
-            )
-            writes.append(SetMetadata(unit, metadata, principal))
+        spec: Any
+        match draw(st.integers(0, 6)):
+            case 0 | 1:
+                spec = UploadSpec(
+                    draw(ids), draw(st.none() | names), draw(tags), draw(st.sampled_from("de")), request_id
+                )
+                writes.append(Upload(unit, spec, content(draw(data), file), principal))
+            case 2:
+                datatype, retagged = draw(st.none() | st.sampled_from("de")), draw(st.none() | tags)
+                spec = UpdateSpec(key, generation, datatype, request_id, revision, retagged)
+                writes.append(Update(unit, spec, content(draw(data), file), principal))
+            case 3:
+                writes.append(Delete(unit, DeleteSpec(key, generation, request_id, revision), principal))
+            case 4 | 5:
+                wanted = draw(st.none() | st.just(0) | st.integers(1, number + 1))
+                spec = PutSpec(
+                    draw(st.none() | names),
+                    draw(ids),
+                    draw(tags),
+                    draw(st.sampled_from("de")),
+                    wanted,
+                    None,
+                    request_id,
+                )
+                writes.append(Put(unit, spec, content(draw(data), file), principal))
+            case _:
+                name = draw(st.none() | st.just("") | names)
+                replace = bool(name) and draw(st.booleans())
+                spec = MetadataSpec(key, name, draw(st.none() | tags), generation, request_id, revision, replace)
+                writes.append(SetMetadata(unit, spec, principal))
     return writes
 
 

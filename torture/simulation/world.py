@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
@@ -299,7 +299,7 @@ class SimulatedBlobs:
     async def contents(
         self,
         unit: str,  # where they are staged makes no difference
-        items: Sequence[SmallUpload] | Sequence[SmallUpdate],
+        items: Sequence[SmallWrite],
     ) -> list[Content | VaultError]:
         return small_contents(items)
 

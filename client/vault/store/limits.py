@@ -182,31 +182,32 @@ def check_small(data: bytes, checksum: int) -> None:
         )
 
 
-def check_type(what: str, value: object, kind: type) -> None:
-    """A value of a type of `vault.store`."""
+def check_type(what: str, value: object, kind: type | tuple[type, ...]) -> None:
+    """A value of a type of `vault.store`, or of one of several."""
     if not isinstance(value, kind):
-        raise InvalidArgumentError(f"{what} is of type {kind.__name__}, not {shown(value)}")
+        allowed = " or ".join(each.__name__ for each in _several(kind))
+        raise InvalidArgumentError(f"{what} is of type {allowed}, not {shown(value)}")
 
 
-def check_spec(spec: Any, kind: type) -> None:
+def check_spec(spec: Any, kind: type | tuple[type, ...]) -> None:
     """A spec of a type of `vault.store`, and valid."""
     check_type("a spec", spec, kind)
     spec.validate()
 
 
-def check_batch(items: Sequence[object], kind: type | None = None) -> None:
-    """The items of a batch: a sequence, not too long, and all of a type where one is given."""
+def check_batch(items: Sequence[object], kind: type | tuple[type, ...] | None = None) -> None:
+    """The items of a batch: a sequence, not too long, and all of a type, or of several, where one is given."""
     check_type("a batch", items, Sequence)
     if len(items) > MAX_BATCH_ITEMS:
         raise InvalidArgumentError(
             f"{len(items)} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
         )
-    if kind is not None and set(map(type, items)) - {kind}:
+    if kind is not None and set(map(type, items)).difference(_several(kind)):
         for index, item in enumerate(items):
             check_type(f"item {index} of the batch", item, kind)
 
 
-def check_small_batch(items: Sequence[Any], kind: type, spec: type) -> None:
+def check_small_batch(items: Sequence[Any], kind: type, spec: type | tuple[type, ...]) -> None:
     """The items of a batch of writes, and the type of their specs."""
     check_batch(items, kind)
     check_batch([item.spec for item in items], spec)
@@ -317,6 +318,10 @@ def shown(value: object) -> str:
     except Exception as error:  # noqa: BLE001  # whatever its __repr__ does; an int may have too many digits for it
         text = f"a value whose repr raises {type(error).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _several(kind: type | tuple[type, ...]) -> tuple[type, ...]:
+    return kind if isinstance(kind, tuple) else (kind,)
 
 
 def _bad(what: str, value: object, allowed: str, reason: str) -> InvalidArgumentError:

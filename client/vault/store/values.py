@@ -368,6 +368,10 @@ class SmallPut:
         check_small(self.data, self.checksum)
 
 
+SmallWrite = SmallUpload | SmallUpdate | SmallPut
+"""An item of a batch that carries bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Part of a listing; `next_page_token` is empty on the last page.

@@ -365,14 +365,14 @@ class AsyncStore(ABC):
 
     @abstractmethod
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
-        """Begins new bytes for an object, or goes on with them. Its id, name and tags stay.
+        """Begins new bytes for an object, or goes on with them. Its id, name and tags stay, unless the spec has tags.
 
         Args:
             resumable: As for `upload`.
 
         Raises (here or at the commit, which decides):
             NotFoundError: There is no such object.
-            ConflictError: It is not at `spec.if_generation`; WRITE_TAKEN_OVER, as for `upload`.
+            ConflictError: It is not at `spec.if_generation` or `spec.if_revision`; WRITE_TAKEN_OVER, as for `upload`.
             InvalidArgumentError, UnavailableError: As for `upload`.
         """
 
@@ -390,7 +390,7 @@ class AsyncStore(ABC):
             InvalidArgumentError, UnavailableError: As for `upload`.
         """
         check_unit(unit)
-        check_spec(spec, UpdateSpec if isinstance(spec, UpdateSpec) else PutSpec)
+        check_spec(spec, (PutSpec, UpdateSpec))
         check_resumable(resumable)
         raise unsupported(self, "put")
 
@@ -428,17 +428,17 @@ class AsyncStore(ABC):
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects; in order: the revision of each deletion, 0 where there was no object.
 
-        Outcomes are ConflictError where `if_generation` does not match an object that exists.
+        Outcomes are ConflictError where `if_generation` or `if_revision` does not match an object that exists.
         """
 
     @abstractmethod
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        """Changes an object's name or tags; its generation stays.
+        """Changes an object's name, tags or expiry; its generation stays.
 
         Raises:
             NotFoundError: There is no such object.
-            ConflictError: It is not at `spec.if_generation`.
-            AlreadyExistsError: NAME_TAKEN.
+            ConflictError: It is not at `spec.if_generation` or `spec.if_revision`.
+            AlreadyExistsError: NAME_TAKEN, without `spec.replace`.
         """
 
     async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
@@ -448,7 +448,9 @@ class AsyncStore(ABC):
         raise unsupported(self, "put_many")
 
     async def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
-        """Changes names, tags and expiries; in order, each with its own outcome, which is as for `set_metadata`."""
+        """Changes names, tags and expiries; in order, each with its own outcome, which is as for `set_metadata`. Each
+        sees what those before it did: names are swapped by way of a third.
+        """
         check_unit(unit)
         check_batch(items, MetadataSpec)
         raise unsupported(self, "set_metadata_many")

@@ -21,7 +21,7 @@ from vault_server.storage.commit.committer import Committer, Item, Task
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
-from vault_server.storage.decision.writes import Delete, Update, Upload, Write
+from vault_server.storage.decision.writes import ContentWrite, Delete, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -311,7 +311,7 @@ def _discard(entries: list[_Entry], *, release: bool = False) -> None:
     """Removes staged files that were not placed; with `release` not those of writes that can go on later."""
     for entry in entries:
         for item in entry.items:
-            staged = item.content.staged if isinstance(item, Upload | Update) else None
+            staged = item.content.staged if isinstance(item, ContentWrite) else None
             if staged is not None:
                 try:
                     if release:

@@ -6,13 +6,14 @@ request that was applied before is answered as it was then, and does nothing; an
 An engine asks its index for the facts and applies the plan with nobody else writing in between.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from vault.errors import VaultError, object_not_found
-from vault.store.columns import to_time
+from vault.store.columns import from_time, to_time
 from vault.store.limits import check_new
-from vault.store.values import Key, ObjectInfo
+from vault.store.values import ChangeKind, DeleteSpec, Key, MetadataSpec, ObjectInfo, UpdateSpec
 
 from vault_server.storage.decision.plan import (
     ROW_BYTES,
@@ -25,7 +26,13 @@ from vault_server.storage.decision.plan import (
     Usage,
     to_answer,
 )
-from vault_server.storage.decision.refusals import name_taken, object_exists, other_write, require_generation
+from vault_server.storage.decision.refusals import (
+    name_taken,
+    object_exists,
+    other_write,
+    require_generation,
+    require_revision,
+)
 from vault_server.storage.decision.rows import (
     Row,
     change_row,
@@ -35,7 +42,22 @@ from vault_server.storage.decision.rows import (
     to_info,
     unpack_tags,
 )
-from vault_server.storage.decision.writes import Content, Delete, SetMetadata, Update, Upload, Write, request_hash
+from vault_server.storage.decision.writes import (
+    Content,
+    ContentWrite,
+    Delete,
+    Put,
+    SetMetadata,
+    Update,
+    Upload,
+    Write,
+    request_hash,
+)
+
+_UPLOADED: Final = ChangeKind.UPLOADED.value
+_UPDATED: Final = ChangeKind.UPDATED.value
+_METADATA: Final = ChangeKind.METADATA.value
+_DELETED: Final = ChangeKind.DELETED.value
 
 
 def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retention = Retention()) -> Plan:  # noqa: B008  # frozen
@@ -51,7 +73,7 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retenti
     return group.plan([group.outcome(write) for write in writes])
 
 
-def preview(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
+def preview(facts: Facts, write: ContentWrite) -> ObjectInfo | None:
     """What a write was answered before, when it was; raises what it is refused with as things are now.
 
     Its bytes, which may not be there yet, are not looked at.
@@ -62,6 +84,8 @@ def preview(facts: Facts, write: Upload | Update) -> ObjectInfo | None:
         return to_info(answer.row)
     if isinstance(write, Upload):
         _require_new(group, write)
+    elif isinstance(write, Put):
+        _require_puttable(group, write)
     else:
         _require_updatable(group, write)
     return None
@@ -121,7 +145,7 @@ class _Group:
         request = (write.principal, write.spec.request_id)
         change = self._requests.get(request)
         answer = self._facts.answers.get(request) if change is None else to_answer(change)
-        if answer is not None and (answer.kind, answer.request_hash) != (write.kind, request_hash(write)):
+        if answer is not None and answer.request_hash != request_hash(write):
             raise other_write(write.unit)
         return answer
 
@@ -134,13 +158,13 @@ class _Group:
             return None if data_id is None else self.rows[unit, data_id]
         return self.rows.get((unit, key))
 
-    def require(self, unit: str, key: Key, generation: int | None) -> tuple[Row, ObjectInfo]:
-        """The object; raises NotFoundError, ConflictError when it is at another generation than that, or
-        CorruptionError for a row that is none."""
-        row = self.find(unit, key)
+    def require(self, unit: str, spec: UpdateSpec | MetadataSpec) -> tuple[Row, ObjectInfo]:
+        """The object; raises NotFoundError, ConflictError when it is not at the generation or revision that the spec
+        names, or CorruptionError for a row that is none."""
+        row = self.find(unit, spec.key)
         if row is None:
-            raise object_not_found(unit, key)
-        require_generation(unit, row.data_id, row.generation, generation)
+            raise object_not_found(unit, spec.key)
+        _require_unchanged(row, spec)
         return row, to_info(row)
 
     def refuse_name(self, unit: str, name: str) -> None:
@@ -149,19 +173,34 @@ class _Group:
         if owner is not None:
             raise name_taken(unit, name, owner.data_id)
 
-    def change(self, write: Write, before: Row | None, after: Row | None, content: Content | None = None) -> None:
+    def expiry(self, seconds: float | None) -> int | None:
+        """When something expires that is to be there for so long; None: never."""
+        return None if seconds is None or seconds == math.inf else self.now + round(seconds * 1e6)
+
+    def change(
+        self,
+        write: Write,
+        before: Row | None,
+        after: Row | None,
+        content: Content | None = None,
+        *,
+        aside: bool = False,
+    ) -> None:
         """Takes a change over. Nothing may refuse the write from here on.
 
         Args:
             before: The object; None: there is none.
             after: What becomes of it, at the next revision; None: it is deleted.
             content: Its new bytes; None: it keeps those that it has, or is deleted.
+            aside: It is not what the write is answered with.
         """
         self.revision = revision = self.revision + 1
         told = after or before
         assert told is not None  # noqa: S101  # one of them is there
         unit, data_id = key = told[:2]
+        kind = _UPLOADED
         if before is not None:
+            kind = _DELETED if after is None else _METADATA if content is None else _UPDATED
             if after is None or content is not None:
                 self._retire(before)
             if before.name is not None:
@@ -176,10 +215,11 @@ class _Group:
                 self._contents[revision] = NewContent(revision, unit, data_id, content)
         self._touched[key] = None
         self._units[unit] = revision
+        if aside:
+            self._changes.append(change_row(told, revision, kind, self.now, (write.principal, None, None)))
+            return
         request = (write.principal, write.spec.request_id)
-        self._requests[request] = change = change_row(
-            told, revision, write.kind, self.now, (*request, request_hash(write))
-        )
+        self._requests[request] = change = change_row(told, revision, kind, self.now, (*request, request_hash(write)))
         self._changes.append(change)
 
     def _retire(self, row: Row) -> None:
@@ -279,10 +319,44 @@ def _require_new(group: _Group, write: Upload) -> None:
 def _require_updatable(group: _Group, write: Update) -> tuple[Row, ObjectInfo]:
     """The object that an update is for. NotFoundError, ConflictError, InvalidArgumentError."""
     spec = write.spec
-    row, info = group.require(write.unit, spec.key, spec.if_generation)
+    row, info = group.require(write.unit, spec)
     if spec.datatype is not None and spec.datatype != row.datatype:
         check_new(datatype=spec.datatype)
+    _check_new_tags(spec.tags, info)
     return row, info
+
+
+def _require_puttable(group: _Group, write: Put) -> Row | None:
+    """The object that a put replaces; None: it makes a new one. NotFoundError, ConflictError, AlreadyExistsError,
+    InvalidArgumentError."""
+    unit, spec = write.unit, write.spec
+    key: Key = spec.data_id if spec.name is None else spec.name
+    row = group.find(unit, key)
+    if row is not None:
+        require_generation(unit, row.data_id, row.generation, spec.if_generation)
+        if spec.datatype != row.datatype:
+            check_new(datatype=spec.datatype)
+        _check_new_tags(spec.tags, to_info(row))
+        return row
+    if spec.if_generation:
+        raise object_not_found(unit, key)
+    check_new(name=spec.name, tags=spec.tags, datatype=spec.datatype)
+    there = group.find(unit, spec.data_id)
+    if there is not None:
+        raise object_exists(unit, spec.data_id, there.generation)
+    return None
+
+
+def _require_unchanged(row: Row, spec: UpdateSpec | MetadataSpec | DeleteSpec) -> None:
+    require_generation(row.unit, row.data_id, row.generation, spec.if_generation)
+    if spec.if_revision is not None:
+        require_revision(row.unit, row.data_id, row.revision, spec.if_revision)
+
+
+def _check_new_tags(tags: Mapping[str, str] | None, known: ObjectInfo) -> None:
+    """Tags that an object has already may stay."""
+    if tags:
+        check_new(tags=dict(tags.items() - known.tags.items()))
 
 
 def _upload(group: _Group, write: Upload) -> Outcome:
@@ -303,19 +377,39 @@ def _update(group: _Group, write: Update) -> Outcome:
     named = (before.datatype if spec.datatype is None else spec.datatype, before.name)
     moment = max(group.now, before.updated_at)
     made, until = before.created_at, before.expires_at
-    bytes_of = (signed(content.checksum), *named, before.tags)
+    tags, told_tags = before.tags, known.tags
+    if spec.tags is not None:
+        tags, told_tags = pack_tags(spec.tags), dict(spec.tags)
+    bytes_of = (signed(content.checksum), *named, tags)
     after = Row(*begun, *bytes_of, made, moment, moment, until, write.principal, revision)
     group.change(write, before, after, content)
     updated_at = max(group.moment, known.updated_at)
-    told = (content.checksum, *named, known.tags)
+    told = (content.checksum, *named, told_tags)
     return ObjectInfo(*begun, *told, known.created_at, updated_at, updated_at, known.expires_at)
+
+
+def _put(group: _Group, write: Put) -> Outcome:
+    before = _require_puttable(group, write)
+    spec, content, revision, now = write.spec, write.content, group.revision + 1, group.now
+    whose = (spec.data_id, spec.name) if before is None else (before.data_id, before.name)
+    created = now if before is None else before.created_at
+    updated = written = now if before is None else max(now, before.updated_at)
+    if spec.times is not None:
+        taken = (spec.times.created_at, spec.times.updated_at, spec.times.written_at)
+        created, updated, written = (min(from_time(moment), now) for moment in taken)
+    begun = (write.unit, whose[0], revision, revision, content.size, signed(content.checksum), spec.datatype, whose[1])
+    until = group.expiry(spec.expires_in)
+    after = Row(*begun, pack_tags(spec.tags), created, updated, written, until, write.principal, revision)
+    info = to_info(after)
+    group.change(write, before, after, content)
+    return info
 
 
 def _delete(group: _Group, write: Delete) -> Outcome:
     before = group.find(write.unit, write.spec.key)
     if before is None:
         return 0
-    require_generation(write.unit, before.data_id, before.generation, write.spec.if_generation)
+    _require_unchanged(before, write.spec)
     to_info(before)  # raises for a row that is damaged, as all that is asked of it does
     group.change(write, before, None)
     return group.revision
@@ -323,19 +417,25 @@ def _delete(group: _Group, write: Delete) -> Outcome:
 
 def _set_metadata(group: _Group, write: SetMetadata) -> Outcome:
     unit, spec = write.unit, write.spec
-    before, known = group.require(unit, spec.key, spec.if_generation)
+    before, known = group.require(unit, spec)
+    replaced = None
     if spec.name and spec.name != before.name:
         check_new(name=spec.name)
-        group.refuse_name(unit, spec.name)
-    if spec.tags:
-        check_new(tags=dict(spec.tags.items() - known.tags.items()))
+        if not spec.replace:
+            group.refuse_name(unit, spec.name)
+        elif (replaced := group.find(unit, spec.name)) is not None:
+            to_info(replaced)  # as for a deletion
+    _check_new_tags(spec.tags, known)
     after = before._replace(
-        revision=group.revision + 1,
+        revision=group.revision + (1 if replaced is None else 2),
         name=before.name if spec.name is None else (spec.name or None),
         tags=before.tags if spec.tags is None else pack_tags(spec.tags),
         updated_at=max(group.now, before.updated_at),
+        expires_at=before.expires_at if spec.expires_in is None else group.expiry(spec.expires_in),
     )
     info = to_info(after)
+    if replaced is not None:
+        group.change(write, replaced, None, aside=True)
     group.change(write, before, after)
     return info
 
@@ -343,11 +443,12 @@ def _set_metadata(group: _Group, write: SetMetadata) -> Outcome:
 _ARMS: Final[Mapping[type, Callable[[_Group, Any], Outcome]]] = {
     Upload: _upload,
     Update: _update,
+    Put: _put,
     Delete: _delete,
     SetMetadata: _set_metadata,
 }
 """By kind of write: each raises what refuses it, or takes its change over and says what it is answered.
 
-Room for: Put (an upload or an update, by who bears the name), Copy (an upload whose content is another's), expiry
+Room for: Copy (an upload whose content is another's), expiry
 (`find` takes what has expired for deleted, and changes it so), quotas (`_count` against the unit's limits).
 """

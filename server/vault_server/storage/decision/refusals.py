@@ -61,6 +61,19 @@ def require_generation(unit: str, data_id: int, generation: int, wanted: int | N
         )
 
 
+def require_revision(unit: str, data_id: int, revision: int, wanted: int) -> None:
+    """Raises ConflictError, REVISION_MISMATCH, when the object is at another revision."""
+    if revision != wanted:
+        raise ConflictError(
+            f"object {data_id} in unit {unit!r} is at revision {revision}, not {wanted}",
+            reason="REVISION_MISMATCH",
+            unit=unit,
+            data_id=data_id,
+            revision=revision,
+            wanted=wanted,
+        )
+
+
 def cut_short(info: ObjectInfo, index: int) -> CorruptionError:
     """The error for an object whose block is not all there."""
     return CorruptionError(

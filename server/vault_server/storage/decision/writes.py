@@ -1,11 +1,13 @@
 """What callers ask a commit for, and what has to be known to decide on it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import xxhash
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec
+from vault.store.columns import from_time
+from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
 
 from vault_server.storage.decision.rows import signed
 
@@ -56,6 +58,17 @@ class Update:
 
 
 @dataclass(slots=True, eq=False)
+class Put:
+    """Makes a new object, or replaces one: what it comes to is decided. `kind` is of the request, and of no change."""
+
+    kind: ClassVar = 0
+    unit: str
+    spec: PutSpec
+    content: Content
+    principal: str = ""
+
+
+@dataclass(slots=True, eq=False)
 class Delete:
     """Deletes an object."""
 
@@ -67,7 +80,7 @@ class Delete:
 
 @dataclass(slots=True, eq=False)
 class SetMetadata:
-    """Changes an object's name or tags."""
+    """Changes an object's name, tags or expiry."""
 
     kind: ClassVar = ChangeKind.METADATA.value
     unit: str
@@ -75,7 +88,10 @@ class SetMetadata:
     principal: str = ""
 
 
-Write = Upload | Update | Delete | SetMetadata
+ContentWrite = Upload | Update | Put
+"""Those with bytes."""
+
+Write = ContentWrite | Delete | SetMetadata
 
 
 def request_hash(write: Write) -> int:
@@ -87,19 +103,33 @@ def request_hash(write: Write) -> int:
     spec = write.spec
     if isinstance(spec, UploadSpec):
         text = f"{spec.data_id:d} {_text(spec.name)} {_text(spec.datatype)}{_tags(spec.tags)}"
+    elif isinstance(spec, PutSpec):
+        times = spec.times
+        moments = times and (from_time(times.created_at), from_time(times.updated_at), from_time(times.written_at))
+        text = f"{spec.data_id:d} {_text(spec.name)} {spec.if_generation} {_seconds(spec.expires_in)} {moments} "
+        text += f"{_text(spec.datatype)}{_tags(spec.tags)}"
     else:
         key = _text(spec.key) if isinstance(spec.key, str) else f"{spec.key:d}"
         text = f"{key} {spec.if_generation}"
         if isinstance(spec, UpdateSpec):
-            text += f" {_text(spec.datatype)}"
+            text += f" {_text(spec.datatype)}{'' if spec.tags is None else f' {_tags(spec.tags)}'}"
         elif isinstance(spec, MetadataSpec):
             text += f" {_text(spec.name)}{'' if spec.tags is None else f' {_tags(spec.tags)}'}"
+            if spec.replace or spec.expires_in is not None:
+                text += f" replace={spec.replace:d} expires_in={_seconds(spec.expires_in)}"
+        if spec.if_revision is not None:
+            text += f" if_revision={spec.if_revision}"
     return signed(xxhash.xxh3_64_intdigest(f"{write.kind} {write.unit} {text}".encode()))
 
 
 def _text(text: str | None) -> str:
     """With its length, so that no two lists of texts look alike."""
     return "-" if text is None else f"{len(text)}:{text}"
+
+
+def _seconds(seconds: float | None) -> str:
+    """With the precision that times are kept with: it does not matter whether it has come over the wire."""
+    return "-" if seconds is None else "never" if seconds == math.inf else f"{round(seconds * 1e6)}"
 
 
 def _tags(tags: Mapping[str, str]) -> str:
@@ -130,8 +160,10 @@ def asked(writes: Iterable[Write]) -> Asked:
         unit, spec = write.unit, write.spec
         found.units.add(unit)
         found.requests.append(spec.request_id)
-        if isinstance(spec, UploadSpec):
+        if isinstance(spec, UploadSpec | PutSpec):
             found.new_ids.append((unit, spec.data_id))
+            if isinstance(spec, PutSpec) and spec.name is not None:
+                found.names.append((unit, spec.name))
         elif isinstance(spec.key, str):
             found.names.append((unit, spec.key))
         else:

@@ -13,8 +13,7 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
-    SmallUpdate,
-    SmallUpload,
+    SmallWrite,
     WriteStatus,
 )
 
@@ -79,9 +78,7 @@ class AsyncEmbeddedEngine:
     async def revision(self) -> int:
         return self._store.engine.feed.refresh()
 
-    async def contents(
-        self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]
-    ) -> list[Content | VaultError]:
+    async def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         if self._is_small(items):
             return self._store.blobs.contents(unit, items)
         return await self._threads.call(self._store.blobs.contents, unit, items)
@@ -106,7 +103,7 @@ class AsyncEmbeddedEngine:
     async def abort(self, unit: str, request_id: bytes) -> None:
         await self._threads.call(self._store.suspended.abort, unit, request_id)
 
-    def _is_small(self, items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> bool:
+    def _is_small(self, items: Sequence[SmallWrite]) -> bool:
         """Whether preparing the items takes no disk and next to no time."""
         if len(items) > _SMALL_BATCH:
             return False

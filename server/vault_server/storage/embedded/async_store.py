@@ -11,7 +11,7 @@ from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockWriter, BlockWriter
 from vault.store.progress import ProgressCallback
 
-from vault_server.storage.decision.writes import Update, Upload
+from vault_server.storage.decision.writes import ContentWrite
 from vault_server.storage.embedded.async_engine import AsyncEmbeddedEngine, FeedSignal
 from vault_server.storage.embedded.async_writer import AsyncFileWriter
 from vault_server.storage.embedded.store import EmbeddedStore
@@ -79,7 +79,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
     async def finish(self, work: AsyncReturned[T]) -> T:
         return await self._threads.finish(work)
 
-    async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncBlockWriter:
+    async def begin(self, write: ContentWrite, *, resumable: bool) -> AsyncBlockWriter:
         beginning = self._threads.call(lambda: self._store.begin(write, resumable=resumable))
         try:
             writer = await asyncio.shield(beginning)

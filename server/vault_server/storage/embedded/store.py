@@ -9,7 +9,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
 
-from vault_server.storage.decision.writes import Update, Upload
+from vault_server.storage.decision.writes import ContentWrite
 from vault_server.storage.engine.engine import Engine, follow_forks
 from vault_server.storage.engine.file_writer import FileWriter
 from vault_server.storage.files.directory import StoreDirectory
@@ -83,7 +83,7 @@ class EmbeddedStore(StagingStore):
     def require_open(self) -> None:
         self.engine.require_open()
 
-    def writer(self, write: Upload | Update, *, resumable: bool) -> FileWriter:
+    def writer(self, write: ContentWrite, *, resumable: bool) -> FileWriter:
         return FileWriter(self, write, self.engine.writer, resumable=resumable)
 
     def check(

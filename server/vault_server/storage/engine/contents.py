@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 
 from vault.errors import VaultError
-from vault.store.values import SmallUpdate, SmallUpload
+from vault.store.values import SmallWrite
 
 from vault_server.storage.decision.stored import Stored
 from vault_server.storage.decision.writes import Content
@@ -31,7 +31,7 @@ class Contents:
     def stage(self, unit: str) -> StagedBytes:
         return StagedBytes(partial(self._staging.create, unit_folder(unit)), durable=self._options.durable)
 
-    def contents(self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]) -> list[Content | VaultError]:
+    def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         return small_contents(items, partial(self._stage, unit))
 
     def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:

@@ -6,14 +6,14 @@ from vault.errors import VaultError
 from vault.store.values import ObjectInfo
 
 from vault_server.storage.commit.writer import Writer
-from vault_server.storage.decision.writes import Update, Upload
+from vault_server.storage.decision.writes import ContentWrite
 from vault_server.storage.generic._sync.writer import AnsweredWriter, StagedWriter, StagingStore
 
 
 class FileWriter(StagedWriter):
     """See StagedWriter. Its lock is free while the commit is waited for."""
 
-    def __init__(self, store: StagingStore, request: Upload | Update, writer: Writer, *, resumable: bool) -> None:
+    def __init__(self, store: StagingStore, request: ContentWrite, writer: Writer, *, resumable: bool) -> None:
         super().__init__(store, request, resumable=resumable)
         self._writer = writer
         self._committing: Future[ObjectInfo] | None = None

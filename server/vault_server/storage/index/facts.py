@@ -106,8 +106,8 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
 
 
 def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
-    """Whether there is anything of what one upload wants to know, by one statement."""
-    names = wanted.new_names or (("", None),)
+    """Whether there is anything of what one upload or put wants to know, by one statement."""
+    names = wanted.new_names or wanted.names or (("", None),)
     keys = (wanted.requests[0], *wanted.new_ids[0], *names[0])
     return bool(connection.execute(_KNOWN, keys).fetchone()[0])
 

@@ -83,7 +83,7 @@ CREATE TABLE changes (
     kind INTEGER NOT NULL,              -- vault.v1.Change.Kind
     committed_at INTEGER NOT NULL,      -- the store's clock: ascends with the revision
     principal TEXT NOT NULL,            -- whose request it was; '': nobody was named
-    request_id BLOB,                    -- NULL: nobody asked (adoption)
+    request_id BLOB,                    -- NULL: nobody asked for it (adoption; what a rename replaced)
     request_hash INTEGER                -- of the request's kind, unit and spec; its size and checksum are columns above
 ) STRICT;
 CREATE UNIQUE INDEX changes_by_request ON changes (request_id, principal) WHERE request_id IS NOT NULL;

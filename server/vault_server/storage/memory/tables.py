@@ -240,13 +240,14 @@ class MemoryTables:
             self._retired[retired[0]] = retired
         for change in plan.changes:
             self._changes[change[0]] = change
-            self._requests.setdefault(change[_REQUEST], {})[change[_PRINCIPAL]] = change[0]
+            if change[_REQUEST] is not None:
+                self._requests.setdefault(change[_REQUEST], {})[change[_PRINCIPAL]] = change[0]
         for usage in plan.units:
             self._usage[usage.unit] = usage
         if plan.feed_floor is not None:
             for revision in range(self._feed_floor + 1, plan.feed_floor + 1):
                 gone = self._changes.pop(revision, None)
-                if gone is not None:
+                if gone is not None and gone[_REQUEST] is not None:
                     principals = self._requests.get(gone[_REQUEST], {})
                     principals.pop(gone[_PRINCIPAL], None)
                     if not principals:

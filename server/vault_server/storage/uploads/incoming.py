@@ -7,7 +7,7 @@ from typing import Any
 import xxhash
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
 from vault.store.limits import BLOCK_SIZE, check_commit, check_small, check_spec
-from vault.store.values import Block, SmallUpdate, SmallUpload
+from vault.store.values import Block, SmallWrite
 from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.rows import pack_checksums
@@ -107,7 +107,7 @@ def small_content(data: bytes, checksum: int) -> Content:
 
 
 def small_contents(
-    items: Sequence[SmallUpload] | Sequence[SmallUpdate], stage: Callable[[Content], None] = lambda _: None
+    items: Sequence[SmallWrite], stage: Callable[[Content], None] = lambda _: None
 ) -> list[Content | VaultError]:
     """The content of each item of a batch, or what refuses it.
 

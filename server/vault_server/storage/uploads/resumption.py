@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 
 from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, UnavailableError, VaultError, write_not_found
-from vault.store.values import UploadSpec, WriteStatus
+from vault.store.values import PutSpec, UploadSpec, WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
-from vault_server.storage.decision.writes import Update, Upload
+from vault_server.storage.decision.writes import ContentWrite, request_hash
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
@@ -36,7 +36,7 @@ _IDLE_SECONDS: Final = 60.0  # between two looks while nothing is due, at least
 class Held(Protocol):
     """A writer that has a write in this process."""
 
-    request: Upload | Update
+    request: ContentWrite
     request_id: bytes
 
     @property
@@ -330,11 +330,15 @@ def _locked(folder: Path, *, make: Access | None = None) -> FolderLock | None:
         ) from error
 
 
-def fingerprint(write: Upload | Update) -> dict[str, Any]:
+def fingerprint(write: ContentWrite) -> dict[str, Any]:
     """What it begins, as JSON has it: the same for the same, and after a restart."""
     spec = write.spec
     if isinstance(spec, UploadSpec):
         begun = {"kind": "upload", "data_id": spec.data_id, "name": spec.name, "tags": dict(spec.tags)}
+    elif isinstance(spec, PutSpec):
+        begun = {"kind": "put", "data_id": spec.data_id, "name": spec.name, "hash": request_hash(write)}
     else:
         begun = {"kind": "update", "key": spec.key, "if_generation": spec.if_generation}
+        if spec.tags is not None or spec.if_revision is not None:
+            begun["hash"] = request_hash(write)  # of these, too; what is older has none
     return {**begun, "unit": write.unit, "datatype": spec.datatype}

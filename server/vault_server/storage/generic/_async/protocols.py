@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload, WriteStatus
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite, WriteStatus
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
@@ -135,9 +135,7 @@ class AsyncBlob(Protocol):
 class AsyncBlobs(Protocol):
     """Bytes that are too many for the index, under names that are never given out twice."""
 
-    async def contents(
-        self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]
-    ) -> list[Content | VaultError]:
+    async def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
 
     async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:

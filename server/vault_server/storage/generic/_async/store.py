@@ -1,7 +1,7 @@
 """The Store over an engine's parts: arguments checked, a request's write made, committed, answered."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import AsyncReturned
@@ -35,6 +35,8 @@ from vault.store.values import (
     NotModified,
     ObjectInfo,
     Page,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -46,7 +48,18 @@ from vault_server.storage.decision.decide import preview
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
-from vault_server.storage.decision.writes import NOTHING, Delete, SetMetadata, Update, Upload, Write, asked
+from vault_server.storage.decision.writes import (
+    NOTHING,
+    Content,
+    ContentWrite,
+    Delete,
+    Put,
+    SetMetadata,
+    Update,
+    Upload,
+    Write,
+    asked,
+)
 from vault_server.storage.generic._async.protocols import (
     AsyncBlobs,
     AsyncCommitSignal,
@@ -202,8 +215,14 @@ class AsyncEngineStore(AsyncStore, ABC):
         check_resumable(resumable)
         return await self.begin(Update(unit, spec, NOTHING), resumable=resumable)
 
+    async def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
+        self._require_unit(unit)
+        check_spec(spec, (PutSpec, UpdateSpec))
+        check_resumable(resumable)
+        return await self.begin(_put(unit, spec, NOTHING), resumable=resumable)
+
     @abstractmethod
-    async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncBlockWriter:
+    async def begin(self, write: ContentWrite, *, resumable: bool) -> AsyncBlockWriter:
         """Begins a write, or goes on with it. The commit decides; this is to refuse before the bytes are sent."""
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -230,22 +249,25 @@ class AsyncEngineStore(AsyncStore, ABC):
         check_small_batch(items, SmallUpdate, UpdateSpec)
         return await self.finish(self._write_small(Update, unit, items))
 
+    async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
+        self._require_unit(unit)
+        check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
+        return await self.finish(self._write_small(_put, unit, items))
+
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
         check_batch(items, DeleteSpec)
-        writes: list[Write | VaultError] = []
-        for spec in items:
-            try:
-                spec.validate()
-                writes.append(Delete(unit, spec))
-            except VaultError as error:
-                writes.append(error)
-        return await self.finish(self._commit(writes))
+        return await self.finish(self._commit_valid(Delete, unit, items))
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
         check_spec(spec, MetadataSpec)
         return await self.finish(self.commit(SetMetadata(unit, spec)))
+
+    async def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
+        self._require_unit(unit)
+        check_batch(items, MetadataSpec)
+        return await self.finish(self._commit_valid(SetMetadata, unit, items))
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         self.require_open()
@@ -268,7 +290,7 @@ class AsyncEngineStore(AsyncStore, ABC):
         assert isinstance(outcome, ObjectInfo)  # noqa: S101  # what is no deletion is answered so
         return outcome
 
-    async def answered(self, write: Upload | Update) -> ObjectInfo | None:
+    async def answered(self, write: ContentWrite) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
         return preview(await self.index.facts(asked([write])), write)
 
@@ -299,7 +321,9 @@ class AsyncEngineStore(AsyncStore, ABC):
         except VaultError as error:
             return error
 
-    async def _write_small(self, make: type[Upload | Update], unit: str, items: Sequence[Any]) -> list[Any]:
+    async def _write_small(
+        self, make: Callable[[str, Any, Content], Write], unit: str, items: Sequence[Any]
+    ) -> list[Any]:
         contents = await self.blobs.contents(unit, items)
         return await self._commit(
             [
@@ -307,6 +331,16 @@ class AsyncEngineStore(AsyncStore, ABC):
                 for item, content in zip(items, contents, strict=True)
             ]
         )
+
+    async def _commit_valid(self, make: type[Delete | SetMetadata], unit: str, specs: Sequence[Any]) -> list[Any]:
+        writes: list[Write | VaultError] = []
+        for spec in specs:
+            try:
+                spec.validate()
+                writes.append(make(unit, spec))
+            except VaultError as error:
+                writes.append(error)
+        return await self._commit(writes)
 
     async def _commit(self, items: Sequence[Write | VaultError]) -> list[Any]:
         """What each write is answered; what was refused before has its error as its outcome."""
@@ -316,3 +350,7 @@ class AsyncEngineStore(AsyncStore, ABC):
             return list(outcomes)
         decided = iter(outcomes)
         return [item if isinstance(item, VaultError) else next(decided) for item in items]
+
+
+def _put(unit: str, spec: PutSpec | UpdateSpec, content: Content) -> Put | Update:
+    return Update(unit, spec, content) if isinstance(spec, UpdateSpec) else Put(unit, spec, content)

@@ -10,7 +10,7 @@ from vault.errors import write_not_found
 from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
-from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.decision.writes import ContentWrite, request_hash
 from vault_server.storage.generic._async.protocols import AsyncStaged
 from vault_server.storage.generic._async.writer import AsyncStagedWriter
 from vault_server.storage.uploads.incoming import Incoming
@@ -22,7 +22,7 @@ MOST_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Suspended:
-    request: Upload | Update
+    request: ContentWrite
     incoming: Incoming
     until: float
 

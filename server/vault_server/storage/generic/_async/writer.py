@@ -11,7 +11,7 @@ from vault.store.limits import check_commit, check_spec
 from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
-from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.decision.writes import ContentWrite, request_hash
 from vault_server.storage.generic._async.protocols import AsyncPending, AsyncStaged, AsyncStagingBlobs
 from vault_server.storage.generic._async.store import AsyncEngineStore
 from vault_server.storage.uploads.incoming import Incoming, taken_over
@@ -26,7 +26,7 @@ class AsyncStagingStore(AsyncEngineStore):
     blobs: AsyncStagingBlobs
     suspended: AsyncPending
 
-    async def begin(self, write: Upload | Update, *, resumable: bool) -> AsyncBlockWriter:
+    async def begin(self, write: ContentWrite, *, resumable: bool) -> AsyncBlockWriter:
         resumable = resumable and self.options.resume_window > 0
         writer = self.writer(write, resumable=resumable)
         if not resumable:
@@ -35,7 +35,7 @@ class AsyncStagingStore(AsyncEngineStore):
         answered = await writer.open()
         return writer if answered is None else AsyncAnsweredWriter(answered)
 
-    def writer(self, write: Upload | Update, *, resumable: bool) -> "AsyncStagedWriter":
+    def writer(self, write: ContentWrite, *, resumable: bool) -> "AsyncStagedWriter":
         """A writer, not open yet."""
         return AsyncStagedWriter(self, write, resumable=resumable)
 
@@ -52,7 +52,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         resumable: What was staged outlives the writer.
     """
 
-    def __init__(self, store: AsyncStagingStore, request: Upload | Update, *, resumable: bool) -> None:
+    def __init__(self, store: AsyncStagingStore, request: ContentWrite, *, resumable: bool) -> None:
         self.request = request
         self.request_id = request.spec.request_id
         self.resumable = resumable
@@ -164,7 +164,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         """What it was answered when it is over because somebody took it over, who may have committed it."""
         return await self._store.answered(self.request) if self._over and self._ended is not None else None
 
-    async def ready(self, size: int, checksum: int | None) -> Upload | Update:
+    async def ready(self, size: int, checksum: int | None) -> ContentWrite:
         """Ends writing, with the lock held: the write with its content, whose bytes are the committer's."""
         self._require_not_over()
         try:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload, WriteStatus
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite, WriteStatus
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
@@ -136,9 +136,7 @@ class Blob(Protocol):
 class Blobs(Protocol):
     """Bytes that are too many for the index, under names that are never given out twice."""
 
-    def contents(
-        self, unit: str, items: Sequence[SmallUpload] | Sequence[SmallUpdate]
-    ) -> list[Content | VaultError]:
+    def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
 
     def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:

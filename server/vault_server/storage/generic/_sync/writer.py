@@ -12,7 +12,7 @@ from vault.store.limits import check_commit, check_spec
 from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
-from vault_server.storage.decision.writes import Update, Upload, request_hash
+from vault_server.storage.decision.writes import ContentWrite, request_hash
 from vault_server.storage.generic._sync.protocols import Pending, Staged, StagingBlobs
 from vault_server.storage.generic._sync.store import EngineStore
 from vault_server.storage.uploads.incoming import Incoming, taken_over
@@ -27,7 +27,7 @@ class StagingStore(EngineStore):
     blobs: StagingBlobs
     suspended: Pending
 
-    def begin(self, write: Upload | Update, *, resumable: bool) -> BlockWriter:
+    def begin(self, write: ContentWrite, *, resumable: bool) -> BlockWriter:
         resumable = resumable and self.options.resume_window > 0
         writer = self.writer(write, resumable=resumable)
         if not resumable:
@@ -36,7 +36,7 @@ class StagingStore(EngineStore):
         answered = writer.open()
         return writer if answered is None else AnsweredWriter(answered)
 
-    def writer(self, write: Upload | Update, *, resumable: bool) -> "StagedWriter":
+    def writer(self, write: ContentWrite, *, resumable: bool) -> "StagedWriter":
         """A writer, not open yet."""
         return StagedWriter(self, write, resumable=resumable)
 
@@ -53,7 +53,7 @@ class StagedWriter(BlockWriter):
         resumable: What was staged outlives the writer.
     """
 
-    def __init__(self, store: StagingStore, request: Upload | Update, *, resumable: bool) -> None:
+    def __init__(self, store: StagingStore, request: ContentWrite, *, resumable: bool) -> None:
         self.request = request
         self.request_id = request.spec.request_id
         self.resumable = resumable
@@ -165,7 +165,7 @@ class StagedWriter(BlockWriter):
         """What it was answered when it is over because somebody took it over, who may have committed it."""
         return self._store.answered(self.request) if self._over and self._ended is not None else None
 
-    def ready(self, size: int, checksum: int | None) -> Upload | Update:
+    def ready(self, size: int, checksum: int | None) -> ContentWrite:
         """Ends writing, with the lock held: the write with its content, whose bytes are the committer's."""
         self._require_not_over()
         try:

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallUpdate, SmallUpload
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
 
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
@@ -110,7 +110,7 @@ class AsyncMemoryBlobs:
     async def contents(
         self,
         unit: str,  # noqa: ARG002  # where they are staged makes no difference
-        items: Sequence[SmallUpload] | Sequence[SmallUpdate],
+        items: Sequence[SmallWrite],
     ) -> list[Content | VaultError]:
         return small_contents(items)
 
