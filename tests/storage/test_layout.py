@@ -28,6 +28,7 @@ def test_every_path_that_a_store_makes_is_on_the_page(tmp_path: Path) -> None:
     root = tmp_path / "data"
     with EmbeddedStore(root) as store:
         store.start_scrub()
+        store.acquire_lease("documents", "name", bytes(16), 1)
         for resumable in (False, True):
             cutter = BlockCutter()
             writer = store.upload("documents", UploadSpec(5 + resumable), resumable=resumable)
@@ -38,7 +39,14 @@ def test_every_path_that_a_store_makes_is_on_the_page(tmp_path: Path) -> None:
         names = {shown(path) for path in root.rglob("*")}
         writer.abort()
     assert {"documents/", "<id>.<generation>.<random>.vault", "<request id, hex>/", "spec", "bytes", "blocks"} <= names
-    assert {"register.db", "register.db-wal", "register.db-turn", "register.db-reserve", "<random>/"} <= names
+    assert {
+        "register.db",
+        "register.db-wal",
+        "register.db-turn",
+        "register.db-reserve",
+        "register.db-leases",
+        "<random>/",
+    } <= names
     assert {name for name in names if name not in TREE} == set()
 
 

@@ -433,6 +433,20 @@ _DURABILITY_FROM_WIRE: Mapping[int, Any] = {
 _DURABILITY_TO_WIRE: Mapping[str | None, Any] = {told: wire for wire, told in _DURABILITY_FROM_WIRE.items()}
 
 
+def lease_to_wire(remaining: float, seconds: float) -> pb.AcquireLeaseResponse:
+    """Who asked for so many seconds has the lease (0.0), or somebody else has it for the remaining ones."""
+    return pb.AcquireLeaseResponse(acquired=not remaining, remaining=_duration(remaining or seconds))
+
+
+def lease_request_to_wire(unit: str, name: str, holder: bytes, seconds: float) -> pb.AcquireLeaseRequest:
+    return pb.AcquireLeaseRequest(unit=unit, name=name, holder=holder, duration=_duration(seconds))
+
+
+def seconds_from_wire(span: Duration) -> float:
+    """A time in seconds, whatever the sender made of it."""
+    return span.seconds + span.nanos / 1e9
+
+
 def _duration(seconds: float) -> Duration:
     span = Duration()
     span.FromNanoseconds(round(seconds * 1e9))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.store.contract import LoadResult
-from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_PAGE_SIZE, check_unit
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_LEASE, MAX_PAGE_SIZE, check_unit
 from vault.store.values import (
     Capabilities,
     Change,
@@ -217,6 +217,15 @@ def check_units(units: Sequence[str]) -> list[str]:
     if any(one >= other for one, other in pairwise(units)):
         raise ProtocolError("the server listed units out of order, or twice")
     return list(units)
+
+
+def check_lease_of(acquired: bool, remaining: float) -> float:  # noqa: FBT001  # as it was answered
+    """Whose a lease is: the holder's (0.0), or somebody else's for so long."""
+    if acquired:
+        return 0.0
+    if not 0 < remaining <= MAX_LEASE:
+        raise ProtocolError(f"the server says that another has the lease for {remaining} s, which can be no time")
+    return remaining
 
 
 def check_capabilities(capabilities: Capabilities) -> Capabilities:

@@ -252,8 +252,21 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     Read: Any = _unsupported
     StatUnits: Any = _unsupported
     SetUnitLimits: Any = _unsupported
-    AcquireLease: Any = _unsupported
-    ReleaseLease: Any = _unsupported
+
+    async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        seconds = messages.seconds_from_wire(request.duration)
+        remaining = await self._store.acquire_lease(request.unit, request.name, request.holder, seconds)
+        reply = messages.lease_to_wire(remaining, seconds)
+        reply.revision = revision
+        return reply
+
+    async def ReleaseLease(self, request: pb.ReleaseLeaseRequest, context: Any) -> pb.ReleaseLeaseResponse:
+        self._check_unit(request.unit)
+        revision = self._store.revision
+        await self._store.release_lease(request.unit, request.name, request.holder)
+        return pb.ReleaseLeaseResponse(revision=revision)
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above
         self, request: pb.WatchRequest, context: Any

@@ -270,6 +270,19 @@ class AsyncRemoteStore(AsyncStore):
         reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
+    async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        limits.check_unit(unit)
+        limits.check_name(name)
+        limits.check_lease(holder, seconds)
+        reply = await self._unary("AcquireLease", wire.lease_request_to_wire(unit, name, holder, seconds))
+        return replies.check_lease_of(reply.acquired, wire.seconds_from_wire(reply.remaining))
+
+    async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        limits.check_unit(unit)
+        limits.check_name(name)
+        limits.check_lease(holder, 1.0)
+        await self._unary("ReleaseLease", pb.ReleaseLeaseRequest(unit=unit, name=name, holder=holder))
+
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         for unit in units:
             limits.check_unit(unit)

@@ -271,6 +271,19 @@ class RemoteStore(Store):
         reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
+    def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        limits.check_unit(unit)
+        limits.check_name(name)
+        limits.check_lease(holder, seconds)
+        reply = self._unary("AcquireLease", wire.lease_request_to_wire(unit, name, holder, seconds))
+        return replies.check_lease_of(reply.acquired, wire.seconds_from_wire(reply.remaining))
+
+    def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        limits.check_unit(unit)
+        limits.check_name(name)
+        limits.check_lease(holder, 1.0)
+        self._unary("ReleaseLease", pb.ReleaseLeaseRequest(unit=unit, name=name, holder=holder))
+
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         for unit in units:
             limits.check_unit(unit)

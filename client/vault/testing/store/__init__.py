@@ -6,6 +6,7 @@ from vault.testing.store.closing import ClosingConformance
 from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
+from vault.testing.store.leases import LeaseConformance
 from vault.testing.store.listing import ListingConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
@@ -27,6 +28,7 @@ class StoreConformance(
     ListingConformance,
     BatchConformance,
     FeedConformance,
+    LeaseConformance,
     BadInputConformance,
     ClosingConformance,
 ):

@@ -4,4 +4,5 @@ writes          what callers ask for
 rows            what an index holds, and how it is packed
 plan            what a decision is made of, and what it comes to
 decide          the decision; `refusals` its errors
+leases          who has a lease on a name
 """

@@ -30,7 +30,7 @@ _SMALL_BYTES: Final = 256 << 10
 
 
 class AsyncEmbeddedEngine:
-    """Index, blobs, what commits, and what is kept of writes."""
+    """Index, blobs, what commits, what is kept of writes, and leases."""
 
     def __init__(self, store: EmbeddedStore, threads: Threads) -> None:
         self._store = store
@@ -102,6 +102,12 @@ class AsyncEmbeddedEngine:
 
     async def abort(self, unit: str, request_id: bytes) -> None:
         await self._threads.call(self._store.suspended.abort, unit, request_id)
+
+    async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        return await self._threads.call(self._store.leases.acquire_lease, unit, name, holder, seconds)
+
+    async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        await self._threads.call(self._store.leases.release_lease, unit, name, holder)
 
     def _is_small(self, items: Sequence[SmallWrite]) -> bool:
         """Whether preparing the items takes no disk and next to no time."""

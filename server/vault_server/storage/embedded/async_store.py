@@ -55,7 +55,8 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._closed = self._ended = False
         self._affinity = AsyncAffinity("the store")
         self._threads = Threads(self._affinity)
-        self.index = self.blobs = self.commits = self.suspended = AsyncEmbeddedEngine(self._store, self._threads)
+        parts = AsyncEmbeddedEngine(self._store, self._threads)
+        self.index = self.blobs = self.commits = self.suspended = self.leases = parts
         self.signal = FeedSignal(self._store)
         renew_after_fork(self)
 

@@ -155,6 +155,7 @@ class EmbeddedStore(StagingStore):
         self.signal = engine.feed
         self.commits = engine.writer
         self.suspended = engine.resumption
+        self.leases = engine.leases
         # A store that nobody closed is closed with the last reference to it, or when Python exits.
         self._finalizer = weakref.finalize(self, engine.close)
 

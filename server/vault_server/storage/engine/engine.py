@@ -21,6 +21,7 @@ from vault_server.storage.files.access import GROUP, PRIVATE, Access
 from vault_server.storage.files.blobs import Blobs, is_blob, own_paths, sync_folder
 from vault_server.storage.files.directory import REGISTER, StoreDirectory
 from vault_server.storage.files.filesystem import require_local
+from vault_server.storage.files.leases import Leases
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import Staging, leftovers
 from vault_server.storage.index.connections import Connections
@@ -58,6 +59,7 @@ class Engine:
         self.staging = Staging(self.directory, self.resumption.make_room)
         self.feed = Feed(self.directory, self.connections)
         self.index = Register(self.connections, self.feed)
+        self.leases = Leases(self.directory)
         self.contents = Contents(self.blobs, self.staging, settings)
         self.writer = Writer(
             self.connections,
@@ -142,6 +144,16 @@ class Engine:
             self.staging.close()
             self.directory.release()
             self._ended = True
+
+    def pause(self) -> None:
+        """Has nothing open that must not cross a fork, until `resume`."""
+        self.connections.pause()
+        self.leases.pause()
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        self.leases.resume()
+        self.connections.resume()
 
     def renewed(self) -> "Engine":
         """In a forked child, whose connections are closed: the same store with nothing of the parent's.
@@ -234,13 +246,13 @@ def _before_fork() -> None:
     for owner in list(_owners):
         if not owner.engine.closed:
             _paused.append(owner.engine)
-            owner.engine.connections.pause()
+            owner.engine.pause()
 
 
 @_whole
 def _after_fork_in_parent() -> None:
     for engine in _paused:
-        engine.connections.resume()
+        engine.resume()
     _end_fork()
 
 

@@ -6,4 +6,5 @@ revision_note   the last revision that was acknowledged
 blobs           objects' files and their names; `staging` those on their way
 reader          one generation's blocks
 reserve         room that is kept on a full disk
+leases          the leases on names
 """

@@ -14,6 +14,8 @@ from vault.store.limits import (
     check_batch,
     check_generation,
     check_key,
+    check_lease,
+    check_name,
     check_page_size,
     check_prefix,
     check_range,
@@ -65,6 +67,7 @@ from vault_server.storage.generic._async.protocols import (
     AsyncCommitSignal,
     AsyncCommitting,
     AsyncIndex,
+    AsyncLeases,
     AsyncWrites,
 )
 from vault_server.storage.generic._async.reads import find_generation, open_found
@@ -87,6 +90,7 @@ class AsyncEngineStore(AsyncStore, ABC):
         durability: See Capabilities.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
+        leases: On names.
     """
 
     index: AsyncIndex
@@ -94,6 +98,7 @@ class AsyncEngineStore(AsyncStore, ABC):
     signal: AsyncCommitSignal
     commits: AsyncCommitting
     suspended: AsyncWrites
+    leases: AsyncLeases
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
@@ -268,6 +273,18 @@ class AsyncEngineStore(AsyncStore, ABC):
         self._require_unit(unit)
         check_batch(items, MetadataSpec)
         return await self.finish(self._commit_valid(SetMetadata, unit, items))
+
+    async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        self._require_unit(unit)
+        check_name(name)
+        check_lease(holder, seconds)
+        return await self.leases.acquire_lease(unit, name, holder, seconds)
+
+    async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        self._require_unit(unit)
+        check_name(name)
+        check_lease(holder, 1.0)
+        await self.leases.release_lease(unit, name, holder)
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
         self.require_open()

@@ -232,3 +232,13 @@ class CommitSignal(Protocol):
 
     def wait(self, notifications: int, timeout: float) -> object:
         """Returns when it was notified more often than `notifications` says, or after `timeout` seconds, or before."""
+
+
+class Leases(Protocol):
+    """The leases on names; see the contract."""
+
+    def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        """The seconds until somebody else's ends; 0.0: the holder has it."""
+
+    def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        """Gives it back, when the holder has it."""

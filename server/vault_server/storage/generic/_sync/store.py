@@ -15,6 +15,8 @@ from vault.store.limits import (
     check_batch,
     check_generation,
     check_key,
+    check_lease,
+    check_name,
     check_page_size,
     check_prefix,
     check_range,
@@ -66,6 +68,7 @@ from vault_server.storage.generic._sync.protocols import (
     CommitSignal,
     Committing,
     Index,
+    Leases,
     Writes,
 )
 from vault_server.storage.generic._sync.reads import find_generation, open_found
@@ -88,6 +91,7 @@ class EngineStore(Store, ABC):
         durability: See Capabilities.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
+        leases: On names.
     """
 
     index: Index
@@ -95,6 +99,7 @@ class EngineStore(Store, ABC):
     signal: CommitSignal
     commits: Committing
     suspended: Writes
+    leases: Leases
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
@@ -269,6 +274,18 @@ class EngineStore(Store, ABC):
         self._require_unit(unit)
         check_batch(items, MetadataSpec)
         return self.finish(self._commit_valid(SetMetadata, unit, items))
+
+    def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        self._require_unit(unit)
+        check_name(name)
+        check_lease(holder, seconds)
+        return self.leases.acquire_lease(unit, name, holder, seconds)
+
+    def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        self._require_unit(unit)
+        check_name(name)
+        check_lease(holder, 1.0)
+        self.leases.release_lease(unit, name, holder)
 
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         self.require_open()

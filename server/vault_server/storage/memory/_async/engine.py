@@ -9,9 +9,12 @@ from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
 
+from vault_server.storage.decision import leases
+from vault_server.storage.decision.leases import Lease, lease_key
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
+from vault_server.storage.files.leases import lease_clock
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.uploads.incoming import small_contents
 
@@ -132,3 +135,29 @@ class AsyncMemoryBlobs:
     async def remove(self, files: Sequence[str]) -> None:
         for file in files:
             self.blobs.pop(file, None)
+
+
+class AsyncMemoryLeases:
+    """Leases in pages, as those of a directory are.
+
+    Args:
+        clock: Nanoseconds, never set.
+    """
+
+    def __init__(self, clock: Callable[[], int] = lease_clock) -> None:
+        self._clock = clock
+        self._pages: dict[int, bytes] = {}
+        self._lock = AsyncLock()
+
+    async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
+        key, now = lease_key(unit, name), self._clock()
+        number, wanted = leases.page_number(key), Lease(key, holder, leases.ends_after(seconds, now))
+        async with self._lock:
+            remaining, self._pages[number] = leases.acquire(self._pages.get(number, b""), b"", wanted, now)
+        return remaining
+
+    async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
+        key = lease_key(unit, name)
+        number = leases.page_number(key)
+        async with self._lock:
+            self._pages[number] = leases.release(self._pages.get(number, b""), b"", key, holder, self._clock())

@@ -4,7 +4,7 @@ from typing import ClassVar, cast
 
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.generic._async.signal import AsyncSignal
-from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex
+from vault_server.storage.memory._async.engine import AsyncMemoryBlobs, AsyncMemoryIndex, AsyncMemoryLeases
 from vault_server.storage.memory.tables import ClosedTables, MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
@@ -28,6 +28,7 @@ class AsyncMemoryStore(AsyncIndexStore):
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = AsyncMemoryIndex(options.retained)
         super().__init__(index, AsyncMemoryBlobs(), AsyncSignal(), options, durability="none")
+        self.leases = AsyncMemoryLeases()
 
     @property
     def revision(self) -> int:

@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 
 from vault_server.storage.generic._sync.index_store import IndexStore
 from vault_server.storage.generic._sync.signal import Signal
-from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex
+from vault_server.storage.memory._sync.engine import MemoryBlobs, MemoryIndex, MemoryLeases
 from vault_server.storage.memory.tables import ClosedTables, MemoryTables
 from vault_server.storage.options import DEFAULT_OPTIONS, StoreOptions
 
@@ -29,6 +29,7 @@ class MemoryStore(IndexStore):
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = MemoryIndex(options.retained)
         super().__init__(index, MemoryBlobs(), Signal(), options, durability="none")
+        self.leases = MemoryLeases()
 
     @property
     def revision(self) -> int:
