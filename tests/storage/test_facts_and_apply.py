@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Retention
+from vault_server.storage.decision.plan import Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row
 from vault_server.storage.decision.writes import Delete, SetMetadata, Update, Upload, Write
 from vault_server.storage.index.apply import apply
@@ -56,7 +56,7 @@ def assert_alike(connection: sqlite3.Connection, index: DictIndex) -> None:
         f"SELECT {', '.join(RETIRED_COLUMNS)} FROM retired": [tuple(each.values()) for each in index.retired.values()],
         "SELECT unit, key, value, data_id FROM tags": list(index.tags),
         "SELECT file FROM trash": [(file,) for file in index.trash],
-        "SELECT unit, objects, bytes, revision FROM units": [tuple(usage) for usage in index.units.values()],
+        f"SELECT {', '.join(Usage._fields)} FROM units": [tuple(usage) for usage in index.units.values()],
     }
     for statement, wanted in told.items():
         assert rows(connection, statement) == sorted(wanted, key=repr), statement

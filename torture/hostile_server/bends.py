@@ -139,6 +139,8 @@ def _others(field: Any, value: Any) -> list[Any]:
         if isinstance(value, bytes):
             return [b"", value + b"x", bytes([value[0] ^ 1]) + value[1:] if value else b"\xff"]
         return [other for other in ("", f"{value}x", "other", "\x1b[2J\u202e", "n" * 5000) if other != value]
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return [not value]
     low, high = _BOUNDS[field.cpp_type]
     numbers = {low, high, 1, high // 2, high // 2 + 1, min(value + 1, high), max(value - 1, low)}
     return sorted(numbers - {value})

@@ -203,6 +203,14 @@ async def set_metadata(vault: AsyncVault, _: AsyncStore) -> Any:
     return _plain(await vault.set_metadata("notes", 4, name="b/renamed", tags={"a": "b"}))
 
 
+async def unit_infos(vault: AsyncVault, _: AsyncStore) -> Any:
+    return [replace(info, revision=1) async for info in vault.unit_infos()]
+
+
+async def set_unit_limits(vault: AsyncVault, _: AsyncStore) -> Any:
+    return replace(await vault.set_unit_limits("notes", max_objects=1000), revision=1)
+
+
 async def watch(_: AsyncVault, store: AsyncStore) -> Any:
     seen: list[Change] = []
     async with AsyncVault(store, STRUCTURE) as vault, await vault.watch("notes", since=0) as changes:
@@ -274,6 +282,8 @@ OPERATIONS: Final = [
     _of_vault("stat", "notes", "a/two"),
     _of_vault("find", "notes", "a/one"),
     _of_vault("units"),
+    Operation("unit_infos", unit_infos),
+    _of_store("unit_info", "other"),
     _of_vault("exists_many", "notes", [1, 99, "a/two"]),
     _of_store("capabilities"),
     _load("notes", 1),
@@ -298,6 +308,7 @@ OPERATIONS: Final = [
     Operation("upload_many", upload_many, writes=True),
     Operation("delete", delete, writes=True),
     Operation("set_metadata", set_metadata, writes=True),
+    Operation("set_unit_limits", set_unit_limits, writes=True),
     Operation("resume", resume),
     Operation("abort_write", abort_write),
 ]

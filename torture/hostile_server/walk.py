@@ -95,6 +95,8 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "Stat": {"items.info"},
         "List": {"objects", ""},
         "ListUnits": {"units", ""},
+        "StatUnits": {"units", ""},
+        "SetUnitLimits": {"info.objects", "info.bytes", "info.revision"},
         "LoadMany": {"items.object", "items.not_modified", "items.error"},
         # Not its bytes, their size or their checksum.
         "Load": {f"info.{field}" for field in {"generation", "revision", "datatype", "name", "tags"} | _TIMES},

@@ -13,7 +13,16 @@ from typing import Any, Final, Self
 
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
+from vault.store.values import (
+    Change,
+    Key,
+    LoadItem,
+    LoadResult,
+    ObjectInfo,
+    SmallWrite,
+    UnitInfo,
+    UnitLimits,
+)
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
@@ -219,6 +228,14 @@ class SimulatedIndex:
         await self.node.step()
         return self._tables.units()
 
+    async def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        await self.node.step()
+        return self._tables.unit_infos(units)
+
+    async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        await self.node.step()
+        return self._tables.unit_page(prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -240,6 +257,10 @@ class SimulatedIndex:
     async def forget(self, files: Sequence[str]) -> None:
         await self.node.step()
         self._tables.forget(files)
+
+    async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        await self.node.step()
+        return self._tables.set_limits(unit, limits)
 
 
 class SimulatedBlob:

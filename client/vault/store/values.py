@@ -410,6 +410,11 @@ class UnitLimits:
     max_bytes: int | None = None
     when_full: Literal["refuse", "evict"] = "refuse"
 
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any."""
+        return self.max_objects is not None or self.max_bytes is not None
+
     def validate(self) -> None:
         check_unit_limits(self.max_objects, self.max_bytes, self.when_full)
 

@@ -368,15 +368,16 @@ class VaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StatUnits(self, request, context):
-        """What units hold, and their limits. A unit that holds nothing, never did, or
-        that the caller may not see, has zeros.
+        """What units hold, and their limits. A unit that holds nothing, or never did,
+        has zeros. Pages leave units out that the caller may not see.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetUnitLimits(self, request, context):
-        """Sets how much a unit may hold.
+        """Sets how much a unit may hold. What it holds stays until something is
+        written to it. Sent again it does the same again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

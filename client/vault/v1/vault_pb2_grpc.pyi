@@ -155,11 +155,13 @@ class VaultServiceStub:
     BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
     """
     StatUnits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]
-    """What units hold, and their limits. A unit that holds nothing, never did, or
-    that the caller may not see, has zeros.
+    """What units hold, and their limits. A unit that holds nothing, or never did,
+    has zeros. Pages leave units out that the caller may not see.
     """
     SetUnitLimits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetUnitLimitsRequest, _vault_pb2.SetUnitLimitsResponse]
-    """Sets how much a unit may hold."""
+    """Sets how much a unit may hold. What it holds stays until something is
+    written to it. Sent again it does the same again.
+    """
     AcquireLease: _grpc.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]
     """Takes a lease on a name in a unit, or renews it: for a while nobody else has
     it. It is no object, and keeps nobody from writing one of that name.
@@ -288,11 +290,13 @@ class VaultServiceAsyncStub(VaultServiceStub):
     BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
     """
     StatUnits: _aio.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]  # type: ignore[assignment]
-    """What units hold, and their limits. A unit that holds nothing, never did, or
-    that the caller may not see, has zeros.
+    """What units hold, and their limits. A unit that holds nothing, or never did,
+    has zeros. Pages leave units out that the caller may not see.
     """
     SetUnitLimits: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetUnitLimitsRequest, _vault_pb2.SetUnitLimitsResponse]  # type: ignore[assignment]
-    """Sets how much a unit may hold."""
+    """Sets how much a unit may hold. What it holds stays until something is
+    written to it. Sent again it does the same again.
+    """
     AcquireLease: _aio.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]  # type: ignore[assignment]
     """Takes a lease on a name in a unit, or renews it: for a while nobody else has
     it. It is no object, and keeps nobody from writing one of that name.
@@ -550,8 +554,8 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vault_pb2.StatUnitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.StatUnitsResponse, _abc.Awaitable[_vault_pb2.StatUnitsResponse]]:
-        """What units hold, and their limits. A unit that holds nothing, never did, or
-        that the caller may not see, has zeros.
+        """What units hold, and their limits. A unit that holds nothing, or never did,
+        has zeros. Pages leave units out that the caller may not see.
         """
 
     @_abc_1.abstractmethod
@@ -560,7 +564,9 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vault_pb2.SetUnitLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.SetUnitLimitsResponse, _abc.Awaitable[_vault_pb2.SetUnitLimitsResponse]]:
-        """Sets how much a unit may hold."""
+        """Sets how much a unit may hold. What it holds stays until something is
+        written to it. Sent again it does the same again.
+        """
 
     @_abc_1.abstractmethod
     def AcquireLease(

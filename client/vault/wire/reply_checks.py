@@ -25,6 +25,9 @@ from vault.store.values import (
     Progress,
     SmallUpdate,
     SmallUpload,
+    UnitInfo,
+    UnitLimits,
+    UnitPage,
     UpdateSpec,
     UploadSpec,
     WriteStatus,
@@ -226,6 +229,37 @@ def check_lease_of(acquired: bool, remaining: float) -> float:  # noqa: FBT001  
     if not 0 < remaining <= MAX_LEASE:
         raise ProtocolError(f"the server says that another has the lease for {remaining} s, which can be no time")
     return remaining
+
+
+def check_unit_info(info: UnitInfo, unit: str) -> UnitInfo:
+    """What a unit holds, which is the one that was asked for."""
+    if info.unit != unit or max(info.objects, info.bytes, info.revision) > MAX_DATA_ID:
+        raise ProtocolError(
+            f"the server said of unit {unit!r} what can be of none: {info.objects} objects of {info.bytes} bytes in "
+            f"{info.unit!r}, at {info.revision}",
+            unit=unit,
+        )
+    return info
+
+
+def check_limited(info: UnitInfo, unit: str, limits: UnitLimits) -> UnitInfo:
+    """What a unit holds when limits were set, which are those."""
+    check_unit_info(info, unit)
+    if info.limits != limits:
+        raise ProtocolError(f"the server set {info.limits} where {limits} were asked for", unit=unit)
+    return info
+
+
+def check_unit_page(page: UnitPage, *, prefix: str, page_size: int, page_token: str) -> UnitPage:
+    """A page of units: no more than was asked for, each once and in order, and with the prefix."""
+    if len(page.units) > (page_size or MAX_PAGE_SIZE):
+        raise ProtocolError(f"the server sent {len(page.units)} units for a page of {page_size or MAX_PAGE_SIZE}")
+    if page.next_page_token and page.next_page_token == page_token:
+        raise ProtocolError("the server sent a page that leads to itself")
+    units = check_units([check_unit_info(info, info.unit).unit for info in page.units])
+    if not all(unit.startswith(prefix) for unit in units):
+        raise ProtocolError(f"the server listed units that do not begin with {prefix!r}")
+    return page
 
 
 def check_capabilities(capabilities: Capabilities) -> Capabilities:

@@ -14,7 +14,7 @@ from vault.store.limits import check_batch
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
-from vault.wire import messages
+from vault.wire import messages, unit_messages
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 
 from vault_server.rpc.batch_slices import BatchSlices
@@ -158,6 +158,32 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             units=[unit for unit in units if not self._allowed or unit in self._allowed], revision=revision
         )
 
+    async def StatUnits(self, request: pb.StatUnitsRequest, context: Any) -> pb.StatUnitsResponse:
+        reply = pb.StatUnitsResponse(revision=self._store.revision)
+        if request.units:
+            check_batch(request.units)
+            async with aclosing(self._lookups.of(context.caller, request.units)) as parts:
+                async for part in parts:
+                    for unit in part:
+                        self._check_unit(unit)
+                        unit_messages.fill_unit_info(reply.units.add(), await self._store.unit_info(unit))
+            return reply
+        page = await self._store.unit_page(
+            prefix=request.prefix, page_size=request.page_size, page_token=request.page_token
+        )
+        for info in page.units:
+            if not self._allowed or info.unit in self._allowed:
+                unit_messages.fill_unit_info(reply.units.add(), info)
+        reply.next_page_token = page.next_page_token
+        return reply
+
+    async def SetUnitLimits(self, request: pb.SetUnitLimitsRequest, context: Any) -> pb.SetUnitLimitsResponse:
+        self._check_unit(request.unit)
+        reply = pb.SetUnitLimitsResponse(revision=self._store.revision)
+        limits = unit_messages.unit_limits_from_wire(request.limits)
+        unit_messages.fill_unit_info(reply.info, await self._store.set_unit_limits(request.unit, limits))
+        return reply
+
     async def Load(  # type: ignore[override]  # encoded blocks, see above
         self, request: pb.LoadRequest, context: Any
     ) -> AsyncIterator[pb.LoadResponse | bytes]:
@@ -250,8 +276,6 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     DeleteMany: Any = _unsupported
     Copy: Any = _unsupported
     Read: Any = _unsupported
-    StatUnits: Any = _unsupported
-    SetUnitLimits: Any = _unsupported
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
         self._check_unit(request.unit)

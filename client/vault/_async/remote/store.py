@@ -8,14 +8,15 @@ from vault._async.remote.channel import AsyncChannel, AsyncReceiver
 from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.reader import AsyncRemoteReader
 from vault._async.remote.split_batches import ask_all
+from vault._async.remote.unit_calls import AsyncUnitCalls, check_page_token
 from vault._async.remote.watch import AsyncRemoteWatch
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError, unsupported
+from vault.errors import NotFoundError, ProtocolError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
-from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
+from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
 from vault.store.values import (
     Block,
     Capabilities,
@@ -51,7 +52,7 @@ QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 
-class AsyncRemoteStore(AsyncStore):
+class AsyncRemoteStore(AsyncUnitCalls):
     """A Store on a storage host.
 
     Connects at the first call. Calls are sent again while the server is away, until the timeout.
@@ -124,7 +125,7 @@ class AsyncRemoteStore(AsyncStore):
         if tags is not None:
             limits.check_tags(tags)
         limits.check_page_size(page_size)
-        _check_page_token(page_token)
+        check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         attempts = Attempts(self.address, self._channel.timeout)
         while True:
@@ -385,12 +386,3 @@ def _check_keys(keys: Sequence[Key]) -> None:
     limits.check_batch(keys)
     for key in keys:
         limits.check_key(key)
-
-
-def _check_page_token(token: str) -> None:
-    try:
-        token.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise InvalidArgumentError(
-            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
-        ) from None

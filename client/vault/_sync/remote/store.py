@@ -9,14 +9,15 @@ from vault._sync.remote.channel import Channel, Receiver
 from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
+from vault._sync.remote.unit_calls import UnitCalls, check_page_token
 from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError, NotFoundError, ProtocolError, VaultError, unsupported
+from vault.errors import NotFoundError, ProtocolError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
-from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
+from vault.store.contract import BlockReader, BlockWriter, Watch, LoadResult
 from vault.store.values import (
     Block,
     Capabilities,
@@ -52,7 +53,7 @@ QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 
-class RemoteStore(Store):
+class RemoteStore(UnitCalls):
     """A Store on a storage host.
 
     Connects at the first call. Calls are sent again while the server is away, until the timeout.
@@ -125,7 +126,7 @@ class RemoteStore(Store):
         if tags is not None:
             limits.check_tags(tags)
         limits.check_page_size(page_size)
-        _check_page_token(page_token)
+        check_page_token(page_token)
         request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
         attempts = Attempts(self.address, self._channel.timeout)
         while True:
@@ -386,12 +387,3 @@ def _check_keys(keys: Sequence[Key]) -> None:
     limits.check_batch(keys)
     for key in keys:
         limits.check_key(key)
-
-
-def _check_page_token(token: str) -> None:
-    try:
-        token.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise InvalidArgumentError(
-            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
-        ) from None

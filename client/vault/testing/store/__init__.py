@@ -12,6 +12,7 @@ from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
 from vault.testing.store.requests import RequestConformance
 from vault.testing.store.resuming import ResumeConformance
+from vault.testing.store.units import UnitConformance
 from vault.testing.store.update import UpdateConformance
 from vault.testing.store.upload import UploadConformance
 
@@ -26,6 +27,7 @@ class StoreConformance(
     DeleteConformance,
     MetadataConformance,
     ListingConformance,
+    UnitConformance,
     BatchConformance,
     FeedConformance,
     LeaseConformance,

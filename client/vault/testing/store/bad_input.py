@@ -15,6 +15,7 @@ from vault.store.values import (
     MetadataSpec,
     SmallUpdate,
     SmallUpload,
+    UnitLimits,
     UpdateSpec,
     UploadSpec,
 )
@@ -145,6 +146,8 @@ UNIT_ACTS: dict[str, Act] = {
     "upload": lambda store, unit, _: put(store, unit, b"data"),
     "upload_many": lambda store, unit, _: _only(store.upload_many(unit, [small_upload(b"data")])),
     "list_page": lambda store, unit, _: store.list_page(unit),
+    "unit_info": lambda store, unit, _: store.unit_info(unit),
+    "set_unit_limits": lambda store, unit, _: store.set_unit_limits(unit, UnitLimits()),
     "watch": lambda store, unit, _: _begin_watch(store, unit),
 }
 """Every call that takes a unit."""
@@ -164,6 +167,7 @@ TYPED: dict[str, Act] = {
     "upload": lambda store, unit, wrong: store.upload(unit, wrong),
     "update": lambda store, unit, wrong: store.update(unit, wrong),
     "set_metadata": lambda store, unit, wrong: store.set_metadata(unit, wrong),
+    "set_unit_limits": lambda store, unit, wrong: store.set_unit_limits(unit, wrong),
     "write": lambda store, unit, wrong: _begin_and_write(store, unit, wrong),
 }
 """Every place that takes a value of a type of `vault.store`."""

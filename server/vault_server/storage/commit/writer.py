@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
+from vault.store.values import UnitInfo, UnitLimits
 
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.committer import Committer, Item, Task
@@ -27,6 +29,7 @@ from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import Staging
 from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.units import set_limits
 from vault_server.storage.os_errors import primary_code, register_error, room_helps, storage_error
 
 _log = logging.getLogger(__name__)
@@ -115,6 +118,10 @@ class Writer:
 
     def collect(self) -> None:
         """The thread does, by itself."""
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """Sets a unit's limits, and waits for it."""
+        return self.submit(partial(set_limits, unit=unit, limits=limits)).result()
 
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Queues a job that has a write transaction for itself; the future has its result once that is durable. What

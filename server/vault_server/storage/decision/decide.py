@@ -254,9 +254,9 @@ class _Group:
             changes=self._changes,
             inlined=self._inlined,
         )
-        usage = {unit: list(facts.units.get(unit, Usage(unit))[1:3]) for unit in self._units}
+        counts = {unit: [0, 0] for unit in self._units}
         for key in self._touched:
-            found, after, count = facts.rows.get(key), self.rows.get(key), usage[key[0]]
+            found, after, count = facts.rows.get(key), self.rows.get(key), counts[key[0]]
             old = new = None
             if after is not None:
                 count[0] += 1
@@ -276,8 +276,11 @@ class _Group:
                 plan.untagged += _tag_rows(key, old)
                 plan.tagged += _tag_rows(key, new)
         for unit, revision in self._units.items():
-            objects, size = usage[unit]
-            plan.units.append(Usage(unit, objects, size, revision))
+            before_it = facts.units.get(unit, Usage(unit))
+            objects, size = counts[unit]
+            plan.units.append(
+                Usage(unit, before_it.objects + objects, before_it.bytes + size, revision, *before_it[4:])
+            )
         return plan
 
     def _floor(self) -> int | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from vault.errors import VaultError
-from vault.store.values import Key, ObjectInfo
+from vault.store.values import Key, ObjectInfo, UnitInfo, UnitLimits
 
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Content
@@ -66,12 +66,33 @@ def to_answer(change: tuple[Any, ...]) -> Answer:
 
 
 class Usage(NamedTuple):
-    """What a unit holds, and at which revision it last changed. Limits are not decided on yet."""
+    """What a unit holds, at which revision it last changed, and its limits: a row of `units`.
+
+    Attributes:
+        max_objects, max_bytes: None: no limit.
+        when_full: 0: refuse; 1: evict.
+    """
 
     unit: str
     objects: int = 0
     bytes: int = 0
     revision: int = 0
+    max_objects: int | None = None
+    max_bytes: int | None = None
+    when_full: int = 0
+
+    def limited(self, limits: UnitLimits) -> "Usage":
+        """The same with other limits."""
+        full = _WHEN_FULL.index(limits.when_full)
+        return self._replace(max_objects=limits.max_objects, max_bytes=limits.max_bytes, when_full=full)
+
+    def info(self) -> UnitInfo:
+        """The same as the contract has it."""
+        limits = UnitLimits(self.max_objects, self.max_bytes, _WHEN_FULL[self.when_full])
+        return UnitInfo(self.unit, self.objects, self.bytes, self.revision, limits)
+
+
+_WHEN_FULL: Final[tuple[Literal["refuse"], Literal["evict"]]] = ("refuse", "evict")
 
 
 @dataclass(slots=True)

@@ -14,6 +14,8 @@ from vault.store.values import (
     LoadResult,
     ObjectInfo,
     SmallWrite,
+    UnitInfo,
+    UnitLimits,
     WriteStatus,
 )
 
@@ -65,6 +67,12 @@ class AsyncEmbeddedEngine:
     async def units(self) -> list[str]:
         return await self._threads.call(self._store.index.units)
 
+    async def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        return await self._threads.look_up(len(units), self._store.index.unit_infos, units)
+
+    async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        return await self._threads.call(self._store.index.unit_page, prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -96,6 +104,9 @@ class AsyncEmbeddedEngine:
 
     async def collect(self) -> None:
         """The writer's thread does, by itself."""
+
+    async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        return await self._threads.call(self._store.engine.writer.set_limits, unit, limits)
 
     async def status(self, unit: str, request_id: bytes) -> WriteStatus:
         return await self._threads.call(self._store.suspended.status, unit, request_id)

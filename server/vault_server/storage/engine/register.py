@@ -7,7 +7,7 @@ from functools import partial
 from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.limits import check_key
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo
 
 from vault_server.storage.decision.plan import Facts, Retention
 from vault_server.storage.decision.stored import Stored, load_small
@@ -25,6 +25,7 @@ from vault_server.storage.index.object_batches import (
 )
 from vault_server.storage.index.objects import find_small, find_stored, require_sound
 from vault_server.storage.index.retirement import find_retired
+from vault_server.storage.index.units import find_units, unit_page
 
 
 class Register:
@@ -68,6 +69,12 @@ class Register:
 
     def units(self) -> list[str]:
         return self._connections.read(listing.list_units)
+
+    def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        return self._connections.read(lambda connection: find_units(connection, units))
+
+    def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        return self._connections.read(lambda connection: unit_page(connection, prefix, after, limit))
 
     def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, Sequence[Change]]:
         if limit is None:

@@ -62,7 +62,7 @@ def apply(connection: sqlite3.Connection, plan: Plan) -> None:
         reached("before the change is recorded")
         connection.executemany(_CHANGE, plan.changes)
         reached("change recorded")
-        connection.executemany(_COUNT, plan.units)
+        connection.executemany(_COUNT, [usage[:4] for usage in plan.units])
         connection.execute("UPDATE meta SET revision = ?, clock = ?", (plan.revision, plan.clock))
         if plan.feed_floor is not None:
             connection.execute("DELETE FROM changes WHERE revision <= ?", (plan.feed_floor,))

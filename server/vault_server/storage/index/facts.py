@@ -14,11 +14,11 @@ from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Asked, Write, asked
 from vault_server.storage.index.objects import require_asked
 from vault_server.storage.index.padded import MOST_KEYS, NULLS, for_sizes, power_for, select
+from vault_server.storage.index.units import usage_of
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
 """A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
 
-_MOST_BYTES: Final = 1 << 62
 _DAY: Final = 86_400_000_000
 
 _OBJECTS: Final = (
@@ -34,17 +34,18 @@ _IDS: Final = for_sizes(f"{_IS_THERE} AND i.data_id = k.key")
 _NAMES: Final = for_sizes(f"{_IS_THERE} AND i.name = k.key")
 _ANSWERED: Final = "WITH k (id) AS (VALUES {{rows}}) SELECT {columns} FROM k CROSS JOIN changes ON request_id = k.id"
 _ANSWERS: Final = for_sizes(_ANSWERED.format(columns=", ".join(CHANGE_COLUMNS)))
+_UNIT: Final = ", ".join(f"u.{column}" for column in Usage._fields)
 _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
 # What is to be new is not there, as a rule, and nothing was asked for before: that is asked with the rest at once.
 _FIRST: Final = for_sizes(
     f"SELECT EXISTS ({_OBJECTS.format(columns='1')} AND i.data_id = k.key), "  # noqa: S608  # names of columns
     f"EXISTS ({_ANSWERED.format(columns='1')}), m.revision, m.clock, m.feed_floor, "
-    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit IN ({values})"
+    f"{_UNIT} FROM meta m LEFT JOIN units u ON u.unit IN ({{values}})"
 )
 _FIRST[0] = (  # most groups have one write
-    "SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id = ?), "
-    "EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, "
-    "u.unit, u.objects, u.bytes, u.revision FROM meta m LEFT JOIN units u ON u.unit = ?"
+    f"SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id = ?), "  # noqa: S608  # likewise
+    f"EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, {_UNIT} "
+    "FROM meta m LEFT JOIN units u ON u.unit = ?"
 )
 _KNOWN: Final = (
     "SELECT EXISTS (SELECT 1 FROM changes WHERE request_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND "
@@ -73,7 +74,7 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
         for _, _, revision, clock, floor, *unit in rows:
             found.revision, found.clock, found.feed_floor = revision, clock, floor
             if unit[0] is not None:
-                found.units[unit[0]] = _usage(connection, *unit)
+                found.units[unit[0]] = usage_of(connection, *unit)
         if rows and rows[0][0]:
             ids = ids + select(connection, _IDS, new_ids, pairs=True)
         if rows and rows[0][1]:
@@ -115,15 +116,6 @@ def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
 def _in(number: Any, end: int) -> bool:
     """Whether a number that may be damaged is one, and not negative, and below an end."""
     return isinstance(number, int) and 0 <= number < end
-
-
-def _usage(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int) -> Usage:
-    """What a unit holds: counted, where what is kept of that cannot be right."""
-    if not (_in(objects, _MOST_BYTES) and _in(size, _MOST_BYTES)):
-        query = "SELECT count(*), total(size) FROM objects WHERE unit = ?"
-        objects, total = connection.execute(query, (unit,)).fetchone()
-        size = max(0, min(int(total), _MOST_BYTES))
-    return Usage(unit, objects, size, revision)
 
 
 def _clock(connection: sqlite3.Connection, clock: Any) -> int:

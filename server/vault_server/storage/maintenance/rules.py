@@ -117,6 +117,8 @@ _UNITS_WRONG: Final = (
     "WHERE (u.objects, u.bytes) IS NOT (c.objects, c.bytes) OR u.revision NOT BETWEEN c.newest AND c.highest"
 )
 
+_NO_LIMIT: Final = "(max_objects < 0 OR max_bytes < 0 OR when_full NOT IN (0, 1))"
+
 UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL SELECT content FROM retired)"
 
 RULES: Final = (
@@ -173,6 +175,12 @@ RULES: Final = (
         _UNITS_WRONG,
         COUNT_UNITS,
         "{count} units are counted anew",
+    ),
+    Rule(
+        "units with limits that can be none",
+        f"SELECT count(*) FROM units WHERE {_NO_LIMIT}",  # noqa: S608
+        f"UPDATE units SET max_objects = NULL, max_bytes = NULL, when_full = 0 WHERE {_NO_LIMIT}",  # noqa: S608
+        "{count} units have no limits any more, since those they had could be none",
     ),
     Rule("contents without an object", f"SELECT count(*) FROM contents WHERE {UNOWNED_CONTENTS}", None),  # noqa: S608
 )

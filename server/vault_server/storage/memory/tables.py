@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from vault.errors import ClosedError, RevisionCompactedError
-from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo
+from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo, UnitLimits
 
 from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Plan, Retention, Usage, to_answer
 from vault_server.storage.decision.rows import (
@@ -141,6 +141,25 @@ class MemoryTables:
         with self._lock:
             self._finish()
             return sorted(unit for unit, ids in self._sorted_ids.items() if ids)
+
+    def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        with self._lock:
+            self._finish()
+            return [self._usage.get(unit, Usage(unit)).info() for unit in units]
+
+    def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        with self._lock:
+            self._finish()
+            units = sorted(unit for unit in self._usage if unit.startswith(prefix) and unit > (after or ""))
+            infos = [self._usage[unit].info() for unit in units]
+            found = [info for info in infos if info.objects or info.limits.are_set]
+            return found[:limit], found[limit - 1].unit if len(found) > limit else None
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        with self._lock:
+            self._finish()
+            self._usage[unit] = usage = self._usage.get(unit, Usage(unit)).limited(limits)
+            return usage.info()
 
     def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, list[Change]]:
         with self._lock:

@@ -8,6 +8,7 @@ from typing import Final
 
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
+from vault.store.values import UnitInfo, UnitLimits
 
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Outcome, Plan, Retention
@@ -78,6 +79,11 @@ class AsyncCommits:
 
     async def collect(self) -> None:
         await self._collection.collect()
+
+    async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """See AsyncCommitting."""
+        async with self._index.lock:
+            return await self._index.set_limits(unit, limits)
 
     async def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
         """Removes what was staged, or placed, for writes that have no use for it."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
+from vault.store.values import UnitInfo, UnitLimits
 
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Outcome, Plan, Retention
@@ -79,6 +80,11 @@ class Commits:
 
     def collect(self) -> None:
         self._collection.collect()
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """See Committing."""
+        with self._index.lock:
+            return self._index.set_limits(unit, limits)
 
     def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
         """Removes what was staged, or placed, for writes that have no use for it."""

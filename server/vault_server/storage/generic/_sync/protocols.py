@@ -10,7 +10,17 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite, WriteStatus
+from vault.store.values import (
+    Change,
+    Key,
+    LoadItem,
+    LoadResult,
+    ObjectInfo,
+    SmallWrite,
+    UnitInfo,
+    UnitLimits,
+    WriteStatus,
+)
 
 from vault_server.storage.decision.plan import Facts, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
@@ -53,6 +63,13 @@ class Index(Protocol):
 
     def units(self) -> list[str]:
         """Those that hold an object, in alphabetical order."""
+
+    def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        """What each of them holds, and its limits."""
+
+    def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        """Units with a prefix that hold an object or have limits, after one, at most `limit`, in alphabetical order;
+        and the one after which the next page begins, None: there is none."""
 
     def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
@@ -99,6 +116,9 @@ class WritableIndex(Index, Protocol):
 
     def forget(self, files: Sequence[str]) -> None:
         """These blobs are gone."""
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """Sets a unit's limits, durably, while the lock is held; what it holds then, and they."""
 
 
 class Staged(Protocol):
@@ -178,6 +198,9 @@ class Committing(Protocol):
 
     def collect(self) -> None:
         """Removes what nothing needs any more, where nobody else does."""
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        """Sets a unit's limits, durably; what it holds then, and they."""
 
 
 class Writes(Protocol):

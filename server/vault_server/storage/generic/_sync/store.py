@@ -42,6 +42,9 @@ from vault.store.values import (
     SmallPut,
     SmallUpdate,
     SmallUpload,
+    UnitInfo,
+    UnitLimits,
+    UnitPage,
     UpdateSpec,
     UploadSpec,
     WriteStatus,
@@ -161,6 +164,32 @@ class EngineStore(Store, ABC):
         self.require_open()
         allowed = self.options.allowed_units
         return [unit for unit in self.index.units() if not allowed or unit in allowed]
+
+    def unit_info(self, unit: str) -> UnitInfo:
+        self._require_unit(unit)
+        (info,) = self.index.unit_infos([unit])
+        return info
+
+    def unit_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> UnitPage:
+        self.require_open()
+        check_prefix(prefix)
+        check_page_size(page_size)
+        mark = query_mark(self.index.identity(), "", prefix, {})
+        after = read_token(page_token, mark, str)
+        limit = page_size or DEFAULT_PAGE_SIZE
+        if allowed := self.options.allowed_units:
+            units = sorted(unit for unit in allowed if unit.startswith(prefix) and (after is None or unit > after))
+            known = self.index.unit_infos(units[:limit])
+            infos = [info for info in known if info.objects or info.limits.are_set]
+            last = units[limit - 1] if len(units) > limit else None
+        else:
+            infos, last = self.index.unit_page(prefix, after, limit)
+        return UnitPage(infos, "" if last is None else write_token(last, mark))
+
+    def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        self._require_unit(unit)
+        check_spec(limits, UnitLimits)
+        return self.finish(self.commits.set_limits(unit, limits))
 
     def load(
         self,

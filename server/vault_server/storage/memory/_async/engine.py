@@ -7,7 +7,16 @@ from typing import Final, Self
 
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
+from vault.store.values import (
+    Change,
+    Key,
+    LoadItem,
+    LoadResult,
+    ObjectInfo,
+    SmallWrite,
+    UnitInfo,
+    UnitLimits,
+)
 
 from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
@@ -59,6 +68,12 @@ class AsyncMemoryIndex:
     async def units(self) -> list[str]:
         return self.tables.units()
 
+    async def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        return self.tables.unit_infos(units)
+
+    async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        return self.tables.unit_page(prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -72,6 +87,9 @@ class AsyncMemoryIndex:
 
     async def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)
+
+    async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        return self.tables.set_limits(unit, limits)
 
 
 class AsyncMemoryBlob:

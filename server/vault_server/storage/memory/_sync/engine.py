@@ -8,7 +8,16 @@ from typing import Final, Self
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, SmallWrite
+from vault.store.values import (
+    Change,
+    Key,
+    LoadItem,
+    LoadResult,
+    ObjectInfo,
+    SmallWrite,
+    UnitInfo,
+    UnitLimits,
+)
 
 from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
@@ -60,6 +69,12 @@ class MemoryIndex:
     def units(self) -> list[str]:
         return self.tables.units()
 
+    def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
+        return self.tables.unit_infos(units)
+
+    def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
+        return self.tables.unit_page(prefix, after, limit)
+
     def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -73,6 +88,9 @@ class MemoryIndex:
 
     def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)
+
+    def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        return self.tables.set_limits(unit, limits)
 
 
 class MemoryBlob:

@@ -1,0 +1,63 @@
+# Generated from _async/remote/unit_calls.py by scripts/unasync: DO NOT CHANGE.
+"""What units hold, and their limits, asked of a server."""
+
+from abc import abstractmethod
+from typing import Any
+
+from vault._sync.remote.channel import Channel
+from vault._grpc.calls import Attempts
+from vault.errors import InvalidArgumentError
+from vault.store.contract import Store
+from vault.store.limits import check_page_size, check_prefix, check_spec, check_unit
+from vault.store.values import UnitInfo, UnitLimits, UnitPage
+from vault.v1 import vault_pb2 as pb
+from vault.wire import reply_checks as replies
+from vault.wire import unit_messages
+
+
+class UnitCalls(Store):
+    """These calls of a RemoteStore."""
+
+    _channel: Channel
+
+    @abstractmethod
+    def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        """One request, one reply, which was seen."""
+
+    def unit_info(self, unit: str) -> UnitInfo:
+        check_unit(unit)
+        reply = self._unary("StatUnits", pb.StatUnitsRequest(units=[unit]))
+        ((info, _),) = replies.pairs(reply.units, [unit])
+        return replies.check_unit_info(unit_messages.unit_info_from_wire(info), unit)
+
+    def unit_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> UnitPage:
+        check_prefix(prefix)
+        check_page_size(page_size)
+        check_page_token(page_token)
+        request = pb.StatUnitsRequest(prefix=prefix, page_size=page_size, page_token=page_token)
+        attempts = Attempts(self._channel.address, self._channel.timeout)
+        while True:
+            reply = self._unary("StatUnits", request, timeout=attempts.remaining)
+            page = unit_messages.unit_page_from_wire(reply)
+            replies.check_unit_page(page, prefix=prefix, page_size=page_size, page_token=request.page_token)
+            if page.units or not page.next_page_token:
+                return page
+            attempts.check()  # as in a listing
+            request.page_token = page.next_page_token
+
+    def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        check_unit(unit)
+        check_spec(limits, UnitLimits)
+        request = pb.SetUnitLimitsRequest(unit=unit, limits=unit_messages.unit_limits_to_wire(limits))
+        reply = self._unary("SetUnitLimits", request)
+        return replies.check_limited(unit_messages.unit_info_from_wire(reply.info), unit, limits)
+
+
+def check_page_token(token: str) -> None:
+    """Raises InvalidArgumentError, BAD_PAGE_TOKEN, for what is no text."""
+    try:
+        token.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidArgumentError(
+            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
+        ) from None

@@ -1,0 +1,76 @@
+"""What units hold, and their limits: the rows of `units`."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vault.store.limits import MAX_DATA_ID
+from vault.store.values import UnitInfo, UnitLimits
+
+from vault_server.storage.decision.plan import Usage
+from vault_server.storage.index.listing import MOST_SCANNED, prefix_end
+
+_MOST_BYTES: Final = 1 << 62
+_COLUMNS: Final = ", ".join(Usage._fields)
+_MARKS: Final = ", ".join("?" * len(Usage._fields))
+_SELECT: Final = f"SELECT {_COLUMNS} FROM units WHERE unit"  # noqa: S608  # names of columns
+
+
+def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int, *limits: Any) -> Usage:
+    """What a row says: counted, where what it says of objects cannot be right; without a limit that can be none."""
+    if not (_is_count(objects) and _is_count(size)):
+        query = "SELECT count(*), total(size) FROM objects WHERE unit = ?"
+        objects, total = connection.execute(query, (unit,)).fetchone()
+        size = max(0, min(int(total), _MOST_BYTES))
+    most_objects, most_bytes = (most if _is_limit(most) else None for most in limits[:2])
+    return Usage(unit, objects, size, revision, most_objects, most_bytes, int(limits[2] == 1))
+
+
+def find_units(connection: sqlite3.Connection, units: Sequence[str]) -> list[UnitInfo]:
+    """What each unit holds, and its limits."""
+    return [_find(connection, unit).info() for unit in units]
+
+
+def unit_page(
+    connection: sqlite3.Connection, prefix: str, after: str | None, limit: int
+) -> tuple[list[UnitInfo], str | None]:
+    """Units with a prefix that hold an object or have limits, after one, at most `limit`; and the unit after which the
+    next page begins, None: there is none."""
+    condition, arguments = (" >= ?", [prefix]) if after is None else (" > ?", [after])
+    end = prefix_end(prefix)
+    if end is not None:
+        condition += " AND unit < ?"
+        arguments.append(end)
+    found: list[UnitInfo] = []
+    rows = connection.execute(f"{_SELECT}{condition} ORDER BY unit LIMIT ?", (*arguments, MOST_SCANNED)).fetchall()
+    for row in rows:
+        if len(found) == limit:
+            return found, found[-1].unit
+        info = usage_of(connection, *row).info()
+        if info.objects or info.limits.are_set:
+            found.append(info)
+    return found, rows[-1][0] if len(rows) == MOST_SCANNED else None
+
+
+def set_limits(connection: sqlite3.Connection, unit: str, limits: UnitLimits) -> UnitInfo:
+    """Sets a unit's limits, in the caller's transaction; what it holds then, and they."""
+    usage = _find(connection, unit).limited(limits)
+    connection.execute(
+        f"INSERT INTO units ({_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT (unit) DO UPDATE SET "  # noqa: S608  # likewise
+        "max_objects = excluded.max_objects, max_bytes = excluded.max_bytes, when_full = excluded.when_full",
+        usage,
+    )
+    return usage.info()
+
+
+def _find(connection: sqlite3.Connection, unit: str) -> Usage:
+    row = connection.execute(f"{_SELECT} = ?", (unit,)).fetchone()
+    return Usage(unit) if row is None else usage_of(connection, *row)
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and 0 <= number < _MOST_BYTES
+
+
+def _is_limit(number: Any) -> bool:
+    return isinstance(number, int) and 0 <= number <= MAX_DATA_ID
