@@ -84,6 +84,8 @@ def _an_object(pair: Pair) -> None:
 CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
     "exists": lambda vault, unit, key: vault.exists(unit, key),
     "load": lambda vault, unit, key: vault.load(unit, key),
+    "get": lambda vault, unit, key: vault.get(unit, key),
+    "open_ticket": lambda vault, unit, key: vault.open_ticket(unit, key),
     "update": lambda vault, unit, key: vault.update(unit, key, TextWrapper("new")),
     "delete": lambda vault, unit, key: vault.delete(unit, key),
     "stat": lambda vault, unit, key: vault.stat(unit, key),

@@ -198,11 +198,16 @@ def unsupported(store: object, method: str) -> UnsupportedError:
     return UnsupportedError(f"{type(store).__name__} does not support {method}", method=method)
 
 
-def object_not_found(unit: str | None, key: int | str) -> NotFoundError:
-    """The error for an object that is not there, looked for by its id or its name in a unit (None: in all of them)."""
+def object_not_found(unit: str | None, key: int | str, near: Sequence[str] = ()) -> NotFoundError:
+    """The error for an object that is not there, looked for by its id or its name in a unit (None: in all of them).
+
+    Args:
+        near: Names that are there and are like it.
+    """
     where = "no unit has an object" if unit is None else f"unit {unit!r} has no object"
     if isinstance(key, str):
-        return NotFoundError(f"{where} named {key!r}", unit=unit, name=key)
+        like_it = f"; names like it: {', '.join(map(repr, near))}" if near else ""
+        return NotFoundError(f"{where} named {key!r}{like_it}", unit=unit, name=key)
     return NotFoundError(f"{where} with id {key}", unit=unit, data_id=key)
 
 

@@ -74,6 +74,28 @@ class TestAsyncRemoteVaultWithoutCache(TestAsyncRemoteVault):
     cached: ClassVar[bool] = False
 
 
+class TestVaultThroughUnits(TestVault):
+    through_units: ClassVar[bool] = True
+
+
+class TestRemoteVaultThroughUnits(VaultConformance):
+    """Without a structure: units are declared where they are used, and followed from then on."""
+
+    through_units: ClassVar[bool] = True
+    structured: ClassVar[bool] = False
+
+    @pytest.fixture
+    def open_vault(self, address: str) -> OpenVault:
+        return lambda _structure: RemoteVault(address, cache=self.cached)
+
+
+@pytest.mark.slow
+class TestAsyncRemoteVaultThroughUnits(TestRemoteVaultThroughUnits):
+    @pytest.fixture
+    def open_vault(self, address: str) -> OpenVault:
+        return lambda _structure: AsyncRemoteVault(address, cache=self.cached)
+
+
 class TestStrictRemoteVault(VaultConformance):
     """Revalidated at every load."""
 

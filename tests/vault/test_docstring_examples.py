@@ -14,7 +14,7 @@ import pytest
 import vault
 from vault import BytesWrapper, JsonWrapper, TextWrapper
 
-CLASSES = ["Vault", "Ticket", "ObjectReader", "ObjectWriter", "Subscription"]
+CLASSES = ["Vault", "Unit", "Ticket", "ObjectReader", "ObjectWriter", "Subscription"]
 
 STRUCTURE = {"notes": (TextWrapper, 0), "settings": (JsonWrapper, 0), "files": (BytesWrapper, 0)}
 """Of the `vault` in the examples, as the docstring of Vault says, and what is in it."""

@@ -40,6 +40,8 @@ VAULT_CALLS: dict[str, Callable[[Any], Any]] = {
     "spawn_upkeeping_thread": lambda v: v.spawn_upkeeping_thread(1),
     "exists": lambda v: v.exists("notes", 1),
     "load": lambda v: v.load("notes", "small"),
+    "get": lambda v: v.get("notes", "small"),
+    "open_ticket": lambda v: v.open_ticket("notes", "small"),
     "upload": lambda v: v.upload("notes", Note("x")),
     "create": lambda v: v.create("notes", Note("x")),
     "update": lambda v: v.update("notes", "small", Note("x")),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import vault
-from vault import AsyncRemoteVault, AsyncTicket, AsyncVault, RemoteVault, Ticket, Vault
+from vault import AsyncRemoteVault, AsyncTicket, AsyncUnit, AsyncVault, RemoteVault, Ticket, Unit, Vault
 from vault._async.vault.upkeeping import AsyncUpkeeping
 from vault._sync.vault.upkeeping import Upkeeping
 
@@ -30,7 +30,13 @@ def interface(kind: type) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize(
     ("asynchronous", "synchronous"),
-    [(AsyncVault, Vault), (AsyncRemoteVault, RemoteVault), (AsyncTicket, Ticket), (AsyncUpkeeping, Upkeeping)],
+    [
+        (AsyncVault, Vault),
+        (AsyncRemoteVault, RemoteVault),
+        (AsyncTicket, Ticket),
+        (AsyncUnit, Unit),
+        (AsyncUpkeeping, Upkeeping),
+    ],
 )
 def test_both_sides_have_the_same_methods(asynchronous: type, synchronous: type) -> None:
     assert interface(asynchronous) == interface(synchronous)
@@ -44,6 +50,7 @@ def test_options_are_named_never_counted() -> None:
         "key",
         "keys",
         "data",
+        "datatype",
         "objects",
         "name",
         "path",

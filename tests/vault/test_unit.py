@@ -25,7 +25,7 @@ from tests.vault.places import STRUCTURE, Count, Note
 @pytest.mark.parametrize(
     ("structure", "reason", "word"),
     [
-        (None, "BAD_STRUCTURE", "None"),
+        (5, "BAD_STRUCTURE", "5"),
         (["texts"], "BAD_STRUCTURE", "texts"),
         ([("texts", (TextWrapper, 0))], "BAD_STRUCTURE", "texts"),
         ({"texts": None}, "BAD_STRUCTURE", "'texts'"),
@@ -93,6 +93,8 @@ def test_an_unknown_unit_is_refused_with_the_known_ones_before_any_io() -> None:
         calls: list[Any] = [
             lambda: vault.exists("letters", 1),
             lambda: vault.load("letters", 1),
+            lambda: vault.get("letters", 1),
+            lambda: vault.open_ticket("letters", 1),
             lambda: vault.upload("letters", Note("")),
             lambda: vault.create("letters", Note("")),
             lambda: vault.update("letters", 1, Note("")),
@@ -123,6 +125,8 @@ def test_a_key_that_can_be_none_is_refused_before_any_io(key: Any) -> None:
         calls: list[Any] = [
             lambda: vault.exists("notes", key),
             lambda: vault.load("notes", key),
+            lambda: vault.get("notes", key),
+            lambda: vault.open_ticket("notes", key),
             lambda: vault.update("notes", key, Note("")),
             lambda: vault.delete("notes", key),
             lambda: vault.stat("notes", key),

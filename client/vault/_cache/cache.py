@@ -96,6 +96,11 @@ class ObjectCache(Generic[FlightT]):
         """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
         self.inherited = True
 
+    def add(self, name: str, unit: UnitSettings) -> None:
+        """A unit of the vault from now on; what is here of it already stays."""
+        with self.lock:
+            self._units.setdefault(name, UnitCache(unit))
+
     def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
         """The short way of `look_up`: opens the ticket with an object that is here and current. Returns whether."""
         with self.lock:
@@ -250,7 +255,8 @@ class ObjectCache(Generic[FlightT]):
     def some_changed(self, unit: str, revision: int) -> None:
         """Some object of the unit, unknown which, changed at this revision: whatever is older is revalidated."""
         with self.lock:
-            self._units[unit].some_changed(revision)
+            if (part := self._units.get(unit)) is not None:
+                part.some_changed(revision)
 
     def share(self, entry: Entry, ticket: Ticket) -> None:
         """Opens the ticket with an object that another ticket has."""

@@ -78,6 +78,25 @@ class Entry:
             editor._working_copy = working  # noqa: SLF001  # no call, at which an interrupt might come in between
             working.editors += 1
 
+    def replace(self, make_lock: Callable[[], Any], editor: Editor, data: Any, generation: int) -> None:
+        """Gives the editor a working copy with this in it, which may replace `generation`.
+
+        It takes the place of the one that the editor has alone. What others edit goes on beside it: they do not see
+        this, nor is theirs lost by it; who writes second has a conflict.
+        """
+        with self._lock:
+            if self.write_lock is None:
+                self.write_lock = make_lock()
+            shared = editor._working_copy  # noqa: SLF001  # as in `edit`
+            if shared is not None and shared.editors == 1 and not shared.broken:
+                shared.data = data
+                return
+            alone = WorkingCopy(data, generation)
+            alone.editors = 1
+            editor._working_copy = alone  # noqa: SLF001  # as in `edit`
+            if shared is not None:
+                shared.editors -= 1
+
     def seal(self, working: WorkingCopy) -> bool:
         """Whether the caller is its only editor; then nobody joins it any more."""
         with self._lock:
@@ -99,8 +118,12 @@ class Entry:
             self._state = (info, data)
             working.written(info.generation)
             working.editors -= 1
-            if working.sealed and self._working_copy is working:
-                self._working_copy = None
+            current = self._working_copy
+            if current is working:
+                if working.sealed:
+                    self._working_copy = None
+            elif current is not None and not current.is_made_of(working):
+                self._working_copy = None  # made of what is replaced now: who edits next begins with the new
 
 
 def _clone(data: Any) -> Any:

@@ -30,6 +30,13 @@ class WorkingCopy:
             return self._generation
         return None if self._parent.broken else self._parent.generation
 
+    def is_made_of(self, other: "WorkingCopy") -> bool:
+        """Whether it began as a copy of the other, which was not written then, or as one of such a copy."""
+        parent = self._parent
+        while parent is not None and parent is not other:
+            parent = parent._parent  # noqa: SLF001  # of this class
+        return parent is other
+
     def written(self, generation: int) -> None:
         """The store holds it, at this generation."""
         self._parent, self._generation = None, generation

@@ -7,7 +7,6 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -33,6 +32,9 @@ class AsyncCoherence:
     async def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
         return 0
+
+    def add(self, unit: str) -> None:
+        """A unit whose objects the cache holds from now on."""
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         """A write of this vault changed some object of the unit, unknown which."""
@@ -90,30 +92,39 @@ class AsyncWatchCoherence(AsyncCoherence):
 
     An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
     nothing came for longer than a server that is alive would let pass; also when something comes after all.
-    What was loaded under an earlier epoch is revalidated.
+    What was loaded under an earlier epoch is revalidated. A unit that is added ends the epoch: the next load ends the
+    stream, too, and the one after it is of that unit as well.
     """
 
-    def __init__(self, store: AsyncStore, cache: ObjectCache[Any], units: Sequence[str]) -> None:
+    def __init__(self, store: AsyncStore, cache: ObjectCache[Any]) -> None:
         self._store = store
-        self._units = units
+        self._units: tuple[str, ...] = ()
         self._begin(cache)
 
     def _begin(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._background: AsyncBackground | None = None
-        self._starting = threading.Lock()
-        self._started = False
+        self._lock = threading.Lock()
+        self._is_following = False  # all units, or is about to
         self._ended = AsyncEvent()
         self._abandoned = False
         self._follower = AsyncFollower(self._store, self._units)
+        self._followed: tuple[str, ...] = ()  # the units of the stream
         self._epochs = 0
         self._live = 0  # the epoch, while a stream is live
         self._heard_at = 0.0
 
     async def epoch(self) -> int:
-        if not self._started:
-            self._start()
+        if not self._is_following:
+            await self._follow_all()
         return self._live if _now() - self._heard_at < WATCH_LEASE else 0
+
+    def add(self, unit: str) -> None:
+        with self._lock:  # within which an epoch begins, too: none does for a stream without this unit
+            if unit not in self._units:
+                self._units += (unit,)
+            self._is_following = False
+            self._live = 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         self._cache.some_changed(unit, revision)
@@ -134,26 +145,32 @@ class AsyncWatchCoherence(AsyncCoherence):
     def abandon(self) -> None:
         self._abandoned = True
 
-    def _start(self) -> None:
-        with self._starting:
-            if not self._started and not self._ended.is_set():
-                if self._background is None:
-                    self._background = AsyncBackground(self._follow, "vault-watch")
-                self._background.start()
-                self._started = True
+    async def _follow_all(self) -> None:
+        with self._lock:
+            if self._ended.is_set():
+                return
+            if self._background is None:
+                self._background = AsyncBackground(self._follow, "vault-watch")
+            self._background.start()
+            watch = self._follower.watch
+            self._is_following = True
+        if watch is not None and self._followed is not self._units:
+            await watch.close()
 
     async def _follow(self) -> None:
         while not self._over:
             follower = self._follower
+            follower.units = self._followed = self._units
             try:
                 await follower.take(*await follower.ask())
-                while not self._over:
+                while not self._over and self._followed is self._units:
                     event = await follower.next()
                     if isinstance(event, Change):
                         self._cache.apply(event)
                     self._heard()
             except VaultError as error:  # also a ClosedError, which a server may send
-                _log.info("the change feed was lost, cached objects are revalidated: %s", error)
+                if self._followed is self._units:
+                    _log.info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
                     follower.revision = None
                 elif error.reason == "OTHER_STORE":
@@ -164,7 +181,8 @@ class AsyncWatchCoherence(AsyncCoherence):
             finally:
                 self._live = 0
                 await follower.drop()
-            await self._ended.wait(follower.pause())
+            if self._followed is self._units:
+                await self._ended.wait(follower.pause())
 
     @property
     def _over(self) -> bool:
@@ -175,8 +193,10 @@ class AsyncWatchCoherence(AsyncCoherence):
         # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
         # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
         if not self._live or now - self._heard_at >= WATCH_LEASE:
-            self._epochs += 1
-            self._live = self._epochs
+            with self._lock:
+                if self._followed is self._units:
+                    self._epochs += 1
+                    self._live = self._epochs
         self._heard_at = now
 
 
@@ -193,10 +213,8 @@ def check_consistency(consistency: str) -> None:
         raise InvalidArgumentError(f"consistency is {allowed}, not {consistency!r}", reason="BAD_CONSISTENCY")
 
 
-def make_coherence(
-    consistency: str, store: AsyncStore, cache: ObjectCache[Any], units: Sequence[str]
-) -> AsyncCoherence:
+def make_coherence(consistency: str, store: AsyncStore, cache: ObjectCache[Any]) -> AsyncCoherence:
     """The way for this store. A local feed costs next to nothing and is exact, so there is nothing to choose."""
     if store.local_feed:
         return AsyncFeedCoherence(store, cache)
-    return AsyncCoherence() if consistency == "strict" else AsyncWatchCoherence(store, cache, units)
+    return AsyncCoherence() if consistency == "strict" else AsyncWatchCoherence(store, cache)

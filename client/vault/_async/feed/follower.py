@@ -18,13 +18,14 @@ class AsyncFollower:
     Attributes:
         revision: Every change up to this one was taken; None: it begins with what comes.
         watch: The present one; None: there is none.
+        units: What `ask` watches.
     """
 
     def __init__(self, store: AsyncStore, units: Sequence[str], since: int | None = None) -> None:
         self.revision = since
         self.watch: AsyncWatch | None = None
         self._store = store
-        self._units = units
+        self.units = units
         self._store_id: str | None = None
         self._events: AsyncIterator[Change | Progress] | None = None
         self._backoff = Backoff(_FIRST_BACKOFF, _LAST_BACKOFF)
@@ -36,7 +37,7 @@ class AsyncFollower:
             UnavailableError: The store was replaced by another one meanwhile.
         """
         before = (await self._store.capabilities()).store_id
-        watch = await self._store.watch(self._units, since=self.revision)
+        watch = await self._store.watch(self.units, since=self.revision)
         try:
             after = (await self._store.capabilities()).store_id
         except BaseException:

@@ -1,7 +1,7 @@
 """AsyncTicket: an open handle on a cached object."""
 
 import warnings
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from vault._async.objects.write_through import AsyncWriteThrough
 from vault._cache.cache import Held, ObjectCache
@@ -10,10 +10,20 @@ from vault._cache.working_copy import WorkingCopy
 from vault._runtime.fork import inherited
 from vault._runtime.sync_async import AsyncLock, other_loop
 from vault.errors import ClosedError
+from vault.plain import Plain
 from vault.store.values import Key, ObjectInfo
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # type checkers have it; before Python 3.13 typing's knows no default
 
-class AsyncTicket:
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class AsyncTicket(Generic[T]):
     """An object in hand, until `close`. It stays in memory meanwhile.
 
     Readers share one object: `get_data` gives it, and it is not to be changed. An edit is made on a
@@ -32,11 +42,13 @@ class AsyncTicket:
     """
 
     __slots__ = (
-        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_entry", "_info", "_working_copy", "_writes",
+        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_entry", "_info", "_plain", "_working_copy",
+        "_writes",
     )  # fmt: skip
 
     _info: ObjectInfo
     _data: Any
+    _plain: Plain[T]  # of an AsyncPlainTicket
 
     def __init__(self, writes: AsyncWriteThrough, cache: ObjectCache[Any], *, auto_update: bool) -> None:
         """It is closed until it has an object, from the cache or by `take`; closing takes that away again."""
@@ -73,7 +85,7 @@ class AsyncTicket:
     def closed(self) -> bool:
         return self._closed
 
-    def get_data(self) -> Any:
+    def get_data(self) -> T:
         """The object, to read: as it was loaded, or, after this ticket's `get_ref`, the working copy.
 
         Raises:
@@ -87,9 +99,10 @@ class AsyncTicket:
         """
         if self._closed or self._cache.inherited:
             raise self._closed_error()
-        return self._data if self._working_copy is None else self._working_copy.data
+        data: T = self._data if self._working_copy is None else self._working_copy.data
+        return data
 
-    def get_clone(self) -> Any:
+    def get_clone(self) -> T:
         """A copy of what `get_data` gives, the caller's own. Nobody writes it back.
 
         Raises:
@@ -101,9 +114,11 @@ class AsyncTicket:
             >>> mine.data
             'hello'
         """
-        return self.get_data()._clone()  # noqa: SLF001  # the Datatype's contract
+        data: Any = self.get_data()
+        clone: T = data._clone()  # noqa: SLF001  # the Datatype's contract
+        return clone
 
-    def get_ref(self) -> Any:
+    def get_ref(self) -> T:
         """The working copy, to edit; it is written back when the ticket closes. Not to be used after that.
 
         It is made of the newest generation that this vault has written or loaded through a ticket that is
@@ -125,7 +140,37 @@ class AsyncTicket:
             entry.edit(AsyncLock, self)
             self._info, self._data = entry.state
         assert self._working_copy is not None  # noqa: S101  # it has an object
-        return self._working_copy.data
+        data: T = self._working_copy.data
+        return data
+
+    def set(self, data: T) -> None:
+        """Puts another object in the place of the one that the ticket is on; it is written when the ticket closes.
+
+        For what cannot be edited in place, as bytes and text, and for what was made anew. Unlike the working copy of
+        `get_ref` it is this ticket's own: when the object was written since this ticket has shown it, or another ticket
+        with an edit is closed first, closing raises ConflictError.
+
+        Args:
+            data: Of the unit's type. It is copied, and stays the caller's.
+
+        Raises:
+            ClosedError: The ticket is closed.
+            InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's type.
+
+        Example:
+            >>> async with await vault.open_ticket("notes", "greeting") as ticket:
+            ...     ticket.set(TextWrapper("good evening"))
+            >>> ticket.info.size
+            12
+        """
+        if self._closed or self._cache.inherited:
+            raise self._closed_error()
+        self._replace(data)
+
+    def _replace(self, data: Any) -> None:
+        self._writes.check(self._info.unit, data)
+        if self._entry is not None:
+            self._entry.replace(AsyncLock, self, data._clone(), self.generation)  # noqa: SLF001  # the Datatype's contract
 
     async def close(self) -> None:
         """Writes an edit back and lets the object go. Harmless when repeated.
@@ -226,7 +271,7 @@ class AsyncTicket:
         )
 
 
-class AsyncOpenTicket(AsyncTicket):
+class AsyncOpenTicket(AsyncTicket[T]):
     """As tickets are made: one that warns when it is dropped.
 
     Those that are closed have no finalizer: an interrupt that comes in one is thrown away by Python, and a loop of
@@ -255,3 +300,38 @@ class AsyncOpenTicket(AsyncTicket):
             stacklevel=2,
             source=self,
         )
+
+
+class AsyncPlainTicket(AsyncOpenTicket[T]):
+    """A ticket on a Wrapper that shows what is in it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, ticket: AsyncTicket[Any], plain: Plain[T]) -> AsyncTicket[T]:
+        """The same ticket, open, which shows the plain value from now on.
+
+        Raises:
+            DecodeError: What is stored is of another type. The ticket is not changed.
+        """
+        plain.value(ticket.get_data())
+        ticket._plain = plain  # noqa: SLF001  # of this module
+        ticket.__class__ = cls
+        return ticket
+
+    def get_data(self) -> T:
+        """See AsyncTicket."""
+        return self._plain.value(super().get_data())
+
+    def get_clone(self) -> T:
+        """See AsyncTicket."""
+        data: Any = super().get_data()
+        return self._plain.value(data._clone())  # noqa: SLF001  # the Datatype's contract
+
+    def get_ref(self) -> T:
+        """See AsyncTicket."""
+        return self._plain.value(super().get_ref())
+
+    def _replace(self, data: Any) -> None:
+        held: Any = super().get_data()
+        super()._replace(self._plain.wrap(data, into=held))

@@ -37,6 +37,10 @@ class AsyncWriteThrough:
         """Tickets that outlive their vault write nothing back from here on."""
         self._closed = True
 
+    def check(self, unit: str, data: object) -> None:
+        """Raises InvalidArgumentError, BAD_OBJECT, unless `data` is of the unit's Datatype."""
+        self._codecs[unit].check(data)
+
     def uploaded(self, info: ObjectInfo) -> ObjectInfo:
         """This vault stored a new object; returns it."""
         return self._wrote(info, ChangeKind.UPLOADED)

@@ -14,7 +14,7 @@ class AsyncRemoteVault(AsyncVault):
     def __init__(
         self,
         address: str,
-        structure: Mapping[str, UnitLike],
+        structure: Mapping[str, UnitLike] | None = None,
         *,
         max_memory_used: float = 1000,
         cache: bool = True,

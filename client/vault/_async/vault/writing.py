@@ -66,7 +66,7 @@ class AsyncWriting(AsyncVaultBase):
             Traceback (most recent call last):
             vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         spec = self._new(unit, data, name, tags, data_id)
         return (await self._writes.upload(unit, spec, data)).data_id
 
@@ -85,7 +85,7 @@ class AsyncWriting(AsyncVaultBase):
         Returns:
             The id, and a ticket, to be closed.
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         spec = self._new(unit, data, name, tags, data_id)
         epoch = await self._coherence.epoch()
         held: Held = {}
@@ -130,6 +130,7 @@ class AsyncWriting(AsyncVaultBase):
         """
         self._require_unit(unit)
         items = listed("objects", objects)
+        self._require_held(unit, *items)
         for what, values in (("names", names), ("tags", tags)):
             if isinstance(values, str) or not isinstance(values, Sized | None):
                 raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
@@ -188,7 +189,7 @@ class AsyncWriting(AsyncVaultBase):
         Example:
             >>> data_id = await vault.upload_file("files", io.BytesIO(b"hello"), name="hello.txt")
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
         return self._writes.uploaded(await upload_file(lambda: self._store.upload(unit, spec), path, progress)).data_id
 
@@ -212,7 +213,7 @@ class AsyncWriting(AsyncVaultBase):
             >>> writer.info.size
             8
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
         writer = AsyncObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
         await writer.start()
@@ -237,7 +238,7 @@ class AsyncWriting(AsyncVaultBase):
             >>> info.size
             12
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
         spec.validate()
@@ -264,7 +265,7 @@ class AsyncWriting(AsyncVaultBase):
             >>> data_id = await vault.upload("settings", JsonWrapper({"count": 1}))
             >>> info = await vault.edit("settings", data_id, lambda counter: counter.data.update(count=2))
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         check_key(key)
         return await self._editor.edit(unit, key, self._codecs[unit], function, attempts)
 

@@ -8,7 +8,6 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -34,6 +33,9 @@ class Coherence:
     def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
         return 0
+
+    def add(self, unit: str) -> None:
+        """A unit whose objects the cache holds from now on."""
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         """A write of this vault changed some object of the unit, unknown which."""
@@ -91,30 +93,39 @@ class WatchCoherence(Coherence):
 
     An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
     nothing came for longer than a server that is alive would let pass; also when something comes after all.
-    What was loaded under an earlier epoch is revalidated.
+    What was loaded under an earlier epoch is revalidated. A unit that is added ends the epoch: the next load ends the
+    stream, too, and the one after it is of that unit as well.
     """
 
-    def __init__(self, store: Store, cache: ObjectCache[Any], units: Sequence[str]) -> None:
+    def __init__(self, store: Store, cache: ObjectCache[Any]) -> None:
         self._store = store
-        self._units = units
+        self._units: tuple[str, ...] = ()
         self._begin(cache)
 
     def _begin(self, cache: ObjectCache[Any]) -> None:
         self._cache = cache
         self._background: Background | None = None
-        self._starting = threading.Lock()
-        self._started = False
+        self._lock = threading.Lock()
+        self._is_following = False  # all units, or is about to
         self._ended = Event()
         self._abandoned = False
         self._follower = Follower(self._store, self._units)
+        self._followed: tuple[str, ...] = ()  # the units of the stream
         self._epochs = 0
         self._live = 0  # the epoch, while a stream is live
         self._heard_at = 0.0
 
     def epoch(self) -> int:
-        if not self._started:
-            self._start()
+        if not self._is_following:
+            self._follow_all()
         return self._live if _now() - self._heard_at < WATCH_LEASE else 0
+
+    def add(self, unit: str) -> None:
+        with self._lock:  # within which an epoch begins, too: none does for a stream without this unit
+            if unit not in self._units:
+                self._units += (unit,)
+            self._is_following = False
+            self._live = 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         self._cache.some_changed(unit, revision)
@@ -135,26 +146,32 @@ class WatchCoherence(Coherence):
     def abandon(self) -> None:
         self._abandoned = True
 
-    def _start(self) -> None:
-        with self._starting:
-            if not self._started and not self._ended.is_set():
-                if self._background is None:
-                    self._background = Background(self._follow, "vault-watch")
-                self._background.start()
-                self._started = True
+    def _follow_all(self) -> None:
+        with self._lock:
+            if self._ended.is_set():
+                return
+            if self._background is None:
+                self._background = Background(self._follow, "vault-watch")
+            self._background.start()
+            watch = self._follower.watch
+            self._is_following = True
+        if watch is not None and self._followed is not self._units:
+            watch.close()
 
     def _follow(self) -> None:
         while not self._over:
             follower = self._follower
+            follower.units = self._followed = self._units
             try:
                 follower.take(*follower.ask())
-                while not self._over:
+                while not self._over and self._followed is self._units:
                     event = follower.next()
                     if isinstance(event, Change):
                         self._cache.apply(event)
                     self._heard()
             except VaultError as error:  # also a ClosedError, which a server may send
-                _log.info("the change feed was lost, cached objects are revalidated: %s", error)
+                if self._followed is self._units:
+                    _log.info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
                     follower.revision = None
                 elif error.reason == "OTHER_STORE":
@@ -165,7 +182,8 @@ class WatchCoherence(Coherence):
             finally:
                 self._live = 0
                 follower.drop()
-            self._ended.wait(follower.pause())
+            if self._followed is self._units:
+                self._ended.wait(follower.pause())
 
     @property
     def _over(self) -> bool:
@@ -176,8 +194,10 @@ class WatchCoherence(Coherence):
         # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
         # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
         if not self._live or now - self._heard_at >= WATCH_LEASE:
-            self._epochs += 1
-            self._live = self._epochs
+            with self._lock:
+                if self._followed is self._units:
+                    self._epochs += 1
+                    self._live = self._epochs
         self._heard_at = now
 
 
@@ -194,10 +214,8 @@ def check_consistency(consistency: str) -> None:
         raise InvalidArgumentError(f"consistency is {allowed}, not {consistency!r}", reason="BAD_CONSISTENCY")
 
 
-def make_coherence(
-    consistency: str, store: Store, cache: ObjectCache[Any], units: Sequence[str]
-) -> Coherence:
+def make_coherence(consistency: str, store: Store, cache: ObjectCache[Any]) -> Coherence:
     """The way for this store. A local feed costs next to nothing and is exact, so there is nothing to choose."""
     if store.local_feed:
         return FeedCoherence(store, cache)
-    return Coherence() if consistency == "strict" else WatchCoherence(store, cache, units)
+    return Coherence() if consistency == "strict" else WatchCoherence(store, cache)

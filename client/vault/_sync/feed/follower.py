@@ -19,13 +19,14 @@ class Follower:
     Attributes:
         revision: Every change up to this one was taken; None: it begins with what comes.
         watch: The present one; None: there is none.
+        units: What `ask` watches.
     """
 
     def __init__(self, store: Store, units: Sequence[str], since: int | None = None) -> None:
         self.revision = since
         self.watch: Watch | None = None
         self._store = store
-        self._units = units
+        self.units = units
         self._store_id: str | None = None
         self._events: Iterator[Change | Progress] | None = None
         self._backoff = Backoff(_FIRST_BACKOFF, _LAST_BACKOFF)
@@ -37,7 +38,7 @@ class Follower:
             UnavailableError: The store was replaced by another one meanwhile.
         """
         before = (self._store.capabilities()).store_id
-        watch = self._store.watch(self._units, since=self.revision)
+        watch = self._store.watch(self.units, since=self.revision)
         try:
             after = (self._store.capabilities()).store_id
         except BaseException:

@@ -13,6 +13,7 @@ from vault._runtime.sync_async import Bridge, Returned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
+from vault.plain import Plain, advice
 from vault.store.blocks import BlockCutter, Encoded, check_whole, worth_repeating
 from vault.store.contract import BlockReader, BlockWriter
 from vault.store.limits import BLOCK_SIZE
@@ -27,17 +28,24 @@ Begin = Callable[[], Returned[BlockWriter]]
 
 
 class Codec:
-    """Dumps and loads the objects of one unit. Every failure of a hook is an EncodeError or DecodeError."""
+    """Dumps and loads the objects of one unit. Every failure of a hook is an EncodeError or DecodeError.
+
+    Attributes:
+        plain: The plain type that the unit was declared with.
+    """
 
     def __init__(self, unit: str, datatype: type[Datatype]) -> None:
+        self.plain: Plain[Any] | None = None
         self._unit = unit
         self._datatype = datatype
 
     def check(self, data: object) -> None:
         """Raises InvalidArgumentError unless `data` is an object of the unit's Datatype."""
         if not isinstance(data, self._datatype):
+            held = self._datatype if self.plain is None else self.plain.kind
+            what_to_do = advice(data, self._datatype, self.plain)
             raise InvalidArgumentError(
-                f"unit {self._unit!r} holds objects of {self._datatype.__name__}, not {type(data).__name__}",
+                f"unit {self._unit!r} holds objects of {held.__name__}, not {type(data).__name__}{what_to_do}",
                 reason="BAD_OBJECT",
                 unit=self._unit,
             )

@@ -22,13 +22,15 @@ from vault._runtime.fork import fork_count, refuse_inherited, renew_after_fork
 from vault._runtime.sync_async import Affinity, other_loop
 from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultError
+from vault.plain import Plain
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import Store
 from vault.store.limits import check_key, check_prefix
 from vault.store.registry import Location
 from vault.store.values import Key, UnitInfo, UnitLimits
-from vault.unit import Structure, UnitLike
+from vault.unit import UNDECLARED, USED, Structure, UnitLike, UnitSettings, undeclared
 from vault.wire.reply_checks import check_units
+from vault.wrappers import BytesWrapper
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ class VaultBase:
     def __init__(
         self,
         location: str | os.PathLike[str] | Store,
-        structure: Mapping[str, UnitLike],
+        structure: Mapping[str, UnitLike] | None = None,
         *,
         max_memory_used: float = 1000,
         cache: bool = True,
@@ -53,7 +55,8 @@ class VaultBase:
             location: A directory, made if it is not there; a URL such as `grpc://host:port`; or a Store,
                 which is used as it is, and not closed with the vault.
             structure: From a unit's name to `(Datatype, max_cached)`, max_cached 0 for no limit by count, or to
-                `UnitSettings(...)`, which has a limit by bytes too.
+                `UnitSettings(...)`, which has a limit by bytes too. None: any unit may be used; `unit` declares
+                what it holds, and one that was not declared holds bytes.
             max_memory_used: MiB. While the process's resident memory is above it, everything in the cache that
                 no ticket is open on may go; checked by `upkeep`, and as objects come in.
             cache: When False nothing is cached: each load decodes afresh, each ticket has an object of its own.
@@ -74,7 +77,7 @@ class VaultBase:
         self._structure = Structure(structure)
         self._memory = MemoryWatermark(max_memory_used)
         check_consistency(consistency)
-        self._codecs = {name: Codec(name, unit.datatype) for name, unit in self._structure.units.items()}
+        self._codecs: dict[str, Codec] = {}
         self._caching = bool(cache)
         self._auto_update = bool(auto_update)
         self._affinity = Affinity("the vault")
@@ -82,12 +85,14 @@ class VaultBase:
         self._closer = 0  # the thread that closes it
         self._store, self._owns_store = Location.open(location, connection)
         self._cache: ObjectCache[SharedFlight] = self._new_cache()
-        self._coherence = make_coherence(consistency, self._store, self._cache, list(self._structure.units))
+        self._coherence = make_coherence(consistency, self._store, self._cache)
+        for name, unit in self._structure.units.items():
+            self._take_in(name, unit)
         self._assemble()
         renew_after_fork(self)
 
     def get_datatype(self, unit: str) -> type[Datatype]:
-        """The class of the unit's objects.
+        """The class of the unit's objects; BytesWrapper of one that is not declared, in a vault without a structure.
 
         Raises:
             UnknownUnitError: The unit is not in the structure.
@@ -292,14 +297,54 @@ class VaultBase:
         self._editor = Editor(self._loader, self._writes, self._cache)
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        self._declaring = threading.Lock()
 
     def _ticket(self) -> Ticket:
         return OpenTicket(self._writes, self._cache, auto_update=self._auto_update)
+
+    def _declare(
+        self,
+        name: str,
+        datatype: type[Datatype],
+        plain: Plain[Any] | None,
+        max_cached: int | None,
+        max_bytes: int | None,
+    ) -> None:
+        """The unit holds this from now on, and did before if it was declared already; else InvalidArgumentError."""
+        kind = None if plain is None else plain.kind
+        with self._declaring:
+            unit = self._structure.declared(name, datatype, kind, max_cached, max_bytes)
+            if name not in self._structure.units:
+                self._take_in(name, unit)
+            if plain is not None:
+                self._codecs[name].plain = plain
+            self._structure.add(name, unit, kind)  # last: whoever finds it there finds its parts
+
+    def _take_in(self, name: str, unit: UnitSettings) -> None:
+        self._codecs[name] = Codec(name, unit.datatype)
+        self._cache.add(name, unit)
+        self._coherence.add(name)
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""
         self._require_open()
         self._structure.unit(unit)
+
+    def _require_held(self, unit: str, *objects: object) -> None:
+        """`_require_unit` for a call that has to know what the unit holds: bytes, from now on, if it is not declared.
+
+        Args:
+            objects: What is to be stored.
+        """
+        self._require_open()
+        if self._structure.unit(unit) is UNDECLARED:
+            for data in objects:
+                if not isinstance(data, BytesWrapper):
+                    raise undeclared(unit, data)
+            with self._declaring:
+                if unit not in self._structure.units:  # by another thread, meanwhile
+                    self._take_in(unit, USED)
+                    self._structure.add(unit, USED, None)
 
     def _require_open(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ from vault._sync.files.object_reader import ObjectReader, open_reader
 from vault._sync.files.transfer import PathOrFile, download_file
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed
+from vault._sync.vault.near_names import not_found
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
 from vault._runtime.fork import fork_count, refuse_inherited
@@ -96,7 +97,7 @@ class Reading(VaultBase):
             ...         print(ticket.get_data().data)
             hello
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         check_key(key)
         ticket = self._ticket()
         epoch = None
@@ -113,6 +114,46 @@ class Reading(VaultBase):
             return None if found is None else ticket.take(held, key)
         finally:
             self._cache.dropped += left
+
+    def open_ticket(self, unit: str, key: Key) -> Ticket:
+        """`load` of an object that has to be there.
+
+        Returns:
+            A ticket, to be closed.
+
+        Raises:
+            NotFoundError: There is no such object; of a name, the text says which names are like it, for which a few
+                pages of names are read. Where objects are often not there, use `load`.
+            DecodeError, CorruptionError: As `load`.
+
+        Example:
+            >>> with vault.open_ticket("notes", "greeting") as ticket:
+            ...     ticket.get_data().data
+            'hello'
+            >>> vault.open_ticket("notes", "greetings")
+            Traceback (most recent call last):
+            vault.errors.NotFoundError: unit 'notes' has no object named 'greetings'; names like it: 'greeting'
+        """
+        ticket = self.load(unit, key)
+        if ticket is None:
+            raise not_found(self._store, unit, key)
+        return ticket
+
+    def get(self, unit: str, key: Key) -> Any:
+        """A copy of an object, the caller's own; nothing is to be closed, and nobody writes it back.
+
+        To read a large object without a copy, use `open_ticket` and the ticket's `get_data`.
+
+        Raises:
+            NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
+
+        Example:
+            >>> note = vault.get("notes", "greeting")
+            >>> note.data
+            'hello'
+        """
+        with self.open_ticket(unit, key) as ticket:
+            return ticket.get_clone() if self._cache.enabled else ticket.get_data()
 
     def load_many(self, unit: str, keys: Iterable[Key]) -> list[Ticket | None]:
         """Tickets on the objects, None where there is none; as `load`, for all of them in one round trip.
@@ -134,7 +175,7 @@ class Reading(VaultBase):
             ...             print(ticket.get_data().data)
             hello
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         wanted = listed("keys", keys)
         errors = bad_keys(wanted)
         held: Held = {}
@@ -223,7 +264,7 @@ class Reading(VaultBase):
         otherwise): begin again, with `since=None` and a list.
 
         Args:
-            units: A unit, or several; None: all of the structure's.
+            units: A unit, or several; None: all of the structure's, or of a vault without one all of the store's.
             since: Changes after this revision; None: those committed after this call has returned, and
                 maybe some that were committed while it ran.
 
@@ -246,11 +287,12 @@ class Reading(VaultBase):
             UPLOADED farewell
         """
         self._require_open()
-        named = self._structure.units if units is None else units
+        of_all = units is None and self._structure.is_open
+        named = () if of_all else self._structure.units if units is None else units
         wanted = list(named) if isinstance(named, Iterable) and not isinstance(named, str) else [named]
         for unit in wanted:
             self._require_unit(unit)
-        if not wanted:
+        if not wanted and not of_all:
             raise InvalidArgumentError(
                 "no unit to watch: name one, or None for all of the structure", reason="BAD_UNIT"
             )

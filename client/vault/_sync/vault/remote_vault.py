@@ -15,7 +15,7 @@ class RemoteVault(Vault):
     def __init__(
         self,
         address: str,
-        structure: Mapping[str, UnitLike],
+        structure: Mapping[str, UnitLike] | None = None,
         *,
         max_memory_used: float = 1000,
         cache: bool = True,

@@ -67,7 +67,7 @@ class Writing(VaultBase):
             Traceback (most recent call last):
             vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         spec = self._new(unit, data, name, tags, data_id)
         return (self._writes.upload(unit, spec, data)).data_id
 
@@ -86,7 +86,7 @@ class Writing(VaultBase):
         Returns:
             The id, and a ticket, to be closed.
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         spec = self._new(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
         held: Held = {}
@@ -131,6 +131,7 @@ class Writing(VaultBase):
         """
         self._require_unit(unit)
         items = listed("objects", objects)
+        self._require_held(unit, *items)
         for what, values in (("names", names), ("tags", tags)):
             if isinstance(values, str) or not isinstance(values, Sized | None):
                 raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
@@ -189,7 +190,7 @@ class Writing(VaultBase):
         Example:
             >>> data_id = vault.upload_file("files", io.BytesIO(b"hello"), name="hello.txt")
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
         return self._writes.uploaded(upload_file(lambda: self._store.upload(unit, spec), path, progress)).data_id
 
@@ -213,7 +214,7 @@ class Writing(VaultBase):
             >>> writer.info.size
             8
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
         writer = ObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
         writer.start()
@@ -238,7 +239,7 @@ class Writing(VaultBase):
             >>> info.size
             12
         """
-        self._require_unit(unit)
+        self._require_held(unit, data)
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
         spec.validate()
@@ -265,7 +266,7 @@ class Writing(VaultBase):
             >>> data_id = vault.upload("settings", JsonWrapper({"count": 1}))
             >>> info = vault.edit("settings", data_id, lambda counter: counter.data.update(count=2))
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         check_key(key)
         return self._editor.edit(unit, key, self._codecs[unit], function, attempts)
 

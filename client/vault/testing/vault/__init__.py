@@ -4,6 +4,7 @@ from vault.testing.vault.batches import VaultBatchConformance
 from vault.testing.vault.files import VaultFileConformance
 from vault.testing.vault.objects import VaultObjectConformance
 from vault.testing.vault.tickets import VaultTicketConformance
+from vault.testing.vault.units import VaultUnitConformance
 
 
 class VaultConformance(
@@ -11,5 +12,6 @@ class VaultConformance(
     VaultTicketConformance,
     VaultBatchConformance,
     VaultFileConformance,
+    VaultUnitConformance,
 ):
     """Everything that a Vault promises, on whatever Store. Derive from it and give it an `open_vault` fixture."""

@@ -13,7 +13,7 @@ from vault._sync.vault.facade import Vault
 from vault.datatype import Datatype, ObjectStream
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key
-from vault.testing.vault.faces import as_async_vault
+from vault.testing.vault.faces import as_async_vault, through_units
 from vault.unit import UnitSettings
 from vault.wrappers import BytesWrapper, JsonWrapper
 
@@ -72,9 +72,14 @@ class VaultHarness:
 
     Attributes:
         cached: The vaults have an object cache.
+        through_units: Calls on a unit are made of the unit that `vault.unit` gives.
+        structured: Vaults are opened with the structure, and refuse other units. When not, units are declared as they
+            are used (`through_units`).
     """
 
     cached: ClassVar[bool] = True
+    through_units: ClassVar[bool] = False
+    structured: ClassVar[bool] = True
 
     @pytest.fixture
     def open_vault(self) -> OpenVault:
@@ -107,7 +112,7 @@ class VaultHarness:
             def another() -> AsyncVault:
                 vault = as_async_vault(open_vault(structure))
                 opened.push_async_callback(vault.close)
-                return vault
+                return through_units(vault, structure) if self.through_units else vault
 
             yield another
 

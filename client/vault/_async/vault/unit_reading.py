@@ -1,0 +1,200 @@
+"""Reading a unit's objects, typed. See `vault._async.vault.reading`, whose calls these are."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+from vault._async.feed.subscription import AsyncSubscription
+from vault._async.files.object_reader import AsyncObjectReader
+from vault._async.files.transfer import PathOrFile
+from vault._async.objects.ticket import AsyncTicket
+from vault._async.vault.unit_base import AsyncUnitBase
+from vault.datatype import Datatype
+from vault.errors import BatchError, VaultError
+from vault.store.progress import ProgressCallback
+from vault.store.values import Key, ObjectInfo, UnitInfo
+
+T = TypeVar("T")
+
+
+class AsyncUnitReading(AsyncUnitBase[T]):
+    """The calls that read."""
+
+    __slots__ = ()
+
+    def get_datatype(self) -> type[Datatype]:
+        """The Datatype that stores the unit's objects: of a plain type its Wrapper.
+
+        Example:
+            >>> vault.unit("scores", dict).get_datatype()
+            <class 'vault.wrappers.JsonWrapper'>
+        """
+        return self._vault.get_datatype(self.name)
+
+    async def unit_info(self) -> UnitInfo:
+        """How many objects the unit holds, how many bytes, and its limits. Always asks the store.
+
+        Example:
+            >>> info = await vault.unit("notes", str).unit_info()
+            >>> info.objects, info.bytes
+            (1, 5)
+        """
+        return await self._vault.unit_info(self.name)
+
+    async def exists(self, key: Key) -> bool:
+        """Whether there is such an object. Always asks the store.
+
+        Example:
+            >>> await vault.unit("notes", TextWrapper).exists("greeting")
+            True
+        """
+        return await self._vault.exists(self.name, key)
+
+    async def exists_many(self, keys: Iterable[Key]) -> list[bool]:
+        """Whether each object exists. Always asks the store.
+
+        Example:
+            >>> await vault.unit("notes", TextWrapper).exists_many([1, "farewell"])
+            [True, False]
+        """
+        return await self._vault.exists_many(self.name, keys)
+
+    async def stat(self, key: Key) -> ObjectInfo | None:
+        """What the store knows of an object, without its bytes; None when there is none. Always asks.
+
+        Example:
+            >>> if info := await vault.unit("notes", TextWrapper).stat("greeting"):
+            ...     print(info.size)
+            5
+        """
+        return await self._vault.stat(self.name, key)
+
+    async def find(self, name: str) -> int | None:
+        """The id of the object of this name; None when there is none. Always asks the store.
+
+        Example:
+            >>> await vault.unit("notes", TextWrapper).find("greeting")
+            1
+        """
+        return await self._vault.find(self.name, name)
+
+    async def load(self, key: Key) -> AsyncTicket[T] | None:
+        """A ticket on the object, to be closed; None when there is none. From the cache where that has the newest.
+
+        Raises:
+            DecodeError, CorruptionError: See the vault's.
+
+        Example:
+            >>> if ticket := await vault.unit("notes", str).load("greeting"):
+            ...     async with ticket:
+            ...         print(ticket.get_data())
+            hello
+        """
+        return await self._ticket(await self._vault.load(self.name, key))
+
+    async def open_ticket(self, key: Key) -> AsyncTicket[T]:
+        """`load` of an object that has to be there.
+
+        Raises:
+            NotFoundError: There is none; of a name, the text says which names are like it.
+            DecodeError, CorruptionError: See the vault's.
+
+        Example:
+            >>> async with await vault.unit("settings", dict).open_ticket("theme") as ticket:
+            ...     ticket.get_ref()["color"] = "red"  # written back when the ticket closes
+            Traceback (most recent call last):
+            vault.errors.NotFoundError: unit 'settings' has no object named 'theme'
+        """
+        return cast(AsyncTicket[T], await self._ticket(await self._vault.open_ticket(self.name, key)))
+
+    async def get(self, key: Key) -> T:
+        """A copy of an object, the caller's own; nothing is to be closed.
+
+        Raises:
+            NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
+
+        Example:
+            >>> await vault.unit("notes", str).get("greeting")
+            'hello'
+        """
+        return self._shown(await self._vault.get(self.name, key))
+
+    async def load_many(self, keys: Iterable[Key]) -> list[AsyncTicket[T] | None]:
+        """Tickets on the objects, each to be closed, None where there is none: in one round trip.
+
+        Raises:
+            BatchError: Some could not be had; `results` holds the tickets of the others, **open**: close them.
+
+        Example:
+            >>> for ticket in await vault.unit("notes", str).load_many(["greeting", "farewell"]):
+            ...     if ticket:
+            ...         async with ticket:
+            ...             print(ticket.get_data())
+            hello
+        """
+        try:
+            results: list[Any] = list(await self._vault.load_many(self.name, keys))
+        except BatchError as error:
+            results = error.results
+        shown: list[Any] = []
+        for result in results:
+            try:
+                shown.append(result if isinstance(result, VaultError) else await self._ticket(result))
+            except VaultError as error:
+                shown.append(error)
+        if any(isinstance(result, VaultError) for result in shown):
+            raise BatchError(shown)
+        return shown
+
+    async def open(self, key: Key) -> AsyncObjectReader:
+        """A seekable binary reader on the object's present generation, to be closed.
+
+        Raises:
+            NotFoundError: There is no such object.
+
+        Example:
+            >>> async with await vault.unit("notes", str).open("greeting") as reader:
+            ...     print(await reader.read())
+            b'hello'
+        """
+        return await self._vault.open(self.name, key)
+
+    async def download_file(
+        self, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None
+    ) -> ObjectInfo:
+        """Writes an object into a file, every block verified first.
+
+        Raises:
+            NotFoundError, CorruptionError, OSError: See the vault's.
+
+        Example:
+            >>> info = await vault.unit("files", bytes).download_file("lines", "copy.txt")
+            >>> info.size
+            12
+        """
+        return await self._vault.download_file(self.name, key, path, progress=progress)
+
+    async def watch(self, *, since: int | None = None) -> AsyncSubscription:
+        """The changes of this unit that are committed from now on, or after a revision, by anybody.
+
+        Raises:
+            RevisionCompactedError, UnavailableError: See the vault's.
+
+        Example:
+            >>> notes = vault.unit("notes", str)
+            >>> async with await notes.watch() as changes:
+            ...     data_id = await notes.upload("goodbye", name="farewell")
+            ...     async for change in changes:
+            ...         print(change.kind.name, change.name)
+            ...         break
+            UPLOADED farewell
+        """
+        return await self._vault.watch(self.name, since=since)
+
+    def list(self, *, prefix: str | None = None, tags: Mapping[str, str] | None = None) -> AsyncIterator[ObjectInfo]:
+        """The unit's objects, fetched page by page: by name when `prefix` is given, by id otherwise.
+
+        Example:
+            >>> [info.name async for info in vault.unit("notes", str).list(prefix="greet")]
+            ['greeting']
+        """
+        return self._vault.list(self.name, prefix=prefix, tags=tags)

@@ -1,0 +1,69 @@
+# Generated from _async/vault/unit_base.py by scripts/unasync: DO NOT CHANGE.
+"""What every part of an Unit stands on: the vault, the unit's name, and how objects go in and come out."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, TypeVar, cast
+
+from vault._sync.objects.ticket import PlainTicket, Ticket
+from vault._sync.vault.calls import Calls
+from vault.errors import VaultError
+from vault.plain import Plain
+
+T = TypeVar("T")
+
+
+class UnitBase(Generic[T]):
+    """A call takes what goes in through `_wrap`, and gives what comes out through `_shown` or `_ticket`."""
+
+    __slots__ = ("_plain", "_vault", "datatype", "name")
+
+    def __init__(self, vault: Calls, name: str, datatype: type[T], plain: Plain[T] | None) -> None:
+        self.name: Final = name
+        self.datatype: Final = datatype
+        self._vault: Final = vault
+        self._plain: Final = plain
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnitBase) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash((id(self._vault), self.name))
+
+    def __repr__(self) -> str:
+        kind = getattr(self.datatype, "__name__", None)
+        return f"<{type(self).__name__} {self.name!r} of {kind}, in {self._vault!r}>"
+
+    @property
+    def _identity(self) -> tuple[int, str, object]:
+        return id(self._vault), self.name, self.datatype
+
+    def _wrap(self, data: T) -> Any:
+        return data if self._plain is None else self._plain.wrap(data)
+
+    def _wrap_all(self, objects: Iterable[T]) -> Iterable[Any]:
+        if self._plain is None or isinstance(objects, str | bytes) or not isinstance(objects, Iterable):
+            return objects  # for the vault to refuse
+        return map(self._plain.wrap, objects)
+
+    def _shown(self, data: Any) -> T:
+        return cast(T, data) if self._plain is None else self._plain.value(data)
+
+    def _ticket(self, ticket: Ticket[Any] | None) -> Ticket[T] | None:
+        if self._plain is None or ticket is None:
+            return ticket
+        try:
+            return PlainTicket.of(ticket, self._plain)
+        except VaultError:
+            ticket.close()
+            raise
+
+    def _editing(self, function: Callable[[T], T | None]) -> Callable[[Any], Any]:
+        plain = self._plain
+        if plain is None:
+            return function
+
+        def edit(wrapper: Any) -> Any:
+            returned = function(plain.value(wrapper))
+            return None if returned is None else plain.wrap(returned, into=wrapper)
+
+        return edit
