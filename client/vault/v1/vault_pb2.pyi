@@ -173,7 +173,7 @@ class ObjectInfo(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def written_at(self) -> _timestamp_pb2.Timestamp:
-        """When the bytes were last written. Unset where `generation` is `revision`:
+        """When the bytes were last written. Unset where `generation` is `revision`, and
         that is when it was updated, too.
         """
 

@@ -2,8 +2,8 @@
 
 A protobuf message copies its bytes when they are set, when it is serialised, when it is parsed, and each time they are
 looked at. Here a block is encoded in one copy, and decoded in none: its data is a view of what gRPC received. The bytes
-on the wire are those of the generated code (vault.v1: LoadResponse, UploadRequest, UpdateRequest), which reads and
-writes whatever is not a block, and blocks that are laid out in another way.
+on the wire are those of the generated code (vault.v1: LoadResponse, UploadRequest, UpdateRequest, PutRequest), which
+reads and writes whatever is not a block, and blocks that are laid out in another way.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from vault.v1 import vault_pb2 as pb
 
 LOAD_BLOCK: Final = pb.LoadResponse.BLOCK_FIELD_NUMBER
 WRITE_BLOCK: Final = pb.UploadRequest.BLOCK_FIELD_NUMBER
-"""Of UpdateRequest, too."""
+"""Of UpdateRequest and PutRequest, too."""
 
 _OFFSET: Final = pb.Block.OFFSET_FIELD_NUMBER << 3  # a varint
 _DATA: Final = pb.Block.DATA_FIELD_NUMBER << 3 | 2  # with a length

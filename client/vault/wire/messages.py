@@ -87,7 +87,7 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo | Row) -> None:
         wire.tags.update(tags)
     _fill_timestamp(wire.created_at, created_at)
     _fill_timestamp(wire.updated_at, updated_at)
-    if written_at is not None and wire.generation != wire.revision:
+    if written_at is not None and (written_at != updated_at or wire.generation != wire.revision):
         _fill_timestamp(wire.written_at, written_at)
     if expires_at is not None:
         _fill_timestamp(wire.expires_at, expires_at)
@@ -111,10 +111,10 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
             f"{cut(datatype, 200)!r}, {len(tags)} tags"
         )
     updated_at = _datetime(wire.updated_at)
-    if generation == revision:
-        written_at: datetime | None = updated_at
+    if wire.HasField("written_at"):
+        written_at: datetime | None = _datetime(wire.written_at)
     else:
-        written_at = _datetime(wire.written_at) if wire.HasField("written_at") else None
+        written_at = updated_at if generation == revision else None
     return ObjectInfo(
         unit,
         data_id,

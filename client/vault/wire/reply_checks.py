@@ -4,6 +4,7 @@ Of what a server says, this is what its client can know to be wrong. What it can
 (an object that it denies, tags nobody asked for, bytes with a checksum to match), is in docs/RELIABILITY.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -23,8 +24,8 @@ from vault.store.values import (
     ObjectInfo,
     Page,
     Progress,
-    SmallUpdate,
-    SmallUpload,
+    PutSpec,
+    SmallWrite,
     UnitInfo,
     UnitLimits,
     UnitPage,
@@ -100,7 +101,7 @@ def check_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:
 
 
 def check_written(
-    info: ObjectInfo, unit: str, spec: UploadSpec | UpdateSpec, size: int, checksum: int | None
+    info: ObjectInfo, unit: str, spec: UploadSpec | UpdateSpec | PutSpec, size: int, checksum: int | None
 ) -> ObjectInfo:
     """What a write is said to have come to."""
     wrong: tuple[str, object, object] | None = None
@@ -108,12 +109,17 @@ def check_written(
         check_info(info, unit, spec.data_id)
         if info.name != spec.name:
             wrong = "name", info.name, spec.name
-        elif info.tags != spec.tags:
-            wrong = "tags", info.tags, spec.tags
     else:
-        check_info(info, unit, spec.key)
-        if spec.if_generation is not None and info.generation <= spec.if_generation:
-            wrong = "generation", info.generation, f"one after {spec.if_generation}"
+        check_info(info, unit, _key_of(spec))
+        least = max(spec.if_generation or 0, (isinstance(spec, UpdateSpec) and spec.if_revision) or 0)
+        if info.generation <= least:
+            wrong = "generation", info.generation, f"one after {least}"
+        elif isinstance(spec, PutSpec) and spec.if_generation == 0 and info.data_id != spec.data_id:
+            wrong = "id", info.data_id, spec.data_id
+        elif isinstance(spec, PutSpec) and (info.expires_at is None) != (spec.expires_in is None):
+            wrong = "expiry", info.expires_at, spec.expires_in
+    if wrong is None and spec.tags is not None and info.tags != spec.tags:
+        wrong = "tags", info.tags, spec.tags
     if info.generation != info.revision:  # as it was answered when it was written
         wrong = "revision", info.revision, info.generation
     elif info.size != size:
@@ -132,8 +138,15 @@ def check_written(
     return info
 
 
-def check_small(result: ObjectInfo | VaultError, unit: str, item: SmallUpload | SmallUpdate) -> ObjectInfo | VaultError:
-    """What became of one item of UploadMany or UpdateMany."""
+def _key_of(spec: UpdateSpec | PutSpec) -> Key:
+    """What the object that was written is known by."""
+    if isinstance(spec, UpdateSpec):
+        return spec.key
+    return spec.data_id if spec.name is None else spec.name
+
+
+def check_small(result: ObjectInfo | VaultError, unit: str, item: SmallWrite) -> ObjectInfo | VaultError:
+    """What became of one item of UploadMany, UpdateMany or PutMany."""
     if isinstance(result, VaultError):
         return result
     return check_written(result, unit, item.spec, len(item.data), item.checksum)
@@ -141,7 +154,8 @@ def check_small(result: ObjectInfo | VaultError, unit: str, item: SmallUpload | 
 
 def check_deleted(result: int | VaultError, item: DeleteSpec) -> int | VaultError:
     """What became of one item of Delete: the revision of the deletion; 0 where there was no object."""
-    if isinstance(result, int) and (result > MAX_DATA_ID or 0 < result <= (item.if_generation or 0)):
+    least = max(item.if_generation or 0, item.if_revision or 0)
+    if isinstance(result, int) and (result > MAX_DATA_ID or 0 < result <= least):
         raise ProtocolError(f"the server says that an object was deleted at revision {result}, which can be none")
     return result
 
@@ -154,6 +168,8 @@ def check_metadata(info: ObjectInfo, unit: str, spec: MetadataSpec) -> ObjectInf
         (renamed and info.name != (spec.name or None))
         or (spec.tags is not None and info.tags != spec.tags)
         or (spec.if_generation is not None and info.generation != spec.if_generation)
+        or info.revision <= (spec.if_revision or 0)
+        or (spec.expires_in is not None and (info.expires_at is None) != (spec.expires_in == math.inf))
         or info.generation == info.revision
     ):
         raise ProtocolError(

@@ -119,8 +119,8 @@ def _from_code(code: grpc.StatusCode, text: str, server: str) -> VaultError:
     if _FOREIGN.search(text):
         return ProtocolError(f"{server} does not speak vault.v1{said}")
     match code:
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return ProtocolError(f"{server} does not speak vault.v1{said}")
+        case grpc.StatusCode.UNIMPLEMENTED:  # or not yet: it is older than the call
+            return ProtocolError(f"{server} does not speak vault.v1{said}", code=code.name)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return UnavailableError(f"{server} did not answer within the timeout", reason="TIMEOUT")
         case grpc.StatusCode.UNAVAILABLE:

@@ -19,7 +19,7 @@ CHECK: Final = "/grpc.health.v1.Health/Check"
 HOUSEKEEPING: Final = frozenset({_HEALTH_WATCH, _REFLECTION})
 """Streams that last as long as the client likes, and that may go on while transfers finish."""
 
-UPLOADS: Final = frozenset({f"{_VAULT}Upload", f"{_VAULT}Update"})
+UPLOADS: Final = frozenset({f"{_VAULT}Upload", f"{_VAULT}Update", f"{_VAULT}Put"})
 TRANSFERS: Final = UPLOADS | {f"{_VAULT}Load"}
 """Streams that hold a file each, and as much as flow control lets through."""
 

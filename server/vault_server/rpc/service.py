@@ -14,7 +14,7 @@ from vault.store.limits import check_batch
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
-from vault.wire import messages, unit_messages
+from vault.wire import messages, put_messages, unit_messages
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 
 from vault_server.rpc.batch_slices import BatchSlices
@@ -27,11 +27,11 @@ from vault_server.settings import ServerSettings
 from vault_server.storage.decision.refusals import require_allowed
 
 Begin = Callable[..., Awaitable[AsyncBlockWriter]]
-Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse)
+Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse, pb.PutResponse)
 
 
 def _streamed_write(
-    response: type[Response], spec_from_wire: Callable[[Any], Any], begin_of: Callable[[AsyncStore], Begin]
+    response: type[Response], spec_from_start: Callable[[Any], Any], begin_of: Callable[[AsyncStore], Begin]
 ) -> Any:
     """The RPC that begins a write with a method of the store, and answers so."""
 
@@ -43,7 +43,7 @@ def _streamed_write(
         async def begin(request: Any) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit)
-            return await begin_of(self._store)(start.unit, spec_from_wire(start.spec), resumable=start.resumable)
+            return await begin_of(self._store)(start.unit, spec_from_start(start), resumable=start.resumable)
 
         async with aclosing(run_write(request_iterator, begin)) as told:
             async for each in told:
@@ -229,8 +229,13 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         fit_objects(reply, self._limit)
         return reply
 
-    Upload = _streamed_write(pb.UploadResponse, messages.upload_spec_from_wire, lambda store: store.upload)
-    Update = _streamed_write(pb.UpdateResponse, messages.update_spec_from_wire, lambda store: store.update)
+    Upload = _streamed_write(
+        pb.UploadResponse, lambda start: messages.upload_spec_from_wire(start.spec), lambda store: store.upload
+    )
+    Update = _streamed_write(
+        pb.UpdateResponse, lambda start: messages.update_spec_from_wire(start.spec), lambda store: store.update
+    )
+    Put = _streamed_write(pb.PutResponse, put_messages.write_from_wire, lambda store: store.put)
 
     async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
         self._check_unit(request.unit)
@@ -262,6 +267,25 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         pb.DeleteResponse, messages.delete_spec_from_wire, messages.fill_delete_result, lambda store: store.delete_many
     )
 
+    PutMany = _small_writes(
+        pb.PutManyResponse,
+        put_messages.small_put_from_wire,
+        messages.fill_write_result,
+        lambda store: store.put_many,
+    )
+    DeleteMany = _small_writes(
+        pb.DeleteManyResponse,
+        put_messages.delete_item_from_wire,
+        messages.fill_delete_result,
+        lambda store: store.delete_many,
+    )
+    SetMetadataMany = _small_writes(
+        pb.SetMetadataManyResponse,
+        put_messages.metadata_item_from_wire,
+        messages.fill_write_result,
+        lambda store: store.set_metadata_many,
+    )
+
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
@@ -270,10 +294,6 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         messages.fill_object_info(reply.info, info)
         return reply
 
-    Put: Any = _unsupported
-    PutMany: Any = _unsupported
-    SetMetadataMany: Any = _unsupported
-    DeleteMany: Any = _unsupported
     Copy: Any = _unsupported
     Read: Any = _unsupported
 

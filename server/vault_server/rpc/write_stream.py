@@ -12,7 +12,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 
-Request = TypeVar("Request", pb.UploadRequest, pb.UpdateRequest)
+Request = TypeVar("Request", pb.UploadRequest, pb.UpdateRequest, pb.PutRequest)
 """What is no block; see `vault.wire.block_codec`."""
 
 REPORT_EVERY: Final = 4
@@ -146,7 +146,7 @@ async def _with_checks(
         del request  # as in `_receive`
 
 
-def _begins(request: pb.UploadRequest | pb.UpdateRequest) -> bool:
+def _begins(request: pb.UploadRequest | pb.UpdateRequest | pb.PutRequest) -> bool:
     """Whether the message is a start, and no commit."""
     part = request.WhichOneof("part")
     if part not in ("start", "commit"):

@@ -13,7 +13,7 @@ from vault._sync.remote.unit_calls import UnitCalls, check_page_token
 from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
-from vault.errors import NotFoundError, ProtocolError, VaultError, unsupported
+from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
@@ -30,14 +30,18 @@ from vault.store.values import (
     NotModified,
     ObjectInfo,
     Page,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
+    SmallWrite,
     UpdateSpec,
     UploadSpec,
     WriteStatus,
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
 
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
@@ -48,7 +52,7 @@ class _Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=_Item)
-SmallT = TypeVar("SmallT", SmallUpload, SmallUpdate)
+SmallT = TypeVar("SmallT", bound=SmallWrite)
 QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
@@ -227,12 +231,27 @@ class RemoteStore(UnitCalls):
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, UploadSpec)
-        return self._begin("Upload", pb.UploadRequest, wire.fill_upload_spec, unit, spec, resumable)
+        start = pb.UploadRequest.Start(unit=unit)
+        wire.fill_upload_spec(start.spec, spec)
+        return self._begin("Upload", pb.UploadRequest, start, spec, resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, UpdateSpec)
-        return self._begin("Update", pb.UpdateRequest, wire.fill_update_spec, unit, spec, resumable)
+        if puts.says_more(spec):
+            return self.put(unit, spec, resumable=resumable)
+        start = pb.UpdateRequest.Start(unit=unit)
+        wire.fill_update_spec(start.spec, spec)
+        return self._begin("Update", pb.UpdateRequest, start, spec, resumable)
+
+    def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> BlockWriter:
+        limits.check_unit(unit)
+        limits.check_spec(spec, (PutSpec, UpdateSpec))
+        if isinstance(spec, UpdateSpec) and not puts.says_more(spec):
+            return self.update(unit, spec, resumable=resumable)
+        start = pb.PutRequest.Start(unit=unit)
+        puts.fill_write(start, spec)
+        return self._begin("Put", pb.PutRequest, start, spec, resumable)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         limits.check_unit(unit)
@@ -255,7 +274,19 @@ class RemoteStore(UnitCalls):
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
         limits.check_small_batch(items, SmallUpdate, UpdateSpec)
+        if any(puts.says_more(item.spec) for item in items):
+            return self._write_small("PutMany", unit, items, puts.fill_small_put)
         return self._write_small("UpdateMany", unit, items, wire.fill_small_update)
+
+    def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
+        updates = [
+            SmallUpdate(item.spec, item.data, item.checksum) for item in items if isinstance(item.spec, UpdateSpec)
+        ]
+        if len(updates) == len(items):
+            return self.update_many(unit, updates)
+        return self._write_small("PutMany", unit, items, puts.fill_small_put)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         limits.check_unit(unit)
@@ -264,11 +295,18 @@ class RemoteStore(UnitCalls):
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
             return replies.check_deleted(wire.delete_result_from_wire(result), item)
 
+        if any(map(puts.says_more, items)):
+            return self._ask_valid("DeleteMany", unit, items, puts.fill_delete_item, read, writes=True)
         return self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         limits.check_unit(unit)
         limits.check_spec(spec, MetadataSpec)
+        if puts.says_more(spec):
+            (outcome,) = self.set_metadata_many(unit, [spec])
+            if isinstance(outcome, VaultError):
+                raise outcome
+            return outcome
         reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
@@ -285,6 +323,16 @@ class RemoteStore(UnitCalls):
         limits.check_lease(holder, 1.0)
         self._unary("ReleaseLease", pb.ReleaseLeaseRequest(unit=unit, name=name, holder=holder))
 
+    def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
+        limits.check_unit(unit)
+        limits.check_batch(items, MetadataSpec)
+
+        def read(result: pb.WriteResult, item: MetadataSpec) -> ObjectInfo | VaultError:
+            outcome = wire.write_result_from_wire(result)
+            return outcome if isinstance(outcome, VaultError) else replies.check_metadata(outcome, unit, item)
+
+        return self._ask_valid("SetMetadataMany", unit, items, puts.fill_metadata_item, read, writes=True)
+
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         for unit in units:
             limits.check_unit(unit)
@@ -297,7 +345,10 @@ class RemoteStore(UnitCalls):
         self._channel.close()
 
     def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
-        reply = self._channel.unary(method, request, timeout=timeout)
+        try:
+            reply = self._channel.unary(method, request, timeout=timeout)
+        except ProtocolError as error:
+            raise self._lacking(method, error) from error.__cause__
         self._see(reply.revision)
         return reply
 
@@ -305,17 +356,30 @@ class RemoteStore(UnitCalls):
         self,
         method: str,
         message: WriteMessage,
-        fill: Callable[[Any, Any], None],
-        unit: str,
-        spec: UploadSpec | UpdateSpec,
+        start: Any,
+        spec: UploadSpec | UpdateSpec | PutSpec,
         resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> BlockWriter:
         limits.check_resumable(resumable)
-        start = message.Start(unit=unit, resumable=resumable)
-        fill(start.spec, spec)
+        start.resumable = resumable
         writer = RemoteWriter(self._channel, method, message, start, spec, self._see)
-        writer.open()
+        try:
+            writer.open()
+        except ProtocolError as error:
+            raise self._lacking(method, error) from error.__cause__
         return writer
+
+    def _lacking(self, method: str, error: ProtocolError) -> VaultError:
+        """What a method that the server does not have comes to: it is older than that, or is none of Vault's."""
+        if error.context.get("code") != "UNIMPLEMENTED" or method == "GetCapabilities":
+            return error
+        try:
+            version = (self.capabilities()).version
+        except VaultError:
+            return error
+        return UnsupportedError(
+            f"{self.address} is of version {version}, which does not have {method}: nothing was done", method=method
+        )
 
     def _write_small(
         self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]

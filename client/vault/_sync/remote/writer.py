@@ -14,7 +14,7 @@ from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter
 from vault.store.limits import MAX_DATA_ID, check_commit, check_spec
-from vault.store.values import Block, ObjectInfo, UpdateSpec, UploadSpec
+from vault.store.values import Block, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
@@ -32,7 +32,7 @@ _GIVING_UP: Final = 2.0
 _REREAD: Final = 16 << 20
 """Bytes a second, at least, that a server reads again."""
 
-WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest]
+WriteMessage = type[pb.UploadRequest] | type[pb.UpdateRequest] | type[pb.PutRequest]
 
 
 class _Kept(NamedTuple):
@@ -56,14 +56,14 @@ class RemoteWriter(BlockWriter):
         method: str,
         message: WriteMessage,
         start: Any,
-        spec: UploadSpec | UpdateSpec,
+        spec: UploadSpec | UpdateSpec | PutSpec,
         seen: Callable[[int], None],
     ) -> None:
         self._channel = channel
         self._method = method
         self._message = message
         self._unit = start.unit
-        self._request_id = start.spec.request_id
+        self._request_id = spec.request_id
         # To the server it always is: whoever does not ask for it is spared a lost connection by it all the same.
         self._asked = start.resumable
         start.resumable = True

@@ -5,7 +5,7 @@ import pytest
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store.values import DeleteSpec
+from vault.store.values import DeleteSpec, MetadataSpec
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     failed_with,
@@ -106,3 +106,17 @@ class DeleteConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             with refused(InvalidArgumentError, "BATCH_TOO_LARGE", str(MAX_BATCH_ITEMS + 1), str(MAX_BATCH_ITEMS)):
                 await subject.delete_many(unit, [DeleteSpec(info.data_id)] * (MAX_BATCH_ITEMS + 1))
+
+    async def test_if_revision_keeps_what_has_changed_in_anything(self, subject: AsyncStore, unit: str) -> None:
+        first = await put(subject, unit, b"data", upload_spec(name="name"))
+        tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
+        async with self.unchanged(subject, unit):
+            for revision in (0, first.revision, tagged.revision + 1):
+                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)):
+                    await remove(subject, unit, DeleteSpec("name", if_revision=revision))
+            assert await remove(subject, unit, DeleteSpec("nothing", if_revision=5)) == 0
+        spec = DeleteSpec("name", if_generation=first.generation, if_revision=tagged.revision)
+        gone = await remove(subject, unit, spec)
+        assert gone > tagged.revision
+        assert await remove(subject, unit, spec) == gone
+        assert await stat(subject, unit, "name") is None

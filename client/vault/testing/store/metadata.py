@@ -1,17 +1,20 @@
 """What holds for names and tags: they change without the bytes, and a name leads to one object."""
 
+import math
+from datetime import timedelta
+
 import pytest
 
-from vault.errors import AlreadyExistsError, ConflictError, NotFoundError
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import AsyncStore
-from vault.store.limits import MAX_TAGS
-from vault.store.values import MetadataSpec
+from vault.store.limits import BLOCK_SIZE, MAX_TAGS
+from vault.store.values import Change, ChangeKind, MetadataSpec
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import fetch, listed, put, refused, replace, stat, upload_spec
+from vault.testing.store.objects import failed_with, fetch, listed, payload, put, refused, replace, stat, upload_spec
 
 
 class MetadataConformance(StoreHarness):
-    """`Store.set_metadata`, and `stat_many` and `exists_many` as far as names go."""
+    """`Store.set_metadata` and `Store.set_metadata_many`, and `stat_many` and `exists_many` as far as names go."""
 
     async def test_a_name_and_tags_are_set_without_touching_the_bytes(self, subject: AsyncStore, unit: str) -> None:
         first = await put(subject, unit, b"data", upload_spec(datatype="Document"))
@@ -133,6 +136,109 @@ class MetadataConformance(StoreHarness):
         now = await stat(subject, unit, "name")
         assert now is not None
         assert dict(now.tags) == {}
+
+    async def test_if_revision_asks_for_all_that_one_knows(self, subject: AsyncStore, unit: str) -> None:
+        first = await put(subject, unit, b"data", upload_spec(name="name"))
+        tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}, if_revision=first.revision))
+        async with self.unchanged(subject, unit):
+            for revision in (0, first.revision, tagged.revision + 1):
+                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
+                    await subject.set_metadata(unit, MetadataSpec("name", tags={}, if_revision=revision))
+                assert caught.value.context["revision"] == tagged.revision
+        info = await subject.set_metadata(unit, MetadataSpec("name", "other", if_revision=tagged.revision))
+        assert (info.name, dict(info.tags)) == ("other", {"a": "1"})
+
+    async def test_a_rename_over_a_name_deletes_what_bears_it_and_nobody_sees_neither(
+        self, subject: AsyncStore, unit: str
+    ) -> None:
+        new = await put(subject, unit, b"new", upload_spec(name="new", tags={"a": "1"}))
+        old = await put(subject, unit, payload(BLOCK_SIZE + 1), upload_spec(name="name", tags={"b": "2"}))
+        spec = MetadataSpec("new", "name", replace=True)
+        async with await subject.watch([unit], since=subject.revision) as watch:
+            info = await subject.set_metadata(unit, spec)
+            assert await subject.set_metadata(unit, spec) == info
+            last = await subject.set_metadata(unit, MetadataSpec("name", tags={}))
+            told = []
+            async for event in watch:
+                told += [event] if isinstance(event, Change) else []
+                if event.revision == last.revision:
+                    break
+        assert (info.data_id, info.name, dict(info.tags)) == (new.data_id, "name", {"a": "1"})
+        assert [(event.kind, event.data_id, event.name, event.revision) for event in told] == [
+            (ChangeKind.DELETED, old.data_id, "name", info.revision - 1),
+            (ChangeKind.METADATA, new.data_id, "name", info.revision),
+            (ChangeKind.METADATA, new.data_id, "name", last.revision),
+        ]
+        assert await listed(subject, unit) == [last]
+        assert await fetch(subject, unit, "name") == b"new"
+        assert await subject.exists_many(unit, ["new", old.data_id]) == [0, 0]
+        self.assert_raw(unit, old.data_id, None)
+
+    async def test_a_rename_onto_itself_or_onto_nobody_deletes_nothing(self, subject: AsyncStore, unit: str) -> None:
+        info = await put(subject, unit, b"data", upload_spec(name="name"))
+        for name in ("name", "other"):
+            info = await subject.set_metadata(unit, MetadataSpec(info.data_id, name, replace=True))
+            assert await listed(subject, unit) == [info]
+
+    async def test_a_rename_over_a_name_that_is_refused_leaves_both(self, subject: AsyncStore, unit: str) -> None:
+        one = await put(subject, unit, b"one", upload_spec(name="one"))
+        await put(subject, unit, b"two", upload_spec(name="two"))
+        async with self.unchanged(subject, unit):
+            with refused(ConflictError, "REVISION_MISMATCH"):
+                await subject.set_metadata(unit, MetadataSpec("one", "two", replace=True, if_revision=one.revision + 1))
+            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+                await subject.set_metadata(unit, MetadataSpec("none", "two", replace=True))
+            for bad in (None, ""):
+                with refused(InvalidArgumentError, "BAD_NAME"):
+                    await subject.set_metadata(unit, MetadataSpec("one", bad, replace=True))
+
+    async def test_an_expiry_is_set_kept_and_taken_away(self, subject: AsyncStore, unit: str) -> None:
+        info = await put(subject, unit, b"data", upload_spec(name="name"))
+        assert info.expires_at is None
+        info = await subject.set_metadata(unit, MetadataSpec("name", expires_in=3600))
+        assert info.expires_at == info.updated_at + timedelta(hours=1)
+        kept = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
+        assert kept.expires_at == info.expires_at
+        assert await stat(subject, unit, "name") == kept
+        assert (await subject.set_metadata(unit, MetadataSpec("name", expires_in=math.inf))).expires_at is None
+        async with self.unchanged(subject, unit):
+            for bad in (0, -1, math.nan, "soon", True):
+                with refused(InvalidArgumentError, "BAD_EXPIRY", "expires_in"):
+                    await subject.set_metadata(unit, MetadataSpec("name", expires_in=bad))  # type: ignore[arg-type]
+
+    async def test_many_objects_are_changed_in_one_call_each_seeing_those_before(
+        self, subject: AsyncStore, unit: str
+    ) -> None:
+        one = await put(subject, unit, b"one", upload_spec(name="one"))
+        two = await put(subject, unit, b"two", upload_spec(name="two", tags={"a": "1"}))
+        specs = [
+            MetadataSpec("one", "third"),
+            MetadataSpec("two", "one"),
+            MetadataSpec("third", "two"),
+            MetadataSpec("nobody", "name"),
+            MetadataSpec(two.data_id, "two"),
+            MetadataSpec("one", tags={"b": "2"}, if_revision=two.revision),
+            MetadataSpec("one", tags={"b": "2"}, if_generation=two.generation),
+            MetadataSpec(0, "name"),
+            MetadataSpec("one", "", replace=True),
+        ]
+        outcomes = await subject.set_metadata_many(unit, specs)
+        failed_with(outcomes[3], NotFoundError, "OBJECT_NOT_FOUND", "nobody")
+        failed_with(outcomes[4], AlreadyExistsError, "NAME_TAKEN", "two")
+        failed_with(outcomes[5], ConflictError, "REVISION_MISMATCH")
+        failed_with(outcomes[7], InvalidArgumentError, "BAD_ID")
+        failed_with(outcomes[8], InvalidArgumentError, "BAD_NAME")
+        assert await subject.stat_many(unit, ["one", "two"]) == [outcomes[6], outcomes[2]]
+        left = await listed(subject, unit, prefix="")
+        assert [(info.data_id, info.name, dict(info.tags)) for info in left] == [
+            (two.data_id, "one", {"b": "2"}),
+            (one.data_id, "two", {}),
+        ]
+        good = [spec for spec, outcome in zip(specs, outcomes, strict=True) if not isinstance(outcome, VaultError)]
+        async with self.unchanged(subject, unit):
+            again = await subject.set_metadata_many(unit, good)
+        assert list(again) == [outcome for outcome in outcomes if not isinstance(outcome, VaultError)]
+        assert await subject.set_metadata_many(unit, []) == []
 
     async def test_objects_are_asked_for_in_any_order_and_number(self, subject: AsyncStore, unit: str) -> None:
         one = await put(subject, unit, b"one", upload_spec(name="one"))

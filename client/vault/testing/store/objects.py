@@ -17,6 +17,8 @@ from vault.store.values import (
     Key,
     NotModified,
     ObjectInfo,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -83,6 +85,11 @@ def small_upload(data: bytes, spec: UploadSpec | None = None) -> SmallUpload:
 def small_update(spec: UpdateSpec, data: bytes) -> SmallUpdate:
     """One item for `update_many`, checksum right."""
     return SmallUpdate(spec, data, checksum(data))
+
+
+def small_put(spec: PutSpec | UpdateSpec, data: bytes) -> SmallPut:
+    """One item for `put_many`, checksum right."""
+    return SmallPut(spec, data, checksum(data))
 
 
 async def send(writer: AsyncBlockWriter, data: bytes) -> ObjectInfo:
