@@ -16,15 +16,18 @@ from vault.store.values import (
     DeleteSpec,
     LoadedObject,
     LoadItem,
+    MetadataSpec,
     NotModified,
     ObjectInfo,
     Progress,
+    PutSpec,
     SmallUpload,
+    Times,
     UpdateSpec,
     UploadSpec,
     checksum,
 )
-from vault.testing.store.objects import blocks_of
+from vault.testing.store.objects import blocks_of, small_put
 from vault_server import EmbeddedStore
 
 from tests.vault.places import Note
@@ -86,7 +89,12 @@ def restore(store: EmbeddedStore) -> None:
     store.delete_many("notes", [DeleteSpec(data_id) for data_id in (50, 51)])
     store.delete_many("files", [DeleteSpec(50)])
     now = {info.data_id: info for info in store.list_page("notes").objects}
-    if 4 in now and now[4].checksum == checksum(b"4444") and now[4].tags == {"kind": "note"}:
+    if (
+        4 in now
+        and now[4].checksum == checksum(b"4444")
+        and now[4].tags == {"kind": "note"}
+        and now[4].expires_at is None
+    ):
         return
     store.delete_many("notes", [DeleteSpec(4)])
     spec = UploadSpec(4, "b/four", {"kind": "note"}, Note.datatype_tag)
@@ -98,7 +106,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ObjectInfo):
         never = datetime(1970, 1, 1, tzinfo=UTC)
         if value.data_id > 3:  # it is written
-            value = replace(value, generation=1, revision=1, created_at=never, updated_at=never)
+            expires = None if value.expires_at is None else never
+            value = replace(value, generation=1, revision=1, created_at=never, updated_at=never, expires_at=expires)
+            value = replace(value, written_at=never)
         return replace(value, tags=dict(value.tags))
     return value
 
@@ -201,6 +211,35 @@ async def delete(vault: AsyncVault, _: AsyncStore) -> Any:
 
 async def set_metadata(vault: AsyncVault, _: AsyncStore) -> Any:
     return _plain(await vault.set_metadata("notes", 4, name="b/renamed", tags={"a": "b"}))
+
+
+async def put(_: AsyncVault, store: AsyncStore) -> Any:
+    async with await store.put("notes", PutSpec("b/four", 51, {"t": "x"}, "d", expires_in=3600)) as writer:
+        for block in blocks_of(LARGE):
+            await writer.write(block)
+        return _plain(await writer.commit(len(LARGE), checksum(LARGE)))
+
+
+async def put_many(_: AsyncVault, store: AsyncStore) -> Any:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    specs: list[PutSpec | UpdateSpec] = [
+        PutSpec("fifty", 50, {"t": "x"}, "d", 0, times=Times(*[long_ago] * 3)),
+        PutSpec("b/four", 51),
+        UpdateSpec(4, tags={"a": "b"}),
+    ]
+    return [_plain(outcome) for outcome in await store.put_many("notes", [small_put(spec, b"x") for spec in specs])]
+
+
+async def set_metadata_many(_: AsyncVault, store: AsyncStore) -> Any:
+    specs = [MetadataSpec(4, "b/renamed", {"a": "b"}, replace=True), MetadataSpec(4, expires_in=3600)]
+    return [_plain(outcome) for outcome in await store.set_metadata_many("notes", specs)]
+
+
+async def delete_unchanged(_: AsyncVault, store: AsyncStore) -> Any:
+    (info,) = await store.stat_many("notes", [4])
+    revision = info.revision if info else 1
+    (outcome,) = await store.delete_many("notes", [DeleteSpec(4, if_revision=revision)])
+    return isinstance(outcome, int) and outcome > 0
 
 
 async def unit_infos(vault: AsyncVault, _: AsyncStore) -> Any:
@@ -308,6 +347,10 @@ OPERATIONS: Final = [
     Operation("upload_many", upload_many, writes=True),
     Operation("delete", delete, writes=True),
     Operation("set_metadata", set_metadata, writes=True),
+    Operation("put", put, writes=True),
+    Operation("put_many", put_many, writes=True),
+    Operation("set_metadata_many", set_metadata_many, writes=True),
+    Operation("delete, unchanged", delete_unchanged, writes=True),
     Operation("set_unit_limits", set_unit_limits, writes=True),
     Operation("resume", resume),
     Operation("abort_write", abort_write),

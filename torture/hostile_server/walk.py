@@ -85,7 +85,12 @@ async def client(face: str, address: str) -> AsyncIterator[tuple[AsyncVault, Asy
         yield as_async_vault(sync_vault), AsyncFace(behind)
 
 
-_TIMES: Final = {"created_at", "updated_at"}
+_TIMES: Final = {"created_at", "updated_at", "written_at", "expires_at"}
+
+
+def _results(*fields: str) -> set[str]:
+    return {f"results.info.{field}" for field in fields}
+
 
 BELIEVED: Final[Mapping[str, frozenset[str]]] = {
     method: frozenset(fields)
@@ -102,9 +107,13 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "Load": {f"info.{field}" for field in {"generation", "revision", "datatype", "name", "tags"} | _TIMES},
         # Not what was written.
         "UploadMany": {"results.error"},
-        "UpdateMany": {f"results.info.{field}" for field in ("data_id", "name", "tags", "created_at")},
-        "Update": {f"info.{field}" for field in ("data_id", "name", "tags", "created_at")},
-        "SetMetadata": {f"info.{field}" for field in ("size", "checksum", "datatype")},
+        "UpdateMany": _results("data_id", "name", "tags", "created_at", "expires_at"),
+        "Update": {f"info.{field}" for field in ("data_id", "name", "tags", "created_at", "expires_at")},
+        "Put": {"info.data_id", *(f"info.{field}" for field in _TIMES)},
+        "PutMany": {"results.error", *_results("data_id", "name", *_TIMES)},
+        "SetMetadataMany": {"results.error", *_results("size", "checksum", "datatype", *_TIMES)},
+        "DeleteMany": {"results.revision", "results.error"},
+        "SetMetadata": {f"info.{field}" for field in ("size", "checksum", "datatype", "expires_at")},
         "Delete": {"results.revision"},
         "GetCapabilities": {
             "store_id",

@@ -116,10 +116,6 @@ def check_written(
             wrong = "generation", info.generation, f"one after {least}"
         elif isinstance(spec, PutSpec) and spec.if_generation == 0 and info.data_id != spec.data_id:
             wrong = "id", info.data_id, spec.data_id
-        elif isinstance(spec, PutSpec) and (info.expires_at is None) != (spec.expires_in is None):
-            wrong = "expiry", info.expires_at, spec.expires_in
-    if wrong is None and spec.tags is not None and info.tags != spec.tags:
-        wrong = "tags", info.tags, spec.tags
     if info.generation != info.revision:  # as it was answered when it was written
         wrong = "revision", info.revision, info.generation
     elif info.size != size:
@@ -128,6 +124,7 @@ def check_written(
         wrong = "checksum", info.checksum, checksum
     elif spec.datatype is not None and info.datatype != spec.datatype:
         wrong = "datatype", info.datatype, spec.datatype
+    wrong = wrong or _wrong_besides(info, spec)
     if wrong is not None:
         raise ProtocolError(
             f"the server answered a write to object {info.data_id} of unit {unit!r} with another {wrong[0]} than was "
@@ -136,6 +133,22 @@ def check_written(
             data_id=info.data_id,
         )
     return info
+
+
+def _wrong_besides(info: ObjectInfo, spec: UploadSpec | UpdateSpec | PutSpec) -> tuple[str, object, object] | None:
+    """What is wrong with an answer's tags and times, what it is, and what it should be."""
+    if spec.tags is not None and info.tags != spec.tags:
+        return "tags", info.tags, spec.tags
+    expires_in = spec.expires_in if isinstance(spec, PutSpec) else None
+    if not isinstance(spec, UpdateSpec) and (info.expires_at is None) != (expires_in is None):
+        return "expiry", info.expires_at, expires_in
+    times = spec.times if isinstance(spec, PutSpec) else None
+    if times is None:
+        return None if info.written_at == info.updated_at else ("time", info.written_at, info.updated_at)
+    for name in ("created_at", "updated_at", "written_at"):
+        if getattr(info, name) > getattr(times, name):
+            return name, getattr(info, name), getattr(times, name)
+    return None
 
 
 def _key_of(spec: UpdateSpec | PutSpec) -> Key:
