@@ -11,6 +11,7 @@ from vault.testing.store.batches import BatchConformance
 from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.load import LoadConformance
+from vault.testing.store.ranges import RangeConformance
 from vault.testing.store.update import UpdateConformance
 from vault.testing.store.upload import UploadConformance
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
@@ -60,6 +61,7 @@ class TestEmbeddedStoreOfFilesOnly(
     UploadConformance,
     LoadConformance,
     GenerationConformance,
+    RangeConformance,
     UpdateConformance,
     DeleteConformance,
     BatchConformance,
@@ -73,7 +75,7 @@ class TestEmbeddedStoreOfFilesOnly(
 
 
 class TestEmbeddedStoreThatRetainsNothing(
-    InADirectory, LoadConformance, GenerationConformance, UpdateConformance, DeleteConformance
+    InADirectory, LoadConformance, GenerationConformance, RangeConformance, UpdateConformance, DeleteConformance
 ):
     """What depends on what becomes of replaced bytes."""
 

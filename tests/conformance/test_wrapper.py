@@ -49,12 +49,12 @@ def test_the_example_counts_what_goes_through_it(tmp_path: Path) -> None:
     ):
         small = vault.upload("notes", TextWrapper("hello"))
         large = vault.upload("notes", TextWrapper("a" * 3_000_000))
-        assert (store.written, store.read) == (3_000_005, 0)
+        assert (store.bytes_written, store.bytes_read) == (3_000_005, 0)
         for data_id in (small, large, small):
             ticket = vault.load("notes", data_id)
             assert ticket
             ticket.close()
-        assert (store.written, store.read) == (3_000_005, 3_000_010)
+        assert (store.bytes_written, store.bytes_read) == (3_000_005, 3_000_010)
 
 
 class Recording:

@@ -10,9 +10,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from vault import BytesWrapper, Datatype, TextWrapper
-from vault._async.files.object_reader import reopener as async_reopener
 from vault._async.objects.codec import AsyncCodec
-from vault._sync.files.object_reader import reopener
 from vault._sync.objects.codec import Codec
 from vault.datatype import ObjectStream
 from vault.errors import (
@@ -23,6 +21,8 @@ from vault.errors import (
     InvalidArgumentError,
     StorageFullError,
 )
+from vault.store._async.reopening import reopener as async_reopener
+from vault.store._sync.reopening import reopener
 from vault.store.blocks import Encoded
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE

@@ -10,11 +10,13 @@ import grpc
 import pytest
 from vault import BytesWrapper, ConnectionSettings, RemoteVault
 from vault._async.files.block_stream import AsyncBlockSource
-from vault._async.files.object_reader import AsyncObjectReader, reopener
+from vault._async.files.object_reader import AsyncObjectReader
+from vault._async.files.range_reader import AsyncRangeReader
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, NotFoundError, UnavailableError
+from vault.store._async.reopening import reopener
 from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader
-from vault.store.limits import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE, EXACT_BELOW
 from vault.store.values import (
     Block,
     UpdateSpec,
@@ -132,7 +134,8 @@ async def test_a_download_does_not_go_on_with_another_stores_bytes(
         async with open_store(proxy.address) as remote:
             reader = await remote.load("u", 5)
             assert isinstance(reader, AsyncBlockReader)
-            begun = AsyncObjectReader(reader.info, AsyncBlockSource(reader.info, reopener(remote, reader.info)))
+            source = AsyncBlockSource(reader.info, reopener(remote, reader.info))
+            begun = AsyncObjectReader(reader.info, source, AsyncRangeReader(remote, reader.info, EXACT_BELOW))
             assert await begun.read(10) == PART[:10]
             blocks = aiter(reader)
             await anext(blocks)

@@ -49,6 +49,7 @@ def test_options_are_named_never_counted() -> None:
         "units",
         "key",
         "keys",
+        "ranges",
         "data",
         "datatype",
         "objects",

@@ -334,13 +334,12 @@ class Clock:
 
 
 class AsyncFile:
-    """What an async file is: its methods, and the lines in it."""
+    """What an async file is: its methods, and the blocks in it, as a streamed response takes them."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while line := await self.readline():
-            yield line
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.blocks()
 
-    async def readline(self, _size: int | None = -1, /) -> bytes:
+    def blocks(self) -> AsyncIterator[bytes]:
         raise io.UnsupportedOperation("not readable")
 
 

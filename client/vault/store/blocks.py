@@ -7,7 +7,7 @@ from typing import Any, Final
 import xxhash
 
 from vault.errors import ChecksumError, ConflictError, CorruptionError, ProtocolError, VaultError
-from vault.store.limits import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE, EXACT_BELOW
 from vault.store.values import Block, ObjectInfo, checksum
 
 
@@ -167,16 +167,17 @@ def spans(position: int, count: int) -> Iterator[tuple[int, int, int]]:
 
 
 class RangePlan:
-    """Chooses how far a stream of blocks goes.
+    """Chooses how far a stream of blocks goes, and what is read without one.
 
-    One that begins where reading left off, or at the object's start, goes to the end: reading is likely
-    to go on, and the store sends ahead. One elsewhere covers what was asked for and no more, since
-    whoever seeks is likely to seek again.
+    One that begins where reading left off goes to the end: reading is likely to go on, and the store sends ahead. One
+    elsewhere, also the first one, covers what was asked for and no more, since whoever seeks is likely to seek again,
+    and whoever reads a head may want no more. A few bytes are read alone, unless it is the second time in a block.
     """
 
     def __init__(self, block_count: int) -> None:
         self._count = block_count
-        self._follows = 0  # the block after the one that was read last
+        self._follows = -1  # the block after the one that was read last
+        self._read_apart: dict[int, None] = {}  # blocks, the last ones
         self._end = 0  # of the open stream
 
     def streamed(self) -> None:
@@ -186,6 +187,18 @@ class RangePlan:
     def goes_on(self, index: int) -> bool:
         """Whether the block is the next one of the open stream."""
         return index == self._follows < self._end
+
+    def apart(self, first: int, last: int, wanted: int) -> bool:
+        """Whether so few bytes, of these blocks, are to be read alone; if so, they will have been."""
+        if wanted >= EXACT_BELOW or first <= self._follows <= last:
+            return False
+        blocks = range(first, last + 1)
+        if any(index in self._read_apart for index in blocks):
+            return False
+        self._read_apart.update(dict.fromkeys(blocks))
+        while len(self._read_apart) > MOST_APART:
+            del self._read_apart[next(iter(self._read_apart))]
+        return True
 
     def begin(self, index: int, through: int) -> int:
         """A stream begins at `index`, for blocks up to and with `through`. Returns the one it ends before."""
@@ -200,6 +213,9 @@ class RangePlan:
         """No stream is open any more."""
         self._end = 0
 
+
+MOST_APART: Final = 1000
+"""Blocks that a reader remembers to have read a few bytes of."""
 
 KEPT: Final = 4
 """Blocks that a reader keeps: zipfile and pyarrow go back and forth between a directory and what it lists."""
@@ -217,6 +233,9 @@ class RecentBlocks:
         if data is not None:
             self._blocks[index] = data
         return data
+
+    def holds(self, index: int) -> bool:
+        return index in self._blocks
 
     def put(self, index: int, data: bytes) -> None:
         self._blocks[index] = data

@@ -21,8 +21,10 @@ What holds for every Store:
 * What a store cannot do raises UnsupportedError. So does, by default, what the contract got after a store was written.
 """
 
-from vault.store._async.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch
-from vault.store._sync.contract import BlockReader, BlockWriter, Store, Watch
+from vault.store._async.contract import AsyncStore
+from vault.store._async.streams import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+from vault.store._sync.contract import Store
+from vault.store._sync.streams import BlockReader, BlockWriter, Watch
 from vault.store.values import LoadResult
 
 __all__ = [

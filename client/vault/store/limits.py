@@ -45,6 +45,12 @@ MAX_LEASE: Final = 60.0
 MAX_RANGES: Final = 1000
 """Ranges in one read."""
 
+EXACT_BELOW: Final = BLOCK_SIZE // 4
+"""Wanted bytes of a block below which a read moves these alone, and not all of the block, if not told otherwise."""
+
+MAX_READ_BYTES: Final = 64 << 20
+"""Bytes in the answer to one read, if not told otherwise."""
+
 _MOST_SHOWN: Final = 80  # characters of a value in an error
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -260,8 +266,13 @@ def check_unit_limits(max_objects: int | None, max_bytes: int | None, when_full:
         raise _bad("when_full", when_full, '"refuse" or "evict"', "BAD_LIMIT")
 
 
-def check_ranges(ranges: Sequence[tuple[int, int | None]]) -> None:
+def check_ranges(
+    ranges: Sequence[tuple[int, int | None]], exact_below: int = EXACT_BELOW, max_bytes: int = MAX_READ_BYTES
+) -> None:
     """Parts of an object to read: (offset, length); a negative offset counts from the end, no length is to the end."""
+    for what, value in (("exact_below", exact_below), ("max_bytes", max_bytes)):
+        if not _is_whole(value, MAX_DATA_ID):
+            raise _bad(what, value, "a whole number of bytes from 0 to 2^63 - 1", "BAD_RANGE")
     check_type("ranges", ranges, Sequence)
     if not 1 <= len(ranges) <= MAX_RANGES:
         raise InvalidArgumentError(f"{len(ranges)} ranges: 1 to {MAX_RANGES} are allowed", reason="BAD_RANGE")

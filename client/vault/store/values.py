@@ -452,10 +452,12 @@ class ObjectRanges:
     Attributes:
         info: The object, as of the generation that was read.
         parts: The bytes of each range asked for, verified; shorter where the object ends.
+        blocks: Those that were moved whole, verified, in order, with the checksums that their writer made.
     """
 
     info: ObjectInfo
     parts: list[bytes]
+    blocks: list[Block] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

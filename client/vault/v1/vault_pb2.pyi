@@ -2378,15 +2378,22 @@ class ReadRequest(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     IF_GENERATION_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
-    WHOLE_BLOCKS_FIELD_NUMBER: _builtins.int
+    EXACT_BELOW_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     if_generation: _builtins.int
     """as LoadRequest.if_generation"""
     generation: _builtins.int
     """as LoadRequest.generation"""
-    whole_blocks: _builtins.bool
-    """Send the blocks that cover the ranges, whole, and each once, so that they
-    can be held against the checksums that were made when they were written.
+    exact_below: _builtins.int
+    """Bytes: a block of which the ranges want as many, or all that there is of it,
+    is sent whole, and once, so that it can be held against the checksum that
+    its writer made; of another block just what is wanted. 0: all are whole.
+    """
+    max_bytes: _builtins.int
+    """Bytes that the answer may have, parts that repeat each other counted each
+    time; more is MESSAGE_TOO_LARGE, and to be streamed with Load. 0: as many as
+    a reply holds.
     """
     @_builtins.property
     def key(self) -> Global___Key: ...
@@ -2400,11 +2407,12 @@ class ReadRequest(_message.Message):
         ranges: _abc.Iterable[Global___ReadRequest.Range] | None = ...,
         if_generation: _builtins.int | None = ...,
         generation: _builtins.int | None = ...,
-        whole_blocks: _builtins.bool = ...,
+        exact_below: _builtins.int = ...,
+        max_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "generation", b"generation", "if_generation", b"if_generation", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "generation", b"generation", "if_generation", b"if_generation", "key", b"key", "ranges", b"ranges", "unit", b"unit", "whole_blocks", b"whole_blocks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "exact_below", b"exact_below", "generation", b"generation", "if_generation", b"if_generation", "key", b"key", "max_bytes", b"max_bytes", "ranges", b"ranges", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__generation: _TypeAlias = _typing.Literal["generation"]  # noqa: Y015
     _WhichOneofArgType__generation: _TypeAlias = _typing.Literal["_generation", b"_generation"]  # noqa: Y015
@@ -2452,21 +2460,21 @@ class ReadResponse(_message.Message):
     INFO_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
-    TOO_LARGE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     STORE_TIME_FIELD_NUMBER: _builtins.int
-    too_large: _builtins.bool
     revision: _builtins.int
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadResponse.Part]:
-        """One for each range; none where whole blocks were asked for, or where they
-        were more than a reply holds: then stream them with Load.
+        """What is wanted of blocks that are not sent whole: in order of the ranges,
+        cut where a block ends.
         """
 
     @_builtins.property
-    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Block]: ...
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Block]:
+        """whole ones, in order"""
+
     @_builtins.property
     def store_time(self) -> _timestamp_pb2.Timestamp:
         """as StatResponse.store_time"""
@@ -2477,13 +2485,12 @@ class ReadResponse(_message.Message):
         info: Global___ObjectInfo | None = ...,
         parts: _abc.Iterable[Global___ReadResponse.Part] | None = ...,
         blocks: _abc.Iterable[Global___Block] | None = ...,
-        too_large: _builtins.bool = ...,
         revision: _builtins.int = ...,
         store_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "info", b"info", "parts", b"parts", "revision", b"revision", "store_time", b"store_time", "too_large", b"too_large"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "info", b"info", "parts", b"parts", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

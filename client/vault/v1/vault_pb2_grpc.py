@@ -358,10 +358,11 @@ class VaultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Read(self, request, context):
-        """Parts of one object, in one reply, each byte of it read once.
+        """Parts of one object, in one reply, each block of it read once.
 
         NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
-        BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+        BAD_RANGE, INVALID_ARGUMENT / MESSAGE_TOO_LARGE, DATA_LOSS /
+        STORED_CHECKSUM_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

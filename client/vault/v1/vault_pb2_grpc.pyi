@@ -149,10 +149,11 @@ class VaultServiceStub:
     target. Each item succeeds or fails alone.
     """
     Read: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ReadRequest, _vault_pb2.ReadResponse]
-    """Parts of one object, in one reply, each byte of it read once.
+    """Parts of one object, in one reply, each block of it read once.
 
     NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
-    BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+    BAD_RANGE, INVALID_ARGUMENT / MESSAGE_TOO_LARGE, DATA_LOSS /
+    STORED_CHECKSUM_MISMATCH.
     """
     StatUnits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]
     """What units hold, and their limits. A unit that holds nothing, or never did,
@@ -284,10 +285,11 @@ class VaultServiceAsyncStub(VaultServiceStub):
     target. Each item succeeds or fails alone.
     """
     Read: _aio.UnaryUnaryMultiCallable[_vault_pb2.ReadRequest, _vault_pb2.ReadResponse]  # type: ignore[assignment]
-    """Parts of one object, in one reply, each byte of it read once.
+    """Parts of one object, in one reply, each block of it read once.
 
     NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
-    BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+    BAD_RANGE, INVALID_ARGUMENT / MESSAGE_TOO_LARGE, DATA_LOSS /
+    STORED_CHECKSUM_MISMATCH.
     """
     StatUnits: _aio.UnaryUnaryMultiCallable[_vault_pb2.StatUnitsRequest, _vault_pb2.StatUnitsResponse]  # type: ignore[assignment]
     """What units hold, and their limits. A unit that holds nothing, or never did,
@@ -542,10 +544,11 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vault_pb2.ReadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.ReadResponse, _abc.Awaitable[_vault_pb2.ReadResponse]]:
-        """Parts of one object, in one reply, each byte of it read once.
+        """Parts of one object, in one reply, each block of it read once.
 
         NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, OUT_OF_RANGE /
-        BAD_RANGE, DATA_LOSS / STORED_CHECKSUM_MISMATCH.
+        BAD_RANGE, INVALID_ARGUMENT / MESSAGE_TOO_LARGE, DATA_LOSS /
+        STORED_CHECKSUM_MISMATCH.
         """
 
     @_abc_1.abstractmethod

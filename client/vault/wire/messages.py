@@ -14,11 +14,14 @@ from typing import Any, Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vault.errors import InvalidArgumentError, ProtocolError, VaultError
+from vault.errors import CorruptionError, InvalidArgumentError, ProtocolError, VaultError
+from vault.store.blocks import verified
 from vault.store.columns import ObjectInfos, to_time
 from vault.store.contract import LoadResult
 from vault.store.limits import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
+from vault.store.ranges import RangeAssembly
 from vault.store.values import (
+    Block,
     Capabilities,
     Change,
     ChangeKind,
@@ -29,6 +32,7 @@ from vault.store.values import (
     MetadataSpec,
     NotModified,
     ObjectInfo,
+    ObjectRanges,
     Page,
     Progress,
     SmallUpdate,
@@ -36,6 +40,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
     WriteStatus,
+    checksum,
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire.error_table import cut, item_error_from_wire, item_error_to_wire
@@ -134,6 +139,58 @@ def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
 
 def not_modified_from_wire(wire: pb.NotModified) -> NotModified:
     return NotModified(wire.generation)
+
+
+def fill_ranges(wire: pb.ReadRequest, ranges: Iterable[tuple[int, int | None]]) -> None:
+    for offset, length in ranges:
+        wire.ranges.add(offset=offset, length=length)
+
+
+def ranges_from_wire(wire: Iterable[pb.ReadRequest.Range]) -> list[tuple[int, int | None]]:
+    return [(each.offset, each.length if each.HasField("length") else None) for each in wire]
+
+
+def fill_object_ranges(wire: pb.ReadResponse, found: ObjectRanges, assembly: RangeAssembly) -> None:
+    fill_object_info(wire.info, found.info)
+    for piece in assembly.pieces:
+        data = found.parts[piece.part][piece.at : piece.at + piece.size]
+        wire.parts.add(offset=piece.offset, data=data, checksum=checksum(data))
+    for block in found.blocks:
+        wire.blocks.add(offset=block.offset, data=bytes(block.data), checksum=block.checksum)
+
+
+def object_ranges_from_wire(wire: pb.ReadResponse, assembly: RangeAssembly) -> ObjectRanges:
+    """What was asked for, each part and each block verified.
+
+    Raises:
+        ProtocolError: Others came. CorruptionError: Their bytes are not those that their checksums are of.
+    """
+    info = assembly.info
+    told = len(wire.parts), len(wire.blocks)
+    due = len(assembly.pieces), len(assembly.whole)
+    if told != due:
+        raise ProtocolError(f"the server sent {told} parts and blocks of an object where {due} were due")
+    for piece, part in zip(assembly.pieces, wire.parts, strict=True):
+        data = part.data
+        if (part.offset, len(data)) != (piece.offset, piece.size):
+            raise ProtocolError(
+                f"the server sent {len(data)} bytes at {part.offset} where {piece.size} at {piece.offset} were due"
+            )
+        if checksum(data) != part.checksum:
+            raise CorruptionError(
+                f"{len(data)} bytes at {part.offset} of object {info.data_id} in unit {info.unit!r} changed on the way",
+                unit=info.unit,
+                data_id=info.data_id,
+                generation=info.generation,
+                block=piece.block,
+            )
+        assembly.put(piece, data)
+    blocks = []
+    for index, sent in zip(assembly.whole, wire.blocks, strict=True):
+        whole = verified(Block(sent.offset, sent.data, sent.checksum), info, index)
+        assembly.take(index, whole)
+        blocks.append(Block(sent.offset, whole, sent.checksum))
+    return assembly.finish(blocks)
 
 
 def fill_load_item(wire: pb.LoadManyRequest.Item, item: LoadItem) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.store.contract import LoadResult
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_LEASE, MAX_PAGE_SIZE, check_unit
+from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
     Change,
@@ -73,8 +74,27 @@ def check_not_modified(answer: NotModified, wanted: int | None) -> NotModified:
     return answer
 
 
+def check_assembly(
+    info: ObjectInfo, request: "pb.ReadRequest", ranges: Sequence[tuple[int, int | None]], max_bytes: int
+) -> RangeAssembly:
+    """What is due of an object whose parts a Read has brought."""
+    _check_asked(info, request)
+    try:
+        return RangeAssembly(info, ranges, exact_below=request.exact_below, max_bytes=max_bytes)
+    except InvalidArgumentError as error:
+        raise ProtocolError(f"the server answered a read with an object that it cannot be of: {error}") from error
+
+
 def check_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
     """The object whose bytes a Load opened."""
+    _check_asked(info, request)
+    if request.offset > info.size:
+        raise ProtocolError(f"the server opened an object of {info.size} bytes at {request.offset}")
+    return info
+
+
+def _check_asked(info: ObjectInfo, request: "pb.LoadRequest | pb.ReadRequest") -> None:
+    """The object, and the generation of it, that is to be read."""
     key: Key = request.key.name if request.key.HasField("name") else request.key.data_id
     if request.HasField("generation") and isinstance(key, str):
         key = info.data_id  # it leads to the object that bears it now, and the generation may be of before it did
@@ -84,9 +104,6 @@ def check_opened(info: ObjectInfo, request: "pb.LoadRequest") -> ObjectInfo:
             raise ProtocolError(
                 f"the server opened generation {info.generation}, and {getattr(request, field)} was asked for"
             )
-    if request.offset > info.size:
-        raise ProtocolError(f"the server opened an object of {info.size} bytes at {request.offset}")
-    return info
 
 
 def check_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:

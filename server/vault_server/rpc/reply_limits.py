@@ -19,6 +19,12 @@ _FRAME: Final = 8
 _RESERVE: Final = 1024
 """Bytes for the rest of a reply."""
 
+_INFO: Final = 96 << 10
+"""Bytes of an ObjectInfo with the longest name and the most and longest tags."""
+
+_PART: Final = 64
+"""Bytes that a range adds to a reply beside its own: offset, length and checksum, twice where a block ends in it."""
+
 
 async def load_some(
     store: AsyncStore, unit: str, asked: Sequence[pb.LoadManyRequest.Item], room: int
@@ -69,6 +75,11 @@ def fit_results(reply: Message, items: Sequence[Item], limit: int) -> None:
         size -= largest.ByteSize()
         largest.error.CopyFrom(error)
         size += largest.ByteSize()
+
+
+def room_for_parts(ranges: Sequence[object], limit: int) -> int:
+    """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
+    return max(0, limit - _INFO - _PART * len(ranges))
 
 
 def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:

@@ -11,6 +11,7 @@ from vault.errors import object_not_found, unsupported
 from vault.store.columns import rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
+from vault.store.ranges import RangeAssembly
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
@@ -20,7 +21,7 @@ from vault.wire.block_codec import LOAD_BLOCK, encode_block
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
 from vault_server.rpc.refusal_log import RefusalLog
-from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some
+from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some, room_for_parts
 from vault_server.rpc.watch_groups import EncodedGroups
 from vault_server.rpc.write_stream import run_write
 from vault_server.settings import ServerSettings
@@ -213,6 +214,27 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             async for block in found:
                 yield encode_block(LOAD_BLOCK, block)
 
+    async def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
+        self._check_unit(request.unit)
+        key = messages.key_from_wire(request.key)
+        ranges = messages.ranges_from_wire(request.ranges)
+        room = room_for_parts(ranges, self._limit)
+        limits = {"exact_below": request.exact_below, "max_bytes": min(request.max_bytes or room, room)}
+        revision = self._store.revision
+        found = await self._store.read(
+            request.unit,
+            key,
+            ranges,
+            if_generation=request.if_generation if request.HasField("if_generation") else None,
+            generation=request.generation if request.HasField("generation") else None,
+            **limits,
+        )
+        if found is None:
+            raise object_not_found(request.unit, key)
+        reply = pb.ReadResponse(revision=revision)
+        messages.fill_object_ranges(reply, found, RangeAssembly(found.info, ranges, **limits))
+        return reply
+
     async def LoadMany(self, request: pb.LoadManyRequest, context: Any) -> pb.LoadManyResponse:
         reply = pb.LoadManyResponse()
         room = self._limit
@@ -295,7 +317,6 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return reply
 
     Copy: Any = _unsupported
-    Read: Any = _unsupported
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
         self._check_unit(request.unit)

@@ -4,16 +4,11 @@ import io
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from vault.store._async.reopening import AsyncReopen
 from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, verified
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
-
-
-class AsyncReopen(Protocol):
-    """Opens the same generation of an object from an offset on, for so many bytes; None: to its end."""
-
-    async def __call__(self, offset: int, length: int | None = None) -> AsyncBlockReader: ...
 
 
 class AsyncBlocks(Protocol):
@@ -21,9 +16,19 @@ class AsyncBlocks(Protocol):
 
     async def block(self, index: int, through: int | None = None) -> bytes: ...
 
+    def apart(self, position: int, wanted: int) -> bool: ...
+
+    async def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview: ...
+
     async def map(self) -> memoryview | None: ...
 
     async def close(self) -> None: ...
+
+
+class AsyncRanges(Protocol):
+    """Bytes of an object, wherever in it they are wanted, whatever blocks they are in."""
+
+    async def read(self, offset: int, length: int) -> bytes: ...
 
 
 class AsyncBlockSource:
@@ -68,6 +73,13 @@ class AsyncBlockSource:
         data = bytes(await self.passing_block(index, through))  # what is bytes already is not copied by this
         self._recent.put(index, data)
         return data
+
+    def apart(self, position: int, wanted: int) -> bool:
+        """Whether so many bytes are to be read alone, since it is the first time that any of their blocks is wanted."""
+        first, last = position // BLOCK_SIZE, (position + wanted - 1) // BLOCK_SIZE
+        if self._recent.holds(first) or self._recent.holds(last):
+            return False
+        return self._plan.apart(first, last, wanted)
 
     async def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
         """As `block`, for a caller that does not come back to it; perhaps a view of what was received."""

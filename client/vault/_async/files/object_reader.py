@@ -1,61 +1,23 @@
-"""A seekable reader of one object as a binary file, and how its generation is opened again."""
+"""A seekable reader of one object as a binary file."""
 
 import io
+from collections.abc import AsyncIterator
 from typing import Any, Self
 
-from vault._async.files.block_stream import AsyncBlocks, AsyncBlockSource, AsyncReopen, sought, to_read
+from vault._async.files.block_stream import AsyncBlocks, AsyncBlockSource, AsyncRanges, sought, to_read
+from vault._async.files.range_reader import AsyncRangeReader
 from vault._runtime.sync_async import AsyncAffinity, AsyncFile
-from vault.errors import ClosedError, ConflictError, ProtocolError, object_not_found
-from vault.store.blocks import check_same, spans
-from vault.store.contract import AsyncBlockReader, AsyncStore
-from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Key, NotModified, ObjectInfo
-
-
-def reopener(store: AsyncStore, info: ObjectInfo) -> AsyncReopen:
-    """Opens the generation that `info` shows, from an offset on; also when it was replaced or deleted since.
-
-    As long as the store retains it; ConflictError then.
-    """
-
-    async def reopen(offset: int, length: int | None = None) -> AsyncBlockReader:
-        try:
-            # A server of before `generation` knows its precondition.
-            reader = await store.load(
-                info.unit,
-                info.data_id,
-                offset=offset,
-                length=length,
-                if_generation=info.generation,
-                generation=info.generation,
-            )
-        except ConflictError as error:
-            raise ConflictError(
-                f"object {info.data_id} in unit {info.unit!r} was replaced while it was read: "
-                "what was not read yet of its old bytes is gone",
-                **error.context,
-            ) from error
-        if reader is None:
-            raise ConflictError(
-                f"object {info.data_id} in unit {info.unit!r} was deleted while it was read",
-                unit=info.unit,
-                data_id=info.data_id,
-                generation=info.generation,
-            )
-        if isinstance(reader, NotModified):
-            raise not_asked_for(info.unit, info.data_id)
-        try:
-            check_same(info, reader.info)
-        except ConflictError:
-            await reader.close()
-            raise
-        return reader
-
-    return reopen
+from vault.errors import ClosedError, object_not_found
+from vault.store._async.reopening import reopener
+from vault.store.blocks import spans
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE, EXACT_BELOW, check_ranges
+from vault.store.ranges import located_in
+from vault.store.values import Key, ObjectInfo
 
 
 class AsyncObjectReader(AsyncFile):
-    """One object, read as a seekable binary file.
+    """One object, read as a seekable binary file, or anywhere at once by `read_at`.
 
         >>> async with await vault.open("files", "lines") as reader:
         ...     position = reader.seek(1)
@@ -67,15 +29,16 @@ class AsyncObjectReader(AsyncFile):
     the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
     After that a seek raises ConflictError, and what is open is read to its end.
 
-    For one thread (or task) at a time.
+    For one thread (or task) at a time, but for `read_at`.
 
     Attributes:
         info: The object, as of the generation that is read.
     """
 
-    def __init__(self, info: ObjectInfo, source: AsyncBlocks) -> None:
+    def __init__(self, info: ObjectInfo, source: AsyncBlocks, ranges: AsyncRanges) -> None:
         self.info = info
         self._source = source
+        self._ranges = ranges
         self._position = 0
         self._open = True
         self._affinity = AsyncAffinity.here(f"the reader of object {info.data_id}")
@@ -142,6 +105,10 @@ class AsyncObjectReader(AsyncFile):
         """
         self._check_open()
         wanted = to_read(self._position, self.size, size)
+        if 0 < wanted < EXACT_BELOW and self._source.apart(self._position, wanted):
+            data = await self._ranges.read(self._position, wanted)
+            self._position += wanted
+            return data
         through = (self._position + wanted - 1) // BLOCK_SIZE
         gathered = io.BytesIO()  # gives its bytes away without a copy
         for index, start, stop in spans(self._position, wanted):
@@ -151,6 +118,48 @@ class AsyncObjectReader(AsyncFile):
                 return block[start:stop]
             gathered.write(memoryview(block)[start:stop])
         return gathered.getvalue()
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        """Bytes from anywhere, fewer than `length` only at the end; where the next `read` begins stays as it is.
+
+        Any number of threads (or tasks) may read so at the same time. A few bytes are moved alone; see `Vault.read`.
+
+        Args:
+            offset: Negative: from the end, as far as the object reaches.
+            length: Bytes; None: to the end.
+
+        Raises:
+            InvalidArgumentError: BAD_RANGE, it begins past the end.
+
+        Example:
+            >>> async with await vault.open("files", "lines") as reader:
+            ...     print(await reader.read_at(-6), await reader.read_at(0, 5))
+            b'world\\n' b'hello'
+        """
+        self._check_open()
+        check_ranges([(offset, length)])
+        return await self._ranges.read(*located_in(self.size, offset, length))
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """What is left, block by block (at most 1 MiB each). At the end, or when it is given up, the reader closes.
+
+        So it is what a web framework's streamed response takes.
+
+        Example:
+            >>> reader = await vault.open("files", "lines")
+            >>> [len(block) async for block in reader.blocks()], reader.closed
+            ([12], True)
+        """
+        self._check_open()
+        try:
+            while self._position < self.size:
+                index, start = divmod(self._position, BLOCK_SIZE)
+                data = await self._source.passing_block(index, self.info.block_count - 1)
+                self._position += len(data) - start
+                yield bytes(data[start:])
+                self._check_open()
+        finally:
+            await self.close()
 
     async def read1(self, size: int = -1, /) -> bytes:
         """What is left of the present block, at most `size` bytes.
@@ -259,8 +268,11 @@ class AsyncObjectReader(AsyncFile):
         self._affinity.require()
 
 
-async def open_reader(store: AsyncStore, unit: str, key: Key) -> AsyncObjectReader:
+async def open_reader(store: AsyncStore, unit: str, key: Key, exact_below: int = EXACT_BELOW) -> AsyncObjectReader:
     """A reader on the object's present generation.
+
+    Args:
+        exact_below: As for `AsyncStore.read`.
 
     Raises:
         NotFoundError: There is no such object.
@@ -268,9 +280,5 @@ async def open_reader(store: AsyncStore, unit: str, key: Key) -> AsyncObjectRead
     (info,) = await store.stat_many(unit, [key])
     if info is None:
         raise object_not_found(unit, key)
-    return AsyncObjectReader(info, AsyncBlockSource(info, reopener(store, info)))
-
-
-def not_asked_for(unit: str, key: Key) -> ProtocolError:
-    """The error for a NotModified where bytes were asked for."""
-    return ProtocolError(f"the store answered a load of {key!r} in unit {unit!r} with 'not modified'", unit=unit)
+    reopen = reopener(store, info)
+    return AsyncObjectReader(info, AsyncBlockSource(info, reopen), AsyncRangeReader(store, info, exact_below))

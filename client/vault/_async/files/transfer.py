@@ -6,12 +6,12 @@ from functools import partial
 import xxhash
 
 from vault._async.files.block_stream import AsyncBlockSource
-from vault._async.files.object_reader import not_asked_for, reopener
 from vault._runtime.blocking import AsyncDisk
 from vault._runtime.local_file import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.target_file import find_target
 from vault.errors import VaultError, object_not_found
+from vault.store._async.reopening import not_asked_for, reopener
 from vault.store.blocks import BlockCutter, check_whole, worth_repeating
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE

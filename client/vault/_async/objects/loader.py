@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vault._async.feed.coherence import AsyncCoherence
-from vault._async.files.object_reader import reopener
 from vault._async.objects.codec import AsyncCodec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
@@ -15,6 +14,7 @@ from vault._cache.memory import MemoryWatermark
 from vault._runtime.blocking import AsyncBlocking
 from vault._runtime.sync_async import AsyncAffinity, AsyncFlight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
+from vault.store._async.reopening import reopener
 from vault.store.columns import LoadItems
 from vault.store.contract import AsyncStore, LoadResult
 from vault.store.limits import MAX_BATCH_ITEMS

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from vault._async.feed.subscription import AsyncSubscription
-from vault._async.files.object_reader import AsyncObjectReader, open_reader
 from vault._async.files.transfer import PathOrFile, download_file
 from vault._async.objects.ticket import AsyncTicket
-from vault._async.vault.base import AsyncVaultBase, all_or_error, bad_keys, listed
+from vault._async.vault.base import all_or_error, bad_keys, listed
 from vault._async.vault.near_names import not_found
+from vault._async.vault.partial_reading import AsyncPartialReading
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
 from vault._runtime.fork import fork_count, refuse_inherited
@@ -19,7 +19,7 @@ from vault.store.values import Key, ObjectInfo
 from vault.wire.reply_checks import check_listed
 
 
-class AsyncReading(AsyncVaultBase):
+class AsyncReading(AsyncPartialReading):
     """The calls that read. A key is an id or a name. `open` and `download_file` go past the Datatype and the cache."""
 
     async def exists(self, unit: str, key: Key) -> bool:
@@ -196,24 +196,6 @@ class AsyncReading(AsyncVaultBase):
         finally:
             self._cache.dropped += left
         return all_or_error(results)
-
-    async def open(self, unit: str, key: Key) -> AsyncObjectReader:
-        """A seekable binary reader on the object's present generation, to be closed.
-
-        Only the blocks that are asked for are fetched; each is verified before it is seen.
-
-        Raises:
-            NotFoundError: There is no such object.
-            InvalidArgumentError: The unit, or the key, can be none.
-
-        Example:
-            >>> async with await vault.open("notes", "greeting") as reader:
-            ...     print(await reader.read())
-            b'hello'
-        """
-        self._require_unit(unit)
-        check_key(key)
-        return await open_reader(self._store, unit, key)
 
     async def download_file(
         self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

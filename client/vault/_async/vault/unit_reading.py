@@ -7,6 +7,7 @@ from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.object_reader import AsyncObjectReader
 from vault._async.files.transfer import PathOrFile
 from vault._async.objects.ticket import AsyncTicket
+from vault._async.vault.partial_reading import Verify
 from vault._async.vault.unit_base import AsyncUnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
@@ -145,7 +146,7 @@ class AsyncUnitReading(AsyncUnitBase[T]):
             raise BatchError(shown)
         return shown
 
-    async def open(self, key: Key) -> AsyncObjectReader:
+    async def open(self, key: Key, *, verify: Verify = "auto") -> AsyncObjectReader:
         """A seekable binary reader on the object's present generation, to be closed.
 
         Raises:
@@ -156,7 +157,27 @@ class AsyncUnitReading(AsyncUnitBase[T]):
             ...     print(await reader.read())
             b'hello'
         """
-        return await self._vault.open(self.name, key)
+        return await self._vault.open(self.name, key, verify=verify)
+
+    async def read(self, key: Key, *, offset: int = 0, length: int | None = None, verify: Verify = "auto") -> bytes:
+        """Bytes of an object as they are stored. See `AsyncVault.read`.
+
+        Example:
+            >>> await vault.unit("notes", TextWrapper).read("greeting", length=4)
+            b'hell'
+        """
+        return await self._vault.read(self.name, key, offset=offset, length=length, verify=verify)
+
+    async def read_ranges(
+        self, key: Key, ranges: Iterable[tuple[int, int | None]], *, verify: Verify = "auto"
+    ) -> list[bytes]:
+        """Several parts of one generation of an object. See `AsyncVault.read_ranges`.
+
+        Example:
+            >>> await vault.unit("notes", TextWrapper).read_ranges("greeting", [(0, 1), (-1, None)])
+            [b'h', b'o']
+        """
+        return await self._vault.read_ranges(self.name, key, ranges, verify=verify)
 
     async def download_file(
         self, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

@@ -5,16 +5,11 @@ import io
 from collections.abc import Iterator
 from typing import Protocol
 
+from vault.store._sync.reopening import Reopen
 from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, verified
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
-
-
-class Reopen(Protocol):
-    """Opens the same generation of an object from an offset on, for so many bytes; None: to its end."""
-
-    def __call__(self, offset: int, length: int | None = None) -> BlockReader: ...
 
 
 class Blocks(Protocol):
@@ -22,9 +17,19 @@ class Blocks(Protocol):
 
     def block(self, index: int, through: int | None = None) -> bytes: ...
 
+    def apart(self, position: int, wanted: int) -> bool: ...
+
+    def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview: ...
+
     def map(self) -> memoryview | None: ...
 
     def close(self) -> None: ...
+
+
+class Ranges(Protocol):
+    """Bytes of an object, wherever in it they are wanted, whatever blocks they are in."""
+
+    def read(self, offset: int, length: int) -> bytes: ...
 
 
 class BlockSource:
@@ -69,6 +74,13 @@ class BlockSource:
         data = bytes(self.passing_block(index, through))  # what is bytes already is not copied by this
         self._recent.put(index, data)
         return data
+
+    def apart(self, position: int, wanted: int) -> bool:
+        """Whether so many bytes are to be read alone, since it is the first time that any of their blocks is wanted."""
+        first, last = position // BLOCK_SIZE, (position + wanted - 1) // BLOCK_SIZE
+        if self._recent.holds(first) or self._recent.holds(last):
+            return False
+        return self._plan.apart(first, last, wanted)
 
     def passing_block(self, index: int, through: int | None = None) -> bytes | memoryview:
         """As `block`, for a caller that does not come back to it; perhaps a view of what was received."""

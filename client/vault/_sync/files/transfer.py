@@ -7,12 +7,12 @@ from functools import partial
 import xxhash
 
 from vault._sync.files.block_stream import BlockSource
-from vault._sync.files.object_reader import not_asked_for, reopener
 from vault._runtime.blocking import Disk
 from vault._runtime.local_file import PathOrFile, SourceFile, absolute, is_path, read_some, write_all
 from vault._runtime.sync_async import Returned
 from vault._runtime.target_file import find_target
 from vault.errors import VaultError, object_not_found
+from vault.store._sync.reopening import not_asked_for, reopener
 from vault.store.blocks import BlockCutter, check_whole, worth_repeating
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE

@@ -7,14 +7,15 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 import xxhash
 
-from vault._sync.files.block_stream import BlockSource, Reopen
+from vault._sync.files.block_stream import BlockSource
 from vault._runtime.blocking import Blocking, Hook
 from vault._runtime.sync_async import Bridge, Returned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.plain import Plain, advice
-from vault.store.blocks import BlockCutter, Encoded, check_whole, worth_repeating
+from vault.store._sync.reopening import Reopen
+from vault.store.blocks import BlockCutter, Encoded, check_whole, spans, worth_repeating
 from vault.store.contract import BlockReader, BlockWriter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo, checksum
@@ -192,7 +193,7 @@ class Codec:
 
     def _load_from(self, decoder: type[Datatype], info: ObjectInfo, blocks: "_Across") -> Any:
         try:
-            with _HookStream(info, blocks) as stream:
+            with _HookStream(info, blocks, blocks) as stream:
                 loaded = decoder._load_from(stream)  # noqa: SLF001  # the Datatype's contract
         except Exception as error:  # noqa: BLE001  # it is raised on
             if blocks.failure is not None:
@@ -248,6 +249,15 @@ class _Across:
         if index != self._fetched[0]:
             self._fetched = index, self._call(self._source.block, index, through)
         return self._fetched[1]
+
+    def apart(self, _position: int, _wanted: int) -> bool:
+        return False  # a stream is open
+
+    def passing_block(self, index: int, through: int | None = None) -> bytes:
+        return self.block(index, through)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return b"".join(self.block(index)[start:stop] for index, start, stop in spans(offset, length))
 
     def map(self) -> memoryview | None:
         return self._call(self._source.map)

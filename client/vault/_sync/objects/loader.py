@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vault._sync.feed.coherence import Coherence
-from vault._sync.files.object_reader import reopener
 from vault._sync.objects.codec import Codec
 from vault._cache.cache import Held, ObjectCache
 from vault._cache.entry import Entry
@@ -16,6 +15,7 @@ from vault._cache.memory import MemoryWatermark
 from vault._runtime.blocking import Blocking
 from vault._runtime.sync_async import Affinity, Flight
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
+from vault.store._sync.reopening import reopener
 from vault.store.columns import LoadItems
 from vault.store.contract import Store, LoadResult
 from vault.store.limits import MAX_BATCH_ITEMS

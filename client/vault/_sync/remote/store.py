@@ -13,6 +13,7 @@ from vault._sync.remote.unit_calls import UnitCalls, check_page_token
 from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
+from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError, unsupported
 from vault.store import limits
 from vault.store.columns import LoadItems
@@ -29,6 +30,7 @@ from vault.store.values import (
     MetadataSpec,
     NotModified,
     ObjectInfo,
+    ObjectRanges,
     Page,
     PutSpec,
     SmallPut,
@@ -43,6 +45,9 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
+
+MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
+"""Bytes of an object that the reply to a Read has room for, beside what is told of them."""
 
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
@@ -195,6 +200,45 @@ class RemoteStore(UnitCalls):
         answer = replies.check_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
         receiver.cancel()
         return answer
+
+    def read(
+        self,
+        unit: str,
+        key: Key,
+        ranges: Sequence[tuple[int, int | None]],
+        *,
+        if_generation: int | None = None,
+        generation: int | None = None,
+        exact_below: int = limits.EXACT_BELOW,
+        max_bytes: int = limits.MAX_READ_BYTES,
+    ) -> ObjectRanges | None:
+        limits.check_unit(unit)
+        limits.check_key(key)
+        limits.check_ranges(ranges, exact_below, max_bytes)
+        limits.check_generation(if_generation)
+        limits.check_generation(generation)
+        most = min(max_bytes, MOST_READ)
+        request = pb.ReadRequest(
+            unit=unit, if_generation=if_generation, generation=generation, exact_below=exact_below, max_bytes=most
+        )
+        wire.fill_key(request.key, key)
+        wire.fill_ranges(request, ranges)
+        try:
+            reply = self._unary("Read", request)
+        except NotFoundError:
+            return None
+        except UnsupportedError:  # an older server
+            return super().read(
+                unit,
+                key,
+                ranges,
+                if_generation=if_generation,
+                generation=generation,
+                exact_below=exact_below,
+                max_bytes=max_bytes,
+            )
+        info = wire.object_info_from_wire(reply.info)
+        return wire.object_ranges_from_wire(reply, replies.check_assembly(info, request, ranges, most))
 
     def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         limits.check_unit(unit)

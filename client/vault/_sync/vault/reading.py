@@ -5,11 +5,11 @@ from collections.abc import Iterator, Iterable, Mapping
 from typing import Any
 
 from vault._sync.feed.subscription import Subscription
-from vault._sync.files.object_reader import ObjectReader, open_reader
 from vault._sync.files.transfer import PathOrFile, download_file
 from vault._sync.objects.ticket import Ticket
-from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed
+from vault._sync.vault.base import all_or_error, bad_keys, listed
 from vault._sync.vault.near_names import not_found
+from vault._sync.vault.partial_reading import PartialReading
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
 from vault._runtime.fork import fork_count, refuse_inherited
@@ -20,7 +20,7 @@ from vault.store.values import Key, ObjectInfo
 from vault.wire.reply_checks import check_listed
 
 
-class Reading(VaultBase):
+class Reading(PartialReading):
     """The calls that read. A key is an id or a name. `open` and `download_file` go past the Datatype and the cache."""
 
     def exists(self, unit: str, key: Key) -> bool:
@@ -197,24 +197,6 @@ class Reading(VaultBase):
         finally:
             self._cache.dropped += left
         return all_or_error(results)
-
-    def open(self, unit: str, key: Key) -> ObjectReader:
-        """A seekable binary reader on the object's present generation, to be closed.
-
-        Only the blocks that are asked for are fetched; each is verified before it is seen.
-
-        Raises:
-            NotFoundError: There is no such object.
-            InvalidArgumentError: The unit, or the key, can be none.
-
-        Example:
-            >>> with vault.open("notes", "greeting") as reader:
-            ...     print(reader.read())
-            b'hello'
-        """
-        self._require_unit(unit)
-        check_key(key)
-        return open_reader(self._store, unit, key)
 
     def download_file(
         self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

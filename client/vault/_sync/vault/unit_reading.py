@@ -8,6 +8,7 @@ from vault._sync.feed.subscription import Subscription
 from vault._sync.files.object_reader import ObjectReader
 from vault._sync.files.transfer import PathOrFile
 from vault._sync.objects.ticket import Ticket
+from vault._sync.vault.partial_reading import Verify
 from vault._sync.vault.unit_base import UnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
@@ -146,7 +147,7 @@ class UnitReading(UnitBase[T]):
             raise BatchError(shown)
         return shown
 
-    def open(self, key: Key) -> ObjectReader:
+    def open(self, key: Key, *, verify: Verify = "auto") -> ObjectReader:
         """A seekable binary reader on the object's present generation, to be closed.
 
         Raises:
@@ -157,7 +158,27 @@ class UnitReading(UnitBase[T]):
             ...     print(reader.read())
             b'hello'
         """
-        return self._vault.open(self.name, key)
+        return self._vault.open(self.name, key, verify=verify)
+
+    def read(self, key: Key, *, offset: int = 0, length: int | None = None, verify: Verify = "auto") -> bytes:
+        """Bytes of an object as they are stored. See `Vault.read`.
+
+        Example:
+            >>> vault.unit("notes", TextWrapper).read("greeting", length=4)
+            b'hell'
+        """
+        return self._vault.read(self.name, key, offset=offset, length=length, verify=verify)
+
+    def read_ranges(
+        self, key: Key, ranges: Iterable[tuple[int, int | None]], *, verify: Verify = "auto"
+    ) -> list[bytes]:
+        """Several parts of one generation of an object. See `Vault.read_ranges`.
+
+        Example:
+            >>> vault.unit("notes", TextWrapper).read_ranges("greeting", [(0, 1), (-1, None)])
+            [b'h', b'o']
+        """
+        return self._vault.read_ranges(self.name, key, ranges, verify=verify)
 
     def download_file(
         self, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None

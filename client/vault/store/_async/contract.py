@@ -1,16 +1,19 @@
 """The contract under every Vault; `vault.store.contract` says what holds for all of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
 from vault.errors import VaultError, unsupported, write_not_found
+from vault.store._async.reopening import not_asked_for, reopener
+from vault.store._async.streams import AsyncBlockReader, AsyncBlockWriter, AsyncWatch
+from vault.store.blocks import cut_short, verified
 from vault.store.limits import (
+    BLOCK_SIZE,
+    EXACT_BELOW,
+    MAX_READ_BYTES,
     check_batch,
-    check_flag,
-    check_generation,
-    check_key,
     check_lease,
     check_name,
     check_ranges,
@@ -19,6 +22,7 @@ from vault.store.limits import (
     check_spec,
     check_unit,
 )
+from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Block,
     Capabilities,
@@ -34,7 +38,6 @@ from vault.store.values import (
     ObjectInfo,
     ObjectRanges,
     Page,
-    Progress,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -46,122 +49,6 @@ from vault.store.values import (
     UploadSpec,
     WriteStatus,
 )
-
-
-class AsyncBlockReader(ABC):
-    """The blocks of one generation of an object, in order; iterate over it once.
-
-    Blocks are whole: those that cover the range asked for. They are *not* verified yet.
-
-    Attributes:
-        info: The object, as of the generation that is read.
-    """
-
-    info: ObjectInfo
-
-    @abstractmethod
-    def __aiter__(self) -> AsyncIterator[Block]: ...
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Lets go of the file or stream. Harmless when repeated."""
-
-    async def map(self) -> memoryview | None:
-        """The object's bytes, mapped read-only from a local file and verified; None where that can't be."""
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
-
-
-class AsyncBlockWriter(ABC):
-    """A write in progress. It takes effect at `commit`, and not at all without it.
-
-    Leaving its `with` block without a commit aborts. One that is dropped is given up by its own finalizer, which starts
-    nothing and waits for nothing. In a forked child it is dead: see `vault._runtime.fork`.
-    """
-
-    @property
-    @abstractmethod
-    def persisted_size(self) -> int:
-        """Bytes that the store has taken so far, as far as is known here. Does not block.
-
-        Of a resumable write: bytes that are found again when it is resumed. Above 0 at its beginning
-        when it is one, and the first block to write is the one there.
-        """
-
-    @abstractmethod
-    async def write(self, block: Block) -> None:
-        """Takes the next block. Its memory is the caller's again when this returns.
-
-        Raises:
-            InvalidArgumentError: BAD_OFFSET, it is not the next one; BAD_SIZE, it is empty, over
-                BLOCK_SIZE, or the one before was short.
-            ChecksumError: Its bytes do not match its checksum.
-            StorageFullError: The disk is full.
-        Any of these aborts the write. A remote writer may raise it at a later call.
-        """
-
-    @abstractmethod
-    async def commit(self, size: int, checksum: int | None = None) -> ObjectInfo:
-        """Makes the object exist, durably.
-
-        Args:
-            size: Bytes written in all; a lost block is noticed by it.
-            checksum: XXH3-64 of them all, compared when given.
-
-        Raises:
-            InvalidArgumentError: BAD_SIZE, other bytes were written than `size` says.
-            ChecksumError: `checksum` is not that of the bytes written.
-            AlreadyExistsError, ConflictError, NotFoundError: As for the call that began the write;
-                preconditions are decided here.
-        """
-
-    @abstractmethod
-    async def abort(self) -> None:
-        """Gives the write up; nothing of it stays. Harmless when repeated or after a commit."""
-
-    async def suspend(self) -> None:
-        """Lets go of a resumable write (files, memory, connection) and leaves what is persisted in the store.
-
-        It is resumed by beginning it again under its request id. One that is not resumable is aborted.
-        Harmless when repeated, or after a commit or an abort.
-        """
-        await self.abort()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.abort()
-
-
-class AsyncWatch(ABC):
-    """The change feed from a revision on: iterate over it; iteration blocks until there is something.
-
-    The first event is `Progress` with the revision it starts from.
-    """
-
-    @abstractmethod
-    def __aiter__(self) -> AsyncIterator[Change | Progress]: ...
-
-    async def groups(self) -> AsyncIterator[Sequence[Change | Progress]]:
-        """The same, those events together that are there together. Iterate over one of the two."""
-        async for event in self:
-            yield [event]
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Ends the iteration, also from another thread. Harmless when repeated."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
 
 
 class AsyncStore(ABC):
@@ -305,34 +192,55 @@ class AsyncStore(ABC):
         *,
         if_generation: int | None = None,
         generation: int | None = None,
-        whole_blocks: bool = False,
+        exact_below: int = EXACT_BELOW,
+        max_bytes: int = MAX_READ_BYTES,
     ) -> ObjectRanges | None:
-        """Parts of one generation of an object, each block read once.
+        """Parts of one generation of an object, each block read once, however many ranges touch it.
+
+        A Store that has nothing better does it by `load`.
 
         Args:
             ranges: 1 to 1,000 of (offset, length), in any order, overlapping too. A negative offset counts from the
                 end, as far as the object reaches; an offset past the end is BAD_RANGE. Length None: to the end; more
                 than there is: to the end.
             if_generation, generation: As for `load`.
-            whole_blocks: Bytes come in whole blocks, which are verified by the checksums that their writer made;
-                otherwise a server may verify them so, and send parts with checksums of its own.
+            exact_below: A block of which so many bytes are wanted, or all, is moved whole, and verified here by the
+                checksum that its writer made. Another one may be verified so by a server, which then sends what is
+                wanted alone, with a checksum of that. 0: all are moved whole.
+            max_bytes: More than so many, in the parts or moved for them, is refused before any is read.
 
         Returns:
             None when there is no such object.
 
         Raises:
-            InvalidArgumentError: BAD_RANGE; MESSAGE_TOO_LARGE, all of them have more bytes than the store answers at
-                once: stream them.
+            InvalidArgumentError: BAD_RANGE; MESSAGE_TOO_LARGE, they are more than `max_bytes`, or than a reply holds:
+                stream them.
             ConflictError: As for `load`.
             CorruptionError: What is stored does not match its checksum.
         """
-        check_unit(unit)
-        check_key(key)
-        check_ranges(ranges)
-        check_generation(if_generation)
-        check_generation(generation)
-        check_flag("whole_blocks", whole_blocks)
-        raise unsupported(self, "read")
+        check_ranges(ranges, exact_below, max_bytes)
+        begun = await self.load(unit, key, length=0, if_generation=if_generation, generation=generation)
+        if begun is None:
+            return None
+        if isinstance(begun, NotModified):
+            raise not_asked_for(unit, key)
+        async with begun:
+            info = begun.info
+        assembly = RangeAssembly(info, ranges, exact_below=exact_below, max_bytes=max_bytes)
+        reopen = reopener(self, info)
+        whole = []
+        for first, count in assembly.runs():
+            index = first
+            async with await reopen(first * BLOCK_SIZE, count * BLOCK_SIZE) as reader:
+                async for block in reader:
+                    data = verified(block, info, index)
+                    assembly.take(index, data)
+                    if assembly.is_whole(index):
+                        whole.append(Block(block.offset, data, block.checksum))
+                    index += 1
+            if index < first + count:
+                raise cut_short(info, index)
+        return assembly.finish(whole)
 
     @abstractmethod
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:

@@ -11,6 +11,7 @@ from vault.testing.store.listing import ListingConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
 from vault.testing.store.put import PutConformance
+from vault.testing.store.ranges import RangeConformance
 from vault.testing.store.requests import RequestConformance
 from vault.testing.store.resuming import ResumeConformance
 from vault.testing.store.units import UnitConformance
@@ -24,6 +25,7 @@ class StoreConformance(
     RequestConformance,
     LoadConformance,
     GenerationConformance,
+    RangeConformance,
     UpdateConformance,
     PutConformance,
     DeleteConformance,

@@ -11,6 +11,8 @@ from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
+    EXACT_BELOW,
+    MAX_READ_BYTES,
     check_batch,
     check_generation,
     check_key,
@@ -19,12 +21,14 @@ from vault.store.limits import (
     check_page_size,
     check_prefix,
     check_range,
+    check_ranges,
     check_request_id,
     check_resumable,
     check_small_batch,
     check_spec,
     check_tags,
 )
+from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
     Change,
@@ -36,6 +40,7 @@ from vault.store.values import (
     MetadataSpec,
     NotModified,
     ObjectInfo,
+    ObjectRanges,
     Page,
     PutSpec,
     SmallPut,
@@ -73,6 +78,7 @@ from vault_server.storage.generic._async.protocols import (
     AsyncLeases,
     AsyncWrites,
 )
+from vault_server.storage.generic._async.reader import AsyncContentReader
 from vault_server.storage.generic._async.reads import find_generation, open_found
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
 from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
@@ -223,6 +229,34 @@ class AsyncEngineStore(AsyncStore, ABC):
             raise
         reader.select(offset, length)
         return reader
+
+    async def read(
+        self,
+        unit: str,
+        key: Key,
+        ranges: Sequence[tuple[int, int | None]],
+        *,
+        if_generation: int | None = None,
+        generation: int | None = None,
+        exact_below: int = EXACT_BELOW,
+        max_bytes: int = MAX_READ_BYTES,
+    ) -> ObjectRanges | None:
+        self._require_unit(unit)
+        check_ranges(ranges, exact_below, max_bytes)
+        reader = await self.load(unit, key, if_generation=if_generation, generation=generation)
+        if not isinstance(reader, AsyncContentReader):
+            return None
+        async with reader:
+            assembly = RangeAssembly(reader.info, ranges, exact_below=exact_below, max_bytes=max_bytes)
+            whole = []
+            for first, count in assembly.runs():
+                for index in range(first, first + count):
+                    block = await reader.block(index, ahead=index + 1 < first + count)
+                    block.verify(reader.info)
+                    assembly.take(index, block.data)
+                    if assembly.is_whole(index):
+                        whole.append(block)
+            return assembly.finish(whole)
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)

@@ -1,0 +1,83 @@
+"""Parts of one generation of an object, each asked for by itself."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from vault._async.files.block_stream import AsyncBlockSource
+from vault.errors import ConflictError, InvalidArgumentError, UnsupportedError
+from vault.store._async.reopening import deleted, reopener, replaced
+from vault.store.blocks import check_same, spans
+from vault.store.contract import AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import ObjectInfo
+
+STREAMED: Final = 2 * BLOCK_SIZE
+"""Bytes from which on a part is streamed: blocks of a stream are copied less often than those of one reply."""
+
+
+class AsyncRangeReader:
+    """Reads parts of what `info` shows, for any number of threads (or tasks) at a time."""
+
+    def __init__(self, store: AsyncStore, info: ObjectInfo, exact_below: int) -> None:
+        self._store = store
+        self._info = info
+        self._exact_below = exact_below
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """A part that is all there.
+
+        Raises:
+            CorruptionError: A block does not match its stored checksum.
+            ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
+        """
+        if length == 0:
+            return b""
+        if length < STREAMED:
+            parts = await self._at_once([(offset, length)])
+            if parts is not None:
+                return parts[0]
+        source = AsyncBlockSource(self._info, reopener(self._store, self._info), kept=0)
+        gathered = io.BytesIO()  # gives its bytes away without a copy
+        through = (offset + length - 1) // BLOCK_SIZE
+        try:
+            for index, start, stop in spans(offset, length):
+                gathered.write(memoryview(await source.passing_block(index, through))[start:stop])
+        finally:
+            await source.close()
+        return gathered.getvalue()
+
+    async def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Parts that are all there, as many of them in one request as a reply holds. Raises as `read`."""
+        if len(ranges) > 1:
+            parts = await self._at_once(ranges)
+            if parts is None:
+                half = len(ranges) // 2
+                return [*await self.read_many(ranges[:half]), *await self.read_many(ranges[half:])]
+            return parts
+        return [await self.read(*each) for each in ranges]
+
+    async def _at_once(self, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """In one request; None where its answer would be too large, or the store has no such request."""
+        info = self._info
+        try:
+            found = await self._store.read(
+                info.unit,
+                info.data_id,
+                ranges,
+                if_generation=info.generation,
+                generation=info.generation,
+                exact_below=self._exact_below,
+            )
+        except ConflictError as error:
+            raise replaced(info, error) from error
+        except UnsupportedError:
+            return None
+        except InvalidArgumentError as error:
+            if error.reason == "MESSAGE_TOO_LARGE":
+                return None
+            raise
+        if found is None:
+            raise deleted(info)
+        check_same(info, found.info)
+        return found.parts
