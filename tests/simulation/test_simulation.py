@@ -3,13 +3,16 @@
 `scripts/torture/simulation` runs more seeds; its `--seed N --count 1` runs one of these again.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from vault_server.storage.generic._async import suspended, watch
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 
 from torture.simulation.clients import run
@@ -43,6 +46,14 @@ def test_a_protocol_that_is_wrong_on_purpose_is_found(wrong: Callable[[World, No
             if found == 2:
                 return
     pytest.fail("200 seeds did not find it twice")
+
+
+@pytest.mark.parametrize("wrong", [None, *WRONG.values()], ids=["sound", *WRONG.keys()])
+def test_what_runs_after_it_has_its_own_clock_again(wrong: Callable[[World, Node], AsyncIndexStore] | None) -> None:
+    for seed in range(10):
+        with contextlib.suppress(Exception):
+            run(seed, wrong) if wrong else run(seed)
+        assert all(module.__dict__["time"] is time for module in (watch, suspended))
 
 
 def test_a_seed_comes_to_the_same_in_every_process() -> None:

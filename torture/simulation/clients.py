@@ -56,7 +56,8 @@ def run(seed: int, make: Callable[[World, Node], AsyncIndexStore] = sound_store)
     retention = choice.choice([0.0, 0.3, 300.0])
     faults = Faults() if choice.random() < 0.9 else Faults(lost=0, unplaced=0, silent=0)
     world = World(loop, choice, StoreOptions(retention=retention), faults, make)
-    return loop.run(_Seed(world).run())
+    with world.in_its_time():
+        return loop.run(_Seed(world).run())
 
 
 def run_some(seeds: tuple[int, int]) -> Counter[str] | str:

@@ -6,8 +6,10 @@ is free again, as the lock of a connection that ended.
 
 import asyncio
 import random
+import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -81,10 +83,20 @@ class World:
     names: int = 0
 
     def __post_init__(self) -> None:
-        # Their waits are in this world's time.
-        for module in (watch, suspended):
-            module.__dict__["time"] = self.loop
         self.tables.store_id = "simulated"
+
+    @contextmanager
+    def in_its_time(self) -> Iterator[None]:
+        """Meanwhile the waits of the product's code are in this world's time. Afterwards they are in the process's own:
+        a watch by a clock that stands still gives no sign of life."""
+        modules = (watch, suspended)
+        try:
+            for module in modules:
+                module.__dict__["time"] = self.loop
+            yield
+        finally:
+            for module in modules:
+                module.__dict__["time"] = time
 
     def clock(self) -> int:
         return EPOCH + int(self.loop.time() * 1e6)
