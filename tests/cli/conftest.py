@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from vault_server import EmbeddedStore, Server
 
-from tests.cli.program import Program
+from tests.cli.program import Inside, Program
 
 
 @pytest.fixture
@@ -22,6 +22,17 @@ def remote(tmp_path: Path) -> Iterator[Program]:
     directory = tmp_path / "vault"
     with EmbeddedStore(directory) as store, Server(store) as server:
         yield Program(f"grpc://{server.address}", directory=directory)
+
+
+@pytest.fixture(params=["directory", pytest.param("server", marks=pytest.mark.slow)])
+def inside(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inside]:
+    """The command in this process, against each."""
+    directory = tmp_path / "vault"
+    if request.param == "directory":
+        yield Inside(str(directory), directory=directory)
+        return
+    with EmbeddedStore(directory) as store, Server(store) as server:
+        yield Inside(f"grpc://{server.address}", directory=directory)
 
 
 @pytest.fixture(params=["embedded", pytest.param("remote", marks=pytest.mark.slow)])

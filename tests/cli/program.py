@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from vault import ConnectionSettings
 from vault._sync.files.transfer import upload_file
+from vault.cli.program import _ended
 from vault.store.registry import open_store
 from vault.store.values import UploadSpec, new_data_id
 
@@ -80,6 +82,33 @@ class Program:
         spec = UploadSpec(new_data_id(), name, tags)
         with open_store(self.location, ConnectionSettings(timeout=30)) as store:
             return upload_file(lambda: store.upload(unit, spec), io.BytesIO(data), None).data_id
+
+
+class Inside(Program):
+    """The same in this process, which is thirty times quicker: for tests of what a command does, not of its process."""
+
+    def run(
+        self, *arguments: str | Path, data: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[bytes]":
+        words = list(map(str, arguments))
+        streams = [
+            io.TextIOWrapper(io.BytesIO(given), errors="backslashreplace", write_through=True)
+            for given in (data, b"", b"")
+        ]
+        kept = sys.stdin, sys.stdout, sys.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("VAULT_GRPC_")]:
+                patch.delenv(name)
+            for name, value in {"VAULT_GRPC_URL": self.location or "", **(env or {})}.items():
+                patch.setenv(name, value)
+            sys.stdin, sys.stdout, sys.stderr = streams
+            try:
+                code = _ended(words)
+            finally:
+                sys.stdin, sys.stdout, sys.stderr = kept
+        _, out, errors = (stream.buffer.getvalue() for stream in streams)
+        assert b"(a bug;" not in errors, errors.decode()
+        return subprocess.CompletedProcess(words, code, out, errors)
 
 
 def on_terminal(program: Program, *arguments: str | Path, columns: int = 100) -> tuple[int, str]:

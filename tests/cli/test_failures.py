@@ -4,12 +4,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from vault.cli.program import _OWN
 
-from tests.cli.program import COMMAND, UNIT, Program
+from tests.cli.folders import make
+from tests.cli.program import COMMAND, UNIT, Inside, Program
 
 
 @pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["units"], ["cat", "a", "-u", UNIT], ["rm", "a", "-u", UNIT]])
@@ -119,15 +122,88 @@ def test_corrupt_bytes_are_not_written_and_have_a_code_of_their_own(
     assert len(done.stdout) <= 2 << 20
 
 
-@pytest.mark.parametrize("command", [["ls", "-u", UNIT], ["cat", "a", "-u", UNIT], ["get", "a", "-", "-u", UNIT]])
-def test_a_full_device_is_a_failure(embedded: Program, command: list[str]) -> None:
+WRITING: dict[str, list[list[str]]] = {
+    "put": [["put", "FILE"], ["put", "-r", "FOLDER"]],
+    "get": [["get", "a", "-"], ["get", "--all", "OUT"]],
+    "cat": [["cat", "a"]],
+    "ls": [["ls"], ["ls", "--json"]],
+    "stat": [["stat", "a"]],
+    "find": [["find", "a"]],
+    "tag": [["tag", "a", "k=v"]],
+    "units": [["units"]],
+    "du": [["du"]],
+    "watch": [["watch", "--since", "0"]],
+    "ping": [["ping"]],
+    "completion": [["completion", "bash"]],
+    "rm": [["rm", "-p", "a"]],
+}
+"""Every command, with arguments by which it writes something; those that delete at the end."""
+
+_ONE_BY_ONE = """
+import os, sys
+from vault.cli import program, objects, transfer, watching, usage, ping, completion
+from vault_server import EmbeddedStore
+output = int(sys.argv[1])
+for line in sys.stdin.read().splitlines():
+    if not (child := os.fork()):
+        os.dup2(output, 1)
+        sys.argv = ["vault-grpc", *line.split("\t")]
+        sys.stdout = open(1, "w", closefd=False)
+        os._exit(program.run())
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"), [("full", 1, "vault-grpc: No space left on device\n"), ("closed", 141, "")]
+)
+def test_every_command_says_that_a_device_is_full_and_nothing_when_its_reader_is_gone(
+    embedded: Program, tmp_path: Path, where: str, code: int, said: str
+) -> None:
+    assert set(WRITING) == set(_OWN)
     embedded.put("a", b"1")
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [COMMAND, *command], stdout=full, stderr=subprocess.PIPE, env=embedded.environment, check=False, timeout=60
-        )
-    assert done.returncode == 1
-    assert done.stderr.decode() == "vault-grpc: No space left on device\n"
+    folder = make(tmp_path / "in", {"in": b"2"})
+    places = {"FILE": str(folder / "in"), "FOLDER": str(make(folder / "more", {"x": b"3"})), "OUT": str(tmp_path / "o")}
+    unit = {"find", "units", "du", "watch", "ping", "completion"}
+    lines = [
+        [places.get(word, word) for word in words] + ([] if words[0] in unit else ["-u", UNIT])
+        for commands in WRITING.values()
+        for words in commands
+    ]
+    if where == "full":
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, output = os.pipe()
+        os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", _ONE_BY_ONE, str(output)],
+        input="\n".join("\t".join(words) for words in lines),
+        capture_output=True,
+        text=True,
+        pass_fds=[output],
+        env=embedded.environment,
+        timeout=100,
+        check=True,
+    )
+    os.close(output)
+    assert dict(zip(map(tuple, lines), map(int, done.stdout.split()), strict=True)) == {
+        tuple(words): code for words in lines
+    }
+    assert done.stderr == said * len(lines)
+
+
+@pytest.mark.parametrize("words", [words for commands in WRITING.values() for words in commands], ids=" ".join)
+def test_no_command_but_put_makes_a_vault_and_each_says_that_a_server_is_away(words: list[str], tmp_path: Path) -> None:
+    if words[0] == "completion":
+        return
+    folder = make(tmp_path / "in", {"in": b"2"})
+    places = {"FILE": str(folder / "in"), "FOLDER": str(folder), "OUT": str(tmp_path / "o")}
+    unit = [] if words[0] in ("units", "du", "find", "watch", "ping") else ["-u", UNIT]
+    command = [*(places.get(word, word) for word in words), *unit]
+    Inside("grpc://127.0.0.1:1").assert_fails(5, *command, "--timeout", "0.2")
+    if words[0] != "put":
+        Inside(str(tmp_path / "nothing")).assert_fails(5, *command)
+        assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize("command", ["ls", "cat"])

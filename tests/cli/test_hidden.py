@@ -67,11 +67,13 @@ def test_lines_in_a_pipe_are_whole_and_hold_no_control_characters(stored: Stored
         (("ls", "-u", UNIT, "--long"), 2, 7),
         (("ls", "-u", UNIT, "--prefix", TYPED), 1, 3),
         (("find", TYPED), 1, 4),
-        (("stat", str(first), "-u", UNIT), 11, 2),
+        (("stat", str(first), "-u", UNIT), 13, 2),
         (("tag", TYPED, "-u", UNIT, "new=1"), 2, 1),
+        (("du", "-u", UNIT, "--level"), 1, 4),
+        (("get", "--prefix", "x", tmp_path / "none", "-u", UNIT), 0, None),
     ):
         lines = assert_lines(program.out(*arguments), count)
-        assert {line.count("\t") + 1 for line in lines} == {fields}
+        assert {line.count("\t") + 1 for line in lines} == ({fields} - {None})
     assert "\\x1b" in program.text("ls", "-u", UNIT)
     assert program.out("cat", TYPED, "-u", UNIT) == b"text"
     program.out("get", TYPED, tmp_path / "copy", "-u", UNIT)
@@ -82,6 +84,7 @@ def test_lines_in_a_pipe_are_whole_and_hold_no_control_characters(stored: Stored
         (2, ("put", tmp_path / "copy", "-u", TYPED)),
         (2, ("tag", str(first), "-u", UNIT, "--name", TYPED + "x")),
         (2, ("get", TYPED, tmp_path, "-u", UNIT)),
+        (2, ("get", "--prefix", TYPED, tmp_path / "none", "-u", UNIT)),
         (3, ("rm", TYPED + "x", "-u", UNIT)),
         (1, ("put", tmp_path / f"no{TYPED}"[:60], "-u", UNIT)),
     ]

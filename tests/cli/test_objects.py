@@ -99,7 +99,7 @@ def test_tag_shows_sets_and_removes_and_leaves_the_rest(program: Program) -> Non
     (document,) = program.documents("stat", "a", "-u", UNIT)
     assert document["tags"] == {"x": "", "z": "3=3"}
     assert (document["generation"], document["revision"]) == (1, 2)
-    assert program.documents("tag", "a", "-u", UNIT, "-r", "x", "-r", "z")[0]["tags"] == {}
+    assert program.documents("tag", "a", "-u", UNIT, "--remove", "x", "--remove", "z")[0]["tags"] == {}
 
 
 def test_tag_renames(program: Program) -> None:
@@ -115,7 +115,7 @@ def test_tag_renames(program: Program) -> None:
 
 def test_tag_refuses_what_contradicts_itself(embedded: Program) -> None:
     embedded.put("a", b"1")
-    embedded.assert_fails(2, "tag", "a", "x=1", "-r", "x", "-u", UNIT)
+    embedded.assert_fails(2, "tag", "a", "x=1", "--remove", "x", "-u", UNIT)
     embedded.assert_fails(2, "tag", "a", "--name", "b", "--no-name", "-u", UNIT)
     embedded.assert_fails(2, "tag", "a", "x", "-u", UNIT)
     embedded.assert_fails(3, "tag", "b", "x=1", "-u", UNIT)

@@ -10,7 +10,23 @@ from vault.cli.program import program as group
 
 from tests.cli.program import Program
 
-COMMANDS = ["put", "get", "cat", "ls", "stat", "rm", "tag", "find", "units", "serve", "check"]
+COMMANDS = [
+    "put",
+    "get",
+    "cat",
+    "ls",
+    "stat",
+    "rm",
+    "tag",
+    "find",
+    "units",
+    "du",
+    "watch",
+    "ping",
+    "completion",
+    "serve",
+    "check",
+]
 NOWHERE = Program(None)
 
 

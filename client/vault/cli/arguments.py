@@ -3,15 +3,20 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from vault.errors import InvalidArgumentError
-from vault.store.limits import check_datatype, check_key, check_name, check_tags, check_unit
+from vault.store.limits import check_datatype, check_key, check_name, check_prefix, check_tags, check_unit
 from vault.store.values import Key
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
+_AGE = re.compile(r"(\d{1,8})\s*([smhdw])", re.ASCII | re.IGNORECASE)
+_PERIODS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST_AGE = timedelta(days=365_000)
 _MOST_BYTES = (1 << 63) - 1
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -67,8 +72,25 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_age(text: str) -> timedelta:
+    """How long ago: `90s`, `30m`, `12h`, `7d`, `2w`."""
+    match = _AGE.fullmatch(text.strip())
+    age = timedelta(**{_PERIODS[match[2].lower()]: int(match[1])}) if match else None
+    if age is None or age > _MOST_AGE:
+        raise InvalidArgumentError(
+            f"bad age {text[:40]!r}: a whole number with s, m, h, d or w, a thousand years at most"
+        )
+    return age
+
+
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
-    """A parameter whose parser raises InvalidArgumentError; click then says which parameter it was."""
+    """A parameter whose parser raises InvalidArgumentError; click then says which parameter it was.
+
+    Attributes:
+        complete: What a shell is offered for a kind of parameter; set when one asks.
+    """
+
+    complete: ClassVar[Callable[[str, click.Context, str], list[CompletionItem]] | None] = None
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -81,6 +103,28 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from cl
             return self._parse(value)
         except InvalidArgumentError as error:
             self.fail(error.message, param, ctx)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002  # click calls it so
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        return [] if Parsed.complete is None else Parsed.complete(self.name, ctx, incomplete)
+
+
+class File(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A path, or `-`, as it is given; a shell completes it."""
+
+    name = "file"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # likewise
+        param: click.Parameter,  # noqa: ARG002  # likewise
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
 
 
 def _checked(check: Callable[[str], None]) -> Callable[[str], str]:
@@ -97,7 +141,9 @@ NAME = Parsed("name", _checked(check_name))
 
 DATATYPE = Parsed("datatype", _checked(check_datatype))
 UNIT = Parsed("unit", _checked(check_unit))
+PREFIX = Parsed("prefix", _checked(check_prefix))
 SIZE = Parsed("size", parse_size)
+AGE = Parsed("age", parse_age)
 
 
 class NumberRange(click.FloatRange):

@@ -13,7 +13,7 @@ from vault._escaping import escape_hidden
 from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
-from vault.store.connection import DEFAULT_CONNECTION
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import Store
 from vault.store.location import parse_location
 from vault.store.registry import open_store
@@ -32,16 +32,20 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         InvalidArgumentError: What is given can be no location.
     """
     settings = click.get_current_context().ensure_object(Settings)
-    location = settings.location
-    if not location:
+    if not settings.location:
         raise click.UsageError("where is the vault? Give --vault LOCATION or set VAULT_GRPC_URL.")
+    if local_path(settings.location) is None and sys.stderr.isatty():
+        _show_waiting()
+    with opened_at(settings.location, settings.connection, create=create) as store:
+        yield store
+
+
+def opened_at(location: str, connection: ConnectionSettings, *, create: bool = False) -> Store:
+    """The store at a location. Raises as `opened_store`."""
     path = local_path(location)
     if path is not None and not create:
         check_vault(path)
-    if path is None and sys.stderr.isatty():
-        _show_waiting()
-    with open_store(location, settings.connection if path is None else DEFAULT_CONNECTION) as store:
-        yield store
+    return open_store(location, connection if path is None else DEFAULT_CONNECTION)
 
 
 class _OneLine(logging.Formatter):
@@ -64,6 +68,12 @@ def local_path(location: str) -> Path | None:
     """The directory that a location names, None for a server's address."""
     scheme, rest = parse_location(location)
     return Path(rest) if scheme == "file" else None
+
+
+def local_directory() -> Path | None:
+    """The directory that the command line names; None: it names a server, or nothing."""
+    location = click.get_current_context().ensure_object(Settings).location
+    return local_path(location) if location else None
 
 
 class Directory(click.Path):

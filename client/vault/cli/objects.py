@@ -1,37 +1,38 @@
 """Commands about objects and their metadata: ls, stat, find, tag, rm, units."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
 import click
 
 from vault.cli.arguments import KEY, NAME, UNIT, tags_callback
-from vault.cli.exits import Exit, complain, exit_code
+from vault.cli.batches import batches
+from vault.cli.choice import Choice, choice_options, chosen, filter_options
 from vault.cli.location import opened_store
-from vault.cli.options import json_option, location_options, unit_option
+from vault.cli.options import dry_run_option, json_option, location_options, unit_option
 from vault.cli.output import json_of, write_lines, write_object, write_objects
+from vault.cli.tally import Tally
+from vault.cli.wording import counted
 from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
-from vault.store.limits import MAX_BATCH_ITEMS, MAX_DATA_ID, MAX_PAGE_SIZE
+from vault.store.limits import MAX_DATA_ID
 from vault.store.values import DeleteSpec, Key, MetadataSpec, ObjectInfo
 
 
 @click.command("ls")
 @unit_option
-@click.option("--prefix", "-p", help="Only objects whose name begins so, by name.")
-@click.option(
-    "--tag", "-t", "tags", metavar="K=V", multiple=True, callback=tags_callback, help="Only objects so tagged."
-)
+@filter_options
 @click.option("--long", "-l", is_flag=True, help="Generation, datatype and tags, too.")
 @json_option
 @location_options
-def list_objects(unit: str, prefix: str | None, tags: Mapping[str, str], *, long: bool, as_json: bool) -> None:
+def list_objects(unit: str, choice: Choice, *, long: bool, as_json: bool) -> None:
     """List a unit's objects: by id, or by name with --prefix ('' for every named object).
 
     A table on a terminal; id, size and name between tabs in a pipe (--long: id, size, generation,
     time of the last change, datatype, tags, name).
     """
     with opened_store() as store:
-        write_objects(_listed(store, unit, prefix, tags), as_json=as_json, long=long)
+        write_objects(choice.objects(store, unit), as_json=as_json, long=long)
 
 
 @click.command()
@@ -66,7 +67,7 @@ def find(name: str, unit: str | None, *, as_json: bool) -> None:
 @click.argument("key", type=KEY)
 @click.argument("tags", metavar="[K=V]...", nargs=-1, callback=tags_callback)
 @unit_option
-@click.option("--remove", "-r", "removed", metavar="K", multiple=True, help="Take this tag away.")
+@click.option("--remove", "removed", metavar="K", multiple=True, help="Take this tag away.")
 @click.option("--name", type=NAME, help="Give the object this name.")
 @click.option("--no-name", is_flag=True, help="Take the object's name away.")
 @json_option
@@ -102,29 +103,55 @@ def tag(
 
 
 @click.command("rm")
-@click.argument("keys", metavar="KEY...", type=KEY, nargs=-1, required=True)
+@click.argument("keys", metavar="[KEY]...", type=KEY, nargs=-1)
 @unit_option
+@choice_options
 @click.option("--force", "-f", is_flag=True, help="An object that does not exist is no error.")
 @click.option(
     "--if-generation", type=click.IntRange(0, MAX_DATA_ID), help="Only when the object is at this generation."
 )
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nothing is asked.")
+@dry_run_option
+@json_option
 @location_options
-def remove(keys: Sequence[Key], unit: str, if_generation: int | None, *, force: bool) -> None:
-    """Delete objects. Each is deleted or not by itself; the exit code is that of the first that was not."""
-    if if_generation is not None and len(keys) > 1:
-        raise click.UsageError("--if-generation is for one KEY.")
-    code = Exit.OK
+def remove(
+    keys: Sequence[Key],
+    unit: str,
+    choice: Choice,
+    if_generation: int | None,
+    *,
+    recursive: bool,
+    force: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Delete objects. Each is deleted or not by itself; the exit code is that of the first that was not.
+
+    Without KEY, those that --prefix, --tag and --older-than choose, or --all; with --recursive those
+    below the level KEY. They are printed as ls does. One that somebody changes meanwhile stays, and is
+    said (4). On a terminal it is asked first.
+    """
+    selected = chosen(keys, choice, recursive=recursive)
+    tally = Tally(as_json=as_json, dry_run=dry_run)
+    if selected is None:
+        if not keys:
+            raise click.UsageError("which objects? Give KEYs, --prefix, --tag, --older-than or --all.")
+        if if_generation is not None and len(keys) > 1:
+            raise click.UsageError("--if-generation is for one KEY.")
+        if dry_run or as_json:
+            raise click.UsageError("--dry-run and --json are for objects that are chosen, not named.")
+        with opened_store() as store:
+            _remove_keys(store, unit, [DeleteSpec(key, if_generation) for key in keys], tally, force=force)
+        tally.end()
+    if force or if_generation is not None:
+        raise click.UsageError("--force and --if-generation are for KEYs.")
+    if selected == Choice(prefix=""):
+        raise click.UsageError("--prefix '' is every object that has a name; say --all if that is meant.")
     with opened_store() as store:
-        limit = min(store.capabilities().max_batch_items, MAX_BATCH_ITEMS)
-        for start in range(0, len(keys), limit):
-            batch = keys[start : start + limit]
-            outcomes = store.delete_many(unit, [DeleteSpec(key, if_generation) for key in batch])
-            for key, outcome in zip(batch, outcomes, strict=True):
-                error = _failure(unit, key, outcome, force=force)
-                if error is not None:
-                    complain(error.message, exit_code(error))
-                    code = code or exit_code(error)
-    click.get_current_context().exit(code)
+        newest = None if yes or dry_run else _agreed(store, unit, selected)
+        _remove_chosen(store, unit, selected, newest, tally)
+    tally.end("deleted")
 
 
 @click.command()
@@ -145,17 +172,37 @@ def found(store: Store, unit: str, key: Key) -> ObjectInfo:
     return info
 
 
-def _listed(store: Store, unit: str, prefix: str | None, tags: Mapping[str, str]) -> Iterator[ObjectInfo]:
-    token = ""
-    while True:
-        page = store.list_page(unit, prefix=prefix, tags=tags, page_size=MAX_PAGE_SIZE, page_token=token)
-        yield from page.objects
-        token = page.next_page_token
-        if not token:
-            return
+def _remove_keys(store: Store, unit: str, specs: Sequence[DeleteSpec], tally: Tally, *, force: bool) -> None:
+    for batch in batches(specs):
+        for spec, outcome in zip(batch, store.delete_many(unit, batch), strict=True):
+            if isinstance(outcome, VaultError):
+                tally.failed(outcome)
+            elif not outcome and not force:
+                tally.failed(object_not_found(unit, spec.key))
 
 
-def _failure(unit: str, key: Key, outcome: int | VaultError, *, force: bool) -> VaultError | None:
-    if isinstance(outcome, VaultError):
-        return outcome
-    return None if outcome or force else object_not_found(unit, key)
+def _remove_chosen(store: Store, unit: str, choice: Choice, newest: int | None, tally: Tally) -> None:
+    objects = (info for info in choice.objects(store, unit) if newest is None or info.revision <= newest)
+    for batch in batches(objects):
+        if tally.dry_run:
+            tally.done(batch)
+            continue
+        outcomes = store.delete_many(unit, [DeleteSpec(info.data_id, info.generation) for info in batch])
+        deleted = zip(batch, outcomes, strict=True)
+        tally.settle(outcome if isinstance(outcome, VaultError) else info for info, outcome in deleted if outcome)
+
+
+def _agreed(store: Store, unit: str, choice: Choice) -> int | None:
+    """Asks, on a terminal. Returns the newest revision of what was counted; None: nobody was asked.
+
+    Raises:
+        click.Abort: The answer is no.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    objects, size, newest = 0, 0, 0
+    for info in choice.objects(store, unit):
+        objects, size, newest = objects + 1, size + info.size, max(newest, info.revision)
+    if objects:
+        click.confirm(f"Delete {counted(objects, size)} of unit {unit!r}?", abort=True, err=True)
+    return newest

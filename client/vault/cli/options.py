@@ -72,3 +72,7 @@ unit_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document on a line, for programs.")
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Do nothing: print what would be done, and count it.")
+
+no_skip_option = click.option("--no-skip", is_flag=True, help="Also what is there and equal.")

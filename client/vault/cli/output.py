@@ -1,13 +1,13 @@
 """What the commands print: JSON for programs, lines for pipes, tables for people."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from vault._escaping import escape_hidden, json_line
+from vault.cli.batches import batches
 from vault.cli.wording import tags_text
 from vault.store.values import ObjectInfo
 
@@ -60,31 +60,53 @@ def write_lines(document: object, lines: Iterable[str], *, as_json: bool) -> Non
 
 def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, with_unit: bool = False) -> int:
     """Objects as they come, in the form that suits whoever reads. Returns how many."""
-    if as_json:
-        return _each(objects, lambda info: write_json(json_of(info)))
-    if not sys.stdout.isatty():
-        return _each(objects, lambda info: write_line(*_fields(info, long=long, with_unit=with_unit)))
     count = 0
-    remaining = iter(objects)
-    while rows := list(islice(remaining, _ROWS_AT_ONCE)):
-        _table().show_objects(rows, long=long, with_unit=with_unit, header=count == 0)
-        count += len(rows)
+    for group in batches(objects, _ROWS_AT_ONCE):
+        write_group(group, as_json=as_json, long=long, with_unit=with_unit, header=count == 0)
+        count += len(group)
     return count
+
+
+def write_group(
+    objects: Sequence[ObjectInfo], *, as_json: bool, header: bool, long: bool = False, with_unit: bool = False
+) -> None:
+    """Some of the objects; `header`: the first."""
+    if as_json:
+        for info in objects:
+            write_json(json_of(info))
+    elif sys.stdout.isatty():
+        _table().show_objects(objects, long=long, with_unit=with_unit, header=header)
+    else:
+        for info in objects:
+            write_line(*_fields(info, long=long, with_unit=with_unit))
 
 
 def write_object(info: ObjectInfo, *, as_json: bool) -> None:
     """All that is known of one object."""
     document = json_of(info)
+    if not as_json:
+        document["name"] = info.name if info.name is not None else ""
+        document["tags"] = tags_text(info)
+    write_fields(document, as_json=as_json)
+
+
+def write_fields(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """One thing, a field on each line; as JSON a document."""
     if as_json:
         write_json(document)
-        return
-    document["name"] = info.name if info.name is not None else ""
-    document["tags"] = tags_text(info)
-    if sys.stdout.isatty():
+    elif sys.stdout.isatty():
         _table().show_fields(document)
-        return
-    for field, value in document.items():
-        write_line(field, value)
+    else:
+        for field, value in document.items():
+            write_line(field, " ".join(value) if isinstance(value, tuple) else "" if value is None else value)
+
+
+def write_record(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """One of many things, on one line: its values, None an empty one; as JSON a document."""
+    if as_json:
+        write_json(document)
+    else:
+        write_line(*("" if value is None else value for value in document.values()))
 
 
 def _fields(info: ObjectInfo, *, long: bool, with_unit: bool) -> Iterator[object]:
@@ -98,13 +120,6 @@ def _fields(info: ObjectInfo, *, long: bool, with_unit: bool) -> Iterator[object
         yield info.datatype
         yield tags_text(info)
     yield info.name or ""
-
-
-def _each(objects: Iterable[ObjectInfo], write: Any) -> int:
-    count = 0
-    for count, info in enumerate(objects, 1):  # noqa: B007  # the count is what is returned
-        write(info)
-    return count
 
 
 def _table() -> Any:

@@ -34,6 +34,10 @@ _OWN = {
     "tag": ("vault.cli.objects:tag", "Show or change an object's tags, or its name."),
     "rm": ("vault.cli.objects:remove", "Delete objects."),
     "units": ("vault.cli.objects:units", "List the units."),
+    "du": ("vault.cli.usage:usage", "Show how much units, and levels of names, hold."),
+    "watch": ("vault.cli.watching:watch", "Print changes as they are committed."),
+    "ping": ("vault.cli.ping:ping", "Ask a vault who it is, and how fast it answers."),
+    "completion": ("vault.cli.completion:completion", "Print what a shell needs to complete commands."),
 }
 
 # Lines of commands that other packages of this project offer; others' are asked for their own.
@@ -44,7 +48,7 @@ _OFFERED = {
 
 
 # Commands that run until they are told to end: a signal that comes before they have begun ends them well.
-_SERVERS = {"serve"}
+_SERVERS = {"serve", "watch"}
 
 
 class Program(click.Group):
@@ -148,8 +152,8 @@ def run() -> int:
 
 def _ended(arguments: Sequence[str]) -> int:
     try:
-        if "_VAULT_GRPC_COMPLETE" in os.environ:  # the shell asks what could come next
-            program.main(prog_name=NAME)
+        if "_VAULT_GRPC_COMPLETE" in os.environ:  # a shell asks what could come next
+            return _answered()
         return _run(arguments)
     except click.Abort:
         return Exit.INTERRUPTED
@@ -164,6 +168,16 @@ def _ended(arguments: Sequence[str]) -> int:
             streams.say(escape_hidden(traceback.format_exc(), keep="\n"))
         text = f"{type(error).__name__}: {error} (a bug; VAULT_GRPC_TRACEBACK=1 shows where)"
         return complain(text, Exit.FAILURE)
+
+
+def _answered() -> int:
+    from vault.cli import completion  # noqa: PLC0415  # no other run needs it
+
+    try:
+        completion.answer(program)
+    except Exception:  # noqa: BLE001  # whatever is wrong, it is no answer, and nobody wants to read of it
+        return Exit.FAILURE
+    return Exit.OK
 
 
 def _run(arguments: Sequence[str]) -> int:

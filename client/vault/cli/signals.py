@@ -42,6 +42,14 @@ def end_well() -> None:
         os._exit(0)
 
 
+def interrupt() -> None:
+    """From now on a signal that is held, or ends the process well, raises KeyboardInterrupt, as Ctrl-C does; the next
+    one ends the process."""
+    for each in ENDING:
+        if signal.getsignal(each) in (_note, _end_well):
+            signal.signal(each, _interrupt)
+
+
 def end_at_once(number: int) -> None:
     """Gives a signal its default action, which process 1 has to take by itself."""
     signal.signal(number, _end if os.getpid() == 1 else signal.SIG_DFL)
@@ -57,6 +65,13 @@ def _note(number: int, _frame: FrameType | None) -> None:
 
 def _end_well(_number: int, _frame: FrameType | None) -> None:
     os._exit(0)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for each in ENDING:
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, _end_well)
+    raise KeyboardInterrupt
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from vault._escaping import holds_hidden
 from vault._sync.files.object_reader import open_reader
 from vault._sync.files.transfer import download_file, upload_file
-from vault.cli.arguments import DATATYPE, KEY, NAME, SIZE, tags_callback
-from vault.cli.exits import Exit, complain, exit_code, text_of
-from vault.cli.location import opened_store
-from vault.cli.options import json_option, location_options, unit_option
+from vault.cli.arguments import DATATYPE, KEY, NAME, PREFIX, SIZE, File, tags_callback
+from vault.cli.choice import Choice, choice_options, chosen, level_of
+from vault.cli.folder import MAX_FILE_NAME, Target
+from vault.cli.get_folder import FolderDownload
+from vault.cli.location import local_directory, opened_store
+from vault.cli.options import dry_run_option, json_option, location_options, no_skip_option, unit_option
 from vault.cli.output import json_of, write_lines
 from vault.cli.progress import progress_of
-from vault.errors import InvalidArgumentError, UnavailableError, VaultError
+from vault.cli.put_folder import FolderUpload
+from vault.cli.tally import Tally
+from vault.errors import InvalidArgumentError, VaultError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE, check_range
 from vault.store.values import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
@@ -26,12 +31,9 @@ from vault.store.values import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data
 STREAM = "-"
 """As a FILE: standard input or output."""
 
-_MAX_FILE_NAME = 255
-"""Bytes, as most file systems have it."""
-
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", type=File(), nargs=-1, required=True)
 @unit_option
 @click.option("--name", "-n", type=NAME, help="The object's name; the file's own (without folders) by default.")
 @click.option("--no-name", is_flag=True, help="No name: the object has its id alone.")
@@ -42,7 +44,16 @@ _MAX_FILE_NAME = 255
     metavar="TAG",
     help="What the bytes are, for programs that load them as objects. Without it: what their unit holds.",
 )
-@click.option("--replace", "-r", is_flag=True, help="Give an object that has the name new bytes; its id and tags stay.")
+@click.option(
+    "--replace/--no-replace",
+    "-f",
+    default=None,
+    help="Whether an object that has the name gets the new bytes; its id and tags stay. With --recursive it does.",
+)
+@click.option("--recursive", "-r", is_flag=True, help="FILE is a folder: all files below it, but those that are equal.")
+@click.option("--prefix", "-p", type=PREFIX, default="", help="With --recursive: what all names begin with.")
+@no_skip_option
+@dry_run_option
 @json_option
 @location_options
 def put(
@@ -51,9 +62,13 @@ def put(
     name: str | None,
     tags: Mapping[str, str],
     datatype: str | None,
+    prefix: str,
     *,
     no_name: bool,
-    replace: bool,
+    replace: bool | None,
+    recursive: bool,
+    no_skip: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Store files, each as a new object under the file's name, and print their ids.
@@ -61,60 +76,113 @@ def put(
     FILE - is standard input, stored without a name unless --name gives one. A name that is taken ends
     with 4 and changes nothing, unless --replace is given. Each file is stored or not by itself; the exit
     code is that of the first that was not. A directory given as --vault is made when it is not there.
+
+    With --recursive FILE is one folder, and an object's name the file's path below it. What is there and
+    equal is left alone, what differs is replaced, and what was stored is printed as ls does.
     """
     if name is not None and (no_name or len(files) > 1):
         raise click.UsageError("--name is for one FILE, and excludes --no-name.")
     if files.count(STREAM) > 1:
         raise click.UsageError("standard input can be stored once.")
-    if replace and (no_name or tags or (STREAM in files and name is None)):
+    if recursive:
+        if len(files) > 1 or STREAM in files or name is not None or no_name:
+            raise click.UsageError("--recursive takes one folder, and neither --name nor --no-name.")
+    elif prefix or no_skip or dry_run:
+        raise click.UsageError("--prefix, --no-skip and --dry-run go with --recursive.")
+    elif replace and (no_name or tags or (STREAM in files and name is None)):
         raise click.UsageError("--replace needs a name, and takes no --tag: an object that is there keeps its own.")
-    code = Exit.OK
-    with opened_store(create=True) as store:
+    tally = Tally(as_json=as_json, dry_run=dry_run)
+    with opened_store(create=not dry_run) as store:
+        if recursive:
+            upload = FolderUpload(
+                store, unit, tally, prefix, tags, datatype or "", replace=replace is not False, resend=no_skip
+            )
+            upload.run(files[0], without=local_directory())
+            tally.end("stored")
         for file in files:
             try:
                 given = None if no_name else name or (None if file == STREAM else Path(file).name)
-                begin = _writing(store, unit, UploadSpec(new_data_id(), given, tags, datatype or ""), replace=replace)
+                begin = _writing(
+                    store, unit, UploadSpec(new_data_id(), given, tags, datatype or ""), replace=bool(replace)
+                )
                 info = _store(file, given, begin)
-            except UnavailableError:
-                raise  # and will be for the next file, after another timeout
             except (VaultError, OSError) as error:
-                complain(text_of(error), exit_code(error))
-                code = code or exit_code(error)
+                tally.failed(error)
                 continue
             write_lines(json_of(info), [str(info.data_id)], as_json=as_json)
             sys.stdout.flush()  # an object that is stored is told of, whatever becomes of the next
-    click.get_current_context().exit(code)
+    tally.end()
+
+
+def _keys_and_file(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[Sequence[Key], str]:
+    *keys, file = words or ("",)
+    return [KEY.convert(key, param, ctx) for key in keys], file
+
+
+def _complete_words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A KEY, where none was given yet, and then a FILE."""
+    given = ctx.params
+    words = given.get("words")
+    named = isinstance(words, tuple) and words[1]
+    chosen_otherwise = given.get("prefix") is not None or given.get("tags") or given.get("everything")
+    return (File() if named or chosen_otherwise else KEY).shell_complete(ctx, param, incomplete)
 
 
 @click.command()
-@click.argument("key", type=KEY)
-@click.argument("file")
+@click.argument(
+    "words", metavar="[KEY] FILE", nargs=-1, required=True, callback=_keys_and_file, shell_complete=_complete_words
+)
 @unit_option
+@choice_options
+@no_skip_option
+@dry_run_option
+@json_option
 @location_options
-def get(key: Key, file: str, unit: str) -> None:
-    """Write an object to a file, or to standard output (-).
+def get(
+    words: tuple[Sequence[Key], str],
+    unit: str,
+    choice: Choice,
+    *,
+    recursive: bool,
+    no_skip: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Write an object to a file, or to standard output (-); or several to files below a folder.
 
     A file that is there is replaced, once all bytes have come and are verified; until then, and when
     anything fails, it stays as it was. Its mode stays, links are followed, and a pipe or a device is
     written to. In a directory the file is called as the object was asked for: by the last part of its name, or
     by its id, under which nothing is replaced.
+
+    With --recursive KEY is a level, a/b for all names that begin with a/b/, and FILE a folder; with
+    --prefix, --tag, --older-than or --all there is no KEY. The files below FILE are called as the objects, but
+    for the level; folders are made, links below FILE are not followed. What is there and equal is left
+    alone, and what was written is printed as ls does.
     """
+    keys, file = words
+    selected = chosen(keys, choice, recursive=recursive)
     if not file:
         raise click.UsageError("FILE is empty.")
+    if selected is None:
+        if len(keys) != 1:
+            raise click.UsageError("KEY and FILE are needed, or FILE with --prefix, --tag, --older-than or --all.")
+        if no_skip or dry_run or as_json:
+            raise click.UsageError("--no-skip, --dry-run and --json are for several objects.")
+        with opened_store() as store:
+            _get(store, unit, keys[0], file)
+        return
+    if file == STREAM:
+        raise click.UsageError(
+            "several objects are written to a folder, not to standard output; cat takes several KEYs."
+        )
+    tally = Tally(as_json=as_json, dry_run=dry_run)
     with opened_store() as store:
-        if file == STREAM:
-            _write_all(store, unit, key, sys.stdout.buffer)
-            return
-        path = Path(file)
-        into_directory = path.is_dir()
-        if into_directory:
-            path /= _name_in_directory(key)
-            file = str(path)
-        # A bar and bytes on the same terminal would spoil both.
-        with nullcontext() if path.is_char_device() else progress_of(path.name) as progress:
-            # What was asked for by its id is nobody's choice of a name, so that nothing is to be expected there.
-            replace = not (into_directory and isinstance(key, int))
-            download_file(store, unit, key, file, progress, replace=replace)
+        download = FolderDownload(
+            store, unit, tally, Target(file, make=not dry_run), level=level_of(selected.prefix), resend=no_skip
+        )
+        download.run(selected.objects(store, unit))
+    tally.end("written")
 
 
 @click.command()
@@ -155,6 +223,22 @@ def _store(file: str, name: str | None, begin: Callable[[], BlockWriter]) -> Obj
         return upload_file(begin, source, progress)
 
 
+def _get(store: Store, unit: str, key: Key, file: str) -> None:
+    if file == STREAM:
+        _write_all(store, unit, key, sys.stdout.buffer)
+        return
+    path = Path(file)
+    into_directory = path.is_dir()
+    if into_directory:
+        path /= _name_in_directory(key)
+        file = str(path)
+    # A bar and bytes on the same terminal would spoil both.
+    with nullcontext() if path.is_char_device() else progress_of(path.name) as progress:
+        # What was asked for by its id is nobody's choice of a name, so that nothing is to be expected there.
+        replace = not (into_directory and isinstance(key, int))
+        download_file(store, unit, key, file, progress, replace=replace)
+
+
 def _write_all(store: Store, unit: str, key: Key, sink: BinaryIO) -> None:
     # A bar and bytes on the same terminal would spoil both.
     with nullcontext() if sink.isatty() else progress_of(str(key)) as progress:
@@ -175,6 +259,6 @@ def _write_part(store: Store, unit: str, key: Key, offset: int, length: int | No
 def _name_in_directory(key: Key) -> str:
     """The name of a file for what was asked for so. A hidden one, or one that steers a terminal, has to be given."""
     name = str(key).rpartition("/")[2]
-    if name.startswith(".") or not name or len(os.fsencode(name)) > _MAX_FILE_NAME or holds_hidden(name):
+    if name.startswith(".") or not name or len(os.fsencode(name)) > MAX_FILE_NAME or holds_hidden(name):
         raise InvalidArgumentError(f"no file in a directory is called after the name {key!r}; give FILE one")
     return name

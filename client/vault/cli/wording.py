@@ -25,3 +25,8 @@ def size_text(size: int) -> str:
         if amount < 1023.95:
             break
     return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
+
+
+def counted(objects: int, size: int) -> str:
+    """How many objects, and how much: `1 object (5 B)`."""
+    return f"{objects} object{'s' * (objects != 1)} ({size_text(size)})"
