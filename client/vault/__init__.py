@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `as` exports a name
     from vault._async.remote.store import AsyncRemoteStore as AsyncRemoteStore
     from vault._async.vault.facade import AsyncVault as AsyncVault
     from vault._async.vault.remote_vault import AsyncRemoteVault as AsyncRemoteVault
+    from vault._async.vault.computing import AsyncMemoized as AsyncMemoized
     from vault._async.vault.typed_unit import AsyncUnit as AsyncUnit
     from vault._cache.cache import CacheStats as CacheStats
     from vault._runtime.allocator import tune_allocator as tune_allocator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # `as` exports a name
     from vault._sync.remote.store import RemoteStore as RemoteStore
     from vault._sync.vault.facade import Vault as Vault
     from vault._sync.vault.remote_vault import RemoteVault as RemoteVault
+    from vault._sync.vault.computing import Memoized as Memoized
     from vault._sync.vault.typed_unit import Unit as Unit
     from vault.datatype import Datatype as Datatype, ObjectStream as ObjectStream
     from vault.errors import (
@@ -78,6 +80,7 @@ _HOMES = {
     "_async.remote.store": "AsyncRemoteStore",
     "_async.vault.facade": "AsyncVault",
     "_async.vault.remote_vault": "AsyncRemoteVault",
+    "_async.vault.computing": "AsyncMemoized",
     "_async.vault.typed_unit": "AsyncUnit",
     "_cache.cache": "CacheStats",
     "_runtime.allocator": "tune_allocator",
@@ -89,6 +92,7 @@ _HOMES = {
     "_sync.remote.store": "RemoteStore",
     "_sync.vault.facade": "Vault",
     "_sync.vault.remote_vault": "RemoteVault",
+    "_sync.vault.computing": "Memoized",
     "_sync.vault.typed_unit": "Unit",
     "datatype": "Datatype ObjectStream",
     "errors": (

@@ -5,13 +5,14 @@ Pairs of one shape, as in `vault._runtime.sync_async`; the sync ones call.
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from vault.errors import ClosedError, UnavailableError
+from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
 
 T = TypeVar("T")
 
@@ -180,3 +181,26 @@ class Disk:
 
     def __exit__(self, *exc_info: object) -> None:
         self._result = None
+
+
+class AsyncCall:
+    """Calls a function that a caller gave: a coroutine function is awaited, any other runs in a thread of its own."""
+
+    @staticmethod
+    async def run(function: Callable[[], Any]) -> Any:
+        returned = function() if inspect.iscoroutinefunction(function) else await AsyncHook.run(function)
+        return await returned if inspect.isawaitable(returned) else returned
+
+
+class Call:
+    """The sync face of AsyncCall."""
+
+    @staticmethod
+    def run(function: Callable[[], Any]) -> Any:
+        returned = function()
+        if inspect.iscoroutine(returned):
+            returned.close()
+            raise InvalidArgumentError(
+                f"{function!r} is a coroutine function: an AsyncVault takes it", reason="BAD_FUNCTION"
+            )
+        return returned

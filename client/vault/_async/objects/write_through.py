@@ -15,6 +15,8 @@ from vault.store.values import (
     Key,
     MetadataSpec,
     ObjectInfo,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -64,6 +66,15 @@ class AsyncWriteThrough:
             if isinstance(outcome, ObjectInfo):
                 self.uploaded(outcome)
         return outcomes
+
+    async def put(self, unit: str, spec: PutSpec, data: Datatype) -> ObjectInfo:
+        """Stores an object, new or in the place of one."""
+        encoded = await self._codecs[unit].encode(data)
+        if encoded is not None and encoded.fits_block:
+            info = _single(await self._store.put_many(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
+        else:
+            info = await self._codecs[unit].write(lambda: self._store.put(unit, spec), data, encoded)
+        return self._wrote(info, ChangeKind.UPDATED if info.created_at < info.updated_at else ChangeKind.UPLOADED)
 
     async def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         """Replaces an object's bytes."""

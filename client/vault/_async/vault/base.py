@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 from vault._async.feed.coherence import check_consistency, make_coherence
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.objects.codec import AsyncCodec
+from vault._async.objects.computing import AsyncComputations
 from vault._async.objects.editing import AsyncEditor
 from vault._async.objects.loader import AsyncLoader, AsyncParts, AsyncSharedFlight
 from vault._async.objects.ticket import AsyncOpenTicket, AsyncTicket
@@ -254,6 +255,7 @@ class AsyncVaultBase:
             if self._owns_store:
                 await self._store.close()
             await self._coherence.join()
+            await self._computations.close()
             for upkeeping in self._upkeepings:
                 await upkeeping.stop()
             self._cache.clear()
@@ -293,6 +295,7 @@ class AsyncVaultBase:
         parts = AsyncParts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
         self._loader = AsyncLoader(parts)
         self._writes = AsyncWriteThrough(parts)
+        self._computations = AsyncComputations(parts, self._writes)
         self._editor = AsyncEditor(self._loader, self._writes, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
         self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()

@@ -16,6 +16,8 @@ from vault.store.values import (
     Key,
     MetadataSpec,
     ObjectInfo,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -65,6 +67,15 @@ class WriteThrough:
             if isinstance(outcome, ObjectInfo):
                 self.uploaded(outcome)
         return outcomes
+
+    def put(self, unit: str, spec: PutSpec, data: Datatype) -> ObjectInfo:
+        """Stores an object, new or in the place of one."""
+        encoded = self._codecs[unit].encode(data)
+        if encoded is not None and encoded.fits_block:
+            info = _single(self._store.put_many(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
+        else:
+            info = self._codecs[unit].write(lambda: self._store.put(unit, spec), data, encoded)
+        return self._wrote(info, ChangeKind.UPDATED if info.created_at < info.updated_at else ChangeKind.UPLOADED)
 
     def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         """Replaces an object's bytes."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 from vault._sync.feed.coherence import check_consistency, make_coherence
 from vault._sync.feed.subscription import Subscription
 from vault._sync.objects.codec import Codec
+from vault._sync.objects.computing import Computations
 from vault._sync.objects.editing import Editor
 from vault._sync.objects.loader import Loader, Parts, SharedFlight
 from vault._sync.objects.ticket import OpenTicket, Ticket
@@ -255,6 +256,7 @@ class VaultBase:
             if self._owns_store:
                 self._store.close()
             self._coherence.join()
+            self._computations.close()
             for upkeeping in self._upkeepings:
                 upkeeping.stop()
             self._cache.clear()
@@ -294,6 +296,7 @@ class VaultBase:
         parts = Parts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
         self._loader = Loader(parts)
         self._writes = WriteThrough(parts)
+        self._computations = Computations(parts, self._writes)
         self._editor = Editor(self._loader, self._writes, self._cache)
         self._upkeepings: list[Upkeeping] = []
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()

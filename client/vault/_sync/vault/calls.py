@@ -1,9 +1,8 @@
 # Generated from _async/vault/calls.py by scripts/unasync: DO NOT CHANGE.
 """Calls: everything that is asked of a vault about one unit or another."""
 
-from vault._sync.vault.reading import Reading
-from vault._sync.vault.writing import Writing
+from vault._sync.vault.computing import Computing
 
 
-class Calls(Reading, Writing):
+class Calls(Computing):
     """The calls whose first argument is a unit; an Unit has each of them, too, without that argument."""

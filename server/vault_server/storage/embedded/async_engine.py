@@ -115,7 +115,11 @@ class AsyncEmbeddedEngine:
         await self._threads.call(self._store.suspended.abort, unit, request_id)
 
     async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
-        return await self._threads.call(self._store.leases.acquire_lease, unit, name, holder, seconds)
+        taking = self._threads.call(self._store.leases.acquire_lease, unit, name, holder, seconds)
+        try:
+            return await asyncio.shield(taking)
+        finally:
+            await asyncio.wait([taking])  # also when it is cancelled: a release comes after it, then
 
     async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
         await self._threads.call(self._store.leases.release_lease, unit, name, holder)

@@ -1,0 +1,70 @@
+# Generated from _async/objects/lease_renewal.py by scripts/unasync: DO NOT CHANGE.
+"""Renews leases in the background for as long as somebody needs them."""
+
+import logging
+import threading
+from typing import Final
+
+from vault._runtime.sync_async import Background, Event
+from vault.errors import VaultError
+from vault.store.contract import Store
+
+_log = logging.getLogger(__name__)
+
+LEASE: Final = 10.0
+"""Seconds after which the lease of a computer that died is another's."""
+
+_RENEWALS: Final = 4
+"""In the time of a lease: a renewal that is late, or lost, does not lose it."""
+
+
+class LeaseRenewal:
+    """Renews those of one vault, in one task or thread that lives while there are any."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._guard = threading.Lock()  # never held while anything is waited for
+        self._leases: dict[bytes, tuple[str, str]] = {}
+        self._background: Background | None = None
+        self._stopped = Event()
+
+    def add(self, unit: str, name: str, holder: bytes) -> None:
+        """Keeps a lease that the holder has until it is removed.
+
+        Raises:
+            UnavailableError: OVERLOADED, the system has no thread left.
+        """
+        with self._guard:
+            self._leases[holder] = unit, name
+            if self._background is None or not self._background.is_alive():
+                background = Background(self._run, "vault-leases")
+                background.start()
+                self._background = background
+
+    def remove(self, holder: bytes) -> None:
+        """Lets it end. Harmless when it is not kept."""
+        with self._guard:
+            self._leases.pop(holder, None)
+
+    def close(self) -> None:
+        """Renews nothing any more."""
+        self._stopped.set()
+        background = self._background
+        if background is not None:
+            background.stop()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(LEASE / _RENEWALS):
+            with self._guard:
+                if not self._leases:
+                    self._background = None
+                    return
+                leases = list(self._leases.items())
+            for holder, (unit, name) in leases:
+                try:
+                    if holder in self._leases:
+                        self._store.acquire_lease(unit, name, holder, LEASE)
+                    if holder not in self._leases:  # removed meanwhile, and perhaps taken again by that
+                        self._store.release_lease(unit, name, holder)
+                except VaultError as error:
+                    _log.info("the lease on %r in unit %r could not be renewed: %s", name, unit, error)

@@ -1,0 +1,408 @@
+"""get_or_compute: the value where it is, one computation where it is not, and whoever dies is succeeded."""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vault import AsyncVault, ClosedError, InvalidArgumentError, TextWrapper, UnavailableError, Vault
+from vault._async.objects import computing as async_computing
+from vault._async.objects import lease_renewal as async_renewal
+from vault._sync.objects import computing, lease_renewal
+from vault_server import EmbeddedStore, Server
+from vault_server.storage.memory import AsyncMemoryStore, MemoryStore
+
+from tests.storage.objects import run, start
+from tests.vault.computing import PROGRAM, Counting, together
+from tests.vault.places import STRUCTURE, Count, Note
+from tests.waiting import until
+
+OpenVault = Callable[..., Vault]
+HOLDER = b"somebody else..."
+
+
+@pytest.fixture(params=["memory", "embedded", "remote"])
+def open_vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenVault]:
+    """Opens vaults on one store, each as another process would have it."""
+    with ExitStack() as stack:
+        location: Any = tmp_path / "store"
+        if request.param == "memory":
+            location = stack.enter_context(MemoryStore())
+        elif request.param == "remote":
+            store = stack.enter_context(EmbeddedStore(location))
+            location = f"grpc://{stack.enter_context(Server(store)).address}"
+        yield lambda **options: stack.enter_context(Vault(location, STRUCTURE, **options))
+
+
+@pytest.fixture
+def vault(open_vault: OpenVault) -> Vault:
+    return open_vault()
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (computing, lease_renewal, async_computing, async_renewal):
+        monkeypatch.setattr(module, "LEASE", 0.4)
+
+
+def text(vault: Vault, name: str) -> str | None:
+    ticket = vault.load("notes", name)
+    if ticket is None:
+        return None
+    with ticket:
+        found: str = ticket.get_data().text
+        return found
+
+
+def is_free(vault: Vault, name: str) -> bool:
+    """Whether nobody has the lease on the name."""
+    if vault._store.acquire_lease("notes", name, HOLDER, 1):
+        return False
+    vault._store.release_lease("notes", name, HOLDER)
+    return True
+
+
+def test_what_is_not_there_is_computed_and_then_it_is_there(vault: Vault, open_vault: OpenVault) -> None:
+    function = Counting("first")
+    assert vault.get_or_compute("notes", "a", function, tags={"k": "v"}).text == "first"
+    assert vault.get_or_compute("notes", "a", function).text == "first"
+    other = open_vault(cache=False)
+    assert other.get_or_compute("notes", "a", Counting("second")).text == "first"
+    assert function.calls == 1
+    info = vault.stat("notes", "a")
+    assert info
+    assert (info.tags, info.datatype, info.expires_at) == ({"k": "v"}, "Note", None)
+    vault.upload("notes", Note("written"), name="b")
+    assert other.get_or_compute("notes", "b", function).text == "written"
+    assert is_free(vault, "a")
+
+
+def test_threads_of_several_vaults_that_want_one_value_compute_it_once(open_vault: OpenVault) -> None:
+    vaults = [open_vault(), open_vault(), open_vault(cache=False)]
+    function = Counting(seconds=0.2)
+    found = together(*[lambda vault=each: vault.get_or_compute("notes", "a", function).text for each in vaults * 4])
+    assert found == ["value"] * 12
+    assert (function.calls, function.most) == (1, 1)
+
+
+def test_values_of_several_names_are_computed_at_the_same_time(vault: Vault) -> None:
+    both = threading.Barrier(2, timeout=20)
+    functions = [Counting(name, then=both.wait) for name in ("a", "b")]
+    found = together(*[lambda each=each: vault.get_or_compute("notes", each.text, each).text for each in functions])
+    assert found == ["a", "b"]
+
+
+def test_an_error_goes_to_who_computed_and_the_others_try_one_after_another(open_vault: OpenVault) -> None:
+    tried = Counting(seconds=0.02)
+    vaults = [open_vault(), open_vault()]
+
+    def function() -> Note:
+        note = tried()
+        if tried.calls < 4:
+            raise ZeroDivisionError
+        return note
+
+    found = together(*[lambda vault=each: vault.get_or_compute("notes", "a", function).text for each in vaults * 4])
+    assert sorted(map(str, found)) == [""] * 3 + ["value"] * 5
+    assert [type(each) for each in found].count(ZeroDivisionError) == 3
+    assert (tried.calls, tried.most) == (4, 1)
+
+
+def test_what_is_no_object_of_the_unit_is_refused_and_nothing_is_stored(vault: Vault) -> None:
+    for wrong in (None, "text", Count(5), TextWrapper("a")):
+        with pytest.raises(InvalidArgumentError, match=f"holds objects of Note, not {type(wrong).__name__}") as refused:
+            vault.get_or_compute("notes", "a", lambda wrong=wrong: wrong)  # type: ignore[misc]
+        assert refused.value.reason == "BAD_OBJECT"
+    assert not vault.exists("notes", "a")
+    assert is_free(vault, "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"function": None}, "BAD_FUNCTION"),
+        ({"function": Note("a")}, "BAD_FUNCTION"),
+        ({"name": ""}, "BAD_NAME"),
+        ({"name": "a\u200bb"}, "BAD_NAME"),
+        ({"name": 5}, "BAD_NAME"),
+        ({"tags": {"a": 1}}, "BAD_TAGS"),
+        ({"tags": {"a": "\x1b"}}, "BAD_TAGS"),
+        ({"expires_in": 0}, "BAD_EXPIRY"),
+        ({"expires_in": math.inf}, "BAD_EXPIRY"),
+        ({"refresh_ahead": 0}, "BAD_EXPIRY"),
+        ({"refresh_ahead": math.inf}, "BAD_EXPIRY"),
+        ({"refresh_ahead": 5, "expires_in": 5}, "BAD_EXPIRY"),
+        ({"timeout": 0}, "BAD_SETTING"),
+        ({"timeout": "1"}, "BAD_SETTING"),
+        ({"unit": "others"}, "UNKNOWN_UNIT"),
+        ({"unit": "no unit"}, "BAD_UNIT"),
+    ],
+)
+def test_what_can_be_no_computation_is_refused_before_it_begins(
+    vault: Vault, options: dict[str, Any], reason: str
+) -> None:
+    function = Counting()
+    call: dict[str, Any] = {"unit": "notes", "name": "a", "function": function, **options}
+    with pytest.raises(InvalidArgumentError) as refused:
+        vault.get_or_compute(**call)
+    assert refused.value.reason == reason
+    assert function.calls == 0
+
+
+def test_a_function_that_asks_for_its_own_name_is_refused_rather_than_left_waiting(vault: Vault) -> None:
+    def own() -> Note:
+        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
+            vault.get_or_compute("notes", "a", own)
+        note: Note = vault.get_or_compute("notes", "b", lambda: vault.get_or_compute("notes", "c", Counting()))
+        return note
+
+    assert vault.get_or_compute("notes", "a", own).text == "value"
+    assert [text(vault, name) for name in "abc"] == ["value"] * 3
+
+
+def test_who_waits_for_another_waits_no_longer_than_it_says(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+    begun, done = threading.Event(), threading.Event()
+
+    def slow() -> Note:
+        begun.set()
+        assert done.wait(30)
+        return Note("slow")
+
+    def impatient() -> None:
+        assert begun.wait(30)
+        for each in (vault, other):
+            with pytest.raises(UnavailableError, match=r"not computed by another within 0\.1 s") as refused:
+                each.get_or_compute("notes", "a", Counting(), timeout=0.1)
+            assert refused.value.reason == "TIMEOUT"
+        done.set()
+
+    found = together(lambda: vault.get_or_compute("notes", "a", slow, timeout=0.1).text, impatient)
+    assert found == ["slow", None]
+
+
+@pytest.mark.usefixtures("short_leases")
+def test_a_lease_is_renewed_for_as_long_as_the_function_runs(open_vault: OpenVault) -> None:
+    function = Counting(seconds=1.5)
+    vaults = [open_vault(), open_vault()]
+    found = together(*[lambda vault=each: vault.get_or_compute("notes", "a", function).text for each in vaults])
+    assert found == ["value"] * 2
+    assert (function.calls, function.most) == (1, 1)
+
+
+def test_a_function_that_was_overtaken_overwrites_nothing(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+    late = Counting("late", then=lambda: other.upload("notes", Note("newer"), name="a"))
+    assert vault.get_or_compute("notes", "a", late).text == "newer"
+    assert text(other, "a") == "newer"
+
+
+def test_a_computation_that_lost_its_lease_stores_nothing_over_anothers(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+
+    def lose() -> None:
+        leases = vault._computations._renewal
+        ((holder, (unit, name)),) = leases._leases.items()
+        leases.remove(holder)
+        vault._store.release_lease(unit, name, holder)
+        assert other.get_or_compute("notes", "a", Counting("other's")).text == "other's"
+
+    assert vault.get_or_compute("notes", "a", Counting("own", then=lose)).text == "other's"
+    assert text(vault, "a") == "other's"
+
+
+def test_what_an_interrupt_ended_is_computed_by_the_next(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+
+    def interrupted() -> Note:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vault.get_or_compute("notes", "a", interrupted)
+    assert is_free(other, "a")
+    assert other.get_or_compute("notes", "a", Counting()).text == "value"
+
+
+@pytest.mark.usefixtures("short_leases")
+def test_a_vault_that_is_closed_meanwhile_stores_nothing(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+    with pytest.raises(ClosedError):
+        vault.get_or_compute("notes", "a", Counting(then=vault.close))
+    until(lambda: is_free(other, "a"), 20)
+    assert not other.exists("notes", "a")
+
+
+def test_no_thread_is_left_when_everything_is_computed(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_renewal, "LEASE", 0.4)
+    vault.get_or_compute("notes", "a", Counting())
+    vault.get_or_compute("notes", "b", Counting(seconds=0.3))
+    until(lambda: not [each for each in threading.enumerate() if each.name == "vault-leases"])
+    vault.get_or_compute("notes", "c", Counting())
+    vault.close()
+
+
+def test_a_coroutine_function_is_not_for_a_sync_vault(vault: Vault) -> None:
+    with pytest.raises(InvalidArgumentError, match="an AsyncVault takes it") as refused:
+        vault.get_or_compute("notes", "a", Counting().awaited)
+    assert refused.value.reason == "BAD_FUNCTION"
+
+
+@pytest.mark.parametrize("kind", ["embedded", "remote"])
+def test_processes_compute_once_and_never_two_at_a_time(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with ExitStack() as stack:
+        location = str(tmp_path / "store")
+        if kind == "remote":
+            store = stack.enter_context(EmbeddedStore(location))
+            location = f"grpc://{stack.enter_context(Server(store)).address}"
+        processes = [start(PROGRAM, location, log, "0.3", "10", "a") for _ in range(2)]
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        told = together(*[lambda process=process: process.communicate("go\n", timeout=60)[0] for process in processes])
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert [what for what, _ in lines] == ["begin", "end"]
+    assert set(told) == {f"of {lines[0][1]}\n"}
+
+
+@pytest.mark.parametrize("kind", ["embedded", "remote"])
+def test_the_computation_of_a_process_that_is_killed_is_anothers_within_a_lease(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    with ExitStack() as stack:
+        location = str(tmp_path / "store")
+        if kind == "remote":
+            store = stack.enter_context(EmbeddedStore(location))
+            location = f"grpc://{stack.enter_context(Server(store)).address}"
+        doomed = start(PROGRAM, location, log, "60", "2", "a")
+        assert doomed.stdin
+        assert doomed.stdout
+        assert doomed.stdout.readline() == "ready\n"
+        doomed.stdin.write("go\n")
+        doomed.stdin.flush()
+        until(lambda: log.read_text() == f"begin {doomed.pid}\n")
+        with Vault(location, STRUCTURE) as vault:
+            assert not is_free(vault, "a")
+            doomed.kill()
+            doomed.communicate()
+            began = time.monotonic()
+            assert vault.get_or_compute("notes", "a", Counting("after"), timeout=60).text == "after"
+            assert time.monotonic() - began < 30
+
+
+FORKING = """
+import os, signal, sys
+signal.alarm(60)
+from vault import ClosedError, Vault
+from tests.vault.places import STRUCTURE, Note
+with Vault(sys.argv[1], STRUCTURE) as vault:
+    def function():
+        pid = os.fork()
+        if pid:
+            assert os.waitpid(pid, 0)[1] == 0
+            return Note("parent's")
+        assert vault.get_or_compute("notes", "b", lambda: Note("child's")).text == "child's"
+        return Note("child's")
+    parent = os.getpid()
+    try:
+        print(vault.get_or_compute("notes", "a", function).text)
+    except ClosedError:
+        os._exit(os.getpid() == parent)
+    assert vault.load("notes", "b") is None or os.getpid() == parent
+    with vault.load("notes", "b") as ticket:
+        print(ticket.get_data().text)
+"""
+
+
+def test_a_child_that_is_forked_by_a_function_computes_its_own_and_not_its_parents(tmp_path: Path) -> None:
+    assert run(FORKING, tmp_path / "store") == "parent's\nchild's\n"
+
+
+@pytest.fixture(params=["memory", "embedded", "remote"])
+async def open_async(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """As `open_vault`."""
+    with ExitStack() as stack:
+        location: Any = tmp_path / "store"
+        if request.param == "memory":
+            location = AsyncMemoryStore()
+        elif request.param == "remote":
+            store = stack.enter_context(EmbeddedStore(location))
+            location = f"grpc://{stack.enter_context(Server(store)).address}"
+        vaults: list[AsyncVault] = []
+
+        def opened() -> AsyncVault:
+            vaults.append(AsyncVault(location, STRUCTURE))
+            return vaults[-1]
+
+        yield opened
+        for vault in vaults:
+            await vault.close()
+
+
+async def test_tasks_of_several_vaults_that_want_one_value_compute_it_once(open_async: Any) -> None:
+    vaults = [open_async(), open_async()]
+    for function in (Counting("a", 0.2).awaited, Counting("b", 0.2)):
+        counting: Any = getattr(function, "__self__", function)
+        asked = [vault.get_or_compute("notes", counting.text, function) for vault in vaults * 4]
+        assert [note.text for note in await asyncio.gather(*asked)] == [counting.text] * 8
+        assert (counting.calls, counting.most) == (1, 1)
+
+
+async def test_a_plain_function_does_not_stop_the_event_loop(open_async: Any) -> None:
+    done = threading.Event()
+    vault = open_async()
+    asked = asyncio.create_task(vault.get_or_compute("notes", "a", Counting(then=lambda: done.wait(30))))
+    await asyncio.sleep(0.05)
+    done.set()
+    assert (await asked).text == "value"
+    given = await vault.get_or_compute("notes", "b", lambda: Counting("awaited").awaited())
+    assert given.text == "awaited"
+
+
+async def test_a_coroutine_function_that_asks_for_its_own_name_is_refused(open_async: Any) -> None:
+    vault = open_async()
+
+    async def own() -> Note:
+        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
+            await vault.get_or_compute("notes", "a", own)
+        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
+            await asyncio.create_task(vault.get_or_compute("notes", "a", own))
+        return Note("value")
+
+    assert (await vault.get_or_compute("notes", "a", own)).text == "value"
+
+
+async def test_what_was_cancelled_is_computed_by_who_waits(open_async: Any) -> None:
+    vault, other = open_async(), open_async()
+    begun = asyncio.Event()
+
+    async def endless() -> Note:
+        begun.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    first = asyncio.create_task(vault.get_or_compute("notes", "a", endless))
+    await begun.wait()
+    waiting = [asyncio.create_task(each.get_or_compute("notes", "a", Counting().awaited)) for each in (vault, other)]
+    await asyncio.sleep(0.05)
+    first.cancel()
+    async with asyncio.timeout(8):  # sooner than a lease ends by itself
+        assert [note.text for note in await asyncio.gather(*waiting)] == ["value", "value"]
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+def test_a_process_that_ends_in_the_middle_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys, threading\nfrom vault import Vault\nfrom tests.vault.places import STRUCTURE\n"
+        "vault = Vault(sys.argv[1], STRUCTURE)\nbegun = threading.Event()\n"
+        "def function():\n    begun.set()\n    threading.Event().wait()\n"
+        "threading.Thread(target=vault.get_or_compute, args=('notes', 'a', function), daemon=True).start()\n"
+        "assert begun.wait(30)\nprint('ends')\n"
+    )
+    assert run(program, tmp_path / "store") == "ends\n"
