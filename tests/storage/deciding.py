@@ -12,6 +12,7 @@ from vault_server.storage.decision.writes import (
     Content,
     ContentWrite,
     Delete,
+    Drop,
     Put,
     SetMetadata,
     Update,
@@ -164,6 +165,7 @@ class Expected:
         return outcome
 
     def _outcome(self, write: Write) -> Any:
+        assert not isinstance(write, Drop)
         unit, spec = write.unit, write.spec
         if isinstance(write, Upload):
             if (unit, write.spec.data_id) in self.objects:

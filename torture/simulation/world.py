@@ -25,7 +25,7 @@ from vault.store.values import (
     UnitInfo,
     UnitLimits,
 )
-from vault_server.storage.decision.plan import Facts, Plan, Retention
+from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.generic._async import suspended, watch
@@ -269,6 +269,10 @@ class SimulatedIndex:
     async def forget(self, files: Sequence[str]) -> None:
         await self.node.step()
         self._tables.forget(files)
+
+    async def oldest(self, unit: str, most: int) -> Oldest:
+        await self.node.step()
+        return self._tables.oldest(unit, most)
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         await self.node.step()

@@ -7,6 +7,7 @@ from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.leases import LeaseConformance
+from vault.testing.store.limits import LimitConformance
 from vault.testing.store.listing import ListingConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
@@ -32,6 +33,7 @@ class StoreConformance(
     MetadataConformance,
     ListingConformance,
     UnitConformance,
+    LimitConformance,
     BatchConformance,
     FeedConformance,
     LeaseConformance,

@@ -14,6 +14,7 @@ from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Plan, Retention
+from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
 from vault_server.storage.decision.writes import ContentWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
@@ -22,6 +23,7 @@ from vault_server.storage.files.staging import Staging
 from vault_server.storage.index.apply import apply
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
 from vault_server.storage.index.facts import facts
+from vault_server.storage.index.units import oldest
 from vault_server.storage.os_errors import is_busy
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,15 @@ Item = Write | VaultError
 """A write, or the error of one that could not be prepared, which is its outcome."""
 
 Task = Callable[[sqlite3.Connection, Placement], Any]
+
+
+class PartlyCommittedError(Exception):
+    """The first of the writes were committed, with these outcomes, and then it failed."""
+
+    def __init__(self, outcomes: list[Any], error: Exception) -> None:
+        super().__init__(outcomes, error)
+        self.outcomes = outcomes
+        self.error = error
 
 
 class Committer:
@@ -59,6 +70,24 @@ class Committer:
                 files alone that the one before has named: its own writes have them.
             collecting: Also look for generations that have expired.
         """
+        outcomes: list[Any] = []
+        moved = False
+        while True:
+            rest = work if callable(work) or not outcomes else work[len(outcomes) :]
+            try:
+                answers, more = self._transact(rest, first=first, collecting=collecting)
+            except Exception as error:
+                if outcomes:
+                    raise PartlyCommittedError(outcomes, error) from error
+                raise
+            moved = moved or more
+            outcomes += answers
+            if callable(work) or len(outcomes) == len(work):
+                return outcomes, moved
+
+    def _transact(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[list[Any], bool]:
+        """One transaction: as `commit`, of the first of the writes where others have to wait; no outcomes: it made room
+        for them."""
         retention = self._retention if first else replace(self._retention, grace=0)
         placement = Placement(self._blobs, self._staging)
 
@@ -97,16 +126,21 @@ class Committer:
         """Does it: the outcomes, the plan of the writes, and the store's revision before and after."""
         if callable(work):
             begun_at = _revision(connection)
-            outcomes = [work(connection, placement)]
+            done = work(connection, placement)
             placement.settle(None)
-            return outcomes, None, begun_at, _revision(connection)
+            return [done], None, begun_at, _revision(connection)
         outcomes, plan = self._decide(connection, placement, work, retention, full_ends_it=full_ends_it)
         placement.settle(plan)
         apply(connection, plan)
         return outcomes, plan, plan.begun_at, plan.revision
 
     def _finish(
-        self, connection: sqlite3.Connection, outcomes: list[Any], plan: Plan | None, begun_at: int, revision: int
+        self,
+        connection: sqlite3.Connection,
+        outcomes: list[Any],
+        plan: Plan | None,
+        begun_at: int,
+        revision: int,
     ) -> tuple[list[Any], Plan | None, bool]:
         reached("before COMMIT")
         connection.execute("COMMIT")
@@ -128,7 +162,7 @@ class Committer:
         full_ends_it: bool,
     ) -> tuple[list[Any], Plan]:
         """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
-        refused, and the others are decided without it."""
+        refused, and the others are decided without it; see `_transact`."""
         writes = [item for item in items if not isinstance(item, VaultError)]
         known = facts(connection, writes, retention)
         clock = time.time_ns() // 1000
@@ -136,6 +170,15 @@ class Committer:
         while True:
             accepted = [write for write in writes if id(write) not in refused] if refused else writes
             plan = decide(known, accepted, clock, retention)
+            if plan.undecided is not None:
+                unit = plan.undecided.unit
+                if most := more_to_know(known, plan, len(accepted)):
+                    learn(known, unit, oldest(connection, unit, most))
+                    continue
+                if not plan.outcomes:
+                    drops = evicted_first(known, plan.undecided)
+                    known = facts(connection, drops, retention)
+                    return [], require_progress(decide(known, drops, clock, retention))
             failed = placement.place(plan.contents, full_ends_it=full_ends_it)
             if not failed:
                 break
@@ -143,12 +186,9 @@ class Committer:
             for write in writes:
                 if isinstance(write, ContentWrite) and id(write.content) in errors:
                     refused[id(write)] = errors[id(write.content)]
-        if not refused and len(writes) == len(items):
+        if not refused and len(plan.outcomes) == len(items):
             return plan.outcomes, plan
-        decided = iter(plan.outcomes)
-        return [
-            item if isinstance(item, VaultError) else refused.get(id(item)) or next(decided) for item in items
-        ], plan
+        return plan.answers(items, lambda item: item if isinstance(item, VaultError) else refused.get(id(item))), plan
 
 
 def _revision(connection: sqlite3.Connection) -> int:

@@ -19,7 +19,7 @@ from vault.errors import ClosedError, StorageError, VaultError
 from vault.store.values import UnitInfo, UnitLimits
 
 from vault_server.storage.commit.collection import Sweeper
-from vault_server.storage.commit.committer import Committer, Item, Task
+from vault_server.storage.commit.committer import Committer, Item, PartlyCommittedError, Task
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
@@ -268,7 +268,11 @@ class Writer:
         """The outcome of each write or task, once they are durable; see `Committer.commit`."""
         task = entries[0].task if entries else None
         work = [item for entry in entries for item in entry.items] if task is None else task
-        outcomes, moved = self._committer.commit(work, first=first, collecting=not self._closed)
+        try:
+            outcomes, moved = self._committer.commit(work, first=first, collecting=not self._closed)
+        except PartlyCommittedError as part:
+            rest = sum(entry.outcomes for entry in entries) - len(part.outcomes)
+            outcomes, moved = part.outcomes + [self._told(part.error)] * rest, True
         if moved:
             self._committed()
         return outcomes

@@ -6,6 +6,7 @@ request that was applied before is answered as it was then, and does nothing; an
 An engine asks its index for the facts and applies the plan with nobody else writing in between.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -23,9 +24,11 @@ from vault_server.storage.decision.plan import (
     Outcome,
     Plan,
     Retention,
+    Undecided,
     Usage,
     to_answer,
 )
+from vault_server.storage.decision.quota import Room, UndecidedError
 from vault_server.storage.decision.refusals import (
     name_taken,
     object_exists,
@@ -46,6 +49,7 @@ from vault_server.storage.decision.writes import (
     Content,
     ContentWrite,
     Delete,
+    Drop,
     Put,
     SetMetadata,
     Update,
@@ -70,7 +74,13 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retenti
         retention: How long what is replaced stays.
     """
     group = _Group(facts, clock, retention)
-    return group.plan([group.outcome(write) for write in writes])
+    outcomes: list[Outcome] = []
+    try:
+        for write in writes:
+            outcomes.append(group.outcome(write))  # noqa: PERF401  # those until one cannot be decided
+    except UndecidedError as error:
+        return group.plan(outcomes, error.write)
+    return group.plan(outcomes)
 
 
 def preview(facts: Facts, write: ContentWrite) -> ObjectInfo | None:
@@ -82,13 +92,20 @@ def preview(facts: Facts, write: ContentWrite) -> ObjectInfo | None:
     answer = group.answer(write)
     if answer is not None:
         return to_info(answer.row)
-    if isinstance(write, Upload):
-        _require_new(group, write)
-    elif isinstance(write, Put):
-        _require_puttable(group, write)
-    else:
-        _require_updatable(group, write)
+    with contextlib.suppress(UndecidedError):  # there is something to be evicted
+        group.make_room(write, _require_possible(group, write))
     return None
+
+
+def require_room(facts: Facts, write: ContentWrite) -> None:
+    """Raises StorageFullError, QUOTA, when there is no room for a write's bytes, as far as its content has them."""
+    group = _Group(facts, 0, Retention())
+    try:
+        before = _require_possible(group, write)
+    except VaultError:  # the commit decides; until then it may change
+        return
+    with contextlib.suppress(UndecidedError):
+        group.make_room(write, before)
 
 
 def require_same(answered: ObjectInfo, size: int, checksum: int | None) -> ObjectInfo:
@@ -129,6 +146,9 @@ class _Group:
         self._dropped: list[int] = []
         self._trash: list[str] = []
         self._inlined = 0
+        self._rooms = {
+            unit: Room(usage, facts.oldest.get(unit)) for unit, usage in facts.units.items() if usage.is_limited
+        }
 
     def outcome(self, write: Write) -> Outcome:
         """Decides one write."""
@@ -177,23 +197,37 @@ class _Group:
         """When something expires that is to be there for so long; None: never."""
         return None if seconds is None or seconds == math.inf else self.now + round(seconds * 1e6)
 
-    def change(
-        self,
-        write: Write,
-        before: Row | None,
-        after: Row | None,
-        content: Content | None = None,
-        *,
-        aside: bool = False,
-    ) -> None:
+    def make_room(self, write: ContentWrite, before: Row | None) -> None:
+        """Evicts what has to go for an object that comes into the place of another; raises StorageFullError, QUOTA."""
+        room = self._rooms.get(write.unit)
+        if room is not None:
+            for victim in room.take(self.rows, before, write.content.size):
+                self.drop(victim, write.principal)
+
+    def drop(self, row: Row, principal: str) -> None:
+        """Deletes an object, which is not what a write is answered with."""
+        kind = self._replace(row, None, None)
+        self._changes.append(change_row(row, self.revision, kind, self.now, (principal, None, None)))
+
+    def change(self, write: Write, before: Row | None, after: Row | None, content: Content | None = None) -> None:
         """Takes a change over. Nothing may refuse the write from here on.
 
         Args:
             before: The object; None: there is none.
             after: What becomes of it, at the next revision; None: it is deleted.
             content: Its new bytes; None: it keeps those that it has, or is deleted.
-            aside: It is not what the write is answered with.
         """
+        kind = self._replace(before, after, content)
+        told = after or before
+        assert told is not None  # noqa: S101  # one of them is there
+        request = (write.principal, write.spec.request_id)
+        self._requests[request] = change = change_row(
+            told, self.revision, kind, self.now, (*request, request_hash(write))
+        )
+        self._changes.append(change)
+
+    def _replace(self, before: Row | None, after: Row | None, content: Content | None) -> int:
+        """Puts one row into the place of another; the kind of the change."""
         self.revision = revision = self.revision + 1
         told = after or before
         assert told is not None  # noqa: S101  # one of them is there
@@ -215,12 +249,9 @@ class _Group:
                 self._contents[revision] = NewContent(revision, unit, data_id, content)
         self._touched[key] = None
         self._units[unit] = revision
-        if aside:
-            self._changes.append(change_row(told, revision, kind, self.now, (write.principal, None, None)))
-            return
-        request = (write.principal, write.spec.request_id)
-        self._requests[request] = change = change_row(told, revision, kind, self.now, (*request, request_hash(write)))
-        self._changes.append(change)
+        if (room := self._rooms.get(unit)) is not None:
+            room.count(before, after)
+        return kind
 
     def _retire(self, row: Row) -> None:
         fresh = self._contents.get(row.content)
@@ -238,7 +269,7 @@ class _Group:
             if file is not None:
                 self._trash.append(file)
 
-    def plan(self, outcomes: list[Outcome]) -> Plan:
+    def plan(self, outcomes: list[Outcome], undecided: Undecided | None = None) -> Plan:
         """What all of it comes to, each object counted once."""
         facts = self._facts
         plan = Plan(
@@ -252,6 +283,7 @@ class _Group:
             trash=self._trash,
             retired=self._retired,
             changes=self._changes,
+            undecided=undecided,
             inlined=self._inlined,
         )
         counts = {unit: [0, 0] for unit in self._units}
@@ -299,12 +331,20 @@ def _tag_rows(key: tuple[str, int], packed: str | None) -> list[tuple[str, str, 
 
 
 def _answered(write: Write, answer: Answer) -> Outcome:
-    if isinstance(write, Delete):
+    if isinstance(write, Delete | Drop):
         return answer.row.revision
     info = to_info(answer.row)
     if isinstance(write, SetMetadata):
         return info
     return require_same(info, write.content.size, write.content.checksum)
+
+
+def _require_possible(group: _Group, write: ContentWrite) -> Row | None:
+    """The object in whose place a write's bytes come; None: in nobody's. Raises what refuses it, whatever they are."""
+    if isinstance(write, Upload):
+        _require_new(group, write)
+        return None
+    return _require_puttable(group, write) if isinstance(write, Put) else _require_updatable(group, write)[0]
 
 
 def _require_new(group: _Group, write: Upload) -> None:
@@ -364,6 +404,7 @@ def _check_new_tags(tags: Mapping[str, str] | None, known: ObjectInfo) -> None:
 
 def _upload(group: _Group, write: Upload) -> Outcome:
     _require_new(group, write)
+    group.make_room(write, None)
     spec, content, now, revision = write.spec, write.content, group.now, group.revision + 1
     begun = (write.unit, spec.data_id, revision, revision, content.size)
     named = (spec.datatype, spec.name)
@@ -375,6 +416,7 @@ def _upload(group: _Group, write: Upload) -> Outcome:
 
 def _update(group: _Group, write: Update) -> Outcome:
     before, known = _require_updatable(group, write)
+    group.make_room(write, before)
     spec, content, revision = write.spec, write.content, group.revision + 1
     begun = (write.unit, before.data_id, revision, revision, content.size)
     named = (before.datatype if spec.datatype is None else spec.datatype, before.name)
@@ -393,6 +435,7 @@ def _update(group: _Group, write: Update) -> Outcome:
 
 def _put(group: _Group, write: Put) -> Outcome:
     before = _require_puttable(group, write)
+    group.make_room(write, before)
     spec, content, revision, now = write.spec, write.content, group.revision + 1, group.now
     whose = (spec.data_id, spec.name) if before is None else (before.data_id, before.name)
     created = now if before is None else before.created_at
@@ -418,6 +461,16 @@ def _delete(group: _Group, write: Delete) -> Outcome:
     return group.revision
 
 
+def _drop(group: _Group, write: Drop) -> Outcome:
+    before = group.find(write.unit, write.spec.key)
+    if before is None:
+        return 0
+    _require_unchanged(before, write.spec)
+    to_info(before)  # as for a deletion
+    group.drop(before, write.principal)
+    return group.revision
+
+
 def _set_metadata(group: _Group, write: SetMetadata) -> Outcome:
     unit, spec = write.unit, write.spec
     before, known = group.require(unit, spec)
@@ -438,7 +491,7 @@ def _set_metadata(group: _Group, write: SetMetadata) -> Outcome:
     )
     info = to_info(after)
     if replaced is not None:
-        group.change(write, replaced, None, aside=True)
+        group.drop(replaced, write.principal)
     group.change(write, before, after)
     return info
 
@@ -448,6 +501,7 @@ _ARMS: Final[Mapping[type, Callable[[_Group, Any], Outcome]]] = {
     Update: _update,
     Put: _put,
     Delete: _delete,
+    Drop: _drop,
     SetMetadata: _set_metadata,
 }
 """By kind of write: each raises what refuses it, or takes its change over and says what it is answered.

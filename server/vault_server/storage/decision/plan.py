@@ -1,8 +1,8 @@
 """What a decision is made of, and what it comes to. Rows are tuples in the order of `rows`' columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from vault.errors import VaultError
 from vault.store.values import Key, ObjectInfo, UnitInfo, UnitLimits
@@ -86,6 +86,10 @@ class Usage(NamedTuple):
         full = _WHEN_FULL.index(limits.when_full)
         return self._replace(max_objects=limits.max_objects, max_bytes=limits.max_bytes, when_full=full)
 
+    @property
+    def is_limited(self) -> bool:
+        return self.max_objects is not None or self.max_bytes is not None
+
     def info(self) -> UnitInfo:
         """The same as the contract has it."""
         limits = UnitLimits(self.max_objects, self.max_bytes, _WHEN_FULL[self.when_full])
@@ -93,6 +97,30 @@ class Usage(NamedTuple):
 
 
 _WHEN_FULL: Final[tuple[Literal["refuse"], Literal["evict"]]] = ("refuse", "evict")
+
+
+class Oldest(NamedTuple):
+    """Objects of a unit that were stored longest ago, in that order.
+
+    Attributes:
+        complete: It has no others that could be deleted.
+    """
+
+    found: Sequence[Found]
+    complete: bool
+
+
+class Undecided(NamedTuple):
+    """The first write of a group that cannot be decided yet, since it is not known what has to be evicted for it.
+
+    Attributes:
+        need: How many objects more have to be known, at least.
+        data_id: The object in whose place it comes; None: in nobody's.
+    """
+
+    unit: str
+    need: int
+    data_id: int | None
 
 
 @dataclass(slots=True)
@@ -107,6 +135,7 @@ class Facts:
         damaged: What an id or a name led to that cannot be believed, by unit and key.
         answers: By principal and request id.
         units: Those that ever held an object.
+        oldest: Of units that evict, as far as it is known to be needed; their rows are in `rows`, too.
         floors: Where the feed could begin: revisions, descending, and when each was committed.
     """
 
@@ -118,6 +147,7 @@ class Facts:
     answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
     units: dict[str, Usage] = field(default_factory=dict)
     floors: Sequence[tuple[int, int]] = ()
+    oldest: dict[str, Oldest] = field(default_factory=dict)
 
 
 class NewContent(NamedTuple):
@@ -131,6 +161,9 @@ class NewContent(NamedTuple):
 
 Outcome = ObjectInfo | int | VaultError
 """What a write is answered: the object, the revision of a deletion (0: there was nothing to delete), or its error."""
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -153,6 +186,7 @@ class Plan:
         retired: Rows of `retired`.
         changes: Rows of `changes`.
         units: Of each unit that something was changed in.
+        undecided: The plan is of the writes before this one.
         inlined: Bytes by which retained generations keep the index from giving room back, about.
     """
 
@@ -173,4 +207,17 @@ class Plan:
     retired: list[tuple[Any, ...]] = field(default_factory=list)
     changes: list[tuple[Any, ...]] = field(default_factory=list)
     units: list[Usage] = field(default_factory=list)
+    undecided: Undecided | None = None
     inlined: int = 0
+
+    def answers(self, items: Iterable[Item], refused: Callable[[Item], VaultError | None]) -> list[Outcome]:
+        """The outcomes of items that were refused before it, and of the others, which it is of; of the first ones
+        only, where one could not be decided."""
+        decided = iter(self.outcomes)
+        answers: list[Outcome] = []
+        for item in items:
+            outcome: Outcome | None = refused(item)
+            if outcome is None and (outcome := next(decided, None)) is None:
+                break
+            answers.append(outcome)
+        return answers

@@ -9,7 +9,7 @@ import xxhash
 from vault.store.columns import from_time
 from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
 
-from vault_server.storage.decision.rows import signed
+from vault_server.storage.decision.rows import Row, signed
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +79,17 @@ class Delete:
 
 
 @dataclass(slots=True, eq=False)
+class Drop:
+    """Deletes an object, which nobody asked for: its unit has no room, or it has expired. Nobody knows its request id,
+    which is kept nowhere."""
+
+    kind: ClassVar = ChangeKind.DELETED.value
+    unit: str
+    spec: DeleteSpec
+    principal: str = ""
+
+
+@dataclass(slots=True, eq=False)
 class SetMetadata:
     """Changes an object's name, tags or expiry."""
 
@@ -91,7 +102,12 @@ class SetMetadata:
 ContentWrite = Upload | Update | Put
 """Those with bytes."""
 
-Write = ContentWrite | Delete | SetMetadata
+Write = ContentWrite | Delete | Drop | SetMetadata
+
+
+def drop(row: Row, principal: str = "") -> Drop:
+    """Deletes an object as long as nothing of it has changed since."""
+    return Drop(row.unit, DeleteSpec(row.data_id, if_revision=row.revision), principal)
 
 
 def request_hash(write: Write) -> int:

@@ -49,7 +49,8 @@ _FIRST[0] = (  # most groups have one write
 )
 _KNOWN: Final = (
     "SELECT EXISTS (SELECT 1 FROM changes WHERE request_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND "
-    "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?)"
+    "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?) OR EXISTS (SELECT 1 FROM units WHERE "
+    "unit = ? AND (max_objects, max_bytes) IS NOT (NULL, NULL))"
 )
 
 
@@ -109,7 +110,7 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
 def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
     """Whether there is anything of what one upload or put wants to know, by one statement."""
     names = wanted.new_names or wanted.names or (("", None),)
-    keys = (wanted.requests[0], *wanted.new_ids[0], *names[0])
+    keys = (wanted.requests[0], *wanted.new_ids[0], *names[0], wanted.new_ids[0][0])
     return bool(connection.execute(_KNOWN, keys).fetchone()[0])
 
 

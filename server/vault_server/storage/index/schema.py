@@ -15,7 +15,13 @@ SCHEMA_VERSION: Final = 1
 
 # Times are microseconds since 1970, UTC; checksums XXH3-64 as signed numbers. No two tables have as many columns: what
 # is salvaged of a damaged register is told apart by that.
-TABLES: Final = """
+BY_GENERATION: Final = (
+    "CREATE INDEX IF NOT EXISTS objects_by_generation ON objects (unit, generation) WHERE generation <> revision"
+)
+"""Of objects whose metadata changed since their bytes were written. With `objects_by_revision`, in which the others are
+at their generation, all are found in the order in which they were stored."""
+
+TABLES: Final = f"""
 CREATE TABLE meta (                     -- one row
     store_id TEXT NOT NULL,
     revision INTEGER NOT NULL,          -- of the last change; 0: none yet
@@ -44,6 +50,7 @@ CREATE TABLE objects (
 CREATE UNIQUE INDEX objects_by_id ON objects (unit, data_id);
 CREATE UNIQUE INDEX objects_by_name ON objects (unit, name) WHERE name IS NOT NULL;
 CREATE INDEX objects_by_revision ON objects (unit, revision);
+{BY_GENERATION};
 CREATE INDEX objects_by_expiry ON objects (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The bytes of each generation that is kept, current or retired. Never changed once written.

@@ -1,19 +1,32 @@
 """What units hold, and their limits: the rows of `units`."""
 
+import contextlib
+import heapq
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
+from vault.errors import CorruptionError
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import UnitInfo, UnitLimits
 
-from vault_server.storage.decision.plan import Usage
+from vault_server.storage.decision.plan import Found, Oldest, Usage
+from vault_server.storage.decision.rows import Row, to_info
 from vault_server.storage.index.listing import MOST_SCANNED, prefix_end
+from vault_server.storage.index.schema import BY_GENERATION
 
 _MOST_BYTES: Final = 1 << 62
 _COLUMNS: Final = ", ".join(Usage._fields)
 _MARKS: Final = ", ".join("?" * len(Usage._fields))
 _SELECT: Final = f"SELECT {_COLUMNS} FROM units WHERE unit"  # noqa: S608  # names of columns
+
+_STORED: Final = (
+    f"SELECT {', '.join(f'o.{column}' for column in Row._fields)}, c.file "  # noqa: S608  # likewise
+    "FROM objects o LEFT JOIN contents c ON c.number = o.content WHERE o.unit = ? "
+)
+_AS_WRITTEN: Final = f"{_STORED} ORDER BY o.revision"
+_CHANGED: Final = f"{_STORED} AND o.generation <> o.revision ORDER BY o.generation"
 
 
 def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int, *limits: Any) -> Usage:
@@ -60,7 +73,26 @@ def set_limits(connection: sqlite3.Connection, unit: str, limits: UnitLimits) ->
         "max_objects = excluded.max_objects, max_bytes = excluded.max_bytes, when_full = excluded.when_full",
         usage,
     )
+    if limits.when_full == "evict":
+        connection.execute(BY_GENERATION)  # registers that were made before there was one
     return usage.info()
+
+
+def oldest(connection: sqlite3.Connection, unit: str, most: int) -> Oldest:
+    """So many objects, at most, that were stored in a unit longest ago."""
+    # Rows whose metadata was changed have an index of their own, in the order in which they were stored. In that by
+    # revision they come later, and are passed over.
+    as_written = ((row[3], row) for row in connection.execute(_AS_WRITTEN, (unit,)) if row[2] == row[3])
+    changed = ((row[2], row) for row in connection.execute(_CHANGED, (unit,)))
+    found: list[Found] = []
+    for _, (*columns, file) in heapq.merge(as_written, changed, key=itemgetter(0)):
+        if len(found) == most:
+            return Oldest(found, complete=False)
+        row = Row._make(columns)
+        with contextlib.suppress(CorruptionError):  # it can be deleted by nobody
+            to_info(row)
+            found.append(Found(row, file))
+    return Oldest(found, complete=True)
 
 
 def _find(connection: sqlite3.Connection, unit: str) -> Usage:

@@ -7,15 +7,26 @@ every step may be done twice, and nobody sees half of it.
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo, UnitLimits
 
-from vault_server.storage.decision.plan import ROW_BYTES, Facts, Found, Plan, Retention, Usage, to_answer
+from vault_server.storage.decision.plan import (
+    ROW_BYTES,
+    Facts,
+    Found,
+    Oldest,
+    Plan,
+    Retention,
+    Usage,
+    to_answer,
+)
 from vault_server.storage.decision.rows import (
     CHANGE_COLUMNS,
     INFO_COLUMNS,
@@ -30,6 +41,7 @@ from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
 from vault_server.storage.index.listing import MOST_SCANNED, MOST_TAGS
 
+_GENERATION: Final = attrgetter("generation")
 _KIND: Final = CHANGE_COLUMNS.index("kind")
 _COMMITTED_AT: Final = CHANGE_COLUMNS.index("committed_at")
 _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
@@ -59,6 +71,7 @@ class MemoryTables:
         self._retired: dict[int, tuple[Any, ...]] = {}
         self._trash: dict[str, None] = {}
         self._usage: dict[str, Usage] = {}
+        self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
         self._sorted_ids: dict[str, list[int]] = {}
         self._sorted_names: dict[str, list[str]] = {}
 
@@ -155,6 +168,14 @@ class MemoryTables:
             found = [info for info in infos if info.objects or info.limits.are_set]
             return found[:limit], found[limit - 1].unit if len(found) > limit else None
 
+    def oldest(self, unit: str, most: int) -> Oldest:
+        with self._lock:
+            self._finish()
+            stored: Mapping[int, int] = self._by_generation.get(unit, {})
+            rows = [self._objects[unit, data_id] for data_id in islice(stored.values(), most)]
+            found = [Found(row, self._contents[row.content].file) for row in rows]
+            return Oldest(found, complete=len(found) == len(stored))
+
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         with self._lock:
             self._finish()
@@ -239,10 +260,16 @@ class MemoryTables:
         for key in plan.deleted:
             self._unname(key)
             _remove(self._sorted_ids, *key)
-            self._objects.pop(key, None)
+            if (deleted := self._objects.get(key)) is not None:
+                self._forget_generation(deleted)
+                del self._objects[key]
         for key in plan.unnamed:
             self._unname(key)
-        for row in (*plan.updated, *plan.inserted):
+        for row in sorted((*plan.updated, *plan.inserted), key=_GENERATION):
+            self._by_generation.setdefault(row.unit, OrderedDict()).setdefault(row.generation, row.data_id)
+            before = self._objects.get((row.unit, row.data_id))
+            if before is not None and before.generation != row.generation:
+                self._forget_generation(before)
             self._objects[row.unit, row.data_id] = row
             _insert(self._sorted_ids, row.unit, row.data_id)
             if row.name is not None:
@@ -275,6 +302,9 @@ class MemoryTables:
         self._clock = plan.clock
         self.revision = plan.revision
         self._unfinished = None
+
+    def _forget_generation(self, row: Row) -> None:
+        self._by_generation[row.unit].pop(row.generation, None)
 
     def _unname(self, key: tuple[str, int]) -> None:
         row = self._objects.get(key)

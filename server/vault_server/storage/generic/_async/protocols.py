@@ -21,7 +21,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.decision.plan import Facts, Outcome, Plan
+from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write
 from vault_server.storage.uploads.incoming import Incoming
@@ -115,6 +115,9 @@ class AsyncWritableIndex(AsyncIndex, Protocol):
 
     async def forget(self, files: Sequence[str]) -> None:
         """These blobs are gone."""
+
+    async def oldest(self, unit: str, most: int) -> Oldest:
+        """So many objects, at most, that were stored in a unit longest ago, in that order."""
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably, while the lock is held; what it holds then, and they."""

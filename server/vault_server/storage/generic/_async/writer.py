@@ -7,11 +7,11 @@ from typing import Final
 from vault._runtime.sync_async import AsyncAffinity, AsyncLock
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import AsyncBlockWriter
-from vault.store.limits import check_commit, check_spec
+from vault.store.limits import BLOCK_SIZE, check_commit, check_spec
 from vault.store.values import Block, ObjectInfo
 
 from vault_server.storage.decision.decide import require_same
-from vault_server.storage.decision.writes import ContentWrite, request_hash
+from vault_server.storage.decision.writes import NOTHING, ContentWrite, request_hash
 from vault_server.storage.generic._async.protocols import AsyncPending, AsyncStaged, AsyncStagingBlobs
 from vault_server.storage.generic._async.store import AsyncEngineStore
 from vault_server.storage.uploads.incoming import Incoming, taken_over
@@ -61,6 +61,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         self._pending = store.suspended
         self._incoming = Incoming()
         self._over = False
+        self._look_at = BLOCK_SIZE  # bytes at which it is looked whether the unit has room for them
         self._ended: VaultError | None = None
         self._affinity = AsyncAffinity.here("the write")
         self._lock = AsyncLock()
@@ -191,6 +192,9 @@ class AsyncStagedWriter(AsyncBlockWriter):
     async def _take(self, block: Block) -> None:
         incoming = self._incoming
         data = incoming.add(block)
+        if incoming.size >= self._look_at:
+            self._look_at = 2 * incoming.size
+            await self._store.require_room(replace(self.request, content=replace(NOTHING, size=incoming.size)))
         if incoming.staged is None:
             if incoming.size <= self._blobs.inline_limit:
                 incoming.data += bytes(data)

@@ -13,6 +13,7 @@ from vault.store.values import UnitInfo, UnitLimits
 
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Outcome, Plan, Retention
+from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
 from vault_server.storage.decision.writes import Content, Write, asked
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
@@ -139,26 +140,47 @@ class Commits:
             start += len(entry.writes)
 
     def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
-        unplaced: dict[Content, VaultError] = {}
+        outcomes: list[Outcome] = []
         with self._index.lock:
-            facts = self._index.facts(asked(writes))
-            while True:
-                accepted = [write for write in writes if _content(write) not in unplaced]
-                plan = decide(facts, accepted, self._clock(), self._retention)
-                failed = self._place(plan)
-                if not failed:
-                    break
-                unplaced |= failed
-            if plan.revision != plan.begun_at:
-                self._index.apply(plan)
+            while len(outcomes) < len(writes):
+                plan, answers = self._plan(writes[len(outcomes) :])
+                self._apply(plan)
+                outcomes += answers
+        return outcomes
+
+    def _plan(self, writes: Sequence[Write]) -> tuple[Plan, Sequence[Outcome]]:
+        """What writes come to, with their blobs placed, or the first of them, where others have to wait. No outcomes:
+        the plan makes room for them."""
+        facts = self._index.facts(asked(writes))
+        unplaced: dict[Content, VaultError] = {}
+
+        def refused(write: Write) -> VaultError | None:
+            content = _content(write)
+            return None if content is None else unplaced.get(content)
+
+        while True:
+            accepted = [write for write in writes if refused(write) is None]
+            plan = decide(facts, accepted, self._clock(), self._retention)
+            if plan.undecided is not None:
+                unit = plan.undecided.unit
+                if most := more_to_know(facts, plan, len(accepted)):
+                    learn(facts, unit, self._index.oldest(unit, most))
+                    continue
+                if not plan.outcomes:
+                    drops = evicted_first(facts, plan.undecided)
+                    facts = self._index.facts(asked(drops))
+                    return require_progress(decide(facts, drops, self._clock(), self._retention)), ()
+            failed = self._place(plan)
+            if not failed:
+                return plan, plan.answers(writes, refused)
+            unplaced.update(failed)
+
+    def _apply(self, plan: Plan) -> None:
         if plan.revision != plan.begun_at:
+            self._index.apply(plan)
             self._applied(plan)
             self._collection.note(plan)
             self._signal.notify()
-        if not unplaced:
-            return plan.outcomes
-        outcomes = iter(plan.outcomes)
-        return [unplaced[content] if (content := _content(write)) in unplaced else next(outcomes) for write in writes]
 
     def _place(self, plan: Plan) -> dict[Content, VaultError]:
         """Gives the plan's blobs their names; those that could not be given one."""

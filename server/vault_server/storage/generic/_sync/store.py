@@ -55,7 +55,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
-from vault_server.storage.decision.decide import preview
+from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -374,6 +374,10 @@ class EngineStore(Store, ABC):
     def answered(self, write: ContentWrite) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
         return preview(self.index.facts(asked([write])), write)
+
+    def require_room(self, write: ContentWrite) -> None:
+        """Raises StorageFullError, QUOTA, when the unit has no room for as many bytes as the write's content says."""
+        require_room(self.index.facts(asked([write])), write)
 
     def _require_unit(self, unit: str) -> None:
         self.require_open()

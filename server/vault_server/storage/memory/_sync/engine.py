@@ -21,7 +21,7 @@ from vault.store.values import (
 
 from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
-from vault_server.storage.decision.plan import Facts, Plan, Retention
+from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.files.leases import lease_clock
@@ -88,6 +88,9 @@ class MemoryIndex:
 
     def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)
+
+    def oldest(self, unit: str, most: int) -> Oldest:
+        return self.tables.oldest(unit, most)
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return self.tables.set_limits(unit, limits)
