@@ -273,6 +273,11 @@ async def load_range(_: AsyncVault, store: AsyncStore) -> Any:
         return [bytes(block.data) for block in blocks]
 
 
+async def read_parts(_: AsyncVault, store: AsyncStore) -> Any:
+    found = await store.read("files", "large", [(5, 10), (BLOCK_SIZE - 5, BLOCK_SIZE), (-7, None)])
+    return None if found is None else found.parts
+
+
 async def unchanged(_: AsyncVault, store: AsyncStore) -> Any:
     held = await store.stat_many("notes", [1])
     generation = held[0].generation if held[0] else 1
@@ -336,6 +341,7 @@ OPERATIONS: Final = [
     Operation("list by name", list_by_name),
     Operation("watch", watch),
     Operation("load a range", load_range),
+    Operation("read", read_parts),
     Operation("load if changed", unchanged),
     Operation("upload", upload, writes=True),
     Operation("upload, large", upload_large, writes=True),

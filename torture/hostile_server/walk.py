@@ -105,6 +105,7 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "LoadMany": {"items.object", "items.not_modified", "items.error"},
         # Not its bytes, their size or their checksum.
         "Load": {f"info.{field}" for field in {"generation", "revision", "datatype", "name", "tags"} | _TIMES},
+        "Read": {f"info.{field}" for field in {"generation", "revision", "checksum", "datatype", "tags"} | _TIMES},
         # Not what was written.
         "UploadMany": {"results.error"},
         "UpdateMany": _results("data_id", "name", "tags", "created_at", "expires_at"),
