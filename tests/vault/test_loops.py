@@ -60,6 +60,8 @@ VAULT_CALLS: dict[str, Callable[[Any], Any]] = {
     "upload_file": lambda v: v.upload_file("notes", __file__),
     "download_file": lambda v: v.download_file("notes", "small", os.devnull),
     "watch": lambda v: v.watch("notes"),
+    "unit_info": lambda v: v.unit_info("notes"),
+    "set_unit_limits": lambda v: v.set_unit_limits("notes"),
     "revision": lambda v: coroutine(lambda: v.revision),
 }
 

@@ -1,6 +1,8 @@
 """Typed units: every call of the vault is one of theirs; declared late, by many at once, across forks and closing."""
 
+import contextlib
 import inspect
+import io
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +23,7 @@ from vault import (
     TextWrapper,
     Unit,
     Vault,
+    VaultError,
 )
 from vault.store import Page, Store, Watch, WrapperStore
 from vault_server import EmbeddedStore, Server
@@ -91,6 +94,33 @@ async def test_every_argument_of_a_unit_s_call_reaches_the_vault(name: str) -> N
     ((called, got),) = asked.calls
     unit = got.pop("units" if name == "watch" else "unit")
     assert (called, unit, {each: got.get(each) for each in given}) == (name, "notes", given)
+
+
+SAMPLES: dict[str, Any] = {
+    "key": "name",
+    "keys": ["name", 5],
+    "name": "name",
+    "data": Note("text"),
+    "objects": [Note("text")],
+    "items": {"name": Note("text")},
+    "path": io.BytesIO(b"text"),
+    "function": lambda *_: Note("text"),
+    "ranges": [(0, 1)],
+}
+"""By what it is called, something for each argument that a call has to be given."""
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_call_on_a_unit_that_was_not_declared_works_or_says_what_is_wrong(tmp_path: Path, name: str) -> None:
+    with contextlib.ExitStack() as stack:
+        vault = stack.enter_context(Vault(tmp_path / "store"))
+        needed = [each.name for each in arguments(getattr(Vault, name)) if each.default is each.empty]
+        with contextlib.suppress(VaultError):
+            result = getattr(vault, name)("notes", *(SAMPLES[each] for each in needed))
+            if hasattr(result, "__exit__"):
+                stack.enter_context(result)
+            elif isinstance(result, Iterator):
+                list(result)
 
 
 @pytest.fixture
@@ -245,7 +275,7 @@ def test_names_like_a_missing_one_cost_nothing_when_it_is_there_and_little_when_
             notes.get("nothing like that")
         assert "like it" not in str(caught.value)
         assert len(store.pages) <= 4
-        assert all(options["page_size"] <= 100 for options in store.pages)
+        assert all(options["page_size"] <= 50 for options in store.pages)
         store.failing = True
         with pytest.raises(NotFoundError, match=r"'2999/nam'$"):
             notes.get("2999/nam")

@@ -103,19 +103,32 @@ class VaultMachine(RuleBasedStateMachine):
         assert info.data_id == data_id
         self._now(data_id, text)
 
-    @rule(key=keys, text=texts, discard=st.booleans())
-    def edit_through_a_ticket(self, key: Key, text: str, *, discard: bool) -> None:
+    @rule(key=keys, text=texts, whole=st.booleans(), discard=st.booleans())
+    def edit_through_a_ticket(self, key: Key, text: str, *, whole: bool, discard: bool) -> None:
         ticket = self.vault.load(UNIT, key)
         data_id = self._id(key)
         assert (ticket is None) == (data_id is None)
         if ticket is None or data_id is None:
             return
-        ticket.get_ref().text = text
+        if whole:
+            ticket.set(Document(text))
+        else:
+            ticket.get_ref().text = text
         if discard:
             ticket.discard()
         else:
             ticket.close()
             self._now(data_id, text)
+
+    @rule(key=keys)
+    def get(self, key: Key) -> None:
+        try:
+            mine = self.vault.get(UNIT, key)
+        except NotFoundError:
+            assert self._id(key) is None
+            return
+        assert mine.text == self._text(key)
+        mine.text = "changed by whoever got it"
 
     @rule(key=keys)
     def edit(self, key: Key) -> None:
