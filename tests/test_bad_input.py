@@ -105,6 +105,7 @@ UNIT_CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
     "list": lambda vault, unit, _: vault.list(unit),
     "unit_info": lambda vault, unit, _: vault.unit_info(unit),
     "set_unit_limits": lambda vault, unit, _: vault.set_unit_limits(unit, max_objects=5),
+    "list_level": lambda vault, unit, _: vault.list_level(unit),
     "load_many": lambda vault, unit, _: vault.load_many(unit, [5]),
     "upload_many": lambda vault, unit, _: vault.upload_many(unit, [TextWrapper("new")]),
     "delete_many": lambda vault, unit, _: vault.delete_many(unit, [5]),

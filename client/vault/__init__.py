@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # `as` exports a name
     )
     from vault.store.connection import ConnectionSettings as ConnectionSettings
     from vault.store.contract import AsyncStore as AsyncStore, Store as Store
+    from vault.store.listing import Level as Level
     from vault.store.values import Change as Change, ChangeKind as ChangeKind, Key as Key, ObjectInfo as ObjectInfo
     from vault.unit import UnitSettings as UnitSettings
     from vault.wrappers import (
@@ -103,6 +104,7 @@ _HOMES = {
     ),
     "store.connection": "ConnectionSettings",
     "store.contract": "AsyncStore Store",
+    "store.listing": "Level",
     "store.values": "Change ChangeKind Key ObjectInfo",
     "unit": "UnitSettings",
     "wrappers": "BytesWrapper JsonDatatype JsonWrapper PickleDatatype PickleWrapper TextWrapper Wrapper",

@@ -15,6 +15,7 @@ from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store.values import (
     Block,
     DeleteSpec,
+    ListOrder,
     LoadItem,
     MetadataSpec,
     SmallUpdate,
@@ -132,6 +133,17 @@ calls: st.SearchStrategy[Call] = st.one_of(
         st.none() | tags,
         mixed(st.integers(0, 5), -1, 1001, 2**40, True, 5.0, "5"),
         mixed(st.just(""), "x", "AAAA", "€"),
+    ),
+    st.builds(
+        lambda u, p, o, d, a, by: (
+            lambda store: store.list_page(u, prefix=p, page_size=2, order=o, descending=d, after=a, delimiter=by)
+        ),
+        units,
+        st.none() | mixed(st.sampled_from(["", "n", "ä", "%"]), *bad.NAMES.values()),
+        mixed(st.none() | st.sampled_from(ListOrder), "name", 1),
+        mixed(st.booleans(), None, 1),
+        st.none() | mixed(st.integers(0, 40) | st.sampled_from(["", "m", "ä"]), -1, 2**63, True, 1.0, "x" * 1025),
+        st.none() | mixed(st.sampled_from(["n", "ä", "%"]), "", "x" * 1025, 5),
     ),
     st.builds(
         lambda u, k, o, n, g, m: (

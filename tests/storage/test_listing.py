@@ -5,11 +5,13 @@ import random
 import pytest
 from vault import BytesWrapper, RemoteVault, Vault
 from vault.errors import InvalidArgumentError
-from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.listing import Listing
+from vault.store.values import ListOrder, ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
 from vault_server import Server
 from vault_server.storage import EmbeddedStore
-from vault_server.storage.index import listing
-from vault_server.storage.index.listing import _by_id, _by_name, prefix_end
+from vault_server.storage.decision import listing
+from vault_server.storage.decision.listing import Span, prefix_end
+from vault_server.storage.index.listing import _Query
 
 from tests.storage.objects import SMALL, UNIT, delete, small, upload
 
@@ -135,16 +137,18 @@ def test_a_bad_prefix_is_refused(store: EmbeddedStore, prefix: str) -> None:
 def test_listing_walks_indexes_and_sorts_nothing(store: EmbeddedStore) -> None:
     tags = {"k": "v", "l": "w"}
     queries = [
-        _by_id(UNIT, {}, None),
-        _by_id(UNIT, tags, 7),
-        _by_name(UNIT, "p", {}, None),
-        _by_name(UNIT, "", tags, "q"),
+        Listing.of(UNIT, tags=wanted, prefix=prefix, order=order, descending=descending)
+        for wanted in ({}, {"k": "v"}, tags)
+        for prefix in (None, "", "p", "\U0010ffff")
+        for order in (None, *ListOrder)
+        for descending in (False, True)
     ]
+    spans = {int: [Span(7), Span(0, 9)], str: [Span("a"), Span("", "b")]}
     statements = [
-        part
+        statement
         for query in queries
-        for part in (query.up_to(None), query.up_to("z"), (query.candidates, query.candidate_arguments))
-        if part[0] is not None
+        for span in spans[str if query.order is ListOrder.NAME else int]
+        for statement in (_Query(query).rows(span), _Query(query).candidates(span))
     ]
     for statement, arguments in statements:
         plan = store.engine.connections.read(
@@ -177,7 +181,7 @@ def test_a_page_looks_at_so_many_objects_and_all_pages_at_all(
         if not token:
             break
     assert [info.name for info in found] == [f"{number:03}" for number in few]
-    assert sizes == [1, 0, 0, 2, 0, 1, 0]
+    assert sizes == [1, 0, 0, 2, 0, 1]
     assert pages(store, 1, **query) == found
     with Vault(store, {UNIT: (BytesWrapper, 0)}) as vault, Server(store) as server:
         assert list(vault.list(UNIT, **query)) == found  # type: ignore[arg-type]

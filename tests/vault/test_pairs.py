@@ -54,6 +54,7 @@ def test_options_are_named_never_counted() -> None:
         "datatype",
         "objects",
         "name",
+        "prefix",
         "path",
         "function",
         "seconds",

@@ -130,6 +130,7 @@ _BOUNDS: Final = {
     FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1),
     FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
     FieldDescriptor.CPPTYPE_ENUM: (0, 99),
+    FieldDescriptor.CPPTYPE_BOOL: (0, 1),
 }
 
 

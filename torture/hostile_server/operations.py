@@ -167,6 +167,17 @@ async def list_by_name(vault: AsyncVault, _: AsyncStore) -> Any:
     return [_plain(info) async for info in vault.list("notes", prefix="a/")]
 
 
+async def list_newest(vault: AsyncVault, _: AsyncStore) -> Any:
+    listed = vault.list("notes", order="changed", descending=True)
+    return [info.data_id if info.data_id > 3 else _plain(info) async for info in listed]
+
+
+async def list_level(vault: AsyncVault, _: AsyncStore) -> Any:
+    level = await vault.list_level("files")
+    below = await vault.list_level("notes")
+    return level.prefixes, [_plain(info) for info in level.objects], below.prefixes, below.objects
+
+
 async def upload(vault: AsyncVault, _: AsyncStore) -> Any:
     return await vault.upload("notes", Note("fifty"), data_id=50, name="fifty", tags={"t": "x"})
 
@@ -339,6 +350,8 @@ OPERATIONS: Final = [
     Operation("download_file", download),
     Operation("list by id", list_by_id),
     Operation("list by name", list_by_name),
+    Operation("list the newest first", list_newest),
+    Operation("list_level", list_level),
     Operation("watch", watch),
     Operation("load a range", load_range),
     Operation("read", read_parts),

@@ -98,7 +98,7 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         # Whether there is an object, and what it is: nobody else knows.
         "Exists": {"generations"},
         "Stat": {"items.info"},
-        "List": {"objects", ""},
+        "List": {"objects", "prefixes$", ""},
         "ListUnits": {"units", ""},
         "StatUnits": {"units", ""},
         "SetUnitLimits": {"info.objects", "info.bytes", "info.revision"},

@@ -8,13 +8,14 @@ import asyncio
 import random
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
+from vault.store.listing import Listing
 from vault.store.values import (
     Change,
     Key,
@@ -25,6 +26,7 @@ from vault.store.values import (
     UnitInfo,
     UnitLimits,
 )
+from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
@@ -228,11 +230,9 @@ class SimulatedIndex:
         await self.node.step()
         return self._tables.retained(unit, data_id, generation)
 
-    async def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
+    async def page(self, listing: Listing, span: Span, limit: int) -> Listed:
         await self.node.step()
-        found = self._tables.page(unit, prefix, tags, after, limit)
+        found = self._tables.page(listing, span, limit)
         await self.node.step()
         return found
 

@@ -58,7 +58,7 @@ def comparable(value: Any) -> Any:
             times: dict[str, Any] = dict.fromkeys(("created_at", "updated_at", "written_at"), _EPOCH)
             return (dataclasses.replace(value, **times, expires_at=expires_at, tags={}), dict(value.tags))
         case Page():  # its token is of one store
-            return (comparable(value.objects), bool(value.next_page_token))
+            return (comparable(value.objects), value.prefixes, bool(value.next_page_token))
         case Block():
             return (value.offset, bytes(value.data), value.checksum)
         case datetime():

@@ -19,6 +19,7 @@ from vault.store.blocks import verified
 from vault.store.columns import ObjectInfos, to_time
 from vault.store.contract import LoadResult
 from vault.store.limits import MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
+from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Block,
@@ -27,6 +28,7 @@ from vault.store.values import (
     ChangeKind,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -44,6 +46,13 @@ from vault.store.values import (
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire.error_table import cut, item_error_from_wire, item_error_to_wire
+
+_ORDERS: Final = {
+    ListOrder.ID: pb.LIST_ORDER_ID,
+    ListOrder.NAME: pb.LIST_ORDER_NAME,
+    ListOrder.REVISION: pb.LIST_ORDER_REVISION,
+}
+_AFTER: Final = {ListOrder.ID: "after_id", ListOrder.NAME: "after_name", ListOrder.REVISION: "after_revision"}
 
 Row = tuple[Any, ...]
 """An object's values, as `vault.store.columns` have them."""
@@ -388,15 +397,50 @@ def stat_result_from_wire(wire: pb.StatResponse.Item) -> ObjectInfo | None:
     return object_info_from_wire(wire.info) if wire.HasField("info") else None
 
 
+def listing_to_wire(listing: Listing, page_size: int, page_token: str) -> pb.ListRequest:
+    wire = pb.ListRequest(
+        unit=listing.unit, prefix=listing.prefix, tags=listing.tags, page_size=page_size, page_token=page_token
+    )
+    if listing.is_plain:
+        return wire
+    wire.order = _ORDERS[listing.order]
+    wire.descending = listing.descending
+    wire.delimiter = listing.delimiter or ""
+    if listing.after is not None:
+        setattr(wire, _AFTER[listing.order], listing.after)
+    return wire
+
+
+def order_from_wire(wire: pb.ListRequest) -> dict[str, Any]:
+    """The options of `list_page` for an order, as far as they are set."""
+    options: dict[str, Any] = {}
+    if wire.order:
+        try:
+            options["order"] = ListOrder(wire.order)
+        except ValueError:
+            raise InvalidArgumentError(f"no order is {wire.order}", reason="BAD_ORDER") from None
+    if wire.descending:
+        options["descending"] = True
+    if wire.delimiter:
+        options["delimiter"] = wire.delimiter
+    if after := wire.WhichOneof("start_after"):
+        if (after == "after_revision") != (wire.order == pb.LIST_ORDER_REVISION):
+            raise InvalidArgumentError(
+                "after_revision is for an order by revision, and that takes no other", reason="BAD_ORDER"
+            )
+        options["after"] = getattr(wire, after)
+    return options
+
+
 def page_to_wire(page: Page) -> pb.ListResponse:
-    wire = pb.ListResponse(next_page_token=page.next_page_token)
+    wire = pb.ListResponse(next_page_token=page.next_page_token, prefixes=page.prefixes, ordered=True)
     for info in page.objects:
         fill_object_info(wire.objects.add(), info)
     return wire
 
 
 def page_from_wire(wire: pb.ListResponse) -> Page:
-    return Page([object_info_from_wire(info) for info in wire.objects], wire.next_page_token)
+    return Page([object_info_from_wire(info) for info in wire.objects], wire.next_page_token, list(wire.prefixes))
 
 
 def capabilities_to_wire(capabilities: Capabilities) -> pb.GetCapabilitiesResponse:

@@ -5,13 +5,14 @@ Of what a server says, this is what its client can know to be wrong. What it can
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
 from vault.store.contract import LoadResult
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_LEASE, MAX_PAGE_SIZE, check_unit
+from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
@@ -225,35 +226,50 @@ def check_generation(generation: int) -> int:
     return generation
 
 
-def check_page(
-    page: Page, unit: str, *, prefix: str | None, tags: Mapping[str, str] | None, page_size: int, page_token: str
-) -> Page:
-    """A page of a listing: no more than was asked for, of this unit, each object once and in order, and matching."""
-    if len(page.objects) > (page_size or MAX_PAGE_SIZE):
-        raise ProtocolError(f"the server sent {len(page.objects)} objects for a page of {page_size or MAX_PAGE_SIZE}")
+def check_page(page: Page, listing: Listing, *, page_size: int, page_token: str) -> Page:
+    """A page of a listing: no more than was asked for, of this unit, each entry once and in order, and matching."""
+    unit, prefix, tags = listing.unit, listing.prefix, listing.tags
+    if len(page.objects) + len(page.prefixes) > (page_size or MAX_PAGE_SIZE):
+        raise ProtocolError(
+            f"the server sent {len(page.objects)} objects and {len(page.prefixes)} prefixes "
+            f"for a page of {page_size or MAX_PAGE_SIZE}"
+        )
     if page.next_page_token and page.next_page_token == page_token:
         raise ProtocolError("the server sent a page that leads to itself", unit=unit)
-    last: Key | None = None
     for info in page.objects:
         check_info(info, unit, info.data_id)
-        if (prefix is not None and (info.name is None or not info.name.startswith(prefix))) or (
-            tags and not tags.items() <= info.tags.items()
+        name = info.name
+        if (
+            (prefix is not None and (name is None or not name.startswith(prefix)))
+            or (listing.delimiter is not None and name is not None and listing.prefix_of(name) is not None)
+            or (tags and not tags.items() <= info.tags.items())
         ):
             raise ProtocolError(f"the server listed object {info.data_id}, which does not match", unit=unit)
-        last = check_listed(info, last, by_name=prefix is not None)
     ids = {info.data_id for info in page.objects}
     names = [info.name for info in page.objects if info.name is not None]
     if len(ids) < len(page.objects) or len(set(names)) < len(names):
         raise ProtocolError("the server listed an object, or a name, twice", unit=unit)
+    for text in page.prefixes:
+        if not text.startswith(prefix or "") or listing.prefix_of(text) != text:
+            raise ProtocolError(f"the server listed {text!r}, which is no prefix of this level", unit=unit)
+    check_places(page, listing, listing.after)
     return page
 
 
-def check_listed(info: ObjectInfo, last: Key | None, *, by_name: bool) -> Key | None:
-    """The place of an object in a listing; it has to be after the one before."""
-    place: Key | None = info.name if by_name else info.data_id
-    if last is not None and (place is None or not last < place):  # type: ignore[operator]  # both names, or both ids
-        raise ProtocolError(f"the server listed {place!r} after {last!r}: out of order, or twice", unit=info.unit)
-    return place
+def check_places(page: Page, listing: Listing, last: Key | None) -> Key | None:
+    """The last place in a page. Objects and prefixes are each in order, and after where the page before ended."""
+    ends = []
+    for places in ([listing.place(info) for info in page.objects], page.prefixes):
+        end = last
+        for place in places:
+            if end is not None and (place is None or not listing.follows(place, end)):
+                raise ProtocolError(
+                    f"the server listed {place!r} after {end!r}: out of order, or twice", unit=listing.unit
+                )
+            end = place
+        ends.append(end)
+    known = [end for end in ends if end is not None]
+    return (min if listing.descending else max)(known, default=None)
 
 
 def check_units(units: Sequence[str]) -> list[str]:

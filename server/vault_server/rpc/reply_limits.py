@@ -97,6 +97,7 @@ def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:
 async def fit_list(store: AsyncStore, request: pb.ListRequest, revision: int, limit: int) -> pb.ListResponse:
     """The page that was asked for, or a shorter one that fits."""
     page_size = request.page_size
+    order = messages.order_from_wire(request)
     while True:
         page = await store.list_page(
             request.unit,
@@ -104,9 +105,11 @@ async def fit_list(store: AsyncStore, request: pb.ListRequest, revision: int, li
             tags=dict(request.tags),
             page_size=page_size,
             page_token=request.page_token,
+            **order,
         )
         reply = messages.page_to_wire(page)
         reply.revision = revision
-        if reply.ByteSize() <= limit or len(page.objects) <= 1:
+        entries = len(page.objects) + len(page.prefixes)
+        if reply.ByteSize() <= limit or entries <= 1:
             return reply
-        page_size = max(1, len(page.objects) // 2)
+        page_size = max(1, entries // 2)

@@ -147,7 +147,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def List(self, request: pb.ListRequest, context: Any) -> pb.ListResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        if not request.tags:
+        by_name = request.order in (pb.LIST_ORDER_UNSPECIFIED, pb.LIST_ORDER_NAME)
+        if not request.tags and (by_name or not request.HasField("prefix")):
             return await fit_list(self._store, request, revision, self._limit)
         async with self._lookups.turn(context.caller):  # it may look through much
             return await fit_list(self._store, request, revision, self._limit)

@@ -1,25 +1,24 @@
 """Reading a vault's objects: whether they exist, what is known of them, loaded, as files, and as they change."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.transfer import PathOrFile, download_file
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.base import all_or_error, bad_keys, listed
+from vault._async.vault.listing import AsyncListings
 from vault._async.vault.near_names import not_found
 from vault._async.vault.partial_reading import AsyncPartialReading
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
-from vault._runtime.fork import fork_count, refuse_inherited
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name, check_prefix, check_tags
+from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name
 from vault.store.progress import ProgressCallback
 from vault.store.values import Key, ObjectInfo
-from vault.wire.reply_checks import check_listed
 
 
-class AsyncReading(AsyncPartialReading):
+class AsyncReading(AsyncPartialReading, AsyncListings):
     """The calls that read. A key is an id or a name. `open` and `download_file` go past the Datatype and the cache."""
 
     async def exists(self, unit: str, key: Key) -> bool:
@@ -283,47 +282,3 @@ class AsyncReading(AsyncPartialReading):
         if self._closed:  # meanwhile
             await subscription.close()
         return subscription
-
-    def list(
-        self, unit: str, *, prefix: str | None = None, tags: Mapping[str, str] | None = None
-    ) -> AsyncIterator[ObjectInfo]:
-        """The unit's objects, fetched page by page as they are asked for: any number of them.
-
-        Ordered by name when `prefix` is given, by id otherwise. An object that exists all the while is
-        listed once; one that comes or goes meanwhile may be or not.
-
-        Args:
-            prefix: Of the name; "" for every object that has one.
-            tags: All of them must match.
-
-        Raises:
-            InvalidArgumentError: BAD_NAME, BAD_TAGS; here, not at the first object.
-
-        Example:
-            >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["x/1", "y/2"])
-            >>> [info.name async for info in vault.list("notes", prefix="x/")]
-            ['x/1']
-        """
-        self._require_unit(unit)
-        if prefix is not None:
-            check_prefix(prefix)
-        if tags is not None:
-            check_tags(tags)
-        return self._pages(unit, prefix, tags, fork_count())
-
-    async def _pages(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str] | None, forks: int
-    ) -> AsyncIterator[ObjectInfo]:
-        token = ""
-        last: Key | None = None
-        while True:
-            refuse_inherited(forks, "the listing")
-            self._require_open()
-            page = await self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
-            for info in page.objects:
-                last = check_listed(info, last, by_name=prefix is not None)
-                yield info
-                refuse_inherited(forks, "the listing")
-            token = page.next_page_token
-            if not token:
-                return

@@ -1,7 +1,7 @@
 """Reading a unit's objects, typed. See `vault._async.vault.reading`, whose calls these are."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.object_reader import AsyncObjectReader
@@ -11,6 +11,7 @@ from vault._async.vault.partial_reading import Verify
 from vault._async.vault.unit_base import AsyncUnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
+from vault.store.listing import Level
 from vault.store.progress import ProgressCallback
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
@@ -211,11 +212,42 @@ class AsyncUnitReading(AsyncUnitBase[T]):
         """
         return await self._vault.watch(self.name, since=since)
 
-    def list(self, *, prefix: str | None = None, tags: Mapping[str, str] | None = None) -> AsyncIterator[ObjectInfo]:
+    async def list_level(
+        self,
+        prefix: str = "",
+        *,
+        delimiter: str = "/",
+        tags: Mapping[str, str] | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> Level:
+        """One level of the unit's names, as of a folder.
+
+        Example:
+            >>> [info.name for info in (await vault.unit("notes", str).list_level("greet")).objects]
+            ['greeting']
+        """
+        return await self._vault.list_level(
+            self.name, prefix, delimiter=delimiter, tags=tags, after=after, limit=limit, descending=descending
+        )
+
+    def list(
+        self,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        after: Key | None = None,
+        limit: int | None = None,
+        order: Literal["id", "name", "changed"] | None = None,
+        descending: bool = False,
+    ) -> AsyncIterator[ObjectInfo]:
         """The unit's objects, fetched page by page: by name when `prefix` is given, by id otherwise.
 
         Example:
             >>> [info.name async for info in vault.unit("notes", str).list(prefix="greet")]
             ['greeting']
         """
-        return self._vault.list(self.name, prefix=prefix, tags=tags)
+        return self._vault.list(
+            self.name, prefix=prefix, tags=tags, after=after, limit=limit, order=order, descending=descending
+        )

@@ -14,11 +14,12 @@ from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
 from vault._grpc.calls import Attempts
 from vault._grpc.settings import MAX_MESSAGE_SIZE
-from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError, unsupported
+from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import BlockReader, BlockWriter, Watch, LoadResult
+from vault.store.listing import Listing
 from vault.store.values import (
     Block,
     Capabilities,
@@ -42,6 +43,7 @@ from vault.store.values import (
     WriteStatus,
 )
 from vault.v1 import vault_pb2 as pb
+from vault.wire import flat_listing
 from vault.wire import messages as wire
 from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
@@ -127,25 +129,39 @@ class RemoteStore(UnitCalls):
         after: Key | None = None,
         delimiter: str | None = None,
     ) -> Page:
-        if order is not None or descending or after is not None or delimiter is not None:
-            raise unsupported(self, "list_page in another order")
-        limits.check_unit(unit)
-        if prefix is not None:
-            limits.check_prefix(prefix)
-        if tags is not None:
-            limits.check_tags(tags)
+        listing = Listing.of(
+            unit, prefix=prefix, tags=tags, order=order, descending=descending, after=after, delimiter=delimiter
+        )
         limits.check_page_size(page_size)
         check_page_token(page_token)
-        request = pb.ListRequest(unit=unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token)
+        asked, last = listing, listing.after
+        if flat_listing.is_flat(page_token):
+            page_token, last = flat_listing.read_token(page_token, listing)
+            asked = flat_listing.flat_of(listing) or listing
+        request = wire.listing_to_wire(asked, page_size, page_token)
         attempts = Attempts(self.address, self._channel.timeout)
         while True:
-            page = wire.page_from_wire(self._unary("List", request, timeout=attempts.remaining))
-            token = request.page_token
-            replies.check_page(page, unit, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
-            if page.objects or not page.next_page_token:
-                return page
+            reply = self._unary("List", request, timeout=attempts.remaining)
+            page = wire.page_from_wire(reply)
+            if asked is listing and not listing.is_plain and not reply.ordered:  # by a server that is older than orders
+                asked = self._flat(listing, request.page_token)
+                request = wire.listing_to_wire(asked, page_size, page_token)
+            replies.check_page(page, asked, page_size=page_size, page_token=request.page_token)
+            if page.objects or page.prefixes or not page.next_page_token:
+                return page if asked is listing else flat_listing.fold(page, listing, last)
             attempts.check()  # a page of nothing that leads to another is no progress
             request.page_token = page.next_page_token
+
+    def _flat(self, listing: Listing, page_token: str) -> Listing:
+        if page_token:
+            raise ProtocolError("the server goes on in no order with a listing that it began in one")
+        flat = flat_listing.flat_of(listing)
+        if flat is None:
+            raise UnsupportedError(
+                f"the server at {self.address} is an older one: it lists by id, or by name under a prefix, ascending",
+                method="list_page",
+            )
+        return flat
 
     def list_units(self) -> list[str]:
         return replies.check_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)

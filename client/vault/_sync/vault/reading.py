@@ -1,26 +1,25 @@
 # Generated from _async/vault/reading.py by scripts/unasync: DO NOT CHANGE.
 """Reading a vault's objects: whether they exist, what is known of them, loaded, as files, and as they change."""
 
-from collections.abc import Iterator, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from vault._sync.feed.subscription import Subscription
 from vault._sync.files.transfer import PathOrFile, download_file
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.base import all_or_error, bad_keys, listed
+from vault._sync.vault.listing import Listings
 from vault._sync.vault.near_names import not_found
 from vault._sync.vault.partial_reading import PartialReading
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
-from vault._runtime.fork import fork_count, refuse_inherited
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name, check_prefix, check_tags
+from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name
 from vault.store.progress import ProgressCallback
 from vault.store.values import Key, ObjectInfo
-from vault.wire.reply_checks import check_listed
 
 
-class Reading(PartialReading):
+class Reading(PartialReading, Listings):
     """The calls that read. A key is an id or a name. `open` and `download_file` go past the Datatype and the cache."""
 
     def exists(self, unit: str, key: Key) -> bool:
@@ -284,47 +283,3 @@ class Reading(PartialReading):
         if self._closed:  # meanwhile
             subscription.close()
         return subscription
-
-    def list(
-        self, unit: str, *, prefix: str | None = None, tags: Mapping[str, str] | None = None
-    ) -> Iterator[ObjectInfo]:
-        """The unit's objects, fetched page by page as they are asked for: any number of them.
-
-        Ordered by name when `prefix` is given, by id otherwise. An object that exists all the while is
-        listed once; one that comes or goes meanwhile may be or not.
-
-        Args:
-            prefix: Of the name; "" for every object that has one.
-            tags: All of them must match.
-
-        Raises:
-            InvalidArgumentError: BAD_NAME, BAD_TAGS; here, not at the first object.
-
-        Example:
-            >>> ids = vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["x/1", "y/2"])
-            >>> [info.name for info in vault.list("notes", prefix="x/")]
-            ['x/1']
-        """
-        self._require_unit(unit)
-        if prefix is not None:
-            check_prefix(prefix)
-        if tags is not None:
-            check_tags(tags)
-        return self._pages(unit, prefix, tags, fork_count())
-
-    def _pages(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str] | None, forks: int
-    ) -> Iterator[ObjectInfo]:
-        token = ""
-        last: Key | None = None
-        while True:
-            refuse_inherited(forks, "the listing")
-            self._require_open()
-            page = self._store.list_page(unit, prefix=prefix, tags=tags, page_token=token)
-            for info in page.objects:
-                last = check_listed(info, last, by_name=prefix is not None)
-                yield info
-                refuse_inherited(forks, "the listing")
-            token = page.next_page_token
-            if not token:
-                return

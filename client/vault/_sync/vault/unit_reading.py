@@ -2,7 +2,7 @@
 """Reading a unit's objects, typed. See `vault._async.vault.reading`, whose calls these are."""
 
 from collections.abc import Iterator, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from vault._sync.feed.subscription import Subscription
 from vault._sync.files.object_reader import ObjectReader
@@ -12,6 +12,7 @@ from vault._sync.vault.partial_reading import Verify
 from vault._sync.vault.unit_base import UnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
+from vault.store.listing import Level
 from vault.store.progress import ProgressCallback
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
@@ -212,11 +213,42 @@ class UnitReading(UnitBase[T]):
         """
         return self._vault.watch(self.name, since=since)
 
-    def list(self, *, prefix: str | None = None, tags: Mapping[str, str] | None = None) -> Iterator[ObjectInfo]:
+    def list_level(
+        self,
+        prefix: str = "",
+        *,
+        delimiter: str = "/",
+        tags: Mapping[str, str] | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> Level:
+        """One level of the unit's names, as of a folder.
+
+        Example:
+            >>> [info.name for info in (vault.unit("notes", str).list_level("greet")).objects]
+            ['greeting']
+        """
+        return self._vault.list_level(
+            self.name, prefix, delimiter=delimiter, tags=tags, after=after, limit=limit, descending=descending
+        )
+
+    def list(
+        self,
+        *,
+        prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        after: Key | None = None,
+        limit: int | None = None,
+        order: Literal["id", "name", "changed"] | None = None,
+        descending: bool = False,
+    ) -> Iterator[ObjectInfo]:
         """The unit's objects, fetched page by page: by name when `prefix` is given, by id otherwise.
 
         Example:
             >>> [info.name for info in vault.unit("notes", str).list(prefix="greet")]
             ['greeting']
         """
-        return self._vault.list(self.name, prefix=prefix, tags=tags)
+        return self._vault.list(
+            self.name, prefix=prefix, tags=tags, after=after, limit=limit, order=order, descending=descending
+        )

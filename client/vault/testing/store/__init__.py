@@ -7,10 +7,12 @@ from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.leases import LeaseConformance
+from vault.testing.store.levels import LevelConformance
 from vault.testing.store.limits import LimitConformance
 from vault.testing.store.listing import ListingConformance
 from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
+from vault.testing.store.orders import OrderConformance
 from vault.testing.store.put import PutConformance
 from vault.testing.store.ranges import RangeConformance
 from vault.testing.store.requests import RequestConformance
@@ -34,6 +36,8 @@ class StoreConformance(
     ListingConformance,
     UnitConformance,
     LimitConformance,
+    OrderConformance,
+    LevelConformance,
     BatchConformance,
     FeedConformance,
     LeaseConformance,

@@ -2,19 +2,20 @@
 
 import functools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
-from vault.store.limits import BLOCK_SIZE
+from vault.store.limits import BLOCK_SIZE, MAX_PAGE_SIZE
 from vault.store.values import (
     Block,
     DeleteSpec,
     Key,
+    ListOrder,
     NotModified,
     ObjectInfo,
     PutSpec,
@@ -164,6 +165,58 @@ async def listed(
         token = page.next_page_token
         if not token:
             return objects
+
+
+def expected_entries(
+    infos: Iterable[ObjectInfo],
+    *,
+    prefix: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    order: ListOrder | None = None,
+    descending: bool = False,
+    after: Key | None = None,
+    delimiter: str | None = None,
+) -> list[ObjectInfo | str]:
+    """The objects and prefixes of a listing, found the plain way: everything is looked at, and sorted."""
+    if order is None:
+        order = ListOrder.ID if prefix is None and delimiter is None else ListOrder.NAME
+    found: dict[Any, ObjectInfo | str] = {}
+    for info in infos:
+        name = info.name
+        if (prefix is not None or order is ListOrder.NAME) and (name is None or not name.startswith(prefix or "")):
+            continue
+        if not (tags or {}).items() <= info.tags.items():
+            continue
+        head, ends, _ = (name or "").removeprefix(prefix or "").partition(delimiter or "\0")
+        if delimiter is not None and ends:
+            text = f"{prefix or ''}{head}{delimiter}"
+            found[text] = text
+        else:
+            found[{ListOrder.ID: info.data_id, ListOrder.NAME: name, ListOrder.REVISION: info.revision}[order]] = info
+    places = sorted(found, reverse=descending)
+    return [found[at] for at in places if after is None or (at < after if descending else at > after)]
+
+
+async def entries(store: AsyncStore, unit: str, *, page_size: int = 0, **query: Any) -> list[ObjectInfo | str]:
+    """Every page of a listing, as one: its objects and its prefixes, each page's put in order."""
+    listed: list[ObjectInfo | str] = []
+    token = ""
+    while True:
+        page = await store.list_page(unit, page_size=page_size, page_token=token, **query)
+        assert len(page.objects) + len(page.prefixes) <= (page_size or MAX_PAGE_SIZE)
+        both: list[ObjectInfo | str] = [*page.objects, *page.prefixes]
+        if page.prefixes:
+            both.sort(key=_text_of, reverse=query.get("descending", False))
+        assert [entry for entry in both if isinstance(entry, str)] == page.prefixes
+        assert [entry for entry in both if not isinstance(entry, str)] == page.objects
+        listed += both
+        token = page.next_page_token
+        if not token:
+            return listed
+
+
+def _text_of(entry: ObjectInfo | str) -> str:
+    return entry if isinstance(entry, str) else entry.name or ""
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from vault.store.values import (
     ChangeKind,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
@@ -40,7 +41,7 @@ from vault.store.values import (
     UploadSpec,
     checksum,
 )
-from vault.testing.store.objects import blocks_of, payload
+from vault.testing.store.objects import blocks_of, expected_entries, payload
 
 UNIT = "unit"
 
@@ -261,23 +262,35 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.stat_many(UNIT, keys) == [one and one.info for one in expected]
         assert self.store.exists_many(UNIT, keys) == [one.generation if one else 0 for one in expected]
 
-    @rule(prefix=st.none() | st.sampled_from(["", "a", "ä", "%", "a%", "x"]), tags=tags, page_size=st.integers(0, 3))
-    def list_page(self, prefix: str | None, tags: dict[str, str], page_size: int) -> None:
-        found: list[ObjectInfo] = []
+    @rule(
+        prefix=st.none() | st.sampled_from(["", "a", "ä", "%", "a%", "x"]),
+        tags=tags,
+        page_size=st.integers(0, 3),
+        order=st.none() | st.sampled_from(ListOrder),
+        descending=st.booleans(),
+        after=st.none() | st.integers(0, 7) | names,
+        delimiter=st.none() | st.sampled_from(["a", "%", "a%", "ä", "x"]),
+    )
+    def list_page(self, page_size: int, delimiter: str | None, **query: Any) -> None:
+        if query["order"] in (None, ListOrder.NAME):
+            query["delimiter"] = delimiter
+        by_name = query["order"] is ListOrder.NAME or query["prefix"] is not None or query.get("delimiter") is not None
+        if query["order"] in (ListOrder.ID, ListOrder.REVISION):
+            by_name = False
+        if isinstance(query["after"], str) is not by_name:
+            query["after"] = None
+        found: list[ObjectInfo | str] = []
         token = ""
         while True:
-            page = self.store.list_page(UNIT, prefix=prefix, tags=tags, page_size=page_size, page_token=token)
+            page = self.store.list_page(UNIT, page_size=page_size, page_token=token, **query)
             found += page.objects
+            found += page.prefixes
             if not (token := page.next_page_token):
                 break
-        matching = {
-            data_id: expected
-            for data_id, expected in self.dict.objects.items()
-            if tags.items() <= expected.tags.items()
-            and (prefix is None or (expected.name is not None and expected.name.startswith(prefix)))
-        }
-        order = sorted(matching, key=lambda data_id: data_id if prefix is None else matching[data_id].name or "")
-        assert found == [matching[data_id].info for data_id in order]
+        infos = [expected.info for expected in self.dict.objects.values() if expected.info is not None]
+        wanted = expected_entries(infos, **query)
+        assert [entry for entry in found if isinstance(entry, str)] == [e for e in wanted if isinstance(e, str)]
+        assert [entry for entry in found if not isinstance(entry, str)] == [e for e in wanted if not isinstance(e, str)]
 
     @precondition(lambda self: self.reopens)
     @rule()

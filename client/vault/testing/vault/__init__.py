@@ -2,6 +2,7 @@
 
 from vault.testing.vault.batches import VaultBatchConformance
 from vault.testing.vault.files import VaultFileConformance
+from vault.testing.vault.listings import VaultListingConformance
 from vault.testing.vault.objects import VaultObjectConformance
 from vault.testing.vault.tickets import VaultTicketConformance
 from vault.testing.vault.units import VaultUnitConformance
@@ -13,5 +14,6 @@ class VaultConformance(
     VaultBatchConformance,
     VaultFileConformance,
     VaultUnitConformance,
+    VaultListingConformance,
 ):
     """Everything that a Vault promises, on whatever Store. Derive from it and give it an `open_vault` fixture."""

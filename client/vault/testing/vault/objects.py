@@ -22,12 +22,12 @@ from vault.testing.vault.harness import Document, Report, Streamed, VaultHarness
 from vault.wrappers import BytesWrapper, JsonWrapper
 
 
-async def _listed(vault: AsyncVault, unit: str, **options: Any) -> list[ObjectInfo]:
-    return [info async for info in vault.list(unit, **options)]
+async def _listed(vault: AsyncVault, unit: str) -> list[ObjectInfo]:
+    return [info async for info in vault.list(unit)]
 
 
 class VaultObjectConformance(VaultHarness):
-    """exists, load, upload, create, update, delete, stat, find, set_metadata, edit, list, units."""
+    """exists, load, upload, create, update, delete, stat, find, set_metadata, edit, units."""
 
     @every_size
     async def test_bytes_come_back_as_they_went_in(self, vault: AsyncVault, unit: str, size: int) -> None:
@@ -153,18 +153,6 @@ class VaultObjectConformance(VaultHarness):
         assert await vault.find(unit, "name") == two
         with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
             await vault.set_metadata(unit, one, name="name")
-
-    async def test_listings_take_prefixes_and_tags(self, vault: AsyncVault, unit: str) -> None:
-        for name, kind in [("b/1", "x"), ("a/2", "y"), ("a/1", "x"), (None, "x")]:
-            await vault.upload(unit, Document("text"), name=name, tags={"kind": kind})
-        everything = await _listed(vault, unit)
-        assert [info.data_id for info in everything] == sorted(info.data_id for info in everything)
-        assert len(everything) == 4
-        assert [info.name for info in await _listed(vault, unit, prefix="")] == ["a/1", "a/2", "b/1"]
-        assert [info.name for info in await _listed(vault, unit, prefix="a/")] == ["a/1", "a/2"]
-        assert [info.name for info in await _listed(vault, unit, prefix="a/", tags={"kind": "x"})] == ["a/1"]
-        assert len(await _listed(vault, unit, tags={"kind": "x"})) == 3
-        assert unit in await vault.units()
 
     async def test_edit_reads_changes_and_writes(self, vault: AsyncVault, unit: str) -> None:
         def louder(document: Document) -> None:

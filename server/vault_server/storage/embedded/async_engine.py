@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vault._runtime.sync_async import Background
 from vault.errors import VaultError
+from vault.store.listing import Listing
 from vault.store.values import (
     Change,
     Key,
@@ -19,6 +20,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
+from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Outcome
 from vault_server.storage.decision.stored import Stored
 from vault_server.storage.decision.writes import Asked, Content, Write
@@ -59,10 +61,8 @@ class AsyncEmbeddedEngine:
     async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         return await self._threads.look_up(1, self._store.index.retained, unit, data_id, generation)
 
-    async def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
-        return await self._threads.call(self._store.index.page, unit, prefix, tags, after, limit)
+    async def page(self, listing: Listing, span: Span, limit: int) -> Listed:
+        return await self._threads.call(self._store.index.page, listing, span, limit)
 
     async def units(self) -> list[str]:
         return await self._threads.call(self._store.index.units)

@@ -1,21 +1,23 @@
 """The register and the feed in it, as `generic` reads an index."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.limits import check_key
+from vault.store.listing import Listing
 from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo
 
+from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
 from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Asked
 from vault_server.storage.feed.feed import Feed
-from vault_server.storage.index import listing
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.index.facts import facts_of, is_known
+from vault_server.storage.index.listing import list_units, page
 from vault_server.storage.index.object_batches import (
     find_all_small,
     find_generations,
@@ -62,13 +64,11 @@ class Register:
             lambda connection: find_retired(connection, unit, data_id, generation), alone=True
         )
 
-    def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
-        return self._connections.read(lambda connection: listing.page(connection, unit, prefix, tags, after, limit))
+    def page(self, listing: Listing, span: Span, limit: int) -> Listed:
+        return self._connections.read(lambda connection: page(connection, listing, span, limit))
 
     def units(self) -> list[str]:
-        return self._connections.read(listing.list_units)
+        return self._connections.read(list_units)
 
     def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
         return self._connections.read(lambda connection: find_units(connection, units))

@@ -1,60 +1,40 @@
-"""Listings, a page at a time: where each page begins is in the token of the one before (keyset pagination)."""
+"""Listings, a page at a time: where each page begins is in the token of the one before (keyset pagination).
+
+One level of names is a skip scan: from the first name of a prefix, the next seek goes to the end of it.
+"""
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from vault.store.values import Key, ObjectInfo
+from vault.store.listing import Listing
+from vault.store.values import ListOrder
 
-from vault_server.storage.decision.rows import to_info
+from vault_server.storage.decision import listing as pages
+from vault_server.storage.decision.listing import Listed, Span, collect, prefix_end
 from vault_server.storage.index.objects import INFO_COLUMNS
 
-DEFAULT_PAGE_SIZE: Final = 500
-MOST_SCANNED: Final = 10_000
-"""Objects that are looked at for one page: 20 ms or so. A page of a search that matches next to nothing may be empty,
-and not the last."""
+_COLUMNS: Final = {ListOrder.ID: "o.data_id", ListOrder.NAME: "o.name", ListOrder.REVISION: "o.revision"}
 
-MOST_TAGS: Final = 4 << 20
-"""Characters of tags in a page. Objects may have 72 KB of them each."""
-
-_TAGS: Final = 8
-"""Their column."""
-
-_LAST_CHARACTER: Final = 0x10FFFF
-
-_SELECT: Final = f"SELECT {INFO_COLUMNS} FROM objects o"  # noqa: S608  # only names of columns are put in
+_FROM: Final = "FROM objects o WHERE o.unit = ?"
 # CROSS JOIN keeps the order of the loops: the tag's index leads, and is in the order of ids already.
-_SELECT_TAGGED: Final = (
-    f"SELECT {INFO_COLUMNS} FROM tags t "  # noqa: S608  # as above
-    "CROSS JOIN objects o ON o.unit = t.unit AND o.data_id = t.data_id"
+_FROM_TAGGED: Final = (
+    "FROM tags t CROSS JOIN objects o ON o.unit = t.unit AND o.data_id = t.data_id "
+    "WHERE t.unit = ? AND t.key = ? AND t.value = ?"
 )
 _TAGGED: Final = (
     " AND EXISTS (SELECT 1 FROM tags x WHERE x.unit = o.unit AND x.key = ? AND x.value = ? AND x.data_id = o.data_id)"
 )
 
 
-def page(
-    connection: sqlite3.Connection,
-    unit: str,
-    prefix: str | None,
-    tags: Mapping[str, str],
-    after: Key | None,
-    limit: int,
-) -> tuple[list[ObjectInfo], Key | None]:
-    """Objects after a key, at most `limit`, and the key after which the next page begins; None: there is none."""
-    query = _by_id(unit, tags, after) if prefix is None else _by_name(unit, prefix, tags, after)
-    end = query.scan_end(connection)
-    statement, arguments = query.up_to(end)
-    objects: list[ObjectInfo] = []
-    room = MOST_TAGS
-    for row in connection.execute(f"{statement} LIMIT ?", (*arguments, limit + 1)):
-        if len(objects) == limit or room < 0:
-            last = objects[-1]
-            return objects, last.data_id if prefix is None else last.name
-        objects.append(to_info(row))
-        room -= len(row[_TAGS] or "")
-    return objects, end
+def page(connection: sqlite3.Connection, listing: Listing, span: Span, limit: int) -> Listed:
+    """At most `limit` entries of what is left of a listing."""
+    query = _Query(listing)
+    unseen = None
+    if query.passes_over and not span.is_empty:
+        statement, arguments = query.candidates(span)
+        found = connection.execute(f"{statement} LIMIT 1 OFFSET {pages.MOST_SCANNED}", arguments).fetchone()
+        unseen = None if found is None else found[0]
+    return collect(listing, span, unseen, limit, lambda left: connection.execute(*query.rows(left)))
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:
@@ -68,76 +48,41 @@ def list_units(connection: sqlite3.Connection) -> list[str]:
     return [unit for (unit,) in rows]
 
 
-def prefix_end(prefix: str) -> str | None:
-    """The least text that is greater than every text with this prefix, None when there is none.
-
-    SQLite compares UTF-8 bytes, whose order is that of the code points. LIKE and GLOB are no use here:
-    `%`, `_`, `*` and `[` are ordinary characters in names.
-    """
-    while prefix:
-        code = ord(prefix[-1]) + 1
-        if code <= _LAST_CHARACTER:
-            return prefix[:-1] + chr(0xE000 if code == 0xD800 else code)  # surrogates are no characters
-        prefix = prefix[:-1]
-    return None
-
-
-@dataclass(frozen=True, slots=True)
 class _Query:
-    """A listing: what it selects, from where on, and the candidates that it looks for it among.
+    """A listing's statements. Each walks one index, in order.
 
     Attributes:
-        select: The statement, without its order and end.
-        arguments: Its.
-        candidates: Selects what is looked through, in order, by the index alone; None: nothing is passed over.
-        candidate_arguments: Its.
-        key: The column that it is ordered by.
+        passes_over: Whether what the index leads to may not match.
     """
 
-    select: str
-    arguments: list[Any]
-    candidates: str | None
-    candidate_arguments: list[Any]
-    key: str
+    def __init__(self, listing: Listing) -> None:
+        tags = list(listing.tags.items())
+        self._direction = " DESC" if listing.descending else ""
+        self._leading: list[Any] = [listing.unit]
+        if tags and listing.order is ListOrder.ID:
+            self._key, self._from = "t.data_id", _FROM_TAGGED
+            self._leading += tags.pop(0)
+        else:
+            self._key, self._from = _COLUMNS[listing.order], _FROM
+        self._condition = _TAGGED * len(tags)
+        self._arguments: list[Any] = [text for tag in tags for text in tag]
+        if listing.prefix is not None and listing.order is not ListOrder.NAME:
+            end = prefix_end(listing.prefix)
+            self._condition += " AND +o.name >= ?" if end is None else " AND +o.name >= ? AND +o.name < ?"
+            self._arguments += [listing.prefix] if end is None else [listing.prefix, end]
+        self.passes_over = bool(self._condition)
 
-    def scan_end(self, connection: sqlite3.Connection) -> int | str | None:
-        """The last key that a page looks at; None: it looks at all that there is."""
-        if self.candidates is None:
-            return None
-        statement = f"{self.candidates} LIMIT 1 OFFSET {MOST_SCANNED - 1}"
-        found = connection.execute(statement, self.candidate_arguments).fetchone()
-        return None if found is None else found[0]
+    def candidates(self, span: Span) -> tuple[str, list[Any]]:
+        """The places that are looked at, by the index alone."""
+        return self._statement(self._key, "", [], span)
 
-    def up_to(self, end: int | str | None) -> tuple[str, list[Any]]:
-        """The statement, ordered, and its arguments."""
-        if end is None:
-            return f"{self.select} ORDER BY {self.key}", self.arguments
-        return f"{self.select} AND {self.key} <= ? ORDER BY {self.key}", [*self.arguments, end]
+    def rows(self, span: Span) -> tuple[str, list[Any]]:
+        """The objects that match."""
+        return self._statement(INFO_COLUMNS, self._condition, self._arguments, span)
 
-
-def _by_id(unit: str, tags: Mapping[str, str], after: Any) -> _Query:
-    if not tags:
-        return _Query(f"{_SELECT} WHERE o.unit = ? AND o.data_id > ?", [unit, after or 0], None, [], "o.data_id")
-    (key, value), *others = tags.items()
-    leading = [unit, key, value, after or 0]
-    where = " WHERE t.unit = ? AND t.key = ? AND t.value = ? AND t.data_id > ?"
-    condition, arguments = _tagged(dict(others))
-    candidates = f"SELECT t.data_id FROM tags t{where} ORDER BY t.data_id" if others else None  # noqa: S608  # as above
-    return _Query(f"{_SELECT_TAGGED}{where}{condition}", [*leading, *arguments], candidates, leading, "t.data_id")
-
-
-def _by_name(unit: str, prefix: str, tags: Mapping[str, str], after: Any) -> _Query:
-    comparison, start = (">=", prefix) if after is None else (">", after)
-    where = f" WHERE o.unit = ? AND o.name {comparison} ?"
-    named: list[Any] = [unit, start]
-    end = prefix_end(prefix)
-    if end is not None:
-        where += " AND o.name < ?"
-        named.append(end)
-    condition, arguments = _tagged(tags)
-    candidates = f"SELECT o.name FROM objects o{where} ORDER BY o.name" if tags else None  # noqa: S608  # as above
-    return _Query(f"{_SELECT}{where}{condition}", [*named, *arguments], candidates, named, "o.name")
-
-
-def _tagged(tags: Mapping[str, str]) -> tuple[str, list[str]]:
-    return _TAGGED * len(tags), [text for item in tags.items() for text in item]
+    def _statement(self, columns: str, condition: str, arguments: list[Any], span: Span) -> tuple[str, list[Any]]:
+        within = f" AND {self._key} >= ?" if span.high is None else f" AND {self._key} >= ? AND {self._key} < ?"
+        ends = [span.low] if span.high is None else [span.low, span.high]
+        order = f"{self._key}{self._direction}"
+        statement = f"SELECT {columns} {self._from}{within}{condition} ORDER BY {order}"  # names of columns
+        return statement, [*self._leading, *ends, *arguments]

@@ -2,37 +2,53 @@
 
 import base64
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import xxhash
 from vault.errors import InvalidArgumentError
-from vault.store.limits import check_key
+from vault.store.limits import MAX_DATA_ID
+from vault.store.listing import Listing
+from vault.store.values import ListOrder
 
 
-def query_mark(store_id: str, unit: str, prefix: str | None, tags: Mapping[str, str]) -> str:
+def query_mark(store_id: str, *query: Any) -> str:
     """What a token is of: the query, and the store, since another one's pages would not go on from there."""
-    return xxhash.xxh3_64_hexdigest(json.dumps([store_id, unit, prefix, sorted(tags.items())]).encode())
+    return xxhash.xxh3_64_hexdigest(json.dumps([store_id, *query]).encode())
 
 
-def write_token(last: int | str | None, mark: str) -> str:
-    """The token of a page that ended with this id or name."""
-    token = json.dumps([mark, last], separators=(",", ":"))
+def listing_mark(store_id: str, listing: Listing) -> str:
+    """`query_mark` of a listing."""
+    tags = sorted(listing.tags.items())
+    order = [listing.order.value, listing.descending, listing.after, listing.delimiter]
+    return query_mark(store_id, listing.unit, listing.prefix, tags, *order)
+
+
+def write_token(bound: int | str, mark: str) -> str:
+    """The token of a page after which the next one begins there."""
+    token = json.dumps([mark, bound], separators=(",", ":"))
     return base64.urlsafe_b64encode(token.encode()).decode()
 
 
-def read_token(token: str, query: str, kind: type[int] | type[str]) -> Any:
-    """The id or name that the page before ended with; None for the first page. InvalidArgumentError: BAD_PAGE_TOKEN."""
+def read_token(token: str, query: str, order: ListOrder) -> Any:
+    """Where a page begins; None for the first one. InvalidArgumentError: BAD_PAGE_TOKEN."""
     if token == "":
         return None
     try:
-        mark, last = json.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
-        check_key(last)
-    except (AttributeError, ValueError, TypeError, RecursionError):  # binascii's and InvalidArgument are ValueErrors
-        mark, last = None, None
-    if mark != query or type(last) is not kind:
+        mark, bound = json.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
+    except (AttributeError, ValueError, TypeError, RecursionError):  # binascii's is a ValueError
+        mark, bound = None, None
+    if mark != query or not _is_place(bound, order):
         raise InvalidArgumentError(
-            "bad page token: use the one of the page before, with the same store, unit, prefix and tags",
+            "bad page token: use the one of the page before, with the same store, unit, prefix, tags and order",
             reason="BAD_PAGE_TOKEN",
         )
-    return last
+    return bound
+
+
+def _is_place(bound: object, order: ListOrder) -> bool:
+    if order is not ListOrder.NAME:
+        return type(bound) is int and 0 <= bound <= MAX_DATA_ID
+    try:
+        return isinstance(bound, str) and bool(bound.encode())
+    except UnicodeEncodeError:
+        return False

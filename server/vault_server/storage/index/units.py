@@ -11,9 +11,9 @@ from vault.errors import CorruptionError
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import UnitInfo, UnitLimits
 
+from vault_server.storage.decision.listing import MOST_SCANNED, prefix_end
 from vault_server.storage.decision.plan import Found, Oldest, Usage
 from vault_server.storage.decision.rows import Row, to_info
-from vault_server.storage.index.listing import MOST_SCANNED, prefix_end
 from vault_server.storage.index.schema import BY_GENERATION
 
 _MOST_BYTES: Final = 1 << 62

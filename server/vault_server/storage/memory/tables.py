@@ -6,17 +6,30 @@ every step may be done twice, and nobody sees half of it.
 
 import secrets
 import threading
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
 from vault.errors import ClosedError, RevisionCompactedError
-from vault.store.values import Change, ChangeKind, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo, UnitLimits
+from vault.store.listing import Listing
+from vault.store.values import (
+    Change,
+    ChangeKind,
+    Key,
+    ListOrder,
+    LoadItem,
+    LoadResult,
+    ObjectInfo,
+    UnitInfo,
+    UnitLimits,
+)
 
+from vault_server.storage.decision import listing as pages
+from vault_server.storage.decision.listing import Listed, Span, collect
 from vault_server.storage.decision.plan import (
     ROW_BYTES,
     Facts,
@@ -39,7 +52,6 @@ from vault_server.storage.decision.rows import (
 from vault_server.storage.decision.stored import Claimed, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
-from vault_server.storage.index.listing import MOST_SCANNED, MOST_TAGS
 
 _GENERATION: Final = attrgetter("generation")
 _KIND: Final = CHANGE_COLUMNS.index("kind")
@@ -74,6 +86,8 @@ class MemoryTables:
         self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
         self._sorted_ids: dict[str, list[int]] = {}
         self._sorted_names: dict[str, list[str]] = {}
+        self._sorted_revisions: dict[str, list[int]] = {}
+        self._by_revision: dict[int, int] = {}  # each object's id by that of its last change
 
     def facts(self, asked: Asked, retention: Retention) -> Facts:
         with self._lock:
@@ -130,25 +144,16 @@ class MemoryTables:
             row = Row._make((unit, data_id, generation, *found[3 : len(INFO_COLUMNS)], "", found[_CONTENT]))
             return Stored(to_info(row), self._contents[row.content], retired=True)
 
-    def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
+    def page(self, listing: Listing, span: Span, limit: int) -> Listed:
         with self._lock:
             self._finish()
-            keys, start = self._candidates(unit, prefix, tags, after)
-            objects: list[ObjectInfo] = []
-            last, room = None, MOST_TAGS
-            for key in islice(keys, start, start + MOST_SCANNED):
-                if isinstance(key, str) and not key.startswith(prefix or ""):
-                    return objects, None
-                if len(objects) == limit or room < 0:
-                    return objects, last
-                row = self._find(unit, key)
-                if row is not None and (not tags or unpack_tags(row.tags).items() >= tags.items()):
-                    objects.append(to_info(row))
-                    room -= len(row.tags or "")
-                last = key
-            return objects, last if start + MOST_SCANNED < len(keys) else None
+            places = self._places(listing)
+            first, end = _within(places, span)
+            unseen = None
+            passes_over = listing.tags or (listing.prefix is not None and listing.order is not ListOrder.NAME)
+            if passes_over and end - first > pages.MOST_SCANNED:
+                unseen = places[end - 1 - pages.MOST_SCANNED if span.descending else first + pages.MOST_SCANNED]
+            return collect(listing, span, unseen, limit, partial(self._rows, listing, places))
 
     def units(self) -> list[str]:
         with self._lock:
@@ -232,20 +237,31 @@ class MemoryTables:
         row = self._find(unit, key)
         return None if row is None else (to_info(row), self._contents[row.content])
 
-    def _candidates(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Any
-    ) -> tuple[Sequence[Any], int]:
-        """The keys to look through, in order, and where to begin."""
-        keys: Sequence[Any]
-        if prefix is not None:
-            keys = self._sorted_names.get(unit, [])
-            return keys, bisect_left(keys, prefix) if after is None else bisect_right(keys, after)
-        keys = self._sorted_ids.get(unit, [])
-        if tags:
-            tagged = [self._tagged.get((unit, *tag), set()) for tag in tags.items()]
-            fewest: set[int] = min(tagged, key=len)
-            keys = sorted(fewest)
-        return keys, 0 if after is None else bisect_right(keys, after)
+    def _places(self, listing: Listing) -> Sequence[Any]:
+        """Where a listing's objects may be, in order."""
+        unit = listing.unit
+        if listing.order is ListOrder.NAME:
+            return self._sorted_names.get(unit, [])
+        if listing.order is ListOrder.REVISION:
+            return self._sorted_revisions.get(unit, [])
+        if not listing.tags:
+            return self._sorted_ids.get(unit, [])
+        fewest: set[int] = min((self._tagged.get((unit, *tag), set()) for tag in listing.tags.items()), key=len)
+        return sorted(fewest)
+
+    def _rows(self, listing: Listing, places: Sequence[Any], span: Span) -> Iterator[Row]:
+        """The objects in a span that match, in order."""
+        first, end = _within(places, span)
+        prefix, tags = listing.prefix, listing.tags
+        for at in range(end - 1, first - 1, -1) if span.descending else range(first, end):
+            place = places[at]
+            row = self._find(listing.unit, self._by_revision[place] if listing.order is ListOrder.REVISION else place)
+            if (
+                row is not None
+                and (prefix is None or (row.name is not None and row.name.startswith(prefix)))
+                and (not tags or unpack_tags(row.tags).items() >= tags.items())
+            ):
+                yield row
 
     def _finish(self) -> None:
         """Applies what was begun."""
@@ -259,6 +275,7 @@ class MemoryTables:
                 self._tagged.pop((unit, tag, value), None)
         for key in plan.deleted:
             self._unname(key)
+            self._forget_revision(key)
             _remove(self._sorted_ids, *key)
             if (deleted := self._objects.get(key)) is not None:
                 self._forget_generation(deleted)
@@ -270,6 +287,9 @@ class MemoryTables:
             before = self._objects.get((row.unit, row.data_id))
             if before is not None and before.generation != row.generation:
                 self._forget_generation(before)
+            self._forget_revision((row.unit, row.data_id))
+            self._by_revision[row.revision] = row.data_id
+            _insert(self._sorted_revisions, row.unit, row.revision)
             self._objects[row.unit, row.data_id] = row
             _insert(self._sorted_ids, row.unit, row.data_id)
             if row.name is not None:
@@ -313,12 +333,24 @@ class MemoryTables:
             self._names.pop((row.unit, row.name), None)
             self._objects[key] = row._replace(name=None)
 
+    def _forget_revision(self, key: tuple[str, int]) -> None:
+        row = self._objects.get(key)
+        if row is not None:
+            _remove(self._sorted_revisions, row.unit, row.revision)
+            self._by_revision.pop(row.revision, None)
+
 
 class ClosedTables:
     """In place of a closed store's: empty ones would answer a call that the close overtook that nothing was there."""
 
     def __getattr__(self, name: str) -> Any:
         raise ClosedError("the store is closed")
+
+
+def _within(places: Sequence[Any], span: Span) -> tuple[int, int]:
+    """The first place in a span, and the first one after it."""
+    first = bisect_left(places, span.low)
+    return first, len(places) if span.high is None else max(first, bisect_left(places, span.high))
 
 
 def _insert(lists: dict[str, list[Any]], unit: str, value: Any) -> None:

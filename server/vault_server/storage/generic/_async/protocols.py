@@ -4,11 +4,12 @@ What they raise derives from VaultError. Everything else of a store is policy ov
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 from vault.errors import VaultError
+from vault.store.listing import Listing
 from vault.store.values import (
     Change,
     Key,
@@ -21,6 +22,7 @@ from vault.store.values import (
     WriteStatus,
 )
 
+from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write
@@ -51,14 +53,8 @@ class AsyncIndex(Protocol):
     async def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         """A generation that was replaced or deleted, while it is retained."""
 
-    async def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
-        """Objects after a key, in order of their ids, or with a prefix of their names; at most `limit`.
-
-        Returns:
-            They, and the key after which the next page begins; None: there is none.
-        """
+    async def page(self, listing: Listing, span: Span, limit: int) -> Listed:
+        """At most `limit` entries of what is left of a listing."""
 
     async def units(self) -> list[str]:
         """Those that hold an object, in alphabetical order."""

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.version import __version__
-from vault.errors import VaultError, unsupported
+from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
@@ -26,8 +26,8 @@ from vault.store.limits import (
     check_resumable,
     check_small_batch,
     check_spec,
-    check_tags,
 )
+from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
@@ -55,6 +55,7 @@ from vault.store.values import (
 )
 
 from vault_server.storage.decision.decide import preview, require_room
+from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, Span
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -81,8 +82,7 @@ from vault_server.storage.generic._async.protocols import (
 from vault_server.storage.generic._async.reader import AsyncContentReader
 from vault_server.storage.generic._async.reads import find_generation, open_found
 from vault_server.storage.generic._async.watch import AsyncIndexWatch
-from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
-from vault_server.storage.index.page_token import query_mark, read_token, write_token
+from vault_server.storage.index.page_token import listing_mark, query_mark, read_token, write_token
 from vault_server.storage.options import StoreOptions
 
 BATCH_BYTES: Final = 64 << 20
@@ -152,18 +152,16 @@ class AsyncEngineStore(AsyncStore, ABC):
         after: Key | None = None,
         delimiter: str | None = None,
     ) -> Page:
-        if order is not None or descending or after is not None or delimiter is not None:
-            raise unsupported(self, "list_page in another order")
         self._require_unit(unit)
-        if prefix is not None:
-            check_prefix(prefix)
-        tags = tags or {}
-        check_tags(tags)
+        listing = Listing.of(
+            unit, prefix=prefix, tags=tags, order=order, descending=descending, after=after, delimiter=delimiter
+        )
         check_page_size(page_size)
-        mark = query_mark(await self.index.identity(), unit, prefix, tags)
-        after = read_token(page_token, mark, int if prefix is None else str)
-        objects, last = await self.index.page(unit, prefix, tags, after, page_size or DEFAULT_PAGE_SIZE)
-        return Page(objects, "" if last is None else write_token(last, mark))
+        mark = listing_mark(await self.index.identity(), listing)
+        span = Span.of(listing, read_token(page_token, mark, listing.order))
+        page = await self.index.page(listing, span, page_size or DEFAULT_PAGE_SIZE)
+        token = "" if page.bound is None else write_token(page.bound, mark)
+        return Page(page.objects, token, page.prefixes)
 
     async def list_units(self) -> list[str]:
         self.require_open()
@@ -179,8 +177,8 @@ class AsyncEngineStore(AsyncStore, ABC):
         self.require_open()
         check_prefix(prefix)
         check_page_size(page_size)
-        mark = query_mark(await self.index.identity(), "", prefix, {})
-        after = read_token(page_token, mark, str)
+        mark = query_mark(await self.index.identity(), prefix)
+        after = read_token(page_token, mark, ListOrder.NAME)
         limit = page_size or DEFAULT_PAGE_SIZE
         if allowed := self.options.allowed_units:
             units = sorted(unit for unit in allowed if unit.startswith(prefix) and (after is None or unit > after))

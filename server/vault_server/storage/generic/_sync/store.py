@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import Returned
 from vault._runtime.version import __version__
-from vault.errors import VaultError, unsupported
+from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
@@ -27,8 +27,8 @@ from vault.store.limits import (
     check_resumable,
     check_small_batch,
     check_spec,
-    check_tags,
 )
+from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
@@ -56,6 +56,7 @@ from vault.store.values import (
 )
 
 from vault_server.storage.decision.decide import preview, require_room
+from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, Span
 from vault_server.storage.decision.refusals import require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -82,8 +83,7 @@ from vault_server.storage.generic._sync.protocols import (
 from vault_server.storage.generic._sync.reader import ContentReader
 from vault_server.storage.generic._sync.reads import find_generation, open_found
 from vault_server.storage.generic._sync.watch import IndexWatch
-from vault_server.storage.index.listing import DEFAULT_PAGE_SIZE
-from vault_server.storage.index.page_token import query_mark, read_token, write_token
+from vault_server.storage.index.page_token import listing_mark, query_mark, read_token, write_token
 from vault_server.storage.options import StoreOptions
 
 BATCH_BYTES: Final = 64 << 20
@@ -153,18 +153,16 @@ class EngineStore(Store, ABC):
         after: Key | None = None,
         delimiter: str | None = None,
     ) -> Page:
-        if order is not None or descending or after is not None or delimiter is not None:
-            raise unsupported(self, "list_page in another order")
         self._require_unit(unit)
-        if prefix is not None:
-            check_prefix(prefix)
-        tags = tags or {}
-        check_tags(tags)
+        listing = Listing.of(
+            unit, prefix=prefix, tags=tags, order=order, descending=descending, after=after, delimiter=delimiter
+        )
         check_page_size(page_size)
-        mark = query_mark(self.index.identity(), unit, prefix, tags)
-        after = read_token(page_token, mark, int if prefix is None else str)
-        objects, last = self.index.page(unit, prefix, tags, after, page_size or DEFAULT_PAGE_SIZE)
-        return Page(objects, "" if last is None else write_token(last, mark))
+        mark = listing_mark(self.index.identity(), listing)
+        span = Span.of(listing, read_token(page_token, mark, listing.order))
+        page = self.index.page(listing, span, page_size or DEFAULT_PAGE_SIZE)
+        token = "" if page.bound is None else write_token(page.bound, mark)
+        return Page(page.objects, token, page.prefixes)
 
     def list_units(self) -> list[str]:
         self.require_open()
@@ -180,8 +178,8 @@ class EngineStore(Store, ABC):
         self.require_open()
         check_prefix(prefix)
         check_page_size(page_size)
-        mark = query_mark(self.index.identity(), "", prefix, {})
-        after = read_token(page_token, mark, str)
+        mark = query_mark(self.index.identity(), prefix)
+        after = read_token(page_token, mark, ListOrder.NAME)
         limit = page_size or DEFAULT_PAGE_SIZE
         if allowed := self.options.allowed_units:
             units = sorted(unit for unit in allowed if unit.startswith(prefix) and (after is None or unit > after))

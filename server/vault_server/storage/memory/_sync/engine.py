@@ -3,11 +3,12 @@
 
 import secrets
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
+from vault.store.listing import Listing
 from vault.store.values import (
     Change,
     Key,
@@ -21,6 +22,7 @@ from vault.store.values import (
 
 from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
+from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
@@ -61,10 +63,8 @@ class MemoryIndex:
     def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
         return self.tables.retained(unit, data_id, generation)
 
-    def page(
-        self, unit: str, prefix: str | None, tags: Mapping[str, str], after: Key | None, limit: int
-    ) -> tuple[list[ObjectInfo], Key | None]:
-        return self.tables.page(unit, prefix, tags, after, limit)
+    def page(self, listing: Listing, span: Span, limit: int) -> Listed:
+        return self.tables.page(listing, span, limit)
 
     def units(self) -> list[str]:
         return self.tables.units()
