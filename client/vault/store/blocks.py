@@ -1,6 +1,6 @@
 """Cutting bytes into blocks, checking them on the way back, choosing which to ask for. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -138,6 +138,59 @@ def check_whole(info: ObjectInfo, whole: int) -> None:
             data_id=info.data_id,
             generation=info.generation,
         )
+
+
+def check_empty(info: ObjectInfo) -> None:
+    """`check_whole` of an object without a block; of any other nothing."""
+    if not info.size:
+        check_whole(info, checksum(b""))
+
+
+def check_parts(info: ObjectInfo, parts: Iterable[bytes]) -> None:
+    """`check_whole` of each part that is all of the object."""
+    for part in parts:
+        if len(part) == info.size:
+            check_whole(info, checksum(part))
+
+
+def check_head(info: ObjectInfo, head: bytes, block: bytes | memoryview) -> None:
+    """Raises CorruptionError unless the first block begins with what was read of it before, alone."""
+    if block[: len(head)] != head:
+        raise CorruptionError(
+            f"the first {len(head)} bytes of object {info.data_id} in unit {info.unit!r} were others when they were "
+            "read alone than they are in their block",
+            unit=info.unit,
+            data_id=info.data_id,
+            generation=info.generation,
+            block=0,
+        )
+
+
+class WholeChecksum:
+    """`check_whole` for blocks that are read in order, each verified: at the last one, before anybody gets it.
+
+    A block that is left out ends it, since all the bytes are not seen then; one that is read again does not count.
+    """
+
+    def __init__(self, info: ObjectInfo) -> None:
+        self._info = info
+        self._hash: Any = None
+        self._due = 0  # the block that is to come next
+
+    def took(self, index: int, block: Block) -> None:
+        """A block was read. Raises CorruptionError when it is the last one, and the whole is not what is stored."""
+        count = self._info.block_count
+        if index != self._due:
+            self._due = self._due if index < self._due else count
+            return
+        whole = block.checksum
+        if count > 1:
+            self._hash = self._hash or xxhash.xxh3_64()
+            self._hash.update(block.data)
+            whole = self._hash.intdigest() if index == count - 1 else 0
+        if index == count - 1:
+            check_whole(self._info, whole)
+        self._due = index + 1
 
 
 def check_same(info: ObjectInfo, found: ObjectInfo) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from vault.store._async.reopening import AsyncReopen
-from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, verified
+from vault.store.blocks import KEPT, RangePlan, RecentBlocks, WholeChecksum, cut_short, verified
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
@@ -53,6 +53,7 @@ class AsyncBlockSource:
         self._blocks: AsyncIterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
         self._recent = RecentBlocks(kept)
+        self._whole = WholeChecksum(info)
         if reader is not None:
             self._plan.streamed()
 
@@ -64,7 +65,8 @@ class AsyncBlockSource:
             through: The last block that will be asked for after it, as far as is known.
 
         Raises:
-            CorruptionError: They do not match their stored checksum, or are not there.
+            CorruptionError: They do not match their stored checksum, or are not there; or it is the last one, all
+                were read in order, and they are not what the whole's checksum is of.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
         held = self._recent.get(index)
@@ -114,6 +116,7 @@ class AsyncBlockSource:
         except StopAsyncIteration:
             raise cut_short(self.info, index) from None
         data = verified(block, self.info, index)
+        self._whole.took(index, block)
         self._plan.took(index)
         return data
 

@@ -9,7 +9,7 @@ from vault._async.files.range_reader import AsyncRangeReader
 from vault._runtime.sync_async import AsyncAffinity, AsyncFile
 from vault.errors import ClosedError, object_not_found
 from vault.store._async.reopening import reopener
-from vault.store.blocks import spans
+from vault.store.blocks import check_empty, check_head, spans
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, EXACT_BELOW, check_ranges
 from vault.store.ranges import located_in
@@ -29,6 +29,9 @@ class AsyncObjectReader(AsyncFile):
     the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
     After that a seek raises ConflictError, and what is open is read to its end.
 
+    Read from front to back, in whatever pieces, it is held against the checksum of the whole as well: CorruptionError
+    comes in the place of the last block. A seek past a block that was not read yet leaves it at the blocks' checksums.
+
     For one thread (or task) at a time, but for `read_at`.
 
     Attributes:
@@ -40,6 +43,7 @@ class AsyncObjectReader(AsyncFile):
         self._source = source
         self._ranges = ranges
         self._position = 0
+        self._head = b""  # of the object, read alone
         self._open = True
         self._affinity = AsyncAffinity.here(f"the reader of object {info.data_id}")
 
@@ -107,12 +111,14 @@ class AsyncObjectReader(AsyncFile):
         wanted = to_read(self._position, self.size, size)
         if 0 < wanted < EXACT_BELOW and self._source.apart(self._position, wanted):
             data = await self._ranges.read(self._position, wanted)
+            if not self._position:
+                self._head = data
             self._position += wanted
             return data
         through = (self._position + wanted - 1) // BLOCK_SIZE
         gathered = io.BytesIO()  # gives its bytes away without a copy
         for index, start, stop in spans(self._position, wanted):
-            block = await self._source.block(index, through)
+            block = await self._block(index, through)
             self._position += stop - start
             if stop - start == wanted:
                 return block[start:stop]
@@ -155,6 +161,7 @@ class AsyncObjectReader(AsyncFile):
             while self._position < self.size:
                 index, start = divmod(self._position, BLOCK_SIZE)
                 data = await self._source.passing_block(index, self.info.block_count - 1)
+                self._hold_to_head(index, data)
                 self._position += len(data) - start
                 yield bytes(data[start:])
                 self._check_open()
@@ -188,7 +195,7 @@ class AsyncObjectReader(AsyncFile):
         through = (self._position + wanted - 1) // BLOCK_SIZE
         filled = 0
         for index, start, stop in spans(self._position, wanted):
-            block = await self._source.block(index, through)
+            block = await self._block(index, through)
             self._position += stop - start
             target[filled : filled + stop - start] = memoryview(block)[start:stop]
             filled += stop - start
@@ -216,7 +223,7 @@ class AsyncObjectReader(AsyncFile):
         self._check_open()
         line = bytearray()
         for index, start, stop in spans(self._position, to_read(self._position, self.size, size)):
-            block = await self._source.block(index)
+            block = await self._block(index)
             newline = block.find(b"\n", start, stop)
             end = stop if newline < 0 else newline + 1
             self._position += end - start
@@ -262,6 +269,17 @@ class AsyncObjectReader(AsyncFile):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
+    async def _block(self, index: int, through: int | None = None) -> bytes:
+        data = await self._source.block(index, through)
+        self._hold_to_head(index, data)
+        return data
+
+    def _hold_to_head(self, index: int, data: bytes | memoryview) -> None:
+        """What was read alone passed by the checksum of the whole, which this block's bytes do not."""
+        if self._head and index == 0:
+            check_head(self.info, self._head, data)
+            self._head = b""
+
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
@@ -276,9 +294,11 @@ async def open_reader(store: AsyncStore, unit: str, key: Key, exact_below: int =
 
     Raises:
         NotFoundError: There is no such object.
+        CorruptionError: It is empty, and what is stored is the checksum of something else.
     """
     (info,) = await store.stat_many(unit, [key])
     if info is None:
         raise object_not_found(unit, key)
+    check_empty(info)
     reopen = reopener(store, info)
     return AsyncObjectReader(info, AsyncBlockSource(info, reopen), AsyncRangeReader(store, info, exact_below))

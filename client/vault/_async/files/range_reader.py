@@ -7,7 +7,7 @@ from typing import Final
 from vault._async.files.block_stream import AsyncBlockSource
 from vault.errors import ConflictError, InvalidArgumentError, UnsupportedError
 from vault.store._async.reopening import deleted, reopener, replaced
-from vault.store.blocks import check_same, spans
+from vault.store.blocks import check_parts, check_same, spans
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo
@@ -28,7 +28,7 @@ class AsyncRangeReader:
         """A part that is all there.
 
         Raises:
-            CorruptionError: A block does not match its stored checksum.
+            CorruptionError: A block does not match its stored checksum, or the whole, where it is all of it, does not.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
         if length == 0:
@@ -80,4 +80,5 @@ class AsyncRangeReader:
         if found is None:
             raise deleted(info)
         check_same(info, found.info)
+        check_parts(info, found.parts)
         return found.parts

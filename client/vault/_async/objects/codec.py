@@ -4,8 +4,6 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
-import xxhash
-
 from vault._async.files.block_stream import AsyncBlockSource
 from vault._runtime.blocking import AsyncBlocking, AsyncHook
 from vault._runtime.sync_async import AsyncBridge, AsyncReturned
@@ -14,7 +12,7 @@ from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.plain import Plain, advice
 from vault.store._async.reopening import AsyncReopen
-from vault.store.blocks import BlockCutter, Encoded, check_whole, spans, worth_repeating
+from vault.store.blocks import BlockCutter, Encoded, check_empty, spans, worth_repeating
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo, checksum
@@ -100,6 +98,7 @@ class AsyncCodec:
         info = reader.info
         source = AsyncBlockSource(info, reopen, reader)
         try:
+            check_empty(info)
             decoder = self._decoder(info)
             if decoder.streams():
                 return await AsyncHook.run(self._load_from, decoder, info, _Across(source, AsyncBridge()))
@@ -112,12 +111,9 @@ class AsyncCodec:
     async def _whole(source: AsyncBlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered, whole = io.BytesIO(), xxhash.xxh3_64()
+        gathered = io.BytesIO()
         for index in range(source.info.block_count):
-            data = await source.passing_block(index)
-            whole.update(data)  # while the processor has it at hand
-            gathered.write(data)
-        check_whole(source.info, whole.intdigest())
+            gathered.write(await source.passing_block(index))
         return gathered.getvalue()
 
     async def _write(self, begin: Begin, data: Datatype, encoded: Encoded | None, cutter: BlockCutter) -> ObjectInfo:

@@ -8,6 +8,7 @@ from vault._async.files.range_reader import AsyncRangeReader
 from vault._async.vault.base import AsyncVaultBase, listed
 from vault._async.vault.near_names import not_found
 from vault.errors import InvalidArgumentError, UnsupportedError
+from vault.store.blocks import check_parts
 from vault.store.limits import EXACT_BELOW, MAX_RANGES, check_key, check_ranges
 from vault.store.ranges import located_in
 from vault.store.values import Key
@@ -35,7 +36,8 @@ class AsyncPartialReading(AsyncVaultBase):
         Raises:
             NotFoundError: There is no such object.
             InvalidArgumentError: BAD_RANGE, it begins past the end.
-            CorruptionError: The stored bytes, of whole blocks, do not match their checksums.
+            CorruptionError: The stored bytes, of whole blocks, do not match their checksums; or all were read, and they
+                are not what the whole's checksum is of.
 
         Example:
             >>> await vault.read("files", "lines", offset=-6)
@@ -100,6 +102,7 @@ class AsyncPartialReading(AsyncVaultBase):
             else:
                 if found is None:
                     raise await not_found(self._store, unit, key)
+                check_parts(found.info, found.parts)
                 return found.parts
         if not groups:
             return []

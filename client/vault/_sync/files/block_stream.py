@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from vault.store._sync.reopening import Reopen
-from vault.store.blocks import KEPT, RangePlan, RecentBlocks, cut_short, verified
+from vault.store.blocks import KEPT, RangePlan, RecentBlocks, WholeChecksum, cut_short, verified
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
@@ -54,6 +54,7 @@ class BlockSource:
         self._blocks: Iterator[Block] | None = None
         self._plan = RangePlan(info.block_count)
         self._recent = RecentBlocks(kept)
+        self._whole = WholeChecksum(info)
         if reader is not None:
             self._plan.streamed()
 
@@ -65,7 +66,8 @@ class BlockSource:
             through: The last block that will be asked for after it, as far as is known.
 
         Raises:
-            CorruptionError: They do not match their stored checksum, or are not there.
+            CorruptionError: They do not match their stored checksum, or are not there; or it is the last one, all
+                were read in order, and they are not what the whole's checksum is of.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
         held = self._recent.get(index)
@@ -115,6 +117,7 @@ class BlockSource:
         except StopIteration:
             raise cut_short(self.info, index) from None
         data = verified(block, self.info, index)
+        self._whole.took(index, block)
         self._plan.took(index)
         return data
 

@@ -10,7 +10,7 @@ from vault._sync.files.range_reader import RangeReader
 from vault._runtime.sync_async import Affinity, File
 from vault.errors import ClosedError, object_not_found
 from vault.store._sync.reopening import reopener
-from vault.store.blocks import spans
+from vault.store.blocks import check_empty, check_head, spans
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE, EXACT_BELOW, check_ranges
 from vault.store.ranges import located_in
@@ -30,6 +30,9 @@ class ObjectReader(File):
     the store retains its bytes for a while (five minutes, unless it was opened with another `retention`).
     After that a seek raises ConflictError, and what is open is read to its end.
 
+    Read from front to back, in whatever pieces, it is held against the checksum of the whole as well: CorruptionError
+    comes in the place of the last block. A seek past a block that was not read yet leaves it at the blocks' checksums.
+
     For one thread (or task) at a time, but for `read_at`.
 
     Attributes:
@@ -41,6 +44,7 @@ class ObjectReader(File):
         self._source = source
         self._ranges = ranges
         self._position = 0
+        self._head = b""  # of the object, read alone
         self._open = True
         self._affinity = Affinity.here(f"the reader of object {info.data_id}")
 
@@ -108,12 +112,14 @@ class ObjectReader(File):
         wanted = to_read(self._position, self.size, size)
         if 0 < wanted < EXACT_BELOW and self._source.apart(self._position, wanted):
             data = self._ranges.read(self._position, wanted)
+            if not self._position:
+                self._head = data
             self._position += wanted
             return data
         through = (self._position + wanted - 1) // BLOCK_SIZE
         gathered = io.BytesIO()  # gives its bytes away without a copy
         for index, start, stop in spans(self._position, wanted):
-            block = self._source.block(index, through)
+            block = self._block(index, through)
             self._position += stop - start
             if stop - start == wanted:
                 return block[start:stop]
@@ -156,6 +162,7 @@ class ObjectReader(File):
             while self._position < self.size:
                 index, start = divmod(self._position, BLOCK_SIZE)
                 data = self._source.passing_block(index, self.info.block_count - 1)
+                self._hold_to_head(index, data)
                 self._position += len(data) - start
                 yield bytes(data[start:])
                 self._check_open()
@@ -189,7 +196,7 @@ class ObjectReader(File):
         through = (self._position + wanted - 1) // BLOCK_SIZE
         filled = 0
         for index, start, stop in spans(self._position, wanted):
-            block = self._source.block(index, through)
+            block = self._block(index, through)
             self._position += stop - start
             target[filled : filled + stop - start] = memoryview(block)[start:stop]
             filled += stop - start
@@ -217,7 +224,7 @@ class ObjectReader(File):
         self._check_open()
         line = bytearray()
         for index, start, stop in spans(self._position, to_read(self._position, self.size, size)):
-            block = self._source.block(index)
+            block = self._block(index)
             newline = block.find(b"\n", start, stop)
             end = stop if newline < 0 else newline + 1
             self._position += end - start
@@ -263,6 +270,17 @@ class ObjectReader(File):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def _block(self, index: int, through: int | None = None) -> bytes:
+        data = self._source.block(index, through)
+        self._hold_to_head(index, data)
+        return data
+
+    def _hold_to_head(self, index: int, data: bytes | memoryview) -> None:
+        """What was read alone passed by the checksum of the whole, which this block's bytes do not."""
+        if self._head and index == 0:
+            check_head(self.info, self._head, data)
+            self._head = b""
+
     def _check_open(self) -> None:
         if not self._open:
             raise ClosedError(f"the reader of object {self.info.data_id} is closed")
@@ -277,9 +295,11 @@ def open_reader(store: Store, unit: str, key: Key, exact_below: int = EXACT_BELO
 
     Raises:
         NotFoundError: There is no such object.
+        CorruptionError: It is empty, and what is stored is the checksum of something else.
     """
     (info,) = store.stat_many(unit, [key])
     if info is None:
         raise object_not_found(unit, key)
+    check_empty(info)
     reopen = reopener(store, info)
     return ObjectReader(info, BlockSource(info, reopen), RangeReader(store, info, exact_below))

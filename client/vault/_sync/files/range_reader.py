@@ -8,7 +8,7 @@ from typing import Final
 from vault._sync.files.block_stream import BlockSource
 from vault.errors import ConflictError, InvalidArgumentError, UnsupportedError
 from vault.store._sync.reopening import deleted, reopener, replaced
-from vault.store.blocks import check_same, spans
+from vault.store.blocks import check_parts, check_same, spans
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo
@@ -29,7 +29,7 @@ class RangeReader:
         """A part that is all there.
 
         Raises:
-            CorruptionError: A block does not match its stored checksum.
+            CorruptionError: A block does not match its stored checksum, or the whole, where it is all of it, does not.
             ConflictError: The object was replaced or deleted, and its old bytes are not retained any more.
         """
         if length == 0:
@@ -81,4 +81,5 @@ class RangeReader:
         if found is None:
             raise deleted(info)
         check_same(info, found.info)
+        check_parts(info, found.parts)
         return found.parts

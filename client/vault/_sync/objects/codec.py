@@ -5,8 +5,6 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
-import xxhash
-
 from vault._sync.files.block_stream import BlockSource
 from vault._runtime.blocking import Blocking, Hook
 from vault._runtime.sync_async import Bridge, Returned
@@ -15,7 +13,7 @@ from vault.datatype import Datatype
 from vault.errors import CorruptionError, DecodeError, EncodeError, InvalidArgumentError, VaultError
 from vault.plain import Plain, advice
 from vault.store._sync.reopening import Reopen
-from vault.store.blocks import BlockCutter, Encoded, check_whole, spans, worth_repeating
+from vault.store.blocks import BlockCutter, Encoded, check_empty, spans, worth_repeating
 from vault.store.contract import BlockReader, BlockWriter
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo, checksum
@@ -101,6 +99,7 @@ class Codec:
         info = reader.info
         source = BlockSource(info, reopen, reader)
         try:
+            check_empty(info)
             decoder = self._decoder(info)
             if decoder.streams():
                 return Hook.run(self._load_from, decoder, info, _Across(source, Bridge()))
@@ -113,12 +112,9 @@ class Codec:
     def _whole(source: BlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered, whole = io.BytesIO(), xxhash.xxh3_64()
+        gathered = io.BytesIO()
         for index in range(source.info.block_count):
-            data = source.passing_block(index)
-            whole.update(data)  # while the processor has it at hand
-            gathered.write(data)
-        check_whole(source.info, whole.intdigest())
+            gathered.write(source.passing_block(index))
         return gathered.getvalue()
 
     def _write(self, begin: Begin, data: Datatype, encoded: Encoded | None, cutter: BlockCutter) -> ObjectInfo:

@@ -9,6 +9,7 @@ from vault._sync.files.range_reader import RangeReader
 from vault._sync.vault.base import VaultBase, listed
 from vault._sync.vault.near_names import not_found
 from vault.errors import InvalidArgumentError, UnsupportedError
+from vault.store.blocks import check_parts
 from vault.store.limits import EXACT_BELOW, MAX_RANGES, check_key, check_ranges
 from vault.store.ranges import located_in
 from vault.store.values import Key
@@ -36,7 +37,8 @@ class PartialReading(VaultBase):
         Raises:
             NotFoundError: There is no such object.
             InvalidArgumentError: BAD_RANGE, it begins past the end.
-            CorruptionError: The stored bytes, of whole blocks, do not match their checksums.
+            CorruptionError: The stored bytes, of whole blocks, do not match their checksums; or all were read, and they
+                are not what the whole's checksum is of.
 
         Example:
             >>> vault.read("files", "lines", offset=-6)
@@ -101,6 +103,7 @@ class PartialReading(VaultBase):
             else:
                 if found is None:
                     raise not_found(self._store, unit, key)
+                check_parts(found.info, found.parts)
                 return found.parts
         if not groups:
             return []
