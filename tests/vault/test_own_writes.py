@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vault import RemoteVault, Store, Vault
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import Watch
-from vault.store.values import Change, Progress
+from vault.store.values import Change, MetadataSpec, Progress
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of
@@ -54,8 +55,8 @@ def edited_last(vault: Vault, key: int | str) -> None:
     second.close()
 
 
-def streamed(vault: Vault, name: str) -> int:
-    with vault.open_writer("notes", name=name) as writer:
+def streamed(vault: Vault, name: str, **options: Any) -> int:
+    with vault.open_writer("notes", name=name, **options) as writer:
         writer.write(b"new")
     return writer.data_id
 
@@ -69,6 +70,11 @@ def created(vault: Vault, name: str) -> int:
 CHANGES: dict[str, Callable[[Vault, int], object]] = {
     "update": lambda vault, key: vault.update("notes", key, Note("new")),
     "update by name": lambda vault, _: vault.update("notes", "a", Note("new")),
+    "update with tags": lambda vault, key: vault.update("notes", key, Note("new"), tags={"k": "v"}),
+    "put": lambda vault, _: vault.put("notes", "a", Note("new")),
+    "put_many": lambda vault, _: vault.put_many("notes", {"a": Note("new")}),
+    "put_file": lambda vault, _: vault.put_file("notes", "a", io.BytesIO(b"new")),
+    "open_writer that replaces": lambda vault, _: streamed(vault, "a", replace=True),
     "edit": lambda vault, key: vault.edit("notes", key, lambda _: Note("new")),
     "ticket": edited,
     "ticket by name": lambda vault, _: edited(vault, "a"),
@@ -84,6 +90,10 @@ UPLOADS: dict[str, Callable[[Vault, str], int]] = {
     "upload_many": lambda vault, name: vault.upload_many("notes", [Note("new")], names=[name])[0],
     "upload_file": lambda vault, name: vault.upload_file("notes", io.BytesIO(b"new"), name=name),
     "open_writer": streamed,
+    "put": lambda vault, name: vault.put("notes", name, Note("new")).data_id,
+    "put_many": lambda vault, name: vault.put_many("notes", {name: Note("new")})[0].data_id,
+    "put_file": lambda vault, name: vault.put_file("notes", name, io.BytesIO(b"new")).data_id,
+    "open_writer that replaces": lambda vault, name: streamed(vault, name, replace=True),
 }
 DELETIONS: dict[str, Callable[[Vault, int], object]] = {
     "delete": lambda vault, key: vault.delete("notes", key),
@@ -143,6 +153,24 @@ def test_a_deletion_shows_at_once(deaf: Vault, old: int, how: str) -> None:
     DELETIONS[how](deaf, old)
     assert text_of(deaf, old) is text_of(deaf, "a") is None
     assert text_of(deaf, other) == text_of(deaf, "b") == "other"
+
+
+RENAMES: dict[str, Callable[[Vault, str, str], object]] = {
+    "rename": lambda vault, key, name: vault.rename("notes", key, name, replace=True),
+    "rename_many": lambda vault, key, name: vault.rename_many("notes", {key: name}, replace=True),
+    "set_metadata_many": lambda vault, key, name: vault.set_metadata_many(
+        "notes", [MetadataSpec(key, name, replace=True)]
+    ),
+}
+
+
+@pytest.mark.parametrize("how", RENAMES)
+def test_a_rename_over_a_name_shows_at_once_what_bears_it_and_what_is_gone(deaf: Vault, old: int, how: str) -> None:
+    other = deaf.upload("notes", Note("other"), name="b")
+    assert text_of(deaf, "b") == "other"
+    RENAMES[how](deaf, "b", "a")
+    assert text_of(deaf, "a") == text_of(deaf, other) == "other"
+    assert text_of(deaf, old) is text_of(deaf, "b") is None
 
 
 def test_a_name_that_moves_shows_at_once(deaf: Vault, old: int) -> None:

@@ -55,6 +55,8 @@ def test_options_are_named_never_counted() -> None:
         "objects",
         "name",
         "prefix",
+        "names",
+        "changes",
         "path",
         "function",
         "seconds",

@@ -13,7 +13,7 @@ from vault.store.values import ObjectInfo
 
 
 class AsyncObjectWriter(AsyncFile):
-    """A new object, written as a binary file.
+    """An object, new or in the place of another, written as a binary file.
 
         >>> async with await vault.open_writer("files", name="log") as writer:
         ...     for number in range(3):
@@ -46,8 +46,8 @@ class AsyncObjectWriter(AsyncFile):
 
     @property
     def data_id(self) -> int:
-        """The object's id, also before it exists."""
-        return self._data_id
+        """The object's id, also before it exists; of a writer that replaces, that of a new one until it is closed."""
+        return self._data_id if self._info is None else self._info.data_id
 
     @property
     def info(self) -> ObjectInfo:
@@ -136,6 +136,7 @@ class AsyncObjectWriter(AsyncFile):
 
         Raises:
             AlreadyExistsError: The name, or the id, was taken meanwhile.
+            ConflictError, NotFoundError: It replaces another object, which is not at its `if_generation`.
             StorageFullError, UnavailableError: Nothing of the object stays, or it is not known whether it does.
 
         Example:

@@ -7,13 +7,14 @@ A call that is added to the vault for a unit is added to one of its parts, in a 
 from typing import TypeVar
 
 from vault._async.vault.unit_computing import AsyncUnitComputing
+from vault._async.vault.unit_putting import AsyncUnitPutting
 from vault._async.vault.unit_reading import AsyncUnitReading
 from vault._async.vault.unit_writing import AsyncUnitWriting
 
 T = TypeVar("T")
 
 
-class AsyncUnit(AsyncUnitReading[T], AsyncUnitWriting[T], AsyncUnitComputing[T]):
+class AsyncUnit(AsyncUnitReading[T], AsyncUnitWriting[T], AsyncUnitComputing[T], AsyncUnitPutting[T]):
     """A unit of a vault that holds objects of one type. `AsyncVault.unit` makes it.
 
         >>> notes = vault.unit("notes", TextWrapper)

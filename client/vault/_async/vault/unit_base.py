@@ -1,6 +1,6 @@
 """What every part of an AsyncUnit stands on: the vault, the unit's name, and how objects go in and come out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
 from vault._async.objects.ticket import AsyncPlainTicket, AsyncTicket
@@ -43,6 +43,13 @@ class AsyncUnitBase(Generic[T]):
         if self._plain is None or isinstance(objects, str | bytes) or not isinstance(objects, Iterable):
             return objects  # for the vault to refuse
         return map(self._plain.wrap, objects)
+
+    def _wrap_pairs(self, objects: Mapping[str, T] | Iterable[tuple[str, T]]) -> Any:
+        if self._plain is None or isinstance(objects, str | bytes) or not isinstance(objects, Iterable):
+            return objects  # as in `_wrap_all`
+        pairs = objects.items() if isinstance(objects, Mapping) else objects
+        wrap = self._plain.wrap
+        return [(each[0], wrap(each[1])) if isinstance(each, tuple) and len(each) == 2 else each for each in pairs]
 
     def _shown(self, data: Any) -> T:
         return cast(T, data) if self._plain is None else self._plain.value(data)

@@ -48,6 +48,10 @@ class WriteThrough:
         """This vault stored a new object; returns it."""
         return self._wrote(info, ChangeKind.UPLOADED)
 
+    def updated(self, info: ObjectInfo) -> ObjectInfo:
+        """This vault stored an object, perhaps in the place of another; returns it."""
+        return self._wrote(info, ChangeKind.UPDATED)
+
     def upload(self, unit: str, spec: UploadSpec, data: Datatype) -> ObjectInfo:
         """Stores a new object: in one round trip when it fits a block."""
         encoded = self._codecs[unit].encode(data)
@@ -68,18 +72,28 @@ class WriteThrough:
                 self.uploaded(outcome)
         return outcomes
 
-    def put(self, unit: str, spec: PutSpec, data: Datatype) -> ObjectInfo:
-        """Stores an object, new or in the place of one."""
-        encoded = self._codecs[unit].encode(data)
-        if encoded is not None and encoded.fits_block:
-            info = _single(self._store.put_many(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
-        else:
-            info = self._codecs[unit].write(lambda: self._store.put(unit, spec), data, encoded)
-        return self._wrote(info, ChangeKind.UPDATED if info.created_at < info.updated_at else ChangeKind.UPLOADED)
-
     def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
         """Replaces an object's bytes."""
-        return self._wrote(self._replace(unit, spec, data), ChangeKind.UPDATED)
+        return self.updated(self._replace(unit, spec, data))
+
+    def put(self, unit: str, spec: PutSpec, data: Datatype) -> ObjectInfo:
+        """Stores an object, new or in the place of another: in one round trip when it fits a block."""
+        encoded = self._codecs[unit].encode(data)
+        if encoded is None or not encoded.fits_block:
+            return self.put_stream(unit, spec, data, encoded)
+        return _single(self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
+
+    def put_stream(self, unit: str, spec: PutSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        """The same for one that does not fit a block; `encoded` where it is whole already."""
+        return self.updated(self._codecs[unit].write(lambda: self._store.put(unit, spec), data, encoded))
+
+    def put_small(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
+        """The same for objects of at most one block each, each with its own outcome."""
+        outcomes = self._store.put_many(unit, items)
+        for outcome in outcomes:
+            if isinstance(outcome, ObjectInfo):
+                self.updated(outcome)
+        return outcomes
 
     def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
@@ -97,8 +111,26 @@ class WriteThrough:
         return outcomes
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        """Changes an object's name or tags."""
-        return self._wrote(self._store.set_metadata(unit, spec), ChangeKind.METADATA)
+        """Changes an object's name, tags or expiry."""
+        info = self._store.set_metadata(unit, spec)
+        self._described(unit, [spec], [info])
+        return info
+
+    def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
+        """The same for many, each with its own outcome."""
+        outcomes = self._store.set_metadata_many(unit, items)
+        self._described(unit, items, outcomes)
+        return outcomes
+
+    def _described(self, unit: str, items: Sequence[MetadataSpec], outcomes: Sequence[ObjectInfo | VaultError]) -> None:
+        somewhere = 0
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, ObjectInfo):
+                self._wrote(outcome, ChangeKind.METADATA)
+                if item.replace:  # the reply does not say whether there was an object of that name, nor which
+                    somewhere = max(somewhere, outcome.revision)
+        if somewhere:
+            self._coherence.wrote_somewhere(unit, somewhere)
 
     def _wrote(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""

@@ -4,7 +4,7 @@
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Iterable, Mapping
+from collections.abc import Iterator, Iterable, Mapping, Sized
 from typing import Any, Literal, Self, TypeVar
 
 from vault._sync.feed.coherence import check_consistency, make_coherence
@@ -26,7 +26,7 @@ from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultErr
 from vault.plain import Plain
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import Store
-from vault.store.limits import check_key, check_prefix
+from vault.store.limits import check_key, check_prefix, shown
 from vault.store.registry import Location
 from vault.store.values import Key, UnitInfo, UnitLimits
 from vault.unit import UNDECLARED, USED, Structure, UnitLike, UnitSettings, undeclared
@@ -362,6 +362,25 @@ def listed(what: str, items: Iterable[T]) -> list[T]:
         kind = "ids or names" if what == "keys" else what
         raise InvalidArgumentError(f"{what} are several {kind}, [{items!r}] for one, not {items!r}", reason="BAD_BATCH")
     return list(items)
+
+
+def pairs(what: str, items: Mapping[Any, T] | Iterable[tuple[Any, T]]) -> list[tuple[Any, T]]:
+    """The pairs of a mapping, or of several pairs; InvalidArgumentError for what is neither."""
+    found: list[Any] = list(items.items()) if isinstance(items, Mapping) else listed(what, items)
+    for pair in found:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise InvalidArgumentError(
+                f"{what} are a mapping, or pairs of what it would map: not {shown(pair)}", reason="BAD_BATCH"
+            )
+    return found
+
+
+def require_one_each(what: str, values: object, number: int) -> None:
+    """Raises InvalidArgumentError, BAD_BATCH, unless there is one value for each object, or None for all."""
+    if isinstance(values, str) or not isinstance(values, Sized | None):
+        raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
+    if values is not None and len(values) != number:
+        raise InvalidArgumentError(f"{len(values)} {what} for {number} objects", reason="BAD_BATCH")
 
 
 def bad_keys(keys: Iterable[Key]) -> dict[int, VaultError]:

@@ -2,7 +2,8 @@
 """Calls: everything that is asked of a vault about one unit or another."""
 
 from vault._sync.vault.computing import Computing
+from vault._sync.vault.putting import Putting
 
 
-class Calls(Computing):
+class Calls(Computing, Putting):
     """The calls whose first argument is a unit; an Unit has each of them, too, without that argument."""

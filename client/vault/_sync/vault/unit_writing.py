@@ -95,12 +95,23 @@ class UnitWriting(UnitBase[T]):
         return self._vault.upload_file(self.name, path, name=name, tags=tags, data_id=data_id, progress=progress)
 
     def open_writer(
-        self, *, name: str | None = None, tags: Mapping[str, str] | None = None, data_id: int | None = None
+        self,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        data_id: int | None = None,
+        replace: bool = False,
+        if_generation: int | None = None,
+        expires_in: float | None = None,
     ) -> ObjectWriter:
-        """A binary writer of a new object, which exists when it is closed, and not when its block raises.
+        """A binary writer of an object, which exists when it is closed, and not when its block raises.
+
+        Args:
+            replace: As `put`: the object that has the name when the writer closes is replaced.
 
         Raises:
             AlreadyExistsError: The name or the id is taken; here, or when it closes.
+            ConflictError, NotFoundError, InvalidArgumentError, UnsupportedError: See the vault's.
 
         Example:
             >>> with vault.unit("files", bytes).open_writer(name="log") as writer:
@@ -108,14 +119,30 @@ class UnitWriting(UnitBase[T]):
             >>> writer.info.size
             8
         """
-        return self._vault.open_writer(self.name, name=name, tags=tags, data_id=data_id)
+        return self._vault.open_writer(
+            self.name,
+            name=name,
+            tags=tags,
+            data_id=data_id,
+            replace=replace,
+            if_generation=if_generation,
+            expires_in=expires_in,
+        )
 
-    def update(self, key: Key, data: T, *, if_generation: int | None = None) -> ObjectInfo:
-        """Replaces an object's bytes; its id, name and tags stay.
+    def update(
+        self,
+        key: Key,
+        data: T,
+        *,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Replaces an object's bytes; its id, name and expiry stay, and its tags, when none are given.
 
         Raises:
             NotFoundError: There is no such object.
-            ConflictError: It is at another generation.
+            ConflictError: It is at another generation or revision.
             InvalidArgumentError, EncodeError, StorageFullError: See the vault's.
 
         Example:
@@ -123,7 +150,9 @@ class UnitWriting(UnitBase[T]):
             >>> info.size
             12
         """
-        return self._vault.update(self.name, key, self._wrap(data), if_generation=if_generation)
+        return self._vault.update(
+            self.name, key, self._wrap(data), tags=tags, if_generation=if_generation, if_revision=if_revision
+        )
 
     def edit(self, key: Key, function: Callable[[T], T | None], *, attempts: int = 10) -> ObjectInfo:
         """Reads an object, changes it, writes it; does it again when somebody else wrote it in between.
@@ -152,6 +181,7 @@ class UnitWriting(UnitBase[T]):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         if_generation: int | None = None,
+        if_revision: int | None = None,
     ) -> ObjectInfo:
         """Changes an object's name or tags. Its bytes and its generation stay.
 
@@ -167,19 +197,21 @@ class UnitWriting(UnitBase[T]):
             >>> info.tags["language"]
             'en'
         """
-        return self._vault.set_metadata(self.name, key, name=name, tags=tags, if_generation=if_generation)
+        return self._vault.set_metadata(
+            self.name, key, name=name, tags=tags, if_generation=if_generation, if_revision=if_revision
+        )
 
-    def delete(self, key: Key, *, if_generation: int | None = None) -> bool:
+    def delete(self, key: Key, *, if_generation: int | None = None, if_revision: int | None = None) -> bool:
         """Deletes an object; whether there was one. Tickets on it keep what they have.
 
         Raises:
-            ConflictError: It is at another generation than `if_generation`.
+            ConflictError: It is at another generation than `if_generation`, or revision than `if_revision`.
 
         Example:
             >>> vault.unit("notes", str).delete("greeting")
             True
         """
-        return self._vault.delete(self.name, key, if_generation=if_generation)
+        return self._vault.delete(self.name, key, if_generation=if_generation, if_revision=if_revision)
 
     def delete_many(self, keys: Iterable[Key]) -> list[bool]:
         """Deletes objects, in one round trip; whether there was one, for each.

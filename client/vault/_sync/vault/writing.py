@@ -1,18 +1,20 @@
 # Generated from _async/vault/writing.py by scripts/unasync: DO NOT CHANGE.
 """Writing a vault's objects: one, many, or as files."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.files.transfer import PathOrFile, upload_file
 from vault._sync.objects.ticket import Ticket
-from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed
+from vault._sync.objects.write_batch import write_all
+from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed, require_one_each
+from vault._sync.vault.putting import new_put
 from vault._cache.cache import Held
 from vault.datatype import Datatype
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.blocks import Encoded
-from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_new
+from vault.store.limits import MAX_BATCH_ITEMS, check_flag, check_key, check_new
 from vault.store.progress import ProgressCallback
 from vault.store.values import (
     DeleteSpec,
@@ -24,8 +26,6 @@ from vault.store.values import (
     UploadSpec,
     new_data_id,
 )
-
-_BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
 
 class Writing(VaultBase):
@@ -132,34 +132,15 @@ class Writing(VaultBase):
         self._require_unit(unit)
         items = listed("objects", objects)
         self._require_held(unit, *items)
-        for what, values in (("names", names), ("tags", tags)):
-            if isinstance(values, str) or not isinstance(values, Sized | None):
-                raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
-            if values is not None and len(values) != len(items):
-                raise InvalidArgumentError(f"{len(values)} {what} for {len(items)} objects", reason="BAD_BATCH")
-        results: list[int | VaultError | None] = [None] * len(items)
-        batch: dict[int, SmallUpload] = {}
-        size = 0
-        for index, data in enumerate(items):
-            try:
-                spec = self._new(unit, data, names[index] if names else None, tags[index] if tags else None)
-                encoded = self._codecs[unit].encode(data)
-            except VaultError as error:
-                results[index] = error
-                continue
-            if encoded is None or not encoded.fits_block:
-                # What comes before it goes before it: of two with one name, the first is stored.
-                self._send(unit, batch, results)
-                batch, size = {}, 0
-                results[index] = self._stream(unit, spec, data, encoded)
-                continue
-            batch[index] = SmallUpload(spec, encoded.data, encoded.checksum)
-            size += len(encoded.data)
-            if size >= _BYTES_AT_A_TIME or len(batch) == MAX_BATCH_ITEMS:
-                self._send(unit, batch, results)
-                batch, size = {}, 0
-        self._send(unit, batch, results)
-        return all_or_error(results)
+        require_one_each("names", names, len(items))
+        require_one_each("tags", tags, len(items))
+
+        def spec_of(index: int, data: Datatype) -> UploadSpec:
+            return self._new(unit, data, names[index] if names else None, tags[index] if tags else None)
+
+        send, stream = partial(self._writes.upload_small, unit), partial(self._writes.stream, unit)
+        results = write_all(self._codecs[unit], items, spec_of, SmallUpload, send, stream)
+        return all_or_error([each if isinstance(each, VaultError) else each.data_id for each in results])
 
     def upload_file(
         self,
@@ -201,38 +182,73 @@ class Writing(VaultBase):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
+        replace: bool = False,
+        if_generation: int | None = None,
+        expires_in: float | None = None,
     ) -> ObjectWriter:
-        """A binary writer of a new object, which exists when it is closed, and not when its block raises.
+        """A binary writer of an object, which exists when it is closed, and not when its block raises.
+
+        Args:
+            data_id: Of a new object; None: a random one.
+            replace: As `put`: the object that has the name when the writer closes is replaced, and is there until then.
+            if_generation, expires_in: As for `put`, with `replace`.
 
         Raises:
             AlreadyExistsError: The name or the id is taken; here, or when it closes.
-            InvalidArgumentError: BAD_NAME, BAD_TAGS, BAD_ID.
+            ConflictError, NotFoundError: As for `put`; here, or when it closes.
+            InvalidArgumentError: BAD_NAME, BAD_TAGS, BAD_ID, BAD_EXPIRY; `if_generation` or `expires_in` without
+                `replace`, or that without a name.
+            UnsupportedError: With `replace`, when the server is older than it.
 
         Example:
             >>> with vault.open_writer("files", name="log") as writer:
             ...     written = writer.write(b"one line")
             >>> writer.info.size
             8
+            >>> with vault.open_writer("files", name="log", replace=True) as writer:
+            ...     written = writer.write(b"another line")
+            >>> writer.info.size
+            12
         """
         self._require_held(unit)
-        spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
-        writer = ObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
+        datatype = self.get_datatype(unit)
+        check_flag("replace", replace)
+        if replace:
+            put = new_put(datatype, "" if name is None else name, tags, if_generation, expires_in, data_id=data_id)
+            writer = ObjectWriter(put.data_id, lambda: self._store.put(unit, put), self._writes.updated)
+        elif if_generation is not None or expires_in is not None:
+            raise InvalidArgumentError("if_generation and expires_in are for replace=True")
+        else:
+            spec = _new_spec(datatype, name, tags, data_id)
+            writer = ObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
         writer.start()
         return writer
 
-    def update(self, unit: str, key: Key, data: Datatype, *, if_generation: int | None = None) -> ObjectInfo:
-        """Replaces an object's bytes; its id, name and tags stay. Tickets on it keep what they have.
+    def update(
+        self,
+        unit: str,
+        key: Key,
+        data: Datatype,
+        *,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Replaces an object's bytes; its id, name and expiry stay. Tickets on it keep what they have.
 
         Args:
             data: Of the unit's Datatype. It stays the caller's.
+            tags: All that it has then, set in the same step; None: as they are.
             if_generation: Only when the object is at this generation; None: whatever it is at.
+            if_revision: Only when nothing of it has changed since this revision, metadata too.
 
         Raises:
             NotFoundError: There is no such object.
-            ConflictError: It is at another generation.
+            ConflictError: GENERATION_MISMATCH, REVISION_MISMATCH: it is at another.
             InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype.
             EncodeError: The Datatype could not dump it.
             StorageFullError: There is no room for it.
+            UnsupportedError: With `tags` or `if_revision`, when the server is older than those. Nothing was done.
 
         Example:
             >>> info = vault.update("notes", "greeting", TextWrapper("good evening"))
@@ -241,7 +257,7 @@ class Writing(VaultBase):
         """
         self._require_held(unit, data)
         self._codecs[unit].check(data)
-        spec = UpdateSpec(key, if_generation, type(data).datatype_tag)
+        spec = UpdateSpec(key, if_generation, type(data).datatype_tag, if_revision=if_revision, tags=tags)
         spec.validate()
         return self._writes.update(unit, spec, data)
 
@@ -278,6 +294,7 @@ class Writing(VaultBase):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         if_generation: int | None = None,
+        if_revision: int | None = None,
     ) -> ObjectInfo:
         """Changes an object's name or tags. Its bytes and its generation stay.
 
@@ -285,12 +302,14 @@ class Writing(VaultBase):
             name: None leaves it as it is; "" takes it away.
             tags: None leaves them as they are; others replace all of them, {} takes them away.
             if_generation: Only when the object is at this generation.
+            if_revision: Only when nothing of it has changed since this revision, so that nobody's tags are lost.
 
         Raises:
             NotFoundError: There is no such object.
-            ConflictError: It is at another generation.
-            AlreadyExistsError: NAME_TAKEN.
+            ConflictError: GENERATION_MISMATCH, REVISION_MISMATCH: it is at another.
+            AlreadyExistsError: NAME_TAKEN; `rename` can replace what has the name.
             InvalidArgumentError: BAD_NAME, BAD_TAGS.
+            UnsupportedError: With `if_revision`, when the server is older than it. Nothing was done.
 
         Example:
             >>> info = vault.set_metadata("notes", "greeting", tags={"language": "en"})
@@ -298,18 +317,21 @@ class Writing(VaultBase):
             ('greeting', 'en')
         """
         self._require_unit(unit)
-        spec = MetadataSpec(key, name, tags, if_generation)
+        spec = MetadataSpec(key, name, tags, if_generation, if_revision=if_revision)
         spec.validate()
         return self._writes.set_metadata(unit, spec)
 
-    def delete(self, unit: str, key: Key, *, if_generation: int | None = None) -> bool:
+    def delete(
+        self, unit: str, key: Key, *, if_generation: int | None = None, if_revision: int | None = None
+    ) -> bool:
         """Deletes an object. Tickets on it keep what they have.
 
         Returns:
             Whether there was one.
 
         Raises:
-            ConflictError: It is at another generation than `if_generation`.
+            ConflictError: It is at another generation than `if_generation`, or another revision than `if_revision`.
+            UnsupportedError: With `if_revision`, when the server is older than it. Nothing was done.
 
         Example:
             >>> vault.delete("notes", "greeting")
@@ -318,7 +340,7 @@ class Writing(VaultBase):
             False
         """
         self._require_unit(unit)
-        spec = DeleteSpec(key, if_generation)
+        spec = DeleteSpec(key, if_generation, if_revision=if_revision)
         spec.validate()
         (outcome,) = self._writes.delete(unit, [spec])
         if isinstance(outcome, VaultError):
@@ -361,18 +383,6 @@ class Writing(VaultBase):
         """What is said of a new object of the unit, checked."""
         self._codecs[unit].check(data)
         return _new_spec(type(data), name, tags, data_id)
-
-    def _stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> int | VaultError:
-        try:
-            return (self._writes.stream(unit, spec, data, encoded)).data_id
-        except VaultError as error:
-            return error
-
-    def _send(self, unit: str, batch: Mapping[int, SmallUpload], results: list[int | VaultError | None]) -> None:
-        if batch:
-            outcomes = self._writes.upload_small(unit, list(batch.values()))
-            for index, outcome in zip(batch, outcomes, strict=True):
-                results[index] = outcome if isinstance(outcome, VaultError) else outcome.data_id
 
 
 def _new_spec(

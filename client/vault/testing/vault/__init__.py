@@ -4,6 +4,7 @@ from vault.testing.vault.batches import VaultBatchConformance
 from vault.testing.vault.files import VaultFileConformance
 from vault.testing.vault.listings import VaultListingConformance
 from vault.testing.vault.objects import VaultObjectConformance
+from vault.testing.vault.puts import VaultPutConformance
 from vault.testing.vault.tickets import VaultTicketConformance
 from vault.testing.vault.units import VaultUnitConformance
 
@@ -11,6 +12,7 @@ from vault.testing.vault.units import VaultUnitConformance
 class VaultConformance(
     VaultObjectConformance,
     VaultTicketConformance,
+    VaultPutConformance,
     VaultBatchConformance,
     VaultFileConformance,
     VaultUnitConformance,

@@ -1,0 +1,265 @@
+"""Writing a vault's objects under names that may be taken: put, and rename."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from vault._async.files.transfer import PathOrFile, upload_file
+from vault._async.objects.write_batch import write_all
+from vault._async.vault.base import AsyncVaultBase, all_or_error, listed, pairs, require_one_each
+from vault.datatype import Datatype
+from vault.errors import VaultError
+from vault.store.limits import MAX_BATCH_ITEMS, check_name, check_type
+from vault.store.progress import ProgressCallback
+from vault.store.values import Key, MetadataSpec, ObjectInfo, PutSpec, SmallPut, new_data_id
+
+KeyT = TypeVar("KeyT", bound=Key)
+
+
+class AsyncPutting(AsyncVaultBase):
+    """The calls that replace what bears a name, in one step that nobody sees half of.
+
+    A put is the whole object: it has the tags and the expiry that are given, none when none are. It keeps the id of
+    what it replaces, and when that was first stored. The reply's `size`, `checksum` and `generation` make an HTTP ETag.
+    """
+
+    async def put(
+        self,
+        unit: str,
+        name: str,
+        data: Datatype,
+        *,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+        expires_in: float | None = None,
+    ) -> ObjectInfo:
+        """Stores an object under a name: a new one, or in the place of the one that has it.
+
+        What does not fit a block is streamed; the old object is there until the new one is.
+
+        Args:
+            data: Of the unit's Datatype. It stays the caller's.
+            tags: All that it has then; None: none.
+            if_generation: Only in the place of this generation; 0: only as a new object; None: either.
+            expires_in: Seconds, at most a hundred years; None: it never expires.
+
+        Raises:
+            ConflictError: GENERATION_MISMATCH, the object is at another generation; with 0, there is one.
+            NotFoundError: `if_generation` is above 0, and there is no such object.
+            InvalidArgumentError: BAD_OBJECT, `data` is not of the unit's Datatype; BAD_NAME, BAD_TAGS, BAD_EXPIRY.
+            EncodeError: The Datatype could not dump it.
+            StorageFullError: There is no room for it.
+            UnsupportedError: The server is older than this call. Nothing was done.
+
+        Example:
+            >>> info = await vault.put("notes", "greeting", TextWrapper("good morning"))
+            >>> info.data_id, info.size
+            (1, 12)
+            >>> await vault.put("notes", "greeting", TextWrapper("me first"), if_generation=0)
+            Traceback (most recent call last):
+            vault.errors.ConflictError: object 1 in unit 'notes' is at generation 3, not 0
+        """
+        self._require_held(unit, data)
+        spec = self._put_spec(unit, name, data, tags, if_generation, expires_in)
+        return await self._writes.put(unit, spec, data)
+
+    async def put_many(
+        self,
+        unit: str,
+        objects: Mapping[str, Datatype] | Iterable[tuple[str, Datatype]],
+        *,
+        tags: Sequence[Mapping[str, str] | None] | None = None,
+        expires_in: float | None = None,
+    ) -> list[ObjectInfo]:
+        """Stores objects under names; as `put`, for all of them in one round trip.
+
+        They are stored in their order. One that does not fit a block is streamed, between the round trips of what
+        comes before and after it.
+
+        Args:
+            objects: From names to objects, or pairs of both.
+            tags: Tags for each object, None for none.
+            expires_in: Of all of them.
+
+        Raises:
+            BatchError: Some were not stored.
+            InvalidArgumentError: BAD_BATCH, `objects` are no pairs, or there are not as many tags as objects; nothing
+                was stored.
+
+        Example:
+            >>> infos = await vault.put_many("notes", {"greeting": TextWrapper("a"), "farewell": TextWrapper("b")})
+            >>> [info.name for info in infos]
+            ['greeting', 'farewell']
+        """
+        self._require_unit(unit)
+        items = pairs("objects", objects)
+        self._require_held(unit, *(data for _, data in items))
+        require_one_each("tags", tags, len(items))
+
+        def spec_of(index: int, data: Datatype) -> PutSpec:
+            return self._put_spec(unit, items[index][0], data, tags[index] if tags else None, None, expires_in)
+
+        send, stream = partial(self._writes.put_small, unit), partial(self._writes.put_stream, unit)
+        data = [each for _, each in items]
+        return all_or_error(await write_all(self._codecs[unit], data, spec_of, SmallPut, send, stream))
+
+    async def put_file(
+        self,
+        unit: str,
+        name: str,
+        path: PathOrFile,
+        *,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+        expires_in: float | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> ObjectInfo:
+        """Stores a file's bytes under a name; as `put`. They are taken to be what the Datatype's `_dump` gives.
+
+        Args:
+            path: A file, or a binary file object, from where it stands; see `upload_file`.
+            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+
+        Raises:
+            ConflictError: As for `put`; FILE_CHANGED, the file was written while it was read, and nothing was stored.
+            NotFoundError, InvalidArgumentError, StorageFullError, UnsupportedError: As for `put`.
+            OSError: The file cannot be read, as Python says it; nothing was stored.
+
+        Example:
+            >>> info = await vault.put_file("files", "lines", io.BytesIO(b"one line"))
+            >>> info.size
+            8
+        """
+        self._require_held(unit)
+        spec = new_put(self.get_datatype(unit), name, tags, if_generation, expires_in)
+        return self._writes.updated(await upload_file(lambda: self._store.put(unit, spec), path, progress))
+
+    async def rename(self, unit: str, key: Key, name: str, *, replace: bool = False) -> ObjectInfo:
+        """Gives an object another name, by which it is found at once; its bytes stay.
+
+        Args:
+            name: Onto its own name it is renamed without any effect but a new revision.
+            replace: The object that has the name is deleted for it, and nobody sees neither of the two.
+
+        Raises:
+            NotFoundError: There is no such object.
+            AlreadyExistsError: NAME_TAKEN, without `replace`.
+            InvalidArgumentError: BAD_NAME.
+            UnsupportedError: With `replace`, when the server is older than it. Nothing was done.
+
+        Example:
+            >>> info = await vault.rename("notes", "greeting", "salutation")
+            >>> info.data_id, info.name
+            (1, 'salutation')
+        """
+        self._require_unit(unit)
+        spec = _renaming(key, name, replace)
+        spec.validate()
+        return await self._writes.set_metadata(unit, spec)
+
+    async def rename_many(
+        self, unit: str, names: Mapping[KeyT, str] | Iterable[tuple[Key, str]], *, replace: bool = False
+    ) -> list[ObjectInfo]:
+        """Gives objects other names; as `rename`, for all of them in one round trip, and one transaction for 1,000.
+
+        They are renamed in their order, and each sees what those before it did: two names are swapped by a third.
+
+        Args:
+            names: From ids or names to new names, or pairs of both.
+
+        Raises:
+            BatchError: Some were not renamed.
+            InvalidArgumentError: BAD_BATCH, `names` are no pairs; nothing was renamed.
+            UnsupportedError: The server is older than this call. Nothing was done.
+
+        Example:
+            >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["old/a", "old/b"])
+            >>> moved = {info.name: f"new/{info.name[4:]}" async for info in vault.list("notes", prefix="old/")}
+            >>> [info.name for info in await vault.rename_many("notes", moved)]
+            ['new/a', 'new/b']
+        """
+        self._require_unit(unit)
+        specs: list[MetadataSpec | VaultError] = []
+        wanted: list[tuple[Key, str]] = pairs("names", names)
+        for key, name in wanted:
+            try:
+                specs.append(_renaming(key, name, replace))
+            except VaultError as error:
+                specs.append(error)
+        return await self._change_many(unit, specs)
+
+    async def set_metadata_many(self, unit: str, changes: Iterable[MetadataSpec]) -> list[ObjectInfo]:
+        """Changes names, tags or expiries of objects; as `set_metadata`, for all of them in one round trip.
+
+        They are changed in their order, and each sees what those before it did.
+
+        Args:
+            changes: What is to become of each: `vault.store.MetadataSpec`.
+
+        Raises:
+            BatchError: Some were not changed.
+            InvalidArgumentError: BAD_BATCH, `changes` are none; nothing was changed.
+            UnsupportedError: The server is older than this call. Nothing was done.
+
+        Example:
+            >>> from vault.store import MetadataSpec
+            >>> changes = [MetadataSpec(key, tags={"language": "en"}) for key in ("greeting", "farewell")]
+            >>> try:
+            ...     infos = await vault.set_metadata_many("notes", changes)
+            ... except BatchError as error:
+            ...     print(error.results[0].tags, type(error.results[1]).__name__)
+            {'language': 'en'} NotFoundError
+        """
+        self._require_unit(unit)
+        specs = listed("changes", changes)
+        for index, spec in enumerate(specs):
+            check_type(f"change {index}", spec, MetadataSpec)
+        return await self._change_many(unit, specs)
+
+    async def _change_many(self, unit: str, specs: Sequence[MetadataSpec | VaultError]) -> list[ObjectInfo]:
+        results: list[ObjectInfo | VaultError | None] = [
+            spec if isinstance(spec, VaultError) else None for spec in specs
+        ]
+        wanted = [(index, spec) for index, spec in enumerate(specs) if isinstance(spec, MetadataSpec)]
+        for start in range(0, len(wanted), MAX_BATCH_ITEMS):
+            part = wanted[start : start + MAX_BATCH_ITEMS]
+            outcomes = await self._writes.set_metadata_many(unit, [spec for _, spec in part])
+            for (index, _), outcome in zip(part, outcomes, strict=True):
+                results[index] = outcome
+        return all_or_error(results)
+
+    def _put_spec(
+        self,
+        unit: str,
+        name: str,
+        data: Datatype,
+        tags: Mapping[str, str] | None,
+        if_generation: int | None,
+        expires_in: float | None,
+    ) -> PutSpec:
+        self._codecs[unit].check(data)
+        return new_put(type(data), name, tags, if_generation, expires_in)
+
+
+def new_put(
+    datatype: type[Datatype],
+    name: str,
+    tags: Mapping[str, str] | None,
+    if_generation: int | None,
+    expires_in: float | None,
+    *,
+    data_id: int | None = None,
+) -> PutSpec:
+    """What is said of an object that is put, checked before any I/O: but that nothing of it is hidden, as what is there
+    already may be."""
+    check_name(name)
+    given = {} if tags is None else tags
+    new_id = new_data_id() if data_id is None else data_id
+    spec = PutSpec(name, new_id, given, datatype.datatype_tag, if_generation, expires_in)
+    spec.validate()
+    return spec
+
+
+def _renaming(key: Key, name: str, replace: bool) -> MetadataSpec:  # noqa: FBT001  # as its callers got it
+    check_name(name)
+    return MetadataSpec(key, name, replace=replace)
