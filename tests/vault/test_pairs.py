@@ -56,6 +56,7 @@ def test_options_are_named_never_counted() -> None:
         "name",
         "prefix",
         "names",
+        "items",
         "changes",
         "path",
         "function",

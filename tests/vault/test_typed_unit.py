@@ -25,7 +25,7 @@ from vault import (
     Vault,
     VaultError,
 )
-from vault.store import Page, Store, Watch, WrapperStore
+from vault.store import MetadataSpec, Page, Store, Watch, WrapperStore
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import Count, Note, Place, following
@@ -100,6 +100,8 @@ SAMPLES: dict[str, Any] = {
     "key": "name",
     "keys": ["name", 5],
     "name": "name",
+    "names": {"name": "other"},
+    "changes": [MetadataSpec("name", tags={})],
     "data": Note("text"),
     "objects": [Note("text")],
     "items": {"name": Note("text")},

@@ -43,7 +43,7 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
 
     async def put_many(
         self,
-        objects: Mapping[str, T] | Iterable[tuple[str, T]],
+        items: Mapping[str, T] | Iterable[tuple[str, T]],
         *,
         tags: Sequence[Mapping[str, str] | None] | None = None,
         expires_in: float | None = None,
@@ -51,7 +51,7 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
         """Stores objects under names, in one round trip.
 
         Args:
-            objects: From names to objects, or pairs of both.
+            items: From names to objects, or pairs of both.
             tags: Tags for each object, None for none.
 
         Raises:
@@ -62,7 +62,7 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
             >>> [info.name for info in infos]
             ['greeting', 'farewell']
         """
-        return await self._vault.put_many(self.name, self._wrap_pairs(objects), tags=tags, expires_in=expires_in)
+        return await self._vault.put_many(self.name, self._wrap_pairs(items), tags=tags, expires_in=expires_in)
 
     async def put_file(
         self,

@@ -67,7 +67,7 @@ class Putting(VaultBase):
     def put_many(
         self,
         unit: str,
-        objects: Mapping[str, Datatype] | Iterable[tuple[str, Datatype]],
+        items: Mapping[str, Datatype] | Iterable[tuple[str, Datatype]],
         *,
         tags: Sequence[Mapping[str, str] | None] | None = None,
         expires_in: float | None = None,
@@ -78,13 +78,13 @@ class Putting(VaultBase):
         comes before and after it.
 
         Args:
-            objects: From names to objects, or pairs of both.
+            items: From names to objects, or pairs of both.
             tags: Tags for each object, None for none.
             expires_in: Of all of them.
 
         Raises:
             BatchError: Some were not stored.
-            InvalidArgumentError: BAD_BATCH, `objects` are no pairs, or there are not as many tags as objects; nothing
+            InvalidArgumentError: BAD_BATCH, `items` are no pairs, or there are not as many tags as objects; nothing
                 was stored.
 
         Example:
@@ -93,16 +93,16 @@ class Putting(VaultBase):
             ['greeting', 'farewell']
         """
         self._require_unit(unit)
-        items = pairs("objects", objects)
-        self._require_held(unit, *(data for _, data in items))
-        require_one_each("tags", tags, len(items))
+        wanted = pairs("items", items)
+        objects = [data for _, data in wanted]
+        self._require_held(unit, *objects)
+        require_one_each("tags", tags, len(wanted))
 
         def spec_of(index: int, data: Datatype) -> PutSpec:
-            return self._put_spec(unit, items[index][0], data, tags[index] if tags else None, None, expires_in)
+            return self._put_spec(unit, wanted[index][0], data, tags[index] if tags else None, None, expires_in)
 
         send, stream = partial(self._writes.put_small, unit), partial(self._writes.put_stream, unit)
-        data = [each for _, each in items]
-        return all_or_error(write_all(self._codecs[unit], data, spec_of, SmallPut, send, stream))
+        return all_or_error(write_all(self._codecs[unit], objects, spec_of, SmallPut, send, stream))
 
     def put_file(
         self,

@@ -44,7 +44,7 @@ class UnitPutting(UnitBase[T]):
 
     def put_many(
         self,
-        objects: Mapping[str, T] | Iterable[tuple[str, T]],
+        items: Mapping[str, T] | Iterable[tuple[str, T]],
         *,
         tags: Sequence[Mapping[str, str] | None] | None = None,
         expires_in: float | None = None,
@@ -52,7 +52,7 @@ class UnitPutting(UnitBase[T]):
         """Stores objects under names, in one round trip.
 
         Args:
-            objects: From names to objects, or pairs of both.
+            items: From names to objects, or pairs of both.
             tags: Tags for each object, None for none.
 
         Raises:
@@ -63,7 +63,7 @@ class UnitPutting(UnitBase[T]):
             >>> [info.name for info in infos]
             ['greeting', 'farewell']
         """
-        return self._vault.put_many(self.name, self._wrap_pairs(objects), tags=tags, expires_in=expires_in)
+        return self._vault.put_many(self.name, self._wrap_pairs(items), tags=tags, expires_in=expires_in)
 
     def put_file(
         self,
