@@ -135,13 +135,15 @@ WRITING: dict[str, list[list[str]]] = {
     "watch": [["watch", "--since", "0"]],
     "ping": [["ping"]],
     "completion": [["completion", "bash"]],
+    "cp": [["cp", "a", "b"]],
+    "mv": [["mv", "b", "c"]],
     "rm": [["rm", "-p", "a"]],
 }
 """Every command, with arguments by which it writes something; those that delete at the end."""
 
 _ONE_BY_ONE = """
 import os, sys
-from vault.cli import program, objects, transfer, watching, usage, ping, completion
+from vault.cli import program, objects, transfer, copying, watching, usage, ping, completion
 from vault_server import EmbeddedStore
 output = int(sys.argv[1])
 for line in sys.stdin.read().splitlines():

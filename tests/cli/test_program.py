@@ -19,6 +19,8 @@ COMMANDS = [
     "rm",
     "tag",
     "find",
+    "cp",
+    "mv",
     "units",
     "du",
     "watch",

@@ -1,11 +1,12 @@
-"""Pages of a listing as one listing, and work in batches."""
+"""What a unit holds: an object, pages of a listing as one listing; and work in batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
+from vault.errors import object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_PAGE_SIZE
-from vault.store.values import ObjectInfo
+from vault.store.values import Key, ObjectInfo
 
 T = TypeVar("T")
 
@@ -39,3 +40,17 @@ def listed(store: Store, unit: str, *, prefix: str | None, tags: Mapping[str, st
         token = page.next_page_token
         if not token:
             return
+
+
+def found(store: Store, unit: str, key: Key) -> ObjectInfo:
+    """What is known of an object; NotFoundError when there is none."""
+    info = store.stat_many(unit, [key])[0]
+    if info is None:
+        raise object_not_found(unit, key)
+    return info
+
+
+def revision_now(store: Store) -> int:
+    """A revision that is at least that of everything committed before."""
+    store.capabilities()  # whose reply shows it
+    return store.revision

@@ -1,16 +1,19 @@
 """Which objects of a unit a command is about: its options, and the objects."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
-from vault.cli.arguments import AGE, PREFIX, tags_callback
-from vault.cli.batches import listed
+from vault.cli.arguments import AGE, PREFIX, parse_key, tags_callback
+from vault.cli.batches import found, listed, revision_now
+from vault.cli.tally import Tally
+from vault.errors import InvalidArgumentError
 from vault.store.contract import Store
+from vault.store.limits import check_name, check_new, check_prefix
 from vault.store.values import Key, ObjectInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,10 +43,15 @@ class Choice:
         """Whether the command line says anything of it."""
         return self.everything or self.prefix is not None or bool(self.tags or self.changed_before)
 
-    def objects(self, store: Store, unit: str) -> Iterator[ObjectInfo]:
-        """Those that are chosen, by name where there is a prefix, otherwise by id."""
+    def objects(self, store: Store, unit: str, *, until: int | None = None) -> Iterator[ObjectInfo]:
+        """Those that are chosen, by name where there is a prefix, otherwise by id.
+
+        Args:
+            until: None of which anything changed after this revision: those of a command itself, it may be.
+        """
         for info in listed(store, unit, prefix=self.prefix, tags=self.tags):
-            if self.changed_before is None or info.updated_at < self.changed_before:
+            is_old = self.changed_before is None or info.updated_at < self.changed_before
+            if is_old and (until is None or info.revision <= until):
                 yield info
 
 
@@ -62,6 +70,72 @@ def chosen(keys: Sequence[Key], choice: Choice, *, recursive: bool) -> Choice | 
     if choice.is_given and keys:
         raise click.UsageError("KEY and --prefix, --tag, --older-than or --all exclude each other.")
     return choice if choice.is_given else None
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """Objects that are to have other names, here or elsewhere.
+
+    Attributes:
+        key: The one object; None: those of `choice`.
+        new: In the place of the name, or of the prefix that was chosen by; None: names stay.
+    """
+
+    key: Key | None
+    choice: Choice
+    new: str | None
+
+    def objects(self, store: Store, unit: str) -> Iterator[ObjectInfo]:
+        """Them, as they were when this was called: what it makes of them is not among them.
+
+        Raises:
+            NotFoundError: There is none with the key.
+        """
+        if self.key is not None:
+            return iter([found(store, unit, self.key)])
+        return self.choice.objects(store, unit, until=revision_now(store))
+
+    def names(self, objects: Iterable[ObjectInfo], tally: Tally) -> Iterator[tuple[ObjectInfo, str | None]]:
+        """Each with what it is to be called; what no object can be called is a failure of the tally."""
+        for info in objects:
+            name = self._name_of(info)
+            try:
+                if name is not None and name != info.name:
+                    check_name(name)
+                    check_new(name=name)
+            except InvalidArgumentError as error:
+                tally.failed(error)
+            else:
+                yield info, name
+
+    def _name_of(self, info: ObjectInfo) -> str | None:
+        if self.new is None or self.key is not None:
+            return self.new or info.name
+        return None if info.name is None else self.new + info.name[len(self.choice.prefix or "") :]
+
+
+def renaming(words: Sequence[str], choice: Choice, *, recursive: bool) -> Renaming:
+    """What `KEY [NAME]`, a choice and `[PREFIX]`, or with `recursive` `LEVEL [LEVEL]` say.
+
+    Raises:
+        click.UsageError: They say nothing, or too much.
+        InvalidArgumentError: A key, a name or a prefix that cannot be.
+    """
+    old, new = (list(words[:1]), words[1:]) if recursive or not choice.is_given else ([], words)
+    selected = chosen([parse_key(word) for word in old], choice, recursive=recursive)
+    if len(new) > 1 or (selected is None and not old):
+        raise click.UsageError(
+            "KEY and NAME, or --prefix, --tag, --older-than or --all and what takes the prefix's place."
+        )
+    if selected is None:
+        for name in new:
+            check_name(name)
+        return Renaming(parse_key(old[0]), choice, new[0] if new else None)
+    if new and recursive:
+        new = [new[0].rstrip(LEVELS) + LEVELS]
+    for prefix in new:
+        check_prefix(prefix)
+    return Renaming(None, selected, new[0] if new else None)
 
 
 def level_of(prefix: str | None) -> str:

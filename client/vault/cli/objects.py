@@ -1,13 +1,15 @@
-"""Commands about objects and their metadata: ls, stat, find, tag, rm, units."""
+"""Commands about objects and their metadata: ls, stat, find, tag, rm, mv, units."""
 
+import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import click
 
 from vault.cli.arguments import KEY, NAME, UNIT, tags_callback
-from vault.cli.batches import batches
-from vault.cli.choice import Choice, choice_options, chosen, filter_options
+from vault.cli.batches import batches, found, revision_now
+from vault.cli.choice import Choice, choice_options, chosen, filter_options, renaming
 from vault.cli.location import opened_store
 from vault.cli.options import dry_run_option, json_option, location_options, unit_option
 from vault.cli.output import json_of, write_lines, write_object, write_objects
@@ -149,9 +151,50 @@ def remove(
     if selected == Choice(prefix=""):
         raise click.UsageError("--prefix '' is every object that has a name; say --all if that is meant.")
     with opened_store() as store:
-        newest = None if yes or dry_run else _agreed(store, unit, selected)
-        _remove_chosen(store, unit, selected, newest, tally)
+        objects = partial(selected.objects, store, unit, until=revision_now(store))
+        if not (yes or dry_run) and sys.stdin.isatty() and sys.stderr.isatty():
+            _ask(unit, objects())
+        _remove_chosen(store, unit, objects(), tally)
     tally.end("deleted")
+
+
+@click.command("mv")
+@click.argument("words", metavar="[KEY] [NAME]", nargs=-1, shell_complete=KEY.shell_complete)
+@unit_option
+@choice_options
+@click.option("--replace", "-f", is_flag=True, help="Delete the object that has the name, in the same moment.")
+@dry_run_option
+@json_option
+@location_options
+def move(
+    words: Sequence[str], unit: str, choice: Choice, *, recursive: bool, replace: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Give an object another name, or names another beginning. Ids, bytes, tags and generations stay.
+
+    \b
+        vault-grpc mv draft.txt final.txt -u files
+        vault-grpc mv --recursive photos/2025 archive/2025 -u files
+        vault-grpc mv --prefix tmp- old- -u files
+
+    A name that is taken ends with 4, unless --replace is given; nobody ever finds it missing. Objects are
+    printed as ls does, with their new names. One that somebody changes meanwhile stays, and is said (4).
+    """
+    wanted = renaming(words, choice, recursive=recursive)
+    if wanted.new is None:
+        raise click.UsageError("what is the new name? KEY NAME, or what takes the prefix's place.")
+    tally = Tally(as_json=as_json, dry_run=dry_run)
+    with opened_store() as store:
+        for batch in batches(wanted.objects(store, unit)):
+            renamed = [(info, name) for info, name in wanted.names(batch, tally) if name != info.name]
+            if dry_run:
+                tally.done([dataclasses.replace(info, name=name) for info, name in renamed])
+                continue
+            specs = [
+                MetadataSpec(info.data_id, name=name, if_revision=info.revision, replace=replace)
+                for info, name in renamed
+            ]
+            tally.settle(store.set_metadata_many(unit, specs))
+    tally.end("renamed")
 
 
 @click.command()
@@ -164,14 +207,6 @@ def units(*, as_json: bool) -> None:
     write_lines(names, names, as_json=as_json)
 
 
-def found(store: Store, unit: str, key: Key) -> ObjectInfo:
-    """What is known of an object; NotFoundError when there is none."""
-    info = store.stat_many(unit, [key])[0]
-    if info is None:
-        raise object_not_found(unit, key)
-    return info
-
-
 def _remove_keys(store: Store, unit: str, specs: Sequence[DeleteSpec], tally: Tally, *, force: bool) -> None:
     for batch in batches(specs):
         for spec, outcome in zip(batch, store.delete_many(unit, batch), strict=True):
@@ -181,28 +216,20 @@ def _remove_keys(store: Store, unit: str, specs: Sequence[DeleteSpec], tally: Ta
                 tally.failed(object_not_found(unit, spec.key))
 
 
-def _remove_chosen(store: Store, unit: str, choice: Choice, newest: int | None, tally: Tally) -> None:
-    objects = (info for info in choice.objects(store, unit) if newest is None or info.revision <= newest)
+def _remove_chosen(store: Store, unit: str, objects: Iterable[ObjectInfo], tally: Tally) -> None:
     for batch in batches(objects):
         if tally.dry_run:
             tally.done(batch)
             continue
-        outcomes = store.delete_many(unit, [DeleteSpec(info.data_id, info.generation) for info in batch])
-        deleted = zip(batch, outcomes, strict=True)
+        specs = [DeleteSpec(info.data_id, if_revision=info.revision) for info in batch]
+        deleted = zip(batch, store.delete_many(unit, specs), strict=True)
         tally.settle(outcome if isinstance(outcome, VaultError) else info for info, outcome in deleted if outcome)
 
 
-def _agreed(store: Store, unit: str, choice: Choice) -> int | None:
-    """Asks, on a terminal. Returns the newest revision of what was counted; None: nobody was asked.
-
-    Raises:
-        click.Abort: The answer is no.
-    """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    objects, size, newest = 0, 0, 0
-    for info in choice.objects(store, unit):
-        objects, size, newest = objects + 1, size + info.size, max(newest, info.revision)
-    if objects:
-        click.confirm(f"Delete {counted(objects, size)} of unit {unit!r}?", abort=True, err=True)
-    return newest
+def _ask(unit: str, objects: Iterable[ObjectInfo]) -> None:
+    """Raises click.Abort unless somebody says yes."""
+    count, size = 0, 0
+    for info in objects:
+        count, size = count + 1, size + info.size
+    if count:
+        click.confirm(f"Delete {counted(count, size)} of unit {unit!r}?", abort=True, err=True)

@@ -32,6 +32,8 @@ _OWN = {
     "stat": ("vault.cli.objects:stat", "Show all that is known of an object."),
     "find": ("vault.cli.objects:find", "Find an object by its name, in one unit or in all."),
     "tag": ("vault.cli.objects:tag", "Show or change an object's tags, or its name."),
+    "cp": ("vault.cli.copying:copy", "Copy objects, within a vault or into another."),
+    "mv": ("vault.cli.objects:move", "Give objects other names."),
     "rm": ("vault.cli.objects:remove", "Delete objects."),
     "units": ("vault.cli.objects:units", "List the units."),
     "du": ("vault.cli.usage:usage", "Show how much units, and levels of names, hold."),
