@@ -97,6 +97,14 @@ async def edit(vault: AsyncVault, _: Path) -> None:
     await vault.edit("counts", "count", lambda count: Count(count.number + 1))
 
 
+async def compute(vault: AsyncVault, _: Path) -> None:
+    async def function() -> Note:
+        await asyncio.sleep(0)
+        return Note("computed")
+
+    assert (await vault.get_or_compute("notes", "computed", function)).text == "computed"
+
+
 async def delete(vault: AsyncVault, _: Path) -> None:
     await vault.delete("notes", "doomed")
 
@@ -143,8 +151,8 @@ async def close(vault: AsyncVault, _: Path) -> None:
 
 
 CALLS: Final[list[Call]] = [
-    load, load_many, load_large, upload, upload_large, upload_many, update, close_ticket, edit, delete, set_metadata,
-    list_objects, read, write, upload_file, download_file, watch, close,
+    load, load_many, load_large, upload, upload_large, upload_many, update, close_ticket, edit, compute, delete,
+    set_metadata, list_objects, read, write, upload_file, download_file, watch, close,
 ]  # fmt: skip
 
 

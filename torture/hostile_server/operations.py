@@ -310,6 +310,16 @@ async def abort_write(_: AsyncVault, store: AsyncStore) -> Any:
     await store.abort_write("files", b"there is none...")
 
 
+async def leases(_: AsyncVault, store: AsyncStore) -> Any:
+    one, other = b"1" * 16, b"2" * 16
+    try:
+        first = await store.acquire_lease("notes", "lease", one, 60)
+        return first > 0, await store.acquire_lease("notes", "lease", other, 60) > 0
+    finally:
+        for holder in (one, other):
+            await store.release_lease("notes", "lease", holder)
+
+
 def _of_vault(name: str, *args: Any) -> Operation:
     async def run(vault: AsyncVault, _: AsyncStore) -> Any:
         return _plain(await getattr(vault, name)(*args))
@@ -373,6 +383,7 @@ OPERATIONS: Final = [
     Operation("set_unit_limits", set_unit_limits, writes=True),
     Operation("resume", resume),
     Operation("abort_write", abort_write),
+    Operation("leases", leases),
 ]
 
 

@@ -113,6 +113,7 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "Put": {"info.data_id", *(f"info.{field}" for field in _TIMES)},
         "PutMany": {"results.error", *_results("data_id", "name", *_TIMES)},
         "SetMetadataMany": {"results.error", *_results("size", "checksum", "datatype", *_TIMES)},
+        "AcquireLease": {"acquired"},
         "DeleteMany": {"results.revision", "results.error"},
         "SetMetadata": {f"info.{field}" for field in ("size", "checksum", "datatype", "expires_at")},
         "Delete": {"results.revision"},

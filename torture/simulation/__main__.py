@@ -2,7 +2,8 @@
 
 Clocks are virtual, and what happens in which order is drawn by the seed: at every await of the protocol something may
 be late, be overtaken, be lost, or end with its server. What clients and watchers were told is held against one order
-of all writes. Exits 1 at the first violation; `--seed N --count 1` runs that one again.
+of all writes. With `--computing` they are vaults that compute the same values. Exits 1 at the first violation;
+`--seed N --count 1` runs that one again.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 
-from torture.simulation.clients import run_some
+from torture.simulation import clients, computing
 
 _AT_A_TIME = 100
 
@@ -22,7 +23,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--computing", action="store_true", help="get_or_compute, rather than a store's calls")
     arguments = parser.parse_args()
+    run_some = computing.run_some if arguments.computing else clients.run_some
     end = arguments.seed + arguments.count
     starts = range(arguments.seed, end, _AT_A_TIME)
     began, total = time.monotonic(), Counter[str]()
