@@ -13,11 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.compat.older import Older, check_out
 from tests.compat.pyvault_objects import ANYTHING, POINTS, STRUCTURE, TEXTS, Point
 
 ROOT = Path(__file__).resolve().parents[2]
 
 Ids = dict[str, list[int]]
+
+
+@pytest.fixture(scope="session")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Older:
+    """Vault as it was before."""
+    made = check_out(tmp_path_factory.mktemp("older"))
+    if isinstance(made, str):
+        pytest.skip(made)
+    return made
 
 
 @pytest.fixture(scope="session")
