@@ -87,7 +87,7 @@ def test_a_shell_completes_a_line_to_words_that_the_command_understands(
         "-u files co:l\t": "co:lon=x",
         "-u files quo\t": NAMES[4],
         "-u files 'two w\t": "two words ä",
-        "-u files photos/2026/a\t": "photos/2026/a.jpg",
+        "-u files pho\t2026/a\t": "photos/2026/a.jpg",
         "-u files \\\\\t": "\\back",
     }
     shell = Shell(name, stocked, tmp_path)
@@ -133,6 +133,8 @@ def test_values_are_offered_where_they_can_stand(stocked: Program) -> None:
     assert offered(inside, "vault-grpc find --unit fi") == [UNIT]
     assert offered(inside, "vault-grpc find --unit=fi") == [UNIT]
     assert offered(inside, "vault-grpc ls -u files --prefix photos/2026/b") == ["photos/2026/b.jpg"]
+    assert offered(inside, "vault-grpc stat -u files p") == ["photos/"]
+    assert offered(inside, "vault-grpc stat -u files photos/") == ["photos/2026/"]
     assert offered(inside, "vault-grpc rm -u files two co:") == ["co:lon=x"]
     assert offered(inside, "vault-grpc stat -u files 7") == []
     assert offered(inside, "vault-grpc stat -u files name:7") == ["name:77"]

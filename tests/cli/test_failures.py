@@ -126,7 +126,7 @@ WRITING: dict[str, list[list[str]]] = {
     "put": [["put", "FILE"], ["put", "-r", "FOLDER"]],
     "get": [["get", "a", "-"], ["get", "--all", "OUT"]],
     "cat": [["cat", "a"]],
-    "ls": [["ls"], ["ls", "--json"]],
+    "ls": [["ls"], ["ls", "--json", "--sort", "size"], ["ls", "--level"]],
     "stat": [["stat", "a"]],
     "find": [["find", "a"]],
     "tag": [["tag", "a", "k=v"]],
@@ -143,7 +143,7 @@ WRITING: dict[str, list[list[str]]] = {
 
 _ONE_BY_ONE = """
 import os, sys
-from vault.cli import program, objects, transfer, copying, watching, usage, ping, completion
+from vault.cli import program, objects, listing, transfer, copying, watching, usage, ping, completion
 from vault_server import EmbeddedStore
 output = int(sys.argv[1])
 for line in sys.stdin.read().splitlines():

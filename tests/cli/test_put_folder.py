@@ -59,6 +59,19 @@ def test_what_is_there_and_equal_is_left_alone_and_what_differs_is_replaced(insi
     assert len(inside.documents("put", "-r", folder, "-u", UNIT, "--no-skip")) == len(FILES) + 3
 
 
+def test_tags_and_a_datatype_that_are_given_are_those_of_every_object(inside: Inside, tmp_path: Path) -> None:
+    folder = make(tmp_path / "in", {"a": b"1", "b": b"2", "large": os.urandom(BLOCK_SIZE + 1)})
+    ids = {name: inside.put(name, (folder / name).read_bytes(), old="tag") for name in ("a", "large")}
+    for options in (("-t", "k=v"), ("-t", "k=w", "--datatype", "text")):
+        assert len(inside.documents("put", "-r", folder, "-u", UNIT, *options)) == 3
+        assert inside.out("put", "-r", folder, "-u", UNIT, *options) == b""
+        tags = dict([options[1].split("=")])
+        for each in inside.documents("ls", "-u", UNIT):
+            assert (each["tags"], each["datatype"]) == (tags, "text" if "text" in options else "")
+            assert int(each["data_id"]) == ids.get(each["name"], int(each["data_id"]))
+    assert inside.out("put", "-r", folder, "-u", UNIT) == b""
+
+
 def test_no_replace_leaves_and_names_what_differs(inside: Inside, tmp_path: Path) -> None:
     folder = make(tmp_path / "in", FILES)
     inside.put("a", b"theirs")

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from vault.errors import object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_PAGE_SIZE
-from vault.store.values import Key, ObjectInfo
+from vault.store.values import Key, ListOrder, ObjectInfo, Page
 
 T = TypeVar("T")
 
@@ -31,12 +31,30 @@ def batches(
         yield batch
 
 
-def listed(store: Store, unit: str, *, prefix: str | None, tags: Mapping[str, str]) -> Iterator[ObjectInfo]:
-    """A unit's objects, page by page: by id, or by name under a prefix."""
+def pages(
+    store: Store,
+    unit: str,
+    *,
+    prefix: str | None,
+    tags: Mapping[str, str],
+    order: ListOrder | None = None,
+    descending: bool = False,
+    delimiter: str | None = None,
+) -> Iterator[Page]:
+    """All pages of a listing; see `list_page`."""
     token = ""
     while True:
-        page = store.list_page(unit, prefix=prefix, tags=tags, page_size=MAX_PAGE_SIZE, page_token=token)
-        yield from page.objects
+        page = store.list_page(
+            unit,
+            prefix=prefix,
+            tags=tags,
+            page_size=MAX_PAGE_SIZE,
+            page_token=token,
+            order=order,
+            descending=descending,
+            delimiter=delimiter,
+        )
+        yield page
         token = page.next_page_token
         if not token:
             return

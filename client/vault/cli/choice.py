@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import click
 
 from vault.cli.arguments import AGE, PREFIX, parse_key, tags_callback
-from vault.cli.batches import found, listed, revision_now
+from vault.cli.batches import found, pages, revision_now
 from vault.cli.tally import Tally
 from vault.errors import InvalidArgumentError
 from vault.store.contract import Store
 from vault.store.limits import check_name, check_new, check_prefix
-from vault.store.values import Key, ObjectInfo
+from vault.store.values import Key, ListOrder, ObjectInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,16 +43,25 @@ class Choice:
         """Whether the command line says anything of it."""
         return self.everything or self.prefix is not None or bool(self.tags or self.changed_before)
 
-    def objects(self, store: Store, unit: str, *, until: int | None = None) -> Iterator[ObjectInfo]:
-        """Those that are chosen, by name where there is a prefix, otherwise by id.
+    def objects(
+        self,
+        store: Store,
+        unit: str,
+        *,
+        until: int | None = None,
+        order: ListOrder | None = None,
+        descending: bool = False,
+    ) -> Iterator[ObjectInfo]:
+        """Those that are chosen, by name where there is a prefix, otherwise by id, or in another order.
 
         Args:
             until: None of which anything changed after this revision: those of a command itself, it may be.
         """
-        for info in listed(store, unit, prefix=self.prefix, tags=self.tags):
-            is_old = self.changed_before is None or info.updated_at < self.changed_before
-            if is_old and (until is None or info.revision <= until):
-                yield info
+        for page in pages(store, unit, prefix=self.prefix, tags=self.tags, order=order, descending=descending):
+            for info in page.objects:
+                is_old = self.changed_before is None or info.updated_at < self.changed_before
+                if is_old and (until is None or info.revision <= until):
+                    yield info
 
 
 def chosen(keys: Sequence[Key], choice: Choice, *, recursive: bool) -> Choice | None:

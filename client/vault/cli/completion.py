@@ -20,6 +20,7 @@ from click.shell_completion import (
 
 from vault._escaping import holds_hidden
 from vault.cli.arguments import Parsed, parse_key
+from vault.cli.choice import LEVELS
 from vault.cli.exits import NAME
 from vault.cli.location import opened_at
 from vault.cli.options import Settings
@@ -149,8 +150,8 @@ def _names(store: Store, unit: object, incomplete: str) -> Iterable[str]:
     """Level by level, as a shell completes paths."""
     if not isinstance(unit, str):
         return []
-    page = store.list_page(unit, prefix=incomplete, page_size=_MOST)
-    return [info.name for info in page.objects if info.name is not None]
+    page = store.list_page(unit, prefix=incomplete, page_size=_MOST, delimiter=LEVELS)
+    return sorted([info.name for info in page.objects if info.name is not None] + page.prefixes)
 
 
 def _keys(store: Store, unit: object, incomplete: str) -> Iterable[str]:

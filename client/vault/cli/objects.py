@@ -1,4 +1,4 @@
-"""Commands about objects and their metadata: ls, stat, find, tag, rm, mv, units."""
+"""Commands about objects and their metadata: stat, find, tag, rm, mv, units."""
 
 import dataclasses
 import sys
@@ -9,7 +9,7 @@ import click
 
 from vault.cli.arguments import KEY, NAME, UNIT, tags_callback
 from vault.cli.batches import batches, found, revision_now
-from vault.cli.choice import Choice, choice_options, chosen, filter_options, renaming
+from vault.cli.choice import Choice, choice_options, chosen, renaming
 from vault.cli.location import opened_store
 from vault.cli.options import dry_run_option, json_option, location_options, unit_option
 from vault.cli.output import json_of, write_lines, write_object, write_objects
@@ -19,22 +19,6 @@ from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import DeleteSpec, Key, MetadataSpec, ObjectInfo
-
-
-@click.command("ls")
-@unit_option
-@filter_options
-@click.option("--long", "-l", is_flag=True, help="Generation, datatype and tags, too.")
-@json_option
-@location_options
-def list_objects(unit: str, choice: Choice, *, long: bool, as_json: bool) -> None:
-    """List a unit's objects: by id, or by name with --prefix ('' for every named object).
-
-    A table on a terminal; id, size and name between tabs in a pipe (--long: id, size, generation,
-    time of the last change, datatype, tags, name).
-    """
-    with opened_store() as store:
-        write_objects(choice.objects(store, unit), as_json=as_json, long=long)
 
 
 @click.command()

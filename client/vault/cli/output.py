@@ -11,6 +11,9 @@ from vault.cli.batches import batches
 from vault.cli.wording import tags_text
 from vault.store.values import ObjectInfo
 
+Row = ObjectInfo | str
+"""What a listing has on a line: an object, or a level of names."""
+
 _ROWS_AT_ONCE = 200
 """Objects in one piece of a table: a listing of any length begins at once and needs no memory."""
 
@@ -58,7 +61,7 @@ def write_lines(document: object, lines: Iterable[str], *, as_json: bool) -> Non
         write_line(line)
 
 
-def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, with_unit: bool = False) -> int:
+def write_objects(objects: Iterable[Row], *, as_json: bool, long: bool, with_unit: bool = False) -> int:
     """Objects as they come, in the form that suits whoever reads. Returns how many."""
     count = 0
     for group in batches(objects, _ROWS_AT_ONCE):
@@ -68,12 +71,12 @@ def write_objects(objects: Iterable[ObjectInfo], *, as_json: bool, long: bool, w
 
 
 def write_group(
-    objects: Sequence[ObjectInfo], *, as_json: bool, header: bool, long: bool = False, with_unit: bool = False
+    objects: Sequence[Row], *, as_json: bool, header: bool, long: bool = False, with_unit: bool = False
 ) -> None:
     """Some of the objects; `header`: the first."""
     if as_json:
         for info in objects:
-            write_json(json_of(info))
+            write_json({"level": info} if isinstance(info, str) else json_of(info))
     elif sys.stdout.isatty():
         _table().show_objects(objects, long=long, with_unit=with_unit, header=header)
     else:
@@ -109,7 +112,11 @@ def write_record(document: Mapping[str, Any], *, as_json: bool) -> None:
         write_line(*("" if value is None else value for value in document.values()))
 
 
-def _fields(info: ObjectInfo, *, long: bool, with_unit: bool) -> Iterator[object]:
+def _fields(info: Row, *, long: bool, with_unit: bool) -> Iterator[object]:
+    if isinstance(info, str):
+        yield from [""] * (6 if long else 2)
+        yield info
+        return
     if with_unit:
         yield info.unit
     yield info.data_id

@@ -28,7 +28,7 @@ _OWN = {
     "put": ("vault.cli.transfer:put", "Store files, or standard input."),
     "get": ("vault.cli.transfer:get", "Write an object to a file."),
     "cat": ("vault.cli.transfer:cat", "Write objects, or part of one, to standard output."),
-    "ls": ("vault.cli.objects:list_objects", "List a unit's objects."),
+    "ls": ("vault.cli.listing:list_objects", "List a unit's objects."),
     "stat": ("vault.cli.objects:stat", "Show all that is known of an object."),
     "find": ("vault.cli.objects:find", "Find an object by its name, in one unit or in all."),
     "tag": ("vault.cli.objects:tag", "Show or change an object's tags, or its name."),

@@ -19,7 +19,7 @@ def shown(text: str) -> Text:
     return Text(escape_hidden(text))
 
 
-def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, header: bool) -> None:
+def show_objects(objects: Sequence[ObjectInfo | str], *, long: bool, with_unit: bool, header: bool) -> None:
     """One piece of a listing; all but the last columns have a width of their own, so that pieces line up.
 
     Where they do not fit the terminal, the lines are longer than it and go on in its next one: what rich leaves out to
@@ -38,6 +38,9 @@ def show_objects(objects: Sequence[ObjectInfo], *, long: bool, with_unit: bool, 
     if long:
         table.add_column("tags", min_width=4, overflow="fold")
     for info in objects:
+        if isinstance(info, str):
+            table.add_row(*[""] * (5 if long else 3), shown(info))
+            continue
         cells = [str(info.data_id), size_text(info.size), time_text(info.updated_at)]
         if long:
             cells += [str(info.generation), info.datatype]
