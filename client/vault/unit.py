@@ -33,10 +33,7 @@ UnitLike = UnitSettings | tuple[type[Datatype], int]
 
 
 UNDECLARED: Final = UnitSettings(BytesWrapper)
-"""What a unit holds that was not declared, in a vault without a structure."""
-
-USED: Final = UnitSettings(BytesWrapper)
-"""What it is declared with by the first call that has to know."""
+"""What a unit holds for as long as it is not declared, in a vault without a structure."""
 
 
 class Structure:
@@ -112,9 +109,7 @@ class Structure:
         before, now = self._plain.get(name, known.datatype), plain or datatype
         if known.datatype is not datatype or (plain and self._plain.get(name, plain) is not plain):
             what = f"was declared with {before.__qualname__}, not {now.__qualname__}"
-            if known is USED:
-                what = f"was used before it was declared, and so holds bytes: declare it with {now.__qualname__} first"
-            elif before.__qualname__ == now.__qualname__:
+            if before.__qualname__ == now.__qualname__:
                 what += (
                     ": that is another class of the same name; one that was defined again needs the vault opened anew"
                 )
@@ -132,17 +127,6 @@ class Structure:
         if plain is not None:
             self._plain[name] = plain
         self.units = {**self.units, name: unit}
-
-
-def undeclared(unit: str, data: object) -> InvalidArgumentError:
-    """The error for an object that an undeclared unit does not take."""
-    kind = type(data).__name__
-    return InvalidArgumentError(
-        f"unit {unit!r} is not declared, and so holds bytes (BytesWrapper), not {kind}: declare it: "
-        f"vault.unit({unit!r}, {kind})",
-        reason="BAD_OBJECT",
-        unit=unit,
-    )
 
 
 def _parse(name: str, value: Any) -> UnitSettings:

@@ -6,9 +6,10 @@ import pytest
 from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._runtime.sync_async import Flight
 from vault.store.values import Change, ChangeKind, ObjectInfo
+from vault.unit import UnitSettings
 
 from tests.vault.caching import NOW, changed, edit, held, info, make, put
-from tests.vault.places import Note
+from tests.vault.places import Count, Note
 
 
 def test_what_landed_is_found_by_id_and_by_name() -> None:
@@ -200,6 +201,29 @@ def test_a_written_back_entry_that_somebody_wrote_again_is_not_kept() -> None:
         cache.written(entry, working, info(1, 6), working.data, 1, sent=sent)
     assert held(cache, 1) == []
     assert cache.stats().bytes == 0
+
+
+def test_of_a_unit_that_is_declared_anew_nothing_stays_and_nothing_comes_that_was_asked_for_before() -> None:
+    cache = make()
+    put(cache, info(1, 1, name="a"))
+    open_one, _ = cache.fill(info(2, 2), Note("2"), 1)
+    with cache.request("u") as sent:
+        cache.declare("u", UnitSettings(Count, max_cached=1))
+        assert held(cache, 1, 2) == []
+        entry, fresh = cache.fill(info(3, 3), Note("3"), 1, sent=sent)
+        assert not fresh
+        cache.unpin(entry)
+    working = edit(open_one)
+    with cache.writing(open_one, Flight()) as sent:
+        cache.declare("u", UnitSettings(Count, max_cached=1))
+        cache.written(open_one, working, info(2, 4), working.data, 1, sent=sent)
+    cache.unpin(open_one)
+    assert held(cache, 2, 3) == []
+    put(cache, info(1, 5))
+    put(cache, info(2, 6))
+    assert held(cache, 1, 2) == [2], "with the limit of now"
+    stats = cache.stats()
+    assert (stats.entries, stats.bytes, stats.open_tickets) == (1, 10, 0)
 
 
 def test_threads_leave_the_books_straight() -> None:

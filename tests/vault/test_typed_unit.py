@@ -16,6 +16,7 @@ from vault import (
     AsyncVault,
     BytesWrapper,
     ClosedError,
+    DecodeError,
     InvalidArgumentError,
     NotFoundError,
     RemoteStore,
@@ -350,10 +351,15 @@ async def test_an_async_unit_may_be_declared_before_there_is_an_event_loop(tmp_p
         assert await notes.get(data_id) == "text"
 
 
-def test_an_object_for_an_undeclared_unit_is_answered_with_how_to_declare_it(opened: Vault) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"vault\.unit\('notes', Note\)"):
+def test_an_object_for_an_undeclared_unit_is_answered_with_how_to_declare_it(opened: Vault, place: Place) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"vault\.unit\('notes', Note\) declares it"):
         opened.upload("notes", Note(""))
-    assert opened.unit("notes", Note).find("a") is None, "the refused call declared nothing"
+    opened.unit("notes", Note).upload(Note("text"), name="a")
+    with (
+        Vault(place.location) as another,
+        pytest.raises(DecodeError, match=r"vault\.unit\('notes', Type\) declares it"),
+    ):
+        another.load("notes", "a")
 
 
 def test_a_text_for_a_unit_of_another_type_is_answered_with_what_to_do(opened: Vault) -> None:

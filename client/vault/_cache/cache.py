@@ -96,10 +96,14 @@ class ObjectCache(Generic[FlightT]):
         """In a forked child: it is the parent's, and its lock may be held by a thread that is not here."""
         self.inherited = True
 
-    def add(self, name: str, unit: UnitSettings) -> None:
-        """A unit of the vault from now on; what is here of it already stays."""
+    def declare(self, name: str, unit: UnitSettings) -> None:
+        """The unit is one of the vault from now on. If it was before, as another: nothing of that stays, nor comes."""
         with self.lock:
-            self._units.setdefault(name, UnitCache(unit))
+            part = self._units.get(name)
+            if part is None:
+                self._units[name] = UnitCache(unit)
+            else:
+                part.declare(unit)
 
     def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
         """The short way of `look_up`: opens the ticket with an object that is here and current. Returns whether."""

@@ -32,6 +32,11 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._notes)
 
+    def tick(self) -> int:
+        """A moment that is after all requests that are in flight."""
+        self._clock += 1
+        return self._clock
+
     def begin(self) -> int:
         """A request is sent; returns when. `end` must follow."""
         self._clock += 1

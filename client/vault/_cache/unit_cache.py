@@ -28,13 +28,20 @@ class UnitCache:
     """
 
     def __init__(self, unit: UnitSettings) -> None:
-        self._max_entries = unit.max_cached or math.inf
-        self._max_bytes = unit.max_bytes or math.inf
         self._names: dict[str, int] = {}
         self.entries: dict[int, Entry] = {}
         self.idle: OrderedDict[int, int] = OrderedDict()
         self.bytes = 0
         self.in_flight = InFlight()
+        self.declare(unit)
+
+    def declare(self, unit: UnitSettings) -> None:
+        """What the unit holds from now on. Objects that were loaded as what it held before are not kept."""
+        self._max_entries = unit.max_cached or math.inf
+        self._max_bytes = unit.max_bytes or math.inf
+        self._declared_at = self.in_flight.tick()
+        for entry in list(self.entries.values()):
+            self.remove(entry)
 
     def find(self, key: Key) -> Entry | None:
         """The entry of this id or name."""
@@ -51,6 +58,8 @@ class UnitCache:
         """A reply brought an object. See `ObjectCache.fill`."""
         info = entry.info
         sent = self.in_flight.now if sent is None else sent
+        if sent < self._declared_at:
+            return entry, False
         fresh = self.in_flight.is_newest(info, sent)
         known = self.entries.get(info.data_id)
         if known is not None and known.is_being_written and not _same_bytes(known.info, info):
@@ -103,7 +112,7 @@ class UnitCache:
         info = entry.info
         sent = self.in_flight.now if sent is None else sent
         known = self.entries.get(info.data_id)
-        fresh = self.in_flight.is_newest(info, sent)
+        fresh = sent >= self._declared_at and self.in_flight.is_newest(info, sent)
         self.in_flight.note_info(info)
         if known is not None and known is not entry and known.info.revision >= info.revision:
             return

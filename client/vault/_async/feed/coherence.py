@@ -34,7 +34,7 @@ class AsyncCoherence:
         return 0
 
     def add(self, unit: str) -> None:
-        """A unit whose objects the cache holds from now on."""
+        """A unit whose objects the cache holds from now on. Harmless when repeated."""
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         """A write of this vault changed some object of the unit, unknown which."""
@@ -123,8 +123,8 @@ class AsyncWatchCoherence(AsyncCoherence):
         with self._lock:  # within which an epoch begins, too: none does for a stream without this unit
             if unit not in self._units:
                 self._units += (unit,)
-            self._is_following = False
-            self._live = 0
+                self._is_following = False
+                self._live = 0
 
     def wrote_somewhere(self, unit: str, revision: int) -> None:
         self._cache.some_changed(unit, revision)

@@ -28,9 +28,8 @@ from vault.store.contract import AsyncStore
 from vault.store.limits import check_key, check_prefix, shown
 from vault.store.registry import AsyncLocation
 from vault.store.values import Key, UnitInfo, UnitLimits
-from vault.unit import UNDECLARED, USED, Structure, UnitLike, UnitSettings, undeclared
+from vault.unit import UNDECLARED, Structure, UnitLike, UnitSettings
 from vault.wire.reply_checks import check_units
-from vault.wrappers import BytesWrapper
 
 T = TypeVar("T")
 
@@ -289,7 +288,7 @@ class AsyncVaultBase:
         self._assemble()
 
     def _new_cache(self) -> ObjectCache[AsyncSharedFlight]:
-        return ObjectCache(self._structure.units, enabled=self._caching)
+        return ObjectCache({name: self._structure.unit(name) for name in self._codecs}, enabled=self._caching)
 
     def _assemble(self) -> None:
         parts = AsyncParts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
@@ -323,30 +322,24 @@ class AsyncVaultBase:
             self._structure.add(name, unit, kind)  # last: whoever finds it there finds its parts
 
     def _take_in(self, name: str, unit: UnitSettings) -> None:
-        self._codecs[name] = AsyncCodec(name, unit.datatype)
-        self._cache.add(name, unit)
+        """Has the vault's parts work with the unit, from now on by this."""
         self._coherence.add(name)
+        self._cache.declare(name, unit)
+        self._codecs[name] = AsyncCodec(name, unit.datatype, is_declared=unit is not UNDECLARED)
+        self._cache.declare(name, unit)  # again: nothing stays that another codec has decoded up to now
 
     def _require_unit(self, unit: str) -> None:
         """What every call begins with: the vault is open and the unit known, or it ends before any I/O."""
         self._require_open()
         self._structure.unit(unit)
 
-    def _require_held(self, unit: str, *objects: object) -> None:
-        """`_require_unit` for a call that has to know what the unit holds: bytes, from now on, if it is not declared.
-
-        Args:
-            objects: What is to be stored.
-        """
+    def _require_held(self, unit: str) -> None:
+        """`_require_unit` for a call that has to know what the unit holds: bytes, for as long as it is not declared."""
         self._require_open()
-        if self._structure.unit(unit) is UNDECLARED:
-            for data in objects:
-                if not isinstance(data, BytesWrapper):
-                    raise undeclared(unit, data)
+        if self._structure.unit(unit) is UNDECLARED and unit not in self._codecs:
             with self._declaring:
-                if unit not in self._structure.units:  # by another thread, meanwhile
-                    self._take_in(unit, USED)
-                    self._structure.add(unit, USED, None)
+                if unit not in self._codecs:  # by another thread, meanwhile
+                    self._take_in(unit, UNDECLARED)
 
     def _require_open(self) -> None:
         if self._closed:

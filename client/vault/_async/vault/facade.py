@@ -21,8 +21,8 @@ class AsyncVault(AsyncCalls):
         ...         print(info.name, info.size)
         greeting 11
 
-    Without a structure, `unit` declares what a unit holds, where it is used; one that is not declared holds bytes, from
-    the first call on that has to know. A structure is the list of what may be used; `unit` adds to it.
+    Without a structure, `unit` declares what a unit holds, where it is used; one that is not declared holds bytes. A
+    structure is the list of what may be used; `unit` adds to it.
 
     A key is an id or a name. Every call raises UnknownUnitError for a unit that is not in the structure and
     InvalidArgumentError for a key that can be none, both before any I/O; ClosedError when the vault is closed;
@@ -60,7 +60,7 @@ class AsyncVault(AsyncCalls):
 
         Raises:
             InvalidArgumentError: BAD_UNIT; BAD_STRUCTURE, the unit was declared with another type or other limits, or
-                was used as bytes, or nothing stores such objects.
+                nothing stores such objects.
             ModuleNotFoundError: The type's Wrapper needs a library that is missing.
             ClosedError: The vault is closed.
 

@@ -33,8 +33,9 @@ class Codec:
         plain: The plain type that the unit was declared with.
     """
 
-    def __init__(self, unit: str, datatype: type[Datatype]) -> None:
+    def __init__(self, unit: str, datatype: type[Datatype], *, is_declared: bool = True) -> None:
         self.plain: Plain[Any] | None = None
+        self._is_declared = is_declared
         self._unit = unit
         self._datatype = datatype
 
@@ -42,7 +43,7 @@ class Codec:
         """Raises InvalidArgumentError unless `data` is an object of the unit's Datatype."""
         if not isinstance(data, self._datatype):
             held = self._datatype if self.plain is None else self.plain.kind
-            what_to_do = advice(data, self._datatype, self.plain)
+            what_to_do = self._undeclared(type(data).__name__) or advice(data, self._datatype, self.plain)
             raise InvalidArgumentError(
                 f"unit {self._unit!r} holds objects of {held.__name__}, not {type(data).__name__}{what_to_do}",
                 reason="BAD_OBJECT",
@@ -174,11 +175,17 @@ class Codec:
             return self._datatype.decoder_for(info.datatype)
         except DecodeError as error:
             raise DecodeError(
-                f"object {info.data_id} in unit {info.unit!r}: {error}",
+                f"object {info.data_id} in unit {info.unit!r}: {error}{self._undeclared('Type')}",
                 reason=error.reason,
                 unit=info.unit,
                 data_id=info.data_id,
             ) from error
+
+    def _undeclared(self, kind: str) -> str:
+        """What to do about an object that is none of bytes, where the unit was not declared; "" where it was."""
+        if self._is_declared:
+            return ""
+        return f": the unit is not declared, and so holds bytes: vault.unit({self._unit!r}, {kind}) declares it"
 
     def _load(self, decoder: type[Datatype], info: ObjectInfo, raw: bytes) -> Any:
         try:

@@ -60,7 +60,7 @@ class Putting(VaultBase):
             Traceback (most recent call last):
             vault.errors.ConflictError: object 1 in unit 'notes' is at generation 3, not 0
         """
-        self._require_held(unit, data)
+        self._require_held(unit)
         spec = self._put_spec(unit, name, data, tags, if_generation, expires_in)
         return self._writes.put(unit, spec, data)
 
@@ -92,10 +92,9 @@ class Putting(VaultBase):
             >>> [info.name for info in infos]
             ['greeting', 'farewell']
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         wanted = pairs("items", items)
         objects = [data for _, data in wanted]
-        self._require_held(unit, *objects)
         require_one_each("tags", tags, len(wanted))
 
         def spec_of(index: int, data: Datatype) -> PutSpec:

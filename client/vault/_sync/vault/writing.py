@@ -67,7 +67,7 @@ class Writing(VaultBase):
             Traceback (most recent call last):
             vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
         """
-        self._require_held(unit, data)
+        self._require_held(unit)
         spec = self._new(unit, data, name, tags, data_id)
         return (self._writes.upload(unit, spec, data)).data_id
 
@@ -86,7 +86,7 @@ class Writing(VaultBase):
         Returns:
             The id, and a ticket, to be closed.
         """
-        self._require_held(unit, data)
+        self._require_held(unit)
         spec = self._new(unit, data, name, tags, data_id)
         epoch = self._coherence.epoch()
         held: Held = {}
@@ -129,9 +129,8 @@ class Writing(VaultBase):
             >>> len(ids)
             2
         """
-        self._require_unit(unit)
+        self._require_held(unit)
         items = listed("objects", objects)
-        self._require_held(unit, *items)
         require_one_each("names", names, len(items))
         require_one_each("tags", tags, len(items))
 
@@ -255,7 +254,7 @@ class Writing(VaultBase):
             >>> info.size
             12
         """
-        self._require_held(unit, data)
+        self._require_held(unit)
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag, if_revision=if_revision, tags=tags)
         spec.validate()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from vault._async.vault.facade import AsyncVault
+from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, ConflictError, DecodeError, InvalidArgumentError, NotFoundError
 from vault.testing.store.objects import failed_with, refused
 from vault.testing.vault.harness import Document, VaultHarness, long_text, read, text_of
@@ -20,6 +21,23 @@ PLAIN: dict[Any, tuple[Any, Any]] = {
     dict[str, int]: ({"a": 1}, {}),
     list: ([1], ["two", {}]),
 }
+
+
+class Raw(Datatype):
+    """Loads what was stored as bytes."""
+
+    datatype_tag = "bytes"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _dump(self) -> bytes:
+        return self.text.encode()
+
+    @classmethod
+    def _load(cls, raw: bytes) -> "Raw":
+        return cls(raw.decode())
+
 
 each_plain_type = pytest.mark.parametrize("kind", PLAIN, ids=str)
 
@@ -258,11 +276,30 @@ class VaultUnitConformance(VaultHarness):
             return  # it is unknown: VaultObjectConformance says so
         name = f"{unit}.undeclared"
         assert await vault.exists(name, "name") is False
-        wrong: Any = Document("")
-        for call in (vault.upload(name, wrong), vault.upload_many(name, [wrong]), vault.update(name, "name", wrong)):
-            with refused(InvalidArgumentError, "BAD_OBJECT", name, "not declared", "Document"):
+        wrong: Any = Document("text")
+        for call in (vault.upload(name, wrong), vault.update(name, "name", wrong), vault.create(name, wrong)):
+            with refused(InvalidArgumentError, "BAD_OBJECT", f"vault.unit({name!r}, Document) declares it"):
                 await call
-        await vault.upload(name, BytesWrapper(b"one"), name="name")
-        assert await vault.unit(name, bytes).get("name") == b"one"
-        with refused(InvalidArgumentError, "BAD_STRUCTURE", "before it was declared"):
-            vault.unit(name, Document)
+        await vault.upload(name, BytesWrapper(b"one"), name="bytes")
+        assert (await vault.get(name, "bytes")).data == b"one"
+        documents = vault.unit(name, Document)
+        with refused(DecodeError, "DATATYPE_MISMATCH", "'bytes'"):
+            await documents.get("bytes")
+        await documents.upload(wrong, name="name")
+        assert (await vault.get(name, "name")).text == "text"
+
+    async def test_what_was_loaded_before_its_unit_was_declared_is_loaded_anew(
+        self, vault: AsyncVault, unit: str
+    ) -> None:
+        if self.structured:
+            return  # as above
+        name = f"{unit}.undeclared"
+        await vault.upload(name, BytesWrapper(b"[1]"), name="name")
+        before = await vault.open_ticket(name, "name")
+        raw = vault.unit(name, Raw)
+        assert type(await raw.get("name")) is Raw
+        assert before.get_data().data == b"[1]"
+        before.get_ref().data = b"[2]"
+        with refused(InvalidArgumentError, "BAD_OBJECT", "Raw, not BytesWrapper"):
+            await before.close()
+        assert (await raw.get("name")).text == "[1]"
