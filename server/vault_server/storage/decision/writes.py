@@ -176,14 +176,18 @@ def asked(writes: Iterable[Write]) -> Asked:
         unit, spec = write.unit, write.spec
         found.units.add(unit)
         found.requests.append(spec.request_id)
-        if isinstance(spec, UploadSpec | PutSpec):
+        if isinstance(spec, UploadSpec):
             found.new_ids.append((unit, spec.data_id))
-            if isinstance(spec, PutSpec) and spec.name is not None:
+            if spec.name:
+                found.new_names.append((unit, spec.name))
+        elif isinstance(spec, PutSpec):
+            found.new_ids.append((unit, spec.data_id))
+            if spec.name is not None:
                 found.names.append((unit, spec.name))
         elif isinstance(spec.key, str):
             found.names.append((unit, spec.key))
         else:
             found.ids.append((unit, spec.key))
-        if isinstance(spec, UploadSpec | MetadataSpec) and spec.name:
+        if isinstance(spec, MetadataSpec) and spec.name:
             found.new_names.append((unit, spec.name))
     return found
