@@ -71,6 +71,13 @@ def sync_calls(vault: Vault) -> None:
         opened.get_ref()["b"] = 1
         opened.set(pd.DataFrame())
         opened.set(1)  # wrong
+    assert_type(documents.get_or_compute("a", lambda: Document("")), Document)
+    documents.put("a", Document(""), tags={"a": "b"})
+    documents.put_many({"a": Document("")})
+    frames.put("a", pd.DataFrame())
+    frames.put("a", Document(""))  # wrong
+    documents.put_many({"a": Count(1)})  # wrong
+    documents.get_or_compute("a", lambda: Count(1))  # wrong
     documents.edit("a", longer)
     vault.unit("counts", Count).edit("a", add_one)
     scores.edit("a", lambda held: {**held, "ada": 1})
@@ -93,6 +100,19 @@ def sync_calls(vault: Vault) -> None:
     takes_documents(documents)
     vault.unit(5, Document)  # wrong
     vault.unit("documents", Document("text"))  # wrong
+
+
+def memoized(vault: Vault) -> None:
+    documents = vault.unit("documents", Document)
+
+    @documents.memoize()
+    def shout(text: str, *, times: int = 1) -> Document:
+        return Document(text.upper() * times)
+
+    assert_type(shout("a", times=2), Document)
+    shout(5)  # wrong
+    shout("a", often=2)  # wrong
+    documents.memoize()(number_of)  # wrong
 
 
 def takes_documents(unit: Unit[Document]) -> None:

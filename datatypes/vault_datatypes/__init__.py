@@ -1,10 +1,14 @@
-"""Wrappers for other libraries' types: what a unit holds is the wrapper, what you want is its `.data`.
+"""Wrappers for other libraries' types: what is stored and cached is the wrapper, what you want is its `.data`.
 
-    from vault import Vault
-    from vault_datatypes import PandasWrapper
+A unit that is declared with the type itself takes and gives that:
 
-    with Vault("./data", {"prices": (PandasWrapper, 10)}) as vault:
-        vault.upload("prices", PandasWrapper(frame), name="2026-01")
+    with Vault("./data") as vault:
+        prices = vault.unit("prices", pandas.DataFrame, max_cached=10)
+        prices.put("2026-01", frame)
+
+The vault's own calls, and a unit that is declared with a wrapper, as for another format, take and give the wrapper:
+
+        vault.unit("ticks", PandasFeatherWrapper).put("2026-01", PandasFeatherWrapper(frame))
 
 What is given comes back, or is refused with an EncodeError that says what to do. To know, most of them decode and
 compare what they have encoded; `class Mine(PandasWrapper, verify=False)` leaves that out. What would take more than

@@ -12,14 +12,13 @@ T = TypeVar("T")
 class AsyncVault(AsyncCalls):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
-        >>> async with AsyncVault("./example", {"notes": (TextWrapper, 100)}) as example:
-        ...     data_id = await example.upload("notes", TextWrapper("hello"), name="greeting")
-        ...     if ticket := await example.load("notes", "greeting"):  # None: there is no such object
-        ...         async with ticket:
-        ...             ticket.get_ref().data += " world"  # written back when the ticket closes
-        ...     async for info in example.list("notes"):
-        ...         print(info.name, info.size)
-        greeting 11
+        >>> async with AsyncVault("./example") as example:
+        ...     settings = example.unit("settings", dict[str, str])
+        ...     info = await settings.put("theme", {"color": "red"})
+        ...     async with await settings.open_ticket("theme") as ticket:
+        ...         ticket.get_ref()["color"] = "blue"  # written back when the ticket closes
+        ...     print(await settings.get("theme"))
+        {'color': 'blue'}
 
     Without a structure, `unit` declares what a unit holds, where it is used; one that is not declared holds bytes. A
     structure is the list of what may be used; `unit` adds to it.

@@ -13,14 +13,13 @@ T = TypeVar("T")
 class Vault(Calls):
     """Typed Python objects and large files in units, in a directory or on a storage host.
 
-        >>> with Vault("./example", {"notes": (TextWrapper, 100)}) as example:
-        ...     data_id = example.upload("notes", TextWrapper("hello"), name="greeting")
-        ...     if ticket := example.load("notes", "greeting"):  # None: there is no such object
-        ...         with ticket:
-        ...             ticket.get_ref().data += " world"  # written back when the ticket closes
-        ...     for info in example.list("notes"):
-        ...         print(info.name, info.size)
-        greeting 11
+        >>> with Vault("./example") as example:
+        ...     settings = example.unit("settings", dict[str, str])
+        ...     info = settings.put("theme", {"color": "red"})
+        ...     with settings.open_ticket("theme") as ticket:
+        ...         ticket.get_ref()["color"] = "blue"  # written back when the ticket closes
+        ...     print(settings.get("theme"))
+        {'color': 'blue'}
 
     Without a structure, `unit` declares what a unit holds, where it is used; one that is not declared holds bytes. A
     structure is the list of what may be used; `unit` adds to it.
