@@ -216,6 +216,61 @@ def test_a_computation_that_lost_its_lease_stores_nothing_over_anothers(open_vau
     assert text(vault, "a") == "other's"
 
 
+def test_near_its_end_a_value_is_computed_anew_by_one_while_the_others_get_the_old_one(open_vault: OpenVault) -> None:
+    vaults = [open_vault(), open_vault(), open_vault(cache=False)]
+    vaults[0].get_or_compute("notes", "a", Counting("old"), expires_in=50)
+    ahead: dict[str, Any] = {"expires_in": 500, "refresh_ahead": 100}
+    begun, others = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert others.wait(30)
+
+    function = Counting("new", then=wait)
+
+    def ask_the_others() -> list[str]:
+        assert begun.wait(30)
+        asked = [each.get_or_compute("notes", "a", function, **ahead).text for each in vaults]
+        others.set()
+        return asked
+
+    first = vaults[1]
+    assert together(lambda: first.get_or_compute("notes", "a", function, **ahead).text, ask_the_others) == [
+        "new",
+        ["old"] * 3,
+    ]
+    for vault in vaults:
+        until(lambda vault=vault: text(vault, "a") == "new")  # type: ignore[misc]
+        assert vault.get_or_compute("notes", "a", function, **ahead).text == "new"
+    assert function.calls == 1
+
+
+def test_an_error_of_an_early_computation_leaves_the_value_as_it_is(vault: Vault) -> None:
+    vault.get_or_compute("notes", "a", Counting("old"), expires_in=50)
+    with pytest.raises(ZeroDivisionError):
+        vault.get_or_compute("notes", "a", lambda: 1 // 0, refresh_ahead=100)
+    assert vault.get_or_compute("notes", "a", Counting("new")).text == "old"
+    assert vault.get_or_compute("notes", "a", Counting("new"), refresh_ahead=10).text == "old"
+    vault.get_or_compute("notes", "b", Counting("for ever"))
+    assert vault.get_or_compute("notes", "b", Counting("new"), refresh_ahead=1000).text == "for ever"
+
+
+def test_what_is_deleted_while_it_is_computed_anew_stays_deleted(open_vault: OpenVault) -> None:
+    vault, other = open_vault(), open_vault()
+    vault.get_or_compute("notes", "a", Counting("old"), expires_in=50)
+    late = Counting("late", then=lambda: other.delete("notes", "a"))
+    assert vault.get_or_compute("notes", "a", late, refresh_ahead=100).text == "late"
+    assert not other.exists("notes", "a")
+
+
+def test_what_comes_to_its_end_while_it_is_computed_anew_is_stored(vault: Vault) -> None:
+    vault.get_or_compute("notes", "a", Counting("old"), expires_in=0.3)
+    assert (
+        vault.get_or_compute("notes", "a", Counting("new", seconds=0.6), expires_in=50, refresh_ahead=5).text == "new"
+    )
+    assert text(vault, "a") == "new"
+
+
 def test_what_an_interrupt_ended_is_computed_by_the_next(open_vault: OpenVault) -> None:
     vault, other = open_vault(), open_vault()
 
