@@ -25,6 +25,8 @@ from torture.hostile_server.server import HostileServer
 LARGE = bytes(range(250)) * 40_000
 """10 MB."""
 
+STRUCTURE = {"files": (BytesWrapper, 0), "folders": (BytesWrapper, 0)}
+
 
 class Counting(HostileServer):
     """An honest server between a client and its server, which counts.
@@ -118,10 +120,22 @@ def _column(vault: Vault) -> int:
     return size
 
 
+def _folders(vault: Vault) -> None:
+    names = [f"folder-{number % 50:02}/{number}" for number in range(50_000)]
+    for first in range(0, len(names), 10_000):
+        some = names[first : first + 10_000]
+        vault.upload_many("folders", [BytesWrapper(b"x")] * len(some), names=some)
+
+
+def _level(vault: Vault) -> None:
+    assert len(vault.list_level("folders").prefixes) == 50
+
+
 LINES = [
     Line("100 bytes of 10 MB", _part, calls=1, most=1024, prepare=_large),
     Line("the last 8 bytes of 10 MB", _end, calls=1, most=1024, prepare=_large),
     Line("20 ranges of 100 bytes of 10 MB", _twenty, calls=1, most=4096, prepare=_large),
+    Line("a level of 50 prefixes over 50,000 names", _level, calls=1, most=4096, prepare=_folders),
     Line("one column of one row group of an 80 MB Parquet file", _column, calls=4, most=1.2, prepare=_table),
 ]
 
@@ -150,7 +164,7 @@ def main() -> int:
         EmbeddedStore(Path(folder), StoreOptions(durability="relaxed")) as store,
         Server(store) as server,
         Counting(server.address) as counting,
-        Vault(f"grpc://{counting.address}", {"files": (BytesWrapper, 0)}, cache=False) as vault,
+        Vault(f"grpc://{counting.address}", STRUCTURE, cache=False) as vault,
     ):
         for line in LINES:
             if only in line.what:

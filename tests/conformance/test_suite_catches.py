@@ -15,6 +15,7 @@ from vault.store.values import (
     Change,
     DeleteSpec,
     Key,
+    ListOrder,
     LoadItem,
     MetadataSpec,
     NotModified,
@@ -147,6 +148,34 @@ class SkipsBetweenPages(AsyncFace):
             unit, prefix=prefix, tags=tags, page_size=page_size, page_token=page_token, **order
         )
         return Page(page.objects[1:] if page_token else page.objects, page.next_page_token)
+
+
+class ListsOneWay(AsyncFace):
+    async def list_page(self, unit: str, *, descending: bool = False, **options: Any) -> Page:
+        page = await super().list_page(unit, **options)
+        return replace(page, objects=page.objects[::-1], prefixes=page.prefixes[::-1]) if descending else page
+
+
+class BeginsWithThePlace(AsyncFace):
+    async def list_page(self, unit: str, *, after: Any = None, **options: Any) -> Page:
+        return await super().list_page(unit, after=after and after - 1, **options)
+
+
+class ListsAPrefixOnEveryPage(AsyncFace):
+    """As one does who goes on after the last name."""
+
+    async def list_page(self, unit: str, *, page_token: str = "", delimiter: str | None = None, **options: Any) -> Page:
+        page = await super().list_page(unit, page_token=page_token, delimiter=delimiter, **options)
+        return replace(page, prefixes=[*page.prefixes[:1], *page.prefixes]) if page_token else page
+
+
+class ShowsWhatIsBelow(AsyncFace):
+    async def list_page(self, unit: str, *, delimiter: str | None = None, **options: Any) -> Page:
+        if delimiter is None:
+            return await super().list_page(unit, **options)
+        flat = await super().list_page(unit, **{"prefix": "", **options})
+        level = await super().list_page(unit, delimiter=delimiter, **options)
+        return replace(level, objects=flat.objects)
 
 
 class _Reader(_ThreadedReader):
@@ -290,6 +319,14 @@ BROKEN: list[Broken] = [
     (ListsByWildcard, "test_with_a_prefix_named_objects_come_in_the_order_of_names", {}),
     (SkipsBetweenPages, "test_pages_put_together_are_the_listing", {"page_size": 3}),
     (SkipsBetweenPages, "test_what_exists_all_the_while_is_listed_once", {"prefix": ""}),
+    (ListsOneWay, "test_a_listing_is_in_the_order_asked_for", {"order": ListOrder.NAME, "descending": True}),
+    (
+        BeginsWithThePlace,
+        "test_a_listing_begins_after_a_place_that_need_not_be_there",
+        {"order": ListOrder.ID, "descending": False},
+    ),
+    (ListsAPrefixOnEveryPage, "test_a_level_comes_one_entry_a_page", {}),
+    (ShowsWhatIsBelow, "test_a_level_has_each_prefix_once_and_the_objects_at_it", {"descending": False}),
     (MakesNewChecksums, "test_blocks_are_whole_in_order_and_carry_the_writers_checksums", {"size": 1000}),
     (SendsMoreThanTheRange, "test_a_range_is_answered_by_the_blocks_that_cover_it", {"offset": 0, "length": 1}),
     (

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -175,6 +176,55 @@ async def test_replies_of_heavy_metadata_stay_under_the_limit(stub: Stub, store:
     assert reply.ByteSize() <= 4 << 20
     outcomes = {item.error.reason for item in reply.items}
     assert outcomes == {"", "OVERLOADED"}
+
+
+async def test_a_level_of_heavy_entries_stays_under_the_limit(stub: Stub, store: EmbeddedStore) -> None:
+    heavy = {f"{number:03}": "x" * 1000 for number in range(64)}
+    specs = [UploadSpec(number, f"{number:03}", heavy) for number in range(1, 91)]
+    specs += [UploadSpec(1000 + number, f"{number:03}{'/' * 900}x") for number in range(1, 91)]
+    store.upload_many("u", [SmallUpload(spec, b"", checksum(b"")) for spec in specs])
+    names: list[str] = []
+    prefixes: list[str] = []
+    token = ""
+    while not names or token:
+        page = await stub.List(pb.ListRequest(unit="u", page_token=token, delimiter="/"))
+        assert page.ByteSize() <= 4 << 20
+        names += [info.name for info in page.objects]
+        prefixes += page.prefixes
+        token = page.next_page_token
+    assert names == [f"{number:03}" for number in range(1, 91)]
+    assert prefixes == [f"{name}/" for name in names]
+
+
+async def test_a_server_says_that_a_listing_is_in_the_order_asked_for(stub: Stub, store: EmbeddedStore) -> None:
+    put(store, dict.fromkeys((3, 1, 2), b""))
+    newest = pb.ListRequest(unit="u", order=pb.LIST_ORDER_REVISION, descending=True)
+    page = await stub.List(newest)
+    assert page.ordered
+    revisions = [info.revision for info in page.objects]
+    assert revisions == sorted(revisions, reverse=True)
+    assert len(revisions) == 3
+    newest.after_revision = revisions[0]
+    assert [info.revision for info in (await stub.List(newest)).objects] == revisions[1:]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"order": 7}, "BAD_ORDER"),
+        ({"after_name": "a"}, "BAD_ORDER"),
+        ({"after_revision": 1}, "BAD_ORDER"),
+        ({"prefix": "", "after_id": 1}, "BAD_ORDER"),
+        ({"order": pb.LIST_ORDER_REVISION, "after_id": 1}, "BAD_ORDER"),
+        ({"order": pb.LIST_ORDER_REVISION, "after_revision": 1 << 63}, "BAD_ORDER"),
+        ({"order": pb.LIST_ORDER_ID, "delimiter": "/"}, "BAD_ORDER"),
+        ({"delimiter": "x" * 1025}, "BAD_DELIMITER"),
+    ],
+)
+async def test_an_order_that_can_be_none_is_refused(stub: Stub, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.List(pb.ListRequest(unit="u", **options))
+    assert (caught.value.code(), told(caught.value).reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
 
 
 async def test_a_batch_over_its_limit_changes_nothing(stub: Stub, store: EmbeddedStore) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from scripts.benchmarks.harness import Bench, Contender
-from scripts.benchmarks.outcome import Outcome, line, ratios
+from scripts.benchmarks.outcome import Outcome, Verdict, line, ratios
 
 PROCESSES = 8
 DISKCACHE, DURABLE, FSYNCED = "diskcache", "diskcache, durable", "one fsynced file"
@@ -61,6 +61,16 @@ def load(bench: Bench) -> Outcome:
 @line("embedded-load-8", "the same by eight processes")
 def load_8(bench: Bench) -> Outcome:
     return _load(bench, PROCESSES)
+
+
+@line("embedded-level", "embedded: a level of 50 prefixes over 50,000 names")
+def level(bench: Bench) -> Outcome:
+    arguments = {"names": 50_000, "prefixes": 50, "count": bench.scaled(500)}
+    series = bench.compare(
+        [Contender(name="Vault", side="ours.embedded_level", place=bench.folder / "level", arguments=arguments)]
+    )
+    target = Verdict(what="a level", value=series[0].seconds * 1000, unit="ms", target=10.0, at_most=True)
+    return Outcome(series=series, verdicts=[target])
 
 
 @line("embedded-upload", "embedded: durable upload, one after another")

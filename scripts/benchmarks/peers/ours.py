@@ -158,6 +158,23 @@ def embedded_load(directory: str, *, objects: int, count: int) -> Iterator[Work]
 
 
 @contextmanager
+def embedded_level(directory: str, *, names: int, prefixes: int, count: int) -> Iterator[Work]:
+    with Vault(directory, {UNIT: (BytesWrapper, 0)}, cache=False) as vault:
+
+        def before() -> None:
+            if vault.unit_info(UNIT).objects == names:
+                return
+            for first in range(0, names, 1000):
+                some = [f"folder-{number % prefixes:03}/{number}" for number in range(first, first + 1000)]
+                vault.upload_many(UNIT, [BytesWrapper(b"x")] * len(some), names=some)
+
+        def after(level: Any) -> None:
+            assert len(level.prefixes) == prefixes
+
+        yield one_after_another(lambda _: vault.list_level(UNIT), count, before=before, after=after)
+
+
+@contextmanager
 def embedded_upload(directory: str, *, count: int) -> Iterator[Work]:
     with Vault(directory, {UNIT: (BytesWrapper, 0)}, cache=False) as vault:
         written: list[int] = []

@@ -1,38 +1,34 @@
 # Generated from _async/remote/store.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from vault._sync.remote.channel import Channel, Receiver
 from vault._sync.remote.coalescing import Coalescing
+from vault._sync.remote.listing_calls import ListingCalls
 from vault._sync.remote.reader import RemoteReader
 from vault._sync.remote.split_batches import ask_all
-from vault._sync.remote.unit_calls import UnitCalls, check_page_token
 from vault._sync.remote.watch import RemoteWatch
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
-from vault._grpc.calls import Attempts
 from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import BlockReader, BlockWriter, Watch, LoadResult
-from vault.store.listing import Listing
 from vault.store.values import (
     Block,
     Capabilities,
     DeleteSpec,
     Key,
-    ListOrder,
     LoadedObject,
     LoadItem,
     MetadataSpec,
     NotModified,
     ObjectInfo,
     ObjectRanges,
-    Page,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -43,7 +39,6 @@ from vault.store.values import (
     WriteStatus,
 )
 from vault.v1 import vault_pb2 as pb
-from vault.wire import flat_listing
 from vault.wire import messages as wire
 from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
@@ -64,7 +59,7 @@ QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")
 
 
-class RemoteStore(UnitCalls):
+class RemoteStore(ListingCalls):
     """A Store on a storage host.
 
     Connects at the first call. Calls are sent again while the server is away, until the timeout.
@@ -115,56 +110,6 @@ class RemoteStore(UnitCalls):
             return replies.check_found(wire.stat_result_from_wire(item), unit, key)
 
         return self._ask("Stat", unit, keys, wire.fill_key, read, questions="keys", answers="items")
-
-    def list_page(
-        self,
-        unit: str,
-        *,
-        prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 0,
-        page_token: str = "",
-        order: ListOrder | None = None,
-        descending: bool = False,
-        after: Key | None = None,
-        delimiter: str | None = None,
-    ) -> Page:
-        listing = Listing.of(
-            unit, prefix=prefix, tags=tags, order=order, descending=descending, after=after, delimiter=delimiter
-        )
-        limits.check_page_size(page_size)
-        check_page_token(page_token)
-        asked, last = listing, listing.after
-        if flat_listing.is_flat(page_token):
-            page_token, last = flat_listing.read_token(page_token, listing)
-            asked = flat_listing.flat_of(listing) or listing
-        request = wire.listing_to_wire(asked, page_size, page_token)
-        attempts = Attempts(self.address, self._channel.timeout)
-        while True:
-            reply = self._unary("List", request, timeout=attempts.remaining)
-            page = wire.page_from_wire(reply)
-            if asked is listing and not listing.is_plain and not reply.ordered:  # by a server that is older than orders
-                asked = self._flat(listing, request.page_token)
-                request = wire.listing_to_wire(asked, page_size, page_token)
-            replies.check_page(page, asked, page_size=page_size, page_token=request.page_token)
-            if page.objects or page.prefixes or not page.next_page_token:
-                return page if asked is listing else flat_listing.fold(page, listing, last)
-            attempts.check()  # a page of nothing that leads to another is no progress
-            request.page_token = page.next_page_token
-
-    def _flat(self, listing: Listing, page_token: str) -> Listing:
-        if page_token:
-            raise ProtocolError("the server goes on in no order with a listing that it began in one")
-        flat = flat_listing.flat_of(listing)
-        if flat is None:
-            raise UnsupportedError(
-                f"the server at {self.address} is an older one: it lists by id, or by name under a prefix, ascending",
-                method="list_page",
-            )
-        return flat
-
-    def list_units(self) -> list[str]:
-        return replies.check_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     def load(
         self,

@@ -106,24 +106,23 @@ def collect(
             prefix, no more are, and the next ones are asked for after it.
     """
     page = Listed()
-    room = MOST_TAGS
+    objects, folds, room = page.objects, listing.delimiter is not None, MOST_TAGS
     end = next_place(unseen) if unseen is not None and span.descending else unseen
     while True:
         left = span if end is None else span.up_to(end)
-        last = None
+        passed = len(objects)
         for row in () if left.is_empty else rows(left):
-            if len(page.objects) + len(page.prefixes) == limit or room < 0:
-                page.bound = (span if last is None else span.past(listing, last)).bound
+            if limit == 0 or room < 0:
+                page.bound = (span if len(objects) == passed else span.past(listing, listing.place(objects[-1]))).bound
                 return page
-            folded = None if listing.delimiter is None else listing.prefix_of(row[_NAME])
-            if folded is not None:
+            limit -= 1
+            if folds and (folded := listing.prefix_of(row[_NAME])) is not None:
                 page.prefixes.append(folded)
                 span = span.past(listing, folded)
                 break
-            info = to_info(row)
-            page.objects.append(info)
-            room -= len(row[_TAGS] or "")
-            last = listing.place(info)
+            objects.append(to_info(row))
+            if row[_TAGS] is not None:
+                room -= len(row[_TAGS])
         else:
             page.bound = None if end is None else span.cut(end).bound
             return page

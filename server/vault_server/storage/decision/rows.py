@@ -105,8 +105,8 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     Raises:
         CorruptionError: No object has such a row.
     """
-    unit, data_id, generation, revision, size, checksum, datatype, name, packed, *times = row[:SHOWN]
-    created_at, updated_at, written_at, expires_at = times
+    (unit, data_id, generation, revision, size, checksum, datatype, name, packed,
+     created_at, updated_at, written_at, expires_at) = row[:SHOWN]  # fmt: skip
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
