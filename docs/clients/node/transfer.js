@@ -1,6 +1,7 @@
-// Uploads a file in blocks, loads it back, and verifies every block and the whole.
+// Puts a file by its name in blocks, loads it back, verifies every block and the whole; then reads its end, and lists the
+// level of names that it is at.
 //
-//     node transfer.js ADDRESS UNIT FILE
+//     node transfer.js ADDRESS UNIT FILE [NAME]
 //
 // ADDRESS is host:port or unix:PATH of a `vault-grpc serve`. The wire is described in VAULT_API.md.
 
@@ -37,12 +38,12 @@ function newId() {
   return ((randomBytes(8).readBigUInt64BE() >> 1n) || 1n).toString();
 }
 
-/** Start, blocks, commit, end of stream; resolves to the ObjectInfo. */
-async function upload(client, unit, path) {
+/** Start, blocks, commit, end of stream; resolves to the ObjectInfo. Whoever bears the name is replaced. */
+async function put(client, unit, name, path) {
   const file = await open(path);
-  const call = client.Upload();
+  const call = client.Put();
   try {
-    return await converse(call, unit, basename(path), file);
+    return await converse(call, unit, name, file);
   } catch (error) {
     call.cancel(); // nothing is stored; without this the call would go on, and keep the process alive
     throw error;
@@ -57,8 +58,8 @@ async function converse(call, unit, name, file) {
     if (!call.write(request)) await once(call, 'drain');
   };
 
-  await send({ start: { unit, spec: { dataId: newId(), name, requestId: randomBytes(16) } } });
-  await replies.next(); // persistedSize 0: accepted. An id or a name that is taken is thrown here, before any bytes.
+  await send({ start: { unit, put: { dataId: newId(), name, requestId: randomBytes(16) } } });
+  await replies.next(); // persistedSize 0: accepted. What is refused is thrown here, before any bytes.
 
   // What the server sends meanwhile must be read, or it stops reading too.
   const outcome = (async () => {
@@ -128,19 +129,53 @@ async function load(client, unit, dataId) {
   return count;
 }
 
-const [address, unit, path] = process.argv.slice(2);
+/** A unary call as a promise. */
+function ask(client, method, request) {
+  return new Promise((resolve, reject) => {
+    client[method](request, (error, reply) => (error ? reject(error) : resolve(reply)));
+  });
+}
+
+/** The last bytes of an object, at most 8, in one call. */
+async function readEnd(client, unit, name) {
+  const request = { unit, key: { name }, ranges: [{ offset: -8 }], exactBelow: BLOCK_SIZE / 4 };
+  const { parts, blocks: whole } = await ask(client, 'Read', request);
+  // Cut where a block ends; a block of which all is wanted comes whole.
+  const pieces = [...parts, ...whole].sort((one, other) => Number(one.offset) - Number(other.offset));
+  for (const { data, checksum: sent } of pieces) {
+    if (checksum(data) !== sent) throw new Error('what was read does not match its checksum');
+  }
+  return Buffer.concat(pieces.map(({ data }) => data)).subarray(-8);
+}
+
+/** One level of names, as of a folder, page by page. */
+async function* level(client, unit, prefix) {
+  let pageToken = '';
+  do {
+    const page = await ask(client, 'List', { unit, prefix, delimiter: '/', pageToken });
+    if (!page.ordered) throw new Error('this server is older than levels: fold them out of all names');
+    yield* page.prefixes;
+    for (const info of page.objects) yield info.name;
+    pageToken = page.nextPageToken;
+  } while (pageToken);
+}
+
+const [address, unit, path, name = path && basename(path)] = process.argv.slice(2);
 if (path === undefined) {
-  console.error('usage: node transfer.js ADDRESS UNIT FILE');
+  console.error('usage: node transfer.js ADDRESS UNIT FILE [NAME]');
   process.exit(2);
 }
 // grpc-js would otherwise go through http_proxy of the environment.
 const client = new VaultService(address, grpc.credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });
 try {
-  const info = await upload(client, unit, path);
-  console.log(`uploaded ${info.name}: id ${info.dataId}, generation ${info.generation}`);
+  const info = await put(client, unit, name, path);
+  console.log(`put ${info.name}: id ${info.dataId}, generation ${info.generation}`);
   console.log(`  ${info.size} bytes, checksum ${info.checksum}`);
   const count = await load(client, unit, info.dataId);
   console.log(`loaded it back: ${count} blocks, each verified, and the whole`);
+  console.log(`it ends with ${(await readEnd(client, unit, name)).toString('hex') || 'nothing: it is empty'}`);
+  const prefix = name.slice(0, name.lastIndexOf('/') + 1);
+  for await (const beside of level(client, unit, prefix)) console.log(`beside it: ${beside}`);
 } catch (error) {
   console.error(`${grpc.status[error.code] ?? 'error'}: ${error.details ?? error.message}`);
   process.exitCode = 1;
