@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault import AsyncVault, ClosedError, InvalidArgumentError, TextWrapper, UnavailableError, Vault
+from vault import (
+    AsyncVault,
+    ClosedError,
+    InvalidArgumentError,
+    JsonWrapper,
+    TextWrapper,
+    UnavailableError,
+    UnsupportedError,
+    Vault,
+)
 from vault._async.objects import computing as async_computing
 from vault._async.objects import lease_renewal as async_renewal
 from vault._sync.objects import computing, lease_renewal
+from vault.store import Store, WrapperStore
 from vault_server import EmbeddedStore, Server
 from vault_server.storage.memory import AsyncMemoryStore, MemoryStore
 
@@ -36,7 +46,7 @@ def open_vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenV
         elif request.param == "remote":
             store = stack.enter_context(EmbeddedStore(location))
             location = f"grpc://{stack.enter_context(Server(store)).address}"
-        yield lambda **options: stack.enter_context(Vault(location, STRUCTURE, **options))
+        yield lambda structure=STRUCTURE, **options: stack.enter_context(Vault(location, structure, **options))
 
 
 @pytest.fixture
@@ -111,6 +121,40 @@ def test_an_error_goes_to_who_computed_and_the_others_try_one_after_another(open
     assert sorted(map(str, found)) == [""] * 3 + ["value"] * 5
     assert [type(each) for each in found].count(ZeroDivisionError) == 3
     assert (tried.calls, tried.most) == (4, 1)
+
+
+def test_large_values_and_none_are_values_as_any(open_vault: OpenVault) -> None:
+    large = Counting("x" * 3_000_000)
+    for vault in (open_vault(), open_vault()):
+        assert vault.get_or_compute("notes", "large", large).text == large.text
+    assert large.calls == 1
+    calls = []
+
+    def nothing() -> JsonWrapper:
+        calls.append(1)
+        return JsonWrapper(None)
+
+    for _ in range(2):
+        unit = open_vault(structure={"json": (JsonWrapper, 0)}).unit("json", JsonWrapper)
+        assert unit.get_or_compute("none", nothing) == JsonWrapper(None)
+    assert calls == [1]
+
+
+class WithoutLeases(WrapperStore):
+    """As a server of before there were leases is."""
+
+    acquire_lease = Store.acquire_lease
+    release_lease = Store.release_lease
+
+
+def test_a_store_without_leases_shows_what_it_has_and_computes_nothing() -> None:
+    function = Counting()
+    with WithoutLeases(MemoryStore()) as store, Vault(store, STRUCTURE) as vault:
+        vault.upload("notes", Note("there"), name="a")
+        assert vault.get_or_compute("notes", "a", function).text == "there"
+        with pytest.raises(UnsupportedError, match="does not support acquire_lease"):
+            vault.get_or_compute("notes", "b", function)
+    assert function.calls == 0
 
 
 def test_what_is_no_object_of_the_unit_is_refused_and_nothing_is_stored(vault: Vault) -> None:

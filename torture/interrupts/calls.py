@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault import ClosedError, ConflictError, RemoteVault, UnitSettings, Vault
+from vault._sync.objects import computing, lease_renewal
 from vault.unit import UnitLike
 
 from tests.vault.places import Count, Note, Place
@@ -116,6 +117,12 @@ def edit(scene: Scene) -> Callable[[], object]:
     return lambda: scene.vault.edit("counts", scene.name("count"), change)
 
 
+def compute(scene: Scene) -> Callable[[], object]:
+    # The lease of a computation that was interrupted at the wrong moment is waited for.
+    computing.__dict__["LEASE"] = lease_renewal.__dict__["LEASE"] = 1.0
+    return lambda: scene.vault.get_or_compute("notes", scene.name("computed"), lambda: Note("computed"))
+
+
 def close_ticket(scene: Scene) -> Callable[[], object]:
     ticket = scene.vault.load("notes", scene.name("touched"))
     assert ticket is not None
@@ -200,7 +207,7 @@ CALLS: Final[dict[str, Callable[[Scene], Callable[[], object]]]] = {
     call.__name__: call
     for call in (
         load, load_again, load_many, load_large, upload, create, upload_many, upload_large, update, delete, edit,
-        close_ticket, set_metadata, list_objects, look, read, write, upload_file, download_file, watch, close,
+        compute, close_ticket, set_metadata, list_objects, look, read, write, upload_file, download_file, watch, close,
     )
 }  # fmt: skip
 
@@ -229,6 +236,8 @@ def use(scene: Scene) -> None:
         vault.upload("notes", Note("again"), name=again)
         assert any(change.name == again for change in changes)  # what was interrupted may have been done, too
     assert vault.edit("counts", name("count"), lambda count: None).name == name("count")
+    if scene.prefix.startswith("compute"):
+        assert vault.get_or_compute("notes", name("computed"), lambda: Note("computed")).text == "computed"
     vault.update("notes", name("touched"), Note("touched!"))
     with vault.load("notes", name("touched")) as ticket:  # type: ignore[union-attr]
         assert ticket.get_ref().text == "touched!"

@@ -1,6 +1,7 @@
 """The whole suite for Vaults."""
 
 from vault.testing.vault.batches import VaultBatchConformance
+from vault.testing.vault.computing import VaultComputingConformance
 from vault.testing.vault.files import VaultFileConformance
 from vault.testing.vault.listings import VaultListingConformance
 from vault.testing.vault.objects import VaultObjectConformance
@@ -17,5 +18,6 @@ class VaultConformance(
     VaultFileConformance,
     VaultUnitConformance,
     VaultListingConformance,
+    VaultComputingConformance,
 ):
     """Everything that a Vault promises, on whatever Store. Derive from it and give it an `open_vault` fixture."""
