@@ -131,12 +131,24 @@ def _level(vault: Vault) -> None:
     assert len(vault.list_level("folders").prefixes) == 50
 
 
+def _huge(vault: Vault) -> None:
+    """1 GiB."""
+    with vault.open_writer("files", name="huge") as writer:
+        for _ in range(1024):
+            writer.write(LARGE[: 1 << 20])
+
+
+def _copy(vault: Vault) -> None:
+    assert vault.copy("files", "huge", "copy").size == 1 << 30
+
+
 LINES = [
     Line("100 bytes of 10 MB", _part, calls=1, most=1024, prepare=_large),
     Line("the last 8 bytes of 10 MB", _end, calls=1, most=1024, prepare=_large),
     Line("20 ranges of 100 bytes of 10 MB", _twenty, calls=1, most=4096, prepare=_large),
     Line("a level of 50 prefixes over 50,000 names", _level, calls=1, most=4096, prepare=_folders),
     Line("one column of one row group of an 80 MB Parquet file", _column, calls=4, most=1.2, prepare=_table),
+    Line("a copy of 1 GiB", _copy, calls=1, most=1024, prepare=_huge),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from vault.store.contract import Store
 from vault.testing import StoreConformance, StoreHarness
 from vault.testing.store.batches import BatchConformance
+from vault.testing.store.copy import CopyConformance
 from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.load import LoadConformance
@@ -63,6 +64,7 @@ class TestEmbeddedStoreOfFilesOnly(
     GenerationConformance,
     RangeConformance,
     UpdateConformance,
+    CopyConformance,
     DeleteConformance,
     BatchConformance,
 ):
@@ -75,7 +77,13 @@ class TestEmbeddedStoreOfFilesOnly(
 
 
 class TestEmbeddedStoreThatRetainsNothing(
-    InADirectory, LoadConformance, GenerationConformance, RangeConformance, UpdateConformance, DeleteConformance
+    InADirectory,
+    LoadConformance,
+    GenerationConformance,
+    RangeConformance,
+    UpdateConformance,
+    CopyConformance,
+    DeleteConformance,
 ):
     """What depends on what becomes of replaced bytes."""
 

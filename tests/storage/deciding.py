@@ -1,16 +1,27 @@
 """An index of dicts that plans are applied to, the writes that are put to it, and what must come of them."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 from vault.errors import VaultError
-from vault.store.values import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec, checksum
+from vault.store.values import (
+    CopySpec,
+    DeleteSpec,
+    MetadataSpec,
+    ObjectInfo,
+    PutSpec,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+)
 from vault_server.storage.decision.plan import Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
 from vault_server.storage.decision.writes import (
     Content,
     ContentWrite,
+    Copy,
     Delete,
     Drop,
     Put,
@@ -155,7 +166,7 @@ class Expected:
         """A dict of the object, a revision, or the reason that it is refused for."""
         size = write.content.size if isinstance(write, ContentWrite) else 0
         whole = write.content.checksum if isinstance(write, ContentWrite) else 0
-        request = (write.kind, write.unit, write.spec, size, whole)
+        request = (write.kind, write.unit, write.spec, size, whole, getattr(write, "from_unit", None))
         known = self.applied.get((write.principal, write.spec.request_id))
         if known is not None:
             return known[1] if known[0] == request else "BAD_REQUEST_ID"
@@ -186,7 +197,9 @@ class Expected:
             return dict(made)
         if isinstance(write, Put):
             return self._put(write)
-        assert not isinstance(spec, UploadSpec | PutSpec)
+        if isinstance(write, Copy):
+            return self._copy(write)
+        assert not isinstance(spec, UploadSpec | PutSpec | CopySpec)
         there = self._find(unit, spec.key)
         if there is None:
             return 0 if isinstance(write, Delete) else "OBJECT_NOT_FOUND"
@@ -239,6 +252,29 @@ class Expected:
         self.objects[unit, made["data_id"]] = made
         return dict(made)
 
+    def _copy(self, write: Copy) -> Any:
+        unit, spec, source = write.unit, write.spec, write.source
+        if source is None:
+            return "OBJECT_NOT_FOUND"
+        there = None if spec.name is None else self._find(unit, spec.name)
+        if there is None and (unit, spec.data_id) in self.objects:
+            return "OBJECT_EXISTS"
+        if there is not None and not spec.replace:
+            return "NAME_TAKEN"
+        if there is not None and (unit, there["data_id"]) == (write.from_unit, source.data_id):
+            return "BAD_NAME"
+        self.revision += 1
+        made = there or {"data_id": spec.data_id, "name": spec.name}
+        made |= {
+            "tags": dict(source.tags),
+            "datatype": source.datatype,
+            "checksum": write.content.checksum,
+            "generation": self.revision,
+            "revision": self.revision,
+        }
+        self.objects[unit, made["data_id"]] = made
+        return dict(made)
+
     def _find(self, unit: str, key: int | str) -> dict[str, Any] | None:
         for (of_unit, data_id), there in self.objects.items():
             if of_unit == unit and key == (there["name"] if isinstance(key, str) else data_id):
@@ -275,7 +311,7 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
         revision = draw(st.none() | st.none() | st.integers(1, number + 1))
         principal = draw(st.sampled_from(["", "", "", "somebody"]))
         spec: Any
-        match draw(st.integers(0, 6)):
+        match draw(st.integers(0, 7)):
             case 0 | 1:
                 spec = UploadSpec(
                     draw(ids), draw(st.none() | names), draw(tags), draw(st.sampled_from("de")), request_id
@@ -299,6 +335,15 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
                     request_id,
                 )
                 writes.append(Put(unit, spec, content(draw(data), file), principal))
+            case 6:
+                copied_name = draw(st.none() | names)
+                replace = copied_name is not None and draw(st.booleans())
+                bytes_of, moment = content(draw(data), file), datetime(2026, 1, 1, tzinfo=UTC)
+                told_of = (draw(st.sampled_from("de")), draw(st.none() | names), draw(tags), moment, moment)
+                source = ObjectInfo(draw(units), draw(ids), 1, 1, bytes_of.size, bytes_of.checksum, *told_of)
+                spec = CopySpec(key, copied_name, draw(ids), replace, generation, request_id)
+                known = source if draw(st.integers(0, 5)) else None
+                writes.append(Copy(unit, spec, source.unit, known, bytes_of, principal))
             case _:
                 name = draw(st.none() | st.just("") | names)
                 replace = bool(name) and draw(st.booleans())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vault.store.values import MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.values import CopySpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import Point, switch_on
 
@@ -79,6 +79,17 @@ def _set_metadata(store: EmbeddedStore) -> None:
     store.set_metadata(UNIT, MetadataSpec(1, name="renamed", tags={"k": "other"}))
 
 
+def _copy(store: EmbeddedStore) -> None:
+    specs = [CopySpec("large", "copied", 31), CopySpec(3, None, 32), CopySpec("small", "copied small", 33)]
+    for outcome in store.copy_many(UNIT, specs, to_unit="copies"):
+        succeeded(outcome)
+
+
+def _copy_over_a_name(store: EmbeddedStore) -> None:
+    (outcome,) = store.copy_many(UNIT, [CopySpec(3, "large", replace=True)])
+    succeeded(outcome)
+
+
 def _make_room(store: EmbeddedStore) -> None:
     assert store.engine.writer.make_room()
 
@@ -121,6 +132,9 @@ OPERATIONS = {
     "delete": Operation(_delete),
     "upload_many": Operation(_upload_many),
     "set_metadata": Operation(_set_metadata),
+    "copy": Operation(_copy),
+    "copy over a name": Operation(_copy_over_a_name),
+    "copy over a name that retains nothing": Operation(_copy_over_a_name, retention=0),
     "collection": Operation(_wait_until_collected, prepare_expired, changes=False),
     "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
     "update that retains nothing": Operation(_update, retention=0),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vault.store.values import Block, UploadSpec, checksum
+from vault.store.values import Block, CopySpec, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import why_not
@@ -210,3 +210,16 @@ with EmbeddedStore(sys.argv[1]) as store, Server(store) as server, RemoteStore(s
         root,
     )
     assert out == "True\n"
+
+
+def test_copies_between_units_on_several_file_systems(tmp_path: Path, elsewhere: Elsewhere) -> None:
+    root = tmp_path / "store"
+    with EmbeddedStore(root, StoreOptions(retention=0)) as store:
+        elsewhere(root / UNIT)
+        info = upload(store, LARGE)
+        for unit, from_unit, key in (("near", UNIT, info.data_id), (UNIT, UNIT, info.data_id), (UNIT, "near", "near")):
+            (outcome,) = store.copy_many(from_unit, [CopySpec(key, unit if unit == "near" else None)], to_unit=unit)
+            made = succeeded(outcome)
+            assert read(store, made.data_id, unit=unit) == LARGE
+        assert staged_in(root) == []
+        assert store.check(deep=True).problems == []

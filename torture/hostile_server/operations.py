@@ -13,6 +13,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
     Block,
     Change,
+    CopySpec,
     DeleteSpec,
     LoadedObject,
     LoadItem,
@@ -289,6 +290,11 @@ async def read_parts(_: AsyncVault, store: AsyncStore) -> Any:
     return None if found is None else found.parts
 
 
+async def copy(_: AsyncVault, store: AsyncStore) -> Any:
+    specs = [CopySpec("a/one", "c/five", 50), CopySpec(2, "b/four", 51, replace=True)]
+    return [_plain(outcome) for outcome in await store.copy_many("notes", specs)]
+
+
 async def unchanged(_: AsyncVault, store: AsyncStore) -> Any:
     held = await store.stat_many("notes", [1])
     generation = held[0].generation if held[0] else 1
@@ -380,6 +386,7 @@ OPERATIONS: Final = [
     Operation("put_many", put_many, writes=True),
     Operation("set_metadata_many", set_metadata_many, writes=True),
     Operation("delete, unchanged", delete_unchanged, writes=True),
+    Operation("copy", copy, writes=True),
     Operation("set_unit_limits", set_unit_limits, writes=True),
     Operation("resume", resume),
     Operation("abort_write", abort_write),

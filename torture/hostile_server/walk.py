@@ -112,6 +112,7 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "Update": {f"info.{field}" for field in ("data_id", "name", "tags", "created_at", "expires_at")},
         "Put": {"info.data_id", *(f"info.{field}" for field in _TIMES)},
         "PutMany": {"results.error", *_results("data_id", "name", *_TIMES)},
+        "Copy": {"results.error", *_results("size", "checksum", "datatype", "tags", "data_id", *_TIMES)},
         "SetMetadataMany": {"results.error", *_results("size", "checksum", "datatype", *_TIMES)},
         "AcquireLease": {"acquired"},
         "DeleteMany": {"results.revision", "results.error"},

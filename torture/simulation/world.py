@@ -340,6 +340,13 @@ class SimulatedBlobs:
     ) -> list[Content | VaultError]:
         return small_contents(items)
 
+    async def copy(self, unit: str, found: Stored) -> Content | None:  # as above
+        content = found.content
+        copied = Content(found.info.size, found.info.checksum, content.blocks, content.data)
+        if content.file is not None:
+            copied.staged = await self.open(found)
+        return copied if content.file is None or copied.staged is not None else None
+
     async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         blobs = [await self.open(each) for each in found]
         return [None if blob is None else await blob.block(0, 0, ahead=False) for blob in blobs]

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError
 from vault.store.columns import from_time, to_time
-from vault.store.values import DeleteSpec, MetadataSpec, PutSpec, SmallPut, SmallUpdate, Times, UpdateSpec
+from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, PutSpec, SmallPut, SmallUpdate, Times, UpdateSpec
 from vault.v1 import vault_pb2 as pb
 from vault.wire.messages import fill_key, key_from_wire
 
@@ -52,6 +52,28 @@ def fill_small_put(wire: pb.PutManyRequest.Item, item: SmallPut | SmallUpdate) -
 
 def small_put_from_wire(wire: pb.PutManyRequest.Item) -> SmallPut:
     return SmallPut(write_from_wire(wire), wire.data, wire.checksum)
+
+
+def fill_copy(wire: pb.CopyRequest.Item, spec: CopySpec) -> None:
+    fill_key(wire.key, spec.key)
+    if spec.name is not None:
+        wire.name = spec.name
+    wire.data_id = spec.data_id
+    wire.replace = spec.replace
+    if spec.if_generation is not None:
+        wire.if_generation = spec.if_generation
+    wire.request_id = spec.request_id
+
+
+def copy_from_wire(wire: pb.CopyRequest.Item) -> CopySpec:
+    return CopySpec(
+        key=key_from_wire(wire.key),
+        name=wire.name if wire.HasField("name") else None,
+        data_id=wire.data_id,
+        replace=wire.replace,
+        if_generation=wire.if_generation if wire.HasField("if_generation") else None,
+        request_id=wire.request_id,
+    )
 
 
 def fill_metadata_item(wire: pb.SetMetadataManyRequest.Item, spec: MetadataSpec) -> None:

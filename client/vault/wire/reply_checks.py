@@ -17,6 +17,7 @@ from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
     Change,
+    CopySpec,
     DeleteSpec,
     Key,
     LoadedObject,
@@ -181,6 +182,25 @@ def check_small(result: ObjectInfo | VaultError, unit: str, item: SmallWrite) ->
     if isinstance(result, VaultError):
         return result
     return check_written(result, unit, item.spec, len(item.data), item.checksum)
+
+
+def check_copied(result: ObjectInfo | VaultError, unit: str, spec: CopySpec) -> ObjectInfo | VaultError:
+    """What became of one item of Copy."""
+    if isinstance(result, VaultError):
+        return result
+    check_info(result, unit, spec.data_id if spec.name is None else spec.name)
+    if (
+        result.name != spec.name
+        or result.generation != result.revision
+        or (not spec.replace and result.data_id != spec.data_id)
+    ):
+        raise ProtocolError(
+            f"the server answered a copy to object {result.data_id} of unit {unit!r} with another one: what it stored "
+            "is not known",
+            unit=unit,
+            data_id=result.data_id,
+        )
+    return result
 
 
 def check_deleted(result: int | VaultError, item: DeleteSpec) -> int | VaultError:

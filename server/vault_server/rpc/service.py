@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import object_not_found, unsupported
+from vault.errors import object_not_found
 from vault.store.columns import rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
@@ -64,17 +64,22 @@ def _small_writes(
     response: type[Message],
     item_from_wire: Callable[[Any], Any],
     fill: Callable[[Any, Any], None],
-    write_of: Callable[[AsyncStore], Callable[[str, list[Any]], Awaitable[Sequence[Any]]]],
+    write_of: Callable[[AsyncStore], Callable[..., Awaitable[Sequence[Any]]]],
+    options_of: Callable[[Any], dict[str, Any]] = lambda _: {},
 ) -> Any:
     """The RPC that does a batch of writes with a method of the store, and fills in their outcomes."""
     rpc = response.DESCRIPTOR.name.removesuffix("Response")
 
     async def write(self: "VaultService", request: Any, context: Any) -> Any:
         reply: Any = response()
+        options = options_of(request)
+        for unit in options.values():
+            self._check_unit(unit)
 
         async def commit(items: Sequence[Any]) -> None:
             newest = 0
-            results = await write_of(self._store)(request.unit, [item_from_wire(item) for item in items])
+            specs = [item_from_wire(item) for item in items]
+            results = await write_of(self._store)(request.unit, specs, **options)
             for result in self._refusals.shown(rpc, rows_of(results)):
                 fill(reply.results.add(), result)
                 newest = max(newest, _revision_of(result))
@@ -85,10 +90,6 @@ def _small_writes(
         return reply
 
     return write
-
-
-async def _unsupported(self: Any, request: Any, _context: Any) -> Any:
-    raise unsupported(self, type(request).__name__)
 
 
 class VaultService(vault_pb2_grpc.VaultServiceServicer):
@@ -309,6 +310,14 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         lambda store: store.set_metadata_many,
     )
 
+    Copy = _small_writes(
+        pb.CopyResponse,
+        put_messages.copy_from_wire,
+        messages.fill_write_result,
+        lambda store: store.copy_many,
+        lambda request: {"to_unit": request.to_unit or request.unit},
+    )
+
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
@@ -316,8 +325,6 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
         messages.fill_object_info(reply.info, info)
         return reply
-
-    Copy: Any = _unsupported
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
         self._check_unit(request.unit)

@@ -13,6 +13,7 @@ Point = Literal[
     "bytes staged",
     "before the fsync of a staged file",
     "staged file durable",
+    "link staged",
     # A transaction begins, and removes what earlier ones left.
     "transaction begun",
     "before unlink",

@@ -1,8 +1,9 @@
 """AsyncCalls: everything that is asked of a vault about one unit or another."""
 
 from vault._async.vault.computing import AsyncComputing
+from vault._async.vault.copying import AsyncCopying
 from vault._async.vault.putting import AsyncPutting
 
 
-class AsyncCalls(AsyncComputing, AsyncPutting):
+class AsyncCalls(AsyncComputing, AsyncPutting, AsyncCopying):
     """The calls whose first argument is a unit; an AsyncUnit has each of them, too, without that argument."""

@@ -21,6 +21,7 @@ from vault.store.contract import BlockReader, BlockWriter, Watch, LoadResult
 from vault.store.values import (
     Block,
     Capabilities,
+    CopySpec,
     DeleteSpec,
     Key,
     LoadedObject,
@@ -338,6 +339,19 @@ class RemoteStore(ListingCalls):
 
         return self._ask_valid("SetMetadataMany", unit, items, puts.fill_metadata_item, read, writes=True)
 
+    def copy_many(
+        self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
+    ) -> Sequence[ObjectInfo | VaultError]:
+        target = unit if to_unit is None else to_unit
+        limits.check_unit(unit)
+        limits.check_unit(target)
+        limits.check_batch(items, CopySpec)
+
+        def read(result: pb.WriteResult, item: CopySpec) -> ObjectInfo | VaultError:
+            return replies.check_copied(wire.write_result_from_wire(result), target, item)
+
+        return self._ask_valid("Copy", unit, items, puts.fill_copy, read, writes=True, to_unit=target)
+
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         for unit in units:
             limits.check_unit(unit)
@@ -430,6 +444,7 @@ class RemoteStore(ListingCalls):
         answers: str = "results",
         timeout: float | None = None,
         writes: bool = False,
+        to_unit: str | None = None,
     ) -> list[AnswerT]:
         """`ask_all` by a method, whose messages have these fields; `read` makes an answer of a part of the reply."""
 
@@ -437,7 +452,8 @@ class RemoteStore(ListingCalls):
             reply = self._unary(method, request, timeout=timeout)
             return [read(part, item) for part, item in replies.pairs(getattr(reply, answers), asked)]
 
-        begin = partial(getattr(pb, f"{method}Request"), unit=unit)
+        units = {"unit": unit} if to_unit is None else {"unit": unit, "to_unit": to_unit}
+        begin = partial(getattr(pb, f"{method}Request"), **units)
         timeout = timeout or self._channel.timeout
         return ask_all(ask, items, begin, fill, timeout=timeout, field=questions, writes=writes)
 

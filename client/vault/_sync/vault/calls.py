@@ -2,8 +2,9 @@
 """Calls: everything that is asked of a vault about one unit or another."""
 
 from vault._sync.vault.computing import Computing
+from vault._sync.vault.copying import Copying
 from vault._sync.vault.putting import Putting
 
 
-class Calls(Computing, Putting):
+class Calls(Computing, Putting, Copying):
     """The calls whose first argument is a unit; an Unit has each of them, too, without that argument."""

@@ -143,3 +143,48 @@ class UnitPutting(UnitBase[T]):
             {'language': 'en'}
         """
         return self._vault.set_metadata_many(self.name, changes)
+
+    def copy(
+        self,
+        key: Key,
+        name: str | None,
+        *,
+        to_unit: str | None = None,
+        replace: bool = False,
+        if_generation: int | None = None,
+    ) -> ObjectInfo:
+        """Copies an object, within the unit or into another, without moving its bytes.
+
+        Raises:
+            NotFoundError, ConflictError, AlreadyExistsError, StorageFullError, UnsupportedError: See the vault's.
+
+        Example:
+            >>> info = vault.unit("notes", str).copy("greeting", "second")
+            >>> info.name, info.size
+            ('second', 5)
+        """
+        return self._vault.copy(
+            self.name, key, name, to_unit=to_unit, replace=replace, if_generation=if_generation
+        )
+
+    def copy_many(
+        self,
+        names: Mapping[KeyT, str] | Iterable[tuple[Key, str]],
+        *,
+        to_unit: str | None = None,
+        replace: bool = False,
+    ) -> list[ObjectInfo]:
+        """Copies objects, in one round trip.
+
+        Args:
+            names: From ids or names of sources to names of copies, or pairs of both.
+
+        Raises:
+            BatchError: Some were not copied.
+
+        Example:
+            >>> (info,) = vault.unit("notes", str).copy_many({"greeting": "second"})
+            >>> info.name
+            'second'
+        """
+        return self._vault.copy_many(self.name, names, to_unit=to_unit, replace=replace)

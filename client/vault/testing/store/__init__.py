@@ -3,6 +3,7 @@
 from vault.testing.store.bad_input import BadInputConformance
 from vault.testing.store.batches import BatchConformance
 from vault.testing.store.closing import ClosingConformance
+from vault.testing.store.copy import CopyConformance
 from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
@@ -31,6 +32,7 @@ class StoreConformance(
     RangeConformance,
     UpdateConformance,
     PutConformance,
+    CopyConformance,
     DeleteConformance,
     MetadataConformance,
     ListingConformance,

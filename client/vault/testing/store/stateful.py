@@ -34,6 +34,8 @@ from vault.store.values import (
 from vault.testing.store.objects import expected_entries
 from vault.testing.store.stateful_writes import UNIT, WriteRules, keys, names, tags
 
+offsets = st.integers(-2 * BLOCK_SIZE, 2 * BLOCK_SIZE)
+
 
 class StoreMachine(WriteRules):
     """Calls of a Store, each made on a dict too, and the two compared.
@@ -58,6 +60,23 @@ class StoreMachine(WriteRules):
         store.close()
 
     # Reads
+
+    @rule(key=keys, ranges=st.lists(st.tuples(offsets, st.none() | st.integers(0, BLOCK_SIZE)), min_size=1, max_size=4))
+    def read(self, key: Key, ranges: list[tuple[int, int | None]]) -> None:
+        expected = self.dict.get(key)
+        if expected is None:
+            assert self.store.read(UNIT, key, ranges) is None
+            return
+        size = len(expected.data)
+        ranges = [(min(offset, size), length) for offset, length in ranges]
+        found = self.store.read(UNIT, key, ranges)
+        assert found is not None
+        starts = [max(size + offset, 0) if offset < 0 else offset for offset, _ in ranges]
+        assert found.info == expected.info
+        assert found.parts == [
+            expected.data[start : size if length is None else start + length]
+            for start, (_, length) in zip(starts, ranges, strict=True)
+        ]
 
     @rule(key=keys, offset=st.integers(0, 2 * BLOCK_SIZE), length=st.none() | st.integers(0, 2 * BLOCK_SIZE))
     def load_a_range(self, key: Key, offset: int, length: int | None) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from vault.errors import AlreadyExistsError, ConflictError, NotFoundError, VaultError
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
     Change,
     ChangeKind,
+    CopySpec,
     DeleteSpec,
     Key,
     MetadataSpec,
@@ -216,6 +217,30 @@ class WriteRules(RuleBasedStateMachine):
             expected.name, expected.info = spec.name, outcome
             told = Change(outcome.revision, UNIT, data_id, ChangeKind.METADATA, expected.generation, expected.name)
             self._changed(told)
+
+    @rule(key=keys, name=st.none() | names, data_id=ids, replace=st.booleans(), off=st.sampled_from([None, 0, 1]))
+    def copy(self, key: Key, name: str | None, data_id: int, replace: bool, off: int | None) -> None:  # noqa: FBT001  # drawn
+        replace = replace and name is not None
+        spec = CopySpec(key, name, data_id, replace, self._generation(key, off))
+        (outcome,) = self.store.copy_many(UNIT, [spec])
+        source = self.dict.get(key)
+        owner = None if name is None else self.dict.id_of(name)
+        refusal = self.dict.refusal(key, spec.if_generation)
+        if refusal is None and owner is not None:
+            itself = InvalidArgumentError if owner == self.dict.id_of(key) else None
+            refusal = itself if replace else AlreadyExistsError
+        elif refusal is None and data_id in self.dict.objects:
+            refusal = AlreadyExistsError
+        if refusal is not None:
+            assert type(outcome) is refusal, outcome
+            return
+        assert source is not None
+        assert isinstance(outcome, ObjectInfo), outcome
+        made = Expected(source.data, name, dict(source.tags), source.datatype, outcome)
+        self.dict.objects[data_id if owner is None else owner] = made
+        kind = ChangeKind.UPLOADED if owner is None else ChangeKind.UPDATED
+        self._changed(Change(outcome.revision, UNIT, outcome.data_id, kind, outcome.generation, name))
+        assert self.store.copy_many(UNIT, [spec]) == [outcome], "a retry answers the same"
 
     @rule(key=keys, off=st.sampled_from([0, 0, 1, -1]))
     def delete_unchanged(self, key: Key, off: int) -> None:

@@ -2,6 +2,7 @@
 
 from vault.testing.vault.batches import VaultBatchConformance
 from vault.testing.vault.computing import VaultComputingConformance
+from vault.testing.vault.copies import VaultCopyConformance
 from vault.testing.vault.files import VaultFileConformance
 from vault.testing.vault.listings import VaultListingConformance
 from vault.testing.vault.objects import VaultObjectConformance
@@ -14,6 +15,7 @@ class VaultConformance(
     VaultObjectConformance,
     VaultTicketConformance,
     VaultPutConformance,
+    VaultCopyConformance,
     VaultBatchConformance,
     VaultFileConformance,
     VaultUnitConformance,

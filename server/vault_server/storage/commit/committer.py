@@ -15,7 +15,7 @@ from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Plan, Retention
 from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
-from vault_server.storage.decision.writes import ContentWrite, Write
+from vault_server.storage.decision.writes import PlacingWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -184,7 +184,7 @@ class Committer:
                 break
             errors = {id(new.content): error for new, error in failed}
             for write in writes:
-                if isinstance(write, ContentWrite) and id(write.content) in errors:
+                if isinstance(write, PlacingWrite) and id(write.content) in errors:
                     refused[id(write)] = errors[id(write.content)]
         if not refused and len(plan.outcomes) == len(items):
             return plan.outcomes, plan

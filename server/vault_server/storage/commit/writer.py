@@ -23,7 +23,7 @@ from vault_server.storage.commit.committer import Committer, Item, PartlyCommitt
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
-from vault_server.storage.decision.writes import ContentWrite, Delete, Write
+from vault_server.storage.decision.writes import Delete, PlacingWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -322,7 +322,7 @@ def _discard(entries: list[_Entry], *, release: bool = False) -> None:
     """Removes staged files that were not placed; with `release` not those of writes that can go on later."""
     for entry in entries:
         for item in entry.items:
-            staged = item.content.staged if isinstance(item, ContentWrite) else None
+            staged = item.content.staged if isinstance(item, PlacingWrite) else None
             if staged is not None:
                 try:
                     if release:

@@ -30,6 +30,7 @@ from vault_server.storage.decision.plan import (
 )
 from vault_server.storage.decision.quota import Room, UndecidedError
 from vault_server.storage.decision.refusals import (
+    copy_onto_itself,
     name_taken,
     object_exists,
     other_write,
@@ -48,8 +49,10 @@ from vault_server.storage.decision.rows import (
 from vault_server.storage.decision.writes import (
     Content,
     ContentWrite,
+    Copy,
     Delete,
     Drop,
+    PlacingWrite,
     Put,
     SetMetadata,
     Update,
@@ -197,7 +200,7 @@ class _Group:
         """When something expires that is to be there for so long; None: never."""
         return None if seconds is None or seconds == math.inf else self.now + round(seconds * 1e6)
 
-    def make_room(self, write: ContentWrite, before: Row | None) -> None:
+    def make_room(self, write: PlacingWrite, before: Row | None) -> None:
         """Evicts what has to go for an object that comes into the place of another; raises StorageFullError, QUOTA."""
         room = self._rooms.get(write.unit)
         if room is not None:
@@ -334,7 +337,7 @@ def _answered(write: Write, answer: Answer) -> Outcome:
     if isinstance(write, Delete | Drop):
         return answer.row.revision
     info = to_info(answer.row)
-    if isinstance(write, SetMetadata):
+    if isinstance(write, SetMetadata | Copy):  # its source may be another by now
         return info
     return require_same(info, write.content.size, write.content.checksum)
 
@@ -451,6 +454,37 @@ def _put(group: _Group, write: Put) -> Outcome:
     return info
 
 
+def _copy(group: _Group, write: Copy) -> Outcome:
+    unit, spec, source = write.unit, write.spec, write.source
+    expires_at = None if source is None or source.expires_at is None else from_time(source.expires_at)
+    if source is None or (expires_at is not None and expires_at <= group.now):
+        raise object_not_found(write.from_unit, spec.key)
+    before = None if spec.name is None else group.find(unit, spec.name)
+    if before is None:
+        if spec.name is not None:
+            check_new(name=spec.name)
+        there = group.find(unit, spec.data_id)
+        if there is not None:
+            raise object_exists(unit, spec.data_id, there.generation)
+    elif not spec.replace:
+        raise name_taken(unit, before.name or "", before.data_id)
+    elif (unit, before.data_id) == (write.from_unit, source.data_id):
+        raise copy_onto_itself(unit, before.name or "", before.data_id)
+    else:
+        to_info(before)  # raises for a row that is damaged
+    group.make_room(write, before)
+    content, now, revision = write.content, group.now, group.revision + 1
+    data_id, created, moment = spec.data_id, now, now
+    if before is not None:
+        data_id, created, moment = before.data_id, before.created_at, max(now, before.updated_at)
+    begun = (unit, data_id, revision, revision, content.size, signed(content.checksum), source.datatype, spec.name)
+    tags = pack_tags(source.tags)
+    after = Row(*begun, tags, created, moment, moment, expires_at, write.principal, revision)
+    info = to_info(after)
+    group.change(write, before, after, content)
+    return info
+
+
 def _delete(group: _Group, write: Delete) -> Outcome:
     before = group.find(write.unit, write.spec.key)
     if before is None:
@@ -500,12 +534,13 @@ _ARMS: Final[Mapping[type, Callable[[_Group, Any], Outcome]]] = {
     Upload: _upload,
     Update: _update,
     Put: _put,
+    Copy: _copy,
     Delete: _delete,
     Drop: _drop,
     SetMetadata: _set_metadata,
 }
 """By kind of write: each raises what refuses it, or takes its change over and says what it is answered.
 
-Room for: Copy (an upload whose content is another's), expiry
+Room for: expiry
 (`find` takes what has expired for deleted, and changes it so), quotas (`_count` against the unit's limits).
 """

@@ -49,6 +49,16 @@ def name_taken(unit: str, name: str, data_id: int) -> AlreadyExistsError:
     )
 
 
+def copy_onto_itself(unit: str, name: str, data_id: int) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"a copy of object {data_id} in unit {unit!r} onto itself: it bears the name {name!r} already",
+        reason="BAD_NAME",
+        unit=unit,
+        name=name,
+        data_id=data_id,
+    )
+
+
 def require_generation(unit: str, data_id: int, generation: int, wanted: int | None) -> None:
     """Raises ConflictError when a generation is wanted and the object is at another."""
     if wanted is not None and generation != wanted:

@@ -7,7 +7,17 @@ from typing import Any, ClassVar, Final
 
 import xxhash
 from vault.store.columns import from_time
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import (
+    ChangeKind,
+    CopySpec,
+    DeleteSpec,
+    Key,
+    MetadataSpec,
+    ObjectInfo,
+    PutSpec,
+    UpdateSpec,
+    UploadSpec,
+)
 
 from vault_server.storage.decision.rows import Row, signed
 
@@ -69,6 +79,25 @@ class Put:
 
 
 @dataclass(slots=True, eq=False)
+class Copy:
+    """Makes a new object of another's bytes, or replaces one by them. `kind` as that of Put.
+
+    Attributes:
+        from_unit: The source's; `unit` is the copy's.
+        source: What was read of it, and `content` of its bytes. None: it is not there, and only an answer that was
+            given before is asked for.
+    """
+
+    kind: ClassVar = -1
+    unit: str
+    spec: CopySpec
+    from_unit: str
+    source: ObjectInfo | None = None
+    content: Content = NOTHING
+    principal: str = ""
+
+
+@dataclass(slots=True, eq=False)
 class Delete:
     """Deletes an object."""
 
@@ -100,9 +129,12 @@ class SetMetadata:
 
 
 ContentWrite = Upload | Update | Put
+"""Those whose bytes their callers bring."""
+
+PlacingWrite = ContentWrite | Copy
 """Those with bytes."""
 
-Write = ContentWrite | Delete | Drop | SetMetadata
+Write = PlacingWrite | Delete | Drop | SetMetadata
 
 
 def drop(row: Row, principal: str = "") -> Drop:
@@ -124,18 +156,24 @@ def request_hash(write: Write) -> int:
         moments = times and (from_time(times.created_at), from_time(times.updated_at), from_time(times.written_at))
         text = f"{spec.data_id:d} {_text(spec.name)} {spec.if_generation} {_seconds(spec.expires_in)} {moments} "
         text += f"{_text(spec.datatype)}{_tags(spec.tags)}"
+    elif isinstance(write, Copy):
+        text = f"{write.from_unit} {_key(write.spec.key)} {write.spec.if_generation} "
+        text += f"{write.spec.data_id:d} {_text(write.spec.name)} {write.spec.replace:d}"
     else:
-        key = _text(spec.key) if isinstance(spec.key, str) else f"{spec.key:d}"
-        text = f"{key} {spec.if_generation}"
+        text = f"{_key(spec.key)} {spec.if_generation}"
         if isinstance(spec, UpdateSpec):
             text += f" {_text(spec.datatype)}{'' if spec.tags is None else f' {_tags(spec.tags)}'}"
         elif isinstance(spec, MetadataSpec):
             text += f" {_text(spec.name)}{'' if spec.tags is None else f' {_tags(spec.tags)}'}"
             if spec.replace or spec.expires_in is not None:
                 text += f" replace={spec.replace:d} expires_in={_seconds(spec.expires_in)}"
-        if spec.if_revision is not None:
+        if not isinstance(spec, CopySpec) and spec.if_revision is not None:
             text += f" if_revision={spec.if_revision}"
     return signed(xxhash.xxh3_64_intdigest(f"{write.kind} {write.unit} {text}".encode()))
+
+
+def _key(key: Key) -> str:
+    return _text(key) if isinstance(key, str) else f"{key:d}"
 
 
 def _text(text: str | None) -> str:
@@ -180,7 +218,7 @@ def asked(writes: Iterable[Write]) -> Asked:
             found.new_ids.append((unit, spec.data_id))
             if spec.name:
                 found.new_names.append((unit, spec.name))
-        elif isinstance(spec, PutSpec):
+        elif isinstance(spec, PutSpec | CopySpec):
             found.new_ids.append((unit, spec.data_id))
             if spec.name is not None:
                 found.names.append((unit, spec.name))

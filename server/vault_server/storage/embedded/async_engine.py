@@ -91,6 +91,11 @@ class AsyncEmbeddedEngine:
             return self._store.blobs.contents(unit, items)
         return await self._threads.call(self._store.blobs.contents, unit, items)
 
+    async def copy(self, unit: str, found: Stored) -> Content | None:
+        if found.content.file is None:
+            return self._store.blobs.copy(unit, found)
+        return await self._threads.call(self._store.blobs.copy, unit, found)
+
     async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         return await self._threads.call(self._store.blobs.read, found)
 

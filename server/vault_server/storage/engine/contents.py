@@ -6,13 +6,16 @@ from contextlib import closing
 from functools import partial
 
 from vault.errors import VaultError
-from vault.store.values import SmallWrite
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import Block, SmallWrite
 
+from vault_server.storage.decision.refusals import cut_short
+from vault_server.storage.decision.rows import unpack_checksums
 from vault_server.storage.decision.stored import Stored
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import Blobs, unit_folder
 from vault_server.storage.files.reader import BlobFile
-from vault_server.storage.files.staging import Staging
+from vault_server.storage.files.staging import StagedFile, Staging
 from vault_server.storage.options import StoreOptions
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads.incoming import small_contents
@@ -34,6 +37,20 @@ class Contents:
     def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         return small_contents(items, partial(self._stage, unit))
 
+    def copy(self, unit: str, found: Stored) -> Content | None:
+        """See `generic`'s Blobs: a hard link, and bytes where there can be none."""
+        content = found.content
+        copied = Content(found.info.size, found.info.checksum, content.blocks, content.data)
+        if content.file is None:
+            return copied
+        try:
+            copied.staged = self._staging.link(content.file, unit_folder(unit))
+        except FileNotFoundError:
+            return None
+        if copied.staged is None:
+            copied.staged = self._copy_bytes(unit, found)
+        return None if copied.staged is None else copied
+
     def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         return [self._read(each) for each in found]
 
@@ -44,6 +61,27 @@ class Contents:
                 return BlobFile(self._blobs.open(found.content.file or ""), about)
             except FileNotFoundError:
                 return None
+
+    def _copy_bytes(self, unit: str, found: Stored) -> StagedFile | None:
+        """The bytes, verified; None: there is no such blob."""
+        checksums = unpack_checksums(found.content.blocks)
+        if len(checksums) < found.info.block_count:
+            raise cut_short(found.info, len(checksums))
+        blob = self.open(found)
+        if blob is None:
+            return None
+        staged = self.stage(unit)
+        try:
+            with closing(blob):
+                for index in range(found.info.block_count):
+                    offset = index * BLOCK_SIZE
+                    data = blob.block(index, min(BLOCK_SIZE, found.info.size - offset))
+                    Block(offset, data, checksums[index]).verify(found.info)
+                    staged.append(data, checksums[: index + 1])
+            return staged.finish()
+        except BaseException:
+            staged.discard()
+            raise
 
     def _read(self, found: Stored) -> bytes | VaultError | None:
         try:

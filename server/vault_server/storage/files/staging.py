@@ -43,6 +43,10 @@ WRITES: Final = "writes"
 
 _INTENTS: Final = "intents"
 
+_NO_LINK: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS)
+"""Another file system, or mount; a file with as many names as it can have; one of another user, or a file system
+without hard links."""
+
 
 class StagedFile:
     """Bytes of one generation that is not committed. Used by one thread at a time."""
@@ -207,6 +211,44 @@ class Staging:
                 staged = self._create(folder)
         reached("staged file made")
         return staged
+
+    def link(self, file: str, folder: str) -> StagedFile | None:
+        """A blob's bytes under one more name, to be given one in that folder; None where there can be no link.
+
+        Raises:
+            FileNotFoundError: There is no such blob.
+        """
+        staged = gone = None
+        with storing("stage a copy"):
+            self._directory.require_same()
+            try:
+                staged = self._link(file, folder)
+            except FileNotFoundError as error:
+                if (self._directory.root / file).exists():
+                    self._look_for_folder()
+                    staged = self._link(file, folder)
+                else:
+                    gone = error
+        if gone is not None:
+            raise gone
+        reached("link staged")
+        return staged
+
+    def _link(self, file: str, folder: str) -> StagedFile | None:
+        name = self._own_folder() / secrets.token_hex(8)
+        home = self._home(folder)
+        path = name if home is None else staged_at(name, home, self._directory.access)
+        try:
+            os.link(file, path, src_dir_fd=self._directory.descriptor)
+            link = io.FileIO(path, "rb")
+        except OSError as error:
+            if home is not None:
+                name.unlink(missing_ok=True)
+            if error.errno in _NO_LINK:
+                return None
+            raise
+        link.close()  # its bytes are all there
+        return StagedFile(name, path, link, self._new_name, self._directory.access, self._make_room)
 
     def _create(self, folder: str) -> StagedFile:
         access = self._directory.access

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.version import __version__
-from vault.errors import VaultError
+from vault.errors import VaultError, object_not_found
 from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
@@ -32,6 +33,7 @@ from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
     Change,
+    CopySpec,
     DeleteSpec,
     Key,
     ListOrder,
@@ -56,13 +58,14 @@ from vault.store.values import (
 
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, Span
-from vault_server.storage.decision.refusals import require_allowed, require_generation
+from vault_server.storage.decision.refusals import cut_short, require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
 from vault_server.storage.decision.writes import (
     NOTHING,
     Content,
     ContentWrite,
+    Copy,
     Delete,
     Put,
     SetMetadata,
@@ -335,6 +338,15 @@ class AsyncEngineStore(AsyncStore, ABC):
         check_batch(items, MetadataSpec)
         return await self.finish(self._commit_valid(SetMetadata, unit, items))
 
+    async def copy_many(
+        self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
+    ) -> Sequence[ObjectInfo | VaultError]:
+        self._require_unit(unit)
+        target = unit if to_unit is None else to_unit
+        self._require_unit(target)
+        check_batch(items, CopySpec)
+        return await self.finish(self._copy_many(unit, target, items))
+
     async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
         self._require_unit(unit)
         check_name(name)
@@ -423,6 +435,39 @@ class AsyncEngineStore(AsyncStore, ABC):
             except VaultError as error:
                 writes.append(error)
         return await self._commit(writes)
+
+    async def _copy_many(self, unit: str, target: str, items: Sequence[CopySpec]) -> list[Any]:
+        writes: list[Write | VaultError] = []
+        for spec in items:
+            try:
+                spec.validate()
+                writes.append(await self._read_source(Copy(target, spec, unit)))
+            except VaultError as error:
+                writes.append(error)
+        return await self._commit(writes)
+
+    async def _read_source(self, write: Copy) -> Copy:
+        """The write with what it copies; as it is where that cannot be read, and the request was applied before."""
+        unit, spec = write.from_unit, write.spec
+        gone = None
+        try:
+            while True:
+                found = await self.index.stored(unit, spec.key)
+                if found is None:
+                    raise object_not_found(unit, spec.key)
+                info = found.info
+                require_generation(unit, info.data_id, info.generation, spec.if_generation)
+                if found.content.file is not None and found.content.file == gone:
+                    raise cut_short(info, 0)
+                content = await self.blobs.copy(write.unit, found)
+                if content is not None:
+                    return replace(write, source=info, content=content)
+                gone = found.content.file  # collected since, unless the index still has it
+        except VaultError:
+            facts = await self.index.facts(asked([write]))
+            if (write.principal, spec.request_id) not in facts.answers:
+                raise
+            return write
 
     async def _commit(self, items: Sequence[Write | VaultError]) -> list[Any]:
         """What each write is answered; what was refused before has its error as its outcome."""

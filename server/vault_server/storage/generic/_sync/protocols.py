@@ -158,6 +158,12 @@ class Blobs(Protocol):
     def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
         """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
 
+    def copy(self, unit: str, found: Stored) -> Content | None:
+        """The same bytes for an object of a unit, staged where they are a blob's; None: there is no such blob.
+
+        A blob is one generation's alone: they have a name of their own.
+        """
+
     def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         """The bytes of objects of at most a block each; None: there is no such blob."""
 

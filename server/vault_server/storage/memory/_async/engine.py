@@ -138,6 +138,14 @@ class AsyncMemoryBlobs:
     ) -> list[Content | VaultError]:
         return small_contents(items)
 
+    async def copy(self, unit: str, found: Stored) -> Content | None:  # noqa: ARG002  # as above
+        content = found.content
+        copied = Content(found.info.size, found.info.checksum, content.blocks, content.data)
+        if content.file is not None:
+            copied.staged = await self.open(found)
+            return None if copied.staged is None else copied
+        return copied
+
     async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         blobs = [await self.open(each) for each in found]
         return [None if blob is None else b"".join(blob.blocks) for blob in blobs]
