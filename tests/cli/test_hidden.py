@@ -64,7 +64,7 @@ def test_lines_in_a_pipe_are_whole_and_hold_no_control_characters(stored: Stored
     program, (first, _) = stored
     for arguments, count, fields in (
         (("ls", "-u", UNIT), 2, 3),
-        (("ls", "-u", UNIT, "--long"), 2, 7),
+        (("ls", "-u", UNIT, "--long"), 2, 9),
         (("ls", "-u", UNIT, "--prefix", TYPED), 1, 3),
         (("find", TYPED), 1, 4),
         (("stat", str(first), "-u", UNIT), 13, 2),

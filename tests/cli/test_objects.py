@@ -35,7 +35,8 @@ def test_ls_selects_by_every_tag(program: Program) -> None:
 def test_ls_long_adds_what_is_known(embedded: Program) -> None:
     data_id = embedded.put("a", b"1", x="1", b="2")
     fields = embedded.text("ls", "-u", UNIT, "--long").rstrip("\n").split("\t")
-    assert [fields[i] for i in (0, 1, 2, 5, 6)] == [str(data_id), "1", "1", "b=2 x=1", "a"]
+    assert [fields[i] for i in (0, 1, 2, 5, 7, 8)] == [str(data_id), "1", "1", "", "b=2 x=1", "a"]
+    assert fields[3] == fields[4], "last changed when its bytes were written"
 
 
 def test_ls_of_a_unit_without_objects_is_empty(embedded: Program) -> None:

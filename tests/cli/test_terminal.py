@@ -21,7 +21,8 @@ def test_ls_long_and_find_show_what_they_add(embedded: Program) -> None:
     embedded.put("a", b"1", k="v")
     _, shown = on_terminal(embedded, "ls", "-u", UNIT, "-l", columns=140)
     assert "k=v" in plain(shown)
-    assert plain(shown).split()[:7] == ["id", "size", "updated", "gen", "datatype", "name", "tags"]
+    header = ["id", "size", "updated", "written", "expires", "gen", "datatype", "name", "tags"]
+    assert plain(shown).split()[:9] == header
     _, shown = on_terminal(embedded, "find", "a")
     assert plain(shown).split()[0] == "unit"
     assert UNIT in plain(shown)

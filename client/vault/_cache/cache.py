@@ -24,6 +24,7 @@ from vault._cache.entry import Entry
 from vault._cache.lookup import FlightT, Hit, Join, Miss, Stale
 from vault._cache.unit_cache import UnitCache
 from vault._cache.working_copy import WorkingCopy
+from vault._display import ShownAsFields
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.memory import resident
 from vault.store.values import Change, Key, ObjectInfo
@@ -34,7 +35,7 @@ Held = dict[Key, Entry]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheStats:
+class CacheStats(ShownAsFields):
     """A vault's object cache, counted since the vault was made.
 
     Attributes:

@@ -29,7 +29,7 @@ _KEYS: Final[dict[str, Callable[[ObjectInfo], Any]]] = {
 @click.command("ls")
 @unit_option
 @filter_options
-@click.option("--long", "-l", is_flag=True, help="Generation, datatype and tags, too.")
+@click.option("--long", "-l", is_flag=True, help="Generation, times, datatype and tags, too.")
 @click.option(
     "--sort", type=click.Choice(list(_KEYS)), help="By name, id, time of the last change, or size; the least first."
 )
@@ -56,7 +56,7 @@ def list_objects(
     """List a unit's objects: by id, or by name with --prefix ('' for every named object).
 
     A table on a terminal; id, size and name between tabs in a pipe (--long: id, size, generation,
-    time of the last change, datatype, tags, name).
+    times of the last change and of the last one of the bytes, when it expires, datatype, tags, name).
     """
     if level and (sort not in (None, "name") or choice.changed_before is not None):
         raise click.UsageError("--level is by name, and has no age: neither another --sort nor --older-than.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from vault._escaping import escape_hidden, json_line
 from vault.cli.batches import batches
-from vault.cli.wording import tags_text
+from vault.cli.wording import tags_text, times
 from vault.store.values import ObjectInfo
 
 Row = ObjectInfo | str
@@ -26,15 +26,13 @@ def json_of(info: ObjectInfo) -> dict[str, Any]:
     that `xxhsum -H3` prints. Counters and sizes stay far below 2^53, so they are numbers.
     """
     names = dict.fromkeys(["unit", "data_id", "name", "size", *(field.name for field in fields(info))])
-    return {name: _as_json(name, getattr(info, name)) for name in names}
+    return {**{name: _as_json(name, getattr(info, name)) for name in names}, "checksum": info.checksum_hex}
 
 
 def _as_json(name: str, value: object) -> object:
     match name, value:
         case "data_id", _:
             return str(value)
-        case "checksum", int():
-            return f"{value:016x}"
         case _, datetime():
             return value.isoformat()
         case _, Mapping():
@@ -114,7 +112,7 @@ def write_record(document: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _fields(info: Row, *, long: bool, with_unit: bool) -> Iterator[object]:
     if isinstance(info, str):
-        yield from [""] * (6 if long else 2)
+        yield from [""] * (8 if long else 2)
         yield info
         return
     if with_unit:
@@ -123,7 +121,7 @@ def _fields(info: Row, *, long: bool, with_unit: bool) -> Iterator[object]:
     yield info.size
     if long:
         yield info.generation
-        yield info.updated_at.isoformat()
+        yield from ("" if moment is None else moment.isoformat() for moment in times(info))
         yield info.datatype
         yield tags_text(info)
     yield info.name or ""

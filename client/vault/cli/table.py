@@ -7,7 +7,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from vault._escaping import escape_hidden
-from vault.cli.wording import size_text, tags_text, time_text
+from vault.cli.wording import size_text, tags_text, time_text, times
 from vault.store.values import ObjectInfo
 
 _GAP = 2  # between columns
@@ -32,6 +32,8 @@ def show_objects(objects: Sequence[ObjectInfo | str], *, long: bool, with_unit: 
     table.add_column("size", justify="right", min_width=9, no_wrap=True)
     table.add_column("updated", min_width=19, no_wrap=True)
     if long:
+        table.add_column("written", min_width=19, no_wrap=True)
+        table.add_column("expires", min_width=19, no_wrap=True)
         table.add_column("gen", justify="right", min_width=6, no_wrap=True)
         table.add_column("datatype", min_width=8, overflow="fold")
     table.add_column("name", min_width=4, overflow="fold", style="cyan")
@@ -39,9 +41,11 @@ def show_objects(objects: Sequence[ObjectInfo | str], *, long: bool, with_unit: 
         table.add_column("tags", min_width=4, overflow="fold")
     for info in objects:
         if isinstance(info, str):
-            table.add_row(*[""] * (5 if long else 3), shown(info))
+            table.add_row(*[""] * (7 if long else 3), shown(info))
             continue
-        cells = [str(info.data_id), size_text(info.size), time_text(info.updated_at)]
+        moments = times(info) if long else (info.updated_at,)
+        times_shown = ["" if each is None else time_text(each) for each in moments]
+        cells = [str(info.data_id), size_text(info.size), *times_shown]
         if long:
             cells += [str(info.generation), info.datatype]
         cells.append(info.name or "")

@@ -10,6 +10,11 @@ def tags_text(info: ObjectInfo) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(info.tags.items()))
 
 
+def times(info: ObjectInfo) -> tuple[datetime, datetime | None, datetime | None]:
+    """Those of a long listing: of the last change, of the last one of its bytes, and when it is gone."""
+    return info.updated_at, info.written_at, info.expires_at
+
+
 def time_text(moment: datetime) -> str:
     """To the second, in local time."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
+from vault._display import ShownAsRows, first_of
 from vault.errors import VaultError
 from vault.store.values import Key, LoadedObject, LoadItem, LoadResult, ObjectInfo
 
@@ -115,7 +116,7 @@ class Columns(Sequence[ItemT]):
     __hash__ = None  # type: ignore[assignment]  # as a list's: its items may have no hash
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}.of({list(self)!r})"
+        return f"{type(self).__name__}.of({first_of(self)})"
 
 
 def rows_of(items: Iterable[Any]) -> Iterator[Any]:
@@ -145,7 +146,7 @@ class _Objects(Columns[ItemT]):
     expires_at = Column[int | None](12)
 
 
-class ObjectInfos(_Objects[ObjectInfo | OtherT]):
+class ObjectInfos(_Objects[ObjectInfo | OtherT], ShownAsRows):
     """What is known of several objects; among the others None where there is none, and a VaultError where a write
     failed. Where there is one of these, `generations` has 0.
     """
@@ -153,6 +154,9 @@ class ObjectInfos(_Objects[ObjectInfo | OtherT]):
     __slots__ = ()
 
     _kind = ObjectInfo
+
+    def _shown(self) -> tuple[Sequence[ObjectInfo | OtherT], dict[str, object]]:
+        return self, {}
 
     @staticmethod
     def row_of(item: ObjectInfo) -> tuple[Any, ...]:

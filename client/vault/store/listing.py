@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from vault._display import ShownAsRows
 from vault.errors import InvalidArgumentError
 from vault.store.limits import (
     MAX_DATA_ID,
@@ -108,8 +109,8 @@ class Listing:
         return bool(place < other if self.descending else place > other)
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+@dataclass(frozen=True, slots=True, repr=False)
+class Level(ShownAsRows):
     """One level of a unit's names, as of a folder.
 
     Attributes:
@@ -121,6 +122,9 @@ class Level:
     prefixes: list[str]
     objects: list[ObjectInfo]
     next_after: str | None = None
+
+    def _shown(self) -> tuple[list[ObjectInfo], dict[str, object]]:
+        return self.objects, {"prefixes": self.prefixes, "next_after": self.next_after}
 
 
 def check_after(after: object, order: ListOrder) -> None:

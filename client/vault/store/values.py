@@ -10,6 +10,7 @@ from typing import Literal
 
 import xxhash
 
+from vault._display import ShownAsFields, ShownAsRows
 from vault.errors import CorruptionError, InvalidArgumentError, VaultError
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -36,7 +37,7 @@ Key = int | str
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(ShownAsFields):
     """What a store knows of an object.
 
     Attributes:
@@ -73,6 +74,20 @@ class ObjectInfo:
     def block_count(self) -> int:
         """How many blocks its bytes are in; 0 when it is empty."""
         return -(-self.size // BLOCK_SIZE)
+
+    @property
+    def checksum_hex(self) -> str:
+        """The checksum in 16 hexadecimal digits, as the command shows it and `xxhsum -H3 FILE` prints it."""
+        return f"{self.checksum:016x}"
+
+    @property
+    def etag(self) -> str:
+        """A strong ETag of its bytes, in its quotes, as HTTP's headers have it: another whenever they are written.
+
+        Made of generation and checksum, so that it is another, too, in a store that was put back to an older copy.
+        What only changes name, tags or expiry leaves it as it is.
+        """
+        return f'"{self.generation}-{self.checksum_hex}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +387,8 @@ SmallWrite = SmallUpload | SmallUpdate | SmallPut
 """An item of a batch that carries bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+@dataclass(frozen=True, slots=True, repr=False)
+class Page(ShownAsRows):
     """Part of a listing; `next_page_token` is empty on the last page.
 
     Attributes:
@@ -384,6 +399,9 @@ class Page:
     objects: list[ObjectInfo]
     next_page_token: str
     prefixes: list[str] = field(default_factory=list)
+
+    def _shown(self) -> tuple[list[ObjectInfo], dict[str, object]]:
+        return self.objects, {"prefixes": self.prefixes, "next_page_token": self.next_page_token}
 
 
 class ListOrder(Enum):
@@ -420,7 +438,7 @@ class UnitLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitInfo:
+class UnitInfo(ShownAsFields):
     """What a unit holds.
 
     Attributes:
