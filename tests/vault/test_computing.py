@@ -198,8 +198,16 @@ def test_what_can_be_no_computation_is_refused_before_it_begins(
     assert function.calls == 0
 
 
-def test_a_function_that_asks_for_its_own_name_is_refused_rather_than_left_waiting(vault: Vault) -> None:
+def test_a_function_that_asks_for_its_own_name_is_refused_rather_than_left_waiting(
+    vault: Vault, open_vault: OpenVault
+) -> None:
+    other = open_vault()
+
     def own() -> Note:
+        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
+            other.get_or_compute("notes", "a", own)
+        with Vault("memory://", STRUCTURE) as elsewhere:
+            assert elsewhere.get_or_compute("notes", "a", Counting("elsewhere")).text == "elsewhere"
         with pytest.raises(InvalidArgumentError, match="asks for it itself"):
             vault.get_or_compute("notes", "a", own)
         note: Note = vault.get_or_compute("notes", "b", lambda: vault.get_or_compute("notes", "c", Counting()))

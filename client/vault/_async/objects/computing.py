@@ -20,6 +20,7 @@ from vault._runtime.sync_async import AsyncClock, AsyncEvent, AsyncFlight, Async
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError, VaultError
 from vault.plain import Plain
+from vault.store.contract import AsyncStore
 from vault.store.values import ObjectInfo, PutSpec
 
 _log = logging.getLogger(__name__)
@@ -86,12 +87,14 @@ def wrapped(function: Callable[[], Any], plain: Plain[Any] | None) -> Callable[[
 class AsyncComputation(AsyncFlight):
     """One that is under way in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: tuple[str, str], store: AsyncStore) -> None:
         super().__init__()
+        self.key = key
+        self.store = store
         self.over = AsyncEvent()
 
 
-_under_way: ContextVar[tuple[object, ...]] = ContextVar("vault_computations", default=())
+_under_way: ContextVar[tuple[Any, ...]] = ContextVar("vault_computations", default=())
 """The computations that the code which runs is part of."""
 
 
@@ -129,7 +132,7 @@ class AsyncComputations:
         """The value: computed here, or by another meanwhile. See `AsyncVault.get_or_compute`."""
         key = wanted.unit, wanted.name
         while True:
-            computation = AsyncComputation()
+            computation = AsyncComputation(key, self._store)
             async with computation.lock:
                 other = self._begin(key, computation)
                 if other is None:
@@ -141,10 +144,7 @@ class AsyncComputations:
                         return answer[0]
             if other is not None:
                 if other in _under_way.get():
-                    raise InvalidArgumentError(
-                        f"the function that computes {wanted.name!r} in unit {wanted.unit!r} asks for it itself",
-                        reason="BAD_FUNCTION",
-                    )
+                    raise _asks_itself(wanted)
                 if wanted.old is not None:
                     return wanted.old[0]
                 while not other.is_over():
@@ -181,6 +181,7 @@ class AsyncComputations:
         try:
             while remaining := await self._store.acquire_lease(unit, name, holder, LEASE):
                 perhaps = False
+                await self._refuse_own(wanted)
                 if wanted.old is not None:
                     return wanted.old
                 await AsyncClock.sleep(min(backoff.next(), remaining, wanted.left()))
@@ -196,6 +197,14 @@ class AsyncComputations:
         finally:
             if perhaps and not is_inherited(self._forks):
                 await self._give_back(unit, name, holder)
+
+    async def _refuse_own(self, wanted: AsyncWanted) -> None:
+        """Raises when the code that waits is part of what it waits for, by another vault on the same store."""
+        for outer in _under_way.get():
+            if outer.key == (wanted.unit, wanted.name):
+                one, other = await outer.store.capabilities(), await self._store.capabilities()
+                if one.store_id == other.store_id:
+                    raise _asks_itself(wanted)
 
     async def _give_back(self, unit: str, name: str, holder: bytes) -> None:
         await self._renewal.remove(holder)
@@ -238,3 +247,9 @@ class AsyncComputations:
             expires_in=wanted.expires_in,
         )
         await self._writes.put(wanted.unit, spec, data)
+
+
+def _asks_itself(wanted: AsyncWanted) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"the function that computes {wanted.name!r} in unit {wanted.unit!r} asks for it itself", reason="BAD_FUNCTION"
+    )

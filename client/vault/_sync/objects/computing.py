@@ -21,6 +21,7 @@ from vault._runtime.sync_async import Clock, Event, Flight, Returned
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError, VaultError
 from vault.plain import Plain
+from vault.store.contract import Store
 from vault.store.values import ObjectInfo, PutSpec
 
 _log = logging.getLogger(__name__)
@@ -87,12 +88,14 @@ def wrapped(function: Callable[[], Any], plain: Plain[Any] | None) -> Callable[[
 class Computation(Flight):
     """One that is under way in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: tuple[str, str], store: Store) -> None:
         super().__init__()
+        self.key = key
+        self.store = store
         self.over = Event()
 
 
-_under_way: ContextVar[tuple[object, ...]] = ContextVar("vault_computations", default=())
+_under_way: ContextVar[tuple[Any, ...]] = ContextVar("vault_computations", default=())
 """The computations that the code which runs is part of."""
 
 
@@ -130,7 +133,7 @@ class Computations:
         """The value: computed here, or by another meanwhile. See `Vault.get_or_compute`."""
         key = wanted.unit, wanted.name
         while True:
-            computation = Computation()
+            computation = Computation(key, self._store)
             with computation.lock:
                 other = self._begin(key, computation)
                 if other is None:
@@ -142,10 +145,7 @@ class Computations:
                         return answer[0]
             if other is not None:
                 if other in _under_way.get():
-                    raise InvalidArgumentError(
-                        f"the function that computes {wanted.name!r} in unit {wanted.unit!r} asks for it itself",
-                        reason="BAD_FUNCTION",
-                    )
+                    raise _asks_itself(wanted)
                 if wanted.old is not None:
                     return wanted.old[0]
                 while not other.is_over():
@@ -182,6 +182,7 @@ class Computations:
         try:
             while remaining := self._store.acquire_lease(unit, name, holder, LEASE):
                 perhaps = False
+                self._refuse_own(wanted)
                 if wanted.old is not None:
                     return wanted.old
                 Clock.sleep(min(backoff.next(), remaining, wanted.left()))
@@ -197,6 +198,14 @@ class Computations:
         finally:
             if perhaps and not is_inherited(self._forks):
                 self._give_back(unit, name, holder)
+
+    def _refuse_own(self, wanted: Wanted) -> None:
+        """Raises when the code that waits is part of what it waits for, by another vault on the same store."""
+        for outer in _under_way.get():
+            if outer.key == (wanted.unit, wanted.name):
+                one, other = outer.store.capabilities(), self._store.capabilities()
+                if one.store_id == other.store_id:
+                    raise _asks_itself(wanted)
 
     def _give_back(self, unit: str, name: str, holder: bytes) -> None:
         self._renewal.remove(holder)
@@ -239,3 +248,9 @@ class Computations:
             expires_in=wanted.expires_in,
         )
         self._writes.put(wanted.unit, spec, data)
+
+
+def _asks_itself(wanted: Wanted) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"the function that computes {wanted.name!r} in unit {wanted.unit!r} asks for it itself", reason="BAD_FUNCTION"
+    )
