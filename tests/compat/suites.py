@@ -1,4 +1,4 @@
-"""The conformance suites as the older version has them, over a server at VAULT_ADDRESS; run by `test_older`."""
+"""The conformance suites of whichever version runs this, over a server at VAULT_ADDRESS; `test_older` runs them."""
 
 import os
 from collections.abc import Iterator
