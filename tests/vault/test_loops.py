@@ -69,6 +69,8 @@ VAULT_CALLS: dict[str, Callable[[Any], Any]] = {
     "read": lambda v: v.read("notes", "small"),
     "read_ranges": lambda v: v.read_ranges("notes", "small", [(0, 1)]),
     "list_level": lambda v: v.list_level("notes"),
+    "copy": lambda v: v.copy("notes", "small", "copy"),
+    "copy_many": lambda v: v.copy_many("notes", {"small": "copy"}),
     "rename": lambda v: v.rename("notes", "small", "smaller"),
     "rename_many": lambda v: v.rename_many("notes", {"small": "smaller"}),
     "set_metadata_many": lambda v: v.set_metadata_many("notes", [MetadataSpec("small", tags={})]),
