@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vault.store.values import CopySpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallUpdate, UpdateSpec, checksum
+from vault.testing.store.objects import small_put
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import Point, switch_on
 
-from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload
+from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload, write_all
 from tests.storage.resuming import go_on
 
 MEDIUM = LARGE[:70_000]
@@ -90,6 +91,22 @@ def _copy_over_a_name(store: EmbeddedStore) -> None:
     succeeded(outcome)
 
 
+def _put(store: EmbeddedStore) -> None:
+    spec = PutSpec("large", tags={"k": "other"}, datatype="d", expires_in=3600)
+    write_all(store.put(UNIT, spec), TWO_BLOCKS[1:])
+
+
+def _put_many(store: EmbeddedStore) -> None:
+    items = [small_put(PutSpec(name, 30, {"a": "b"}), SMALL[1:]) for name in ("large", "new", "new")]
+    for outcome in store.put_many(UNIT, [*items, small_put(UpdateSpec("small", tags={}), MEDIUM)]):
+        succeeded(outcome)
+
+
+def _rename_over(store: EmbeddedStore) -> None:
+    for outcome in store.set_metadata_many(UNIT, [MetadataSpec(2, "large", replace=True), MetadataSpec(3, "small")]):
+        succeeded(outcome)
+
+
 def _make_room(store: EmbeddedStore) -> None:
     assert store.engine.writer.make_room()
 
@@ -135,8 +152,12 @@ OPERATIONS = {
     "copy": Operation(_copy),
     "copy over a name": Operation(_copy_over_a_name),
     "copy over a name that retains nothing": Operation(_copy_over_a_name, retention=0),
+    "put": Operation(_put),
+    "put_many": Operation(_put_many),
+    "rename over a name": Operation(_rename_over),
     "collection": Operation(_wait_until_collected, prepare_expired, changes=False),
     "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
+    "rename over a name that retains nothing": Operation(_rename_over, retention=0),
     "update that retains nothing": Operation(_update, retention=0),
     "delete that retains nothing": Operation(_delete, retention=0),
 }

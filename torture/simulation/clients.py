@@ -15,6 +15,8 @@ from vault.store.values import (
     Change,
     DeleteSpec,
     MetadataSpec,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -144,14 +146,14 @@ class _Seed:
 
     def _prepare(self) -> tuple[list[Request], Callable[[AsyncIndexStore], Any]]:
         choice = self.choice
-        match choice.randrange(6):
+        match choice.randrange(9):
             case 0 | 1:
                 return self._batch(self._upload, SmallUpload, "upload_many")
             case 2:
                 return self._batch(self._update, SmallUpdate, "update_many")
             case 3:
                 specs = [
-                    DeleteSpec(self._key(), self._precondition(), self._request_id())
+                    DeleteSpec(self._key(), self._precondition(), self._request_id(), self._precondition())
                     for _ in range(choice.randint(1, 2))
                 ]
                 return self._register(specs), lambda store: store.delete_many(UNIT, specs)
@@ -160,7 +162,23 @@ class _Seed:
                 tags = choice.choice([None, {"k": choice.choice("xy")}])
                 spec = MetadataSpec(self._key(), name, tags, self._precondition(), self._request_id())
                 return self._register([spec]), lambda store: _alone(store.set_metadata(UNIT, spec))
-        streamed: Any = self._upload() if choice.random() < 0.5 else self._update()
+            case 5:
+                return self._batch(
+                    lambda: self._put() if choice.random() < 0.8 else self._update(), SmallPut, "put_many"
+                )
+            case 6:
+                renames = [
+                    MetadataSpec(
+                        self._key(),
+                        choice.choice(NAMES),
+                        if_revision=self._precondition(),
+                        replace=choice.random() < 0.7,
+                        request_id=self._request_id(),
+                    )
+                    for _ in range(choice.randint(1, 3))
+                ]
+                return self._register(renames), lambda store: store.set_metadata_many(UNIT, renames)
+        streamed: Any = choice.choice([self._upload, self._update, self._put])()
         data = choice.randbytes(8)
         resumable = choice.random() < 0.5
         return self._register([streamed], [data]), lambda store: _alone(
@@ -188,7 +206,21 @@ class _Seed:
         return UploadSpec(choice.choice(IDS), name, tags, request_id=self._request_id())
 
     def _update(self) -> UpdateSpec:
-        return UpdateSpec(self._key(), self._precondition(), request_id=self._request_id())
+        tags = self.choice.choice([None, None, {}, {"k": "x"}])
+        return UpdateSpec(
+            self._key(),
+            self._precondition(),
+            request_id=self._request_id(),
+            if_revision=self._precondition() if self.choice.random() < 0.3 else None,
+            tags=tags,
+        )
+
+    def _put(self) -> PutSpec:
+        choice = self.choice
+        tags = {"k": choice.choice("xy")} if choice.random() < 0.3 else {}
+        if_generation = 0 if choice.random() < 0.2 else self._precondition()
+        name = choice.choice([None, *NAMES, *NAMES])
+        return PutSpec(name, choice.choice(IDS), tags, "", if_generation, None, self._request_id())
 
     def _key(self) -> int | str:
         return self.choice.choice(KEYS)
@@ -203,7 +235,7 @@ class _Seed:
         return self._requests.to_bytes(16, "big")
 
     async def _stream(self, store: AsyncIndexStore, spec: Any, data: bytes, *, resumable: bool) -> Any:
-        begin = store.upload if isinstance(spec, UploadSpec) else store.update
+        begin: Any = store.upload if isinstance(spec, UploadSpec) else store.put
         try:
             async with await begin(UNIT, spec, resumable=resumable) as writer:
                 if writer.persisted_size == 0:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vault.errors import VaultError
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, unpack_tags
 
 from torture.simulation.world import ViolationError, World
@@ -37,7 +37,7 @@ class Request:
             when it was answered.
     """
 
-    spec: UploadSpec | UpdateSpec | DeleteSpec | MetadataSpec
+    spec: UploadSpec | UpdateSpec | PutSpec | DeleteSpec | MetadataSpec
     data: int = 0
     begun: int = 0
     answers: list[tuple[Any, int, int]] = field(default_factory=list)
@@ -82,22 +82,44 @@ def decide(state: State, request: Request, revision: int) -> tuple[State, Any]:
             return state, "NAME_TAKEN"
         made = Seen(spec.name, tuple(sorted(spec.tags.items())), request.data, revision, revision)
         return {**state, spec.data_id: made}, (spec.data_id, made)
+    if isinstance(spec, PutSpec):
+        return _put(state, spec, request.data, revision)
     data_id = find(state, spec.key)
     if data_id is None:
         return state, 0 if isinstance(spec, DeleteSpec) else "OBJECT_NOT_FOUND"
     there = state[data_id]
     if spec.if_generation not in (None, there.generation):
         return state, "GENERATION_MISMATCH"
+    if spec.if_revision not in (None, there.revision):
+        return state, "REVISION_MISMATCH"
     if isinstance(spec, DeleteSpec):
         return {key: other for key, other in state.items() if key != data_id}, revision
     if isinstance(spec, MetadataSpec):
-        if spec.name and spec.name != there.name and find(state, spec.name) is not None:
-            return state, "NAME_TAKEN"
+        if spec.name and spec.name != there.name and (holder := find(state, spec.name)) is not None:
+            if not spec.replace:
+                return state, "NAME_TAKEN"
+            state = {key: other for key, other in state.items() if key != holder}
         name = there.name if spec.name is None else spec.name or None
         tags = there.tags if spec.tags is None else tuple(sorted(spec.tags.items()))
         made = there._replace(name=name, tags=tags, revision=revision)
     else:
-        made = there._replace(checksum=request.data, generation=revision, revision=revision)
+        tags = there.tags if spec.tags is None else tuple(sorted(spec.tags.items()))
+        made = there._replace(tags=tags, checksum=request.data, generation=revision, revision=revision)
+    return {**state, data_id: made}, (data_id, made)
+
+
+def _put(state: State, spec: PutSpec, data: int, revision: int) -> tuple[State, Any]:
+    data_id = find(state, spec.data_id if spec.name is None else spec.name)
+    if data_id is None:
+        if spec.if_generation:
+            return state, "OBJECT_NOT_FOUND"
+        if spec.data_id in state:
+            return state, "OBJECT_EXISTS"
+    elif spec.if_generation not in (None, state[data_id].generation):
+        return state, "GENERATION_MISMATCH"
+    name = spec.name if data_id is None else state[data_id].name
+    made = Seen(name, tuple(sorted(spec.tags.items())), data, revision, revision)
+    data_id = data_id or spec.data_id
     return {**state, data_id: made}, (data_id, made)
 
 
@@ -113,6 +135,7 @@ def judge(world: World, history: History) -> None:
     states: list[State] = [{}]
     applied: dict[bytes, tuple[int, Any]] = {}
     clock = 0
+    aside: int | None = None  # what a rename has just deleted for its name; nobody sees it gone before the rename
     for revision, change in enumerate(world.log, 1):
         request_id = change[_REQUEST]
         if change[0] != revision:
@@ -122,10 +145,20 @@ def judge(world: World, history: History) -> None:
         if change[_KIND + 1] < clock:
             raise ViolationError(f"the store's time went back at {revision}")
         clock = change[_KIND + 1]
+        if request_id is None:
+            if aside is not None or change[_KIND] != ChangeKind.DELETED.value:
+                raise ViolationError(f"nobody asked for the change at {revision}")
+            aside = change[2]
+            states.append(states[-1])
+            continue
         request = history.requests[request_id]
         state, answer = decide(states[-1], request, revision)
         if isinstance(answer, str) or answer == 0:
             raise ViolationError(f"{request.spec} was applied at {revision}, and is to be refused: {answer}")
+        gone = states[-1].keys() - state.keys() if isinstance(request.spec, MetadataSpec) else set()
+        if gone != ({aside} - {None}):
+            raise ViolationError(f"{request.spec} at {revision} deletes {gone}, and {aside} was deleted for it")
+        aside = None
         applied[request_id] = revision, answer
         states.append(state)
         if revision <= request.begun:
