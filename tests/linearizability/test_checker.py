@@ -33,6 +33,10 @@ GOOD: dict[str, list[Operation]] = {
         op("create", "c", 8, 9, "refused"), op("delete", None, 10, 11), op("read", None, 12, 13),
         op("create", "d", 14, 15), op("read", "d", 16, 17),
     ],
+    "puts, whatever is there": [
+        op("put", "a", 0, 1), op("read", "a", 2, 3), op("put", "b", 4, 5), op("delete", None, 6, 7),
+        op("put", "c", 8, 9, "unknown"), op("read", None, 10, 11), op("read", "c", 12, 13),
+    ],
     "a read during a write may show either": [
         op("create", "a", 0, 1), op("update", "b", 2, 10), op("read", "a", 3, 4), op("read", "b", 5, 6),
         op("read", "b", 11, 12),
@@ -74,6 +78,10 @@ BAD: dict[str, list[Operation]] = {
     "a lost update": [
         op("create", "a", 0, 1), op("compare", "b", 2, 5, expected="a"), op("compare", "c", 3, 6, expected="a"),
     ],
+    "a put that took effect twice": [
+        op("put", "a", 0, 1, "unknown"), op("read", "a", 2, 3), op("put", "b", 4, 5), op("read", "a", 6, 7),
+    ],
+    "a put that is refused": [op("put", "a", 0, 1, "refused")],
     "a read from the future": [op("create", "a", 0, 1), op("read", "b", 2, 3), op("update", "b", 4, 5)],
     "a read of what nobody wrote": [op("create", "a", 0, 1), op("read", "z", 2, 3)],
     "reads that disagree on the order": [

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["read", "create", "update", "compare", "delete"]
+Kind = Literal["read", "create", "update", "put", "compare", "delete"]
 Outcome = Literal["done", "refused", "unknown"]
 
 Value = str | None
@@ -52,6 +52,8 @@ def after(state: Value, operation: Operation) -> Value:
             meets, changed = state is None, operation.value
         case "update":
             meets, changed = state is not None, operation.value
+        case "put":
+            meets, changed = True, operation.value
         case "compare":
             meets, changed = state == operation.expected, operation.value
         case "delete":

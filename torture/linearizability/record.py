@@ -21,6 +21,7 @@ from vault import (
     UnavailableError,
     VaultError,
 )
+from vault.store.values import PutSpec
 from vault_server import EmbeddedStore
 
 from tests.faults.ports import held_port
@@ -31,10 +32,11 @@ UNIT: Final = "registers"
 STRUCTURE: Final = {UNIT: (TextWrapper, 0)}
 _TIMEOUT: Final = 2.0  # seconds for a client's call; kills outlast it now and then
 _PADDED: Final = 100_000  # characters; such a value is in a file
-_KINDS: Final[dict[Kind, int]] = {"read": 10, "update": 3, "compare": 3, "create": 2, "delete": 1}
+_KINDS: Final[dict[Kind, int]] = {"read": 12, "update": 2, "put": 3, "compare": 3, "create": 2, "delete": 1}
 _REFUSALS: Final[dict[Kind, tuple[type[VaultError], ...]]] = {
     "create": (AlreadyExistsError,),
     "update": (NotFoundError,),
+    "put": (),
     "compare": (ConflictError, NotFoundError),
     "delete": (),
 }
@@ -129,6 +131,9 @@ class _Recorder:
                     ticket.close()
                 case "update":
                     generation = vault.update(UNIT, data_id, data).generation
+                case "put":
+                    spec = PutSpec(None, data_id, datatype=data.datatype_tag)
+                    generation = vault._writes.put(UNIT, spec, data).generation  # by id, and not by name
                 case "compare":
                     generation = vault.update(UNIT, data_id, data, if_generation=held).generation
                 case "delete":
