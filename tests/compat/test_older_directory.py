@@ -1,0 +1,104 @@
+"""A directory that the older version wrote is this one's, and the other way round; also both at once."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vault import RemoteStore
+from vault.errors import VaultError
+from vault.store.contract import Store
+from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallPut, UnitLimits, UpdateSpec, checksum
+from vault.testing.store.objects import payload
+from vault_server import EmbeddedStore
+
+from tests.compat.directory import change, contents, write
+from tests.compat.older import Older
+from tests.server.process import COMMAND, Served
+
+
+def by_older(older: Older, what: str, directory: Path, *arguments: object) -> Any:
+    return json.loads(older.run("-m", "tests.compat.directory", what, str(directory), *map(str, arguments)))
+
+
+def assert_sound(older: Older, directory: Path) -> None:
+    """Both versions' checks find nothing."""
+    for environment in (None, older.environment):
+        done = subprocess.run(
+            [COMMAND, "check", directory, "--deep"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def use_what_is_new(store: Store) -> None:
+    """Writes as only this version can."""
+    for data in (b"new", payload(70_000, 9)):
+        items = [SmallPut(PutSpec(name), data, checksum(data)) for name in (f"put/{len(data)}", "100/1000")]
+        items.append(SmallPut(UpdateSpec(103, tags={"with": "bytes"}), data, checksum(data)))
+        outcomes = [*store.put_many("a", items)]
+        outcomes += store.copy_many("a", [CopySpec(104, name=f"copy/{len(data)}"), CopySpec(102)])
+        outcomes += store.copy_many("a", [CopySpec(104)], to_unit="c")
+        assert [outcome for outcome in outcomes if isinstance(outcome, VaultError)] == []
+    store.set_metadata("a", MetadataSpec(110, name="100/70000", replace=True))
+    store.set_unit_limits("b", UnitLimits(max_objects=1000))
+    store.acquire_lease("a", "name", b"0123456789abcdef", 30.0)
+
+
+@pytest.mark.slow
+def test_a_directory_goes_back_and_forth(older: Older, tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    written = by_older(older, "write", directory, 100)
+    with EmbeddedStore(directory) as store:
+        assert contents(store) == written
+        write(store, 200)
+        use_what_is_new(store)
+        expected = contents(store)
+    assert_sound(older, directory)
+    assert by_older(older, "read", directory) == expected
+    changed = by_older(older, "change", directory)
+    by_older(older, "write", directory, 300)
+    assert changed["objects"].keys() < by_older(older, "read", directory)["objects"].keys()
+    assert_sound(older, directory)
+    with EmbeddedStore(directory) as store:
+        assert contents(store) == by_older(older, "read", directory)
+        assert store.unit_info("b").limits == UnitLimits(max_objects=1000)
+        change(store)
+        expected = contents(store)
+    assert by_older(older, "read", directory) == expected
+    assert_sound(older, directory)
+
+
+def test_a_directory_that_this_version_made_is_the_olders(older: Older, tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    with EmbeddedStore(directory) as store:
+        write(store, 100)
+        use_what_is_new(store)
+        expected = contents(store)
+    assert by_older(older, "read", directory) == expected
+    by_older(older, "change", directory)
+    assert_sound(older, directory)
+
+
+@pytest.mark.slow
+def test_both_serve_one_directory_at_once(older: Older, tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    one = older.serve(directory)
+    other = Served(directory, "--listen", "127.0.0.1:0")
+    try:
+        with RemoteStore(one.address) as by_one, RemoteStore(other.address) as by_other:
+            for first in (100, 200, 300):
+                write(by_one if first == 200 else by_other, first)
+            use_what_is_new(by_other)
+            change(by_one)
+            change(by_other)
+            assert contents(by_one) == contents(by_other)
+    finally:
+        one.kill()
+        other.kill()
+    assert_sound(older, directory)
