@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
+from vault._arguments import CallNames
 from vault._async.objects.computing import AsyncWanted, Found, wrapped
 from vault._async.vault.reading import AsyncReading
 from vault._async.vault.writing import AsyncWriting
 from vault._runtime.sync_async import AsyncReturned
-from vault.arguments import CallNames
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain
 from vault.store.limits import check_expires_in, check_new, check_seconds, check_tags, shown
