@@ -243,6 +243,11 @@ CASES: Final[Mapping[str, Case]] = {
     "vault: set_metadata_many": _of_vault(
         "Vault.set_metadata_many", lambda vault: vault.set_metadata_many("notes", [_RENAMED])
     ),
+    "vault: copy": _of_vault("Vault.copy", lambda vault: vault.copy("notes", "a", name="copy")),
+    "vault: copy over a name": _of_vault(
+        "Vault.copy", lambda vault: vault.copy("notes", "a", to_unit="others", name="dir/b", replace=True)
+    ),
+    "vault: copy_many": _of_vault("Vault.copy_many", lambda vault: vault.copy_many("notes", {"a": "copy"})),
     "vault: tags with an update": _of_vault(
         "Vault.update(tags)", lambda vault: vault.update("notes", "a", TextWrapper("new"), tags={})
     ),
