@@ -18,6 +18,8 @@ from vault.store.values import (
     ListOrder,
     LoadItem,
     MetadataSpec,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -76,8 +78,11 @@ small = st.builds(payload, st.sampled_from([0, 1, 1000, 70_000, BLOCK_SIZE, BLOC
 
 uploads = st.builds(UploadSpec, ids, st.none() | names, tags, datatypes, requests)
 updates = st.builds(UpdateSpec, keys, generations, st.none() | datatypes, requests)
-deletes = st.builds(DeleteSpec, keys, generations, requests)
+newer_updates = st.builds(UpdateSpec, keys, generations, st.none() | datatypes, requests, generations, st.none() | tags)
+puts = st.builds(PutSpec, st.none() | names, ids, tags, datatypes, generations, st.none(), requests) | newer_updates
+deletes = st.builds(DeleteSpec, keys, generations, requests, st.none() | generations)
 metadata = st.builds(MetadataSpec, keys, st.none() | names, st.none() | tags, generations, requests)
+renames = st.builds(MetadataSpec, keys, names, st.none() | tags, generations, requests, generations, st.booleans())
 
 
 def damaged(content: bytes, damage: str) -> tuple[list[Block], int, int | None]:
@@ -186,7 +191,20 @@ calls: st.SearchStrategy[Call] = st.one_of(
         st.lists(st.tuples(updates, small, sums), max_size=3),
     ),
     st.builds(lambda u, specs: lambda store: store.delete_many(u, specs), units, st.lists(deletes, max_size=3)),
-    st.builds(lambda u, spec: lambda store: store.set_metadata(u, spec), units, metadata),
+    st.builds(lambda u, spec: lambda store: store.set_metadata(u, spec), units, metadata | renames),
+    st.builds(lambda u, specs: lambda store: store.set_metadata_many(u, specs), units, st.lists(renames, max_size=3)),
+    st.builds(
+        lambda u, spec, d, how: write(lambda store: store.put(u, spec), damaged(d, how)),
+        units,
+        puts,
+        data,
+        damages,
+    ),
+    st.builds(
+        lambda u, parts: lambda store: store.put_many(u, small_items(SmallPut, parts)),
+        units,
+        st.lists(st.tuples(puts, small, sums), max_size=3),
+    ),
     st.just(lambda store: store.list_units()),
 )
 

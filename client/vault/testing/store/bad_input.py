@@ -1,5 +1,6 @@
 """What holds for arguments that can never work: refused before any I/O, by name, with nothing changed."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from vault.store.values import (
     DeleteSpec,
     LoadItem,
     MetadataSpec,
+    PutSpec,
+    SmallPut,
     SmallUpdate,
     SmallUpload,
     UnitLimits,
@@ -20,7 +23,16 @@ from vault.store.values import (
     UploadSpec,
 )
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import put, refused, remove, replace, small_update, small_upload, upload_spec
+from vault.testing.store.objects import (
+    put,
+    refused,
+    remove,
+    replace,
+    small_put,
+    small_update,
+    small_upload,
+    upload_spec,
+)
 
 UNITS: dict[str, Any] = {
     "empty": "",
@@ -113,6 +125,7 @@ TAGS: dict[str, Any] = {
 """What are no tags."""
 
 GENERATIONS: dict[str, Any] = {"negative": -1, "2^63": 2**63, "true": True, "float": 1.0, "text": "1"}
+EXPIRIES: dict[str, Any] = {"0": 0, "negative": -1.0, "nan": math.nan, "inf": math.inf, "text": "5", "true": True}
 REQUEST_IDS: dict[str, Any] = {"empty": b"", "15": b"x" * 15, "17": b"x" * 17, "text": "x" * 16, "none": None}
 DATATYPES: dict[str, Any] = {"long": "d" * (MAX_DATATYPE + 1), "number": 5, "surrogate": "\ud800"}
 CHECKSUMS: dict[str, Any] = {"negative": -1, "2^64": 2**64, "true": True, "float": 1.0, "text": "1", "none": None}
@@ -138,6 +151,10 @@ ACTS: dict[str, Act] = {
     "set_metadata": lambda store, unit, key: store.set_metadata(unit, MetadataSpec(key, tags={})),
     "load_many": lambda store, unit, key: _only(store.load_many(unit, [LoadItem(key)])),
     "update_many": lambda store, unit, key: _only(store.update_many(unit, [small_update(UpdateSpec(key), b"data")])),
+    "update by put": lambda store, unit, key: store.put(unit, UpdateSpec(key, tags={})),
+    "update by put_many": lambda store, unit, key: _only(store.put_many(unit, [small_put(UpdateSpec(key), b"data")])),
+    "delete at a revision": lambda store, unit, key: remove(store, unit, DeleteSpec(key, if_revision=1)),
+    "set_metadata_many": lambda store, unit, key: _only(store.set_metadata_many(unit, [MetadataSpec(key, tags={})])),
 }
 """Every call that takes a key."""
 
@@ -145,6 +162,8 @@ UNIT_ACTS: dict[str, Act] = {
     **ACTS,
     "upload": lambda store, unit, _: put(store, unit, b"data"),
     "upload_many": lambda store, unit, _: _only(store.upload_many(unit, [small_upload(b"data")])),
+    "put": lambda store, unit, _: store.put(unit, PutSpec("name")),
+    "put_many": lambda store, unit, _: _only(store.put_many(unit, [small_put(PutSpec("name"), b"data")])),
     "list_page": lambda store, unit, _: store.list_page(unit),
     "unit_info": lambda store, unit, _: store.unit_info(unit),
     "set_unit_limits": lambda store, unit, _: store.set_unit_limits(unit, UnitLimits()),
@@ -164,6 +183,14 @@ TYPED: dict[str, Act] = {
     "one of delete_many": lambda store, unit, wrong: store.delete_many(unit, [DeleteSpec(5), wrong]),
     "spec in upload_many": lambda store, unit, wrong: store.upload_many(unit, [SmallUpload(wrong, b"", 0)]),
     "spec in update_many": lambda store, unit, wrong: store.update_many(unit, [SmallUpdate(wrong, b"", 0)]),
+    "put": lambda store, unit, wrong: store.put(unit, wrong),
+    "put_many": lambda store, unit, wrong: store.put_many(unit, wrong),
+    "one of put_many": lambda store, unit, wrong: store.put_many(unit, [small_put(PutSpec("name"), b""), wrong]),
+    "spec in put_many": lambda store, unit, wrong: store.put_many(unit, [SmallPut(wrong, b"", 0)]),
+    "set_metadata_many": lambda store, unit, wrong: store.set_metadata_many(unit, wrong),
+    "one of set_metadata_many": lambda store, unit, wrong: store.set_metadata_many(
+        unit, [MetadataSpec(5, tags={}), wrong]
+    ),
     "upload": lambda store, unit, wrong: store.upload(unit, wrong),
     "update": lambda store, unit, wrong: store.update(unit, wrong),
     "set_metadata": lambda store, unit, wrong: store.set_metadata(unit, wrong),
@@ -333,8 +360,13 @@ class BadInputConformance(StoreHarness):
                 await replace(subject, unit, UpdateSpec(key, if_generation=bad), b"new")
             with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await remove(subject, unit, DeleteSpec(key, if_generation=bad))
+            for name in ("if_generation", "if_revision"):
+                with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                    await subject.set_metadata(unit, MetadataSpec(key, tags={}, **{name: bad}))
             with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
-                await subject.set_metadata(unit, MetadataSpec(key, tags={}, if_generation=bad))
+                await replace(subject, unit, UpdateSpec(key, if_revision=bad), b"new")
+            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                await remove(subject, unit, DeleteSpec(key, if_revision=bad))
 
     @_each(RANGES, "bad")
     async def test_a_bad_range_is_refused(self, subject: AsyncStore, unit: str, bad: dict[str, Any]) -> None:

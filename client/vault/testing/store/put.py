@@ -30,6 +30,7 @@ from vault.store.values import (
     new_data_id,
     new_request_id,
 )
+from vault.testing.store import bad_input as bad
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     blocks_of,
@@ -49,6 +50,18 @@ from vault.testing.store.objects import (
 )
 
 WAYS = ("stream", "resumable", "batch")
+BAD: dict[str, tuple[str, list[Any]]] = {
+    "name": ("BAD_NAME", [*bad.NAMES.values(), "", 5, b"a"]),
+    "data_id": ("BAD_ID", [*bad.IDS.values(), "5"]),
+    "tags": ("BAD_TAGS", [*bad.TAGS.values()]),
+    "datatype": ("BAD_DATATYPE", [*bad.DATATYPES.values()]),
+    "if_generation": ("BAD_GENERATION", [*bad.GENERATIONS.values()]),
+    "expires_in": ("BAD_EXPIRY", [*bad.EXPIRIES.values()]),
+    "request_id": ("BAD_REQUEST_ID", [*bad.REQUEST_IDS.values()]),
+    "times": ("INVALID_ARGUMENT", [5, "2020", (1, 2, 3)]),
+}
+"""By field, the reason and what is refused with it."""
+
 LARGE = payload(2 * BLOCK_SIZE + 17)
 
 
@@ -183,6 +196,18 @@ class PutConformance(StoreHarness):
                         await writer.write(blocks_of(b"data")[0])
                         await writer.commit(size, total)
         assert await fetch(subject, unit, "name") == b"old"
+
+    @pytest.mark.parametrize("field", BAD)
+    async def test_a_bad_spec_is_refused_before_anything(self, subject: AsyncStore, unit: str, field: str) -> None:
+        await put(subject, unit, b"old", upload_spec(name="name"))
+        reason, values = BAD[field]
+        async with self.unchanged(subject, unit):
+            for value in values:
+                fields: dict[str, Any] = {"name": "name", field: value}
+                with refused(InvalidArgumentError, reason):
+                    await subject.put(unit, PutSpec(**fields))
+                (outcome,) = await subject.put_many(unit, [small_put(PutSpec(**fields), b"no")])
+                failed_with(outcome, InvalidArgumentError, reason)
 
     # Retries
 
@@ -325,9 +350,9 @@ class PutConformance(StoreHarness):
             assert (info.created_at, info.written_at) == (created, written)
             assert info.updated_at <= datetime.now(UTC) + timedelta(minutes=5), "by this machine's clock"
             assert await stat(subject, unit, "name") == info
-        bad = Times(now, created, now)
+        unordered = Times(now, created, now)
         with refused(InvalidArgumentError, "BAD_TIME"):
-            await put_by(subject, unit, way, PutSpec("name", times=bad), b"no")
+            await put_by(subject, unit, way, PutSpec("name", times=unordered), b"no")
 
     # The feed
 
