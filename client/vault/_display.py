@@ -64,6 +64,18 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = (), after: S
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>{lines}"
 
 
+def size_text(size: int) -> str:
+    """Bytes for people: 999 B, 1.5 KiB, 12 MiB."""
+    if size < 1024:
+        return f"{size} B"
+    amount, unit = float(size), ""
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007  # the unit that it stops at is used
+        amount /= 1024
+        if amount < 1023.95:
+            break
+    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
+
+
 def _escaped(text: str) -> str:
     return html.escape(escape_hidden(text))
 

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import click
 from rich.console import Console
+from vault._display import size_text
 from vault.cli.arguments import SIZE
-from vault.cli.wording import size_text
 from vault.store.limits import BLOCK_SIZE
 
 from .coherence import show_coherence

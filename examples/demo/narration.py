@@ -4,7 +4,7 @@ import textwrap
 
 from rich.console import Console
 from rich.markup import escape
-from vault.cli.wording import size_text
+from vault._display import size_text
 
 from .processes import Run
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vault._display import size_text
 from vault.cli.arguments import parse_key, parse_size, parse_tags
 from vault.cli.exits import Exit, exit_code, text_of
-from vault.cli.wording import size_text
 from vault.errors import (
     AlreadyExistsError,
     BatchError,

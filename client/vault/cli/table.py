@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from vault._display import size_text
 from vault._escaping import escape_hidden
-from vault.cli.wording import size_text, tags_text, time_text, times
+from vault.cli.wording import tags_text, time_text, times
 from vault.store.values import ObjectInfo
 
 _GAP = 2  # between columns

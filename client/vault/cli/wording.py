@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from vault._display import size_text  # the commands take it from here
 from vault.store.values import ObjectInfo
 
 
@@ -18,18 +19,6 @@ def times(info: ObjectInfo) -> tuple[datetime, datetime | None, datetime | None]
 def time_text(moment: datetime) -> str:
     """To the second, in local time."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def size_text(size: int) -> str:
-    """Bytes for people: 999 B, 1.5 KiB, 12 MiB."""
-    if size < 1024:
-        return f"{size} B"
-    amount, unit = float(size), ""
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007  # the unit that it stops at is used
-        amount /= 1024
-        if amount < 1023.95:
-            break
-    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
 
 
 def counted(objects: int, size: int) -> str:

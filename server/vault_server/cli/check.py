@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from vault._display import size_text
 from vault.cli.exits import Exit
 from vault.cli.location import Directory, check_vault
 from vault.cli.options import json_option
 from vault.cli.output import write_json, write_line
 from vault.cli.progress import progress_of
-from vault.cli.wording import size_text, time_text
+from vault.cli.wording import time_text
 
 from vault_server.storage.embedded.check_directory import check_directory
 from vault_server.storage.maintenance.report import CheckReport

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from vault._async.files.block_stream import AsyncBlockSource
 from vault._runtime.blocking import AsyncDisk
@@ -13,7 +14,7 @@ from vault.store._async.reopening import not_asked_for, reopener
 from vault.store.blocks import BlockCutter, check_empty, worth_repeating
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.progress import Meter, ProgressCallback
+from vault.store.progress import Meter, Progress
 from vault.store.values import Key, NotModified, ObjectInfo
 
 __all__ = ["PathOrFile", "download_file", "upload_file"]
@@ -21,7 +22,7 @@ __all__ = ["PathOrFile", "download_file", "upload_file"]
 Begin = Callable[[], AsyncReturned[AsyncBlockWriter]]
 
 
-async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | None) -> ObjectInfo:
+async def upload_file(begin: Begin, source: PathOrFile, progress: Progress) -> ObjectInfo:
     """Stores a file's bytes, or what a binary file object still has, as one object. See `AsyncVault.upload_file`.
 
     The next block is read while one is on its way. When a block changed on its way, or the connection was
@@ -31,18 +32,19 @@ async def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallba
     Args:
         begin: Begins the write; the same one, however often it is called.
     """
-    meter = Meter(progress)
     if not is_path(source):
-        async with AsyncDisk() as disk:
-            return await _send(begin, disk, partial(read_some, source, BLOCK_SIZE), None, meter)
+        with Meter(progress, "upload") as meter:
+            async with AsyncDisk() as disk:
+                return await _send(begin, disk, partial(read_some, source, BLOCK_SIZE), None, meter)
     path = absolute(source)
-    try:
-        return await _send_path(begin, path, meter)
-    except VaultError as error:
-        if not worth_repeating(error, meter.moved):
-            raise
-        meter.restart()
-        return await _send_path(begin, path, meter)
+    with Meter(progress, Path(path).name) as meter:
+        try:
+            return await _send_path(begin, path, meter)
+        except VaultError as error:
+            if not worth_repeating(error, meter.moved):
+                raise
+            meter.restart()
+            return await _send_path(begin, path, meter)
 
 
 async def download_file(
@@ -50,7 +52,7 @@ async def download_file(
     unit: str,
     key: Key,
     target: PathOrFile,
-    progress: ProgressCallback | None,
+    progress: Progress,
     *,
     replace: bool = True,
 ) -> ObjectInfo:
@@ -64,25 +66,25 @@ async def download_file(
     Args:
         replace: Whether a file that is at the path may be replaced, or a link followed.
     """
-    meter = Meter(progress)
-    async with AsyncDisk() as disk:
-        if not is_path(target):
+    with Meter(progress, str(key)) as meter:
+        async with AsyncDisk() as disk:
+            if not is_path(target):
+                source = await _source(store, unit, key)
+                try:
+                    return await _receive(source, disk, partial(write_all, target), meter)
+                finally:
+                    await source.close()
+            file = await disk.run(partial(find_target, absolute(target), replace=replace))
             source = await _source(store, unit, key)
             try:
-                return await _receive(source, disk, partial(write_all, target), meter)
+                disk.begin(file.open)
+                await disk.ended()
+                info = await _receive(source, disk, file.write, meter)
+                await disk.run(file.finish)
             finally:
+                file.give_up()
+                await disk.run(file.discard)
                 await source.close()
-        file = await disk.run(partial(find_target, absolute(target), replace=replace))
-        source = await _source(store, unit, key)
-        try:
-            disk.begin(file.open)
-            await disk.ended()
-            info = await _receive(source, disk, file.write, meter)
-            await disk.run(file.finish)
-        finally:
-            file.give_up()
-            await disk.run(file.discard)
-            await source.close()
     return info
 
 

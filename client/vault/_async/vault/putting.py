@@ -10,7 +10,7 @@ from vault._async.vault.base import AsyncVaultBase, all_or_error, listed, pairs,
 from vault.datatype import Datatype
 from vault.errors import VaultError
 from vault.store.limits import MAX_BATCH_ITEMS, check_name, check_type
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, MetadataSpec, ObjectInfo, PutSpec, SmallPut, new_data_id
 
 KeyT = TypeVar("KeyT", bound=Key)
@@ -111,13 +111,14 @@ class AsyncPutting(AsyncVaultBase):
         tags: Mapping[str, str] | None = None,
         if_generation: int | None = None,
         expires_in: float | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> ObjectInfo:
         """Stores a file's bytes under a name; as `put`. They are taken to be what the Datatype's `_dump` gives.
 
         Args:
             path: A file, or a binary file object, from where it stands; see `upload_file`.
-            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+            progress: True: a bar on standard error, on a terminal or in a notebook. Or an fsspec Callback, or anything
+                with its `set_size` and `relative_update`; bytes.
 
         Raises:
             ConflictError: As for `put`; FILE_CHANGED, the file was written while it was read, and nothing was stored.

@@ -14,7 +14,7 @@ from vault._cache.cache import Held
 from vault._cache.entry import Entry
 from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo
 
 
@@ -196,16 +196,15 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
             self._cache.dropped += left
         return all_or_error(results)
 
-    async def download_file(
-        self, unit: str, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None
-    ) -> ObjectInfo:
+    async def download_file(self, unit: str, key: Key, path: PathOrFile, *, progress: Progress = None) -> ObjectInfo:
         """Writes an object into a file, every block verified first.
 
         Args:
             path: A file, which is replaced at the end in one step, so that nobody finds half of it, and keeps its
                 mode, access control list and, where that is permitted, owner and group; links are followed. Or a
                 pipe or a device, or a binary file object, which get the bytes as they come.
-            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+            progress: True: a bar on standard error, on a terminal or in a notebook. Or an fsspec Callback, or anything
+                with its `set_size` and `relative_update`; bytes.
 
         Returns:
             What was written.

@@ -6,7 +6,7 @@ from typing import TypeVar
 from vault._async.files.transfer import PathOrFile
 from vault._async.vault.putting import KeyT
 from vault._async.vault.unit_base import AsyncUnitBase
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, MetadataSpec, ObjectInfo
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
         tags: Mapping[str, str] | None = None,
         if_generation: int | None = None,
         expires_in: float | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> ObjectInfo:
         """Stores a file's bytes under a name; as `put`.
 

@@ -12,7 +12,7 @@ from vault._async.vault.unit_base import AsyncUnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
 from vault.store.listing import Level
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
@@ -180,9 +180,7 @@ class AsyncUnitReading(AsyncUnitBase[T]):
         """
         return await self._vault.read_ranges(self.name, key, ranges, verify=verify)
 
-    async def download_file(
-        self, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None
-    ) -> ObjectInfo:
+    async def download_file(self, key: Key, path: PathOrFile, *, progress: Progress = None) -> ObjectInfo:
         """Writes an object into a file, every block verified first.
 
         Raises:

@@ -7,7 +7,7 @@ from vault._async.files.object_writer import AsyncObjectWriter
 from vault._async.files.transfer import PathOrFile
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.unit_base import AsyncUnitBase
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class AsyncUnitWriting(AsyncUnitBase[T]):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> int:
         """Stores a file as a new object; its id. The bytes are taken to be what the Datatype's `_dump` gives.
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from vault._sync.files.block_stream import BlockSource
 from vault._runtime.blocking import Disk
@@ -14,7 +15,7 @@ from vault.store._sync.reopening import not_asked_for, reopener
 from vault.store.blocks import BlockCutter, check_empty, worth_repeating
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.progress import Meter, ProgressCallback
+from vault.store.progress import Meter, Progress
 from vault.store.values import Key, NotModified, ObjectInfo
 
 __all__ = ["PathOrFile", "download_file", "upload_file"]
@@ -22,7 +23,7 @@ __all__ = ["PathOrFile", "download_file", "upload_file"]
 Begin = Callable[[], Returned[BlockWriter]]
 
 
-def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | None) -> ObjectInfo:
+def upload_file(begin: Begin, source: PathOrFile, progress: Progress) -> ObjectInfo:
     """Stores a file's bytes, or what a binary file object still has, as one object. See `Vault.upload_file`.
 
     The next block is read while one is on its way. When a block changed on its way, or the connection was
@@ -32,18 +33,19 @@ def upload_file(begin: Begin, source: PathOrFile, progress: ProgressCallback | N
     Args:
         begin: Begins the write; the same one, however often it is called.
     """
-    meter = Meter(progress)
     if not is_path(source):
-        with Disk() as disk:
-            return _send(begin, disk, partial(read_some, source, BLOCK_SIZE), None, meter)
+        with Meter(progress, "upload") as meter:
+            with Disk() as disk:
+                return _send(begin, disk, partial(read_some, source, BLOCK_SIZE), None, meter)
     path = absolute(source)
-    try:
-        return _send_path(begin, path, meter)
-    except VaultError as error:
-        if not worth_repeating(error, meter.moved):
-            raise
-        meter.restart()
-        return _send_path(begin, path, meter)
+    with Meter(progress, Path(path).name) as meter:
+        try:
+            return _send_path(begin, path, meter)
+        except VaultError as error:
+            if not worth_repeating(error, meter.moved):
+                raise
+            meter.restart()
+            return _send_path(begin, path, meter)
 
 
 def download_file(
@@ -51,7 +53,7 @@ def download_file(
     unit: str,
     key: Key,
     target: PathOrFile,
-    progress: ProgressCallback | None,
+    progress: Progress,
     *,
     replace: bool = True,
 ) -> ObjectInfo:
@@ -65,25 +67,25 @@ def download_file(
     Args:
         replace: Whether a file that is at the path may be replaced, or a link followed.
     """
-    meter = Meter(progress)
-    with Disk() as disk:
-        if not is_path(target):
+    with Meter(progress, str(key)) as meter:
+        with Disk() as disk:
+            if not is_path(target):
+                source = _source(store, unit, key)
+                try:
+                    return _receive(source, disk, partial(write_all, target), meter)
+                finally:
+                    source.close()
+            file = disk.run(partial(find_target, absolute(target), replace=replace))
             source = _source(store, unit, key)
             try:
-                return _receive(source, disk, partial(write_all, target), meter)
+                disk.begin(file.open)
+                disk.ended()
+                info = _receive(source, disk, file.write, meter)
+                disk.run(file.finish)
             finally:
+                file.give_up()
+                disk.run(file.discard)
                 source.close()
-        file = disk.run(partial(find_target, absolute(target), replace=replace))
-        source = _source(store, unit, key)
-        try:
-            disk.begin(file.open)
-            disk.ended()
-            info = _receive(source, disk, file.write, meter)
-            disk.run(file.finish)
-        finally:
-            file.give_up()
-            disk.run(file.discard)
-            source.close()
     return info
 
 

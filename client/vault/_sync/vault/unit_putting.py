@@ -7,7 +7,7 @@ from typing import TypeVar
 from vault._sync.files.transfer import PathOrFile
 from vault._sync.vault.putting import KeyT
 from vault._sync.vault.unit_base import UnitBase
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, MetadataSpec, ObjectInfo
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class UnitPutting(UnitBase[T]):
         tags: Mapping[str, str] | None = None,
         if_generation: int | None = None,
         expires_in: float | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> ObjectInfo:
         """Stores a file's bytes under a name; as `put`.
 

@@ -13,7 +13,7 @@ from vault._sync.vault.unit_base import UnitBase
 from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
 from vault.store.listing import Level
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
@@ -181,9 +181,7 @@ class UnitReading(UnitBase[T]):
         """
         return self._vault.read_ranges(self.name, key, ranges, verify=verify)
 
-    def download_file(
-        self, key: Key, path: PathOrFile, *, progress: ProgressCallback | None = None
-    ) -> ObjectInfo:
+    def download_file(self, key: Key, path: PathOrFile, *, progress: Progress = None) -> ObjectInfo:
         """Writes an object into a file, every block verified first.
 
         Raises:

@@ -8,7 +8,7 @@ from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.files.transfer import PathOrFile
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.unit_base import UnitBase
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class UnitWriting(UnitBase[T]):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> int:
         """Stores a file as a new object; its id. The bytes are taken to be what the Datatype's `_dump` gives.
 

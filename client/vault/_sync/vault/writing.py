@@ -15,7 +15,7 @@ from vault._cache.cache import Held
 from vault.datatype import Datatype
 from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import MAX_BATCH_ITEMS, check_flag, check_key, check_new
-from vault.store.progress import ProgressCallback
+from vault.store.progress import Progress
 from vault.store.values import (
     DeleteSpec,
     Key,
@@ -149,14 +149,15 @@ class Writing(VaultBase):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-        progress: ProgressCallback | None = None,
+        progress: Progress = None,
     ) -> int:
         """Stores a file as a new object.
 
         Args:
             path: A file, or a binary file object, from where it stands. Links are followed. A file that is replaced
                 under its name meanwhile is stored as it was, a named pipe until nobody writes to it any more.
-            progress: An fsspec Callback, or anything with its `set_size` and `relative_update`; bytes.
+            progress: True: a bar on standard error, on a terminal or in a notebook. Or an fsspec Callback, or anything
+                with its `set_size` and `relative_update`; bytes.
 
         Returns:
             The object's id.
