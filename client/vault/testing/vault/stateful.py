@@ -243,6 +243,11 @@ class VaultMachine(RuleBasedStateMachine):
         }
         named = {info.name: info.data_id for info in self.vault.list(UNIT, prefix="")}
         assert named == self.names
+        newest = list(self.vault.list(UNIT, order="changed", descending=True))
+        assert newest == sorted(infos, key=lambda info: info.revision, reverse=True)
+        level = self.vault.list_level(UNIT)
+        assert level.prefixes == []
+        assert {info.name: info.data_id for info in level.objects} == self.names
 
     @invariant()
     def open_tickets_keep_what_they_have(self) -> None:
