@@ -25,7 +25,7 @@ from torture.hostile_server.server import HostileServer
 LARGE = bytes(range(250)) * 40_000
 """10 MB."""
 
-STRUCTURE = {"files": (BytesWrapper, 0), "folders": (BytesWrapper, 0)}
+STRUCTURE = {"files": (BytesWrapper, 0), "folders": (BytesWrapper, 0), "small": (BytesWrapper, 0)}
 
 
 class Counting(HostileServer):
@@ -142,7 +142,28 @@ def _copy(vault: Vault) -> None:
     assert vault.copy("files", "huge", "copy").size == 1 << 30
 
 
+def _named(vault: Vault) -> None:
+    vault.put_many("small", {f"old/{number:03}": BytesWrapper(b"x" * 100) for number in range(500)})
+
+
+def _overwrite(vault: Vault) -> None:
+    assert vault.put("small", "old/007", BytesWrapper(b"y" * 100), tags={"k": "v"}).size == 100
+
+
+def _put_many(vault: Vault) -> int:
+    objects = {f"new/{number:03}": BytesWrapper(b"x" * 100) for number in range(500)}
+    return sum(info.size for info in vault.put_many("small", objects))
+
+
+def _rename(vault: Vault) -> None:
+    names = {f"old/{number:03}": f"moved/{number:03}" for number in range(500)}
+    assert len(vault.rename_many("small", names)) == 500
+
+
 LINES = [
+    Line("a small overwrite by name", _overwrite, calls=1, most=1024, prepare=_named),
+    Line("500 small objects put", _put_many, calls=1, most=4),
+    Line('a "directory" of 500 renamed', _rename, calls=1, most=150_000, prepare=_named),
     Line("100 bytes of 10 MB", _part, calls=1, most=1024, prepare=_large),
     Line("the last 8 bytes of 10 MB", _end, calls=1, most=1024, prepare=_large),
     Line("20 ranges of 100 bytes of 10 MB", _twenty, calls=1, most=4096, prepare=_large),
