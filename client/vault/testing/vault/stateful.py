@@ -103,6 +103,45 @@ class VaultMachine(RuleBasedStateMachine):
         assert info.data_id == data_id
         self._now(data_id, text)
 
+    @rule(name=names, text=texts, only_new=st.booleans())
+    def put(self, name: str, text: str, *, only_new: bool) -> None:
+        try:
+            info = self.vault.put(UNIT, name, Document(text), if_generation=0 if only_new else None)
+        except ConflictError:
+            assert only_new
+            assert name in self.names
+            return
+        assert not (only_new and name in self.names)
+        assert info.data_id == self.names.setdefault(name, info.data_id)
+        self._now(info.data_id, text)
+
+    @rule(items=st.lists(st.tuples(names, texts), max_size=4))
+    def put_many(self, items: list[tuple[str, str]]) -> None:
+        infos = self.vault.put_many(UNIT, [(name, Document(text)) for name, text in items])
+        for (name, _), info in zip(items, infos, strict=True):
+            assert info.data_id == self.names.setdefault(name, info.data_id)
+        for name, text in dict(items).items():  # of two with one name the last is there
+            self._now(self.names[name], text)
+
+    @rule(moves=st.lists(st.tuples(keys, names), max_size=4), replace=st.booleans())
+    def rename_many(self, moves: list[tuple[Key, str]], *, replace: bool) -> None:
+        try:
+            results: list[ObjectInfo | VaultError] = list(self.vault.rename_many(UNIT, moves, replace=replace))
+        except BatchError as error:
+            results = error.results
+        for (key, name), result in zip(moves, results, strict=True):
+            data_id, holder = self._id(key), self.names.get(name)
+            if data_id is None:
+                assert isinstance(result, NotFoundError)
+            elif not replace and holder not in (None, data_id):
+                assert isinstance(result, AlreadyExistsError)
+            else:
+                assert isinstance(result, ObjectInfo), result
+                if holder is not None and holder != data_id:
+                    self._gone(holder)
+                self.names = {known: owner for known, owner in self.names.items() if owner != data_id}
+                self.names[name] = data_id
+
     @rule(key=keys, text=texts, whole=st.booleans(), discard=st.booleans())
     def edit_through_a_ticket(self, key: Key, text: str, *, whole: bool, discard: bool) -> None:
         ticket = self.vault.load(UNIT, key)
@@ -163,8 +202,7 @@ class VaultMachine(RuleBasedStateMachine):
             data_id = self._id(key)
             assert deleted == (data_id is not None)
             if data_id is not None:
-                del self.texts[data_id], self.generations[data_id]
-                self.names = {name: owner for name, owner in self.names.items() if owner != data_id}
+                self._gone(data_id)
 
     @rule(key=keys, name=st.just("") | names)
     def rename(self, key: Key, name: str) -> None:
@@ -260,6 +298,10 @@ class VaultMachine(RuleBasedStateMachine):
             ticket.close()
         self.close_vault(self.vault)
         shutil.rmtree(self.directory)
+
+    def _gone(self, data_id: int) -> None:
+        del self.texts[data_id], self.generations[data_id]
+        self.names = {name: owner for name, owner in self.names.items() if owner != data_id}
 
     def _id(self, key: Key) -> int | None:
         return (key if key in self.texts else None) if isinstance(key, int) else self.names.get(key)
