@@ -74,6 +74,7 @@ class TestAsyncRemoteVaultWithoutCache(TestAsyncRemoteVault):
     cached: ClassVar[bool] = False
 
 
+@pytest.mark.slow
 class TestVaultThroughUnits(TestVault):
     through_units: ClassVar[bool] = True
 
