@@ -14,7 +14,7 @@ import pytest
 import vault
 from vault import BytesWrapper, JsonWrapper, TextWrapper
 
-CLASSES = ["Vault", "Unit", "Ticket", "ObjectReader", "ObjectWriter", "Subscription"]
+CLASSES = ["Memoized", "Vault", "Unit", "Ticket", "ObjectReader", "ObjectWriter", "Subscription"]
 
 STRUCTURE = {"notes": (TextWrapper, 0), "settings": (JsonWrapper, 0), "files": (BytesWrapper, 0)}
 """Of the `vault` in the examples, as the docstring of Vault says, and what is in it."""
@@ -66,6 +66,8 @@ async def test_every_public_method_has_an_example_that_runs(
     for number, each in enumerate(documented(public[name])):
         examples = doctest.DocTestParser().get_examples(inspect.getdoc(each) or "")
         assert examples, f"{each.__qualname__} has no example"
+        if name.endswith("Memoized") and not isinstance(each, type):  # the function of the class's own
+            examples = doctest.DocTestParser().get_examples(inspect.getdoc(public[name]) or "") + examples
         if name.startswith("Async"):
             async with vault.AsyncVault(f"data-{number}", STRUCTURE) as awaited:
                 await awaited.upload("notes", TextWrapper("hello"), name="greeting", data_id=1)

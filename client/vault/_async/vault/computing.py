@@ -33,6 +33,14 @@ class ComputingOptions(NamedTuple):
 class AsyncMemoized(Generic[P, T]):
     """A function whose results are stored: what `memoize` makes of one.
 
+        >>> @vault.unit("lengths", int).memoize()
+        ... async def length(text: str) -> int:
+        ...     return len(text)
+        >>> await length("hello"), await length("hello")
+        (5, 5)
+
+    The examples of its methods have this function.
+
     Attributes:
         __wrapped__: The function.
     """
@@ -66,15 +74,29 @@ class AsyncMemoized(Generic[P, T]):
         Raises:
             InvalidArgumentError: BAD_KEY, an argument makes no name.
             TypeError: The function does not take these arguments.
+
+        Example:
+            >>> length.key_of("hello").partition("#")[2]
+            "1(text='hello')"
         """
         return self._names.of(*args, **kwargs)
 
     async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Deletes the stored result for these arguments; whether there was one."""
+        """Deletes the stored result for these arguments; whether there was one.
+
+        Example:
+            >>> await length.forget("hello"), await length.forget("hello")
+            (True, False)
+        """
         return await self._vault.delete(self._unit, self._names.of(*args, **kwargs))
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Computes the result anew, whatever is stored; the others get the old one meanwhile."""
+        """Computes the result anew, whatever is stored; the others get the old one meanwhile.
+
+        Example:
+            >>> await length.refresh("hello")
+            5
+        """
         return await self._value(self._names.of(*args, **kwargs), args, kwargs, anew=True)
 
     async def _value(self, name: str, args: Any, kwargs: Any, *, anew: bool = False) -> T:

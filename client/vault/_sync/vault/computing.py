@@ -34,6 +34,14 @@ class ComputingOptions(NamedTuple):
 class Memoized(Generic[P, T]):
     """A function whose results are stored: what `memoize` makes of one.
 
+        >>> @vault.unit("lengths", int).memoize()
+        ... def length(text: str) -> int:
+        ...     return len(text)
+        >>> length("hello"), length("hello")
+        (5, 5)
+
+    The examples of its methods have this function.
+
     Attributes:
         __wrapped__: The function.
     """
@@ -67,15 +75,29 @@ class Memoized(Generic[P, T]):
         Raises:
             InvalidArgumentError: BAD_KEY, an argument makes no name.
             TypeError: The function does not take these arguments.
+
+        Example:
+            >>> length.key_of("hello").partition("#")[2]
+            "1(text='hello')"
         """
         return self._names.of(*args, **kwargs)
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Deletes the stored result for these arguments; whether there was one."""
+        """Deletes the stored result for these arguments; whether there was one.
+
+        Example:
+            >>> length.forget("hello"), length.forget("hello")
+            (True, False)
+        """
         return self._vault.delete(self._unit, self._names.of(*args, **kwargs))
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Computes the result anew, whatever is stored; the others get the old one meanwhile."""
+        """Computes the result anew, whatever is stored; the others get the old one meanwhile.
+
+        Example:
+            >>> length.refresh("hello")
+            5
+        """
         return self._value(self._names.of(*args, **kwargs), args, kwargs, anew=True)
 
     def _value(self, name: str, args: Any, kwargs: Any, *, anew: bool = False) -> T:
