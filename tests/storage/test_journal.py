@@ -4,15 +4,19 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo
+from vault.store.values import ObjectInfo, PutSpec, Times, UpdateSpec
 from vault_server.storage import EmbeddedStore, StoreOptions
+from vault_server.storage.decision.writes import NOTHING, Put, Update, Upload
+from vault_server.storage.uploads.resumption import fingerprint
 
 from tests.storage.objects import UNIT, blob_files, blob_of, blocks_of, read, start, upload
-from tests.storage.resuming import DATA, SPEC, folder, go_on, kept, suspend
+from tests.storage.resuming import DATA, REQUEST, SPEC, folder, go_on, kept, suspend
 
 
 def flipped(raw: bytes, position: int) -> bytes:
@@ -179,6 +183,43 @@ def test_what_an_abandoned_commit_named_is_not_written_to(directory: Path) -> No
         assert named.read_bytes() == before
         named.write_bytes(DATA)
         writer.commit(len(DATA))
+
+
+@pytest.mark.parametrize(
+    ("write", "noted"),
+    [
+        (
+            Upload(UNIT, SPEC, NOTHING),
+            {"kind": "upload", "data_id": 7, "name": "resumed", "tags": {"a": "1"}, "unit": UNIT, "datatype": "bytes"},
+        ),
+        (
+            Update(UNIT, UpdateSpec("name", 5, "bytes", REQUEST), NOTHING),
+            {"kind": "update", "key": "name", "if_generation": 5, "unit": UNIT, "datatype": "bytes"},
+        ),
+    ],
+)
+def test_what_an_older_store_noted_of_a_write_is_still_the_same(write: Upload | Update, noted: dict[str, Any]) -> None:
+    """It lies on disks, and a write that is begun again is compared with it."""
+    assert fingerprint(write) == noted
+
+
+def test_what_is_noted_of_a_write_tells_it_from_others_under_its_id() -> None:
+    times = Times(*[datetime(2020, 1, 1, tzinfo=UTC)] * 3)
+    others: list[dict[str, Any]] = [
+        {},
+        {"tags": {"a": "1"}},
+        {"if_generation": 0},
+        {"expires_in": 60},
+        {"times": times},
+    ]
+    writes: list[Update | Put] = [
+        Update(UNIT, UpdateSpec("name", 5, "bytes", REQUEST), NOTHING),
+        Update(UNIT, UpdateSpec("name", 5, "bytes", REQUEST, tags={}), NOTHING),
+        Update(UNIT, UpdateSpec("name", 5, "bytes", REQUEST, 6), NOTHING),
+        *[Put(UNIT, PutSpec("name", 7, request_id=REQUEST, **more), NOTHING) for more in others],
+    ]
+    noted = [json.dumps(fingerprint(write)) for write in writes]
+    assert len(set(noted)) == len(writes)
 
 
 def test_the_spec_is_readable_by_people(directory: Path) -> None:
