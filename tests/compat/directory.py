@@ -1,8 +1,10 @@
-"""Writes into a store's directory, and tells what is in it, by whichever version runs this.
+"""Writes into a store's directory, and tells what is in it, or at a server, by whichever version runs this.
 
 python -m tests.compat.directory write DIRECTORY FIRST_ID
+python -m tests.compat.directory resume DIRECTORY FIRST_ID
 python -m tests.compat.directory change DIRECTORY
 python -m tests.compat.directory read DIRECTORY
+python -m tests.compat.directory at ADDRESS
 """
 
 import json
@@ -10,8 +12,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vault import RemoteStore
+from vault.errors import VaultError
 from vault.store.contract import BlockReader, Store
-from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.limits import BLOCK_SIZE
+from vault.store.values import (
+    Change,
+    DeleteSpec,
+    MetadataSpec,
+    SmallUpdate,
+    SmallUpload,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+    new_data_id,
+)
 from vault.testing.store.objects import blocks_of, payload
 from vault_server import EmbeddedStore
 
@@ -33,9 +48,22 @@ def write(store: Store, first: int) -> None:
     store.update_many("a", [SmallUpdate(UpdateSpec(first), b"new", checksum(b"new"))])
     store.set_metadata("a", MetadataSpec(first + 1, name=f"{first}/renamed", tags={"other": "tag"}))
     store.delete_many("b", [DeleteSpec(first + 2), DeleteSpec(first + 4)])
-    with store.upload("b", UploadSpec(first + 20), resumable=True) as suspended:
+    with store.upload("b", _suspended(first), resumable=True) as suspended:
         suspended.write(next(iter(blocks_of(payload(1_100_000)))))
         suspended.suspend()
+
+
+def resume(store: Store, first: int) -> None:
+    """Goes on with the write that `write` has left."""
+    data = payload(1_100_000)
+    with store.upload("b", _suspended(first), resumable=True) as writer:
+        assert writer.persisted_size == BLOCK_SIZE
+        writer.write(list(blocks_of(data))[1])
+        writer.commit(len(data), checksum(data))
+
+
+def _suspended(first: int) -> UploadSpec:
+    return UploadSpec(first + 20, request_id=f"suspended {first:06}".encode())
 
 
 def change(store: Store) -> None:
@@ -68,6 +96,26 @@ def contents(store: Store) -> dict[str, Any]:
     return {"objects": found, "revision": store.revision, "store": store.capabilities().store_id}
 
 
+def feed(store: Store) -> list[Any]:
+    """Every change of its history."""
+    store.list_units()
+    last = store.revision
+    seen: list[Any] = []
+    with store.watch(since=0) as events:
+        for event in events:
+            if isinstance(event, Change):
+                seen.append([event.revision, event.unit, event.data_id, event.kind.name, event.generation, event.name])
+            if event.revision >= last:
+                return seen
+    raise AssertionError("the watch ended")
+
+
+def upload_one_more(store: Store, unit: str) -> str:
+    """What an upload comes to: the reason it is refused for."""
+    (outcome,) = store.upload_many(unit, [SmallUpload(UploadSpec(new_data_id()), b"x", checksum(b"x"))])
+    return outcome.reason if isinstance(outcome, VaultError) else "stored"
+
+
 def _send(writer: Any, data: bytes) -> None:
     with writer:
         for block in blocks_of(data):
@@ -75,10 +123,17 @@ def _send(writer: Any, data: bytes) -> None:
         writer.commit(len(data), checksum(data))
 
 
-def main(what: str, directory: str, *arguments: str) -> None:
-    with EmbeddedStore(Path(directory)) as store:
+def main(what: str, place: str, *arguments: str) -> None:
+    if what == "at":
+        with RemoteStore(place) as remote:
+            told = {"contents": contents(remote), "feed": feed(remote), "full": upload_one_more(remote, "full")}
+            print(json.dumps(told))
+            return
+    with EmbeddedStore(Path(place)) as store:
         if what == "write":
             write(store, int(arguments[0]))
+        elif what == "resume":
+            resume(store, int(arguments[0]))
         elif what == "change":
             change(store)
         print(json.dumps(contents(store)))

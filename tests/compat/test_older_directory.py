@@ -1,4 +1,4 @@
-"""A directory that the older version wrote is this one's, and the other way round; also both at once."""
+"""What one of the two versions wrote is the other's, in a directory and at a server; also both at once."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallPut, UnitLi
 from vault.testing.store.objects import payload
 from vault_server import EmbeddedStore
 
-from tests.compat.directory import change, contents, write
+from tests.compat.directory import change, contents, feed, resume, write
 from tests.compat.older import Older
 from tests.server.process import COMMAND, Served
 
@@ -56,11 +56,13 @@ def test_a_directory_goes_back_and_forth(older: Older, tmp_path: Path) -> None:
     written = by_older(older, "write", directory, 100)
     with EmbeddedStore(directory) as store:
         assert contents(store) == written
+        resume(store, 100)
         write(store, 200)
         use_what_is_new(store)
         expected = contents(store)
     assert_sound(older, directory)
     assert by_older(older, "read", directory) == expected
+    assert "b/220" in by_older(older, "resume", directory, 200)["objects"]
     changed = by_older(older, "change", directory)
     by_older(older, "write", directory, 300)
     assert changed["objects"].keys() < by_older(older, "read", directory)["objects"].keys()
@@ -102,3 +104,17 @@ def test_both_serve_one_directory_at_once(older: Older, tmp_path: Path) -> None:
         one.kill()
         other.kill()
     assert_sound(older, directory)
+
+
+def test_an_older_client_sees_what_only_this_version_writes(older: Older, tmp_path: Path) -> None:
+    served = Served(tmp_path / "store", "--listen", "127.0.0.1:0", "--durability", "relaxed")
+    try:
+        with RemoteStore(served.address) as store:
+            write(store, 100)
+            use_what_is_new(store)
+            store.set_unit_limits("full", UnitLimits(max_objects=0))
+            told = json.loads(older.run("-m", "tests.compat.directory", "at", served.address))
+            assert told == {"contents": contents(store), "feed": feed(store), "full": "QUOTA"}
+            assert {kind for _, _, _, kind, *_ in told["feed"]} == {"UPLOADED", "UPDATED", "METADATA", "DELETED"}
+    finally:
+        served.kill()
