@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from vault.store.values import DeleteSpec, PutSpec, SmallPut, checksum
+from vault.errors import VaultError
+from vault.store.values import DeleteSpec, Key, LoadItem, MetadataSpec, ObjectInfo, PutSpec, SmallPut, checksum
+from vault.store.wrapper import WrapperStore
 from vault_server import EmbeddedStore, Server
 
 from tests.cli.program import COMMAND, UNIT, Inside, Program
@@ -148,10 +150,10 @@ def test_a_server_over_the_same_directory_is_the_same_vault(tmp_path: Path) -> N
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_large_copy_goes_on_where_it_was_ended(embedded: Program, tmp_path: Path, how: int) -> None:
     data = os.urandom(64 << 20)
-    embedded.put("large", data)
+    data_id = embedded.put("large", data)
     with EmbeddedStore(tmp_path / "other") as store, Server(store) as server:
         to = ["--to", f"grpc://{server.address}"]
-        staging = tmp_path / "other" / UNIT / ".staging"
+        staging = tmp_path / "other" / ".staging"
         with subprocess.Popen(
             [COMMAND, "cp", "--all", "-u", UNIT, *to],
             env=embedded.environment,
@@ -164,15 +166,27 @@ def test_a_large_copy_goes_on_where_it_was_ended(embedded: Program, tmp_path: Pa
             process.communicate(timeout=60)
         left = staged(staging)
         inside = Inside(embedded.location, directory=embedded.directory)
-        if process.returncode != 0:  # else it was done before the signal came
-            assert left >= 4 << 20
+        assert process.returncode != 0
+        assert left >= 4 << 20
         server_side = Inside(f"grpc://{server.address}")
+        assert embedded.directory is not None
+        blob = blob_of(embedded.directory, data_id, UNIT)
+        flip(blob)  # in the first block, which is not read again
         inside.out("cp", "--all", "-u", UNIT, *to)
+        flip(blob)
         assert server_side.out("cat", "large", "-u", UNIT) == data
         # The same copy once more after the first is gone is another one.
         store.delete_many(UNIT, [DeleteSpec("large")])
         assert len(inside.documents("cp", "--all", "-u", UNIT, *to)) == 1
         assert server_side.out("cat", "large", "-u", UNIT) == data
+
+
+def flip(blob: Path) -> None:
+    """Changes a bit of the first block, or changes it back."""
+    with blob.open("r+b") as file:
+        byte = file.read(1)
+        file.seek(0)
+        file.write(bytes([byte[0] ^ 1]))
 
 
 def staged(folder: Path) -> int:
@@ -191,10 +205,7 @@ def test_corrupt_bytes_are_not_copied_and_the_others_are(inside: Inside, other: 
     ids = [inside.put("large", os.urandom(2 << 20)), inside.put("small", b"x" * 100_000)]
     assert inside.directory is not None
     for data_id in ids:
-        with blob_of(inside.directory, data_id, UNIT).open("r+b") as file:
-            byte = file.read(1)
-            file.seek(0)
-            file.write(bytes([byte[0] ^ 1]))
+        flip(blob_of(inside.directory, data_id, UNIT))
     done = inside.run("cp", "--all", "-u", UNIT, "--to", str(other.location))
     assert (done.returncode, len(done.stderr.splitlines())) == (6, 2)
     assert contents(other) == {"a": b"1", "z": b"2"}
@@ -238,14 +249,44 @@ def test_mv_over_a_name_replaces_it_when_told_to(inside: Inside) -> None:
     assert known(inside)["b"]["data_id"] == str(first)
 
 
-def test_mv_of_many_is_one_commit(inside: Inside) -> None:
-    fill(inside, {f"old/{index}": b"" for index in range(500)})
-    inside.out("mv", "-r", "old", "new", "-u", UNIT)
-    assert sorted(contents_names(inside)) == sorted(f"new/{index}" for index in range(500))
+class Counting(WrapperStore):
+    """Notes the batches of metadata."""
+
+    batches: ClassVar[list[int]] = []
+
+    def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
+        self.batches.append(len(items))
+        return self.inner.set_metadata_many(unit, items)
 
 
-def contents_names(program: Program) -> list[str]:
-    return [each["name"] for each in program.documents("ls", "-u", UNIT)]
+def test_mv_of_five_hundred_is_one_call(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path) as store, Server(Counting(store)) as server:
+        inside = Inside(f"grpc://{server.address}", directory=tmp_path)
+        fill(inside, {f"old/{index}": b"" for index in range(500)})
+        inside.out("mv", "-r", "old", "new", "-u", UNIT)
+        names = [each["name"] for each in inside.documents("ls", "-u", UNIT)]
+    assert sorted(names) == sorted(f"new/{index}" for index in range(500))
+    assert Counting.batches == [500]
+
+
+class Unread(WrapperStore):
+    """Hands out no bytes."""
+
+    def load(self, unit: str, key: Key, **wanted: Any) -> Any:
+        raise AssertionError((unit, key, wanted))
+
+    def load_many(self, unit: str, items: Sequence[LoadItem]) -> Any:
+        raise AssertionError((unit, items))
+
+
+def test_within_a_server_no_bytes_pass_through_the_command(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path) as store, Server(Unread(store)) as server:
+        inside = Inside(f"grpc://{server.address}", directory=tmp_path)
+        fill(inside, FILES)
+        inside.put("large", bytes(3 << 20))
+        inside.out("cp", "--all", "-u", UNIT, "--to-unit", "copies")
+        inside.out("cp", "large", "larger", "-u", UNIT)
+        assert len(inside.documents("ls", "-u", "copies")) == len(FILES) + 1
 
 
 def test_names_that_cannot_be_are_said_and_the_others_moved(inside: Inside) -> None:

@@ -62,7 +62,7 @@ def test_a_level_shows_what_goes_on_below_it_once(stocked: Inside) -> None:
     assert listed(stocked, "--level", "-p", "b") == ["b/"]
     assert listed(stocked, "--level", "-t", "k=v", "--sort", "name") == ["c/"]
     assert stocked.documents("ls", "-u", UNIT, "--level")[1] == {"level": "b/"}
-    assert stocked.text("ls", "-u", UNIT, "--level", "-l").splitlines()[1] == "\t\t\t\t\t\tb/"
+    assert stocked.text("ls", "-u", UNIT, "--level", "-l").splitlines()[1] == "\t" * 8 + "b/"
 
 
 def test_a_level_of_more_than_a_page_is_in_order(inside: Inside) -> None:

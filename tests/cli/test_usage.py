@@ -1,6 +1,6 @@
 """du and ping: how much there is, and who answers."""
 
-from tests.cli.program import UNIT, Inside, Program
+from tests.cli.program import UNIT, Inside, Program, on_terminal, plain
 from tests.cli.test_get_folder import fill
 
 
@@ -21,6 +21,17 @@ def test_du_shows_the_levels_below_a_prefix(inside: Inside) -> None:
     assert inside.text("du", "-p", "a") == f"8\t3\t{UNIT}\t\n"
     assert inside.text("du", "-t", "k=v", "--level") == f"5\t1\t{UNIT}\ta/\n5\t1\t{UNIT}\t\n"
     assert inside.text("du", "--older-than", "1h") == f"0\t0\t{UNIT}\t\n"
+
+
+def test_du_is_a_table_on_a_terminal(embedded: Program) -> None:
+    embedded.put("a/b", bytes(1536))
+    code, shown = on_terminal(embedded, "du", "--level")
+    assert code == 0
+    assert [line.split() for line in plain(shown).splitlines()] == [
+        ["bytes", "objects", "unit", "level"],
+        ["1.5", "KiB", "1", UNIT, "a/"],
+        ["1.5", "KiB", "1", UNIT],
+    ]
 
 
 def test_ping_measures_round_trips_and_says_who_answers(inside: Inside) -> None:

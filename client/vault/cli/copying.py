@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import click
 
+from vault.cli import signals
 from vault.cli.arguments import KEY, UNIT
 from vault.cli.batches import batches
 from vault.cli.choice import Choice, Renaming, choice_options, renaming
@@ -189,16 +190,20 @@ class Copying:
             self.tally.settle(self.target.put_many(self.to_unit, puts))
 
     def _large(self, info: ObjectInfo, spec: PutSpec, source_id: str) -> None:
-        try:
-            spec = dataclasses.replace(spec, request_id=self._request_id(info, spec, source_id))
-            with progress_of(str(spec.name or info.data_id)) as progress:
-                stored = self._stream(info, spec, Meter(progress))
-        except VaultError as error:
-            self.tally.failed(error)
-        else:
-            self.tally.done([stored])
+        # One in the middle of a call would have the target give up what it has.
+        with signals.interrupts_deferred() as check_interrupts:
+            try:
+                spec = dataclasses.replace(spec, request_id=self._request_id(info, spec, source_id))
+                with progress_of(str(spec.name or info.data_id)) as progress:
+                    stored = self._stream(info, spec, Meter(progress), check_interrupts)
+            except VaultError as error:
+                self.tally.failed(error)
+            else:
+                self.tally.done([stored])
 
-    def _stream(self, info: ObjectInfo, spec: PutSpec, meter: Meter) -> ObjectInfo:
+    def _stream(
+        self, info: ObjectInfo, spec: PutSpec, meter: Meter, check_interrupts: Callable[[], None]
+    ) -> ObjectInfo:
         writer = self.target.put(self.to_unit, spec, resumable=True)
         try:
             begin = writer.persisted_size
@@ -208,6 +213,7 @@ class Copying:
                 for block in blocks:
                     writer.write(block)  # whose checksum the target verifies
                     meter.add(len(block.data))
+                    check_interrupts()
             return writer.commit(info.size, info.checksum)
         except (UnavailableError, KeyboardInterrupt):
             writer.suspend()

@@ -70,24 +70,21 @@ def check_object_name(name: str, path: str) -> None:
 
 
 def read_small(path: str) -> bytes | None:
-    """All bytes of a file of at most one block, of one state; None: it has more.
+    """All bytes of a file of at most one block, of one state; None: it has more, or is a pipe or a device.
 
     Raises:
         ConflictError: It was written meanwhile.
-        OSError: It cannot be read, or is no file by now.
+        OSError: It cannot be read.
     """
+    found = os.stat(path)  # noqa: PTH116  # many of them
+    if not stat.S_ISREG(found.st_mode) or found.st_size > BLOCK_SIZE:
+        return None  # and is not opened: whoever writes into a pipe would see it closed
     file = SourceFile(path, BLOCK_SIZE + 1)
     try:
-        size = file.open()
-        if size is None:
-            raise OSError(errno.EINVAL, "not a file any more", path)
-        if size > BLOCK_SIZE:
-            return None
+        file.open()
         data = b"".join(iter(file.read, b""))  # more than its size says, of files that the system makes up
-        if len(data) > BLOCK_SIZE:
-            return None
         file.check_unchanged()
-        return data
+        return data if len(data) <= BLOCK_SIZE else None
     finally:
         file.close()
 

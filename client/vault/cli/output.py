@@ -6,6 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from vault._display import size_text
 from vault._escaping import escape_hidden, json_line
 from vault.cli.batches import batches
 from vault.cli.wording import tags_text, times
@@ -95,11 +96,13 @@ def write_fields(document: Mapping[str, Any], *, as_json: bool) -> None:
     """One thing, a field on each line; as JSON a document."""
     if as_json:
         write_json(document)
-    elif sys.stdout.isatty():
-        _table().show_fields(document)
-    else:
-        for field, value in document.items():
-            write_line(field, " ".join(value) if isinstance(value, tuple) else "" if value is None else value)
+        return
+    shown = {field: " ".join(v) if isinstance(v, tuple) else "" if v is None else v for field, v in document.items()}
+    if sys.stdout.isatty():
+        _table().show_fields(shown)
+        return
+    for field, value in shown.items():
+        write_line(field, value)
 
 
 def write_record(document: Mapping[str, Any], *, as_json: bool) -> None:
@@ -108,6 +111,16 @@ def write_record(document: Mapping[str, Any], *, as_json: bool) -> None:
         write_json(document)
     else:
         write_line(*("" if value is None else value for value in document.values()))
+
+
+def write_records(documents: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Several of them; on a terminal a table, with bytes in the unit that fits."""
+    if as_json or not sys.stdout.isatty():
+        for document in documents:
+            write_record(document, as_json=as_json)
+    elif documents:
+        shown = [{**each, "bytes": size_text(each["bytes"])} if "bytes" in each else each for each in documents]
+        _table().show_rows(list(shown[0]), [list(each.values()) for each in shown])
 
 
 def _fields(info: Row, *, long: bool, with_unit: bool) -> Iterator[object]:

@@ -6,6 +6,8 @@ else is imported; what comes before it is known which command runs is noted, and
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -48,6 +50,33 @@ def interrupt() -> None:
     for each in ENDING:
         if signal.getsignal(each) in (_note, _end_well):
             signal.signal(each, _interrupt)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[Callable[[], None]]:
+    """Has Ctrl-C wait: it raises KeyboardInterrupt where what this yields is called, and at the end of the block.
+
+    The second raises it at once. Where interrupts are ignored they stay so.
+    """
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        noted.append(number)
+
+    def check() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield check
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    check()
 
 
 def end_at_once(number: int) -> None:

@@ -8,7 +8,7 @@ import click
 
 from vault.cli import streams
 from vault.cli.exits import Exit, complain, exit_code, text_of
-from vault.cli.output import write_group, write_record
+from vault.cli.output import write_group, write_lines, write_record
 from vault.cli.wording import counted
 from vault.errors import UnavailableError, VaultError
 from vault.store.values import ObjectInfo
@@ -21,8 +21,15 @@ class Tally:
         dry_run: Nothing is to be done: what would be is printed and counted.
     """
 
-    def __init__(self, *, as_json: bool = False, dry_run: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, ids_only: bool = False, dry_run: bool = False) -> None:
+        """
+        Args:
+            as_json: Objects are printed as JSON.
+            ids_only: Otherwise by their ids alone.
+            dry_run: See above.
+        """
         self.dry_run = dry_run
+        self._ids_only = ids_only and not as_json
         self._as_json = as_json
         self._code = Exit.OK
         self._objects = 0
@@ -31,9 +38,11 @@ class Tally:
 
     def done(self, objects: Sequence[ObjectInfo]) -> None:
         """These are told of at once, whatever becomes of the next."""
-        if objects:
+        if self._ids_only:
+            write_lines(None, (str(info.data_id) for info in objects), as_json=False)
+        elif objects:
             write_group(objects, as_json=self._as_json, header=self._objects == 0)
-            sys.stdout.flush()
+        sys.stdout.flush()
         self.count(len(objects), sum(info.size for info in objects))
 
     def count(self, objects: int, size: int) -> None:
@@ -64,12 +73,12 @@ class Tally:
         code = complain(text_of(error), exit_code(error))
         self._code = self._code or code
 
-    def settle(self, outcomes: Iterable[ObjectInfo | VaultError]) -> None:
+    def settle(self, outcomes: Iterable[ObjectInfo | VaultError | OSError]) -> None:
         """Takes what a batch came to, each by itself."""
         outcomes = list(outcomes)
-        self.done([outcome for outcome in outcomes if not isinstance(outcome, VaultError)])
+        self.done([outcome for outcome in outcomes if isinstance(outcome, ObjectInfo)])
         for outcome in outcomes:
-            if isinstance(outcome, VaultError):
+            if not isinstance(outcome, ObjectInfo):
                 self.failed(outcome)
 
     def end(self, verb: str = "") -> NoReturn:

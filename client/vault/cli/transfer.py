@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,24 +13,20 @@ from click.shell_completion import CompletionItem
 
 from vault._escaping import holds_hidden
 from vault._sync.files.object_reader import open_reader
-from vault._sync.files.transfer import download_file, upload_file
+from vault._sync.files.transfer import download_file
 from vault.cli.arguments import DATATYPE, KEY, NAME, PREFIX, SIZE, File, tags_callback
 from vault.cli.choice import Choice, choice_options, chosen, level_of
+from vault.cli.downloading import Downloads
 from vault.cli.folder import MAX_FILE_NAME, Target
-from vault.cli.get_folder import FolderDownload
 from vault.cli.location import local_directory, opened_store
 from vault.cli.options import dry_run_option, json_option, location_options, no_skip_option, unit_option
-from vault.cli.output import json_of, write_lines
 from vault.cli.progress import progress_of
-from vault.cli.put_folder import FolderUpload
 from vault.cli.tally import Tally
-from vault.errors import InvalidArgumentError, VaultError
-from vault.store.contract import BlockWriter, Store
+from vault.cli.uploading import STREAM, Uploads
+from vault.errors import InvalidArgumentError
+from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE, check_range
-from vault.store.values import Key, ObjectInfo, UpdateSpec, UploadSpec, new_data_id
-
-STREAM = "-"
-"""As a FILE: standard input or output."""
+from vault.store.values import Key
 
 
 @click.command()
@@ -91,27 +88,16 @@ def put(
         raise click.UsageError("--prefix, --no-skip and --dry-run go with --recursive.")
     elif replace and (no_name or tags or (STREAM in files and name is None)):
         raise click.UsageError("--replace needs a name, and takes no --tag: an object that is there keeps its own.")
-    tally = Tally(as_json=as_json, dry_run=dry_run)
+    tally = Tally(as_json=as_json, ids_only=not recursive, dry_run=dry_run)
     with opened_store(create=not dry_run) as store:
+        uploads = partial(Uploads, store, unit, tally, tags, datatype or "")
         if recursive:
-            upload = FolderUpload(
-                store, unit, tally, prefix, tags, datatype or "", replace=replace is not False, resend=no_skip
-            )
-            upload.run(files[0], without=local_directory())
-            tally.end("stored")
-        for file in files:
-            try:
-                given = None if no_name else name or (None if file == STREAM else Path(file).name)
-                begin = _writing(
-                    store, unit, UploadSpec(new_data_id(), given, tags, datatype or ""), replace=bool(replace)
-                )
-                info = _store(file, given, begin)
-            except (VaultError, OSError) as error:
-                tally.failed(error)
-                continue
-            write_lines(json_of(info), [str(info.data_id)], as_json=as_json)
-            sys.stdout.flush()  # an object that is stored is told of, whatever becomes of the next
-    tally.end()
+            sent = uploads(replace=replace is not False, resend=no_skip)
+            sent.below(files[0], prefix, without=local_directory())
+        else:
+            named = [(file, name or (None if no_name or file == STREAM else Path(file).name)) for file in files]
+            uploads(replace=bool(replace), resend=True).named(named)
+    tally.end("stored" if recursive else "")
 
 
 def _keys_and_file(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[Sequence[Key], str]:
@@ -178,7 +164,7 @@ def get(
         )
     tally = Tally(as_json=as_json, dry_run=dry_run)
     with opened_store() as store:
-        download = FolderDownload(
+        download = Downloads(
             store, unit, tally, Target(file, make=not dry_run), level=level_of(selected.prefix), resend=no_skip
         )
         download.run(selected.objects(store, unit))
@@ -206,21 +192,6 @@ def cat(keys: Sequence[Key], unit: str, offset: int, length: int | None) -> None
                 _write_part(store, unit, key, offset, length)
             else:
                 _write_all(store, unit, key, sys.stdout.buffer)
-
-
-def _writing(store: Store, unit: str, spec: UploadSpec, *, replace: bool) -> Callable[[], BlockWriter]:
-    """Begins the write of an object: of the one that has the name already, or of a new one."""
-    present = store.stat_many(unit, [spec.name])[0] if replace and spec.name is not None else None
-    if present is None:
-        return lambda: store.upload(unit, spec)
-    update = UpdateSpec(present.data_id, datatype=spec.datatype or None, request_id=spec.request_id)
-    return lambda: store.update(unit, update)
-
-
-def _store(file: str, name: str | None, begin: Callable[[], BlockWriter]) -> ObjectInfo:
-    source, label = (sys.stdin.buffer, name or "standard input") if file == STREAM else (file, Path(file).name)
-    with progress_of(label) as progress:
-        return upload_file(begin, source, progress)
 
 
 def _get(store: Store, unit: str, key: Key, file: str) -> None:

@@ -9,7 +9,7 @@ from vault.cli.arguments import UNIT
 from vault.cli.choice import LEVELS, Choice, filter_options, level_of
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options
-from vault.cli.output import write_record
+from vault.cli.output import write_records
 from vault.errors import UnsupportedError
 from vault.store.contract import Store
 
@@ -26,10 +26,12 @@ def usage(unit: str | None, choice: Choice, *, level: bool, as_json: bool) -> No
     --prefix, --tag and --older-than count only what they choose.
     """
     with opened_store() as store:
-        for one in store.list_units() if unit is None else [unit]:
-            for size, objects, below in _used(store, one, choice, by_level=level):
-                row = {"bytes": size, "objects": objects, "unit": one, "level": below}
-                write_record(row, as_json=as_json)
+        rows = [
+            {"bytes": size, "objects": objects, "unit": one, "level": below}
+            for one in (store.list_units() if unit is None else [unit])
+            for size, objects, below in _used(store, one, choice, by_level=level)
+        ]
+    write_records(rows, as_json=as_json)
 
 
 def _used(store: Store, unit: str, choice: Choice, *, by_level: bool) -> Iterator[tuple[int, int, str | None]]:

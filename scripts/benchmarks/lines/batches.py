@@ -1,4 +1,4 @@
-"""A thousand objects of 1 KiB in one call."""
+"""A thousand small objects in one call, or of one command."""
 
 from scripts.benchmarks.harness import Bench, Contender
 from scripts.benchmarks.outcome import Outcome, line, ratios
@@ -28,3 +28,17 @@ def upload_many(bench: Bench) -> Outcome:
         settle=True,
     )
     return Outcome(series=series, verdicts=ratios(series, {peer: 1.0}))
+
+
+@line("put-folder", "vault-grpc put --recursive of 1,000 files of 4 KiB, beside upload_many of them (per file)")
+def put_folder(bench: Bench) -> Outcome:
+    files = {"files": 1000}
+    beside = "Vault.upload_many of the same files"
+    series = bench.compare(
+        [
+            Contender(name="Vault", side="ours.put_folder", place="vault", arguments=files),
+            Contender(name=beside, side="ours.upload_folder", place="vault", arguments=files),
+        ],
+        settle=True,
+    )
+    return Outcome(series=series, verdicts=ratios(series, {beside: 0.5}))

@@ -1,14 +1,17 @@
 """Vault: as README shows it."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import xxhash
 from vault import AlreadyExistsError, BatchError, BytesWrapper, RemoteVault, Vault, tune_allocator
+from vault.cli.program import program
 
 from scripts.benchmarks.data import new_file, same, small
 from scripts.benchmarks.work import Work, from_threads, one_after_another
@@ -148,6 +151,45 @@ def upload_many(address: str, *, objects: int) -> Iterator[Work]:
             count=objects,
             after=lambda ids: vault.delete_many(UNIT, ids),
         )
+
+
+@contextmanager
+def put_folder(address: str, *, files: int) -> Iterator[Work]:
+    """As the command does it, without the start of its process."""
+    arguments = ["put", "--recursive", "--unit", UNIT, "--vault", f"grpc://{address}"]
+    with _folder(files) as (folder, paths), _open(address) as vault, Path(os.devnull).open("w") as nowhere:
+
+        def run() -> int:
+            with redirect_stdout(nowhere):
+                code: int = program.main([*arguments, folder], standalone_mode=False)
+            return code
+
+        def after(code: int) -> None:
+            assert code == 0
+            vault.delete_many(UNIT, [path.name for path in paths])
+
+        yield Work(run=run, count=files, after=after)
+
+
+@contextmanager
+def upload_folder(address: str, *, files: int) -> Iterator[Work]:
+    """The same files, read and uploaded in one call."""
+    with _folder(files) as (_, paths), _open(address) as vault:
+        names = [path.name for path in paths]
+        yield Work(
+            run=lambda: vault.upload_many(UNIT, [BytesWrapper(path.read_bytes()) for path in paths], names=names),
+            count=files,
+            after=lambda ids: vault.delete_many(UNIT, ids),
+        )
+
+
+@contextmanager
+def _folder(files: int) -> Iterator[tuple[str, list[Path]]]:
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"file-{index:06}" for index in range(files)]
+        for path in paths:
+            path.write_bytes(os.urandom(4096))
+        yield folder, paths
 
 
 @contextmanager

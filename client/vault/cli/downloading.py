@@ -18,7 +18,7 @@ from vault.store.values import LoadedObject, LoadItem, ObjectInfo, checksum
 
 
 @dataclass(frozen=True)
-class FolderDownload:
+class Downloads:
     """A unit's objects on their way into a folder.
 
     Attributes:
