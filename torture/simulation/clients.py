@@ -13,6 +13,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
     Block,
     Change,
+    CopySpec,
     DeleteSpec,
     MetadataSpec,
     PutSpec,
@@ -146,7 +147,7 @@ class _Seed:
 
     def _prepare(self) -> tuple[list[Request], Callable[[AsyncIndexStore], Any]]:
         choice = self.choice
-        match choice.randrange(9):
+        match choice.randrange(10):
             case 0 | 1:
                 return self._batch(self._upload, SmallUpload, "upload_many")
             case 2:
@@ -178,6 +179,9 @@ class _Seed:
                     for _ in range(choice.randint(1, 3))
                 ]
                 return self._register(renames), lambda store: store.set_metadata_many(UNIT, renames)
+            case 7:
+                copies = [self._copy() for _ in range(choice.randint(1, 2))]
+                return self._register(copies), lambda store: store.copy_many(UNIT, copies)
         streamed: Any = choice.choice([self._upload, self._update, self._put])()
         data = choice.randbytes(8)
         resumable = choice.random() < 0.5
@@ -204,6 +208,12 @@ class _Seed:
         tags = {"k": choice.choice("xy")} if choice.random() < 0.3 else {}
         name = choice.choice([None, *NAMES])
         return UploadSpec(choice.choice(IDS), name, tags, request_id=self._request_id())
+
+    def _copy(self) -> CopySpec:
+        choice = self.choice
+        name = choice.choice([None, *NAMES])
+        over = name is not None and choice.random() < 0.6
+        return CopySpec(self._key(), name, choice.choice(IDS), over, self._precondition(), self._request_id())
 
     def _update(self) -> UpdateSpec:
         tags = self.choice.choice([None, None, {}, {"k": "x"}])

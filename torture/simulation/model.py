@@ -1,16 +1,28 @@
 """What a store may answer: one after the other, in the order of the revisions."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vault.errors import VaultError
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import (
+    ChangeKind,
+    CopySpec,
+    DeleteSpec,
+    MetadataSpec,
+    ObjectInfo,
+    PutSpec,
+    UpdateSpec,
+    UploadSpec,
+)
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, unpack_tags
 
 from torture.simulation.world import ViolationError, World
 
 _REQUEST = CHANGE_COLUMNS.index("request_id")
 _KIND = CHANGE_COLUMNS.index("kind")
+_CHECKSUM = CHANGE_COLUMNS.index("checksum")
+_TAGS = CHANGE_COLUMNS.index("tags")
 
 
 class Seen(NamedTuple):
@@ -32,15 +44,17 @@ class Request:
 
     Attributes:
         data: Its bytes' checksum.
+        source: What a copy has read, in some state before the one that it is decided in.
         begun: The highest revision that had been acknowledged when it was first sent.
         answers: What each try was answered, with the highest revision acknowledged when it was sent and the store's
             when it was answered.
     """
 
-    spec: UploadSpec | UpdateSpec | PutSpec | DeleteSpec | MetadataSpec
+    spec: UploadSpec | UpdateSpec | PutSpec | DeleteSpec | MetadataSpec | CopySpec
     data: int = 0
     begun: int = 0
     answers: list[tuple[Any, int, int]] = field(default_factory=list)
+    source: tuple[int, Seen] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +98,8 @@ def decide(state: State, request: Request, revision: int) -> tuple[State, Any]:
         return {**state, spec.data_id: made}, (spec.data_id, made)
     if isinstance(spec, PutSpec):
         return _put(state, spec, request.data, revision)
+    if isinstance(spec, CopySpec):
+        return _copy(state, spec, request.source, revision)
     data_id = find(state, spec.key)
     if data_id is None:
         return state, 0 if isinstance(spec, DeleteSpec) else "OBJECT_NOT_FOUND"
@@ -123,6 +139,49 @@ def _put(state: State, spec: PutSpec, data: int, revision: int) -> tuple[State, 
     return {**state, data_id: made}, (data_id, made)
 
 
+def _copy(state: State, spec: CopySpec, source: tuple[int, Seen] | None, revision: int) -> tuple[State, Any]:
+    if source is None:
+        return state, "OBJECT_NOT_FOUND"
+    source_id, there = source
+    owner = None if spec.name is None else find(state, spec.name)
+    if spec.if_generation not in (None, there.generation):
+        return state, "GENERATION_MISMATCH"
+    if owner is None and spec.data_id in state:
+        return state, "OBJECT_EXISTS"
+    if owner is not None and not spec.replace:
+        return state, "NAME_TAKEN"
+    if owner == source_id:
+        return state, "BAD_NAME"
+    made = Seen(spec.name, there.tags, there.checksum, revision, revision)
+    data_id = spec.data_id if owner is None else owner
+    return {**state, data_id: made}, (data_id, made)
+
+
+def _possible(states: list[State], request: Request, first: int, last: int) -> Iterator[Request]:
+    """The request; of a copy, with each source that it can have read from the first of these states to the last."""
+    if not isinstance(request.spec, CopySpec):
+        yield request
+        return
+    for state in states[first : last + 1]:
+        data_id = find(state, request.spec.key)
+        yield replace(request, source=None if data_id is None else (data_id, state[data_id]))
+
+
+def _applied(states: list[State], request: Request, change: tuple[Any, ...]) -> tuple[State, Any]:
+    """What a request came to that was applied with this change; of a copy, with the source that it shows."""
+    revision = change[0]
+    found: tuple[State, Any] = states[-1], "OBJECT_NOT_FOUND"
+    for possible in _possible(states, request, request.begun, revision - 1):
+        found = decide(states[-1], possible, revision)
+        if not isinstance(request.spec, CopySpec):
+            break
+        shown = (change[_CHECKSUM] % (1 << 64), tuple(sorted(unpack_tags(change[_TAGS]).items())))
+        if isinstance(found[1], tuple) and (found[1][1].checksum, found[1][1].tags) == shown:
+            break
+        found = states[-1], "no source that it can have read"
+    return found
+
+
 def told(answer: Any) -> Any:
     """An answer, as `decide` says it."""
     if isinstance(answer, VaultError):
@@ -152,7 +211,7 @@ def judge(world: World, history: History) -> None:
             states.append(states[-1])
             continue
         request = history.requests[request_id]
-        state, answer = decide(states[-1], request, revision)
+        state, answer = _applied(states, request, change)
         if isinstance(answer, str) or answer == 0:
             raise ViolationError(f"{request.spec} was applied at {revision}, and is to be refused: {answer}")
         gone = states[-1].keys() - state.keys() if isinstance(request.spec, MetadataSpec) else set()
@@ -171,7 +230,9 @@ def judge(world: World, history: History) -> None:
                 if what != right or at > ended:
                     raise ViolationError(f"{request.spec} was answered {what}; at {at} it came to {right}")
             elif what not in ("STORAGE_FAILED", right) and not any(
-                decide(states[k], request, k + 1)[1] == what for k in range(begun, min(ended, at - 1) + 1)
+                decide(states[k], possible, k + 1)[1] == what
+                for k in range(begun, min(ended, at - 1) + 1)
+                for possible in _possible(states, request, begun, k)
             ):
                 raise ViolationError(f"{request.spec} was answered {what}, never right between {begun} and {ended}")
     for read in history.reads:
