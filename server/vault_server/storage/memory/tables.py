@@ -63,6 +63,10 @@ _CONTENT: Final = RETIRED_COLUMNS.index("content")
 _RETIRED_AT: Final = RETIRED_COLUMNS.index("retired_at")
 _COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
 
+_SPARE: Final = 64
+"""Revisions that are no object's last any more and stay in a unit's list, beside as many as it has objects: to take one
+out of a long list moves what is after it."""
+
 
 class MemoryTables:
     """Objects, contents, retained generations, the feed. Methods are those of an index, for a Retention's history."""
@@ -86,7 +90,7 @@ class MemoryTables:
         self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
         self._sorted_ids: dict[str, list[int]] = {}
         self._sorted_names: dict[str, list[str]] = {}
-        self._sorted_revisions: dict[str, list[int]] = {}
+        self._sorted_revisions: dict[str, list[int]] = {}  # with some that are no object's last any more
         self._by_revision: dict[int, int] = {}  # each object's id by that of its last change
 
     def facts(self, asked: Asked, retention: Retention) -> Facts:
@@ -255,7 +259,8 @@ class MemoryTables:
         prefix, tags = listing.prefix, listing.tags
         for at in range(end - 1, first - 1, -1) if span.descending else range(first, end):
             place = places[at]
-            row = self._find(listing.unit, self._by_revision[place] if listing.order is ListOrder.REVISION else place)
+            key = self._by_revision.get(place, 0) if listing.order is ListOrder.REVISION else place
+            row = self._find(listing.unit, key)
             if (
                 row is not None
                 and (prefix is None or (row.name is not None and row.name.startswith(prefix)))
@@ -336,8 +341,10 @@ class MemoryTables:
     def _forget_revision(self, key: tuple[str, int]) -> None:
         row = self._objects.get(key)
         if row is not None:
-            _remove(self._sorted_revisions, row.unit, row.revision)
             self._by_revision.pop(row.revision, None)
+            revisions = self._sorted_revisions.get(row.unit, [])
+            if len(revisions) > 2 * len(self._sorted_ids.get(row.unit, [])) + _SPARE:
+                self._sorted_revisions[row.unit] = [each for each in revisions if each in self._by_revision]
 
 
 class ClosedTables:
