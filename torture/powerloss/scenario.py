@@ -19,7 +19,7 @@ from typing import Final, Protocol, TypeVar
 
 from vault.errors import StorageError, VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import connections
 
@@ -121,6 +121,23 @@ class Update:
     def expect(self, state: State) -> State:
         key = self.unit, self.data_id
         return {**state, key: replace(state[key], size=self.size, checksum=checksum(self.data()))}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of an object of "documents", without a name."""
+
+    source: int
+    data_id: int
+    to_unit: str = "documents"
+
+    def perform(self, store: EmbeddedStore) -> None:
+        (outcome,) = store.copy_many("documents", [CopySpec(self.source, data_id=self.data_id)], to_unit=self.to_unit)
+        if isinstance(outcome, VaultError):
+            raise outcome
+
+    def expect(self, state: State) -> State:
+        return {**state, (self.to_unit, self.data_id): replace(state["documents", self.source], name=None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +301,31 @@ READS: Final = Scenario(
     )
 )
 
+COPIES: Final = Scenario(
+    (
+        (
+            Upload(1, FILE, name="one"),
+            Copy(1, 2),
+            Upload(3, INLINE),
+            Copy(3, 3, "second"),
+            Copy(1, 1, "second"),
+            Update(1, FILE + 1, 1),
+            Copy(2, 4),
+            Delete(2),
+            Pause(),
+            Copy(4, 2, "third"),
+            Delete(4),
+            Pause(),
+        ),
+    )
+)
+
 RESUMED: Final = Scenario(((Upload(1, INLINE), Resumed(2, BLOCKS), Update(1, FILE, 1)),))
 
 SCENARIOS: Final = {
     "few": FEW,
     "resumed": RESUMED,
+    "copies": COPIES,
     "reads": READS,
     "writes": WRITES,
     "checkpoints": CHECKPOINTS,
