@@ -1,6 +1,8 @@
 """A full file system under a server: StorageFullError, nothing lost, and deleting makes room again."""
 
 import contextlib
+import errno
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -11,8 +13,8 @@ from vault import ConnectionSettings, RemoteStore
 from vault.errors import StorageFullError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, ObjectInfo, checksum
-from vault_server import EmbeddedStore
+from vault.store.values import CopySpec, DeleteSpec, ObjectInfo, checksum
+from vault_server import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import KINDS, Mounted, mounted, why_not
 from tests.server.process import Served
@@ -117,6 +119,32 @@ def test_one_object_after_the_other_can_be_deleted_on_a_full_disk(disk: Mounted)
                 assert upload(store, data, data_id=1).checksum == checksum(data)
                 break
             assert time.monotonic() < deadline, "deleting made no room"
+        assert store.check(deep=True).ok
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["by link", "by bytes"])
+def test_copies_on_a_full_disk_are_made_or_refused(
+    disk: Mounted, linked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+
+    stored: dict[int, int] = {}
+    with EmbeddedStore(disk.path / "store", StoreOptions(retention=0)) as store:
+        for first, size in ((1, 2 * BLOCK_SIZE + 1), (1000, 70_000), (2000, 1000)):
+            fill(store, size, first, stored)
+        if not linked:
+            monkeypatch.setattr(os, "link", refuse)
+        specs = [CopySpec(1, data_id=number) for number in range(5000, 5040)]
+        outcomes = store.copy_many(UNIT, specs)
+        made = [outcome.data_id for outcome in outcomes if isinstance(outcome, ObjectInfo)]
+        assert all(isinstance(outcome, ObjectInfo | StorageFullError) for outcome in outcomes)
+        assert linked or not made, "there is no room for so many bytes"
+        for data_id in made:
+            assert read(store, data_id) == bytes_of(1, 2 * BLOCK_SIZE + 1)
+        assert staged_files(store.directory) == []
+        store.delete_many(UNIT, [DeleteSpec(data_id) for data_id in made])
+        assert_whole(store, stored)
         assert store.check(deep=True).ok
 
 
