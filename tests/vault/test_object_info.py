@@ -1,12 +1,18 @@
 """What is known of objects, as programs, notebooks and HTTP servers use it."""
 
+import copy
+import io
+import json
+import pickle
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vault import BytesWrapper, NotFoundError, ObjectInfo, Vault
@@ -15,7 +21,7 @@ from vault._display import MOST_ROWS
 from vault._escaping import escape_hidden
 from vault.store.columns import ObjectInfos
 from vault.store.listing import Level
-from vault.store.values import Page, UnitInfo, checksum
+from vault.store.values import Page, UnitInfo, UploadedId, checksum
 
 from tests.vault.places import Note, Place
 
@@ -141,3 +147,15 @@ def test_written_at_is_when_the_bytes_were_written_and_updated_at_when_anything_
     assert written is not None
     assert written >= tagged.updated_at - timedelta(seconds=1)
     assert tagged.expires_at is None
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_an_uploaded_id_is_a_number_that_knows_its_object(again: Callable[[UploadedId], UploadedId]) -> None:
+    with Vault("memory://", {"notes": (BytesWrapper, 0)}) as vault:
+        uploaded = vault.upload("notes", BytesWrapper(b"hello"), name="greeting")
+        streamed = vault.upload_file("notes", io.BytesIO(b"hello"))
+        assert (uploaded.info, streamed.info) == (vault.stat("notes", uploaded), vault.stat("notes", streamed))
+        assert vault.exists("notes", again(uploaded))
+    assert again(uploaded) == uploaded == int(uploaded)
+    assert again(uploaded).info == uploaded.info
+    assert (json.dumps(uploaded), hash(uploaded)) == (str(int(uploaded)), hash(int(uploaded)))

@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # `as` exports a name
         UnitLimits as UnitLimits,
         UnitPage as UnitPage,
         UpdateSpec as UpdateSpec,
+        UploadedId as UploadedId,
         UploadSpec as UploadSpec,
         WriteStatus as WriteStatus,
         checksum as checksum,
@@ -73,7 +74,7 @@ _HOMES = {
     "values": (
         "Block Capabilities Change ChangeKind CopySpec DeleteSpec Key ListOrder LoadItem LoadedObject MetadataSpec "
         "NotModified ObjectInfo ObjectRanges Page Progress PutSpec SmallPut SmallUpdate SmallUpload Times UnitInfo "
-        "UnitLimits UnitPage UpdateSpec UploadSpec WriteStatus checksum "
+        "UnitLimits UnitPage UpdateSpec UploadedId UploadSpec WriteStatus checksum "
         "new_data_id new_request_id"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",

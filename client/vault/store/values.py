@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Literal, Self
 
 import xxhash
 
@@ -88,6 +88,24 @@ class ObjectInfo(ShownAsFields):
         What only changes name, tags or expiry leaves it as it is.
         """
         return f'"{self.generation}-{self.checksum_hex}"'
+
+
+class UploadedId(int):
+    """The id of an object that was uploaded: a number like any other.
+
+    Attributes:
+        info: What is known of the object, as it was stored; its `etag`, for one.
+    """
+
+    info: ObjectInfo
+
+    def __new__(cls, info: ObjectInfo) -> Self:
+        uploaded = super().__new__(cls, info.data_id)
+        uploaded.info = info
+        return uploaded
+
+    def __getnewargs__(self) -> tuple[ObjectInfo]:  # type: ignore[override]  # what copies and pickles are made of
+        return (self.info,)
 
 
 @dataclass(frozen=True, slots=True)

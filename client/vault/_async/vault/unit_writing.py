@@ -8,7 +8,7 @@ from vault._async.files.transfer import PathOrFile
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.unit_base import AsyncUnitBase
 from vault.store.progress import Progress
-from vault.store.values import Key, ObjectInfo, UnitInfo
+from vault.store.values import Key, ObjectInfo, UnitInfo, UploadedId
 
 T = TypeVar("T")
 
@@ -25,8 +25,8 @@ class AsyncUnitWriting(AsyncUnitBase[T]):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-    ) -> int:
-        """Stores a new object; its id. `data` stays the caller's.
+    ) -> UploadedId:
+        """Stores a new object; its id, which has what else is known of it in `info`. `data` stays the caller's.
 
         Raises:
             AlreadyExistsError, InvalidArgumentError, EncodeError, StorageFullError: See the vault's.
@@ -82,7 +82,7 @@ class AsyncUnitWriting(AsyncUnitBase[T]):
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
         progress: Progress = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a file as a new object; its id. The bytes are taken to be what the Datatype's `_dump` gives.
 
         Raises:

@@ -22,6 +22,7 @@ from vault.store.values import (
     ObjectInfo,
     SmallUpload,
     UpdateSpec,
+    UploadedId,
     UploadSpec,
     new_data_id,
 )
@@ -41,7 +42,7 @@ class AsyncWriting(AsyncVaultBase):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a new object. When this returns, a crash keeps it; until then, nobody sees it.
 
         Args:
@@ -51,7 +52,7 @@ class AsyncWriting(AsyncVaultBase):
             data_id: 1 to 2^63 - 1; None: a random one.
 
         Returns:
-            Its id.
+            Its id, which has what else is known of it in `info`.
 
         Raises:
             AlreadyExistsError: OBJECT_EXISTS, the id is taken; NAME_TAKEN.
@@ -62,13 +63,15 @@ class AsyncWriting(AsyncVaultBase):
         Example:
             >>> await vault.upload("notes", TextWrapper("goodbye"), name="farewell", data_id=7)
             7
+            >>> (await vault.upload("notes", TextWrapper("to and fro"))).info.size
+            10
             >>> await vault.upload("notes", TextWrapper("again"), name="greeting")
             Traceback (most recent call last):
             vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
         """
         self._require_held(unit)
         spec = self._new(unit, data, name, tags, data_id)
-        return (await self._writes.upload(unit, spec, data)).data_id
+        return UploadedId(await self._writes.upload(unit, spec, data))
 
     async def create(
         self,
@@ -149,7 +152,7 @@ class AsyncWriting(AsyncVaultBase):
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
         progress: Progress = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a file as a new object.
 
         Args:
@@ -159,7 +162,7 @@ class AsyncWriting(AsyncVaultBase):
                 with its `set_size` and `relative_update`; bytes.
 
         Returns:
-            The object's id.
+            The object's id, as of `upload`.
 
         Raises:
             AlreadyExistsError: The name or the id is taken.
@@ -172,7 +175,8 @@ class AsyncWriting(AsyncVaultBase):
         """
         self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
-        return self._writes.uploaded(await upload_file(lambda: self._store.upload(unit, spec), path, progress)).data_id
+        info = await upload_file(lambda: self._store.upload(unit, spec), path, progress)
+        return UploadedId(self._writes.uploaded(info))
 
     async def open_writer(
         self,

@@ -9,7 +9,7 @@ from vault._sync.files.transfer import PathOrFile
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.unit_base import UnitBase
 from vault.store.progress import Progress
-from vault.store.values import Key, ObjectInfo, UnitInfo
+from vault.store.values import Key, ObjectInfo, UnitInfo, UploadedId
 
 T = TypeVar("T")
 
@@ -26,8 +26,8 @@ class UnitWriting(UnitBase[T]):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-    ) -> int:
-        """Stores a new object; its id. `data` stays the caller's.
+    ) -> UploadedId:
+        """Stores a new object; its id, which has what else is known of it in `info`. `data` stays the caller's.
 
         Raises:
             AlreadyExistsError, InvalidArgumentError, EncodeError, StorageFullError: See the vault's.
@@ -83,7 +83,7 @@ class UnitWriting(UnitBase[T]):
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
         progress: Progress = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a file as a new object; its id. The bytes are taken to be what the Datatype's `_dump` gives.
 
         Raises:

@@ -23,6 +23,7 @@ from vault.store.values import (
     ObjectInfo,
     SmallUpload,
     UpdateSpec,
+    UploadedId,
     UploadSpec,
     new_data_id,
 )
@@ -42,7 +43,7 @@ class Writing(VaultBase):
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a new object. When this returns, a crash keeps it; until then, nobody sees it.
 
         Args:
@@ -52,7 +53,7 @@ class Writing(VaultBase):
             data_id: 1 to 2^63 - 1; None: a random one.
 
         Returns:
-            Its id.
+            Its id, which has what else is known of it in `info`.
 
         Raises:
             AlreadyExistsError: OBJECT_EXISTS, the id is taken; NAME_TAKEN.
@@ -63,13 +64,15 @@ class Writing(VaultBase):
         Example:
             >>> vault.upload("notes", TextWrapper("goodbye"), name="farewell", data_id=7)
             7
+            >>> (vault.upload("notes", TextWrapper("to and fro"))).info.size
+            10
             >>> vault.upload("notes", TextWrapper("again"), name="greeting")
             Traceback (most recent call last):
             vault.errors.AlreadyExistsError: the name 'greeting' in unit 'notes' belongs to object 1
         """
         self._require_held(unit)
         spec = self._new(unit, data, name, tags, data_id)
-        return (self._writes.upload(unit, spec, data)).data_id
+        return UploadedId(self._writes.upload(unit, spec, data))
 
     def create(
         self,
@@ -150,7 +153,7 @@ class Writing(VaultBase):
         tags: Mapping[str, str] | None = None,
         data_id: int | None = None,
         progress: Progress = None,
-    ) -> int:
+    ) -> UploadedId:
         """Stores a file as a new object.
 
         Args:
@@ -160,7 +163,7 @@ class Writing(VaultBase):
                 with its `set_size` and `relative_update`; bytes.
 
         Returns:
-            The object's id.
+            The object's id, as of `upload`.
 
         Raises:
             AlreadyExistsError: The name or the id is taken.
@@ -173,7 +176,8 @@ class Writing(VaultBase):
         """
         self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
-        return self._writes.uploaded(upload_file(lambda: self._store.upload(unit, spec), path, progress)).data_id
+        info = upload_file(lambda: self._store.upload(unit, spec), path, progress)
+        return UploadedId(self._writes.uploaded(info))
 
     def open_writer(
         self,
