@@ -82,19 +82,21 @@ class Shell:
 def test_a_shell_completes_a_line_to_words_that_the_command_understands(
     name: str, stocked: Program, tmp_path: Path
 ) -> None:
+    (tmp_path / "my file").touch()
     typed = {
-        "-u fi\t": UNIT,
-        "-u files co:l\t": "co:lon=x",
-        "-u files quo\t": NAMES[4],
-        "-u files 'two w\t": "two words ä",
-        "-u files pho\t2026/a\t": "photos/2026/a.jpg",
-        "-u files \\\\\t": "\\back",
+        "put my\t": "my file",
+        "stat -u fi\t": UNIT,
+        "stat -u files co:l\t": "co:lon=x",
+        "stat -u files quo\t": NAMES[4],
+        "stat -u files 'two w\t": "two words ä",
+        "stat -u files pho\t2026/a\t": "photos/2026/a.jpg",
+        "stat -u files \\\\\t": "\\back",
     }
     shell = Shell(name, stocked, tmp_path)
     try:
-        for line, word in list(typed.items())[: 4 if name == "bash" else None]:  # each takes a process
+        for line, word in list(typed.items())[: 5 if name == "bash" else None]:  # each takes a process
             # What the shell made of it is shown, instead of run.
-            shown = shell.types(f"vault-grpc stat {line}\x01printf '<%s>' \x05 end\n", "<end>")
+            shown = shell.types(f"vault-grpc {line}\x01printf '<%s>' \x05 end\n", "<end>")
             assert f"<{word}><end>" in shown
     finally:
         shell.close()

@@ -218,6 +218,7 @@ def test_corrupt_bytes_are_not_copied_and_the_others_are(inside: Inside, other: 
         (("-r", "b", "x"), {"b/c": "x/c", "b/d": "x/d", "b/e/f": "x/e/f"}),
         (("--prefix", "b/", "b/b/"), {"b/c": "b/b/c", "b/d": "b/b/d", "b/e/f": "b/b/e/f"}),
         (("-p", "b/e/", ""), {"b/e/f": "f"}),
+        (("-r", "b/e", ""), {"b/e/f": "f"}),
         (("--all", "all/"), {name: f"all/{name}" for name in FILES}),
         (("-p", "nothing", "x"), {}),
     ],

@@ -141,7 +141,8 @@ def renaming(words: Sequence[str], choice: Choice, *, recursive: bool) -> Renami
             check_name(name)
         return Renaming(parse_key(old[0]), choice, new[0] if new else None)
     if new and recursive:
-        new = [new[0].rstrip(LEVELS) + LEVELS]
+        level = new[0].rstrip(LEVELS)
+        new = [level + LEVELS if level else ""]
     for prefix in new:
         check_prefix(prefix)
     return Renaming(None, selected, new[0] if new else None)

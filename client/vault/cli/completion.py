@@ -46,6 +46,7 @@ _BASH: Final = """\
     while IFS=, read -r type value; do
         case $type in
             file) compopt -o default ;;
+            dir) compopt -o dirnames ;;
             plain) COMPREPLY+=("$value"); [[ $value == */ ]] && compopt -o nospace ;;
         esac
     done < <(COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \\
@@ -64,6 +65,7 @@ _ZSH: Final = """\
     for type value help in $response; do
         case $type in
             file) _path_files -f ;;
+            dir) _path_files -/ ;;
             plain) if [[ $value == */ ]]; then levels+=("$value"); else plain+=("$value"); fi ;;
         esac
     done
