@@ -44,6 +44,9 @@ SIZES = {
 }
 """Sizes on both sides of every boundary, in bytes, by a name for the test's id."""
 
+WAYS = ("stream", "resumable", "batch")
+"""How an object is put."""
+
 every_size = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 """Runs a test once for each of SIZES."""
 
@@ -98,6 +101,21 @@ async def send(writer: AsyncBlockWriter, data: bytes) -> ObjectInfo:
     async with writer:
         for block in blocks_of(data):
             await writer.write(block)
+        return await writer.commit(len(data), checksum(data))
+
+
+async def put_by(store: AsyncStore, unit: str, way: str, spec: PutSpec | UpdateSpec, data: bytes) -> ObjectInfo:
+    """Puts an object by a stream, or in a batch of one."""
+    if way == "batch":
+        (outcome,) = await store.put_many(unit, [small_put(spec, data)])
+        if isinstance(outcome, VaultError):
+            raise outcome
+        return outcome
+    writer = await store.put(unit, spec, resumable=way == "resumable")
+    async with writer:
+        for block in blocks_of(data):
+            if block.offset >= writer.persisted_size:  # of one that was committed before, there is nothing to write
+                await writer.write(block)
         return await writer.commit(len(data), checksum(data))
 
 

@@ -1,6 +1,6 @@
 """What holds for puts: new or replaced is decided at the commit, the id stays, and nothing else of what was there."""
 
-from collections.abc import Sequence
+import asyncio
 from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ from vault.errors import (
     ConflictError,
     InvalidArgumentError,
     NotFoundError,
-    VaultError,
 )
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
@@ -21,18 +20,18 @@ from vault.store.values import (
     Change,
     ChangeKind,
     MetadataSpec,
-    ObjectInfo,
     PutSpec,
     SmallPut,
     Times,
     UpdateSpec,
     checksum,
     new_data_id,
-    new_request_id,
 )
 from vault.testing.store import bad_input as bad
+from vault.testing.store.batches import infos_of
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
+    WAYS,
     blocks_of,
     every_size,
     failed_with,
@@ -40,6 +39,7 @@ from vault.testing.store.objects import (
     listed,
     payload,
     put,
+    put_by,
     refused,
     remove,
     replace,
@@ -49,7 +49,6 @@ from vault.testing.store.objects import (
     upload_spec,
 )
 
-WAYS = ("stream", "resumable", "batch")
 BAD: dict[str, tuple[str, list[Any]]] = {
     "name": ("BAD_NAME", [*bad.NAMES.values(), "", 5, b"a"]),
     "data_id": ("BAD_ID", [*bad.IDS.values(), "5"]),
@@ -63,21 +62,6 @@ BAD: dict[str, tuple[str, list[Any]]] = {
 """By field, the reason and what is refused with it."""
 
 LARGE = payload(2 * BLOCK_SIZE + 17)
-
-
-async def put_by(store: AsyncStore, unit: str, way: str, spec: PutSpec | UpdateSpec, data: bytes) -> ObjectInfo:
-    """Puts an object by a stream, or in a batch of one."""
-    if way == "batch":
-        (outcome,) = await store.put_many(unit, [small_put(spec, data)])
-        if isinstance(outcome, VaultError):
-            raise outcome
-        return outcome
-    writer = await store.put(unit, spec, resumable=way == "resumable")
-    async with writer:
-        for block in blocks_of(data):
-            if block.offset >= writer.persisted_size:  # of one that was committed before, there is nothing to write
-                await writer.write(block)
-        return await writer.commit(len(data), checksum(data))
 
 
 class PutConformance(StoreHarness):
@@ -181,6 +165,36 @@ class PutConformance(StoreHarness):
             await writer.commit(len(new))
         assert await fetch(subject, unit, "name") == new
         self.assert_raw(unit, first.data_id, new)
+
+    async def test_readers_never_miss_what_is_put_and_renamed_over(self, subject: AsyncStore, unit: str) -> None:
+        """One after the other, whole objects are at the name, and always one."""
+        texts = [payload(size, number) for number, size in enumerate([10, 70_000, BLOCK_SIZE + 1] * 4)]
+        await put(subject, unit, texts[0], upload_spec(name="name"))
+        over = asyncio.Event()
+
+        async def write() -> None:
+            try:
+                for number, text in enumerate(texts):
+                    if number % 2:
+                        await put_by(subject, unit, "stream", PutSpec("name"), text)
+                    else:
+                        await put(subject, unit, text, upload_spec(name="new"))
+                        await subject.set_metadata(unit, MetadataSpec("new", "name", replace=True))
+                    await asyncio.sleep(0)  # the readers' turn: a store in memory waits for nothing
+            finally:
+                over.set()
+
+        async def read() -> int:
+            loads = 0
+            while not over.is_set():
+                assert await fetch(subject, unit, "name") in texts
+                assert (await subject.exists_many(unit, ["name"]))[0]
+                loads += 1
+                await asyncio.sleep(0)
+            return loads
+
+        _, *loads = await asyncio.gather(write(), read(), read())
+        assert min(loads) > 0
 
     async def test_a_put_that_is_refused_or_left_leaves_the_old_object(self, subject: AsyncStore, unit: str) -> None:
         await put(subject, unit, b"old", upload_spec(name="name"))
@@ -310,7 +324,7 @@ class PutConformance(StoreHarness):
         failed_with(outcomes[8], InvalidArgumentError, "BAD_EXPIRY", "expires_in")
         failed_with(outcomes[9], AlreadyExistsError, "OBJECT_EXISTS")
         assert await subject.stat_many(unit, ["new", "there"]) == [outcomes[2], outcomes[3]]
-        assert [(info.data_id, dict(info.tags)) for info in _infos([outcomes[2], outcomes[3]])] == [
+        assert [(info.data_id, dict(info.tags)) for info in infos_of([outcomes[2], outcomes[3]])] == [
             (new.data_id, {"b": "2"}),
             (there.data_id, {"c": "3"}),
         ]
@@ -318,10 +332,10 @@ class PutConformance(StoreHarness):
 
     async def test_hundreds_of_puts_take_one_call_and_again_replace_them(self, subject: AsyncStore, unit: str) -> None:
         items = [small_put(PutSpec(f"{n:03}"), payload(100, n)) for n in range(300)]
-        first = _infos(await subject.put_many(unit, items))
+        first = infos_of(await subject.put_many(unit, items))
         assert [info.name for info in first] == [f"{n:03}" for n in range(300)]
         assert await subject.put_many(unit, items) == first
-        again = _infos(await subject.put_many(unit, [small_put(PutSpec(f"{n:03}"), b"new") for n in range(300)]))
+        again = infos_of(await subject.put_many(unit, [small_put(PutSpec(f"{n:03}"), b"new") for n in range(300)]))
         assert [info.data_id for info in again] == [info.data_id for info in first]
         assert await listed(subject, unit, prefix="") == again
         assert await subject.put_many(unit, []) == []
@@ -370,37 +384,3 @@ class PutConformance(StoreHarness):
             (ChangeKind.UPLOADED, first.revision, first.data_id),
             (ChangeKind.UPDATED, second.revision, first.data_id),
         ]
-
-    # An UpdateSpec is an update, and may say more than that of `update` once could
-
-    @pytest.mark.parametrize("way", WAYS)
-    async def test_an_update_with_tags_replaces_them_with_the_bytes(
-        self, subject: AsyncStore, unit: str, way: str
-    ) -> None:
-        first = await put(subject, unit, b"first", upload_spec(name="name", tags={"a": "1"}, datatype="d"))
-        for tags, expected in (({"b": "2"}, {"b": "2"}), (None, {"b": "2"}), ({}, {})):
-            spec = UpdateSpec("name", tags=tags, request_id=new_request_id())
-            info = await put_by(subject, unit, way, spec, b"second")
-            assert (info.data_id, dict(info.tags), info.datatype) == (first.data_id, expected, "d")
-            assert await stat(subject, unit, "name") == info
-            assert await put_by(subject, unit, way, spec, b"second") == info
-        assert await listed(subject, unit, tags={"a": "1"}) == []
-
-    @pytest.mark.parametrize("way", WAYS)
-    async def test_an_update_at_a_revision_loses_nobodys_tags(self, subject: AsyncStore, unit: str, way: str) -> None:
-        first = await put(subject, unit, b"first", upload_spec(name="name"))
-        tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
-        async with self.unchanged(subject, unit):
-            for revision in (0, first.revision, tagged.revision + 1):
-                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
-                    await put_by(subject, unit, way, UpdateSpec("name", if_revision=revision, tags={}), b"no")
-                assert caught.value.context["revision"] == tagged.revision
-        info = await put_by(subject, unit, way, UpdateSpec("name", if_revision=tagged.revision), b"second")
-        assert (dict(info.tags), info.revision > tagged.revision) == ({"a": "1"}, True)
-
-
-def _infos(outcomes: Sequence[ObjectInfo | VaultError]) -> list[ObjectInfo]:
-    """The outcomes, all of which must be successes."""
-    infos = [outcome for outcome in outcomes if isinstance(outcome, ObjectInfo)]
-    assert len(infos) == len(outcomes), outcomes
-    return infos

@@ -5,15 +5,17 @@ import pytest
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UpdateSpec, checksum, new_request_id
+from vault.store.values import Block, MetadataSpec, UpdateSpec, checksum, new_request_id
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
+    WAYS,
     blocks_of,
     every_size,
     fetch,
     listed,
     payload,
     put,
+    put_by,
     refused,
     remove,
     replace,
@@ -204,3 +206,30 @@ class UpdateConformance(StoreHarness):
         async with slow:
             assert await slow.commit(6) == fast
         assert await stat(subject, unit, first.data_id) == fast
+
+    # With tags, and at a revision
+
+    @pytest.mark.parametrize("way", WAYS)
+    async def test_an_update_with_tags_replaces_them_with_the_bytes(
+        self, subject: AsyncStore, unit: str, way: str
+    ) -> None:
+        first = await put(subject, unit, b"first", upload_spec(name="name", tags={"a": "1"}, datatype="d"))
+        for tags, expected in (({"b": "2"}, {"b": "2"}), (None, {"b": "2"}), ({}, {})):
+            spec = UpdateSpec("name", tags=tags, request_id=new_request_id())
+            info = await put_by(subject, unit, way, spec, b"second")
+            assert (info.data_id, dict(info.tags), info.datatype) == (first.data_id, expected, "d")
+            assert await stat(subject, unit, "name") == info
+            assert await put_by(subject, unit, way, spec, b"second") == info
+        assert await listed(subject, unit, tags={"a": "1"}) == []
+
+    @pytest.mark.parametrize("way", WAYS)
+    async def test_an_update_at_a_revision_loses_nobodys_tags(self, subject: AsyncStore, unit: str, way: str) -> None:
+        first = await put(subject, unit, b"first", upload_spec(name="name"))
+        tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
+        async with self.unchanged(subject, unit):
+            for revision in (0, first.revision, tagged.revision + 1):
+                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
+                    await put_by(subject, unit, way, UpdateSpec("name", if_revision=revision, tags={}), b"no")
+                assert caught.value.context["revision"] == tagged.revision
+        info = await put_by(subject, unit, way, UpdateSpec("name", if_revision=tagged.revision), b"second")
+        assert (dict(info.tags), info.revision > tagged.revision) == ({"a": "1"}, True)
