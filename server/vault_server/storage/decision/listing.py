@@ -96,18 +96,17 @@ class Listed:
 
 
 def collect(
-    listing: Listing, span: Span, unseen: Any, limit: int, rows: Callable[[Span], Iterable[tuple[Any, ...]]]
+    listing: Listing, span: Span, end: Any, limit: int, rows: Callable[[Span], Iterable[tuple[Any, ...]]]
 ) -> Listed:
     """A page of at most `limit` entries.
 
     Args:
-        unseen: The first place that it does not look at; None: it looks at all.
+        end: The place at which it stops looking; None: it looks at all.
         rows: The rows in a span that match, in the order of the listing, found as they are taken: where one begins a
             prefix, no more are, and the next ones are asked for after it.
     """
     page = Listed()
     objects, folds, room = page.objects, listing.delimiter is not None, MOST_TAGS
-    end = next_place(unseen) if unseen is not None and span.descending else unseen
     while True:
         left = span if end is None else span.up_to(end)
         passed = len(objects)

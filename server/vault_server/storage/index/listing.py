@@ -29,12 +29,12 @@ _TAGGED: Final = (
 def page(connection: sqlite3.Connection, listing: Listing, span: Span, limit: int) -> Listed:
     """At most `limit` entries of what is left of a listing."""
     query = _Query(listing)
-    unseen = None
+    end = None
     if query.passes_over and not span.is_empty:
         statement, arguments = query.candidates(span)
         found = connection.execute(f"{statement} LIMIT 1 OFFSET {pages.MOST_SCANNED}", arguments).fetchone()
-        unseen = None if found is None else found[0]
-    return collect(listing, span, unseen, limit, lambda left: connection.execute(*query.rows(left)))
+        end = None if found is None else found[0]
+    return collect(listing, span, end, limit, lambda left: connection.execute(*query.rows(left)))
 
 
 def list_units(connection: sqlite3.Connection) -> list[str]:

@@ -152,12 +152,12 @@ class MemoryTables:
         with self._lock:
             self._finish()
             places = self._places(listing)
-            first, end = _within(places, span)
-            unseen = None
+            first, last = _within(places, span)
+            end = None
             passes_over = listing.tags or (listing.prefix is not None and listing.order is not ListOrder.NAME)
-            if passes_over and end - first > pages.MOST_SCANNED:
-                unseen = places[end - 1 - pages.MOST_SCANNED if span.descending else first + pages.MOST_SCANNED]
-            return collect(listing, span, unseen, limit, partial(self._rows, listing, places))
+            if passes_over and last - first > pages.MOST_SCANNED:
+                end = places[last - 1 - pages.MOST_SCANNED if span.descending else first + pages.MOST_SCANNED]
+            return collect(listing, span, end, limit, partial(self._rows, listing, places))
 
     def units(self) -> list[str]:
         with self._lock:
