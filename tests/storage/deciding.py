@@ -1,21 +1,14 @@
 """An index of dicts that plans are applied to, the writes that are put to it, and what must come of them."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 from vault.errors import VaultError
-from vault.store.values import (
-    CopySpec,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    PutSpec,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.columns import to_time
+from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec, checksum
 from vault_server.storage.decision.plan import Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
 from vault_server.storage.decision.writes import (
@@ -161,9 +154,11 @@ class Expected:
     revision: int = 0
     objects: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     applied: dict[tuple[str, bytes], tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
+    now: int = 0
 
-    def outcome(self, write: Write) -> Any:
+    def outcome(self, write: Write, now: int = 0) -> Any:
         """A dict of the object, a revision, or the reason that it is refused for."""
+        self.now = max(now, self.now)
         size = write.content.size if isinstance(write, ContentWrite) else 0
         whole = write.content.checksum if isinstance(write, ContentWrite) else 0
         request = (write.kind, write.unit, write.spec, size, whole, getattr(write, "from_unit", None))
@@ -179,7 +174,7 @@ class Expected:
         assert not isinstance(write, Drop)
         unit, spec = write.unit, write.spec
         if isinstance(write, Upload):
-            if (unit, write.spec.data_id) in self.objects:
+            if self._find(unit, write.spec.data_id) is not None:
                 return "OBJECT_EXISTS"
             if write.spec.name is not None and self._find(unit, write.spec.name) is not None:
                 return "NAME_TAKEN"
@@ -192,6 +187,7 @@ class Expected:
                 "checksum": write.content.checksum,
                 "generation": self.revision,
                 "revision": self.revision,
+                "expires_at": None,
             }
             self.objects[unit, write.spec.data_id] = made
             return dict(made)
@@ -223,6 +219,8 @@ class Expected:
                 there["name"] = write.spec.name or None
             if write.spec.tags is not None:
                 there["tags"] = dict(write.spec.tags)
+            if write.spec.expires_in is not None:
+                there["expires_at"] = self._expiry(write.spec.expires_in)
         else:
             if write.spec.tags is not None:
                 there["tags"] = dict(write.spec.tags)
@@ -236,7 +234,7 @@ class Expected:
         there = self._find(unit, spec.data_id if spec.name is None else spec.name)
         if there is None and spec.if_generation:
             return "OBJECT_NOT_FOUND"
-        if there is None and (unit, spec.data_id) in self.objects:
+        if there is None and self._find(unit, spec.data_id) is not None:
             return "OBJECT_EXISTS"
         if there is not None and spec.if_generation not in (None, there["generation"]):
             return "GENERATION_MISMATCH"
@@ -248,6 +246,7 @@ class Expected:
             "checksum": write.content.checksum,
             "generation": self.revision,
             "revision": self.revision,
+            "expires_at": self._expiry(spec.expires_in),
         }
         self.objects[unit, made["data_id"]] = made
         return dict(made)
@@ -257,7 +256,7 @@ class Expected:
         if source is None:
             return "OBJECT_NOT_FOUND"
         there = None if spec.name is None else self._find(unit, spec.name)
-        if there is None and (unit, spec.data_id) in self.objects:
+        if there is None and self._find(unit, spec.data_id) is not None:
             return "OBJECT_EXISTS"
         if there is not None and not spec.replace:
             return "NAME_TAKEN"
@@ -271,14 +270,23 @@ class Expected:
             "checksum": write.content.checksum,
             "generation": self.revision,
             "revision": self.revision,
+            "expires_at": source.expires_at,
         }
         self.objects[unit, made["data_id"]] = made
         return dict(made)
 
+    def _expiry(self, seconds: float | None) -> datetime | None:
+        return None if seconds is None or seconds == math.inf else to_time(self.now + round(seconds * 1e6))
+
     def _find(self, unit: str, key: int | str) -> dict[str, Any] | None:
+        """What has expired is deleted when it is come upon."""
         for (of_unit, data_id), there in self.objects.items():
             if of_unit == unit and key == (there["name"] if isinstance(key, str) else data_id):
-                return there
+                if there["expires_at"] is None or there["expires_at"] > to_time(self.now):
+                    return there
+                self.revision += 1
+                del self.objects[of_unit, data_id]
+                return None
         return None
 
 
@@ -297,6 +305,7 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
     writes: list[Write] = []
     data = st.sampled_from([b"", b"1", b"22", b"333"])
     ids, names, units = st.integers(1, 4), st.sampled_from(NAMES), st.sampled_from(UNITS[: draw(st.integers(1, 2))])
+    expiries = st.none() | st.none() | st.sampled_from([1e-6, 2e-6, 4e-6])  # groups are a microsecond apart
     tags = st.dictionaries(st.sampled_from("kl"), st.sampled_from("xy"))
     for number in range(draw(st.integers(1, 24))):
         if writes and draw(st.integers(0, 9)) == 0:
@@ -331,7 +340,7 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
                     draw(tags),
                     draw(st.sampled_from("de")),
                     wanted,
-                    None,
+                    draw(expiries),
                     request_id,
                 )
                 writes.append(Put(unit, spec, content(draw(data), file), principal))
@@ -347,7 +356,8 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
             case _:
                 name = draw(st.none() | st.just("") | names)
                 replace = bool(name) and draw(st.booleans())
-                spec = MetadataSpec(key, name, draw(st.none() | tags), generation, request_id, revision, replace)
+                until = draw(expiries | st.just(math.inf))
+                spec = MetadataSpec(key, name, draw(st.none() | tags), generation, request_id, revision, replace, until)
                 writes.append(SetMetadata(unit, spec, principal))
     return writes
 

@@ -7,7 +7,7 @@ import pytest
 from vault.errors import AlreadyExistsError, StorageError
 from vault.store.values import UploadSpec
 from vault_server.storage import StoreOptions
-from vault_server.storage.generic._sync.index_store import wall_clock
+from vault_server.storage.clock import wall_clock
 from vault_server.storage.memory import MemoryStore
 from vault_server.storage.memory._sync.engine import MemoryBlob
 

@@ -73,9 +73,9 @@ def test_any_writes_in_any_groups_come_to_what_they_come_to_one_by_one(
     writes: list[Write], sizes: list[int], retention: Retention
 ) -> None:
     index, expected = DictIndex(), Expected()
-    for group in in_groups(writes, sizes):
-        wanted = [expected.outcome(write) for write in group]
-        outcomes = run(index, group, retention)
+    for clock, group in enumerate(in_groups(writes, sizes), 5):
+        wanted = [expected.outcome(write, clock) for write in group]
+        outcomes = run(index, group, retention, clock)
         assert [told(outcome, want) for outcome, want in zip(outcomes, wanted, strict=True)] == wanted
         assert {
             key: {name: getattr(to_info(row), name) for name in expected.objects[key]}
@@ -345,9 +345,9 @@ def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
     empty = Content(0, 0, b"", None)
     write = up(2, "n")
     spec = dataclasses.replace(write, content=empty)
-    assert preview(index.facts([spec], RETENTION), spec) is None
+    assert preview(index.facts([spec], RETENTION), spec, 0) is None
     (info,) = run(index, [write])
-    assert preview(index.facts([spec], RETENTION), spec) == info
+    assert preview(index.facts([spec], RETENTION), spec, 0) == info
     for refused, why in (
         (Upload("u", UploadSpec(1), empty), "OBJECT_EXISTS"),
         (Upload("u", UploadSpec(3, "a"), empty), "NAME_TAKEN"),
@@ -358,7 +358,7 @@ def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
         (Put("u", PutSpec("n", 2, request_id=write.spec.request_id), empty), "BAD_REQUEST_ID"),
     ):
         with pytest.raises(VaultError) as raised:
-            preview(index.facts([refused], RETENTION), refused)
+            preview(index.facts([refused], RETENTION), refused, 0)
         assert raised.value.reason == why
 
 
@@ -516,7 +516,7 @@ def test_a_revision_that_is_not_the_objects_refuses_and_says_which_it_is_at() ->
 def test_a_put_is_refused_before_its_bytes_come_and_at_its_commit(write: Put, why: str) -> None:
     index = uploaded(1, named=True)
     with pytest.raises(VaultError) as raised:
-        preview(index.facts([write], RETENTION), write)
+        preview(index.facts([write], RETENTION), write, 0)
     assert raised.value.reason == why
     assert list(map(reason, run(index, [write]))) == [why]
 

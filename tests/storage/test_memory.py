@@ -121,7 +121,7 @@ def test_old_blobs_go_when_their_time_has_come() -> None:
         assert load(store, 5, info.generation) is None
     now = [1_000_000]
     with MemoryStore(StoreOptions(retention=10)) as store:
-        store.collection._clock = store.commits._clock = lambda: now[0]
+        store.collection._clock = store.clock.wall = lambda: now[0]
         info = stream(store, UploadSpec(5), 2)
         store.delete_many("u", [DeleteSpec(5)])
         assert load(store, 5, info.generation) == bytes(2 * BLOCK_SIZE)
@@ -134,7 +134,7 @@ def test_old_blobs_go_when_their_time_has_come() -> None:
 def test_what_a_clock_that_jumped_back_had_retired_goes_after_its_grace() -> None:
     now = [3_600_000_000]
     with MemoryStore(StoreOptions(retention=10)) as store:
-        store.collection._clock = store.commits._clock = lambda: now[0]
+        store.collection._clock = store.clock.wall = lambda: now[0]
         for data_id in (1, 2, 3):
             stream(store, UploadSpec(data_id), 2)
         store.delete_many("u", [DeleteSpec(1), DeleteSpec(2)])
@@ -245,6 +245,14 @@ def test_any_groups_of_writes_leave_the_tables_that_plain_dicts_have(
         assert (tables.revision, tables._clock, tables._feed_floor) == (index.revision, index.clock, index.feed_floor)
         assert {(*tag, data_id) for tag, ids in tables._tagged.items() for data_id in ids} == index.tags
         assert tables._usage == index.units
+        rows = sorted(index.objects.values(), key=lambda row: row.generation)
+        assert {unit: list(ids.items()) for unit, ids in tables._by_generation.items() if ids} == {
+            unit: [(row.generation, row.data_id) for row in rows if row.unit == unit]
+            for unit in {row.unit for row in rows}
+        }
+        assert tables._expiring == sorted(
+            (row.expires_at, row.unit, row.data_id) for row in rows if row.expires_at is not None
+        )
 
 
 CALLS: dict[str, Callable[[MemoryStore], Any]] = {

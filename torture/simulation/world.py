@@ -28,6 +28,7 @@ from vault.store.values import (
 )
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
+from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.generic._async import suspended, watch
@@ -86,6 +87,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.tables.store_id = "simulated"
+        self.tables.now = self.clock
 
     @contextmanager
     def in_its_time(self) -> Iterator[None]:
@@ -269,6 +271,14 @@ class SimulatedIndex:
     async def forget(self, files: Sequence[str]) -> None:
         await self.node.step()
         self._tables.forget(files)
+
+    async def expired(self, limit: int) -> list[Row]:
+        await self.node.step()
+        return self._tables.expired(limit)
+
+    async def next_expiry(self) -> int | None:
+        await self.node.step()
+        return self._tables.next_expiry()
 
     async def oldest(self, unit: str, most: int) -> Oldest:
         await self.node.step()

@@ -21,7 +21,7 @@ class _AcknowledgesFirst(AsyncCommits):
 
     async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
         facts = await self._index.facts(asked(writes))
-        plan = decide(facts, writes, self._clock(), self._retention)
+        plan = decide(facts, writes, self._clock.wall(), self._retention)
         try:
             return await super()._decided(writes)
         except UnavailableError:
@@ -146,7 +146,7 @@ def _with(
             own, blobs(node), SimulatedSignal(node), world.options, durability="full", clock=world.clock
         )
         store.commits = commits(
-            own, store.blobs, store.signal, store.collection, retention, world.clock, store._applied
+            own, store.blobs, store.signal, store.collection, retention, store.clock, store._applied
         )
         return store
 

@@ -15,9 +15,10 @@ already.
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Generic, Protocol
 
 from vault._cache.entry import Entry
@@ -82,7 +83,14 @@ class ObjectCache(Generic[FlightT]):
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
 
-    def __init__(self, units: Mapping[str, UnitSettings], *, enabled: bool = True) -> None:
+    def __init__(
+        self, units: Mapping[str, UnitSettings], *, enabled: bool = True, time: Callable[[], datetime] | None = None
+    ) -> None:
+        """
+        Args:
+            time: The store's, as far as it is known without I/O; None: nothing that expires is shown unasked.
+        """
+        self._time = time or (lambda: datetime.max.replace(tzinfo=UTC))
         self._units = {name: UnitCache(unit) for name, unit in units.items()}
         self.enabled = enabled
         self.lock = threading.Lock()
@@ -115,7 +123,10 @@ class ObjectCache(Generic[FlightT]):
             if entry is None or not epoch or entry.epoch != epoch:
                 return False
             # As `share` does it: a call more would be a fiftieth of a load.
-            ticket._info, ticket._data = entry.state  # noqa: SLF001
+            info, data = entry.state
+            if info.expires_at is not None and info.expires_at <= self._time():
+                return False
+            ticket._info, ticket._data = info, data  # noqa: SLF001
             ticket._entry = entry  # noqa: SLF001
             entry.pins += 1
             self._pins += 1
@@ -135,13 +146,14 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             self.settle()
             entry = self._units[unit].find(key)
-            if entry is not None and entry.is_being_written and not (epoch and entry.epoch == epoch):
+            current = entry is not None and bool(epoch) and entry.epoch == epoch and not self._has_expired(entry)
+            if entry is not None and entry.is_being_written and not current:
                 # The store may have the new bytes already. Who loaded them now would not share them with whoever
                 # writes them, and the next two edits of the object would be two.
                 return Join(entry.writing)
             if entry is not None:
                 self._hold(entry, held, key)
-                if epoch and entry.epoch == epoch:
+                if current:
                     self._hits += 1
                     return Hit(entry)
                 return Stale(entry)
@@ -321,6 +333,10 @@ class ObjectCache(Generic[FlightT]):
                 open_tickets=self._pins,
                 rss=resident(),
             )
+
+    def _has_expired(self, entry: Entry) -> bool:
+        expires_at = entry.info.expires_at
+        return expires_at is not None and expires_at <= self._time()
 
     def _hold(self, entry: Entry, held: Held, key: Key) -> None:
         held[key] = entry

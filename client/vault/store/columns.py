@@ -146,6 +146,14 @@ class _Objects(Columns[ItemT]):
     expires_at = Column[int | None](12)
 
 
+def any_expires(results: Sequence[Any]) -> bool:
+    """Whether there is an object among these that expires: of ObjectInfo and LoadedObject, or columns of them."""
+    if isinstance(results, _Objects):
+        return results.expires_at.count(None) < len(results)
+    infos = (getattr(each, "info", each) for each in results)
+    return any(getattr(info, "expires_at", None) is not None for info in infos)
+
+
 class ObjectInfos(_Objects[ObjectInfo | OtherT], ShownAsRows):
     """What is known of several objects; among the others None where there is none, and a VaultError where a write
     failed. Where there is one of these, `generations` has 0.

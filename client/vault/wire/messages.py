@@ -99,12 +99,12 @@ def fill_object_info(wire: pb.ObjectInfo, info: ObjectInfo | Row) -> None:
         wire.name = name
     if tags:
         wire.tags.update(tags)
-    _fill_timestamp(wire.created_at, created_at)
-    _fill_timestamp(wire.updated_at, updated_at)
+    fill_timestamp(wire.created_at, created_at)
+    fill_timestamp(wire.updated_at, updated_at)
     if written_at is not None and (written_at != updated_at or wire.generation != wire.revision):
-        _fill_timestamp(wire.written_at, written_at)
+        fill_timestamp(wire.written_at, written_at)
     if expires_at is not None:
-        _fill_timestamp(wire.expires_at, expires_at)
+        fill_timestamp(wire.expires_at, expires_at)
 
 
 def object_info_from_wire(wire: pb.ObjectInfo) -> ObjectInfo:
@@ -560,7 +560,7 @@ _OF_NOTHING: Final = 0x2D06800538D394C2  # XXH3-64 of no bytes
 _SECOND: Final = 1_000_000_000  # nanoseconds
 
 
-def _fill_timestamp(wire: Timestamp, moment: int) -> None:
+def fill_timestamp(wire: Timestamp, moment: int) -> None:
     wire.seconds, microseconds = divmod(moment, 1_000_000)
     wire.nanos = microseconds * 1000
 

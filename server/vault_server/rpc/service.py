@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from vault.errors import object_not_found
-from vault.store.columns import rows_of
+from vault.store.columns import any_expires, from_time, rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
 from vault.store.ranges import RangeAssembly
@@ -17,6 +17,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
 from vault.wire import messages, put_messages, unit_messages
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
+from vault.wire.store_time import TIMED
 
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
@@ -51,6 +52,7 @@ def _streamed_write(
                 if isinstance(each, ObjectInfo):
                     reply = response(revision=max(revision, each.revision))
                     messages.fill_object_info(reply.info, each)
+                    self._say_time(reply, [each])
                     yield reply
                 elif each is None:
                     yield response(revision=revision)
@@ -83,6 +85,8 @@ def _small_writes(
             for result in self._refusals.shown(rpc, rows_of(results)):
                 fill(reply.results.add(), result)
                 newest = max(newest, _revision_of(result))
+            if rpc in TIMED:
+                self._say_time(reply, results)
             reply.revision = max(reply.revision, newest)
 
         await self._batch(self._writes, context, request.unit, request.items, reply, commit)
@@ -139,8 +143,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.StatResponse()
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            for info in rows_of(await self._store.stat_many(request.unit, messages.keys_from_wire(keys))):
+            infos = await self._store.stat_many(request.unit, messages.keys_from_wire(keys))
+            for info in rows_of(infos):
                 messages.fill_stat_result(reply.items.add(), info)
+            self._say_time(reply, infos)
 
         await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
         return fit_stat(reply, self._limit)
@@ -150,9 +156,13 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         revision = self._store.revision
         by_name = request.order in (pb.LIST_ORDER_UNSPECIFIED, pb.LIST_ORDER_NAME)
         if not request.tags and (by_name or not request.HasField("prefix")):
-            return await fit_list(self._store, request, revision, self._limit)
-        async with self._lookups.turn(context.caller):  # it may look through much
-            return await fit_list(self._store, request, revision, self._limit)
+            reply = await fit_list(self._store, request, revision, self._limit)
+        else:
+            async with self._lookups.turn(context.caller):  # it may look through much
+                reply = await fit_list(self._store, request, revision, self._limit)
+        if any(info.HasField("expires_at") for info in reply.objects):
+            messages.fill_timestamp(reply.store_time, from_time(self._store.time))
+        return reply
 
     async def ListUnits(self, request: pb.ListUnitsRequest, context: Any) -> pb.ListUnitsResponse:
         revision = self._store.revision
@@ -212,6 +222,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with found:
             reply = pb.LoadResponse(revision=revision)
             messages.fill_object_info(reply.info, found.info)
+            self._say_time(reply, [found.info])
             yield reply
             async for block in found:
                 yield encode_block(LOAD_BLOCK, block)
@@ -235,6 +246,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             raise object_not_found(request.unit, key)
         reply = pb.ReadResponse(revision=revision)
         messages.fill_object_ranges(reply, found, RangeAssembly(found.info, ranges, **limits))
+        self._say_time(reply, [found.info])
         return reply
 
     async def LoadMany(self, request: pb.LoadManyRequest, context: Any) -> pb.LoadManyResponse:
@@ -244,6 +256,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async def load(items: Sequence[pb.LoadManyRequest.Item]) -> None:
             nonlocal room
             results = await load_some(self._store, request.unit, items, room)
+            self._say_time(reply, results)
             for result in self._refusals.shown("LoadMany", rows_of(results)):
                 messages.fill_load_result(reply.items.add(), result)
                 if isinstance(result, tuple | LoadedObject):
@@ -267,6 +280,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         status = await self._store.write_status(request.unit, request.request_id)
         reply = messages.write_status_to_wire(status)
         reply.revision = revision if status.info is None else max(revision, status.info.revision)
+        self._say_time(reply, [status.info])
         return reply
 
     async def AbortWrite(self, request: pb.AbortWriteRequest, context: Any) -> pb.AbortWriteResponse:
@@ -324,6 +338,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
         reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
         messages.fill_object_info(reply.info, info)
+        self._say_time(reply, [info])
         return reply
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
@@ -374,6 +389,11 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         async with aclosing(slices.of(context.caller, items)) as parts:
             async for part in parts:
                 await answer(part)
+
+    def _say_time(self, reply: Any, results: Sequence[Any]) -> None:
+        """Says the store's time in a reply with an object that expires."""
+        if any_expires(results):
+            messages.fill_timestamp(reply.store_time, from_time(self._store.time))
 
     def _check_unit(self, unit: str) -> None:
         """A server may be held to a list of units, as its Store may be."""

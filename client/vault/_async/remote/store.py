@@ -1,6 +1,7 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -42,6 +43,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
+from vault.wire.store_time import TIMED, StoreTime, elapsed
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
@@ -78,6 +80,7 @@ class AsyncRemoteStore(AsyncListingCalls):
         """
         self._channel = AsyncChannel(address, connection)
         self._revision = 0
+        self._time = StoreTime()
         self._loads: dict[str, AsyncCoalescing[LoadItem, LoadResult]] = {}
 
     @property
@@ -88,6 +91,10 @@ class AsyncRemoteStore(AsyncListingCalls):
     @property
     def revision(self) -> int:
         return self._revision
+
+    @property
+    def time(self) -> datetime:
+        return self._time.now
 
     async def capabilities(self) -> Capabilities:
         reply = await self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
@@ -137,17 +144,18 @@ class AsyncRemoteStore(AsyncListingCalls):
             generation=generation,
         )
         wire.fill_key(request.key, key)
+        sent = elapsed()
         try:
             receiver = await self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
             return None
         try:
-            return self._opened(receiver, request)
+            return self._opened(receiver, request, sent)
         except ProtocolError:
             receiver.cancel()
             raise
 
-    def _opened(self, receiver: AsyncReceiver, request: pb.LoadRequest) -> AsyncBlockReader | NotModified:
+    def _opened(self, receiver: AsyncReceiver, request: pb.LoadRequest, sent: float) -> AsyncBlockReader | NotModified:
         """What a Load begins with."""
         first = receiver.first
         part = "block" if isinstance(first, Block) else first.WhichOneof("part")
@@ -156,6 +164,7 @@ class AsyncRemoteStore(AsyncListingCalls):
         self._see(first.revision)
         if part == "info":
             info = replies.check_opened(wire.object_info_from_wire(first.info), request)
+            self._time.see(first, sent)
             return AsyncRemoteReader(self._channel, info, receiver, request, self._see)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
         answer = replies.check_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
@@ -363,11 +372,14 @@ class AsyncRemoteStore(AsyncListingCalls):
         await self._channel.close()
 
     async def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        sent = elapsed()
         try:
             reply = await self._channel.unary(method, request, timeout=timeout)
         except ProtocolError as error:
             raise await self._lacking(method, error) from error.__cause__
         self._see(reply.revision)
+        if method in TIMED:
+            self._time.see(reply, sent)
         return reply
 
     async def _begin(
@@ -380,7 +392,7 @@ class AsyncRemoteStore(AsyncListingCalls):
     ) -> AsyncBlockWriter:
         limits.check_resumable(resumable)
         start.resumable = resumable
-        writer = AsyncRemoteWriter(self._channel, method, message, start, spec, self._see)
+        writer = AsyncRemoteWriter(self._channel, method, message, start, spec, self._see, self._time)
         try:
             await writer.open()
         except ProtocolError as error:

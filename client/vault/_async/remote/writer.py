@@ -18,6 +18,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
 from vault.wire.reply_checks import check_written
+from vault.wire.store_time import StoreTime, elapsed
 
 WINDOW: Final = 8
 """Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.
@@ -57,7 +58,9 @@ class AsyncRemoteWriter(AsyncBlockWriter):
         start: Any,
         spec: UploadSpec | UpdateSpec | PutSpec,
         seen: Callable[[int], None],
+        time: StoreTime,
     ) -> None:
+        self._time = time
         self._channel = channel
         self._method = method
         self._message = message
@@ -160,6 +163,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
     async def _try_to_commit(self, commit: Any) -> ObjectInfo | None:
         """The object; None when the connection was lost before the server said what became of it."""
         info: ObjectInfo | None = None
+        sent = elapsed()
         try:
             await self._duplex.send(commit)
             await self._duplex.half_close()
@@ -168,6 +172,7 @@ class AsyncRemoteWriter(AsyncBlockWriter):
                     raise ProtocolError("the server went on with a write after it had said what became of it")
                 if reply.WhichOneof("part") == "info":
                     self._seen(reply.revision)
+                    self._time.see(reply, sent)
                     info = wire.object_info_from_wire(reply.info)
                 else:
                     self._note(reply)

@@ -1,5 +1,6 @@
 """Writing a vault's objects: one, many, or as files."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -321,6 +322,29 @@ class AsyncWriting(AsyncVaultBase):
         """
         self._require_unit(unit)
         spec = MetadataSpec(key, name, tags, if_generation, if_revision=if_revision)
+        spec.validate()
+        return await self._writes.set_metadata(unit, spec)
+
+    async def touch(self, unit: str, key: Key, *, expires_in: float | None = None) -> ObjectInfo:
+        """Sets how long an object is there from now on. Its bytes, its generation and its metadata stay.
+
+        Args:
+            expires_in: Seconds, by the store's clock; None: it never expires.
+
+        Raises:
+            NotFoundError: There is no such object; one that has expired does not come back.
+            InvalidArgumentError: BAD_EXPIRY.
+            UnsupportedError: The server is older, and nothing expires there.
+
+        Example:
+            >>> info = await vault.touch("notes", "greeting", expires_in=3600)
+            >>> (info.expires_at - info.updated_at).total_seconds()
+            3600.0
+            >>> (await vault.touch("notes", "greeting")).expires_at is None
+            True
+        """
+        self._require_unit(unit)
+        spec = MetadataSpec(key, expires_in=math.inf if expires_in is None else expires_in)
         spec.validate()
         return await self._writes.set_metadata(unit, spec)
 

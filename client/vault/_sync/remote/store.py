@@ -2,6 +2,7 @@
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -43,6 +44,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
+from vault.wire.store_time import TIMED, StoreTime, elapsed
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
@@ -79,6 +81,7 @@ class RemoteStore(ListingCalls):
         """
         self._channel = Channel(address, connection)
         self._revision = 0
+        self._time = StoreTime()
         self._loads: dict[str, Coalescing[LoadItem, LoadResult]] = {}
 
     @property
@@ -89,6 +92,10 @@ class RemoteStore(ListingCalls):
     @property
     def revision(self) -> int:
         return self._revision
+
+    @property
+    def time(self) -> datetime:
+        return self._time.now
 
     def capabilities(self) -> Capabilities:
         reply = self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
@@ -138,17 +145,18 @@ class RemoteStore(ListingCalls):
             generation=generation,
         )
         wire.fill_key(request.key, key)
+        sent = elapsed()
         try:
             receiver = self._channel.stream("Load", request, idle=self._channel.patience)
         except NotFoundError:
             return None
         try:
-            return self._opened(receiver, request)
+            return self._opened(receiver, request, sent)
         except ProtocolError:
             receiver.cancel()
             raise
 
-    def _opened(self, receiver: Receiver, request: pb.LoadRequest) -> BlockReader | NotModified:
+    def _opened(self, receiver: Receiver, request: pb.LoadRequest, sent: float) -> BlockReader | NotModified:
         """What a Load begins with."""
         first = receiver.first
         part = "block" if isinstance(first, Block) else first.WhichOneof("part")
@@ -157,6 +165,7 @@ class RemoteStore(ListingCalls):
         self._see(first.revision)
         if part == "info":
             info = replies.check_opened(wire.object_info_from_wire(first.info), request)
+            self._time.see(first, sent)
             return RemoteReader(self._channel, info, receiver, request, self._see)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
         answer = replies.check_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
@@ -364,11 +373,14 @@ class RemoteStore(ListingCalls):
         self._channel.close()
 
     def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        sent = elapsed()
         try:
             reply = self._channel.unary(method, request, timeout=timeout)
         except ProtocolError as error:
             raise self._lacking(method, error) from error.__cause__
         self._see(reply.revision)
+        if method in TIMED:
+            self._time.see(reply, sent)
         return reply
 
     def _begin(
@@ -381,7 +393,7 @@ class RemoteStore(ListingCalls):
     ) -> BlockWriter:
         limits.check_resumable(resumable)
         start.resumable = resumable
-        writer = RemoteWriter(self._channel, method, message, start, spec, self._see)
+        writer = RemoteWriter(self._channel, method, message, start, spec, self._see, self._time)
         try:
             writer.open()
         except ProtocolError as error:

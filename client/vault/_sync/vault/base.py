@@ -289,7 +289,8 @@ class VaultBase:
         self._assemble()
 
     def _new_cache(self) -> ObjectCache[SharedFlight]:
-        return ObjectCache({name: self._structure.unit(name) for name in self._codecs}, enabled=self._caching)
+        units = {name: self._structure.unit(name) for name in self._codecs}
+        return ObjectCache(units, enabled=self._caching, time=lambda: self._store.time)
 
     def _assemble(self) -> None:
         parts = Parts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)

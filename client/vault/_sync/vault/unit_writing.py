@@ -201,6 +201,19 @@ class UnitWriting(UnitBase[T]):
             self.name, key, name=name, tags=tags, if_generation=if_generation, if_revision=if_revision
         )
 
+    def touch(self, key: Key, *, expires_in: float | None = None) -> ObjectInfo:
+        """Sets how long an object is there from now on, in seconds; None: it never expires.
+
+        Raises:
+            NotFoundError, InvalidArgumentError, UnsupportedError: See the vault's.
+
+        Example:
+            >>> info = vault.unit("notes", str).touch("greeting", expires_in=3600)
+            >>> info.expires_at is None
+            False
+        """
+        return self._vault.touch(self.name, key, expires_in=expires_in)
+
     def delete(self, key: Key, *, if_generation: int | None = None, if_revision: int | None = None) -> bool:
         """Deletes an object; whether there was one. Tickets on it keep what they have.
 

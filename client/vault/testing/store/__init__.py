@@ -5,6 +5,7 @@ from vault.testing.store.batches import BatchConformance
 from vault.testing.store.closing import ClosingConformance
 from vault.testing.store.copy import CopyConformance
 from vault.testing.store.delete import DeleteConformance
+from vault.testing.store.expiry import ExpiryConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.leases import LeaseConformance
@@ -38,6 +39,7 @@ class StoreConformance(
     ListingConformance,
     UnitConformance,
     LimitConformance,
+    ExpiryConformance,
     OrderConformance,
     LevelConformance,
     BatchConformance,

@@ -11,16 +11,8 @@ from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UnitInfo, U
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import put, refused, remove, replace, small_update, small_upload, upload_spec
 
-LIMITS: dict[str, Any] = {
-    "negative": -1,
-    "2^63": 2**63,
-    "true": True,
-    "float": 1.0,
-    "nan": float("nan"),
-    "inf": float("inf"),
-    "text": "1",
-}
-"""What can be no limit, by a name for the test's id."""
+LIMITS: list[Any] = [-1, 2**63, True, 1.0, float("nan"), float("inf"), "1"]
+"""What can be no limit."""
 
 
 async def unit_infos(store: AsyncStore, prefix: str = "", *, page_size: int = 0) -> list[UnitInfo]:
@@ -80,7 +72,7 @@ class UnitConformance(StoreHarness):
             await subject.upload_many(unit, [item])
         assert (await subject.unit_info(unit)).objects == 1
 
-    @pytest.mark.parametrize("page_size", [0, 1, 3, 7, 1000])
+    @pytest.mark.parametrize("page_size", [0, 1, 3])
     async def test_pages_of_units_put_together_are_all_in_order(
         self, subject: AsyncStore, unit: str, page_size: int
     ) -> None:
@@ -130,13 +122,13 @@ class UnitConformance(StoreHarness):
         after = await put(subject, unit, b"data")
         assert after.revision == info.revision + 1
 
-    @pytest.mark.parametrize("bad", LIMITS.values(), ids=LIMITS.keys())
-    async def test_a_bad_limit_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
+    async def test_a_bad_limit_is_refused(self, subject: AsyncStore, unit: str) -> None:
         await subject.set_unit_limits(unit, UnitLimits(max_objects=7))
-        for name in ("max_objects", "max_bytes"):
-            limits: dict[str, Any] = {name: bad}
-            with refused(InvalidArgumentError, "BAD_LIMIT", name):
-                await subject.set_unit_limits(unit, UnitLimits(**limits))
+        for bad in LIMITS:
+            with refused(InvalidArgumentError, "BAD_LIMIT", "max_objects"):
+                await subject.set_unit_limits(unit, UnitLimits(max_objects=bad))
+            with refused(InvalidArgumentError, "BAD_LIMIT", "max_bytes"):
+                await subject.set_unit_limits(unit, UnitLimits(max_bytes=bad))
         assert (await subject.unit_info(unit)).limits == UnitLimits(max_objects=7)
 
     async def test_another_way_to_be_full_is_refused(self, subject: AsyncStore, unit: str) -> None:

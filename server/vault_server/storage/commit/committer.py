@@ -10,10 +10,12 @@ from typing import Any
 
 from vault.errors import VaultError
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.commit.collection import Sweeper
+from vault_server.storage.commit.expiry import Expiry
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Plan, Retention
+from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
 from vault_server.storage.decision.writes import PlacingWrite, Write
 from vault_server.storage.failpoints import reached
@@ -54,7 +56,11 @@ class Committer:
         sweeper: Sweeper,
         reserve: Reserve,
         retention: Retention,
+        clock: StoreClock,
+        expiry: Expiry,
     ) -> None:
+        self._clock = clock
+        self._expiry = expiry
         self._connections = connections
         self._blobs = blobs
         self._staging = staging
@@ -110,7 +116,9 @@ class Committer:
             outcomes, plan, moved = self._connections.write(transact)
         except BaseException:
             self._sweeper.failed(placement)
+            self._expiry.failed()
             raise
+        self._expiry.expect(None if plan is None else plan.expires)
         self._sweeper.committed(placement, plan, retention.grace / 1e6)
         return outcomes, moved
 
@@ -164,21 +172,22 @@ class Committer:
         """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
         refused, and the others are decided without it; see `_transact`."""
         writes = [item for item in items if not isinstance(item, VaultError)]
-        known = facts(connection, writes, retention)
-        clock = time.time_ns() // 1000
+        known, expired = self._facts(connection, writes, retention)
+        wall = self._clock.wall()
         refused: dict[int, VaultError] = {}
         while True:
-            accepted = [write for write in writes if id(write) not in refused] if refused else writes
-            plan = decide(known, accepted, clock, retention)
+            accepted = [*expired, *(write for write in writes if id(write) not in refused)]
+            plan = decide(known, accepted, wall, retention)
+            del plan.outcomes[: len(expired)]
             if plan.undecided is not None:
                 unit = plan.undecided.unit
-                if most := more_to_know(known, plan, len(accepted)):
+                if most := more_to_know(known, plan, len(writes)):
                     learn(known, unit, oldest(connection, unit, most))
                     continue
-                if not plan.outcomes:
+                if plan.revision == plan.begun_at:
                     drops = evicted_first(known, plan.undecided)
                     known = facts(connection, drops, retention)
-                    return [], require_progress(decide(known, drops, clock, retention))
+                    return [], require_progress(decide(known, drops, wall, retention))
             failed = placement.place(plan.contents, full_ends_it=full_ends_it)
             if not failed:
                 break
@@ -189,6 +198,21 @@ class Committer:
         if not refused and len(plan.outcomes) == len(items):
             return plan.outcomes, plan
         return plan.answers(items, lambda item: item if isinstance(item, VaultError) else refused.get(id(item))), plan
+
+    def _facts(
+        self, connection: sqlite3.Connection, writes: Sequence[Write], retention: Retention
+    ) -> tuple[Facts, list[Write]]:
+        """What has to be known, and what is to be deleted with the writes, before them, since it has expired: when that
+        is due, and when it takes room that is limited."""
+        known = facts(connection, writes, retention)
+        known.clock = self._clock.raise_to(known.clock)
+        if not (self._expiry.is_due or any(usage.is_limited for usage in known.units.values())):
+            return known, []
+        expired = self._expiry.take(connection)
+        if expired:
+            known = facts(connection, [*expired, *writes], retention)
+            known.clock = self._clock.now()
+        return known, expired
 
 
 def _revision(connection: sqlite3.Connection) -> int:

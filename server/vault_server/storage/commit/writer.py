@@ -18,8 +18,10 @@ from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
 from vault.store.values import UnitInfo, UnitLimits
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.committer import Committer, Item, PartlyCommittedError, Task
+from vault_server.storage.commit.expiry import Expiry
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
@@ -76,12 +78,16 @@ class Writer:
         *,
         committed: Callable[[], None],
         retention: Retention,
+        clock: StoreClock,
     ) -> None:
         self._connections = connections
         self._committed = committed
         self._sweeper = Sweeper(staging, blobs.root)
         self._reserve = Reserve(blobs.directory)
-        self._committer = Committer(connections, blobs, staging, self._sweeper, self._reserve, retention)
+        self.expiry = Expiry(clock, self._wake)
+        self._committer = Committer(
+            connections, blobs, staging, self._sweeper, self._reserve, retention, clock, self.expiry
+        )
         self._background = Background(self._run, "vault-writer")
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()  # None: just look up
@@ -118,6 +124,9 @@ class Writer:
 
     def collect(self) -> None:
         """The thread does, by itself."""
+
+    def expire(self) -> None:
+        """Likewise."""
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, and waits for it."""
@@ -184,7 +193,7 @@ class Writer:
                 self._transact(entries)
             elif self._closed:
                 return  # what is retained is collected by whoever opens the store next
-            elif self._sweeper.is_due:
+            elif self._sweeper.is_due or self._has_expired():
                 self._transact(entries)
 
     def _next(self) -> list[_Entry]:
@@ -193,8 +202,8 @@ class Writer:
         size = 0
         try:
             if self._next_entry is None and not self._closed:
-                wait = self._sweeper.wait
-                self._next_entry = self._queue.get(timeout=None if wait is None else min(wait, threading.TIMEOUT_MAX))
+                waits = [wait for wait in (self._sweeper.wait, self.expiry.wait) if wait is not None]
+                self._next_entry = self._queue.get(timeout=min([*waits, threading.TIMEOUT_MAX]) if waits else None)
             while True:
                 if self._next_entry is None:
                     self._next_entry = self._queue.get_nowait()
@@ -206,6 +215,20 @@ class Writer:
                     return entries
         except queue.Empty:
             return entries
+
+    def _wake(self) -> None:
+        self._queue.put(None)
+
+    def _has_expired(self) -> bool:
+        """Whether something is to be deleted for that, and the time for it has come."""
+        if not self.expiry.is_due:
+            return False
+        try:
+            return self._connections.read(self.expiry.look)
+        except VaultError as error:
+            _log.warning("deleting what has expired is left for later: %s", error)
+            self.expiry.failed()
+            return False
 
     def _transact(self, entries: list[_Entry]) -> None:
         try:
@@ -293,7 +316,7 @@ class Writer:
 
     def _refuse(self, entries: list[_Entry], told: Exception) -> None:
         if not entries:
-            _log.warning("removing files that no object has any more is left for later: %s", told)
+            _log.warning("removing what has expired, or no object has any more, is left for later: %s", told)
         _discard(entries)
         for entry in entries:
             entry.answer([told] * entry.outcomes)

@@ -86,12 +86,12 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retenti
     return group.plan(outcomes)
 
 
-def preview(facts: Facts, write: ContentWrite) -> ObjectInfo | None:
+def preview(facts: Facts, write: ContentWrite, clock: int) -> ObjectInfo | None:
     """What a write was answered before, when it was; raises what it is refused with as things are now.
 
     Its bytes, which may not be there yet, are not looked at.
     """
-    group = _Group(facts, 0, Retention())
+    group = _Group(facts, clock, Retention())
     answer = group.answer(write)
     if answer is not None:
         return to_info(answer.row)
@@ -100,9 +100,9 @@ def preview(facts: Facts, write: ContentWrite) -> ObjectInfo | None:
     return None
 
 
-def require_room(facts: Facts, write: ContentWrite) -> None:
+def require_room(facts: Facts, write: ContentWrite, clock: int) -> None:
     """Raises StorageFullError, QUOTA, when there is no room for a write's bytes, as far as its content has them."""
-    group = _Group(facts, 0, Retention())
+    group = _Group(facts, clock, Retention())
     try:
         before = _require_possible(group, write)
     except VaultError:  # the commit decides; until then it may change
@@ -149,6 +149,7 @@ class _Group:
         self._dropped: list[int] = []
         self._trash: list[str] = []
         self._inlined = 0
+        self._expires: int | None = None
         self._rooms = {
             unit: Room(usage, facts.oldest.get(unit)) for unit, usage in facts.units.items() if usage.is_limited
         }
@@ -173,13 +174,20 @@ class _Group:
         return answer
 
     def find(self, unit: str, key: Key) -> Row | None:
-        """The object, as the writes so far leave it. CorruptionError when the index has led astray."""
+        """The object, as the writes so far leave it; one that has expired is deleted here. CorruptionError when the
+        index has led astray."""
         if self._facts.damaged and (error := self._facts.damaged.get((unit, key))) is not None:
             raise error
         if isinstance(key, str):
             data_id = self.names.get((unit, key))
-            return None if data_id is None else self.rows[unit, data_id]
-        return self.rows.get((unit, key))
+            row = None if data_id is None else self.rows[unit, data_id]
+        else:
+            row = self.rows.get((unit, key))
+        if row is None or row.expires_at is None or row.expires_at > self.now:
+            return row
+        to_info(row)  # raises for a row that is damaged, which is not believed in this either
+        self.drop(row, "")
+        return None
 
     def require(self, unit: str, spec: UpdateSpec | MetadataSpec) -> tuple[Row, ObjectInfo]:
         """The object; raises NotFoundError, ConflictError when it is not at the generation or revision that the spec
@@ -250,6 +258,8 @@ class _Group:
                 self.names[unit, after.name] = data_id
             if content is not None:
                 self._contents[revision] = NewContent(revision, unit, data_id, content)
+            if after.expires_at is not None:
+                self._expires = min(after.expires_at, self._expires or after.expires_at)
         self._touched[key] = None
         self._units[unit] = revision
         if (room := self._rooms.get(unit)) is not None:
@@ -286,6 +296,7 @@ class _Group:
             trash=self._trash,
             retired=self._retired,
             changes=self._changes,
+            expires=self._expires,
             undecided=undecided,
             inlined=self._inlined,
         )

@@ -186,6 +186,7 @@ class Plan:
         retired: Rows of `retired`.
         changes: Rows of `changes`.
         units: Of each unit that something was changed in.
+        expires: When the first of the rows that it writes does; None: none does.
         undecided: The plan is of the writes before this one.
         inlined: Bytes by which retained generations keep the index from giving room back, about.
     """
@@ -207,6 +208,7 @@ class Plan:
     retired: list[tuple[Any, ...]] = field(default_factory=list)
     changes: list[tuple[Any, ...]] = field(default_factory=list)
     units: list[Usage] = field(default_factory=list)
+    expires: int | None = None
     undecided: Undecided | None = None
     inlined: int = 0
 

@@ -110,6 +110,9 @@ class AsyncEmbeddedEngine:
     async def collect(self) -> None:
         """The writer's thread does, by itself."""
 
+    async def expire(self) -> None:
+        """Likewise."""
+
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return await self._threads.call(self._store.engine.writer.set_limits, unit, limits)
 

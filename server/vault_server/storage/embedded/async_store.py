@@ -58,6 +58,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         parts = AsyncEmbeddedEngine(self._store, self._threads)
         self.index = self.blobs = self.commits = self.suspended = self.leases = parts
         self.signal = FeedSignal(self._store)
+        self.clock = self._store.clock
         renew_after_fork(self)
 
     def renew(self) -> None:
@@ -65,6 +66,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._affinity.renew()
         self._threads.renew()
         self.signal = FeedSignal(self._store)
+        self.clock = self._store.clock
 
     @property
     def revision(self) -> int:

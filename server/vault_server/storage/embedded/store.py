@@ -150,6 +150,7 @@ class EmbeddedStore(StagingStore):
 
     def _take(self, engine: Engine) -> None:
         self.engine = engine
+        self.clock = engine.clock
         self.index = engine.index
         self.blobs = engine.contents
         self.signal = engine.feed

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from vault.errors import ClosedError, InvalidArgumentError, StorageFullError
+from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, VaultError
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.commit.writer import Writer
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.engine.contents import Contents
@@ -25,6 +26,7 @@ from vault_server.storage.files.leases import Leases
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import Staging, leftovers
 from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.expiring import next_expiry
 from vault_server.storage.index.objects import has_trash
 from vault_server.storage.index.opening import open_register
 from vault_server.storage.index.retirement import next_look
@@ -48,16 +50,19 @@ class Background(Protocol):
 class Engine:
     """Connections, writer, feed, blobs and staging of one open store in one process."""
 
-    def __init__(self, directory: StoreDirectory, settings: StoreOptions) -> None:
+    def __init__(self, directory: StoreDirectory, settings: StoreOptions, clock: StoreClock | None = None) -> None:
+        self.clock = clock or StoreClock()
         self.directory = directory
         self.settings = settings
-        self.connections = Connections(self.directory, synchronous="FULL" if settings.durable else "NORMAL")
+        self.connections = Connections(
+            self.directory, synchronous="FULL" if settings.durable else "NORMAL", clock=self.clock
+        )
         self.blobs = Blobs(self.directory, durable=settings.durable)
         self.resumption = Resumption(
             self.directory, settings.resume_window, self._give_up_retired, durable=settings.durable
         )
         self.staging = Staging(self.directory, self.resumption.make_room)
-        self.feed = Feed(self.directory, self.connections)
+        self.feed = Feed(self.directory, self.connections, self._expect)
         self.index = Register(self.connections, self.feed)
         self.leases = Leases(self.directory)
         self.contents = Contents(self.blobs, self.staging, settings)
@@ -67,6 +72,7 @@ class Engine:
             self.staging,
             committed=self.feed.notify,
             retention=settings.retained,
+            clock=self.clock,
         )
         self.background: list[Background] = []
         self._closing = threading.Lock()
@@ -124,6 +130,14 @@ class Engine:
         if trash or seconds is not None:
             self.writer.start()  # also when nobody writes, what earlier processes retired goes when it is time
         self.resumption.watch()
+        self._expect(self.connections.read(next_expiry, alone=True))
+
+    def _expect(self, moment: int | None) -> None:
+        """Something in the register expires then, whoever put it there."""
+        if moment is not None and not self.closed:
+            self.writer.expiry.expect(moment)
+            with contextlib.suppress(VaultError):  # without a thread for it nobody deletes what nobody sees
+                self.writer.start()
 
     def _give_up_retired(self) -> bool:
         return self.writer.make_room()
@@ -166,7 +180,7 @@ class Engine:
         self.staging.abandon()
         self.resumption.abandon()
         self.feed.abandon()
-        engine = Engine(self.directory, self.settings)
+        engine = Engine(self.directory, self.settings, StoreClock(since=self.clock.latest))
         engine.index.store_id = self.index.store_id
         if self.closed:
             engine.close()

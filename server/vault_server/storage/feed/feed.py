@@ -9,7 +9,7 @@ import math
 import sqlite3
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
@@ -21,6 +21,7 @@ from vault.store.values import Change, ChangeKind
 from vault_server.storage.feed.commit_signal import CommitSignal
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.expiring import next_expiry
 from vault_server.storage.os_errors import storage_error
 
 POLL_SECONDS: Final = 0.05
@@ -46,7 +47,14 @@ class _Window:
 class Feed:
     """Reads the feed and wakes who waits for it. Safe to share between threads."""
 
-    def __init__(self, directory: StoreDirectory, connections: Connections) -> None:
+    def __init__(
+        self, directory: StoreDirectory, connections: Connections, expects: Callable[[int | None], None]
+    ) -> None:
+        """
+        Args:
+            expects: Called with when the next object expires, after commits that are seen.
+        """
+        self._expects = expects
         self._connections = connections
         self._mutex = threading.Lock()
         self._seen: tuple[sqlite3.Connection, int] | None = None
@@ -156,6 +164,7 @@ class Feed:
                 return
             after = max(old.until, floor, until - _WINDOW)
             new = _read_changes(connection, after, until, (), _WINDOW)
+            self._expects(next_expiry(connection))
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")

@@ -24,6 +24,7 @@ from typing import Final, Literal, TypeVar
 from vault._runtime.fsync import FULL
 from vault.errors import ClosedError, StorageError, VaultError
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.files.directory import CHANGED, REGISTER, TURN, StoreDirectory
 from vault_server.storage.files.revision_note import note_revision
 from vault_server.storage.os_errors import damaged, is_busy, register_error
@@ -68,7 +69,8 @@ class Connections:
     writes through it, and `PRAGMA data_version` compares only with itself on one connection.
     """
 
-    def __init__(self, directory: StoreDirectory, *, synchronous: Synchronous) -> None:
+    def __init__(self, directory: StoreDirectory, *, synchronous: Synchronous, clock: StoreClock | None = None) -> None:
+        self._clock = clock or StoreClock()
         self.path = directory.root / REGISTER
         self._directory = directory
         self._synchronous = synchronous
@@ -234,6 +236,7 @@ class Connections:
             if FULL is not None:
                 connection.execute("PRAGMA fullfsync=ON")
                 connection.execute("PRAGMA checkpoint_fullfsync=ON")
+            connection.create_function("store_time", 2, self._clock.seen)
             connection.execute("PRAGMA cell_size_check=ON")  # a damaged page is an error before it is made sense of
         except BaseException:
             connection.close()

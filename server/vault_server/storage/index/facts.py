@@ -1,7 +1,6 @@
 """What the index knows of what a group of writes is about: a few statements, however many they are."""
 
 import sqlite3
-import time
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Final
@@ -9,17 +8,17 @@ from typing import Any, Final
 from vault.errors import CorruptionError, StorageError, VaultError
 from vault.store.values import Key
 
+from vault_server.storage.clock import DAY, sound_clock, wall_clock
 from vault_server.storage.decision.plan import Facts, Found, Retention, Usage, to_answer
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Asked, Write, asked
+from vault_server.storage.index.expiring import require_undisputed
 from vault_server.storage.index.objects import require_asked
 from vault_server.storage.index.padded import MOST_KEYS, NULLS, for_sizes, power_for, select
 from vault_server.storage.index.units import usage_of
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
 """A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
-
-_DAY: Final = 86_400_000_000
 
 _OBJECTS: Final = (
     "WITH k (unit, key) AS (VALUES {{pairs}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
@@ -83,8 +82,9 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
     if not _in(found.revision, LAST_REVISION):
         what = f"the store's revision in the register is damaged: {found.revision!r}"
         raise StorageError(f"{what}; `vault-grpc check DIRECTORY --repair` mends it", reason="REGISTER_DAMAGED")
-    if not _in(found.clock, time.time_ns() // 1000 + _DAY):
-        found.clock = _clock(connection, found.clock)
+    if not _in(found.clock, wall_clock() + DAY):
+        last = connection.execute("SELECT committed_at FROM changes ORDER BY revision DESC LIMIT 1").fetchone()
+        found.clock = sound_clock(found.clock, last[0] if last else 0)
     names = wanted.names
     if wanted.new_names:
         names = names + select(connection, _NAMES, wanted.new_names, pairs=True)
@@ -94,6 +94,7 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
             row = Row._make(columns)
             try:
                 require_asked(unit, key, row.unit, row.data_id, row.name)
+                require_undisputed(connection, row)
             except CorruptionError as error:
                 damaged[unit, key] = error
             else:
@@ -117,14 +118,6 @@ def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
 def _in(number: Any, end: int) -> bool:
     """Whether a number that may be damaged is one, and not negative, and below an end."""
     return isinstance(number, int) and 0 <= number < end
-
-
-def _clock(connection: sqlite3.Connection, clock: Any) -> int:
-    """The store's clock, where it is far ahead of this machine's, or none: that is right only if the last change was
-    committed then. Otherwise it is the time of that change, or, where that cannot be right either, 0."""
-    last = connection.execute("SELECT committed_at FROM changes ORDER BY revision DESC LIMIT 1").fetchone()
-    committed_at = last[0] if last else 0
-    return committed_at if committed_at == clock or _in(committed_at, time.time_ns() // 1000 + _DAY) else 0
 
 
 def _committed_at(connection: sqlite3.Connection, revision: int) -> int:

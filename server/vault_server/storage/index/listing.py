@@ -11,6 +11,7 @@ from vault.store.values import ListOrder
 
 from vault_server.storage.decision import listing as pages
 from vault_server.storage.decision.listing import Listed, Span, collect, prefix_end
+from vault_server.storage.index.expiring import LIVE
 from vault_server.storage.index.objects import INFO_COLUMNS
 
 _COLUMNS: Final = {ListOrder.ID: "o.data_id", ListOrder.NAME: "o.name", ListOrder.REVISION: "o.revision"}
@@ -40,10 +41,11 @@ def page(connection: sqlite3.Connection, listing: Listing, span: Span, limit: in
 def list_units(connection: sqlite3.Connection) -> list[str]:
     """The units that hold an object. Hops from one to the next over the index; DISTINCT would walk all of it."""
     rows = connection.execute(
-        "WITH RECURSIVE units(unit) AS ("
+        "WITH RECURSIVE units(unit) AS ("  # noqa: S608  # a constant
         "SELECT min(unit) FROM objects UNION ALL "
         "SELECT (SELECT min(unit) FROM objects WHERE unit > units.unit) FROM units WHERE units.unit IS NOT NULL"
-        ") SELECT unit FROM units WHERE unit IS NOT NULL"
+        ") SELECT u.unit FROM units u WHERE u.unit IS NOT NULL "
+        f"AND EXISTS (SELECT 1 FROM objects o WHERE o.unit = u.unit{LIVE})"
     )
     return [unit for (unit,) in rows]
 
@@ -78,7 +80,7 @@ class _Query:
 
     def rows(self, span: Span) -> tuple[str, list[Any]]:
         """The objects that match."""
-        return self._statement(INFO_COLUMNS, self._condition, self._arguments, span)
+        return self._statement(INFO_COLUMNS, self._condition + LIVE, self._arguments, span)
 
     def _statement(self, columns: str, condition: str, arguments: list[Any], span: Span) -> tuple[str, list[Any]]:
         within = f" AND {self._key} >= ?" if span.high is None else f" AND {self._key} >= ? AND {self._key} < ?"

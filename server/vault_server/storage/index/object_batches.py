@@ -11,6 +11,7 @@ from vault.store.values import Key, ObjectInfo
 
 from vault_server.storage.decision.rows import pack_checksums, sound_infos, to_infos
 from vault_server.storage.decision.writes import Content
+from vault_server.storage.index.expiring import LIVE
 from vault_server.storage.index.objects import (
     BLOCKS,
     CHECKSUM,
@@ -32,9 +33,9 @@ def _by_key(columns: str, join: str = "") -> tuple[Sequence[str], Sequence[str]]
     # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
     statement = (
         "SELECT {columns}, i.{key} FROM objects i CROSS JOIN objects o ON o.number = i.number{join} "
-        "WHERE i.unit = ? AND i.{key} IN ({{values}})"
+        "WHERE i.unit = ? AND i.{key} IN ({{values}}){live}"
     )
-    by_id, by_name = (statement.format(columns=columns, key=key, join=join) for key in ("data_id", "name"))
+    by_id, by_name = (statement.format(columns=columns, key=key, join=join, live=LIVE) for key in ("data_id", "name"))
     return for_sizes(by_id), for_sizes(by_name)
 
 

@@ -15,6 +15,7 @@ from vault_server.storage.decision.rows import SHOWN, Row, to_info, unsigned
 from vault_server.storage.decision.stored import Stored
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, unit_folder
+from vault_server.storage.index.expiring import LIVE
 
 INFO_COLUMNS: Final = ", ".join(f"o.{column}" for column in Row._fields[:SHOWN])
 """What `to_info` takes."""
@@ -24,8 +25,8 @@ FILE, DATA, BLOCKS, CHECKSUM = range(SHOWN, SHOWN + 4)
 
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
 _WHERE: Final = (
-    " WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?)",
-    " WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?)",
+    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?){LIVE}",  # noqa: S608  # a constant
+    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?){LIVE}",  # noqa: S608  # likewise
 )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from vault_server.storage.decision.plan import ROW_BYTES
 from vault_server.storage.decision.rows import SHOWN, Row
 from vault_server.storage.decision.stored import Stored
-from vault_server.storage.index.objects import to_stored
+from vault_server.storage.index.objects import INFO_COLUMNS, to_stored
 
 INLINED_LIMIT: Final = 64 << 20
 """Bytes of objects that live in the register which are retained there, and at most a quarter of what is free on the
@@ -29,10 +29,18 @@ _FIND: Final = (
     "FROM retired r JOIN contents c ON c.number = r.content WHERE r.generation = ? AND r.unit = ? AND r.data_id = ?"
 )
 
+_FIND_EXPIRED: Final = (
+    f"SELECT {INFO_COLUMNS}, c.file, c.data, c.blocks, c.checksum "  # noqa: S608  # likewise
+    "FROM objects o JOIN contents c ON c.number = o.content WHERE o.unit = ? AND o.data_id = ? AND o.generation = ? "
+    "AND o.expires_at IS NOT NULL"
+)
+
 
 def find_retired(connection: sqlite3.Connection, unit: str, data_id: int, generation: int) -> Stored | None:
     """A generation that was replaced or deleted, while it is kept."""
     found = connection.execute(_FIND, (generation, unit, data_id)).fetchone()
+    if found is None:  # expired, and not deleted yet
+        found = connection.execute(_FIND_EXPIRED, (unit, data_id, generation)).fetchone()
     return None if found is None else to_stored(found, retired=True)
 
 

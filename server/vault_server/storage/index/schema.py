@@ -43,7 +43,7 @@ CREATE TABLE objects (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,        -- bytes or metadata
     written_at INTEGER NOT NULL,        -- bytes
-    expires_at INTEGER,                 -- from then on it is absent; NULL: never. Not used yet, always NULL
+    expires_at INTEGER,                 -- from then on it is absent; NULL: never
     principal TEXT NOT NULL,            -- who is charged for it; '': nobody was named. Not used yet, always ''
     content INTEGER NOT NULL            -- contents.number
 ) STRICT;
@@ -130,7 +130,7 @@ CREATE TABLE units (
     objects INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     revision INTEGER NOT NULL,          -- of its newest change
-    max_objects INTEGER,                -- NULL: no limit. The limits are not used yet
+    max_objects INTEGER,                -- NULL: no limit
     max_bytes INTEGER,
     when_full INTEGER NOT NULL          -- 0: refuse; 1: evict what was stored longest ago
 ) STRICT;

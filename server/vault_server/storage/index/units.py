@@ -14,6 +14,7 @@ from vault.store.values import UnitInfo, UnitLimits
 from vault_server.storage.decision.listing import MOST_SCANNED, prefix_end
 from vault_server.storage.decision.plan import Found, Oldest, Usage
 from vault_server.storage.decision.rows import Row, to_info
+from vault_server.storage.index.expiring import NOW
 from vault_server.storage.index.schema import BY_GENERATION
 
 _MOST_BYTES: Final = 1 << 62
@@ -24,6 +25,10 @@ _SELECT: Final = f"SELECT {_COLUMNS} FROM units WHERE unit"  # noqa: S608  # nam
 _STORED: Final = (
     f"SELECT {', '.join(f'o.{column}' for column in Row._fields)}, c.file "  # noqa: S608  # likewise
     "FROM objects o LEFT JOIN contents c ON c.number = o.content WHERE o.unit = ? "
+)
+_EXPIRED: Final = (
+    "SELECT count(*), coalesce(sum(size), 0) FROM objects INDEXED BY objects_by_expiry "  # noqa: S608  # likewise
+    f"WHERE expires_at <= {NOW} AND unit = ?"
 )
 _AS_WRITTEN: Final = f"{_STORED} ORDER BY o.revision"
 _CHANGED: Final = f"{_STORED} AND o.generation <> o.revision ORDER BY o.generation"
@@ -41,7 +46,7 @@ def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any,
 
 def find_units(connection: sqlite3.Connection, units: Sequence[str]) -> list[UnitInfo]:
     """What each unit holds, and its limits."""
-    return [_find(connection, unit).info() for unit in units]
+    return [_live(connection, _find(connection, unit)).info() for unit in units]
 
 
 def unit_page(
@@ -59,7 +64,7 @@ def unit_page(
     for row in rows:
         if len(found) == limit:
             return found, found[-1].unit
-        info = usage_of(connection, *row).info()
+        info = _live(connection, usage_of(connection, *row)).info()
         if info.objects or info.limits.are_set:
             found.append(info)
     return found, rows[-1][0] if len(rows) == MOST_SCANNED else None
@@ -75,7 +80,7 @@ def set_limits(connection: sqlite3.Connection, unit: str, limits: UnitLimits) ->
     )
     if limits.when_full == "evict":
         connection.execute(BY_GENERATION)  # registers that were made before there was one
-    return usage.info()
+    return _live(connection, usage).info()
 
 
 def oldest(connection: sqlite3.Connection, unit: str, most: int) -> Oldest:
@@ -98,6 +103,12 @@ def oldest(connection: sqlite3.Connection, unit: str, most: int) -> Oldest:
 def _find(connection: sqlite3.Connection, unit: str) -> Usage:
     row = connection.execute(f"{_SELECT} = ?", (unit,)).fetchone()
     return Usage(unit) if row is None else usage_of(connection, *row)
+
+
+def _live(connection: sqlite3.Connection, usage: Usage) -> Usage:
+    """Without what has expired and is still counted."""
+    objects, size = connection.execute(_EXPIRED, (usage.unit,)).fetchone()
+    return usage._replace(objects=usage.objects - objects, bytes=usage.bytes - size) if objects else usage
 
 
 def _is_count(number: Any) -> bool:

@@ -117,6 +117,14 @@ _UNITS_WRONG: Final = (
     "WHERE (u.objects, u.bytes) IS NOT (c.objects, c.bytes) OR u.revision NOT BETWEEN c.newest AND c.highest"
 )
 
+_LAST_CHANGE: Final = (
+    "(h.revision, h.unit, h.data_id) = (o.revision, o.unit, o.data_id) AND h.expires_at IS NOT o.expires_at"
+)
+_LATER: Final = (
+    "CASE WHEN o.expires_at IS NULL OR h.expires_at IS NULL THEN NULL ELSE max(o.expires_at, h.expires_at) END"
+)
+"""Of two moments at which an object is said to expire: nothing is to be deleted for a flipped bit."""
+
 _NO_LIMIT: Final = "(max_objects < 0 OR max_bytes < 0 OR when_full NOT IN (0, 1))"
 
 UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL SELECT content FROM retired)"
@@ -169,6 +177,18 @@ RULES: Final = (
         f"SELECT count(*) FROM ({_OURS} WHERE {_MISSING_TAG})",  # noqa: S608
         f"INSERT INTO tags {_OURS} WHERE {_MISSING_TAG}",
         "{count} tags are searchable again",
+    ),
+    Rule(
+        None,  # told object by object, as the next
+        f"SELECT count(*) FROM objects o JOIN changes h ON {_LAST_CHANGE} WHERE o.expires_at IS NOT {_LATER}",  # noqa: S608
+        f"UPDATE objects AS o SET expires_at = {_LATER} FROM changes h WHERE {_LAST_CHANGE}",  # noqa: S608
+        "{count} objects expire when the feed says, which is later than their rows did",
+    ),
+    Rule(
+        None,
+        f"SELECT count(*) FROM objects o JOIN changes h ON {_LAST_CHANGE}",  # noqa: S608
+        f"UPDATE changes AS h SET expires_at = o.expires_at FROM objects o WHERE {_LAST_CHANGE}",  # noqa: S608
+        "{count} entries of the feed say as the objects do when these expire",
     ),
     Rule(
         "units whose counts are not those of their objects",

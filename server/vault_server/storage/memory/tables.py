@@ -6,9 +6,9 @@ every step may be done twice, and nobody sees half of it.
 
 import secrets
 import threading
-from bisect import bisect_left
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -28,6 +28,7 @@ from vault.store.values import (
     UnitLimits,
 )
 
+from vault_server.storage.clock import wall_clock
 from vault_server.storage.decision import listing as pages
 from vault_server.storage.decision.listing import Listed, Span, collect
 from vault_server.storage.decision.plan import (
@@ -69,9 +70,14 @@ out of a long list moves what is after it."""
 
 
 class MemoryTables:
-    """Objects, contents, retained generations, the feed. Methods are those of an index, for a Retention's history."""
+    """Objects, contents, retained generations, the feed. Methods are those of an index, for a Retention's history.
+
+    Attributes:
+        now: The store's time, as its process knows it.
+    """
 
     def __init__(self) -> None:
+        self.now: Callable[[], int] = wall_clock
         self.store_id = secrets.token_hex(16)
         self.revision = 0
         self._lock = threading.Lock()
@@ -88,6 +94,7 @@ class MemoryTables:
         self._trash: dict[str, None] = {}
         self._usage: dict[str, Usage] = {}
         self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
+        self._expiring: list[tuple[int, str, int]] = []  # sorted: when, which object
         self._sorted_ids: dict[str, list[int]] = {}
         self._sorted_names: dict[str, list[str]] = {}
         self._sorted_revisions: dict[str, list[int]] = {}  # with some that are no object's last any more
@@ -144,7 +151,10 @@ class MemoryTables:
             self._finish()
             found = self._retired.get(generation)
             if found is None or found[1:3] != (unit, data_id):
-                return None
+                expired = self._objects.get((unit, data_id))  # and not deleted yet
+                if expired is None or expired.generation != generation:
+                    return None
+                return Stored(to_info(expired), self._contents[expired.content], retired=True)
             row = Row._make((unit, data_id, generation, *found[3 : len(INFO_COLUMNS)], "", found[_CONTENT]))
             return Stored(to_info(row), self._contents[row.content], retired=True)
 
@@ -162,18 +172,19 @@ class MemoryTables:
     def units(self) -> list[str]:
         with self._lock:
             self._finish()
-            return sorted(unit for unit, ids in self._sorted_ids.items() if ids)
+            expired = Counter(row.unit for row in self._expired())
+            return sorted(unit for unit, ids in self._sorted_ids.items() if len(ids) > expired[unit])
 
     def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
         with self._lock:
             self._finish()
-            return [self._usage.get(unit, Usage(unit)).info() for unit in units]
+            return [self._live(self._usage.get(unit, Usage(unit))).info() for unit in units]
 
     def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         with self._lock:
             self._finish()
             units = sorted(unit for unit in self._usage if unit.startswith(prefix) and unit > (after or ""))
-            infos = [self._usage[unit].info() for unit in units]
+            infos = [self._live(self._usage[unit]).info() for unit in units]
             found = [info for info in infos if info.objects or info.limits.are_set]
             return found[:limit], found[limit - 1].unit if len(found) > limit else None
 
@@ -189,7 +200,17 @@ class MemoryTables:
         with self._lock:
             self._finish()
             self._usage[unit] = usage = self._usage.get(unit, Usage(unit)).limited(limits)
-            return usage.info()
+            return self._live(usage).info()
+
+    def expired(self, limit: int) -> list[Row]:
+        with self._lock:
+            self._finish()
+            return self._expired()[:limit]
+
+    def next_expiry(self) -> int | None:
+        with self._lock:
+            self._finish()
+            return self._expiring[0][0] if self._expiring else None
 
     def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, list[Change]]:
         with self._lock:
@@ -235,7 +256,23 @@ class MemoryTables:
 
     def _find(self, unit: str, key: Key) -> Row | None:
         data_id = self._names.get((unit, key)) if isinstance(key, str) else key
-        return None if data_id is None else self._objects.get((unit, data_id))
+        row = None if data_id is None else self._objects.get((unit, data_id))
+        return row if row is None or row.expires_at is None or row.expires_at > self._now() else None
+
+    def _now(self) -> int:
+        return max(self._clock, self.now())
+
+    def _expired(self) -> list[Row]:
+        """What has expired, and is still there."""
+        if not self._expiring:
+            return []
+        end = bisect_left(self._expiring, (self._now() + 1,))
+        return [self._objects[unit, data_id] for _, unit, data_id in self._expiring[:end]]
+
+    def _live(self, usage: Usage) -> Usage:
+        """Without what has expired and is still counted."""
+        sizes = [row.size for row in self._expired() if row.unit == usage.unit]
+        return usage._replace(objects=usage.objects - len(sizes), bytes=usage.bytes - sum(sizes)) if sizes else usage
 
     def _stored(self, unit: str, key: Key) -> tuple[ObjectInfo, Content] | None:
         row = self._find(unit, key)
@@ -284,6 +321,7 @@ class MemoryTables:
             _remove(self._sorted_ids, *key)
             if (deleted := self._objects.get(key)) is not None:
                 self._forget_generation(deleted)
+                self._forget_expiry(deleted)
                 del self._objects[key]
         for key in plan.unnamed:
             self._unname(key)
@@ -292,6 +330,10 @@ class MemoryTables:
             before = self._objects.get((row.unit, row.data_id))
             if before is not None and before.generation != row.generation:
                 self._forget_generation(before)
+            if before is not None:
+                self._forget_expiry(before)
+            if row.expires_at is not None:
+                insort(self._expiring, (row.expires_at, row.unit, row.data_id))
             self._forget_revision((row.unit, row.data_id))
             self._by_revision[row.revision] = row.data_id
             _insert(self._sorted_revisions, row.unit, row.revision)
@@ -330,6 +372,11 @@ class MemoryTables:
 
     def _forget_generation(self, row: Row) -> None:
         self._by_generation[row.unit].pop(row.generation, None)
+
+    def _forget_expiry(self, row: Row) -> None:
+        if row.expires_at is not None:
+            moment = (row.expires_at, row.unit, row.data_id)
+            del self._expiring[bisect_left(self._expiring, moment) : bisect_right(self._expiring, moment)]
 
     def _unname(self, key: tuple[str, int]) -> None:
         row = self._objects.get(key)

@@ -1,12 +1,12 @@
 """The Store of an engine that is an index, blobs and a signal: it commits, collects and resumes by `generic`."""
 
-import time
 from collections.abc import Callable
 from typing import Literal
 
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ClosedError
 
+from vault_server.storage.clock import StoreClock, wall_clock
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.commits import AsyncCommits
@@ -14,11 +14,6 @@ from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncC
 from vault_server.storage.generic._async.suspended import AsyncSuspended
 from vault_server.storage.generic._async.writer import AsyncStagingStore
 from vault_server.storage.options import StoreOptions
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 class AsyncIndexStore(AsyncStagingStore):
@@ -42,8 +37,9 @@ class AsyncIndexStore(AsyncStagingStore):
         self.index = index
         self.blobs = blobs
         self.signal = signal
+        self.clock = StoreClock(clock)
         self.collection = AsyncCollection(index, blobs, clock)
-        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.retained, clock, self._applied)
+        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.retained, self.clock, self._applied)
         self.suspended = AsyncSuspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0

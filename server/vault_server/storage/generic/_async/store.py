@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import AsyncReturned
 from vault._runtime.version import __version__
 from vault.errors import VaultError, object_not_found
-from vault.store.columns import LoadItems
+from vault.store.columns import LoadItems, to_time
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -56,8 +57,10 @@ from vault.store.values import (
     WriteStatus,
 )
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, Span
+from vault_server.storage.decision.plan import Facts
 from vault_server.storage.decision.refusals import cut_short, require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -100,11 +103,13 @@ class AsyncEngineStore(AsyncStore, ABC):
     Attributes:
         options: What it was opened with.
         durability: See Capabilities.
+        clock: The store's.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
     """
 
+    clock: StoreClock
     index: AsyncIndex
     blobs: AsyncBlobs
     signal: AsyncCommitSignal
@@ -119,6 +124,10 @@ class AsyncEngineStore(AsyncStore, ABC):
     @abstractmethod
     def require_open(self) -> None:
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
+
+    @property
+    def time(self) -> datetime:
+        return to_time(self.clock.now())
 
     async def finish(self, work: AsyncReturned[T]) -> T:
         """Does it to its end, where an engine's work must not end with a cancelled caller."""
@@ -382,11 +391,20 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def answered(self, write: ContentWrite) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
-        return preview(await self.index.facts(asked([write])), write)
+        return preview(await self._facts(write), write, self.clock.now())
 
     async def require_room(self, write: ContentWrite) -> None:
         """Raises StorageFullError, QUOTA, when the unit has no room for as many bytes as the write's content says."""
-        require_room(await self.index.facts(asked([write])), write)
+        require_room(await self._facts(write), write, self.clock.now())
+
+    async def _facts(self, write: ContentWrite) -> Facts:
+        """What is known of what a write is about, as far as there is room without what has expired."""
+        facts = await self.index.facts(asked([write]))
+        usage = facts.units.get(write.unit)
+        if usage is not None and usage.is_limited:
+            (info,) = await self.index.unit_infos([write.unit])
+            facts.units[write.unit] = usage._replace(objects=info.objects, bytes=info.bytes)
+        return facts
 
     def _require_unit(self, unit: str) -> None:
         self.require_open()

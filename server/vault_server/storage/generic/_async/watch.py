@@ -1,15 +1,17 @@
 """Following the feed: one watcher's place in it."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from vault._runtime.sync_async import AsyncAffinity
+from vault.errors import UnavailableError
 from vault.store.contract import AsyncWatch
 from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Change, Progress
 
-from vault_server.storage.generic._async.protocols import AsyncCommitSignal, AsyncIndex
+from vault_server.storage.generic._async.protocols import AsyncCommitSignal, AsyncCommitting, AsyncIndex
 
 PAGE: Final = 500
 """Changes read at a time, so that a watcher far behind costs little memory."""
@@ -23,6 +25,9 @@ class AsyncWatched(Protocol):
 
     @property
     def signal(self) -> AsyncCommitSignal: ...
+
+    @property
+    def commits(self) -> AsyncCommitting: ...
 
     def require_open(self) -> None: ...
 
@@ -63,6 +68,7 @@ class AsyncIndexWatch(AsyncWatch):
             self._affinity.require()
             notifications = signal.notifications  # first: closing the store notifies, too
             self._store.require_open()
+            expires = await self._expire()
             self._revision, changes = await index.changes(self._revision, PAGE, self._units)
             if changes:
                 self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
@@ -72,9 +78,17 @@ class AsyncIndexWatch(AsyncWatch):
                 return self._progress()
             self._waiting = True
             if not self._closed:
-                await signal.wait(notifications, left)
+                await signal.wait(notifications, min(left, expires))
             self._waiting = False
         return ()
+
+    async def _expire(self) -> float:
+        """Has deleted what has expired, where nobody else does; the seconds until the next does."""
+        try:
+            expires = await self._store.commits.expire()
+        except UnavailableError:  # it may have been
+            expires = None
+        return math.inf if expires is None else expires
 
     def _progress(self) -> Sequence[Progress]:
         self._told_at = time.monotonic()

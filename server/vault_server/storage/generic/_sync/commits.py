@@ -11,12 +11,16 @@ from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 from vault.store.values import UnitInfo, UnitLimits
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Outcome, Plan, Retention
-from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
-from vault_server.storage.decision.writes import Content, Write, asked
+from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
+from vault_server.storage.decision.quota import MOST_EVICTED, evicted_first, learn, more_to_know, require_progress
+from vault_server.storage.decision.writes import Content, Write, asked, drop
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
+
+_SOON: Final = 0.25
+"""Seconds until the next deletion of what expires, at least, so that many go with one."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,6 @@ class Commits:
     next one does it again, and what was applied is recognised by its request ids.
 
     Args:
-        clock: The time, in microseconds since 1970.
         applied: Called with each plan that was applied.
     """
 
@@ -56,7 +59,7 @@ class Commits:
         signal: CommitSignal,
         collection: Collection,
         retention: Retention,
-        clock: Callable[[], int],
+        clock: StoreClock,
         applied: Callable[[Plan], None],
     ) -> None:
         self._index = index
@@ -76,11 +79,25 @@ class Commits:
             self._remove_unused(writes, outcomes)
         except VaultError as error:  # the writes stand, or are refused, all the same
             _log.warning("what was staged for writes that were refused is left behind: %s", error)
-        self._collection.collect()
+        self.collect()
         return outcomes
 
     def collect(self) -> None:
+        try:
+            self.expire()
+        except VaultError as error:
+            _log.warning("what is to be deleted is left for later: %s", error)
         self._collection.collect()
+
+    def expire(self) -> float | None:
+        """See Committing: it comes after a commit, before a load, and with a watch."""
+        moment = self._index.next_expiry()
+        if moment is None:
+            return None
+        if moment <= self._clock.now():
+            self._queued(_Entry([drop(row) for row in self._index.expired(MOST_EVICTED)]))
+            moment = self._index.next_expiry()
+        return None if moment is None else max((moment - self._clock.now()) / 1e6, _SOON)
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """See Committing."""
@@ -151,7 +168,11 @@ class Commits:
     def _plan(self, writes: Sequence[Write]) -> tuple[Plan, Sequence[Outcome]]:
         """What writes come to, with their blobs placed, or the first of them, where others have to wait. No outcomes:
         the plan makes room for them."""
-        facts = self._index.facts(asked(writes))
+        facts = self._facts(writes)
+        expired: list[Write] = []
+        if any(usage.is_limited for usage in facts.units.values()):  # what has expired is not to take of their room
+            expired = [drop(row) for row in self._index.expired(MOST_EVICTED)]
+            facts = self._facts([*expired, *writes]) if expired else facts
         unplaced: dict[Content, VaultError] = {}
 
         def refused(write: Write) -> VaultError | None:
@@ -159,21 +180,28 @@ class Commits:
             return None if content is None else unplaced.get(content)
 
         while True:
-            accepted = [write for write in writes if refused(write) is None]
-            plan = decide(facts, accepted, self._clock(), self._retention)
+            accepted = [*expired, *(write for write in writes if refused(write) is None)]
+            plan = decide(facts, accepted, self._clock.wall(), self._retention)
+            del plan.outcomes[: len(expired)]
             if plan.undecided is not None:
                 unit = plan.undecided.unit
-                if most := more_to_know(facts, plan, len(accepted)):
+                if most := more_to_know(facts, plan, len(writes)):
                     learn(facts, unit, self._index.oldest(unit, most))
                     continue
-                if not plan.outcomes:
+                if plan.revision == plan.begun_at:
                     drops = evicted_first(facts, plan.undecided)
-                    facts = self._index.facts(asked(drops))
-                    return require_progress(decide(facts, drops, self._clock(), self._retention)), ()
+                    facts = self._facts(drops)
+                    return require_progress(decide(facts, drops, self._clock.wall(), self._retention)), ()
             failed = self._place(plan)
             if not failed:
                 return plan, plan.answers(writes, refused)
             unplaced.update(failed)
+
+    def _facts(self, writes: Sequence[Write]) -> Facts:
+        facts = self._index.facts(asked(writes))
+        self._clock.raise_to(facts.clock)
+        facts.clock = self._clock.now()
+        return facts
 
     def _apply(self, plan: Plan) -> None:
         if plan.revision != plan.begun_at:

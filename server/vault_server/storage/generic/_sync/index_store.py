@@ -1,13 +1,13 @@
 # Generated from _async/index_store.py by scripts/unasync: DO NOT CHANGE.
 """The Store of an engine that is an index, blobs and a signal: it commits, collects and resumes by `generic`."""
 
-import time
 from collections.abc import Callable
 from typing import Literal
 
 from vault._runtime.sync_async import Affinity
 from vault.errors import ClosedError
 
+from vault_server.storage.clock import StoreClock, wall_clock
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.commits import Commits
@@ -15,11 +15,6 @@ from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal
 from vault_server.storage.generic._sync.suspended import Suspended
 from vault_server.storage.generic._sync.writer import StagingStore
 from vault_server.storage.options import StoreOptions
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 class IndexStore(StagingStore):
@@ -43,8 +38,9 @@ class IndexStore(StagingStore):
         self.index = index
         self.blobs = blobs
         self.signal = signal
+        self.clock = StoreClock(clock)
         self.collection = Collection(index, blobs, clock)
-        self.commits = Commits(index, blobs, signal, self.collection, options.retained, clock, self._applied)
+        self.commits = Commits(index, blobs, signal, self.collection, options.retained, self.clock, self._applied)
         self.suspended = Suspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0

@@ -25,6 +25,7 @@ from vault.store.values import (
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
+from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write
 from vault_server.storage.uploads.incoming import Incoming
@@ -112,6 +113,12 @@ class WritableIndex(Index, Protocol):
 
     def forget(self, files: Sequence[str]) -> None:
         """These blobs are gone."""
+
+    def expired(self, limit: int) -> Sequence[Row]:
+        """Objects that have expired and are still there."""
+
+    def next_expiry(self) -> int | None:
+        """When the first of all objects expires, or did, in microseconds since 1970; None: none does."""
 
     def oldest(self, unit: str, most: int) -> Oldest:
         """So many objects, at most, that were stored in a unit longest ago, in that order."""
@@ -203,6 +210,10 @@ class Committing(Protocol):
 
     def collect(self) -> None:
         """Removes what nothing needs any more, where nobody else does."""
+
+    def expire(self) -> float | None:
+        """Deletes what has expired, where nobody else does; the seconds until the next does, None: there is none to
+        wait for."""
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably; what it holds then, and they."""

@@ -4,12 +4,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
 from vault._runtime.sync_async import Returned
 from vault._runtime.version import __version__
 from vault.errors import VaultError, object_not_found
-from vault.store.columns import LoadItems
+from vault.store.columns import LoadItems, to_time
 from vault.store.contract import BlockReader, BlockWriter, Store, Watch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -57,8 +58,10 @@ from vault.store.values import (
     WriteStatus,
 )
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, Span
+from vault_server.storage.decision.plan import Facts
 from vault_server.storage.decision.refusals import cut_short, require_allowed, require_generation
 from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, require_whole
@@ -101,11 +104,13 @@ class EngineStore(Store, ABC):
     Attributes:
         options: What it was opened with.
         durability: See Capabilities.
+        clock: The store's.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
     """
 
+    clock: StoreClock
     index: Index
     blobs: Blobs
     signal: CommitSignal
@@ -120,6 +125,10 @@ class EngineStore(Store, ABC):
     @abstractmethod
     def require_open(self) -> None:
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
+
+    @property
+    def time(self) -> datetime:
+        return to_time(self.clock.now())
 
     def finish(self, work: Returned[T]) -> T:
         """Does it to its end, where an engine's work must not end with a cancelled caller."""
@@ -383,11 +392,20 @@ class EngineStore(Store, ABC):
 
     def answered(self, write: ContentWrite) -> ObjectInfo | None:
         """What it was answered, when it was committed; raises what it is refused with as things are now."""
-        return preview(self.index.facts(asked([write])), write)
+        return preview(self._facts(write), write, self.clock.now())
 
     def require_room(self, write: ContentWrite) -> None:
         """Raises StorageFullError, QUOTA, when the unit has no room for as many bytes as the write's content says."""
-        require_room(self.index.facts(asked([write])), write)
+        require_room(self._facts(write), write, self.clock.now())
+
+    def _facts(self, write: ContentWrite) -> Facts:
+        """What is known of what a write is about, as far as there is room without what has expired."""
+        facts = self.index.facts(asked([write]))
+        usage = facts.units.get(write.unit)
+        if usage is not None and usage.is_limited:
+            (info,) = self.index.unit_infos([write.unit])
+            facts.units[write.unit] = usage._replace(objects=info.objects, bytes=info.bytes)
+        return facts
 
     def _require_unit(self, unit: str) -> None:
         self.require_open()

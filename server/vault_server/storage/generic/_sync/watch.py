@@ -1,16 +1,18 @@
 # Generated from _async/watch.py by scripts/unasync: DO NOT CHANGE.
 """Following the feed: one watcher's place in it."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from vault._runtime.sync_async import Affinity
+from vault.errors import UnavailableError
 from vault.store.contract import Watch
 from vault.store.limits import WATCH_HEARTBEAT
 from vault.store.values import Change, Progress
 
-from vault_server.storage.generic._sync.protocols import CommitSignal, Index
+from vault_server.storage.generic._sync.protocols import CommitSignal, Committing, Index
 
 PAGE: Final = 500
 """Changes read at a time, so that a watcher far behind costs little memory."""
@@ -24,6 +26,9 @@ class Watched(Protocol):
 
     @property
     def signal(self) -> CommitSignal: ...
+
+    @property
+    def commits(self) -> Committing: ...
 
     def require_open(self) -> None: ...
 
@@ -64,6 +69,7 @@ class IndexWatch(Watch):
             self._affinity.require()
             notifications = signal.notifications  # first: closing the store notifies, too
             self._store.require_open()
+            expires = self._expire()
             self._revision, changes = index.changes(self._revision, PAGE, self._units)
             if changes:
                 self._told_at = -WATCH_HEARTBEAT  # a Progress follows when all are told
@@ -73,9 +79,17 @@ class IndexWatch(Watch):
                 return self._progress()
             self._waiting = True
             if not self._closed:
-                signal.wait(notifications, left)
+                signal.wait(notifications, min(left, expires))
             self._waiting = False
         return ()
+
+    def _expire(self) -> float:
+        """Has deleted what has expired, where nobody else does; the seconds until the next does."""
+        try:
+            expires = self._store.commits.expire()
+        except UnavailableError:  # it may have been
+            expires = None
+        return math.inf if expires is None else expires
 
     def _progress(self) -> Sequence[Progress]:
         self._told_at = time.monotonic()

@@ -28,6 +28,7 @@ class AsyncMemoryStore(AsyncIndexStore):
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = AsyncMemoryIndex(options.retained)
         super().__init__(index, AsyncMemoryBlobs(), AsyncSignal(), options, durability="none")
+        index.tables.now = self.clock.now
         self.leases = AsyncMemoryLeases()
 
     @property

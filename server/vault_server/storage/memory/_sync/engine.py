@@ -24,6 +24,7 @@ from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
+from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.files.leases import lease_clock
@@ -88,6 +89,12 @@ class MemoryIndex:
 
     def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)
+
+    def expired(self, limit: int) -> list[Row]:
+        return self.tables.expired(limit)
+
+    def next_expiry(self) -> int | None:
+        return self.tables.next_expiry()
 
     def oldest(self, unit: str, most: int) -> Oldest:
         return self.tables.oldest(unit, most)

@@ -29,6 +29,7 @@ class MemoryStore(IndexStore):
     def __init__(self, options: StoreOptions = DEFAULT_OPTIONS) -> None:
         index = MemoryIndex(options.retained)
         super().__init__(index, MemoryBlobs(), Signal(), options, durability="none")
+        index.tables.now = self.clock.now
         self.leases = MemoryLeases()
 
     @property
