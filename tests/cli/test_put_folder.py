@@ -11,6 +11,7 @@ from vault.store.limits import BLOCK_SIZE
 
 from tests.cli.folders import files_of, make
 from tests.cli.program import COMMAND, UNIT, Inside, Program
+from tests.faults.filesystems import mounted, why_not
 
 FILES = {"a": b"1", "b/c": b"22", "b/.hidden": b"", "b/d/two words ä": b"333", ".first": b"4", "5": b"5"}
 
@@ -156,6 +157,23 @@ def test_more_files_than_a_batch_holds(inside: Inside, tmp_path: Path) -> None:
     assert len(inside.documents("ls", "-u", UNIT)) == len(files)
     inside.out("get", "--all", tmp_path / "out", "-u", UNIT)
     assert files_of(tmp_path / "out") == files
+
+
+@pytest.mark.skipif(bool(why_not("tmpfs")), reason="nothing can be mounted here")
+def test_a_full_vault_names_what_did_not_fit_and_keeps_the_rest(tmp_path: Path) -> None:
+    files = {f"{index}": os.urandom(600_000) for index in range(20)} | {"large": os.urandom(12 << 20), "z": b"1"}
+    folder = make(tmp_path / "in", files)
+    with mounted(tmp_path / "small", "tmpfs", 8) as small:
+        inside = Inside(str(small.path / "vault"), directory=small.path / "vault")
+        done = Program(inside.location).run("put", "-r", folder, "-u", UNIT)
+        stored = contents(inside)
+        assert done.returncode == 1
+        said = [line for line in done.stderr.decode().splitlines() if line.startswith("vault-grpc: ")]
+        assert sorted(line.split(": ")[1] for line in said) == sorted(
+            f"{folder}/{name}" for name in files if name not in stored
+        )
+        assert "large" not in stored
+        assert stored.items() <= files.items()
 
 
 def test_what_contradicts_itself_is_refused(inside: Inside, tmp_path: Path) -> None:

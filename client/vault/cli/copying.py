@@ -161,9 +161,10 @@ class Copying:
             for info, spec in copies
         ]
         try:
-            self.tally.settle(self.store.copy_many(self.unit, specs, to_unit=self.to_unit))
+            outcomes = self.store.copy_many(self.unit, specs, to_unit=self.to_unit)
         except UnsupportedError:
             return False
+        self.tally.settle(zip((_label(info) for info, _ in copies), outcomes, strict=True))
         return True
 
     def _between(self, copies: Sequence[_Copy], source_id: str) -> None:
@@ -175,6 +176,7 @@ class Copying:
 
     def _small(self, copies: Sequence[_Copy]) -> None:
         puts: list[SmallPut] = []
+        labels: list[object] = []
         loaded = self.store.load_many(self.unit, [LoadItem(info.data_id) for info, _ in copies]) if copies else []
         for (info, spec), result in zip(copies, loaded, strict=True):
             try:
@@ -183,11 +185,12 @@ class Copying:
                 whole = checksum(result.data)
                 check_whole(result.info, whole)
             except VaultError as error:
-                self.tally.failed(error)
+                self.tally.failed(error, _label(info))
             else:
                 puts.append(SmallPut(self._known(result.info, spec), result.data, whole))
+                labels.append(_label(info))
         if puts:
-            self.tally.settle(self.target.put_many(self.to_unit, puts))
+            self.tally.settle(zip(labels, self.target.put_many(self.to_unit, puts), strict=True))
 
     def _large(self, info: ObjectInfo, spec: PutSpec, source_id: str) -> None:
         # One in the middle of a call would have the target give up what it has.
@@ -197,7 +200,7 @@ class Copying:
                 with progress_of(str(spec.name or info.data_id)) as progress:
                     stored = self._stream(info, spec, Meter(progress), check_interrupts)
             except VaultError as error:
-                self.tally.failed(error)
+                self.tally.failed(error, _label(info))
             else:
                 self.tally.done([stored])
 
@@ -243,6 +246,10 @@ class Copying:
         return new_request_id()
 
 
+def _label(info: ObjectInfo) -> object:
+    return info.name or info.data_id
+
+
 def _is_equal(info: ObjectInfo, there: ObjectInfo) -> bool:
     return all(getattr(info, each) == getattr(there, each) for each in ("size", "checksum", "datatype", "tags"))
 
@@ -255,4 +262,4 @@ def _taken(there: ObjectInfo) -> AlreadyExistsError:
 
 
 def _changed(info: ObjectInfo) -> ConflictError:
-    return ConflictError(f"{info.name or info.data_id!r} was changed while it was copied", unit=info.unit)
+    return ConflictError(f"{_label(info)!r} was changed while it was copied", unit=info.unit)

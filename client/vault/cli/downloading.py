@@ -52,7 +52,7 @@ class Downloads:
             self.target.place(name)
             equal = not self.resend and self.target.equals(name, info.size, info.checksum)
         except (VaultError, OSError) as error:
-            self.tally.failed(error)
+            self.tally.failed(error, info.name or info.data_id)
             return False
         if equal:
             self.tally.equal()
@@ -72,7 +72,7 @@ class Downloads:
                 self.target.write(self._file_of(info), methodcaller("write", result.data))
                 written.append(result.info)
             except (VaultError, OSError) as error:
-                self.tally.failed(error)
+                self.tally.failed(error, info.name or info.data_id)
         self.tally.done(written)
 
     def _stream(self, info: ObjectInfo) -> None:
@@ -85,7 +85,7 @@ class Downloads:
         try:
             self.target.write(self._file_of(info), fill)
         except (VaultError, OSError) as error:
-            self.tally.failed(error)
+            self.tally.failed(error, info.name or info.data_id)
         else:
             self.tally.done(fetched)
 

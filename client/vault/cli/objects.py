@@ -177,7 +177,8 @@ def move(
                 MetadataSpec(info.data_id, name=name, if_revision=info.revision, replace=replace)
                 for info, name in renamed
             ]
-            tally.settle(store.set_metadata_many(unit, specs))
+            outcomes = store.set_metadata_many(unit, specs)
+            tally.settle(zip((info.name or info.data_id for info, _ in renamed), outcomes, strict=True))
     tally.end("renamed")
 
 
@@ -207,7 +208,11 @@ def _remove_chosen(store: Store, unit: str, objects: Iterable[ObjectInfo], tally
             continue
         specs = [DeleteSpec(info.data_id, if_revision=info.revision) for info in batch]
         deleted = zip(batch, store.delete_many(unit, specs), strict=True)
-        tally.settle(outcome if isinstance(outcome, VaultError) else info for info, outcome in deleted if outcome)
+        tally.settle(
+            (info.name or info.data_id, outcome if isinstance(outcome, VaultError) else info)
+            for info, outcome in deleted
+            if outcome
+        )
 
 
 def _ask(unit: str, objects: Iterable[ObjectInfo]) -> None:

@@ -62,24 +62,26 @@ class Tally:
         """Says what is left out without being a failure."""
         complain(f"skipped {what}", Exit.OK)
 
-    def failed(self, error: VaultError | OSError) -> None:
-        """Says why one failed.
+    def failed(self, error: VaultError | OSError, of: object = "") -> None:
+        """Says why one failed, and which, where the error does not.
 
         Raises:
             UnavailableError: It is one: the next would fail too, after another timeout.
         """
         if isinstance(error, UnavailableError):
             raise error
-        code = complain(text_of(error), exit_code(error))
+        text = text_of(error)
+        says_which = of == "" or repr(of) in text or text.startswith(f"{of}: ")
+        code = complain(text if says_which else f"{of}: {text}", exit_code(error))
         self._code = self._code or code
 
-    def settle(self, outcomes: Iterable[ObjectInfo | VaultError | OSError]) -> None:
-        """Takes what a batch came to, each by itself."""
+    def settle(self, outcomes: Iterable[tuple[object, ObjectInfo | VaultError | OSError]]) -> None:
+        """Takes what a batch came to: of what, and what it is now or why it failed."""
         outcomes = list(outcomes)
-        self.done([outcome for outcome in outcomes if isinstance(outcome, ObjectInfo)])
-        for outcome in outcomes:
+        self.done([outcome for _, outcome in outcomes if isinstance(outcome, ObjectInfo)])
+        for of, outcome in outcomes:
             if not isinstance(outcome, ObjectInfo):
-                self.failed(outcome)
+                self.failed(outcome, of)
 
     def end(self, verb: str = "") -> NoReturn:
         """Ends the command with the code of the first failure; says the counts where somebody looks."""

@@ -91,7 +91,7 @@ class Uploads:
                     continue
                 found = os.stat(path)  # noqa: PTH116  # many of them
             except (VaultError, OSError) as error:
-                self.tally.failed(error)
+                self.tally.failed(error, path)
                 continue
             if stat.S_ISREG(found.st_mode):
                 yield _File(name, path, found.st_size)
@@ -122,7 +122,7 @@ class Uploads:
                 updates[index] = SmallUpdate(self._changed(info), file.data, file.checksum)
         outcomes.update(zip(uploads, self._upload(list(uploads.values())), strict=True))
         outcomes.update(zip(updates, self._update(list(updates.values())), strict=True))
-        self.tally.settle(outcomes[index] for index in sorted(outcomes))
+        self.tally.settle((files[index].path, outcomes[index]) for index in sorted(outcomes))
         for begin in streams:
             self._stream(files[-1], begin)
 
@@ -159,7 +159,7 @@ class Uploads:
             with progress_of(label) as progress:
                 stored = upload_file(begin, sys.stdin.buffer if is_input else file.path, progress)
         except (VaultError, OSError) as error:
-            self.tally.failed(error)
+            self.tally.failed(error, label if is_input else file.path)
         else:
             self.tally.done([stored])
 
