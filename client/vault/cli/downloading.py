@@ -52,7 +52,7 @@ class Downloads:
             self.target.place(name)
             equal = not self.resend and self.target.equals(name, info.size, info.checksum)
         except (VaultError, OSError) as error:
-            self.tally.failed(error, info.name or info.data_id)
+            self._failed(error, info)
             return False
         if equal:
             self.tally.equal()
@@ -72,7 +72,7 @@ class Downloads:
                 self.target.write(self._file_of(info), methodcaller("write", result.data))
                 written.append(result.info)
             except (VaultError, OSError) as error:
-                self.tally.failed(error, info.name or info.data_id)
+                self._failed(error, info)
         self.tally.done(written)
 
     def _stream(self, info: ObjectInfo) -> None:
@@ -85,9 +85,13 @@ class Downloads:
         try:
             self.target.write(self._file_of(info), fill)
         except (VaultError, OSError) as error:
-            self.tally.failed(error, info.name or info.data_id)
+            self._failed(error, info)
         else:
             self.tally.done(fetched)
+
+    def _failed(self, error: VaultError | OSError, info: ObjectInfo) -> None:
+        """Says so, and of which object; the system's errors name the file."""
+        self.tally.failed(error, "" if isinstance(error, OSError) else info.name or info.data_id)
 
     def _file_of(self, info: ObjectInfo) -> str:
         return str(info.name).removeprefix(self.level)
