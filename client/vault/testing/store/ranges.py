@@ -76,7 +76,7 @@ class RangeConformance(StoreHarness):
                     rng.choice([rng.randrange(len(data) + 1), -rng.randrange(1, 2 * len(data))]),
                     rng.choice([0, 1, 100, rng.randrange(BLOCK_SIZE // 2), BLOCK_SIZE]),
                 )
-                for _ in range(rng.choice([1, 2, 4]))
+                for _ in range(rng.choice([1, 2, 3]))
             ]
             found = await read_of(subject, unit, info.data_id, ranges, exact_below=exact_below)
             assert found.parts == [cut(data, *each) for each in ranges], (seed, ranges)
