@@ -323,6 +323,16 @@ def test_what_comes_to_its_end_while_it_is_computed_anew_is_stored(vault: Vault)
     assert text(vault, "a") == "new"
 
 
+def test_what_has_expired_is_computed_anew_by_one(open_vault: OpenVault) -> None:
+    vaults = [open_vault(), open_vault(), open_vault(cache=False)]
+    vaults[0].get_or_compute("notes", "a", Counting("old"), expires_in=0.3)
+    until(lambda: text(vaults[0], "a") is None)
+    function = Counting("new", seconds=0.1)
+    asked = [lambda vault=each: vault.get_or_compute("notes", "a", function, expires_in=50).text for each in vaults * 2]
+    assert together(*asked) == ["new"] * 6
+    assert function.calls == 1
+
+
 def test_what_an_interrupt_ended_is_computed_by_the_next(open_vault: OpenVault) -> None:
     vault, other = open_vault(), open_vault()
 
