@@ -7,6 +7,7 @@ beyond it escaped, so that a name is one that an object may have.
 import dataclasses
 import hashlib
 import inspect
+import types
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -66,15 +67,22 @@ def _encode(value: Any) -> str:
         return f"{kind.__name__}({','.join(sorted(map(_encode, value)))})"
     if isinstance(value, Enum):
         return f"{_named(kind)}.{value.name}" if value.name else f"{_named(kind)}({_encode(value.value)})"
-    if isinstance(value, PurePath):
+    if isinstance(value, PurePath) and kind.__module__.partition(".")[0] == "pathlib":
         return f"{kind.__name__}({str(value)!a})"
-    if dataclasses.is_dataclass(kind):
+    if _is_all_fields(kind) and all(hasattr(value, each.name) for each in dataclasses.fields(value)):
         fields = (f"{each.name}={_encode(getattr(value, each.name))}" for each in dataclasses.fields(value))
         return f"{_named(kind)}({','.join(fields)})"
     raise InvalidArgumentError(
         f"{shown(value)} of type {kind.__qualname__} makes no key: give key=, a function of the arguments that returns "
         "text, numbers, or tuples, lists, dicts and dataclasses of them; or ignore the argument",
         reason="BAD_KEY",
+    )
+
+
+def _is_all_fields(kind: type) -> bool:
+    """Whether it is a dataclass, and nothing that holds more: a class that only inherits the fields, or a list too."""
+    return "__dataclass_fields__" in vars(kind) and all(
+        each is object or each.__module__ != "builtins" for each in kind.__mro__
     )
 
 
@@ -109,6 +117,10 @@ class CallNames:
         key: Callable[..., object] | None,
         ignore: Collection[str],
     ) -> None:
+        if isinstance(ignore, str) or not isinstance(ignore, Collection):
+            raise InvalidArgumentError(
+                f"ignore is a list of parameters, not {shown(ignore)}: ignore=['verbose']", reason="BAD_FUNCTION"
+            )
         self._key = key
         self._ignore = ignore
         try:
@@ -157,6 +169,10 @@ def _name_of(function: Callable[..., Any]) -> str:
     name = getattr(inner, "__qualname__", None)
     if name is None or "<lambda>" in name:
         raise InvalidArgumentError(f"{shown(function)} has no name of its own: give name=", reason="BAD_FUNCTION")
+    if not isinstance(getattr(inner, "__self__", None), types.ModuleType | None):  # as that of what is built in is
+        raise InvalidArgumentError(
+            f"{name} is bound to an object, which its name does not tell apart: give name=", reason="BAD_FUNCTION"
+        )
     if getattr(inner, "__closure__", None):
         raise InvalidArgumentError(
             f"{name} takes values from the function around it, which its name does not tell apart: give name=",

@@ -46,6 +46,28 @@ class Place:
     y: Any = None
 
 
+class Named(Point):
+    """Fields by inheritance, and what is none."""
+
+    def __init__(self, x: int, name: str) -> None:
+        super().__init__(x)
+        object.__setattr__(self, "name", name)
+
+
+@dataclasses.dataclass
+class Listed(list[int]):
+    x: int = 1
+
+
+@dataclasses.dataclass
+class Unset:
+    x: int = dataclasses.field(init=False)
+
+
+class OtherPath(PurePosixPath):
+    pass
+
+
 @pytest.fixture
 def vault() -> Iterator[Vault]:
     with Vault("memory://") as opened:
@@ -157,7 +179,10 @@ def local() -> object:
 
 @pytest.mark.parametrize(
     "value",
-    [object(), len, Point, itself(), bytearray(b"a"), [1, {"a": object()}], range(3), local(), (x for x in "a")],
+    [
+        *(object(), len, Point, itself(), bytearray(b"a"), [1, {"a": object()}], range(3), local(), (x for x in "a")),
+        *(Named(1, "a"), Listed(), Unset(), OtherPath("a")),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_makes_no_key_is_refused_with_what_to_do(vault: Vault, value: Any) -> None:
@@ -266,6 +291,20 @@ def test_methods_have_self_among_their_arguments(vault: Vault) -> None:
         scale.plain(2)
     with pytest.raises(InvalidArgumentError, match="no parameter 'this' to ignore: there are self, number"):
         vault.memoize("numbers", ignore=["this"])(Scale.plain.__wrapped__)
+    with pytest.raises(InvalidArgumentError, match="ignore is a list of parameters, not 'number'"):
+        vault.memoize("numbers", ignore="number")(Scale.plain.__wrapped__)
+
+
+class Other:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def times(self, number: int) -> int:
+        return self.factor * number
+
+    @classmethod
+    def made(cls) -> int:
+        return len(cls.__name__)
 
 
 def test_a_function_that_others_share_the_name_of_needs_one(vault: Vault) -> None:
@@ -275,7 +314,8 @@ def test_a_function_that_others_share_the_name_of_needs_one(vault: Vault) -> Non
     def closes() -> int:
         return captured
 
-    functions: tuple[Any, ...] = (lambda: 1, closes, functools.partial(add, 1))
+    bound = (Other(1).times, Other.made)  # those of another instance, or a derived class, have the same name
+    functions: tuple[Any, ...] = (lambda: 1, closes, functools.partial(add, 1), *bound)
     for function in functions:
         with pytest.raises(InvalidArgumentError, match="give name=") as refused:
             unit.memoize()(function)
