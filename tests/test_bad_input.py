@@ -178,13 +178,18 @@ def test_what_is_not_several(pair: Pair, several: Any) -> None:
         pair.refused(call, InvalidArgumentError, "BAD_BATCH", "several", shown(several))
 
 
-def test_names_tags_and_units_that_are_not_several(pair: Pair) -> None:
-    several: Any = 5
+@pytest.mark.parametrize("several", [5, "a", b"a", {"a": "b"}, {"a"}], ids=repr)
+def test_names_and_tags_that_are_not_several(pair: Pair, several: Any) -> None:
     for call in (
         lambda vault: vault.upload_many("texts", [TextWrapper("new")], names=several),
         lambda vault: vault.upload_many("texts", [TextWrapper("new")], tags=several),
+        lambda vault: vault.put_many("texts", {"new": TextWrapper("new")}, tags=several),
     ):
         pair.refused(call, InvalidArgumentError, "BAD_BATCH", "one for each object")
+
+
+def test_units_that_are_not_several(pair: Pair) -> None:
+    several: Any = 5
     pair.refused(lambda vault: vault.watch(several), InvalidArgumentError, "BAD_UNIT", "5")
 
 

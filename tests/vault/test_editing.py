@@ -1,6 +1,7 @@
 """Read, modify, write: nothing lost under contention."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,6 +83,16 @@ def test_who_is_always_too_late_gets_the_conflict(place: Place, vault: Vault) ->
         vault.edit("notes", data_id, too_late, attempts=3)
     assert tried == ["one", "1", "2"]
     assert text_of(vault, data_id) == "3"
+
+
+@pytest.mark.parametrize("function", [None, "x", {"a": 1}])
+def test_what_is_no_function_is_refused(vault: Vault, function: Any) -> None:
+    vault.upload("notes", Note("a"), name="a")
+    vault.unit("texts", str).put("a", "a")
+    for edit in (vault.unit("texts", str).edit, vault.unit("notes", Note).edit, partial(vault.edit, "notes")):
+        with pytest.raises(InvalidArgumentError, match="a function changes the object") as refused:
+            edit("a", function)
+        assert refused.value.reason == "BAD_FUNCTION"
 
 
 @pytest.mark.parametrize("attempts", [0, -1, True, 1.5])

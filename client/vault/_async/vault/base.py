@@ -3,7 +3,7 @@
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping, Sized
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar
 
 from vault._async.feed.coherence import check_consistency, make_coherence
@@ -370,8 +370,10 @@ def pairs(what: str, items: Mapping[Any, T] | Iterable[tuple[Any, T]]) -> list[t
 
 def require_one_each(what: str, values: object, number: int) -> None:
     """Raises InvalidArgumentError, BAD_BATCH, unless there is one value for each object, or None for all."""
-    if isinstance(values, str) or not isinstance(values, Sized | None):
-        raise InvalidArgumentError(f"{what} are one for each object, not {values!r}", reason="BAD_BATCH")
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | None):
+        raise InvalidArgumentError(
+            f"{what} are one for each object, in a list, not {shown(values)}", reason="BAD_BATCH"
+        )
     if values is not None and len(values) != number:
         raise InvalidArgumentError(f"{len(values)} {what} for {number} objects", reason="BAD_BATCH")
 

@@ -65,7 +65,7 @@ class AsyncUnitBase(Generic[T]):
 
     def _editing(self, function: Callable[[T], T | None]) -> Callable[[Any], Any]:
         plain = self._plain
-        if plain is None:
+        if plain is None or not callable(function):
             return function
 
         def edit(wrapper: Any) -> Any:

@@ -14,7 +14,7 @@ from vault._async.vault.putting import new_put
 from vault._cache.cache import Held
 from vault.datatype import Datatype
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_flag, check_key, check_new
+from vault.store.limits import MAX_BATCH_ITEMS, check_flag, check_key, check_new, shown
 from vault.store.progress import Progress
 from vault.store.values import (
     DeleteSpec,
@@ -280,7 +280,7 @@ class AsyncWriting(AsyncVaultBase):
         Raises:
             NotFoundError: There is no such object.
             ConflictError: Others were faster, `attempts` times.
-            InvalidArgumentError: BAD_ATTEMPTS; BAD_OBJECT, `function` returned something else.
+            InvalidArgumentError: BAD_ATTEMPTS; BAD_FUNCTION; BAD_OBJECT, `function` returned something else.
 
         Example:
             >>> data_id = await vault.upload("settings", JsonWrapper({"count": 1}))
@@ -288,6 +288,8 @@ class AsyncWriting(AsyncVaultBase):
         """
         self._require_held(unit)
         check_key(key)
+        if not callable(function):
+            raise InvalidArgumentError(f"a function changes the object, not {shown(function)}", reason="BAD_FUNCTION")
         return await self._editor.edit(unit, key, self._codecs[unit], function, attempts)
 
     async def set_metadata(

@@ -66,7 +66,7 @@ class UnitBase(Generic[T]):
 
     def _editing(self, function: Callable[[T], T | None]) -> Callable[[Any], Any]:
         plain = self._plain
-        if plain is None:
+        if plain is None or not callable(function):
             return function
 
         def edit(wrapper: Any) -> Any:
