@@ -202,8 +202,9 @@ class AsyncComputing(AsyncReading, AsyncWriting):
             asynchronous vault it is awaited; functions that are not coroutine functions run in a thread then.
 
         Raises:
-            InvalidArgumentError: BAD_FUNCTION, the function has no name of its own, takes values from one around it, or is
-                bound to an object, and `name` is not given; and as for `get_or_compute`. Of a call: BAD_KEY, an argument makes no name.
+            InvalidArgumentError: BAD_FUNCTION, the function has no name of its own, takes values from one around it, or
+                is bound to an object, and `name` is not given; and as for `get_or_compute`. Of a call: BAD_KEY, an
+                argument makes no name.
 
         Example:
             >>> @vault.memoize("notes", expires_in=3600)

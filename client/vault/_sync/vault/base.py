@@ -372,7 +372,9 @@ def pairs(what: str, items: Mapping[Any, T] | Iterable[tuple[Any, T]]) -> list[t
 def require_one_each(what: str, values: object, number: int) -> None:
     """Raises InvalidArgumentError, BAD_BATCH, unless there is one value for each object, or None for all."""
     if isinstance(values, str | bytes) or not isinstance(values, Sequence | None):
-        raise InvalidArgumentError(f"{what} are one for each object, in a list, not {shown(values)}", reason="BAD_BATCH")
+        raise InvalidArgumentError(
+            f"{what} are one for each object, in a list, not {shown(values)}", reason="BAD_BATCH"
+        )
     if values is not None and len(values) != number:
         raise InvalidArgumentError(f"{len(values)} {what} for {number} objects", reason="BAD_BATCH")
 
