@@ -257,6 +257,8 @@ CASES: Final[Mapping[str, Case]] = {
     "vault: metadata at a revision": _of_vault(
         "Vault.set_metadata(if_revision)", lambda vault: vault.set_metadata("notes", "a", tags={}, if_revision=1)
     ),
+    "vault: touch": _of_vault("Vault.touch", lambda vault: vault.touch("notes", "a", expires_in=60)),
+    "vault: touch for ever": _of_vault("Vault.touch", lambda vault: vault.touch("notes", "a")),
     "vault: delete at a revision": _of_vault(
         "Vault.delete(if_revision)", lambda vault: vault.delete("notes", "a", if_revision=1)
     ),

@@ -17,6 +17,8 @@ from tests.compat.directory import change, contents, feed, resume, write
 from tests.compat.older import Older
 from tests.server.process import COMMAND, Served
 
+EXPIRING = range(150, 156)
+
 
 def by_older(older: Older, what: str, directory: Path, *arguments: object) -> Any:
     return json.loads(older.run("-m", "tests.compat.directory", what, str(directory), *map(str, arguments)))
@@ -46,6 +48,8 @@ def use_what_is_new(store: Store) -> None:
         outcomes += store.copy_many("a", [CopySpec(104)], to_unit="c")
         assert [outcome for outcome in outcomes if isinstance(outcome, VaultError)] == []
     store.set_metadata("a", MetadataSpec(110, name="100/70000", replace=True))
+    expiring = [SmallPut(PutSpec(None, data_id, expires_in=3600.0), b"x", checksum(b"x")) for data_id in EXPIRING]
+    assert [outcome for outcome in store.put_many("a", expiring) if isinstance(outcome, VaultError)] == []
     store.set_unit_limits("b", UnitLimits(max_objects=1000))
     store.acquire_lease("a", "name", b"0123456789abcdef", 30.0)
 
@@ -69,6 +73,9 @@ def test_a_directory_goes_back_and_forth(older: Older, tmp_path: Path) -> None:
     assert_sound(older, directory)
     with EmbeddedStore(directory) as store:
         assert contents(store) == by_older(older, "read", directory)
+        left = [info for info in store.stat_many("a", EXPIRING) if info is not None]
+        assert {info.generation == info.revision for info in left} == {False, True}, "updated, and given tags"
+        assert None not in {info.expires_at for info in left}
         assert store.unit_info("b").limits == UnitLimits(max_objects=1000)
         change(store)
         expected = contents(store)
