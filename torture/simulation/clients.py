@@ -1,6 +1,7 @@
 """One seed's world: clients of servers that crash, watchers, and what all of them were told."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from vault.errors import UnavailableError, VaultError
+from vault.store.columns import from_time
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import (
@@ -38,6 +40,12 @@ KEYS: Final[tuple[int | str, ...]] = (*IDS, *NAMES)
 CLIENTS: Final = 3
 CALLS: Final = 6
 """Of each client."""
+
+EXPIRIES: Final = (0.02, 0.1, 0.5)
+"""Seconds; what a client does takes about as long."""
+
+LONGEST: Final = 30_000_000
+"""Microseconds after the last call until everything that expires is told as deleted, at most."""
 
 TRIES: Final = 12
 
@@ -82,6 +90,7 @@ class _Seed:
         self.history = History()
         self.unknown = 0
         self.done = False
+        self._ended_at = 0
         self._requests = 0
         self._generations: list[tuple[int, int, int]] = []  # id, generation, checksum
 
@@ -92,6 +101,7 @@ class _Seed:
         crashing = asyncio.ensure_future(self._crash())
         await asyncio.gather(*[self._client() for _ in range(CLIENTS)])
         self.done = True
+        self._ended_at = world.clock()
         await crashing
         world.faults = Faults(lost=0, unplaced=0)
         await self._look_at_all()
@@ -128,7 +138,7 @@ class _Seed:
     async def _send(self, requests: list[Request], send: Callable[[AsyncIndexStore], Any]) -> None:
         world = self.world
         for _ in range(TRIES):
-            begun = world.acknowledged
+            begun, begun_at = world.acknowledged, world.clock()
             try:
                 answers = await send(world.node().store)
             except (Crashed, UnavailableError):
@@ -137,7 +147,7 @@ class _Seed:
                     break
                 continue
             for request, answer in zip(requests, answers, strict=True):
-                request.answers.append((answer, begun, world.tables.revision))
+                request.answers.append((answer, begun, world.tables.revision, begun_at, world.clock()))
                 revision = answer if isinstance(answer, int) else getattr(answer, "revision", 0)
                 world.acknowledged = max(world.acknowledged, revision if isinstance(revision, int) else 0)
                 if not isinstance(answer, int | VaultError):
@@ -161,7 +171,8 @@ class _Seed:
             case 4:
                 name = choice.choice([None, "", *NAMES])
                 tags = choice.choice([None, {"k": choice.choice("xy")}])
-                spec = MetadataSpec(self._key(), name, tags, self._precondition(), self._request_id())
+                until = choice.choice([None, None, *EXPIRIES, math.inf])
+                spec = MetadataSpec(self._key(), name, tags, self._precondition(), self._request_id(), expires_in=until)
                 return self._register([spec]), lambda store: _alone(store.set_metadata(UNIT, spec))
             case 5:
                 return self._batch(
@@ -230,7 +241,8 @@ class _Seed:
         tags = {"k": choice.choice("xy")} if choice.random() < 0.3 else {}
         if_generation = 0 if choice.random() < 0.2 else self._precondition()
         name = choice.choice([None, *NAMES, *NAMES])
-        return PutSpec(name, choice.choice(IDS), tags, "", if_generation, None, self._request_id())
+        until = choice.choice([None, None, None, *EXPIRIES])
+        return PutSpec(name, choice.choice(IDS), tags, "", if_generation, until, self._request_id())
 
     def _key(self) -> int | str:
         return self.choice.choice(KEYS)
@@ -263,23 +275,27 @@ class _Seed:
 
     async def _read(self) -> None:
         store, world = self.world.node().store, self.world
-        begun = world.acknowledged
+        begun, begun_at = world.acknowledged, world.clock()
         with suppress(Crashed, UnavailableError):
             match self.choice.randrange(4):
                 case 0:
                     keys = [self._key() for _ in range(self.choice.randint(1, 3))]
                     infos = await store.stat_many(UNIT, keys)
                     found = [None if info is None else (info.data_id, seen(info)) for info in infos]
-                    self.history.reads.append(Read(keys, found, begun, world.tables.revision))
+                    self.history.reads.append(Read(keys, found, begun, world.tables.revision, begun_at, world.clock()))
                 case 1:
                     listed = (await store.list_page(UNIT)).objects
                     objects = [(info.data_id, seen(info)) for info in listed]
-                    self.history.reads.append(Read([], list(objects), begun, world.tables.revision))
+                    self.history.reads.append(
+                        Read([], list(objects), begun, world.tables.revision, begun_at, world.clock())
+                    )
                 case 2:
                     key = self._key()
                     info = await self._load(store, key)
                     loaded = None if info is None else (info.data_id, seen(info))
-                    self.history.reads.append(Read([key], [loaded], begun, world.tables.revision))
+                    self.history.reads.append(
+                        Read([key], [loaded], begun, world.tables.revision, begun_at, world.clock())
+                    )
                 case 3 if self._generations:
                     await self._load_generation(store, *self.choice.choice(self._generations))
 
@@ -323,14 +339,18 @@ class _Seed:
                         revision = event.revision
                         if isinstance(event, Change):
                             told.append((event.revision, event.data_id))
-                        if self.done and revision >= self.world.tables.revision:
+                        tables = self.world.tables
+                        if self.done and revision >= tables.revision and tables.next_expiry() is None:
                             return
+                        if self.done and self.world.clock() > self._ended_at + LONGEST:
+                            raise ViolationError(f"what expires is not deleted: {tables._expiring}")
 
     async def _look_at_all(self) -> None:
         """Every object can be read by a server that comes to it anew."""
         node = Node(self.world)
         for info in (await node.store.list_page(UNIT)).objects:
-            if await self._load(node.store, info.data_id) is None:
+            there = await self._load(node.store, info.data_id) is not None
+            if not there and (info.expires_at is None or from_time(info.expires_at) > self.world.clock()):
                 raise ViolationError(f"{info} is listed and not there")
 
 

@@ -1,17 +1,20 @@
 """Protocols that are wrong on purpose, each in one way that somebody might write: the simulation is to find each."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vault.errors import UnavailableError
-from vault.store.values import Change
+from vault.store.values import Change, Key, ObjectInfo
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
+from vault_server.storage.decision.plan import Facts, Found, Outcome, Plan, Retention
+from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content, Write, asked
 from vault_server.storage.generic._async.commits import AsyncCommits
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
+from vault_server.storage.memory.tables import MemoryTables
 
 from torture.simulation.world import ClockLock, Node, SimulatedBlobs, SimulatedIndex, SimulatedSignal, World
 
@@ -116,6 +119,50 @@ class _LateLock(ClockLock):
         self._index.before = seen
 
 
+class _ShowsExpired(SimulatedIndex):
+    """Finds what has expired for as long as it is not deleted."""
+
+    async def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
+        await self.node.step()
+        tables = self.node.world.tables
+        with _at(tables, lambda: 0):
+            return tables.find(unit, keys)
+
+
+class _ExpiresTooSoon(SimulatedIndex):
+    """Deletes what is about to expire."""
+
+    async def next_expiry(self) -> int | None:
+        moment = await super().next_expiry()
+        return None if moment is None else moment - 100_000
+
+    async def expired(self, limit: int) -> list[Row]:
+        await self.node.step()
+        tables = self.node.world.tables
+        with _at(tables, lambda: self.node.world.clock() + 100_000):
+            return tables.expired(limit)
+
+
+class _WritesToExpired(SimulatedIndex):
+    """Takes what has expired for what never does, when it is written to."""
+
+    async def facts(self, asked: Asked) -> Facts:
+        facts = await super().facts(asked)
+        rows = {key: Found(found.row._replace(expires_at=None), found.file) for key, found in facts.rows.items()}
+        return dataclasses.replace(facts, rows=rows)
+
+
+@contextlib.contextmanager
+def _at(tables: MemoryTables, now: Callable[[], int]) -> Iterator[None]:
+    """Has the tables take another time for the store's."""
+    right, clock = tables.now, tables._clock
+    tables.now, tables._clock = now, 0
+    try:
+        yield
+    finally:
+        tables.now, tables._clock = right, clock
+
+
 class _CollectsTooSoon(SimulatedIndex):
     """Collects what somebody may still ask for."""
 
@@ -163,4 +210,7 @@ WRONG: Final[Mapping[str, Callable[[World, Node], AsyncIndexStore]]] = {
     "an unknown outcome is taken for a refusal": _with(commits=_TakesUnknownForRefused),
     "collected before its time": _with(index=_CollectsTooSoon),
     "a blob is removed that a generation has": _with(blobs=_RemovesFirst),
+    "what has expired is shown": _with(index=_ShowsExpired),
+    "what expires goes before its time": _with(index=_ExpiresTooSoon),
+    "what has expired is written to": _with(index=_WritesToExpired),
 }
