@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from vault.store.contract import Store
 from vault.store.listing import Listing
@@ -79,7 +79,17 @@ def fill(
     return unit, infos
 
 
+LAST = "\U0010ffff"
+
+
 @given(items=objects, again=changed, query=queries(), page_size=st.integers(0, 4), scanned=st.integers(1, 6))
+@example(  # after the last prefix that there can be, nothing is left
+    items=[(LAST, {"k": "1"}), (f"{LAST}/", {"k": "1"})],
+    again=[],
+    query={"prefix": None, "tags": {"k": "1"}, "delimiter": LAST, "order": None, "descending": False, "after": None},
+    page_size=0,
+    scanned=1,
+)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_add_up_to_what_is_there(
     shared: Store,

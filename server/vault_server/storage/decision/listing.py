@@ -123,7 +123,8 @@ def collect(
             if row[_TAGS] is not None:
                 room -= len(row[_TAGS])
         else:
-            page.bound = None if end is None else span.cut(end).bound
+            if end is not None and not (rest := span.cut(end)).is_empty:
+                page.bound = rest.bound
             return page
 
 
