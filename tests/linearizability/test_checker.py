@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from torture.linearizability.checker import check
-from torture.linearizability.model import NEVER, Impossible, Kind, Operation, Outcome, Value, after
+from torture.linearizability.model import NEVER, Impossible, Kind, Operation, Outcome, State, Value, after
 
 
 def op(
@@ -21,9 +21,10 @@ def op(
     expected: Value = None,
     key: str = "x",
     client: int = 0,
+    expires: bool = False,
 ) -> Operation:
     returned = NEVER if outcome == "unknown" else returned
-    return Operation(client, key, kind, value, invoked, returned, outcome, expected)
+    return Operation(client, key, kind, value, invoked, returned, outcome, expected, None, expires)
 
 
 GOOD: dict[str, list[Operation]] = {
@@ -66,6 +67,20 @@ GOOD: dict[str, list[Operation]] = {
     "an unknown delete between": [
         op("create", "a", 0, 1), op("delete", None, 2, 3, "unknown"), op("read", "a", 4, 5), op("read", None, 6, 7),
         op("create", "b", 8, 9),
+    ],
+    "what expires at its moment, whatever was written to it since": [
+        op("put", "a", 0, 1, expires=True), op("read", "a", 2, 4), op("update", "b", 5, 6), op("read", "b", 8, 9),
+        op("expire", "a", 10, 10), op("read", None, 11, 12), op("create", "c", 13, 14), op("read", "c", 15, 16),
+    ],
+    "a moment that was set anew": [
+        op("put", "a", 0, 1, expires=True), op("put", "b", 2, 3), op("expire", "a", 10, 10), op("read", "b", 11, 12),
+    ],
+    "a read while it expires may show either": [
+        op("put", "a", 0, 1, expires=True), op("expire", "a", 10, 10), op("read", "a", 9, 12), op("read", None, 9, 12),
+    ],
+    "an unknown put whose moment nobody knows": [
+        op("put", "a", 0, 1, "unknown", expires=True), op("expire", "a", 5, 5, "unknown"), op("read", "a", 8, 9),
+        op("read", None, 10, 11),
     ],
     "keys by themselves": [
         op("create", "a", 0, 1), op("create", "b", 0, 1, key="y"), op("read", "a", 2, 3),
@@ -114,6 +129,19 @@ BAD: dict[str, list[Operation]] = {
     "an unknown write before it was called": [
         op("create", "a", 0, 1), op("read", "b", 2, 3), op("update", "b", 4, 5, "unknown"),
     ],
+    "shown after its moment": [
+        op("put", "a", 0, 1, expires=True), op("expire", "a", 10, 10), op("read", "a", 11, 12),
+    ],
+    "gone before its moment": [
+        op("put", "a", 0, 1, expires=True), op("read", None, 2, 3), op("expire", "a", 10, 10),
+    ],
+    "back after its moment": [
+        op("put", "a", 0, 1, expires=True), op("expire", "a", 10, 10), op("read", None, 11, 12),
+        op("read", "a", 13, 14),
+    ],
+    "updated after its moment": [
+        op("put", "a", 0, 1, expires=True), op("expire", "a", 10, 10), op("update", "b", 11, 12),
+    ],
     "one key of two": [
         op("create", "a", 0, 1), op("create", "b", 0, 1, key="y"), op("read", "a", 2, 3),
         op("read", "a", 2, 3, key="y"),
@@ -161,7 +189,7 @@ def by_every_order(history: Sequence[Operation]) -> bool:
 def _possible(order: Sequence[Operation]) -> bool:
     if any(later.returned < earlier.invoked for at, earlier in enumerate(order) for later in order[at + 1 :]):
         return False
-    state: Value = None
+    state = State()
     try:
         for operation in order:
             state = after(state, operation)
@@ -171,7 +199,9 @@ def _possible(order: Sequence[Operation]) -> bool:
 
 
 VALUES = st.sampled_from([None, "a", "b", "c"])
-KINDS: st.SearchStrategy[Kind] = st.sampled_from(("read", "read", "create", "update", "compare", "delete"))
+KINDS: st.SearchStrategy[Kind] = st.sampled_from(
+    ("read", "read", "create", "update", "put", "expire", "compare", "delete")
+)
 OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(("done", "done", "refused", "unknown"))
 
 
@@ -182,10 +212,12 @@ def histories(draw: st.DrawFn) -> list[Operation]:
     for _ in range(draw(st.integers(1, 6))):
         kind = draw(KINDS)
         value = None if kind == "delete" else draw(VALUES if kind == "read" else st.sampled_from(["a", "b", "c"]))
-        outcome: Outcome = "done" if kind == "read" else draw(OUTCOMES)
+        outcome: Outcome = "done" if kind in ("read", "expire") else draw(OUTCOMES)
         invoked = draw(st.integers(0, 20))
         expected = draw(VALUES) if kind == "compare" else None
-        history.append(op(kind, value, invoked, invoked + draw(st.integers(1, 12)), outcome, expected=expected))
+        returned = invoked + draw(st.integers(1, 12))
+        expires = kind == "put" and draw(st.booleans())
+        history.append(op(kind, value, invoked, returned, outcome, expected=expected, expires=expires))
     return history
 
 

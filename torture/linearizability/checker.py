@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from torture.linearizability.model import Impossible, Operation, Value, after
+from torture.linearizability.model import Impossible, Operation, State, after
 
 LIMIT: Final = 2_000_000
 """Combinations that are tried for a key. The problem is NP-complete: where nothing fits, every unknown outcome
@@ -85,11 +85,11 @@ def check_key(history: Sequence[Operation]) -> Counterexample | None:
     """What is wrong with the history of one key."""
     head = _events(history)
     event = head.following
-    state: Value = None
+    state = State()
     taken = 0
     known = sum(operation.outcome != "unknown" for operation in history)
     tried = {(taken, state)}
-    path: list[tuple[_Event, Value]] = []
+    path: list[tuple[_Event, State]] = []
     longest: list[Operation] = []
     stuck: list[Operation] = []
     while known:  # what nobody was told of may have no effect, when everything else is explained

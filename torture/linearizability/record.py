@@ -21,7 +21,7 @@ from vault import (
     UnavailableError,
     VaultError,
 )
-from vault.store.values import PutSpec
+from vault.store.values import DeleteSpec, PutSpec
 from vault_server import EmbeddedStore
 
 from tests.faults.ports import held_port
@@ -31,6 +31,8 @@ from torture.linearizability.model import NEVER, Kind, Operation, Outcome
 UNIT: Final = "registers"
 STRUCTURE: Final = {UNIT: (TextWrapper, 0)}
 _TIMEOUT: Final = 2.0  # seconds for a client's call; kills outlast it now and then
+_EXPIRES_IN: Final = 0.2  # seconds
+_CLOCKS: Final = 0.002  # seconds by which two clocks are read apart
 _PADDED: Final = 100_000  # characters; such a value is in a file
 _KINDS: Final[dict[Kind, int]] = {"read": 12, "update": 2, "put": 3, "compare": 3, "create": 2, "delete": 1}
 _REFUSALS: Final[dict[Kind, tuple[type[VaultError], ...]]] = {
@@ -122,6 +124,9 @@ class _Recorder:
         expected, held = self._held.get(data_id, (None, 0))
         generation: int | None = None
         outcome: Outcome = "done"
+        # What a cache may show is told by the feed, to which an expiry is a deletion that comes within a second.
+        expires = kind == "put" and self._setting.consistency == "strict" and self._random.random() < 0.6
+        expires_at = time.monotonic() + _EXPIRES_IN
         invoked = time.monotonic()
         try:
             match kind:
@@ -132,8 +137,12 @@ class _Recorder:
                 case "update":
                     generation = vault.update(UNIT, data_id, data).generation
                 case "put":
-                    spec = PutSpec(None, data_id, datatype=data.datatype_tag)
-                    generation = vault._writes.put(UNIT, spec, data).generation  # by id, and not by name
+                    seconds = _EXPIRES_IN if expires else None
+                    spec = PutSpec(None, data_id, datatype=data.datatype_tag, expires_in=seconds)
+                    info = vault._writes.put(UNIT, spec, data)  # by id, and not by name
+                    generation = info.generation
+                    if info.expires_at is not None:
+                        expires_at = time.monotonic() + info.expires_at.timestamp() - time.time()
                 case "compare":
                     generation = vault.update(UNIT, data_id, data, if_generation=held).generation
                 case "delete":
@@ -146,9 +155,13 @@ class _Recorder:
         self.operations.append(
             Operation(
                 self._number, str(data_id), kind, value, invoked, returned, outcome,
-                expected if kind == "compare" else None, generation,
+                expected if kind == "compare" else None, generation, expires,
             )
         )  # fmt: skip
+        if expires:
+            ended = NEVER if outcome == "unknown" else expires_at + _CLOCKS
+            begun = expires_at - _CLOCKS
+            self.operations.append(Operation(self._number, str(data_id), "expire", value, begun, ended, outcome))
 
     def _read(self, vault: RemoteVault, data_id: int) -> None:
         invoked = time.monotonic()
@@ -231,6 +244,9 @@ def record(folder: Path, setting: Setting) -> Recording:
     if failures:
         raise ExceptionGroup("clients failed", [failure for failure in failures if isinstance(failure, Exception)])
     with EmbeddedStore(directory) as store:
+        ids = range(1, setting.keys + 1)
+        expired = [data_id for data_id in ids if store.exists_many(UNIT, [data_id]) == [0]]
+        store.delete_many(UNIT, [DeleteSpec(data_id) for data_id in expired])  # which tells of them, if nobody has yet
         _, changes = store.changes(0)
         report = store.check(deep=True)
         assert report.ok, report.problems

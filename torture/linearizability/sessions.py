@@ -56,7 +56,7 @@ def _stepping_back(history: Iterable[Operation], versions: dict[str, Versions], 
     least: dict[tuple[int, str], int] = defaultdict(int)
     for operation in sorted(history, key=lambda each: each.invoked):
         session = operation.client, operation.key
-        if operation.outcome != "done":
+        if operation.outcome != "done" or operation.kind == "expire":
             continue
         if operation.kind == "read":
             generation = operation.generation or 0

@@ -1,6 +1,9 @@
 """What a Store's writes do to a dict: the rules of `vault.testing.store.stateful` that write."""
 
+import math
+import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -332,6 +335,41 @@ class WriteRules(RuleBasedStateMachine):
         expected.info = info
         self._changed(Change(info.revision, UNIT, data_id, ChangeKind.METADATA, expected.generation, expected.name))
         assert self.store.set_metadata(UNIT, spec) == info, "a retry answers the same"
+
+    @rule(key=keys, seconds=st.sampled_from([1000.0, math.inf]), off=st.sampled_from([None, 0, 1]))
+    def touch(self, key: Key, seconds: float, off: int | None) -> None:
+        spec = MetadataSpec(key, if_revision=self._revision(key, off), expires_in=seconds)
+        if refusal := self.dict.refusal(key, None, spec.if_revision):
+            self._refused(refusal, lambda: self.store.set_metadata(UNIT, spec))
+            return
+        info = self._touched(key, spec)
+        lasting = None if info.expires_at is None else (info.expires_at - info.updated_at).total_seconds()
+        assert lasting == (None if seconds == math.inf else seconds)
+
+    @rule(key=keys)
+    def expire(self, key: Key) -> None:
+        """It is gone at its moment; the next write to it tells so, if nothing has before."""
+        if self.dict.get(key) is None:
+            return
+        info = self._touched(key, MetadataSpec(key, expires_in=0.000_001))
+        assert info.expires_at is not None
+        while datetime.now(UTC) <= info.expires_at:
+            time.sleep(0)
+        assert self.store.exists_many(UNIT, [key]) == [0]
+        assert self.store.delete_many(UNIT, [DeleteSpec(info.data_id)]) == [0]
+        del self.dict.objects[info.data_id]
+        told = Change(info.revision + 1, UNIT, info.data_id, ChangeKind.DELETED, info.generation, info.name)
+        self._changed(told)
+
+    def _touched(self, key: Key, spec: MetadataSpec) -> ObjectInfo:
+        expected = self.dict.get(key)
+        assert expected is not None
+        expected.info = info = self.store.set_metadata(UNIT, spec)
+        self._changed(
+            Change(info.revision, UNIT, info.data_id, ChangeKind.METADATA, expected.generation, expected.name)
+        )
+        assert self.store.set_metadata(UNIT, spec) == info, "a retry answers the same"
+        return info
 
     def _generation(self, key: Key, off: int | None) -> int | None:
         """A generation for a precondition: none, the right one, or one that is `off` by so much."""
