@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallUpdate, UnitLimits, UpdateSpec, checksum
 from vault.testing.store.objects import small_put
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import Point, switch_on
@@ -107,6 +107,29 @@ def _rename_over(store: EmbeddedStore) -> None:
         succeeded(outcome)
 
 
+def prepare_full(store: EmbeddedStore) -> None:
+    """The same, in a unit that has room for no more."""
+    prepare(store)
+    store.set_unit_limits(UNIT, UnitLimits(max_objects=4, when_full="evict"))
+
+
+def _evict(store: EmbeddedStore) -> None:
+    for outcome in store.upload_many(UNIT, [small(MEDIUM, data_id=20 + number) for number in range(3)]):
+        succeeded(outcome)
+
+
+def prepare_expiring(store: EmbeddedStore) -> None:
+    """The same, of which one expires in an hour."""
+    prepare(store)
+    store.set_metadata(UNIT, MetadataSpec(1, expires_in=3600))
+
+
+def _expire(store: EmbeddedStore) -> None:
+    real = time.time_ns
+    time.time_ns = lambda: real() + 7200 * 10**9
+    assert delete(store, 1) == 0  # that it has expired is told with the next write to it
+
+
 def _make_room(store: EmbeddedStore) -> None:
     assert store.engine.writer.make_room()
 
@@ -157,6 +180,9 @@ OPERATIONS = {
     "rename over a name": Operation(_rename_over),
     "collection": Operation(_wait_until_collected, prepare_expired, changes=False),
     "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
+    "eviction": Operation(_evict, prepare_full),
+    "eviction that retains nothing": Operation(_evict, prepare_full, retention=0),
+    "expiry": Operation(_expire, prepare_expiring),
     "rename over a name that retains nothing": Operation(_rename_over, retention=0),
     "update that retains nothing": Operation(_update, retention=0),
     "delete that retains nothing": Operation(_delete, retention=0),
