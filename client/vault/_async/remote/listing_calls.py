@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 
-from vault._async.remote.unit_calls import AsyncUnitCalls, check_page_token
+from vault._async.remote.asking import AsyncAsking, check_page_token
 from vault._grpc.calls import Attempts
 from vault.errors import ProtocolError, UnsupportedError
 from vault.store import limits
 from vault.store.listing import Listing
 from vault.store.values import Key, ListOrder, Page
-from vault.v1 import vault_pb2 as pb
 from vault.wire import flat_listing
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
 
 
-class AsyncListingCalls(AsyncUnitCalls):
+class AsyncListingCalls(AsyncAsking):
     """These calls of an AsyncRemoteStore."""
 
     async def list_page(
@@ -64,6 +63,3 @@ class AsyncListingCalls(AsyncUnitCalls):
                 method="list_page",
             )
         return flat
-
-    async def list_units(self) -> list[str]:
-        return replies.check_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)

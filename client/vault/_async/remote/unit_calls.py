@@ -1,12 +1,7 @@
 """What units hold, and their limits, asked of a server."""
 
-from abc import abstractmethod
-from typing import Any
-
-from vault._async.remote.channel import AsyncChannel
+from vault._async.remote.asking import AsyncAsking, check_page_token
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError
-from vault.store.contract import AsyncStore
 from vault.store.limits import check_page_size, check_prefix, check_spec, check_unit
 from vault.store.values import UnitInfo, UnitLimits, UnitPage
 from vault.v1 import vault_pb2 as pb
@@ -14,14 +9,11 @@ from vault.wire import reply_checks as replies
 from vault.wire import unit_messages
 
 
-class AsyncUnitCalls(AsyncStore):
+class AsyncUnitCalls(AsyncAsking):
     """These calls of an AsyncRemoteStore."""
 
-    _channel: AsyncChannel
-
-    @abstractmethod
-    async def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
-        """One request, one reply, which was seen."""
+    async def list_units(self) -> list[str]:
+        return replies.check_units((await self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     async def unit_info(self, unit: str) -> UnitInfo:
         check_unit(unit)
@@ -50,13 +42,3 @@ class AsyncUnitCalls(AsyncStore):
         request = pb.SetUnitLimitsRequest(unit=unit, limits=unit_messages.unit_limits_to_wire(limits))
         reply = await self._unary("SetUnitLimits", request)
         return replies.check_limited(unit_messages.unit_info_from_wire(reply.info), unit, limits)
-
-
-def check_page_token(token: str) -> None:
-    """Raises InvalidArgumentError, BAD_PAGE_TOKEN, for what is no text."""
-    try:
-        token.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise InvalidArgumentError(
-            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
-        ) from None

@@ -3,19 +3,18 @@
 
 from collections.abc import Mapping
 
-from vault._sync.remote.unit_calls import UnitCalls, check_page_token
+from vault._sync.remote.asking import Asking, check_page_token
 from vault._grpc.calls import Attempts
 from vault.errors import ProtocolError, UnsupportedError
 from vault.store import limits
 from vault.store.listing import Listing
 from vault.store.values import Key, ListOrder, Page
-from vault.v1 import vault_pb2 as pb
 from vault.wire import flat_listing
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
 
 
-class ListingCalls(UnitCalls):
+class ListingCalls(Asking):
     """These calls of a RemoteStore."""
 
     def list_page(
@@ -65,6 +64,3 @@ class ListingCalls(UnitCalls):
                 method="list_page",
             )
         return flat
-
-    def list_units(self) -> list[str]:
-        return replies.check_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)

@@ -1,50 +1,36 @@
 # Generated from _async/remote/store.py by scripts/unasync: DO NOT CHANGE.
 """RemoteStore: the Store contract, asked of a server over gRPC."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
-from vault._sync.remote.channel import Channel, Receiver
+from vault._sync.remote.channel import Receiver
 from vault._sync.remote.coalescing import Coalescing
 from vault._sync.remote.listing_calls import ListingCalls
 from vault._sync.remote.reader import RemoteReader
-from vault._sync.remote.split_batches import ask_all
+from vault._sync.remote.unit_calls import UnitCalls
 from vault._sync.remote.watch import RemoteWatch
-from vault._sync.remote.writer import RemoteWriter, WriteMessage
+from vault._sync.remote.write_calls import WriteCalls
 from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
-from vault.store.contract import BlockReader, BlockWriter, Watch, LoadResult
+from vault.store.contract import BlockReader, Watch, LoadResult
 from vault.store.values import (
     Block,
-    Capabilities,
-    CopySpec,
-    DeleteSpec,
     Key,
     LoadedObject,
     LoadItem,
-    MetadataSpec,
     NotModified,
     ObjectInfo,
     ObjectRanges,
-    PutSpec,
-    SmallPut,
-    SmallUpdate,
-    SmallUpload,
-    SmallWrite,
-    UpdateSpec,
-    UploadSpec,
-    WriteStatus,
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
-from vault.wire.store_time import TIMED, StoreTime, elapsed
+from vault.wire.store_time import elapsed
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
@@ -52,17 +38,7 @@ MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
 
 
-class _Item(Protocol):
-    def validate(self) -> None: ...
-
-
-ItemT = TypeVar("ItemT", bound=_Item)
-SmallT = TypeVar("SmallT", bound=SmallWrite)
-QuestionT = TypeVar("QuestionT")
-AnswerT = TypeVar("AnswerT")
-
-
-class RemoteStore(ListingCalls):
+class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
     """A Store on a storage host.
 
     Connects at the first call. Calls are sent again while the server is away, until the timeout.
@@ -79,27 +55,8 @@ class RemoteStore(ListingCalls):
         Raises:
             InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING.
         """
-        self._channel = Channel(address, connection)
-        self._revision = 0
-        self._time = StoreTime()
+        super().__init__(address, connection)
         self._loads: dict[str, Coalescing[LoadItem, LoadResult]] = {}
-
-    @property
-    def address(self) -> str:
-        """Where the server is."""
-        return self._channel.address
-
-    @property
-    def revision(self) -> int:
-        return self._revision
-
-    @property
-    def time(self) -> datetime:
-        return self._time.now
-
-    def capabilities(self) -> Capabilities:
-        reply = self._unary("GetCapabilities", pb.GetCapabilitiesRequest())
-        return replies.check_capabilities(wire.capabilities_from_wire(reply))
 
     def exists_many(self, unit: str, keys: Sequence[Key]) -> list[int]:
         limits.check_unit(unit)
@@ -243,88 +200,6 @@ class RemoteStore(ListingCalls):
             "LoadMany", unit, items, wire.fill_load_item, read, answers="items", timeout=timeout
         )
 
-    def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
-        limits.check_unit(unit)
-        limits.check_spec(spec, UploadSpec)
-        start = pb.UploadRequest.Start(unit=unit)
-        wire.fill_upload_spec(start.spec, spec)
-        return self._begin("Upload", pb.UploadRequest, start, spec, resumable)
-
-    def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
-        limits.check_unit(unit)
-        limits.check_spec(spec, UpdateSpec)
-        if puts.says_more(spec):
-            return self.put(unit, spec, resumable=resumable)
-        start = pb.UpdateRequest.Start(unit=unit)
-        wire.fill_update_spec(start.spec, spec)
-        return self._begin("Update", pb.UpdateRequest, start, spec, resumable)
-
-    def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> BlockWriter:
-        limits.check_unit(unit)
-        limits.check_spec(spec, (PutSpec, UpdateSpec))
-        if isinstance(spec, UpdateSpec) and not puts.says_more(spec):
-            return self.update(unit, spec, resumable=resumable)
-        start = pb.PutRequest.Start(unit=unit)
-        puts.fill_write(start, spec)
-        return self._begin("Put", pb.PutRequest, start, spec, resumable)
-
-    def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
-        limits.check_unit(unit)
-        limits.check_request_id(request_id)
-        request = pb.GetWriteStatusRequest(unit=unit, request_id=request_id)
-        return replies.check_write_status(
-            wire.write_status_from_wire(self._unary("GetWriteStatus", request)), unit
-        )
-
-    def abort_write(self, unit: str, request_id: bytes) -> None:
-        limits.check_unit(unit)
-        limits.check_request_id(request_id)
-        self._unary("AbortWrite", pb.AbortWriteRequest(unit=unit, request_id=request_id))
-
-    def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpload, UploadSpec)
-        return self._write_small("UploadMany", unit, items, wire.fill_small_upload)
-
-    def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpdate, UpdateSpec)
-        if any(puts.says_more(item.spec) for item in items):
-            return self._write_small("PutMany", unit, items, puts.fill_small_put)
-        return self._write_small("UpdateMany", unit, items, wire.fill_small_update)
-
-    def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-        limits.check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
-        updates = [
-            SmallUpdate(item.spec, item.data, item.checksum) for item in items if isinstance(item.spec, UpdateSpec)
-        ]
-        if len(updates) == len(items):
-            return self.update_many(unit, updates)
-        return self._write_small("PutMany", unit, items, puts.fill_small_put)
-
-    def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
-        limits.check_unit(unit)
-        limits.check_batch(items, DeleteSpec)
-
-        def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
-            return replies.check_deleted(wire.delete_result_from_wire(result), item)
-
-        if any(map(puts.says_more, items)):
-            return self._ask_valid("DeleteMany", unit, items, puts.fill_delete_item, read, writes=True)
-        return self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
-
-    def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
-        limits.check_unit(unit)
-        limits.check_spec(spec, MetadataSpec)
-        if puts.says_more(spec):
-            (outcome,) = self.set_metadata_many(unit, [spec])
-            if isinstance(outcome, VaultError):
-                raise outcome
-            return outcome
-        reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
-        return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
-
     def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
         limits.check_unit(unit)
         limits.check_name(name)
@@ -338,29 +213,6 @@ class RemoteStore(ListingCalls):
         limits.check_lease(holder, 1.0)
         self._unary("ReleaseLease", pb.ReleaseLeaseRequest(unit=unit, name=name, holder=holder))
 
-    def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
-        limits.check_unit(unit)
-        limits.check_batch(items, MetadataSpec)
-
-        def read(result: pb.WriteResult, item: MetadataSpec) -> ObjectInfo | VaultError:
-            outcome = wire.write_result_from_wire(result)
-            return outcome if isinstance(outcome, VaultError) else replies.check_metadata(outcome, unit, item)
-
-        return self._ask_valid("SetMetadataMany", unit, items, puts.fill_metadata_item, read, writes=True)
-
-    def copy_many(
-        self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
-    ) -> Sequence[ObjectInfo | VaultError]:
-        target = unit if to_unit is None else to_unit
-        limits.check_unit(unit)
-        limits.check_unit(target)
-        limits.check_batch(items, CopySpec)
-
-        def read(result: pb.WriteResult, item: CopySpec) -> ObjectInfo | VaultError:
-            return replies.check_copied(wire.write_result_from_wire(result), target, item)
-
-        return self._ask_valid("Copy", unit, items, puts.fill_copy, read, writes=True, to_unit=target)
-
     def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> Watch:
         for unit in units:
             limits.check_unit(unit)
@@ -371,109 +223,6 @@ class RemoteStore(ListingCalls):
 
     def close(self) -> None:
         self._channel.close()
-
-    def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
-        sent = elapsed()
-        try:
-            reply = self._channel.unary(method, request, timeout=timeout)
-        except ProtocolError as error:
-            raise self._lacking(method, error) from error.__cause__
-        self._see(reply.revision)
-        if method in TIMED:
-            self._time.see(reply, sent)
-        return reply
-
-    def _begin(
-        self,
-        method: str,
-        message: WriteMessage,
-        start: Any,
-        spec: UploadSpec | UpdateSpec | PutSpec,
-        resumable: bool,  # noqa: FBT001  # as its callers got it
-    ) -> BlockWriter:
-        limits.check_resumable(resumable)
-        start.resumable = resumable
-        writer = RemoteWriter(self._channel, method, message, start, spec, self._see, self._time)
-        try:
-            writer.open()
-        except ProtocolError as error:
-            raise self._lacking(method, error) from error.__cause__
-        return writer
-
-    def _lacking(self, method: str, error: ProtocolError) -> VaultError:
-        """What a method that the server does not have comes to: it is older than that, or is none of Vault's."""
-        if error.context.get("code") != "UNIMPLEMENTED" or method == "GetCapabilities":
-            return error
-        try:
-            version = (self.capabilities()).version
-        except VaultError:
-            return error
-        return UnsupportedError(
-            f"{self.address} is of version {version}, which does not have {method}: nothing was done", method=method
-        )
-
-    def _write_small(
-        self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]
-    ) -> list[ObjectInfo | VaultError]:
-        def read(result: pb.WriteResult, item: SmallT) -> ObjectInfo | VaultError:
-            return replies.check_small(wire.write_result_from_wire(result), unit, item)
-
-        return self._ask_valid(method, unit, items, fill, read, writes=True)
-
-    def _ask_valid(
-        self,
-        method: str,
-        unit: str,
-        items: Sequence[ItemT],
-        fill: Callable[[Any, ItemT], None],
-        read: Callable[[Any, ItemT], AnswerT],
-        **options: Any,
-    ) -> list[AnswerT | VaultError]:
-        """`_ask` about the items that can be asked about; of the others, what is wrong with each is its outcome."""
-        results: list[Any] = [None] * len(items)
-        valid = []
-        for index, item in enumerate(items):
-            try:
-                item.validate()
-            except VaultError as error:
-                results[index] = error
-            else:
-                valid.append(index)
-        answers = self._ask(method, unit, [items[index] for index in valid], fill, read, **options)
-        for index, answer in zip(valid, answers, strict=True):
-            results[index] = answer
-        return results
-
-    def _ask(
-        self,
-        method: str,
-        unit: str,
-        items: Sequence[QuestionT],
-        fill: Callable[[Any, QuestionT], None],
-        read: Callable[[Any, QuestionT], AnswerT],
-        *,
-        questions: str = "items",
-        answers: str = "results",
-        timeout: float | None = None,
-        writes: bool = False,
-        to_unit: str | None = None,
-    ) -> list[AnswerT]:
-        """`ask_all` by a method, whose messages have these fields; `read` makes an answer of a part of the reply."""
-
-        def ask(request: Any, asked: Sequence[QuestionT], timeout: float) -> list[AnswerT]:
-            reply = self._unary(method, request, timeout=timeout)
-            return [read(part, item) for part, item in replies.pairs(getattr(reply, answers), asked)]
-
-        units = {"unit": unit} if to_unit is None else {"unit": unit, "to_unit": to_unit}
-        begin = partial(getattr(pb, f"{method}Request"), **units)
-        timeout = timeout or self._channel.timeout
-        return ask_all(ask, items, begin, fill, timeout=timeout, field=questions, writes=writes)
-
-    def _see(self, revision: int) -> None:
-        if revision > self._revision:
-            if revision > limits.MAX_DATA_ID:
-                raise ProtocolError(f"the server is at revision {revision}, which can be none")
-            self._revision = revision
 
 
 def _size_of(result: LoadResult) -> int:

@@ -1,13 +1,8 @@
 # Generated from _async/remote/unit_calls.py by scripts/unasync: DO NOT CHANGE.
 """What units hold, and their limits, asked of a server."""
 
-from abc import abstractmethod
-from typing import Any
-
-from vault._sync.remote.channel import Channel
+from vault._sync.remote.asking import Asking, check_page_token
 from vault._grpc.calls import Attempts
-from vault.errors import InvalidArgumentError
-from vault.store.contract import Store
 from vault.store.limits import check_page_size, check_prefix, check_spec, check_unit
 from vault.store.values import UnitInfo, UnitLimits, UnitPage
 from vault.v1 import vault_pb2 as pb
@@ -15,14 +10,11 @@ from vault.wire import reply_checks as replies
 from vault.wire import unit_messages
 
 
-class UnitCalls(Store):
+class UnitCalls(Asking):
     """These calls of a RemoteStore."""
 
-    _channel: Channel
-
-    @abstractmethod
-    def _unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
-        """One request, one reply, which was seen."""
+    def list_units(self) -> list[str]:
+        return replies.check_units((self._unary("ListUnits", pb.ListUnitsRequest())).units)
 
     def unit_info(self, unit: str) -> UnitInfo:
         check_unit(unit)
@@ -51,13 +43,3 @@ class UnitCalls(Store):
         request = pb.SetUnitLimitsRequest(unit=unit, limits=unit_messages.unit_limits_to_wire(limits))
         reply = self._unary("SetUnitLimits", request)
         return replies.check_limited(unit_messages.unit_info_from_wire(reply.info), unit, limits)
-
-
-def check_page_token(token: str) -> None:
-    """Raises InvalidArgumentError, BAD_PAGE_TOKEN, for what is no text."""
-    try:
-        token.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise InvalidArgumentError(
-            "bad page token: next_page_token of the page before", reason="BAD_PAGE_TOKEN"
-        ) from None

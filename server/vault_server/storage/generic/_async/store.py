@@ -30,6 +30,7 @@ from vault.store.limits import (
     check_spec,
 )
 from vault.store.listing import Listing
+from vault.store.outcomes import merged, single, validated
 from vault.store.ranges import RangeAssembly
 from vault.store.values import (
     Capabilities,
@@ -383,9 +384,7 @@ class AsyncEngineStore(AsyncStore, ABC):
 
     async def commit(self, write: Write) -> ObjectInfo:
         """What one write is answered, which is no deletion, once it is durable; or raises what refuses it."""
-        (outcome,) = await self.commits.commit([write])
-        if isinstance(outcome, VaultError):
-            raise outcome
+        outcome = single(await self.commits.commit([write]))
         assert isinstance(outcome, ObjectInfo)  # noqa: S101  # what is no deletion is answered so
         return outcome
 
@@ -445,14 +444,9 @@ class AsyncEngineStore(AsyncStore, ABC):
         )
 
     async def _commit_valid(self, make: type[Delete | SetMetadata], unit: str, specs: Sequence[Any]) -> list[Any]:
-        writes: list[Write | VaultError] = []
-        for spec in specs:
-            try:
-                spec.validate()
-                writes.append(make(unit, spec))
-            except VaultError as error:
-                writes.append(error)
-        return await self._commit(writes)
+        return await self._commit(
+            [spec if isinstance(spec, VaultError) else make(unit, spec) for spec in validated(specs)]
+        )
 
     async def _copy_many(self, unit: str, target: str, items: Sequence[CopySpec]) -> list[Any]:
         writes: list[Write | VaultError] = []
@@ -490,11 +484,7 @@ class AsyncEngineStore(AsyncStore, ABC):
     async def _commit(self, items: Sequence[Write | VaultError]) -> list[Any]:
         """What each write is answered; what was refused before has its error as its outcome."""
         writes = [item for item in items if not isinstance(item, VaultError)]
-        outcomes = await self.commits.commit(writes) if writes else ()
-        if len(writes) == len(items):
-            return list(outcomes)
-        decided = iter(outcomes)
-        return [item if isinstance(item, VaultError) else next(decided) for item in items]
+        return merged(items, await self.commits.commit(writes) if writes else ())
 
 
 def _put(unit: str, spec: PutSpec | UpdateSpec, content: Content) -> Put | Update:
