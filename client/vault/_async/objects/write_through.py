@@ -8,6 +8,7 @@ from vault._cache.working_copy import WorkingCopy
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
+from vault.store.outcomes import single
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -57,7 +58,7 @@ class AsyncWriteThrough:
         if encoded is None or not encoded.fits_block:
             return await self.stream(unit, spec, data, encoded)
         item = SmallUpload(spec, encoded.data, encoded.checksum)
-        return _single(await self.upload_small(unit, [item]))
+        return single(await self.upload_small(unit, [item]))
 
     async def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
@@ -80,7 +81,7 @@ class AsyncWriteThrough:
         encoded = await self._codecs[unit].encode(data)
         if encoded is None or not encoded.fits_block:
             return await self.put_stream(unit, spec, data, encoded)
-        return _single(await self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
+        return single(await self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
 
     async def put_stream(self, unit: str, spec: PutSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """The same for one that does not fit a block; `encoded` where it is whole already."""
@@ -185,7 +186,7 @@ class AsyncWriteThrough:
         try:
             encoded = await codec.encode(data)
             if encoded is not None and encoded.fits_block:
-                return _single(await self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
+                return single(await self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
             return await codec.write(lambda: self._store.update(unit, spec), data, encoded)
         except EncodeError as error:
             raise _naming(error, spec.key) from error.__cause__
@@ -195,11 +196,3 @@ def _naming(error: EncodeError, key: Key) -> EncodeError:
     """The error, with the object that was to be replaced."""
     where = {"data_id": key} if isinstance(key, int) else {"name": key}
     return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
-
-
-def _single(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
-    """The only outcome, raised when it is an error."""
-    (outcome,) = outcomes
-    if isinstance(outcome, VaultError):
-        raise outcome
-    return outcome

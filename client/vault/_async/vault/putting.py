@@ -1,19 +1,15 @@
-"""Writing a vault's objects under names that may be taken: put, and rename."""
+"""Writing a vault's objects under names that may be taken: put."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 from vault._async.files.transfer import PathOrFile, upload_file
-from vault._async.objects.write_batch import write_all
-from vault._async.vault.base import AsyncVaultBase, all_or_error, listed, pairs, require_one_each
+from vault._async.objects.batches import write_all
+from vault._async.vault.base import AsyncVaultBase, all_or_error, pairs, require_one_each
 from vault.datatype import Datatype
-from vault.errors import VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_name, check_type
+from vault.store.limits import check_name
 from vault.store.progress import Progress
-from vault.store.values import Key, MetadataSpec, ObjectInfo, PutSpec, SmallPut, new_data_id
-
-KeyT = TypeVar("KeyT", bound=Key)
+from vault.store.values import ObjectInfo, PutSpec, SmallPut, new_data_id
 
 
 class AsyncPutting(AsyncVaultBase):
@@ -134,100 +130,6 @@ class AsyncPutting(AsyncVaultBase):
         spec = new_put(self.get_datatype(unit), name, tags, if_generation, expires_in)
         return self._writes.updated(await upload_file(lambda: self._store.put(unit, spec), path, progress))
 
-    async def rename(self, unit: str, key: Key, name: str, *, replace: bool = False) -> ObjectInfo:
-        """Gives an object another name, by which it is found at once; its bytes stay.
-
-        Args:
-            name: Onto its own name it is renamed without any effect but a new revision.
-            replace: The object that has the name is deleted for it, and nobody sees neither of the two.
-
-        Raises:
-            NotFoundError: There is no such object.
-            AlreadyExistsError: NAME_TAKEN, without `replace`.
-            InvalidArgumentError: BAD_NAME.
-            UnsupportedError: With `replace`, when the server is older than it. Nothing was done.
-
-        Example:
-            >>> info = await vault.rename("notes", "greeting", "salutation")
-            >>> info.data_id, info.name
-            (1, 'salutation')
-        """
-        self._require_unit(unit)
-        spec = _renaming(key, name, replace)
-        spec.validate()
-        return await self._writes.set_metadata(unit, spec)
-
-    async def rename_many(
-        self, unit: str, names: Mapping[KeyT, str] | Iterable[tuple[Key, str]], *, replace: bool = False
-    ) -> list[ObjectInfo]:
-        """Gives objects other names; as `rename`, for all of them in one round trip, and one transaction for 1,000.
-
-        They are renamed in their order, and each sees what those before it did: two names are swapped by a third.
-
-        Args:
-            names: From ids or names to new names, or pairs of both.
-
-        Raises:
-            BatchError: Some were not renamed.
-            InvalidArgumentError: BAD_BATCH, `names` are no pairs; nothing was renamed.
-            UnsupportedError: The server is older than this call. Nothing was done.
-
-        Example:
-            >>> ids = await vault.upload_many("notes", [TextWrapper("a"), TextWrapper("b")], names=["old/a", "old/b"])
-            >>> moved = {info.name: f"new/{info.name[4:]}" async for info in vault.list("notes", prefix="old/")}
-            >>> [info.name for info in await vault.rename_many("notes", moved)]
-            ['new/a', 'new/b']
-        """
-        self._require_unit(unit)
-        specs: list[MetadataSpec | VaultError] = []
-        wanted: list[tuple[Key, str]] = pairs("names", names)
-        for key, name in wanted:
-            try:
-                specs.append(_renaming(key, name, replace))
-            except VaultError as error:
-                specs.append(error)
-        return await self._change_many(unit, specs)
-
-    async def set_metadata_many(self, unit: str, changes: Iterable[MetadataSpec]) -> list[ObjectInfo]:
-        """Changes names, tags or expiries of objects; as `set_metadata`, for all of them in one round trip.
-
-        They are changed in their order, and each sees what those before it did.
-
-        Args:
-            changes: What is to become of each: `vault.store.MetadataSpec`.
-
-        Raises:
-            BatchError: Some were not changed.
-            InvalidArgumentError: BAD_BATCH, `changes` are none; nothing was changed.
-            UnsupportedError: The server is older than this call. Nothing was done.
-
-        Example:
-            >>> from vault.store import MetadataSpec
-            >>> changes = [MetadataSpec(key, tags={"language": "en"}) for key in ("greeting", "farewell")]
-            >>> try:
-            ...     infos = await vault.set_metadata_many("notes", changes)
-            ... except BatchError as error:
-            ...     print(error.results[0].tags, type(error.results[1]).__name__)
-            {'language': 'en'} NotFoundError
-        """
-        self._require_unit(unit)
-        specs = listed("changes", changes)
-        for index, spec in enumerate(specs):
-            check_type(f"change {index}", spec, MetadataSpec)
-        return await self._change_many(unit, specs)
-
-    async def _change_many(self, unit: str, specs: Sequence[MetadataSpec | VaultError]) -> list[ObjectInfo]:
-        results: list[ObjectInfo | VaultError | None] = [
-            spec if isinstance(spec, VaultError) else None for spec in specs
-        ]
-        wanted = [(index, spec) for index, spec in enumerate(specs) if isinstance(spec, MetadataSpec)]
-        for start in range(0, len(wanted), MAX_BATCH_ITEMS):
-            part = wanted[start : start + MAX_BATCH_ITEMS]
-            outcomes = await self._writes.set_metadata_many(unit, [spec for _, spec in part])
-            for (index, _), outcome in zip(part, outcomes, strict=True):
-                results[index] = outcome
-        return all_or_error(results)
-
     def _put_spec(
         self,
         unit: str,
@@ -258,8 +160,3 @@ def new_put(
     spec = PutSpec(name, new_id, given, datatype.datatype_tag, if_generation, expires_in)
     spec.validate()
     return spec
-
-
-def _renaming(key: Key, name: str, replace: bool) -> MetadataSpec:  # noqa: FBT001  # as its callers got it
-    check_name(name)
-    return MetadataSpec(key, name, replace=replace)

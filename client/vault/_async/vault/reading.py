@@ -1,10 +1,12 @@
 """Reading a vault's objects: whether they exist, what is known of them, loaded, as files, and as they change."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.transfer import PathOrFile, download_file
+from vault._async.objects.batches import in_batches
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.base import all_or_error, bad_keys, listed
 from vault._async.vault.listing import AsyncListings
@@ -13,7 +15,7 @@ from vault._async.vault.partial_reading import AsyncPartialReading
 from vault._cache.cache import Held
 from vault._cache.entry import Entry
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_key, check_name
+from vault.store.limits import check_key, check_name
 from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo
 
@@ -46,11 +48,7 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
         wanted = listed("keys", keys)
         for error in bad_keys(wanted).values():
             raise error
-        found: list[bool] = []
-        for start in range(0, len(wanted), MAX_BATCH_ITEMS):
-            generations = await self._store.exists_many(unit, wanted[start : start + MAX_BATCH_ITEMS])
-            found += [generation != 0 for generation in generations]
-        return found
+        return [each != 0 for each in await in_batches(wanted, partial(self._store.exists_many, unit))]
 
     async def stat(self, unit: str, key: Key) -> ObjectInfo | None:
         """What the store knows of an object, without its bytes; None when there is none. Always asks.

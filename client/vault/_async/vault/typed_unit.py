@@ -7,6 +7,7 @@ A call that is added to the vault for a unit is added to one of its parts, in a 
 from typing import TypeVar
 
 from vault._async.vault.unit_computing import AsyncUnitComputing
+from vault._async.vault.unit_describing import AsyncUnitDescribing
 from vault._async.vault.unit_putting import AsyncUnitPutting
 from vault._async.vault.unit_reading import AsyncUnitReading
 from vault._async.vault.unit_writing import AsyncUnitWriting
@@ -14,7 +15,9 @@ from vault._async.vault.unit_writing import AsyncUnitWriting
 T = TypeVar("T")
 
 
-class AsyncUnit(AsyncUnitReading[T], AsyncUnitWriting[T], AsyncUnitComputing[T], AsyncUnitPutting[T]):
+class AsyncUnit(
+    AsyncUnitReading[T], AsyncUnitWriting[T], AsyncUnitComputing[T], AsyncUnitPutting[T], AsyncUnitDescribing[T]
+):
     """A unit of a vault that holds objects of one type. `AsyncVault.unit` makes it.
 
         >>> notes = vault.unit("notes", TextWrapper)

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from vault._async.files.transfer import PathOrFile
-from vault._async.vault.putting import KeyT
 from vault._async.vault.unit_base import AsyncUnitBase
 from vault.store.progress import Progress
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.values import ObjectInfo
 
 T = TypeVar("T")
 
@@ -94,96 +93,3 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
             expires_in=expires_in,
             progress=progress,
         )
-
-    async def rename(self, key: Key, name: str, *, replace: bool = False) -> ObjectInfo:
-        """Gives an object another name; its bytes stay.
-
-        Args:
-            replace: The object that has the name is deleted for it, and nobody sees neither of the two.
-
-        Raises:
-            NotFoundError, AlreadyExistsError, InvalidArgumentError, UnsupportedError: See the vault's.
-
-        Example:
-            >>> info = await vault.unit("notes", str).rename("greeting", "salutation")
-            >>> info.data_id, info.name
-            (1, 'salutation')
-        """
-        return await self._vault.rename(self.name, key, name, replace=replace)
-
-    async def rename_many(
-        self, names: Mapping[KeyT, str] | Iterable[tuple[Key, str]], *, replace: bool = False
-    ) -> list[ObjectInfo]:
-        """Gives objects other names, in their order, in one round trip.
-
-        Args:
-            names: From ids or names to new names, or pairs of both.
-
-        Raises:
-            BatchError: Some were not renamed.
-
-        Example:
-            >>> (info,) = await vault.unit("notes", str).rename_many({"greeting": "salutation"})
-            >>> info.name
-            'salutation'
-        """
-        return await self._vault.rename_many(self.name, names, replace=replace)
-
-    async def set_metadata_many(self, changes: Iterable[MetadataSpec]) -> list[ObjectInfo]:
-        """Changes names, tags or expiries of objects, in their order, in one round trip.
-
-        Raises:
-            BatchError: Some were not changed.
-
-        Example:
-            >>> from vault.store import MetadataSpec
-            >>> (info,) = await vault.unit("notes", str).set_metadata_many([MetadataSpec(1, tags={"language": "en"})])
-            >>> info.tags
-            {'language': 'en'}
-        """
-        return await self._vault.set_metadata_many(self.name, changes)
-
-    async def copy(
-        self,
-        key: Key,
-        name: str | None,
-        *,
-        to_unit: str | None = None,
-        replace: bool = False,
-        if_generation: int | None = None,
-    ) -> ObjectInfo:
-        """Copies an object, within the unit or into another, without moving its bytes.
-
-        Raises:
-            NotFoundError, ConflictError, AlreadyExistsError, StorageFullError, UnsupportedError: See the vault's.
-
-        Example:
-            >>> info = await vault.unit("notes", str).copy("greeting", "second")
-            >>> info.name, info.size
-            ('second', 5)
-        """
-        return await self._vault.copy(
-            self.name, key, name, to_unit=to_unit, replace=replace, if_generation=if_generation
-        )
-
-    async def copy_many(
-        self,
-        names: Mapping[KeyT, str] | Iterable[tuple[Key, str]],
-        *,
-        to_unit: str | None = None,
-        replace: bool = False,
-    ) -> list[ObjectInfo]:
-        """Copies objects, in one round trip.
-
-        Args:
-            names: From ids or names of sources to names of copies, or pairs of both.
-
-        Raises:
-            BatchError: Some were not copied.
-
-        Example:
-            >>> (info,) = await vault.unit("notes", str).copy_many({"greeting": "second"})
-            >>> info.name
-            'second'
-        """
-        return await self._vault.copy_many(self.name, names, to_unit=to_unit, replace=replace)

@@ -9,6 +9,7 @@ from vault._cache.working_copy import WorkingCopy
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
+from vault.store.outcomes import single
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -58,7 +59,7 @@ class WriteThrough:
         if encoded is None or not encoded.fits_block:
             return self.stream(unit, spec, data, encoded)
         item = SmallUpload(spec, encoded.data, encoded.checksum)
-        return _single(self.upload_small(unit, [item]))
+        return single(self.upload_small(unit, [item]))
 
     def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Stores a new object that does not fit a block; `encoded` where it is whole already."""
@@ -81,7 +82,7 @@ class WriteThrough:
         encoded = self._codecs[unit].encode(data)
         if encoded is None or not encoded.fits_block:
             return self.put_stream(unit, spec, data, encoded)
-        return _single(self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
+        return single(self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
 
     def put_stream(self, unit: str, spec: PutSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """The same for one that does not fit a block; `encoded` where it is whole already."""
@@ -186,7 +187,7 @@ class WriteThrough:
         try:
             encoded = codec.encode(data)
             if encoded is not None and encoded.fits_block:
-                return _single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
+                return single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
             return codec.write(lambda: self._store.update(unit, spec), data, encoded)
         except EncodeError as error:
             raise _naming(error, spec.key) from error.__cause__
@@ -196,11 +197,3 @@ def _naming(error: EncodeError, key: Key) -> EncodeError:
     """The error, with the object that was to be replaced."""
     where = {"data_id": key} if isinstance(key, int) else {"name": key}
     return EncodeError(f"object {key!r}: {error}", reason=error.reason, **{**error.context, **where})
-
-
-def _single(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
-    """The only outcome, raised when it is an error."""
-    (outcome,) = outcomes
-    if isinstance(outcome, VaultError):
-        raise outcome
-    return outcome

@@ -3,8 +3,9 @@
 
 from vault._sync.vault.computing import Computing
 from vault._sync.vault.copying import Copying
+from vault._sync.vault.describing import Describing
 from vault._sync.vault.putting import Putting
 
 
-class Calls(Computing, Putting, Copying):
+class Calls(Computing, Putting, Copying, Describing):
     """The calls whose first argument is a unit; an Unit has each of them, too, without that argument."""

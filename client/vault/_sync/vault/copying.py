@@ -2,11 +2,13 @@
 """Copying a vault's objects, within a unit or into another, without moving their bytes."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
+from vault._sync.objects.batches import in_batches
 from vault._sync.vault.base import VaultBase, all_or_error, pairs
-from vault._sync.vault.putting import KeyT
+from vault._sync.vault.describing import KeyT
 from vault.errors import VaultError
-from vault.store.limits import MAX_BATCH_ITEMS
+from vault.store.outcomes import single
 from vault.store.values import CopySpec, Key, ObjectInfo
 
 
@@ -49,10 +51,7 @@ class Copying(VaultBase):
         """
         spec = CopySpec(key, name, replace=replace, if_generation=if_generation)
         spec.validate()
-        (outcome,) = self._copy_all(unit, [spec], to_unit)
-        if isinstance(outcome, VaultError):
-            raise outcome
-        return outcome
+        return single(self._copy_all(unit, [spec], to_unit))
 
     def copy_many(
         self,
@@ -85,9 +84,7 @@ class Copying(VaultBase):
         self._require_unit(unit)
         if to_unit is not None:
             self._require_unit(to_unit)
-        outcomes: list[ObjectInfo | VaultError] = []
-        for start in range(0, len(specs), MAX_BATCH_ITEMS):
-            outcomes += self._store.copy_many(unit, specs[start : start + MAX_BATCH_ITEMS], to_unit=to_unit)
+        outcomes = in_batches(specs, partial(self._store.copy_many, unit, to_unit=to_unit))
         for outcome in outcomes:
             if not isinstance(outcome, VaultError):
                 self._writes.updated(outcome)

@@ -8,6 +8,7 @@ A call that is added to the vault for a unit is added to one of its parts, in a 
 from typing import TypeVar
 
 from vault._sync.vault.unit_computing import UnitComputing
+from vault._sync.vault.unit_describing import UnitDescribing
 from vault._sync.vault.unit_putting import UnitPutting
 from vault._sync.vault.unit_reading import UnitReading
 from vault._sync.vault.unit_writing import UnitWriting
@@ -15,7 +16,9 @@ from vault._sync.vault.unit_writing import UnitWriting
 T = TypeVar("T")
 
 
-class Unit(UnitReading[T], UnitWriting[T], UnitComputing[T], UnitPutting[T]):
+class Unit(
+    UnitReading[T], UnitWriting[T], UnitComputing[T], UnitPutting[T], UnitDescribing[T]
+):
     """A unit of a vault that holds objects of one type. `Vault.unit` makes it.
 
         >>> notes = vault.unit("notes", TextWrapper)

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from vault._sync.files.transfer import PathOrFile
-from vault._sync.vault.putting import KeyT
 from vault._sync.vault.unit_base import UnitBase
 from vault.store.progress import Progress
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.values import ObjectInfo
 
 T = TypeVar("T")
 
@@ -95,96 +94,3 @@ class UnitPutting(UnitBase[T]):
             expires_in=expires_in,
             progress=progress,
         )
-
-    def rename(self, key: Key, name: str, *, replace: bool = False) -> ObjectInfo:
-        """Gives an object another name; its bytes stay.
-
-        Args:
-            replace: The object that has the name is deleted for it, and nobody sees neither of the two.
-
-        Raises:
-            NotFoundError, AlreadyExistsError, InvalidArgumentError, UnsupportedError: See the vault's.
-
-        Example:
-            >>> info = vault.unit("notes", str).rename("greeting", "salutation")
-            >>> info.data_id, info.name
-            (1, 'salutation')
-        """
-        return self._vault.rename(self.name, key, name, replace=replace)
-
-    def rename_many(
-        self, names: Mapping[KeyT, str] | Iterable[tuple[Key, str]], *, replace: bool = False
-    ) -> list[ObjectInfo]:
-        """Gives objects other names, in their order, in one round trip.
-
-        Args:
-            names: From ids or names to new names, or pairs of both.
-
-        Raises:
-            BatchError: Some were not renamed.
-
-        Example:
-            >>> (info,) = vault.unit("notes", str).rename_many({"greeting": "salutation"})
-            >>> info.name
-            'salutation'
-        """
-        return self._vault.rename_many(self.name, names, replace=replace)
-
-    def set_metadata_many(self, changes: Iterable[MetadataSpec]) -> list[ObjectInfo]:
-        """Changes names, tags or expiries of objects, in their order, in one round trip.
-
-        Raises:
-            BatchError: Some were not changed.
-
-        Example:
-            >>> from vault.store import MetadataSpec
-            >>> (info,) = vault.unit("notes", str).set_metadata_many([MetadataSpec(1, tags={"language": "en"})])
-            >>> info.tags
-            {'language': 'en'}
-        """
-        return self._vault.set_metadata_many(self.name, changes)
-
-    def copy(
-        self,
-        key: Key,
-        name: str | None,
-        *,
-        to_unit: str | None = None,
-        replace: bool = False,
-        if_generation: int | None = None,
-    ) -> ObjectInfo:
-        """Copies an object, within the unit or into another, without moving its bytes.
-
-        Raises:
-            NotFoundError, ConflictError, AlreadyExistsError, StorageFullError, UnsupportedError: See the vault's.
-
-        Example:
-            >>> info = vault.unit("notes", str).copy("greeting", "second")
-            >>> info.name, info.size
-            ('second', 5)
-        """
-        return self._vault.copy(
-            self.name, key, name, to_unit=to_unit, replace=replace, if_generation=if_generation
-        )
-
-    def copy_many(
-        self,
-        names: Mapping[KeyT, str] | Iterable[tuple[Key, str]],
-        *,
-        to_unit: str | None = None,
-        replace: bool = False,
-    ) -> list[ObjectInfo]:
-        """Copies objects, in one round trip.
-
-        Args:
-            names: From ids or names of sources to names of copies, or pairs of both.
-
-        Raises:
-            BatchError: Some were not copied.
-
-        Example:
-            >>> (info,) = vault.unit("notes", str).copy_many({"greeting": "second"})
-            >>> info.name
-            'second'
-        """
-        return self._vault.copy_many(self.name, names, to_unit=to_unit, replace=replace)

@@ -174,46 +174,6 @@ class UnitWriting(UnitBase[T]):
         """
         return self._vault.edit(self.name, key, self._editing(function), attempts=attempts)
 
-    def set_metadata(
-        self,
-        key: Key,
-        *,
-        name: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        if_generation: int | None = None,
-        if_revision: int | None = None,
-    ) -> ObjectInfo:
-        """Changes an object's name or tags. Its bytes and its generation stay.
-
-        Args:
-            name: None leaves it as it is; "" takes it away.
-            tags: None leaves them as they are; others replace all of them.
-
-        Raises:
-            NotFoundError, ConflictError, AlreadyExistsError, InvalidArgumentError: See the vault's.
-
-        Example:
-            >>> info = vault.unit("notes", str).set_metadata("greeting", tags={"language": "en"})
-            >>> info.tags["language"]
-            'en'
-        """
-        return self._vault.set_metadata(
-            self.name, key, name=name, tags=tags, if_generation=if_generation, if_revision=if_revision
-        )
-
-    def touch(self, key: Key, *, expires_in: float | None = None) -> ObjectInfo:
-        """Sets how long an object is there from now on, in seconds; None: it never expires.
-
-        Raises:
-            NotFoundError, InvalidArgumentError, UnsupportedError: See the vault's.
-
-        Example:
-            >>> info = vault.unit("notes", str).touch("greeting", expires_in=3600)
-            >>> info.expires_at is None
-            False
-        """
-        return self._vault.touch(self.name, key, expires_in=expires_in)
-
     def delete(self, key: Key, *, if_generation: int | None = None, if_revision: int | None = None) -> bool:
         """Deletes an object; whether there was one. Tickets on it keep what they have.
 

@@ -1,26 +1,25 @@
 # Generated from _async/vault/writing.py by scripts/unasync: DO NOT CHANGE.
 """Writing a vault's objects: one, many, or as files."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.files.transfer import PathOrFile, upload_file
+from vault._sync.objects.batches import in_batches, write_all
 from vault._sync.objects.ticket import Ticket
-from vault._sync.objects.write_batch import write_all
-from vault._sync.vault.base import VaultBase, all_or_error, bad_keys, listed, require_one_each
+from vault._sync.vault.base import VaultBase, all_or_error, listed, require_one_each
 from vault._sync.vault.putting import new_put
 from vault._cache.cache import Held
 from vault.datatype import Datatype
 from vault.errors import InvalidArgumentError, VaultError
-from vault.store.limits import MAX_BATCH_ITEMS, check_flag, check_key, check_new, shown
+from vault.store.limits import check_flag, check_key, check_new, shown
+from vault.store.outcomes import single, validated
 from vault.store.progress import Progress
 from vault.store.values import (
     DeleteSpec,
     Key,
-    MetadataSpec,
     ObjectInfo,
     SmallUpload,
     UpdateSpec,
@@ -293,64 +292,6 @@ class Writing(VaultBase):
             raise InvalidArgumentError(f"a function changes the object, not {shown(function)}", reason="BAD_FUNCTION")
         return self._editor.edit(unit, key, self._codecs[unit], function, attempts)
 
-    def set_metadata(
-        self,
-        unit: str,
-        key: Key,
-        *,
-        name: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        if_generation: int | None = None,
-        if_revision: int | None = None,
-    ) -> ObjectInfo:
-        """Changes an object's name or tags. Its bytes and its generation stay.
-
-        Args:
-            name: None leaves it as it is; "" takes it away.
-            tags: None leaves them as they are; others replace all of them, {} takes them away.
-            if_generation: Only when the object is at this generation.
-            if_revision: Only when nothing of it has changed since this revision, so that nobody's tags are lost.
-
-        Raises:
-            NotFoundError: There is no such object.
-            ConflictError: GENERATION_MISMATCH, REVISION_MISMATCH: it is at another.
-            AlreadyExistsError: NAME_TAKEN; `rename` can replace what has the name.
-            InvalidArgumentError: BAD_NAME, BAD_TAGS.
-            UnsupportedError: With `if_revision`, when the server is older than it. Nothing was done.
-
-        Example:
-            >>> info = vault.set_metadata("notes", "greeting", tags={"language": "en"})
-            >>> info.name, info.tags["language"]
-            ('greeting', 'en')
-        """
-        self._require_unit(unit)
-        spec = MetadataSpec(key, name, tags, if_generation, if_revision=if_revision)
-        spec.validate()
-        return self._writes.set_metadata(unit, spec)
-
-    def touch(self, unit: str, key: Key, *, expires_in: float | None = None) -> ObjectInfo:
-        """Sets how long an object is there from now on. Its bytes, its generation and its metadata stay.
-
-        Args:
-            expires_in: Seconds, by the store's clock; None: it never expires.
-
-        Raises:
-            NotFoundError: There is no such object; one that has expired does not come back.
-            InvalidArgumentError: BAD_EXPIRY.
-            UnsupportedError: The server is older, and nothing expires there.
-
-        Example:
-            >>> info = vault.touch("notes", "greeting", expires_in=3600)
-            >>> (info.expires_at - info.updated_at).total_seconds()
-            3600.0
-            >>> (vault.touch("notes", "greeting")).expires_at is None
-            True
-        """
-        self._require_unit(unit)
-        spec = MetadataSpec(key, expires_in=math.inf if expires_in is None else expires_in)
-        spec.validate()
-        return self._writes.set_metadata(unit, spec)
-
     def delete(
         self, unit: str, key: Key, *, if_generation: int | None = None, if_revision: int | None = None
     ) -> bool:
@@ -372,10 +313,7 @@ class Writing(VaultBase):
         self._require_unit(unit)
         spec = DeleteSpec(key, if_generation, if_revision=if_revision)
         spec.validate()
-        (outcome,) = self._writes.delete(unit, [spec])
-        if isinstance(outcome, VaultError):
-            raise outcome
-        return outcome != 0
+        return single(self._writes.delete(unit, [spec])) != 0
 
     def delete_many(self, unit: str, keys: Iterable[Key]) -> list[bool]:
         """Deletes objects; as `delete`, for all of them in one round trip.
@@ -393,14 +331,9 @@ class Writing(VaultBase):
         """
         self._require_unit(unit)
         wanted = listed("keys", keys)
-        results: dict[int, bool | VaultError] = dict(bad_keys(wanted))
-        places = [index for index in range(len(wanted)) if index not in results]
-        for start in range(0, len(places), MAX_BATCH_ITEMS):
-            part = places[start : start + MAX_BATCH_ITEMS]
-            outcomes = self._writes.delete(unit, [DeleteSpec(wanted[index]) for index in part])
-            for index, outcome in zip(part, outcomes, strict=True):
-                results[index] = outcome if isinstance(outcome, VaultError) else outcome != 0
-        return all_or_error([results[index] for index in range(len(wanted))])
+        specs = validated([DeleteSpec(key) for key in wanted])
+        outcomes = in_batches(specs, partial(self._writes.delete, unit))
+        return all_or_error([each if isinstance(each, VaultError) else each != 0 for each in outcomes])
 
     def _new(
         self,

@@ -1,0 +1,149 @@
+"""Names, tags and expiries of a unit's objects, and copies of them. See `vault._async.vault.describing`, `.copying`."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from vault._async.vault.describing import KeyT
+from vault._async.vault.unit_base import AsyncUnitBase
+from vault.store.values import Key, MetadataSpec, ObjectInfo
+
+T = TypeVar("T")
+
+
+class AsyncUnitDescribing(AsyncUnitBase[T]):
+    """The calls that move no bytes."""
+
+    __slots__ = ()
+
+    async def set_metadata(
+        self,
+        key: Key,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
+        if_revision: int | None = None,
+    ) -> ObjectInfo:
+        """Changes an object's name or tags. Its bytes and its generation stay.
+
+        Args:
+            name: None leaves it as it is; "" takes it away.
+            tags: None leaves them as they are; others replace all of them.
+
+        Raises:
+            NotFoundError, ConflictError, AlreadyExistsError, InvalidArgumentError: See the vault's.
+
+        Example:
+            >>> info = await vault.unit("notes", str).set_metadata("greeting", tags={"language": "en"})
+            >>> info.tags["language"]
+            'en'
+        """
+        return await self._vault.set_metadata(
+            self.name, key, name=name, tags=tags, if_generation=if_generation, if_revision=if_revision
+        )
+
+    async def set_metadata_many(self, changes: Iterable[MetadataSpec]) -> list[ObjectInfo]:
+        """Changes names, tags or expiries of objects, in their order, in one round trip.
+
+        Raises:
+            BatchError: Some were not changed.
+
+        Example:
+            >>> from vault.store import MetadataSpec
+            >>> (info,) = await vault.unit("notes", str).set_metadata_many([MetadataSpec(1, tags={"language": "en"})])
+            >>> info.tags
+            {'language': 'en'}
+        """
+        return await self._vault.set_metadata_many(self.name, changes)
+
+    async def rename(self, key: Key, name: str, *, replace: bool = False) -> ObjectInfo:
+        """Gives an object another name; its bytes stay.
+
+        Args:
+            replace: The object that has the name is deleted for it, and nobody sees neither of the two.
+
+        Raises:
+            NotFoundError, AlreadyExistsError, InvalidArgumentError, UnsupportedError: See the vault's.
+
+        Example:
+            >>> info = await vault.unit("notes", str).rename("greeting", "salutation")
+            >>> info.data_id, info.name
+            (1, 'salutation')
+        """
+        return await self._vault.rename(self.name, key, name, replace=replace)
+
+    async def rename_many(
+        self, names: Mapping[KeyT, str] | Iterable[tuple[Key, str]], *, replace: bool = False
+    ) -> list[ObjectInfo]:
+        """Gives objects other names, in their order, in one round trip.
+
+        Args:
+            names: From ids or names to new names, or pairs of both.
+
+        Raises:
+            BatchError: Some were not renamed.
+
+        Example:
+            >>> (info,) = await vault.unit("notes", str).rename_many({"greeting": "salutation"})
+            >>> info.name
+            'salutation'
+        """
+        return await self._vault.rename_many(self.name, names, replace=replace)
+
+    async def touch(self, key: Key, *, expires_in: float | None = None) -> ObjectInfo:
+        """Sets how long an object is there from now on, in seconds; None: it never expires.
+
+        Raises:
+            NotFoundError, InvalidArgumentError, UnsupportedError: See the vault's.
+
+        Example:
+            >>> info = await vault.unit("notes", str).touch("greeting", expires_in=3600)
+            >>> info.expires_at is None
+            False
+        """
+        return await self._vault.touch(self.name, key, expires_in=expires_in)
+
+    async def copy(
+        self,
+        key: Key,
+        name: str | None,
+        *,
+        to_unit: str | None = None,
+        replace: bool = False,
+        if_generation: int | None = None,
+    ) -> ObjectInfo:
+        """Copies an object, within the unit or into another, without moving its bytes.
+
+        Raises:
+            NotFoundError, ConflictError, AlreadyExistsError, StorageFullError, UnsupportedError: See the vault's.
+
+        Example:
+            >>> info = await vault.unit("notes", str).copy("greeting", "second")
+            >>> info.name, info.size
+            ('second', 5)
+        """
+        return await self._vault.copy(
+            self.name, key, name, to_unit=to_unit, replace=replace, if_generation=if_generation
+        )
+
+    async def copy_many(
+        self,
+        names: Mapping[KeyT, str] | Iterable[tuple[Key, str]],
+        *,
+        to_unit: str | None = None,
+        replace: bool = False,
+    ) -> list[ObjectInfo]:
+        """Copies objects, in one round trip.
+
+        Args:
+            names: From ids or names of sources to names of copies, or pairs of both.
+
+        Raises:
+            BatchError: Some were not copied.
+
+        Example:
+            >>> (info,) = await vault.unit("notes", str).copy_many({"greeting": "second"})
+            >>> info.name
+            'second'
+        """
+        return await self._vault.copy_many(self.name, names, to_unit=to_unit, replace=replace)
