@@ -250,6 +250,22 @@ def test_mv_over_a_name_replaces_it_when_told_to(inside: Inside) -> None:
     assert known(inside)["b"]["data_id"] == str(first)
 
 
+@pytest.mark.parametrize("count", [1, 400], ids=["one batch", "several"])
+@pytest.mark.parametrize("options", [(), ("-f",)], ids=["as it is", "replace"])
+@pytest.mark.parametrize(("old", "new"), [("a", "aa"), ("aa", "a"), ("", "a")])
+def test_mv_loses_none_of_those_that_have_each_others_names(
+    inside: Inside, old: str, new: str, options: tuple[str, ...], count: int
+) -> None:
+    names = [f"{'a' * depth}{number}" for depth in (2, 3, 4) for number in range(count)]
+    fill(inside, dict.fromkeys(names, b""))
+    before = {each["data_id"]: each["name"] for each in inside.documents("ls", "-u", UNIT)}
+    done = inside.run("mv", "-p", old, new, "-u", UNIT, *options)
+    after = {each["data_id"]: each["name"] for each in inside.documents("ls", "-u", UNIT)}
+    assert after.keys() == before.keys(), done.stderr
+    if count == 1:
+        assert (done.returncode, after) == (0, {key: new + name[len(old) :] for key, name in before.items()})
+
+
 class Counting(WrapperStore):
     """Notes the batches of metadata."""
 

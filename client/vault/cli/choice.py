@@ -117,6 +117,15 @@ class Renaming:
             else:
                 yield info, name
 
+    def replaceable(self, name: str) -> bool:
+        """Whether an object of that name may be replaced: it is not one of those that are to have another name."""
+        return self.key is not None or not name.startswith(self.choice.prefix or "")
+
+    def in_order(self, objects: Iterable[ObjectInfo]) -> list[ObjectInfo]:
+        """Such that none comes before the one whose name it is to have, as in "a" to "aa", and "aa" to "aaa"."""
+        is_longer = len(self.new or "") > len(self.choice.prefix or "")
+        return sorted(objects, key=lambda info: len(info.name or ""), reverse=is_longer)
+
     def _name_of(self, info: ObjectInfo) -> str | None:
         if self.new is None or self.key is not None:
             return self.new or info.name

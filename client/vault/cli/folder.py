@@ -15,7 +15,7 @@ from vault._runtime.local_file import SourceFile, absolute
 from vault._runtime.target_file import PartFile
 from vault.cli.tally import Tally
 from vault.errors import InvalidArgumentError
-from vault.store.limits import BLOCK_SIZE, check_name, check_new
+from vault.store.limits import BLOCK_SIZE
 
 MAX_FILE_NAME: Final = 255
 """Bytes of one part of a path, as most file systems have it."""
@@ -58,15 +58,6 @@ def walk(folder: str, without: Path | None, tally: Tally) -> Iterator[tuple[str,
             else:
                 tally.skipped(f"{entry.path}: {kind}")
         pending += reversed(folders)
-
-
-def check_object_name(name: str, path: str) -> None:
-    """Raises InvalidArgumentError, which names the file, when no new object may have this name."""
-    try:
-        check_name(name)
-        check_new(name=name)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{path}: {error.message}", reason=error.reason) from error
 
 
 def read_small(path: str) -> bytes | None:

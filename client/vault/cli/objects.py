@@ -169,12 +169,15 @@ def move(
     tally = Tally(as_json=as_json, dry_run=dry_run)
     with opened_store() as store:
         for batch in batches(wanted.objects(store, unit)):
-            renamed = [(info, name) for info, name in wanted.names(batch, tally) if name != info.name]
+            named = wanted.names(wanted.in_order(batch), tally)
+            renamed = [(info, name) for info, name in named if name is not None and name != info.name]
             if dry_run:
                 tally.done([dataclasses.replace(info, name=name) for info, name in renamed])
                 continue
             specs = [
-                MetadataSpec(info.data_id, name=name, if_revision=info.revision, replace=replace)
+                MetadataSpec(
+                    info.data_id, name, if_revision=info.revision, replace=replace and wanted.replaceable(name)
+                )
                 for info, name in renamed
             ]
             outcomes = store.set_metadata_many(unit, specs)

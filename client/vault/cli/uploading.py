@@ -10,11 +10,12 @@ from pathlib import Path
 
 from vault._sync.files.transfer import upload_file
 from vault.cli.batches import BATCH_BYTES, BATCH_ITEMS, batches
-from vault.cli.folder import check_object_name, holds, read_small, walk
+from vault.cli.folder import holds, read_small, walk
 from vault.cli.progress import progress_of
 from vault.cli.tally import Tally
 from vault.errors import AlreadyExistsError, VaultError
 from vault.store.contract import BlockWriter, Store
+from vault.store.limits import check_name, check_new
 from vault.store.values import (
     ObjectInfo,
     SmallPut,
@@ -84,7 +85,8 @@ class Uploads:
         for below, path in walk(folder, without, self.tally):
             try:
                 name = prefix + below
-                check_object_name(name, path)
+                check_name(name)
+                check_new(name=name)
                 data = read_small(path)
                 if data is not None:
                     yield _File(name, path, len(data), data, checksum(data))
