@@ -242,7 +242,7 @@ def check_expires_in(seconds: object) -> None:
 
 
 def check_times(created_at: datetime, updated_at: datetime, written_at: datetime) -> None:
-    """The times of an object, in order, each with a time zone, from 1970 on."""
+    """The times of an object, in order, each with a time zone, from 1971 on."""
     for name, moment in (("created_at", created_at), ("updated_at", updated_at), ("written_at", written_at)):
         if (
             not isinstance(moment, datetime)

@@ -22,7 +22,7 @@ def _forwarded(method: MethodT) -> MethodT:
 
 
 class AsyncWrapperStore(AsyncStore):
-    """A AsyncStore that is what `inner` is, but for the methods that a class derived from it overrides.
+    """An AsyncStore that is what `inner` is, but for the methods that a class derived from it overrides.
 
     It closes `inner` when it is closed. What it can do is what `inner` can and its class allows: `local_feed = False`
     in a class has caches follow `watch`, and an override of `capabilities` may say less than `inner` does.
