@@ -25,13 +25,15 @@ from vault.store.values import (
     PutSpec,
     SmallPut,
     SmallUpload,
+    UnitInfo,
+    UnitLimits,
     UpdateSpec,
     UploadSpec,
     checksum,
     new_request_id,
 )
 from vault.testing import AsyncFace, StoreConformance
-from vault.testing.store import feed
+from vault.testing.store import expiry, feed
 from vault.testing.store.objects import put
 from vault.testing.store.sync_and_async import AsyncWatchFace
 from vault_server import EmbeddedStore, StoreOptions
@@ -339,6 +341,58 @@ class MakesUnitsOfAnyName(AsyncFace):
             return [0] * len(keys)
 
 
+class ShowsWhatHasExpired(AsyncFace):
+    """Goes on showing what it has seen to expire, as long as nothing else is there."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._seen: dict[Key, ObjectInfo] = {}
+
+    async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
+        infos = await super().stat_many(unit, keys)
+        for key, info in zip(keys, infos, strict=True):
+            if info is not None:
+                self._seen[key] = info
+        return [info or self._seen.get(key) for key, info in zip(keys, infos, strict=True)]
+
+
+class ForgetsWhenToExpire(AsyncFace):
+    async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
+        return await super().set_metadata(unit, replace(spec, expires_in=None))
+
+
+class TellsNothingOfExpiries(AsyncFace):
+    async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
+        watch = await super().watch(units, since=since)
+        assert isinstance(watch, AsyncWatchFace)
+        return _Watch(watch, lambda event: not (isinstance(event, Change) and event.kind.name == "DELETED"))
+
+
+class ForgetsLimits(AsyncFace):
+    async def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        return replace(await super().unit_info(unit), limits=limits)
+
+
+class RefusesWhereItShouldEvict(AsyncFace):
+    async def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
+        return await super().set_unit_limits(unit, replace(limits, when_full="refuse"))
+
+
+class CountsWhatWasDeleted(AsyncFace):
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._deleted = 0
+
+    async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
+        outcomes = await super().delete_many(unit, items)
+        self._deleted += sum(isinstance(outcome, int) and outcome > 0 for outcome in outcomes)
+        return outcomes
+
+    async def unit_info(self, unit: str) -> UnitInfo:
+        info = await super().unit_info(unit)
+        return replace(info, objects=info.objects + self._deleted)
+
+
 Broken = tuple[type[AsyncFace], str, dict[str, Any]]
 STREAMED: dict[str, Any] = {"way": "stream", "size": 1000}
 BROKEN: list[Broken] = [
@@ -390,6 +444,14 @@ BROKEN: list[Broken] = [
     (LosesChangesInGroups, "test_groups_hold_the_same_events_in_the_same_order", {}),
     (StartsInSilence, "test_the_first_event_says_where_the_watch_starts", {}),
     (TellsOfEveryUnit, "test_a_watch_of_units_tells_of_no_others", {}),
+    (ShowsWhatHasExpired, "test_an_object_is_there_until_its_moment_and_never_after_it", {}),
+    (ForgetsWhenToExpire, "test_a_later_moment_is_kept_to", {}),
+    (ForgetsWhenToExpire, "test_what_never_expires_says_so", {}),
+    (TellsNothingOfExpiries, "test_it_is_told_of_as_a_deletion_though_nobody_does_anything", {}),
+    (ForgetsLimits, "test_what_goes_over_a_limit_is_refused_and_changes_nothing", {}),
+    (ForgetsLimits, "test_limits_are_kept_whatever_is_written", {}),
+    (RefusesWhereItShouldEvict, "test_what_was_stored_longest_ago_goes_first", {}),
+    (CountsWhatWasDeleted, "test_every_kind_of_write_is_counted", {}),
     (StaysOpen, "test_leaving_the_with_block_closes", {}),
     (
         MakesUnitsOfAnyName,
@@ -412,6 +474,7 @@ async def test_a_broken_promise_is_noticed(
         await held_to(AsyncFace(store), "unit", **options)
     with EmbeddedStore(tmp_path / "broken", StoreOptions(durability="relaxed")) as store:
         subject = broken(store)
+        monkeypatch.setattr(expiry, "PATIENCE", 1.0)
         monkeypatch.setattr(feed, "PATIENCE", 1.0)  # what does not come is known not to come
         await put(AsyncFace(store), "another", b"data")
         with pytest.raises((AssertionError, VaultError, pytest.fail.Exception, TimeoutError)):
