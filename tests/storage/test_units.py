@@ -10,6 +10,7 @@ from vault.errors import UnknownUnitError
 from vault.store.contract import Store
 from vault.store.values import UnitInfo, UnitLimits
 from vault_server import EmbeddedStore, MemoryStore, Server, ServerSettings, StoreOptions
+from vault_server.storage import check_directory
 from vault_server.storage.index import units
 
 from tests.storage.objects import UNIT, run, update, upload
@@ -104,6 +105,27 @@ def test_units_that_hold_nothing_any_more_do_not_make_a_page_slow(
             assert [info.unit for info in page.units] == ["a"]
             page = remote.unit_page(page_size=1, page_token=page.next_page_token)
             assert [info.unit for info in page.units] == ["z"]  # through pages without any
+
+
+def test_a_rebuilt_register_keeps_limits_and_evicts_by_them(directory: Path) -> None:
+    with EmbeddedStore(directory) as store:
+        for number in range(1, 5):
+            upload(store, b"data", data_id=number, unit="files")
+        store.set_unit_limits("files", LIMITED)
+        store.set_unit_limits("empty", UnitLimits(max_bytes=5))
+    with (directory / "register.db").open("r+b") as register:
+        register.seek(100)
+        register.write(bytes(60))  # the schema
+    assert check_directory(directory, repair=True).ok
+    with EmbeddedStore(directory) as store:
+        assert store.unit_info("files").limits == LIMITED
+        assert [info.unit for info in store.unit_page().units] == ["empty", "files"]
+        assert store.unit_info("empty").limits == UnitLimits(max_bytes=5)
+        for number in range(5, 9):
+            upload(store, b"data", data_id=number, unit="files")
+        assert store.exists_many("files", [1])[0] == 0
+        assert store.unit_info("files").objects == 7
+        assert store.check(deep=True).ok
 
 
 def assert_forbidden(store: Store) -> None:

@@ -53,6 +53,7 @@ VAULT_CALLS: dict[str, Callable[[Any], Any]] = {
     "stat": lambda v: v.stat("notes", "small"),
     "find": lambda v: v.find("notes", "small"),
     "set_metadata": lambda v: v.set_metadata("notes", "small", tags={}),
+    "touch": lambda v: v.touch("notes", "small"),
     "edit": lambda v: v.edit("notes", "small", lambda note: None),
     "list": lambda v: anext(v.list("notes")),
     "exists_many": lambda v: v.exists_many("notes", [1]),

@@ -290,7 +290,8 @@ class VaultBase:
 
     def _new_cache(self) -> ObjectCache[SharedFlight]:
         units = {name: self._structure.unit(name) for name in self._codecs}
-        return ObjectCache(units, enabled=self._caching, time=lambda: self._store.time)
+        store = self._store  # not by the vault, which ends with the last who has it
+        return ObjectCache(units, enabled=self._caching, time=lambda: store.time)
 
     def _assemble(self) -> None:
         parts = Parts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)

@@ -14,7 +14,9 @@ expires."""
 LIVE: Final = f" AND (o.expires_at IS NULL OR o.expires_at > {NOW})"
 """An object `o` that has expired is not there."""
 
-_NEXT: Final = "SELECT min(expires_at) FROM objects WHERE expires_at > ?"
+_NEXT: Final = (
+    "SELECT min(expires_at) FROM objects WHERE expires_at > ? AND expires_at < 9223372036854775807"  # no text
+)
 _DISPUTE: Final = "SELECT 1 FROM changes WHERE revision = ? AND expires_at IS NOT ?"
 # Without those that the feed disputes.
 _EXPIRED: Final = (
@@ -36,7 +38,8 @@ def require_undisputed(connection: sqlite3.Connection, row: Row) -> None:
     nothing is deleted for it."""
     if row.expires_at is None:
         return
-    if connection.execute(_DISPUTE, (row.revision, row.expires_at)).fetchone() is not None:
+    disputed = connection.execute(_DISPUTE, (row.revision, row.expires_at)).fetchone() is not None
+    if disputed or not isinstance(row.expires_at, int):
         raise CorruptionError(
             f"the register is damaged: the row of object {row.data_id} in unit {row.unit!r} and the feed differ in "
             "when it expires",

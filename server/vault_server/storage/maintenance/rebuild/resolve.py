@@ -6,6 +6,7 @@ no row is left of becomes an object again: an upload that was acknowledged comes
 way, or deleted, within what the register has lost.
 """
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vault.errors import CorruptionError
+from vault.errors import CorruptionError, InvalidArgumentError
+from vault.store.limits import check_unit
 from vault.store.progress import Meter
 from vault.store.values import ChangeKind
 
@@ -263,13 +265,21 @@ class Resolver:
         store_id = self._work.execute("SELECT store_id FROM meta WHERE length(store_id) = 32").fetchone()
         if store_id is not None:
             self._register.execute("UPDATE meta SET store_id = ?", store_id)
+        self._restore_limits()
         for rule in RULES:
             rule.apply(self._register)
         self._register.execute("UPDATE units SET revision = ?", (revision,))
-        self._register.executemany(
-            "UPDATE units SET max_objects = ?, max_bytes = ?, when_full = ? WHERE unit = ?",
-            self._work.execute("SELECT max_objects, max_bytes, when_full, unit FROM units"),
+
+    def _restore_limits(self) -> None:
+        """Of units without an object, too."""
+        known = self._work.execute(
+            "SELECT unit, max_objects, max_bytes, when_full FROM units "
+            "WHERE max_objects IS NOT NULL OR max_bytes IS NOT NULL ORDER BY revision"
         )
+        for unit, *limits in known.fetchall():
+            with contextlib.suppress(InvalidArgumentError):  # what was salvaged may be anything
+                check_unit(unit)
+                self._register.execute(_LIMIT, (unit, *limits))
 
     def _tell_unknown(self) -> None:
         """What cannot even be named: revisions of which nothing is left."""
@@ -293,6 +303,14 @@ def _is_sound(row: Row) -> bool:
     except CorruptionError:
         return False
     return row.revision < IMPLAUSIBLE
+
+
+_LIMIT: Final = (
+    "INSERT INTO units (unit, objects, bytes, revision, max_objects, max_bytes, when_full) "
+    "VALUES (?, 0, 0, 0, ?, ?, ?) "
+    "ON CONFLICT (unit) DO UPDATE SET max_objects = excluded.max_objects, max_bytes = excluded.max_bytes, "
+    "when_full = excluded.when_full"
+)
 
 
 def _insert(table: str, columns: tuple[str, ...]) -> str:
