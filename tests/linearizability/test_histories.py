@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
     [("strict", []), ("watch", []), ("strict", ["--workers", "2"]), ("watch", ["--workers", "2"])],
 )
 def test_clients_see_what_their_consistency_promises(tmp_path: Path, consistency: str, options: list[str]) -> None:
-    setting = Setting(1.5, consistency, secrets.randbelow(1 << 32), kills=1, options=options)
+    setting = Setting(1.5, consistency, secrets.randbelow(1 << 32), kills=1, options=options, fewest=100)
     print(setting)
     judgement = judge(record(tmp_path, setting), consistency)
     print(judgement)

@@ -182,7 +182,10 @@ def changing(method: str, change: Change) -> Callable[[bytes], bytes]:
 
     def bend(raw: bytes) -> bytes:
         reply = reply_of(method).FromString(raw)
-        change.apply(reply)
+        try:
+            change.apply(reply)
+        except IndexError:  # it holds fewer this time, as a group of a watch may
+            return raw
         changed: bytes = reply.SerializeToString()
         return changed
 

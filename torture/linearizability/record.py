@@ -51,6 +51,7 @@ class Setting:
 
     Attributes:
         seconds: Of work; what a server needs to come back is on top of it.
+        fewest: Operations; on a slow machine the work goes on until there are so many, for a minute at most.
         consistency: Of the vaults, each client having its own.
         seed: What clients do and when kills come follows from it, as far as the machine lets it.
         kills: How often the server is killed in that time.
@@ -64,6 +65,7 @@ class Setting:
     keys: int = 3
     kills: int = 2
     options: Sequence[str] = ()
+    fewest: int = 0
 
 
 @dataclass(slots=True)
@@ -234,6 +236,10 @@ def record(folder: Path, setting: Setting) -> Recording:
                     served.kill()
                     time.sleep(chance.choice([0, _TIMEOUT]))
                     served = serve()
+            for _ in range(600):
+                if sum(len(client.operations) for client in clients) > setting.fewest:
+                    break
+                time.sleep(0.1)
         finally:
             over.set()
             for thread in threads:

@@ -35,8 +35,9 @@ class CallContext:
     @property
     def deadline(self) -> float | None:
         """When the caller stops waiting, by `time.monotonic`; None: never."""
+        now = time.monotonic()  # before what is left is asked for: rather early than late
         left = self._grpc.time_remaining()
-        return None if left is None else time.monotonic() + left
+        return None if left is None else now + left
 
     @property
     def trace(self) -> str | None:
