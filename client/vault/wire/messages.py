@@ -37,6 +37,7 @@ from vault.store.values import (
     ObjectRanges,
     Page,
     Progress,
+    PutSpec,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -242,7 +243,7 @@ def load_result_from_wire(wire: pb.LoadManyResponse.Item) -> LoadResult:
             return None
 
 
-def fill_upload_spec(wire: pb.UploadSpec, spec: UploadSpec) -> None:
+def fill_upload_spec(wire: pb.UploadSpec | pb.PutSpec, spec: UploadSpec | PutSpec) -> None:
     wire.data_id = spec.data_id
     if spec.name is not None:
         wire.name = spec.name
@@ -262,7 +263,7 @@ def upload_spec_from_wire(wire: pb.UploadSpec) -> UploadSpec:
     )
 
 
-def fill_update_spec(wire: pb.UpdateSpec, spec: UpdateSpec) -> None:
+def fill_update_spec(wire: pb.UpdateSpec | pb.ReplaceSpec, spec: UpdateSpec) -> None:
     fill_key(wire.key, spec.key)
     if spec.if_generation is not None:
         wire.if_generation = spec.if_generation
@@ -280,7 +281,7 @@ def update_spec_from_wire(wire: pb.UpdateSpec) -> UpdateSpec:
     )
 
 
-def fill_delete_spec(wire: pb.DeleteRequest.Item, spec: DeleteSpec) -> None:
+def fill_delete_spec(wire: pb.DeleteRequest.Item | pb.DeleteManyRequest.Item, spec: DeleteSpec) -> None:
     fill_key(wire.key, spec.key)
     if spec.if_generation is not None:
         wire.if_generation = spec.if_generation

@@ -14,7 +14,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.columns import from_time, to_time
 from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, PutSpec, SmallPut, SmallUpdate, Times, UpdateSpec
 from vault.v1 import vault_pb2 as pb
-from vault.wire.messages import fill_key, key_from_wire
+from vault.wire.messages import fill_delete_spec, fill_key, fill_update_spec, fill_upload_spec, key_from_wire
 
 _SECOND: Final = 1_000_000_000  # nanoseconds
 _TIMES: Final = ("created_at", "updated_at", "written_at")
@@ -110,12 +110,9 @@ def metadata_item_from_wire(wire: pb.SetMetadataManyRequest.Item) -> MetadataSpe
 
 
 def fill_delete_item(wire: pb.DeleteManyRequest.Item, spec: DeleteSpec) -> None:
-    fill_key(wire.key, spec.key)
-    if spec.if_generation is not None:
-        wire.if_generation = spec.if_generation
+    fill_delete_spec(wire, spec)
     if spec.if_revision is not None:
         wire.if_revision = spec.if_revision
-    wire.request_id = spec.request_id
 
 
 def delete_item_from_wire(wire: pb.DeleteManyRequest.Item) -> DeleteSpec:
@@ -128,17 +125,11 @@ def delete_item_from_wire(wire: pb.DeleteManyRequest.Item) -> DeleteSpec:
 
 
 def _fill_put(wire: pb.PutSpec, spec: PutSpec) -> None:
-    if spec.name is not None:
-        wire.name = spec.name
-    wire.data_id = spec.data_id
-    if spec.tags:
-        wire.tags.update(spec.tags)
-    wire.datatype = spec.datatype
+    fill_upload_spec(wire, spec)
     if spec.if_generation is not None:
         wire.if_generation = spec.if_generation
     if spec.expires_in is not None:
         _fill_seconds(wire.expires_in, spec.expires_in)
-    wire.request_id = spec.request_id
     if spec.times is not None:
         for name in _TIMES:
             moment = from_time(getattr(spec.times, name))
@@ -161,17 +152,12 @@ def _put_from_wire(wire: pb.PutSpec) -> PutSpec:
 
 
 def _fill_replace(wire: pb.ReplaceSpec, spec: UpdateSpec) -> None:
-    fill_key(wire.key, spec.key)
-    if spec.if_generation is not None:
-        wire.if_generation = spec.if_generation
+    fill_update_spec(wire, spec)
     if spec.if_revision is not None:
         wire.if_revision = spec.if_revision
-    if spec.datatype is not None:
-        wire.datatype = spec.datatype
     if spec.tags is not None:
         wire.tags.SetInParent()
         wire.tags.tags.update(spec.tags)
-    wire.request_id = spec.request_id
 
 
 def _replace_from_wire(wire: pb.ReplaceSpec) -> UpdateSpec:

@@ -65,8 +65,8 @@ def _streamed_write(
 def _small_writes(
     response: type[Message],
     item_from_wire: Callable[[Any], Any],
-    fill: Callable[[Any, Any], None],
     write_of: Callable[[AsyncStore], Callable[..., Awaitable[Sequence[Any]]]],
+    fill: Callable[[Any, Any], None] = messages.fill_write_result,
     options_of: Callable[[Any], dict[str, Any]] = lambda _: {},
 ) -> Any:
     """The RPC that does a batch of writes with a method of the store, and fills in their outcomes."""
@@ -289,47 +289,26 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         await self._store.abort_write(request.unit, request.request_id)
         return pb.AbortWriteResponse(revision=revision)
 
-    UploadMany = _small_writes(
-        pb.UploadManyResponse,
-        messages.small_upload_from_wire,
-        messages.fill_write_result,
-        lambda store: store.upload_many,
-    )
-    UpdateMany = _small_writes(
-        pb.UpdateManyResponse,
-        messages.small_update_from_wire,
-        messages.fill_write_result,
-        lambda store: store.update_many,
-    )
+    UploadMany = _small_writes(pb.UploadManyResponse, messages.small_upload_from_wire, lambda store: store.upload_many)
+    UpdateMany = _small_writes(pb.UpdateManyResponse, messages.small_update_from_wire, lambda store: store.update_many)
+    PutMany = _small_writes(pb.PutManyResponse, put_messages.small_put_from_wire, lambda store: store.put_many)
     Delete = _small_writes(
-        pb.DeleteResponse, messages.delete_spec_from_wire, messages.fill_delete_result, lambda store: store.delete_many
-    )
-
-    PutMany = _small_writes(
-        pb.PutManyResponse,
-        put_messages.small_put_from_wire,
-        messages.fill_write_result,
-        lambda store: store.put_many,
+        pb.DeleteResponse, messages.delete_spec_from_wire, lambda store: store.delete_many, messages.fill_delete_result
     )
     DeleteMany = _small_writes(
         pb.DeleteManyResponse,
         put_messages.delete_item_from_wire,
-        messages.fill_delete_result,
         lambda store: store.delete_many,
+        messages.fill_delete_result,
     )
     SetMetadataMany = _small_writes(
-        pb.SetMetadataManyResponse,
-        put_messages.metadata_item_from_wire,
-        messages.fill_write_result,
-        lambda store: store.set_metadata_many,
+        pb.SetMetadataManyResponse, put_messages.metadata_item_from_wire, lambda store: store.set_metadata_many
     )
-
     Copy = _small_writes(
         pb.CopyResponse,
         put_messages.copy_from_wire,
-        messages.fill_write_result,
         lambda store: store.copy_many,
-        lambda request: {"to_unit": request.to_unit or request.unit},
+        options_of=lambda request: {"to_unit": request.to_unit or request.unit},
     )
 
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
