@@ -15,7 +15,7 @@ from vault.store.columns import LoadedObjects, ObjectInfos
 from vault.store.values import Key, LoadItem, SmallUpload, UploadSpec, checksum
 from vault.testing.congruence import comparable, outcome
 from vault_server.storage import EmbeddedStore, StoreOptions
-from vault_server.storage.generic._sync.store import BATCH_BYTES
+from vault_server.storage.generic._sync.reading_store import BATCH_BYTES
 from vault_server.storage.index.object_batches import find_all_small
 from vault_server.storage.index.padded import MOST_KEYS
 

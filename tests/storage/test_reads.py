@@ -9,7 +9,7 @@ from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import LoadedObject, LoadItem, NotModified
 from vault_server.storage import EmbeddedStore, StoreOptions
-from vault_server.storage.generic._sync.store import BATCH_BYTES
+from vault_server.storage.generic._sync.reading_store import BATCH_BYTES
 from vault_server.storage.memory import MemoryStore
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, reader_of, small, succeeded, update, upload
