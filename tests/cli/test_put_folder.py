@@ -33,6 +33,14 @@ def test_a_folder_becomes_objects_named_by_the_paths_below_it(inside: Inside, tm
     assert contents(inside, "other") == {f"x/{name}": data for name, data in FILES.items()}
 
 
+def test_a_folder_that_is_given_as_a_file_is_refused_with_the_option_that_takes_it(
+    inside: Inside, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "in", FILES)
+    assert "Is a directory; --recursive stores" in inside.assert_fails(1, "put", folder, "-u", UNIT)
+    assert contents(inside) == {}
+
+
 def test_sizes_around_a_block_and_a_batch_arrive_whole(inside: Inside, tmp_path: Path) -> None:
     sizes = (0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 3 * BLOCK_SIZE + 17)
     files = {f"{size}": os.urandom(size) for size in sizes} | {f"more{i}": os.urandom(BLOCK_SIZE) for i in range(9)}

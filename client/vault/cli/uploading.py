@@ -160,6 +160,9 @@ class Uploads:
         try:
             with progress_of(label) as progress:
                 stored = upload_file(begin, sys.stdin.buffer if is_input else file.path, progress)
+        except IsADirectoryError as error:
+            text = f"{error.strerror}; --recursive stores what is in it"
+            self.tally.failed(IsADirectoryError(error.errno, text, file.path))
         except (VaultError, OSError) as error:
             self.tally.failed(error, label if is_input else file.path)
         else:
