@@ -82,7 +82,7 @@ def plain_type(kind: Any, unit: str) -> Plain[Any] | None:
         InvalidArgumentError: BAD_STRUCTURE, nothing stores such objects.
         ModuleNotFoundError: A library that the type's Wrapper needs is missing; the text says what to install.
     """
-    kind = get_origin(kind) or kind
+    asked, kind = kind, get_origin(kind) or kind
     if not isinstance(kind, type):
         raise InvalidArgumentError(
             f"unit {unit!r} needs the class of its objects, not {kind!r}", reason="BAD_STRUCTURE", unit=unit
@@ -91,10 +91,10 @@ def plain_type(kind: Any, unit: str) -> Plain[Any] | None:
         return None
     if wrapper := wrapper_of(kind):
         return Plain(kind, wrapper)
-    name = kind.__name__
+    name = kind.__name__ if asked is kind else asked
     raise InvalidArgumentError(
-        f"unit {unit!r}: nothing is known that stores {name} as it is: derive {name} from Datatype or JsonDatatype, or "
-        f"declare the unit with a Wrapper, such as PickleWrapper, and store PickleWrapper(x)",
+        f"unit {unit!r}: nothing is known that stores {name} as it is: declare the unit with a class that derives from "
+        f"Datatype or JsonDatatype, or with a Wrapper, such as PickleWrapper, and store PickleWrapper(x)",
         reason="BAD_STRUCTURE",
         unit=unit,
     )

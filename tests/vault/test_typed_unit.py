@@ -258,7 +258,7 @@ def test_a_class_that_was_defined_again_is_another(tmp_path: Path) -> None:
             vault.unit("notes", again)
 
 
-@pytest.mark.parametrize("kind", [object, Path, type(None), 5, "Note", None, tuple, set, Any])
+@pytest.mark.parametrize("kind", [object, Path, type(None), 5, "Note", None, tuple, set, Any, int | str])
 def test_what_no_unit_can_hold_is_refused(tmp_path: Path, kind: Any) -> None:
     with Vault(tmp_path / "store") as vault, pytest.raises(InvalidArgumentError) as caught:
         vault.unit("notes", kind)
