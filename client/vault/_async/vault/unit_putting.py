@@ -27,6 +27,11 @@ class AsyncUnitPutting(AsyncUnitBase[T]):
     ) -> ObjectInfo:
         """Stores an object under a name: a new one, or in the place of the one that has it, whose id stays.
 
+        Args:
+            tags: All that it has then; None: none.
+            if_generation: Only in the place of this generation; 0: only as a new object; None: either.
+            expires_in: Seconds; None: it never expires, whatever the old one did.
+
         Raises:
             ConflictError, NotFoundError, InvalidArgumentError, EncodeError, StorageFullError, UnsupportedError: See the
                 vault's.

@@ -54,7 +54,7 @@ class Putting(VaultBase):
             (1, 12)
             >>> vault.put("notes", "greeting", TextWrapper("me first"), if_generation=0)
             Traceback (most recent call last):
-            vault.errors.ConflictError: object 1 in unit 'notes' is at generation 3, not 0
+            vault.errors.ConflictError: object 1 in unit 'notes' is at generation 3, not 0 (0 asks for a new object)
         """
         self._require_held(unit)
         spec = self._put_spec(unit, name, data, tags, if_generation, expires_in)

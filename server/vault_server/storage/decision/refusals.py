@@ -62,8 +62,9 @@ def copy_onto_itself(unit: str, name: str, data_id: int) -> InvalidArgumentError
 def require_generation(unit: str, data_id: int, generation: int, wanted: int | None) -> None:
     """Raises ConflictError when a generation is wanted and the object is at another."""
     if wanted is not None and generation != wanted:
+        new = " (0 asks for a new object)" if wanted == 0 else ""
         raise ConflictError(
-            f"object {data_id} in unit {unit!r} is at generation {generation}, not {wanted}",
+            f"object {data_id} in unit {unit!r} is at generation {generation}, not {wanted}{new}",
             unit=unit,
             data_id=data_id,
             generation=generation,
