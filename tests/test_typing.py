@@ -134,6 +134,20 @@ async def async_calls(vault: AsyncVault) -> None:
     await documents.edit("a", add_one)  # wrong
     documents.get("a").text  # wrong
 
+    @documents.memoize()
+    async def shout(text: str) -> Document:
+        return Document(text.upper())
+
+    assert_type(await shout("a"), Document)
+    shout(5)  # wrong
+
+    @documents.memoize()  # a function that is no coroutine function runs in a thread
+    def whisper(text: str) -> Document:
+        return Document(text.lower())
+
+    assert_type(await whisper("A"), Document)
+    documents.memoize()(number_of)  # wrong
+
 
 def untyped(vault: Vault, ticket: Ticket) -> None:
     """As programs were written before there were units: a ticket without a type is one of anything."""

@@ -1,7 +1,7 @@
 """Computing a unit's objects, typed. See `vault._async.vault.computing`, whose calls these are."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from vault._async.objects.computing import wrapped
 from vault._async.vault.computing import AsyncMemoized
@@ -59,7 +59,7 @@ class AsyncUnitComputing(AsyncUnitBase[T]):
         version: int | str = 1,
         key: Callable[..., object] | None = None,
         ignore: Collection[str] = (),
-    ) -> Callable[[Callable[P, AsyncReturned[T]]], AsyncMemoized[P, T]]:
+    ) -> Callable[[Callable[P, AsyncReturned[T]] | Callable[P, T]], AsyncMemoized[P, T]]:
         """Decorates a function that returns objects of the unit: what it returned for the same arguments is loaded.
 
         Raises:
@@ -73,7 +73,7 @@ class AsyncUnitComputing(AsyncUnitBase[T]):
             >>> await score("ada")
             {'ada': 3}
         """
-        decorate = self._vault.memoize(
+        decorate: Any = self._vault.memoize(  # whose annotation takes coroutine functions alone
             self.name,
             expires_in=expires_in,
             refresh_ahead=refresh_ahead,

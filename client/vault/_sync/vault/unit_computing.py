@@ -2,7 +2,7 @@
 """Computing a unit's objects, typed. See `vault._async.vault.computing`, whose calls these are."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from vault._sync.objects.computing import wrapped
 from vault._sync.vault.computing import Memoized
@@ -60,7 +60,7 @@ class UnitComputing(UnitBase[T]):
         version: int | str = 1,
         key: Callable[..., object] | None = None,
         ignore: Collection[str] = (),
-    ) -> Callable[[Callable[P, Returned[T]]], Memoized[P, T]]:
+    ) -> Callable[[Callable[P, Returned[T]] | Callable[P, T]], Memoized[P, T]]:
         """Decorates a function that returns objects of the unit: what it returned for the same arguments is loaded.
 
         Raises:
@@ -74,7 +74,7 @@ class UnitComputing(UnitBase[T]):
             >>> score("ada")
             {'ada': 3}
         """
-        decorate = self._vault.memoize(
+        decorate: Any = self._vault.memoize(  # whose annotation takes coroutine functions alone
             self.name,
             expires_in=expires_in,
             refresh_ahead=refresh_ahead,
