@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import AsyncVault, DecodeError, InvalidArgumentError, JsonWrapper, Memoized, Vault
-from vault._arguments import CallNames, encode
+from vault._call_names import CallNames, encode
 from vault.store.limits import check_name, check_new
 from vault_server.storage.memory import AsyncMemoryStore
 
@@ -355,7 +355,7 @@ def test_every_name_is_one_that_an_object_may_have_and_long_ones_are_hashed(valu
 
 def test_names_are_the_same_in_every_process() -> None:
     program = (
-        "from vault._arguments import CallNames\nfrom tests.vault.computing import Counting, together as function\n"
+        "from vault._call_names import CallNames\nfrom tests.vault.computing import Counting, together as function\n"
         "names = CallNames(function, name=None, version=1, key=None, ignore=())\n"
         "texts = {'b': {'x', 'y', 'z'}, 'a': frozenset(map(str, range(9)))}\n"
         "told = [names.of(1, texts), names.of('ä' * 300)]"

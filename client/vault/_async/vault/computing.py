@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
-from vault._arguments import CallNames
 from vault._async.objects.computing import AsyncWanted, Found, wrapped
 from vault._async.vault.reading import AsyncReading
 from vault._async.vault.writing import AsyncWriting
+from vault._call_names import CallNames
 from vault._runtime.sync_async import AsyncReturned
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain

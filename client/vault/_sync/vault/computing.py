@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
-from vault._arguments import CallNames
 from vault._sync.objects.computing import Wanted, Found, wrapped
 from vault._sync.vault.reading import Reading
 from vault._sync.vault.writing import Writing
+from vault._call_names import CallNames
 from vault._runtime.sync_async import Returned
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain
