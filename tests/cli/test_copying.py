@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import click
 import pytest
+from vault.cli.choice import Choice, Renaming
+from vault.cli.copying import Copying, copy
+from vault.cli.tally import Tally
 from vault.errors import VaultError
-from vault.store.values import DeleteSpec, Key, LoadItem, MetadataSpec, ObjectInfo, PutSpec, SmallPut, checksum
+from vault.store.values import Block, DeleteSpec, Key, LoadItem, MetadataSpec, ObjectInfo, PutSpec, SmallPut, checksum
 from vault.store.wrapper import WrapperStore
 from vault_server import EmbeddedStore, Server
 
@@ -264,6 +268,30 @@ def test_mv_loses_none_of_those_that_have_each_others_names(
     assert after.keys() == before.keys(), done.stderr
     if count == 1:
         assert (done.returncode, after) == (0, {key: new + name[len(old) :] for key, name in before.items()})
+
+
+class Late(WrapperStore):
+    """Objects expire between their being listed and read."""
+
+    @property
+    def time(self) -> datetime:
+        return self.inner.time + timedelta(hours=1)
+
+
+def test_what_expires_while_it_is_copied_ends_nothing(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "a") as store, EmbeddedStore(tmp_path / "b") as other:
+        for index, size in enumerate((1, 2 << 20, 1, 2 << 20)):
+            writer = store.put(UNIT, PutSpec(f"n{index}", expires_in=1800 if index < 2 else 7200))
+            for offset in range(0, size, 1 << 20):
+                data = bytes(min(size - offset, 1 << 20))
+                writer.write(Block(offset, data, checksum(data)))
+            writer.commit(size, checksum(bytes(size)))
+        copying = Copying(Late(store), UNIT, other, UNIT, Tally(), replace=False, resend=False)
+        copying.run(Renaming(None, Choice(everything=True), None))
+        with click.Context(copy), pytest.raises(click.exceptions.Exit) as ended:
+            copying.tally.end()
+        assert ended.value.exit_code == 0
+        assert sorted(info.name or "" for info in other.list_page(UNIT).objects) == ["n2", "n3"]
 
 
 class Counting(WrapperStore):

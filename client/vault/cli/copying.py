@@ -150,7 +150,9 @@ class Copying:
 
     def _known(self, info: ObjectInfo, spec: PutSpec) -> PutSpec:
         """The spec with what is known of the object."""
-        left = None if info.expires_at is None else (info.expires_at - self.store.time).total_seconds()
+        left = None
+        if info.expires_at is not None:  # what has expired by now does so in the target, too, at once
+            left = max((info.expires_at - self.store.time).total_seconds(), 1e-6)
         times = Times(info.created_at, info.updated_at, info.written_at or info.updated_at)
         return dataclasses.replace(spec, tags=info.tags, datatype=info.datatype, expires_in=left, times=times)
 
