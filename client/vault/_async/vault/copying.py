@@ -31,7 +31,8 @@ class AsyncCopying(AsyncVaultBase):
 
         Args:
             name: Of the copy; None: it has none.
-            to_unit: None: the same. Its Datatype has to load what is in the source.
+            to_unit: None: the same. Its Datatype has to load what is in the source; that is not looked at here, and
+                reading the copy raises DecodeError where it does not.
             replace: The object that has the name gets the bytes, and keeps its id; nobody sees a moment without it.
             if_generation: Only when the source is at this generation.
 
