@@ -115,6 +115,12 @@ class UnitDescribing(UnitBase[T]):
     ) -> ObjectInfo:
         """Copies an object, within the unit or into another, without moving its bytes.
 
+        Args:
+            name: Of the copy; None: it has none.
+            to_unit: None: the same. Its type has to load what is in this one; that is not looked at here.
+            replace: The object that has the name gets the bytes, and keeps its id.
+            if_generation: Only when the source is at this generation.
+
         Raises:
             NotFoundError, ConflictError, AlreadyExistsError, StorageFullError, UnsupportedError: See the vault's.
 
