@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from vault._sync.files.object_reader import ObjectReader, open_reader
@@ -18,8 +19,9 @@ from tests.files.objects import put, some_bytes
 
 
 class ObservedStore(EmbeddedStore):
-    """Embedded storage that notes the ranges it is asked for, in blocks."""
+    """Embedded storage that notes the ranges it is asked for, in blocks, as if a network were between."""
 
+    local_bytes: ClassVar[bool] = False
     asked: list[tuple[int, int | None]]
     apart: list[tuple[int, int | None]]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from vault import AsyncVault, BytesWrapper, RemoteVault
@@ -186,6 +186,8 @@ def test_going_back_within_what_was_read_does_not_turn_it_off(store: EmbeddedSto
 
 def test_a_head_that_was_read_alone_has_to_be_the_blocks(store: EmbeddedStore) -> None:
     class Elsewhere(AsyncWrapperStore):
+        local_bytes: ClassVar[bool] = False
+
         async def read(self, *args: Any, **options: Any) -> ObjectRanges | None:
             found: Any = await super().read(*args, **options)
             return ObjectRanges(found.info, [b"\0" * len(part) for part in found.parts], found.blocks)

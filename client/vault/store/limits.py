@@ -52,6 +52,7 @@ MAX_READ_BYTES: Final = 64 << 20
 """Bytes in the answer to one read, if not told otherwise."""
 
 _MOST_SHOWN: Final = 80  # characters of a value in an error
+_BYTES: Final = (bytes, bytearray, memoryview)  # a union would be made at each call
 
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no datatype ever had one, and a class learns of it when it is defined
@@ -208,7 +209,7 @@ def check_batch(items: Sequence[object], kind: type | tuple[type, ...] | None = 
         raise InvalidArgumentError(
             f"{len(items)} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
         )
-    if kind is not None and set(map(type, items)).difference(_several(kind)):
+    if kind is not None and not set(map(type, items)).issubset(_several(kind)):
         for index, item in enumerate(items):
             check_type(f"item {index} of the batch", item, kind)
 
@@ -340,7 +341,7 @@ def _bad(what: str, value: object, allowed: str, reason: str) -> InvalidArgument
 
 
 def _check_bytes(data: object) -> None:
-    if not isinstance(data, bytes | bytearray | memoryview):
+    if not isinstance(data, _BYTES):
         raise InvalidArgumentError(f"an object's data is bytes, not {type(data).__name__}", reason="BAD_DATA")
 
 

@@ -58,21 +58,21 @@ class RangeAssembly:
         self.info = info
         located = [located_in(info.size, *each) for each in ranges]
         self._require(sum(length for _, length in located), max_bytes)  # before they are looked at piece by piece
-        pieces = [
-            Piece(part, index * BLOCK_SIZE + start - offset, index, start, stop)
-            for part, (offset, length) in enumerate(located)
-            for index, start, stop in spans(offset, length)
-        ]
         self._by_block: dict[int, list[Piece]] = {}
-        for piece in pieces:
-            self._by_block.setdefault(piece.block, []).append(piece)
-        self.touched = sorted(self._by_block)
-        wanted = {index: sum(piece.size for piece in of_it) for index, of_it in self._by_block.items()}
+        wanted: dict[int, int] = {}
+        pieces = []
+        for part, (offset, length) in enumerate(located):
+            for index, start, stop in spans(offset, length):
+                piece = Piece(part, index * BLOCK_SIZE + start - offset, index, start, stop)
+                pieces.append(piece)
+                self._by_block.setdefault(index, []).append(piece)
+                wanted[index] = wanted.get(index, 0) + stop - start
+        self.touched = sorted(wanted)
         self.whole = [index for index in self.touched if wanted[index] >= min(exact_below, self.size_of(index))]
-        self._whole = frozenset(self.whole)
-        apart = self._by_block.keys() - self._whole
-        self.pieces = [piece for piece in pieces if piece.block in apart]
-        self._require(sum(map(self.size_of, self.whole)) + sum(wanted[index] for index in apart), max_bytes)
+        self._whole = whole = frozenset(self.whole)
+        self.pieces = [piece for piece in pieces if piece.block not in whole]
+        moved = [self.size_of(index) if index in whole else wanted[index] for index in self.touched]
+        self._require(sum(moved), max_bytes)
         self._found: list[dict[int, bytes]] = [{} for _ in located]
 
     def size_of(self, index: int) -> int:

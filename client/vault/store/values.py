@@ -11,6 +11,7 @@ from typing import Literal, Self
 import xxhash
 
 from vault._display import ShownAsFields, ShownAsRows
+from vault._frozen import made_fast
 from vault.errors import CorruptionError, InvalidArgumentError, VaultError
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -36,6 +37,7 @@ Key = int | str
 """An object's id, or its name."""
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class ObjectInfo(ShownAsFields):
     """What a store knows of an object.
@@ -100,7 +102,7 @@ class UploadedId(int):
     info: ObjectInfo
 
     def __new__(cls, info: ObjectInfo) -> Self:
-        uploaded = super().__new__(cls, info.data_id)
+        uploaded = int.__new__(cls, info.data_id)
         uploaded.info = info
         return uploaded
 
@@ -108,6 +110,7 @@ class UploadedId(int):
         return (self.info,)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Block:
     """At most BLOCK_SIZE bytes of an object, with their checksum (XXH3-64)."""
@@ -173,6 +176,7 @@ def new_data_id() -> int:
     return int.from_bytes(os.urandom(8), "little") % MAX_DATA_ID + 1
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class UploadSpec:
     """A new object, but for its bytes. Validate with `validate()` before any I/O.
@@ -196,6 +200,7 @@ class UploadSpec:
         check_request_id(self.request_id)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class UpdateSpec:
     """New bytes for an object, which keeps its id, name and expiry.
@@ -240,6 +245,7 @@ class Times:
         check_times(self.created_at, self.updated_at, self.written_at)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class PutSpec:
     """An object, new or in the place of another, but for its bytes. Which of the two is decided at the commit.
@@ -309,6 +315,7 @@ class CopySpec:
         check_request_id(self.request_id)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class DeleteSpec:
     """One object to delete. Preconditions as those of UpdateSpec; None: whatever it is at."""
@@ -325,6 +332,7 @@ class DeleteSpec:
         check_request_id(self.request_id)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class MetadataSpec:
     """A change of metadata. None leaves a field as it is; an empty name or empty tags clear it.
@@ -362,6 +370,7 @@ class MetadataSpec:
         check_request_id(self.request_id)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class SmallUpload:
     """A new object of at most one block, whole."""
@@ -375,6 +384,7 @@ class SmallUpload:
         check_small(self.data, self.checksum)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class SmallUpdate:
     """New bytes for an object, at most one block."""
@@ -388,6 +398,7 @@ class SmallUpdate:
         check_small(self.data, self.checksum)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class SmallPut:
     """An object of at most one block, whole: to be put, or with an UpdateSpec, new bytes for one that is there."""
@@ -545,6 +556,7 @@ class ChangeKind(Enum):
     DELETED = 4
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class Change:
     """One committed change of one object.

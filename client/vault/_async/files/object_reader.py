@@ -38,8 +38,11 @@ class AsyncObjectReader(AsyncFile):
         info: The object, as of the generation that is read.
     """
 
-    def __init__(self, info: ObjectInfo, source: AsyncBlocks, ranges: AsyncRanges) -> None:
+    def __init__(
+        self, info: ObjectInfo, source: AsyncBlocks, ranges: AsyncRanges, apart_below: int = EXACT_BELOW
+    ) -> None:
         self.info = info
+        self._apart_below = apart_below
         self._source = source
         self._ranges = ranges
         self._position = 0
@@ -109,7 +112,7 @@ class AsyncObjectReader(AsyncFile):
         """
         self._check_open()
         wanted = to_read(self._position, self.size, size)
-        if 0 < wanted < EXACT_BELOW and self._source.apart(self._position, wanted):
+        if 0 < wanted < self._apart_below and self._source.apart(self._position, wanted):
             data = await self._ranges.read(self._position, wanted)
             if not self._position:
                 self._head = data
@@ -300,5 +303,5 @@ async def open_reader(store: AsyncStore, unit: str, key: Key, exact_below: int =
     if info is None:
         raise object_not_found(unit, key)
     check_empty(info)
-    reopen = reopener(store, info)
-    return AsyncObjectReader(info, AsyncBlockSource(info, reopen), AsyncRangeReader(store, info, exact_below))
+    source, ranges = AsyncBlockSource(info, reopener(store, info)), AsyncRangeReader(store, info, exact_below)
+    return AsyncObjectReader(info, source, ranges, 0 if store.local_bytes else EXACT_BELOW)

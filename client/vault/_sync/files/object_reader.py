@@ -39,8 +39,11 @@ class ObjectReader(File):
         info: The object, as of the generation that is read.
     """
 
-    def __init__(self, info: ObjectInfo, source: Blocks, ranges: Ranges) -> None:
+    def __init__(
+        self, info: ObjectInfo, source: Blocks, ranges: Ranges, apart_below: int = EXACT_BELOW
+    ) -> None:
         self.info = info
+        self._apart_below = apart_below
         self._source = source
         self._ranges = ranges
         self._position = 0
@@ -110,7 +113,7 @@ class ObjectReader(File):
         """
         self._check_open()
         wanted = to_read(self._position, self.size, size)
-        if 0 < wanted < EXACT_BELOW and self._source.apart(self._position, wanted):
+        if 0 < wanted < self._apart_below and self._source.apart(self._position, wanted):
             data = self._ranges.read(self._position, wanted)
             if not self._position:
                 self._head = data
@@ -301,5 +304,5 @@ def open_reader(store: Store, unit: str, key: Key, exact_below: int = EXACT_BELO
     if info is None:
         raise object_not_found(unit, key)
     check_empty(info)
-    reopen = reopener(store, info)
-    return ObjectReader(info, BlockSource(info, reopen), RangeReader(store, info, exact_below))
+    source, ranges = BlockSource(info, reopener(store, info)), RangeReader(store, info, exact_below)
+    return ObjectReader(info, source, ranges, 0 if store.local_bytes else EXACT_BELOW)

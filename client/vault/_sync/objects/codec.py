@@ -135,7 +135,7 @@ class Codec:
             raw: Any = data._dump()  # noqa: SLF001  # the Datatype's contract
         except Exception as error:  # noqa: BLE001  # it is raised on
             raise self._failed("dump", data, error) from _cause(error)
-        if not isinstance(raw, bytes | bytearray | memoryview):
+        if not isinstance(raw, (bytes, bytearray, memoryview)):
             raise EncodeError(
                 f"_dump of {type(data).__name__} returned {type(raw).__name__}, not bytes", unit=self._unit
             )

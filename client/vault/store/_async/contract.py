@@ -57,9 +57,11 @@ class AsyncStore(ABC):
     Attributes:
         local_feed: `changes` is cheap (microseconds) and shows every commit of every process
             as soon as it is acknowledged. Where False, caches follow `watch` instead.
+        local_bytes: No network is between: a block costs as much as a part of it, and a stream as much as a call.
     """
 
     local_feed: ClassVar[bool] = False
+    local_bytes: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -32,10 +32,12 @@ class AsyncWrapperStore(AsyncStore):
     """
 
     local_feed: ClassVar[bool] = True
+    local_bytes: ClassVar[bool] = True
 
     def __init__(self, inner: AsyncStore) -> None:
         self.inner = inner
         self.local_feed = type(self).local_feed and inner.local_feed  # type: ignore[misc]  # what both can
+        self.local_bytes = type(self).local_bytes and inner.local_bytes  # type: ignore[misc]  # likewise
 
     @property
     def revision(self) -> int:

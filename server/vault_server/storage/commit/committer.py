@@ -176,8 +176,8 @@ class Committer:
         wall = self._clock.wall()
         refused: dict[int, VaultError] = {}
         while True:
-            accepted = [*expired, *(write for write in writes if id(write) not in refused)]
-            plan = decide(known, accepted, wall, retention)
+            accepted = [write for write in writes if id(write) not in refused] if refused else writes
+            plan = decide(known, [*expired, *accepted], wall, retention)
             del plan.outcomes[: len(expired)]
             if plan.undecided is not None:
                 unit = plan.undecided.unit

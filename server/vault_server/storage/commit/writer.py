@@ -53,7 +53,7 @@ class _Entry:
     @property
     def frees(self) -> bool:
         """Whether it is to work on a full disk."""
-        return self.task is None and all(isinstance(item, Delete | VaultError) for item in self.items)
+        return self.task is None and all(isinstance(item, (Delete, VaultError)) for item in self.items)
 
     @property
     def outcomes(self) -> int:

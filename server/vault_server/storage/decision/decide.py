@@ -61,8 +61,11 @@ def preview(facts: Facts, write: ContentWrite, clock: int) -> ObjectInfo | None:
     answer = group.answer(write)
     if answer is not None:
         return to_info(answer.row)
-    with contextlib.suppress(UndecidedError):  # there is something to be evicted
-        group.make_room(write, _require_possible(group, write))
+    before = _require_possible(group, write)
+    try:
+        group.make_room(write, before)
+    except UndecidedError:  # there is something to be evicted
+        return None
     return None
 
 

@@ -218,7 +218,7 @@ def asked(writes: Iterable[Write]) -> Asked:
             found.new_ids.append((unit, spec.data_id))
             if spec.name:
                 found.new_names.append((unit, spec.name))
-        elif isinstance(spec, PutSpec | CopySpec):
+        elif isinstance(spec, (PutSpec, CopySpec)):
             found.new_ids.append((unit, spec.data_id))
             if spec.name is not None:
                 found.names.append((unit, spec.name))

@@ -18,6 +18,7 @@ from vault_server.storage.index.expiring import NOW
 from vault_server.storage.index.schema import BY_GENERATION
 
 _MOST_BYTES: Final = 1 << 62
+_NO_LIMITS: Final = Usage("")[4:]
 _COLUMNS: Final = ", ".join(Usage._fields)
 _MARKS: Final = ", ".join("?" * len(Usage._fields))
 _SELECT: Final = f"SELECT {_COLUMNS} FROM units WHERE unit"  # noqa: S608  # names of columns
@@ -40,6 +41,8 @@ def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any,
         query = "SELECT count(*), total(size) FROM objects WHERE unit = ?"
         objects, total = connection.execute(query, (unit,)).fetchone()
         size = max(0, min(int(total), _MOST_BYTES))
+    if limits == _NO_LIMITS:
+        return Usage(unit, objects, size, revision)
     most_objects, most_bytes = (most if _is_limit(most) else None for most in limits[:2])
     return Usage(unit, objects, size, revision, most_objects, most_bytes, int(limits[2] == 1))
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 from vault._runtime.version import __version__
 from vault.errors import VaultError
@@ -72,6 +72,7 @@ class AsyncReadingStore(AsyncStore, ABC):
         leases: On names.
     """
 
+    local_bytes: ClassVar[bool] = True
     clock: StoreClock
     index: AsyncIndex
     blobs: AsyncBlobs

@@ -4,7 +4,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 from vault._runtime.version import __version__
 from vault.errors import VaultError
@@ -73,6 +73,7 @@ class ReadingStore(Store, ABC):
         leases: On names.
     """
 
+    local_bytes: ClassVar[bool] = True
     clock: StoreClock
     index: Index
     blobs: Blobs

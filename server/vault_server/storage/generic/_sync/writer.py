@@ -82,7 +82,7 @@ class StagedWriter(BlockWriter):
 
     def stays_in_memory(self, block: Block) -> bool:
         """Whether writing this block will do no I/O; one that is refused does none."""
-        if not isinstance(block, Block) or not isinstance(block.data, bytes | bytearray | memoryview):
+        if not isinstance(block, Block) or not isinstance(block.data, (bytes, bytearray, memoryview)):
             return True
         return self.in_memory and self._incoming.size + len(block.data) <= self._blobs.inline_limit
 
