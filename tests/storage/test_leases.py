@@ -1,5 +1,6 @@
 """Leases over a directory: shared by its processes, gone with the machine, and never in anybody's way for long."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -213,6 +214,22 @@ def test_what_is_in_the_files_place_is_told(tmp_path: Path, store: EmbeddedStore
         store.acquire_lease("unit", "name", ONE, 1)
     (tmp_path / FILE).rmdir()
     assert store.acquire_lease("unit", "name", ONE, 1) == 0.0
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path, store: EmbeddedStore) -> None:
+    (tmp_path / FILE).symlink_to(tmp_path / "nowhere" / "file")
+    with pytest.raises(StorageError, match=r"could not keep leases in .*a link that leads nowhere"):
+        store.acquire_lease("unit", "name", ONE, 1)
+    (tmp_path / FILE).unlink()
+    assert store.acquire_lease("unit", "name", ONE, 1) == 0.0
+
+
+@pytest.mark.parametrize("name", ["register.db-turn", "register.db-reserve", "register.db-scrub", ".staging/intents"])
+def test_a_link_that_leads_nowhere_is_no_wait_without_end(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".staging").mkdir()
+    (tmp_path / name).symlink_to(tmp_path / "nowhere" / "file")
+    with contextlib.suppress(StorageError), EmbeddedStore(tmp_path) as store:
+        upload(store, SMALL, data_id=1)
 
 
 def test_a_lock_that_is_not_let_go_is_no_wait_without_end(

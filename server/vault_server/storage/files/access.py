@@ -1,5 +1,6 @@
 """The modes of what a store makes in its directory: its owner's alone, or its group's too, whatever the umask."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -24,15 +25,16 @@ class Access:
         return descriptor
 
     def open(self, path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
-        """The file, which is made where it is not there."""
+        """The file, which is made where it is not there. FileNotFoundError: a link leads nowhere."""
         while True:
             try:
                 return os.open(path, flags | os.O_CLOEXEC, dir_fd=dir_fd)
             except FileNotFoundError:
                 try:
                     return self.create(path, flags, dir_fd=dir_fd)
-                except FileExistsError:  # made by another process right now
-                    continue
+                except FileExistsError:  # made by another process right now, or a link
+                    if stat.S_ISLNK(os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+                        raise FileNotFoundError(errno.ENOENT, "a link that leads nowhere", str(path)) from None
 
     def make_folder(self, path: str | Path, *, exist_ok: bool = False, dir_fd: int | None = None) -> None:
         """Makes a folder, in one that is there."""
