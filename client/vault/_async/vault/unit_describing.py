@@ -1,11 +1,11 @@
 """Names, tags and expiries of a unit's objects, and copies of them. See `vault._async.vault.describing`, `.copying`."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from vault._async.vault.describing import KeyT
 from vault._async.vault.unit_base import AsyncUnitBase
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.values import Key, MetadataSpec, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
 
@@ -102,6 +102,28 @@ class AsyncUnitDescribing(AsyncUnitBase[T]):
             False
         """
         return await self._vault.touch(self.name, key, expires_in=expires_in)
+
+    async def set_unit_limits(
+        self,
+        *,
+        max_objects: int | None = None,
+        max_bytes: int | None = None,
+        when_full: Literal["refuse", "evict"] = "refuse",
+    ) -> UnitInfo:
+        """Sets how much the unit may hold, for everybody who uses the store; what it holds. See the vault's.
+
+        Raises:
+            InvalidArgumentError: BAD_LIMIT.
+            UnsupportedError: The server is older, and has none.
+
+        Example:
+            >>> info = await vault.unit("notes", str).set_unit_limits(max_objects=1000, when_full="evict")
+            >>> info.limits.max_objects
+            1000
+        """
+        return await self._vault.set_unit_limits(
+            self.name, max_objects=max_objects, max_bytes=max_bytes, when_full=when_full
+        )
 
     async def copy(
         self,

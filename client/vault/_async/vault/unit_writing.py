@@ -1,14 +1,14 @@
 """Writing a unit's objects, typed. See `vault._async.vault.writing`, whose calls these are."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 from vault._async.files.object_writer import AsyncObjectWriter
 from vault._async.files.transfer import PathOrFile
 from vault._async.objects.ticket import AsyncTicket
 from vault._async.vault.unit_base import AsyncUnitBase
 from vault.store.progress import Progress
-from vault.store.values import Key, ObjectInfo, UnitInfo, UploadedId
+from vault.store.values import Key, ObjectInfo, UploadedId
 
 T = TypeVar("T")
 
@@ -196,25 +196,3 @@ class AsyncUnitWriting(AsyncUnitBase[T]):
             [True, False]
         """
         return await self._vault.delete_many(self.name, keys)
-
-    async def set_unit_limits(
-        self,
-        *,
-        max_objects: int | None = None,
-        max_bytes: int | None = None,
-        when_full: Literal["refuse", "evict"] = "refuse",
-    ) -> UnitInfo:
-        """Sets how much the unit may hold, for everybody who uses the store; what it holds. See the vault's.
-
-        Raises:
-            InvalidArgumentError: BAD_LIMIT.
-            UnsupportedError: The server is older, and has none.
-
-        Example:
-            >>> info = await vault.unit("notes", str).set_unit_limits(max_objects=1000, when_full="evict")
-            >>> info.limits.max_objects
-            1000
-        """
-        return await self._vault.set_unit_limits(
-            self.name, max_objects=max_objects, max_bytes=max_bytes, when_full=when_full
-        )

@@ -2,11 +2,11 @@
 """Names, tags and expiries of a unit's objects, and copies of them. See `vault._async.vault.describing`, `.copying`."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from vault._sync.vault.describing import KeyT
 from vault._sync.vault.unit_base import UnitBase
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.values import Key, MetadataSpec, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
 
@@ -103,6 +103,28 @@ class UnitDescribing(UnitBase[T]):
             False
         """
         return self._vault.touch(self.name, key, expires_in=expires_in)
+
+    def set_unit_limits(
+        self,
+        *,
+        max_objects: int | None = None,
+        max_bytes: int | None = None,
+        when_full: Literal["refuse", "evict"] = "refuse",
+    ) -> UnitInfo:
+        """Sets how much the unit may hold, for everybody who uses the store; what it holds. See the vault's.
+
+        Raises:
+            InvalidArgumentError: BAD_LIMIT.
+            UnsupportedError: The server is older, and has none.
+
+        Example:
+            >>> info = vault.unit("notes", str).set_unit_limits(max_objects=1000, when_full="evict")
+            >>> info.limits.max_objects
+            1000
+        """
+        return self._vault.set_unit_limits(
+            self.name, max_objects=max_objects, max_bytes=max_bytes, when_full=when_full
+        )
 
     def copy(
         self,

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import pytest
 
-from vault.errors import InvalidArgumentError, NotFoundError, VaultError
+from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import MAX_EXPIRES_IN
+from vault.store.outcomes import single
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -55,10 +56,7 @@ EXPIRIES: list[Any] = [0, -1.0, nan, -inf, MAX_EXPIRES_IN * 1.01, 2**63, True, "
 
 async def put_one(store: AsyncStore, unit: str, spec: PutSpec, data: bytes = b"data") -> ObjectInfo:
     """Puts an object."""
-    (outcome,) = await store.put_many(unit, [small_put(spec, data)])
-    if isinstance(outcome, VaultError):
-        raise outcome
-    return outcome
+    return single(await store.put_many(unit, [small_put(spec, data)]))
 
 
 async def touch(store: AsyncStore, unit: str, key: int | str, seconds: float) -> ObjectInfo:

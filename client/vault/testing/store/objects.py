@@ -11,6 +11,7 @@ import pytest
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_PAGE_SIZE
+from vault.store.outcomes import single
 from vault.store.values import (
     Block,
     DeleteSpec,
@@ -107,10 +108,7 @@ async def send(writer: AsyncBlockWriter, data: bytes) -> ObjectInfo:
 async def put_by(store: AsyncStore, unit: str, way: str, spec: PutSpec | UpdateSpec, data: bytes) -> ObjectInfo:
     """Puts an object by a stream, or in a batch of one."""
     if way == "batch":
-        (outcome,) = await store.put_many(unit, [small_put(spec, data)])
-        if isinstance(outcome, VaultError):
-            raise outcome
-        return outcome
+        return single(await store.put_many(unit, [small_put(spec, data)]))
     writer = await store.put(unit, spec, resumable=way == "resumable")
     async with writer:
         for block in blocks_of(data):

@@ -1,14 +1,14 @@
 """What holds for request ids: each stands for one write, and another write under it is an error, never a silent OK."""
 
-from collections.abc import Sequence
 from dataclasses import replace as changed
 from typing import Any, Final
 
 import pytest
 
-from vault.errors import InvalidArgumentError, VaultError
+from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
+from vault.store.outcomes import single
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec, checksum
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
@@ -41,14 +41,14 @@ class RequestConformance(StoreHarness):
 
     async def _upload(self, store: AsyncStore, unit: str, way: str, spec: UploadSpec, data: bytes) -> ObjectInfo:
         if way == "batch":
-            return _only(await store.upload_many(unit, [small_upload(data, spec)]))
+            return single(await store.upload_many(unit, [small_upload(data, spec)]))
         if way == "stream":
             return await put(store, unit, data, spec)
         return await self._resumed(await store.upload(unit, spec, resumable=True), data)
 
     async def _update(self, store: AsyncStore, unit: str, way: str, spec: UpdateSpec, data: bytes) -> ObjectInfo:
         if way == "batch":
-            return _only(await store.update_many(unit, [small_update(spec, data)]))
+            return single(await store.update_many(unit, [small_update(spec, data)]))
         if way == "stream":
             return await replace(store, unit, spec, data)
         return await self._resumed(await store.update(unit, spec, resumable=True), data)
@@ -186,10 +186,3 @@ class RequestConformance(StoreHarness):
             with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await put(subject, unit, payload(BLOCK_SIZE + 5, seed=1), spec)
         self.assert_raw(unit, spec.data_id, payload(BLOCK_SIZE + 5))
-
-
-def _only(outcomes: Sequence[ObjectInfo | VaultError]) -> ObjectInfo:
-    (outcome,) = outcomes
-    if isinstance(outcome, VaultError):
-        raise outcome
-    return outcome

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
+from vault.store.outcomes import single
 from vault.store.values import (
     Change,
     ChangeKind,
@@ -385,10 +386,7 @@ class WriteRules(RuleBasedStateMachine):
         """By a batch of one, where it fits."""
         if not batch or len(data) > BLOCK_SIZE:
             return _send(self.store.put(UNIT, spec), data)
-        (outcome,) = self.store.put_many(UNIT, [SmallPut(spec, data, checksum(data))])
-        if isinstance(outcome, VaultError):
-            raise outcome
-        return outcome
+        return single(self.store.put_many(UNIT, [SmallPut(spec, data, checksum(data))]))
 
     def _uploaded(self, spec: UploadSpec, data: bytes, info: ObjectInfo) -> None:
         self.dict.objects[spec.data_id] = Expected(data, spec.name, dict(spec.tags), spec.datatype, info)
