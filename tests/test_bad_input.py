@@ -11,6 +11,7 @@ from vault.errors import (
     DecodeError,
     EncodeError,
     InvalidArgumentError,
+    StorageFullError,
     UnknownUnitError,
     VaultError,
 )
@@ -28,6 +29,7 @@ STRUCTURE = {
     "json": (JsonWrapper, 0),
     "bytes": (BytesWrapper, 0),
     "empty": (TextWrapper, 0),
+    "full": (BytesWrapper, 0),
 }
 
 
@@ -90,6 +92,7 @@ CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
     "delete": lambda vault, unit, key: vault.delete(unit, key),
     "stat": lambda vault, unit, key: vault.stat(unit, key),
     "set_metadata": lambda vault, unit, key: vault.set_metadata(unit, key, tags={"a": "b"}),
+    "touch": lambda vault, unit, key: vault.touch(unit, key, expires_in=1000),
     "edit": lambda vault, unit, key: vault.edit(unit, key, lambda _data: None),
     "exists_many": lambda vault, unit, key: vault.exists_many(unit, [key]),
     "open": lambda vault, unit, key: vault.open(unit, key),
@@ -299,6 +302,54 @@ def test_ranges_past_the_end_are_empty_and_before_the_start_refused(pair: Pair) 
 
 
 # Datatypes
+
+
+def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
+    for limit in (-1, 2**63, True, 1.5, "1", float("nan")):
+        for name in ("max_objects", "max_bytes"):
+            options: dict[str, Any] = {name: limit}
+            pair.refused(
+                lambda vault, options=options: vault.set_unit_limits("texts", **options),  # type: ignore[misc]
+                InvalidArgumentError,
+                "BAD_LIMIT",
+                name,
+                shown(limit),
+            )
+    for when_full in ("", "drop", None, 1):
+        pair.refused(
+            lambda vault, when_full=when_full: vault.set_unit_limits("texts", when_full=when_full),  # type: ignore[misc]
+            InvalidArgumentError,
+            "BAD_LIMIT",
+            "refuse",
+            "evict",
+        )
+
+
+def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
+    for seconds in (0, -1.0, float("nan"), 1e12, True, "1", [1]):
+        pair.refused(
+            lambda vault, seconds=seconds: vault.touch("texts", "name", expires_in=seconds),  # type: ignore[misc]
+            InvalidArgumentError,
+            "BAD_EXPIRY",
+            "expires_in",
+            shown(seconds),
+        )
+
+
+def test_what_a_full_unit_has_no_room_for(pair: Pair) -> None:
+    pair.ask(lambda vault: vault.set_unit_limits("full", max_objects=1, max_bytes=10))
+    calls: tuple[Call, ...] = (
+        lambda vault: vault.upload("full", BytesWrapper(b"x" * 11), name="large"),
+        lambda vault: vault.upload("full", BytesWrapper(payload(BLOCK_SIZE + 1)), name="large"),
+    )
+    for call in calls:
+        error = pair.refused(call, StorageFullError, "QUOTA", "'full'", "10")
+        assert error.context["limit"] == 10
+    pair.ask(lambda vault: vault.upload("full", BytesWrapper(b"x" * 10), data_id=70))
+    pair.refused(lambda vault: vault.upload("full", BytesWrapper(b"")), StorageFullError, "QUOTA", "2 objects")
+    pair.refused(lambda vault: vault.update("full", 70, BytesWrapper(b"x" * 11)), StorageFullError, "QUOTA", "11 bytes")
+    pair.ask(lambda vault: vault.delete("full", 70))
+    pair.ask(lambda vault: vault.set_unit_limits("full"))
 
 
 def test_an_object_of_another_class(pair: Pair) -> None:

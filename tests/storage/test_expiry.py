@@ -46,11 +46,15 @@ FORKING = """
 import os, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is what is tried here
 from tests.storage.test_expiry import deleted, put
-from vault_server import EmbeddedStore
+from vault_server import AsyncEmbeddedStore, EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
+for_tasks = AsyncEmbeddedStore(store)
 put(store, "before", 0.3)
+parents = store.clock
 child = os.fork()
 if not child:
+    assert for_tasks.clock is store.clock is not parents
+    assert store.clock.now() >= parents.latest
     events = iter(store.watch(since=0))
     assert deleted(events) == "before"
     put(store, "after", 0.05)

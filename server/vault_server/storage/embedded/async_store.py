@@ -11,6 +11,7 @@ from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockWriter, BlockWriter
 from vault.store.progress import ProgressCallback
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.writes import ContentWrite
 from vault_server.storage.embedded.async_engine import AsyncEmbeddedEngine, FeedSignal
 from vault_server.storage.embedded.async_writer import AsyncFileWriter
@@ -58,7 +59,6 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         parts = AsyncEmbeddedEngine(self._store, self._threads)
         self.index = self.blobs = self.commits = self.suspended = self.leases = parts
         self.signal = FeedSignal(self._store)
-        self.clock = self._store.clock
         renew_after_fork(self)
 
     def renew(self) -> None:
@@ -66,7 +66,10 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._affinity.renew()
         self._threads.renew()
         self.signal = FeedSignal(self._store)
-        self.clock = self._store.clock
+
+    @property
+    def clock(self) -> StoreClock:
+        return self._store.clock  # which is another in a forked child
 
     @property
     def revision(self) -> int:

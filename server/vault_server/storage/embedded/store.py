@@ -9,6 +9,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.location import parse_location
 from vault.store.progress import ProgressCallback
 
+from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.writes import ContentWrite
 from vault_server.storage.engine.engine import Engine, follow_forks
 from vault_server.storage.engine.file_writer import FileWriter
@@ -74,6 +75,10 @@ class EmbeddedStore(StagingStore):
     def directory(self) -> Path:
         """Where the objects are."""
         return self.engine.directory.root
+
+    @property
+    def clock(self) -> StoreClock:
+        return self.engine.clock
 
     @property
     def revision(self) -> int:
@@ -150,7 +155,6 @@ class EmbeddedStore(StagingStore):
 
     def _take(self, engine: Engine) -> None:
         self.engine = engine
-        self.clock = engine.clock
         self.index = engine.index
         self.blobs = engine.contents
         self.signal = engine.feed

@@ -37,14 +37,18 @@ class AsyncIndexStore(AsyncStagingStore):
         self.index = index
         self.blobs = blobs
         self.signal = signal
-        self.clock = StoreClock(clock)
+        self._clock = StoreClock(clock)
         self.collection = AsyncCollection(index, blobs, clock)
-        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.retained, self.clock, self._applied)
+        self.commits = AsyncCommits(index, blobs, signal, self.collection, options.retained, self._clock, self._applied)
         self.suspended = AsyncSuspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0
         self._closed = False
         self._affinity = AsyncAffinity("the store")
+
+    @property
+    def clock(self) -> StoreClock:
+        return self._clock
 
     @property
     def revision(self) -> int:

@@ -66,14 +66,13 @@ class AsyncReadingStore(AsyncStore, ABC):
     Attributes:
         options: What it was opened with.
         durability: See Capabilities.
-        clock: The store's.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
     """
 
     local_bytes: ClassVar[bool] = True
-    clock: StoreClock
+
     index: AsyncIndex
     blobs: AsyncBlobs
     signal: AsyncCommitSignal
@@ -90,7 +89,13 @@ class AsyncReadingStore(AsyncStore, ABC):
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
 
     @property
+    @abstractmethod
+    def clock(self) -> StoreClock:
+        """The store's."""
+
+    @property
     def time(self) -> datetime:
+        self.require_open()
         return to_time(self.clock.now())
 
     async def capabilities(self) -> Capabilities:

@@ -38,14 +38,18 @@ class IndexStore(StagingStore):
         self.index = index
         self.blobs = blobs
         self.signal = signal
-        self.clock = StoreClock(clock)
+        self._clock = StoreClock(clock)
         self.collection = Collection(index, blobs, clock)
-        self.commits = Commits(index, blobs, signal, self.collection, options.retained, self.clock, self._applied)
+        self.commits = Commits(index, blobs, signal, self.collection, options.retained, self._clock, self._applied)
         self.suspended = Suspended(float(options.resume_window), blobs.stage)
         self.durability = durability
         self._revision = 0
         self._closed = False
         self._affinity = Affinity("the store")
+
+    @property
+    def clock(self) -> StoreClock:
+        return self._clock
 
     @property
     def revision(self) -> int:

@@ -67,14 +67,13 @@ class ReadingStore(Store, ABC):
     Attributes:
         options: What it was opened with.
         durability: See Capabilities.
-        clock: The store's.
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
     """
 
     local_bytes: ClassVar[bool] = True
-    clock: StoreClock
+
     index: Index
     blobs: Blobs
     signal: CommitSignal
@@ -91,7 +90,13 @@ class ReadingStore(Store, ABC):
         """Raises ClosedError when it is closed, and what else keeps it from being used here."""
 
     @property
+    @abstractmethod
+    def clock(self) -> StoreClock:
+        """The store's."""
+
+    @property
     def time(self) -> datetime:
+        self.require_open()
         return to_time(self.clock.now())
 
     def capabilities(self) -> Capabilities:
