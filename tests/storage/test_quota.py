@@ -184,6 +184,17 @@ def test_writes_to_a_directory_come_to_what_they_come_to_one_after_the_other(
         assert report.ok, report
 
 
+@pytest.mark.parametrize("kind", ["directory", "memory"])
+def test_what_is_refused_before_a_write_that_evicts_much_stays_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(quota, "MOST_EVICTED", FEW)
+    with MemoryStore() if kind == "memory" else EmbeddedStore(tmp_path / "store") as store:
+        filled: list[Write] = [Upload(UNIT, UploadSpec(number), content(b"x")) for number in range(1, 8)]
+        writes: list[Write] = [Upload(UNIT, UploadSpec(number), content(b"x")) for number in (1, 8, 1, 9)]
+        assert_as_the_model(store, [(None, filled), (UnitLimits(max_objects=2, when_full="evict"), writes)])
+
+
 def test_several_processes_keep_a_unit_within_its_limits(directory: Path) -> None:
     with EmbeddedStore(directory) as store:
         store.set_unit_limits(UNIT, UnitLimits(max_objects=10, max_bytes=95, when_full="evict"))

@@ -184,7 +184,7 @@ class Committer:
                 if most := more_to_know(known, plan, len(writes)):
                     learn(known, unit, oldest(connection, unit, most))
                     continue
-                if plan.revision == plan.begun_at:
+                if not plan.outcomes and plan.revision == plan.begun_at:  # no write comes before it
                     drops = evicted_first(known, plan.undecided)
                     known = facts(connection, drops, retention)
                     return [], require_progress(decide(known, drops, wall, retention))

@@ -187,7 +187,7 @@ class AsyncCommits:
                 if most := more_to_know(facts, plan, len(writes)):
                     learn(facts, unit, await self._index.oldest(unit, most))
                     continue
-                if plan.revision == plan.begun_at:
+                if not plan.outcomes and plan.revision == plan.begun_at:  # no write comes before it
                     drops = evicted_first(facts, plan.undecided)
                     facts = await self._facts(drops)
                     return require_progress(decide(facts, drops, self._clock.wall(), self._retention)), ()

@@ -188,7 +188,7 @@ class Commits:
                 if most := more_to_know(facts, plan, len(writes)):
                     learn(facts, unit, self._index.oldest(unit, most))
                     continue
-                if plan.revision == plan.begun_at:
+                if not plan.outcomes and plan.revision == plan.begun_at:  # no write comes before it
                     drops = evicted_first(facts, plan.undecided)
                     facts = self._facts(drops)
                     return require_progress(decide(facts, drops, self._clock.wall(), self._retention)), ()
