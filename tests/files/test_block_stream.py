@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from vault import BytesWrapper, Vault
 from vault._sync.files.object_reader import ObjectReader, open_reader
 from vault.errors import CorruptionError, ProtocolError
 from vault.store.blocks import MOST_APART, RangePlan, spans, verified
@@ -92,6 +93,18 @@ def test_reading_everything_at_once_is_one_stream(observed: ObservedStore) -> No
     with observed, opened(observed, data) as reader:
         assert reader.read() == data
     assert (observed.asked, observed.apart) == ([(0, None)], [])
+
+
+@pytest.mark.parametrize("size", [BLOCK_SIZE // 2, BLOCK_SIZE, 5 * BLOCK_SIZE + 9])
+def test_what_is_downloaded_or_loaded_comes_by_the_stream_that_found_it(observed: ObservedStore, size: int) -> None:
+    data, got = some_bytes(size), io.BytesIO()
+    with observed, Vault(observed, {"files": (BytesWrapper, 0)}, cache=False) as vault:
+        data_id = put(observed, data).data_id
+        vault.download_file("files", data_id, got)
+        assert got.getvalue() == data
+        assert observed.asked == [(0, None)]
+        assert vault.get("files", data_id).data == data
+    assert observed.asked[1:] in ([(0, None)], [])  # what is small comes with the lookup
 
 
 def test_a_short_read_at_the_start_moves_what_it_wants_and_opens_no_stream(observed: ObservedStore) -> None:

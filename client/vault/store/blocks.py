@@ -235,7 +235,7 @@ class RangePlan:
 
     def streamed(self) -> None:
         """A stream is open that goes from the object's start to its end."""
-        self._end = self._count
+        self._follows, self._end = 0, self._count
 
     def goes_on(self, index: int) -> bool:
         """Whether the block is the next one of the open stream."""
