@@ -108,7 +108,7 @@ def test_input_that_is_closed_is_a_failure_and_nothing_is_stored(embedded: Progr
     embedded.put("a", b"1")
     done = run(embedded, ["put", "-", "-u", UNIT, "-n", "b"], "<&-")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"vault-grpc: a standard stream that is needed is closed\n"
+    assert done.stderr == b"vault-grpc: b: a standard stream that is needed is closed\n"
     embedded.assert_fails(3, "stat", "b", "-u", UNIT)
 
 

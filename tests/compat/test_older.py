@@ -38,7 +38,19 @@ def older_server(older: Older, tmp_path: Path) -> Iterator[Served]:
 def suites(address: str, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Runs both suites at a server. The first line of what each test raised, by its name; empty: it passed."""
     result = folder / "result.xml"
-    options = ("-q", "-p", "no:cacheprovider", "--rootdir", folder, "-c", "/dev/null", "-o", "asyncio_mode=auto")
+    options = (
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:vault",
+        "--rootdir",
+        folder,
+        "-c",
+        "/dev/null",
+        "-o",
+        "asyncio_mode=auto",
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, f"--junitxml={result}", ROOT / "tests/compat/suites.py"],
         env={**environment, "VAULT_ADDRESS": address},

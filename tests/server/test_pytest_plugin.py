@@ -41,7 +41,7 @@ def test_each_test_has_an_empty_vault_and_a_server_with_another(tmp_path: Path) 
     shown = ran(
         tmp_path,
         """
-        import asyncio, subprocess
+        import asyncio, subprocess, sys
         import pytest
         from vault import RemoteVault, TextWrapper, UnknownUnitError
 
@@ -56,7 +56,10 @@ def test_each_test_has_an_empty_vault_and_a_server_with_another(tmp_path: Path) 
                 assert another.find("notes", "a")
             assert vault_server.store.list_units() == ["notes"]
             shown = subprocess.run(
-                ["vault-grpc", "--vault", vault_server.location, "units"], capture_output=True, text=True, check=True
+                [sys.executable, "-m", "vault.cli", "--vault", vault_server.location, "units"],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             assert shown.stdout == "notes\\n"
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -106,7 +107,7 @@ def test_a_checksum_is_the_same_text_in_python_in_the_command_and_elsewhere(tmp_
         found = vault.stat("u", "a")
     assert found is not None
     shown = subprocess.run(
-        ["vault-grpc", "--vault", tmp_path / "v", "stat", "a", "--unit", "u"],
+        [sys.executable, "-m", "vault.cli", "--vault", tmp_path / "v", "stat", "a", "--unit", "u"],
         capture_output=True,
         text=True,
         check=True,
