@@ -8,7 +8,7 @@ import pytest
 from vault import RemoteStore
 from vault.errors import UnknownUnitError
 from vault.store.contract import Store
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.values import PutSpec, SmallPut, UnitInfo, UnitLimits, checksum
 from vault_server import EmbeddedStore, MemoryStore, Server, ServerSettings, StoreOptions
 from vault_server.storage import check_directory
 from vault_server.storage.index import units
@@ -66,6 +66,14 @@ def test_counts_that_cannot_be_are_counted_anew(directory: Path, column: str, wr
         upload(store, b"more", data_id=2)
         assert (store.unit_info(UNIT).objects, store.unit_info(UNIT).bytes) == (2, 8)
         assert store.check(deep=True).ok
+
+
+def test_counts_that_are_less_than_what_has_expired_are_none(directory: Path) -> None:
+    with EmbeddedStore(directory) as store:
+        store.put_many(UNIT, [SmallPut(PutSpec("soon", expires_in=1e-6), b"data", checksum(b"data"))])
+        execute(directory, "UPDATE units SET objects = 0, bytes = 0")
+        found = store.unit_info(UNIT)
+        assert (found.objects, found.bytes) == (0, 0)
 
 
 def test_a_limit_that_can_be_none_is_none_and_is_mended(directory: Path) -> None:

@@ -6,18 +6,19 @@ from typing import Final
 from vault_server.storage.decision.rows import Row, unpack_tags
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.index.apply import INSERT
+from vault_server.storage.index.units import TOTAL_SIZE
 
-UNITS_COUNTED: Final = """
+UNITS_COUNTED: Final = f"""
     SELECT u.unit, coalesce(o.objects, 0) AS objects, coalesce(o.bytes, 0) AS bytes,
         max(coalesce(o.revision, 0), coalesce(c.revision, 0)) AS newest,
         max(coalesce(o.revision, 0), coalesce(c.revision, 0), (SELECT feed_floor FROM meta)) AS highest
     FROM (SELECT unit FROM units UNION SELECT unit FROM objects NOT INDEXED) u
     LEFT JOIN (
-        SELECT unit, count(*) AS objects, CAST(total(size) AS INTEGER) AS bytes, max(revision) AS revision
+        SELECT unit, count(*) AS objects, {TOTAL_SIZE} AS bytes, max(revision) AS revision
         FROM objects NOT INDEXED GROUP BY unit
     ) o ON o.unit = u.unit
     LEFT JOIN (SELECT unit, max(revision) AS revision FROM changes GROUP BY unit) c ON c.unit = u.unit
-"""
+"""  # noqa: S608  # a constant
 """What `units` has to say. The revision of a unit is not below `newest`, the last that its rows tell of; it is not
 above `highest`, as deletions below the feed's floor have left no row."""
 

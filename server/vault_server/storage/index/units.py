@@ -19,6 +19,11 @@ from vault_server.storage.index.schema import BY_GENERATION
 
 _MOST_BYTES: Final = 1 << 62
 _NO_LIMITS: Final = Usage("")[4:]
+
+TOTAL_SIZE: Final = "coalesce(CAST(sum(size >> 32) * 4294967296 + sum(size & 4294967295) AS INTEGER), 0)"
+"""Bytes of all rows of a group. Exact, as `total(size)` is not above 2^53, and no error, as `sum(size)` is above 2^63:
+a damaged row may have any size."""
+
 _COLUMNS: Final = ", ".join(Usage._fields)
 _MARKS: Final = ", ".join("?" * len(Usage._fields))
 _SELECT: Final = f"SELECT {_COLUMNS} FROM units WHERE unit"  # noqa: S608  # names of columns
@@ -27,8 +32,9 @@ _STORED: Final = (
     f"SELECT {', '.join(f'o.{column}' for column in Row._fields)}, c.file "  # noqa: S608  # likewise
     "FROM objects o LEFT JOIN contents c ON c.number = o.content WHERE o.unit = ? "
 )
+_COUNTED: Final = f"SELECT count(*), {TOTAL_SIZE} FROM objects WHERE unit = ?"  # noqa: S608  # likewise
 _EXPIRED: Final = (
-    "SELECT count(*), coalesce(sum(size), 0) FROM objects INDEXED BY objects_by_expiry "  # noqa: S608  # likewise
+    f"SELECT count(*), {TOTAL_SIZE} FROM objects INDEXED BY objects_by_expiry "  # noqa: S608  # likewise
     f"WHERE expires_at <= {NOW} AND unit = ?"
 )
 _AS_WRITTEN: Final = f"{_STORED} ORDER BY o.revision"
@@ -38,9 +44,8 @@ _CHANGED: Final = f"{_STORED} AND o.generation <> o.revision ORDER BY o.generati
 def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int, *limits: Any) -> Usage:
     """What a row says: counted, where what it says of objects cannot be right; without a limit that can be none."""
     if not (_is_count(objects) and _is_count(size)):
-        query = "SELECT count(*), total(size) FROM objects WHERE unit = ?"
-        objects, total = connection.execute(query, (unit,)).fetchone()
-        size = max(0, min(int(total), _MOST_BYTES))
+        objects, total = connection.execute(_COUNTED, (unit,)).fetchone()
+        size = max(0, min(total, _MOST_BYTES))
     if limits == _NO_LIMITS:
         return Usage(unit, objects, size, revision)
     most_objects, most_bytes = (most if _is_limit(most) else None for most in limits[:2])
@@ -111,7 +116,9 @@ def _find(connection: sqlite3.Connection, unit: str) -> Usage:
 def _live(connection: sqlite3.Connection, usage: Usage) -> Usage:
     """Without what has expired and is still counted."""
     objects, size = connection.execute(_EXPIRED, (usage.unit,)).fetchone()
-    return usage._replace(objects=usage.objects - objects, bytes=usage.bytes - size) if objects else usage
+    if not objects:
+        return usage
+    return usage._replace(objects=max(0, usage.objects - objects), bytes=max(0, usage.bytes - size))
 
 
 def _is_count(number: Any) -> bool:
