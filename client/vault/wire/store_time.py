@@ -4,10 +4,10 @@ This machine's wall clock is not asked: it may be any time. What has passed sinc
 passed since the question was sent, so the time here is never behind the server's, unless that was set meanwhile.
 """
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from vault._runtime.elapsed import elapsed
 from vault.v1 import vault_pb2 as pb
 
 TIMED: Final = frozenset(
@@ -17,13 +17,7 @@ TIMED: Final = frozenset(
 )
 """The methods whose replies may say it."""
 
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-
-def elapsed() -> float:
-    """Seconds, from any moment on; this machine's wall clock may be set without its changing."""
-    return time.clock_gettime(_CLOCK)
 
 
 class StoreTime:

@@ -6,12 +6,11 @@ the cache is current now (see `vault._cache.cache`), 0 when that is unknown and 
 
 import logging
 import threading
-import time
-from functools import partial
 from typing import Any, Final
 
 from vault._async.feed.follower import AsyncFollower
 from vault._cache.cache import ObjectCache
+from vault._runtime.elapsed import elapsed
 from vault._runtime.fork import never_free
 from vault._runtime.sync_async import AsyncBackground, AsyncEvent, AsyncLock
 from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
@@ -117,7 +116,7 @@ class AsyncWatchCoherence(AsyncCoherence):
     async def epoch(self) -> int:
         if not self._is_following:
             await self._follow_all()
-        return self._live if _now() - self._heard_at < WATCH_LEASE else 0
+        return self._live if elapsed() - self._heard_at < WATCH_LEASE else 0
 
     def add(self, unit: str) -> None:
         with self._lock:  # within which an epoch begins, too: none does for a stream without this unit
@@ -189,7 +188,7 @@ class AsyncWatchCoherence(AsyncCoherence):
         return self._abandoned or self._ended.is_set()
 
     def _heard(self) -> None:
-        now = _now()
+        now = elapsed()
         # What comes after a silence (a process that was stopped, a network that was) may be as old as that: it does
         # not bring back what was current before. The epoch first: `epoch` looks at the time, then at it.
         if not self._live or now - self._heard_at >= WATCH_LEASE:
@@ -198,12 +197,6 @@ class AsyncWatchCoherence(AsyncCoherence):
                     self._epochs += 1
                     self._live = self._epochs
         self._heard_at = now
-
-
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-_now: Final = partial(time.clock_gettime, _CLOCK)
-"""Seconds, by a clock that goes on while the machine sleeps, where there is one."""
 
 
 def check_consistency(consistency: str) -> None:

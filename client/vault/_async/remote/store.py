@@ -12,6 +12,7 @@ from vault._async.remote.unit_calls import AsyncUnitCalls
 from vault._async.remote.watch import AsyncRemoteWatch
 from vault._async.remote.write_calls import AsyncWriteCalls
 from vault._grpc.settings import MAX_MESSAGE_SIZE
+from vault._runtime.elapsed import elapsed
 from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
 from vault.store.columns import LoadItems
@@ -21,7 +22,6 @@ from vault.store.values import Block, Key, LoadedObject, LoadItem, NotModified, 
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
-from vault.wire.store_time import elapsed
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""

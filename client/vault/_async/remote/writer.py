@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from vault._async.remote.channel import AsyncChannel
 from vault._grpc import AsyncDuplex
 from vault._grpc.calls import Attempts
+from vault._runtime.elapsed import elapsed
 from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockWriter
@@ -18,7 +19,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
 from vault.wire.reply_checks import check_written
-from vault.wire.store_time import StoreTime, elapsed
+from vault.wire.store_time import StoreTime
 
 WINDOW: Final = 8
 """Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.

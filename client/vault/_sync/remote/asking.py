@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from vault._sync.remote.channel import Channel
 from vault._sync.remote.split_batches import ask_all
+from vault._runtime.elapsed import elapsed
 from vault.errors import InvalidArgumentError, ProtocolError, UnsupportedError, VaultError
 from vault.store.connection import ConnectionSettings
 from vault.store.contract import Store
@@ -17,7 +18,7 @@ from vault.store.values import Capabilities
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
-from vault.wire.store_time import TIMED, StoreTime, elapsed
+from vault.wire.store_time import TIMED, StoreTime
 
 QuestionT = TypeVar("QuestionT")
 AnswerT = TypeVar("AnswerT")

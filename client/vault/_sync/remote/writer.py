@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from vault._sync.remote.channel import Channel
 from vault._grpc import Duplex
 from vault._grpc.calls import Attempts
+from vault._runtime.elapsed import elapsed
 from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter
@@ -19,7 +20,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
 from vault.wire.reply_checks import check_written
-from vault.wire.store_time import StoreTime, elapsed
+from vault.wire.store_time import StoreTime
 
 WINDOW: Final = 8
 """Blocks that are kept until the server says that they are persisted, which it does every 4 MiB at most.

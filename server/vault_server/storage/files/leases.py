@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vault._runtime.elapsed import elapsed_ns
 from vault.errors import StorageError
 
 from vault_server.storage.decision import leases
@@ -28,15 +29,7 @@ _PATIENCE: Final = 5.0
 
 _PAUSE: Final = 0.001
 
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
 T = TypeVar("T")
-
-
-def lease_clock() -> int:
-    """Nanoseconds by a clock that all processes of the machine share, that is never set, and that goes on while the
-    machine sleeps."""
-    return time.clock_gettime_ns(_CLOCK)
 
 
 def _boot_id() -> bytes:
@@ -61,7 +54,7 @@ class Leases:
         key = lease_key(unit, name)
 
         def acquired(page: bytes) -> tuple[float, bytes]:
-            now = lease_clock()
+            now = elapsed_ns()
             return leases.acquire(page, self._boot, Lease(key, holder, leases.ends_after(seconds, now)), now)
 
         return self._changed(leases.page_number(key), acquired)
@@ -71,7 +64,7 @@ class Leases:
         key = lease_key(unit, name)
 
         def released(page: bytes) -> tuple[None, bytes]:
-            return None, leases.release(page, self._boot, key, holder, lease_clock())
+            return None, leases.release(page, self._boot, key, holder, elapsed_ns())
 
         self._changed(leases.page_number(key), released)
 

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+from vault._runtime.elapsed import elapsed_ns
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 from vault.store.listing import Listing
@@ -26,7 +27,6 @@ from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
-from vault_server.storage.files.leases import lease_clock
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.uploads.incoming import small_contents
 
@@ -180,7 +180,7 @@ class AsyncMemoryLeases:
         clock: Nanoseconds, never set.
     """
 
-    def __init__(self, clock: Callable[[], int] = lease_clock) -> None:
+    def __init__(self, clock: Callable[[], int] = elapsed_ns) -> None:
         self._clock = clock
         self._pages: dict[int, bytes] = {}
         self._lock = AsyncLock()

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+from vault._runtime.elapsed import elapsed_ns
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 from vault.store.listing import Listing
@@ -27,7 +28,6 @@ from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
 from vault_server.storage.decision.writes import Asked, Content
-from vault_server.storage.files.leases import lease_clock
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.uploads.incoming import small_contents
 
@@ -181,7 +181,7 @@ class MemoryLeases:
         clock: Nanoseconds, never set.
     """
 
-    def __init__(self, clock: Callable[[], int] = lease_clock) -> None:
+    def __init__(self, clock: Callable[[], int] = elapsed_ns) -> None:
         self._clock = clock
         self._pages: dict[int, bytes] = {}
         self._lock = Lock()
