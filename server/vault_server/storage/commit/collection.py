@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from vault_server.storage.clock import wall_clock
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.failpoints import reached
@@ -123,7 +124,7 @@ class Sweeper:
             trim(connection, inlined_limit(self._root))
             self._inlined, self._crowded = 0, False
         reached("before collection")
-        again, seconds = collect(connection, now=time.time_ns() // 1000, limit=_FILES_AT_ONCE)
+        again, seconds = collect(connection, now=wall_clock(), limit=_FILES_AT_ONCE)
         reached("collected")
         self._due = None
         if seconds is not None:

@@ -5,7 +5,6 @@ Adopting is reading: every file is read once for its checksums, and nothing is m
 
 import logging
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from vault.errors import InvalidArgumentError
 from vault.store.limits import check_unit
 
+from vault_server.storage.clock import wall_clock
 from vault_server.storage.decision.rows import Row, pack_checksums, signed
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, measure, unit_folder
@@ -30,7 +30,7 @@ def adopt(connection: sqlite3.Connection, root: Path) -> None:
     The feed begins after them: nobody can have watched them come.
     """
     revision = 0
-    now = time.time_ns() // 1000
+    now = wall_clock()
     with storing(f"look for files to adopt in {str(root)!r}"):
         files = list(_files(root))
     for unit, data_id, path in files:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Protocol
 
 from vault.errors import ClosedError, InvalidArgumentError, StorageFullError, VaultError
 
-from vault_server.storage.clock import StoreClock
+from vault_server.storage.clock import StoreClock, wall_clock
 from vault_server.storage.commit.writer import Writer
 from vault_server.storage.engine.adoption import adopt
 from vault_server.storage.engine.contents import Contents
@@ -109,7 +108,7 @@ class Engine:
         self.index.store_id = open_register(
             self.directory, self.connections, lambda connection: adopt(connection, root)
         )
-        now = time.time_ns() // 1000
+        now = wall_clock()
         seconds, trash = self.connections.read(lambda reading: (next_look(reading, now=now), has_trash(reading)))
         self.writer.expect(seconds, trash=trash)
         with storing(f"look at {str(root)!r}"):

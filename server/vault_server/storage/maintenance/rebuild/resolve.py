@@ -8,7 +8,6 @@ way, or deleted, within what the register has lost.
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from vault.store.limits import check_unit
 from vault.store.progress import Meter
 from vault.store.values import ChangeKind
 
+from vault_server.storage.clock import wall_clock
 from vault_server.storage.decision.rows import (
     CHANGE_COLUMNS,
     INFO_COLUMNS,
@@ -257,7 +257,7 @@ class Resolver:
         self._register.executemany(_insert("changes", CHANGE_COLUMNS), found)
 
     def _finish_meta(self) -> None:
-        now = time.time_ns() // 1000
+        now = wall_clock()
         clock = self._work.execute("SELECT max(clock) FROM meta WHERE clock < ?", (now + _DAY,)).fetchone()[0] or 0
         revision = self._outcome.revision
         meta = revision, revision, max(clock, now)
