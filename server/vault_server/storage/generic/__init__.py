@@ -2,7 +2,7 @@
 
 `_async` is written, `_sync` is generated from it by scripts/unasync.
 
-store        what every Store does; `index_store` that of an engine that commits by `commits`
+store        what every Store does; `reading_store` its reads, `index_store` that of an engine that commits by `commits`
 reads        an object found and opened; `reader` its blocks
 commits      many callers' writes, decided and applied as one group
 writer       an object's blocks on their way, staged; `suspended` keeps those that are to go on later
