@@ -46,6 +46,33 @@ store.close()
 """
 )
 
+BATCH_FULL = (
+    LIMITED
+    + """
+import contextlib, os
+from fnmatch import fnmatch
+
+def is_open(pattern):
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # of the list itself
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return [path for path in found if fnmatch(path, pattern)]
+
+many = [small(bytes([n]) * 100_000, data_id=100 + n) for n in range(3)]
+assert is_open("*/.staging/*"), "it would be seen"
+limit(50_000)
+outcomes = store.upload_many(UNIT, many)
+assert all(isinstance(outcome, StorageFullError) for outcome in outcomes), outcomes
+assert staged_files(store.directory) == []
+assert is_open("*/.staging/*/[0-9a-f]*") == []  # while somebody has the errors
+limit(resource.RLIM_INFINITY)
+assert all(outcome.size == 100_000 for outcome in store.upload_many(UNIT, many))
+assert store.check(deep=True).ok
+store.close()
+"""
+)
+
 REGISTER_FULL = (
     LIMITED
     + """
@@ -96,6 +123,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_full_disk_while_staging_stores_nothing(directory: Path) -> None:
     assert "File too large" in run(STAGING_FULL, directory)
+
+
+def test_a_batch_that_a_full_disk_refuses_leaves_no_file_and_none_open(directory: Path) -> None:
+    run(BATCH_FULL, directory)
 
 
 def test_a_full_disk_while_committing_stores_nothing(directory: Path) -> None:

@@ -96,5 +96,9 @@ class Contents:
     def _stage(self, unit: str, content: Content) -> None:
         if content.size > self.inline_limit:
             staged = self.stage(unit)
-            staged.append(content.data or b"", array("Q"))
-            content.data, content.staged = None, staged.finish()
+            try:
+                staged.append(content.data or b"", array("Q"))
+                content.data, content.staged = None, staged.finish()
+            except BaseException:
+                staged.discard()  # the caller keeps the error, which keeps this frame
+                raise
