@@ -76,7 +76,7 @@ from tests.storage.objects import UNIT, blocks_of
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.uploads import journal
 from vault_server.storage.uploads.journal import FolderLock, JournaledFile
-from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.files.staged_file import StagedFile
 from vault_server.storage.failpoints import switch_on
 store = EmbeddedStore(sys.argv[1])
 calls = 0

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import POINTS, Point
-from vault_server.storage.files.staging import STAGING, leftovers
+from vault_server.storage.files.staged_file import STAGING
+from vault_server.storage.files.staging import leftovers
 
 from tests.storage.killing import OPERATIONS, Killer
 from tests.storage.objects import UNIT, read

@@ -13,7 +13,7 @@ from typing import Any, Final
 from vault_server.storage.engine import engine
 from vault_server.storage.files import blobs
 from vault_server.storage.files.blobs import Blobs
-from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.files.staged_file import StagedFile
 from vault_server.storage.index.connections import Connections
 
 

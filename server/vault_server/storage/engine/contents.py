@@ -15,7 +15,8 @@ from vault_server.storage.decision.stored import Stored
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import Blobs, unit_folder
 from vault_server.storage.files.reader import BlobFile
-from vault_server.storage.files.staging import StagedFile, Staging
+from vault_server.storage.files.staged_file import StagedFile
+from vault_server.storage.files.staging import Staging
 from vault_server.storage.options import StoreOptions
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads.incoming import small_contents

@@ -19,7 +19,7 @@ from vault.store.values import checksum
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.directory import REGISTER, StoreDirectory
 from vault_server.storage.files.reader import read_at
-from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.files.staged_file import StagedFile
 
 _OWN_FOLDERS: Final = (".staging", ".lost", ".rebuild")
 _NAME: Final = re.compile(r"([1-9][0-9]{0,18})(?:\.([1-9][0-9]{0,18})(?:\.[0-9a-f]{16})?)?\.vault", re.ASCII)

@@ -22,7 +22,8 @@ from vault_server.storage.decision.writes import Content
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.blobs import blob_files, blob_id, folder_unit
 from vault_server.storage.files.reader import BlobFile
-from vault_server.storage.files.staging import STAGING, WRITES
+from vault_server.storage.files.staged_file import STAGING
+from vault_server.storage.files.staging import WRITES
 from vault_server.storage.generic._sync.reader import ContentReader
 from vault_server.storage.generic._sync.reads import find_generation, open_found
 from vault_server.storage.index.objects import file_is_referenced, is_trash, require_sound

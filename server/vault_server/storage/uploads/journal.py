@@ -32,7 +32,7 @@ from vault_server.storage.decision.refusals import other_write
 from vault_server.storage.decision.rows import pack_checksums, unpack_checksums
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.directory import StoreDirectory
-from vault_server.storage.files.staging import StagedFile, remove_folder, remove_staged, staged_at
+from vault_server.storage.files.staged_file import StagedFile, remove_folder, remove_staged, staged_at
 from vault_server.storage.os_errors import no_room
 
 _SPEC: Final = "spec"

@@ -17,7 +17,8 @@ from vault_server.storage.decision.writes import ContentWrite, request_hash
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
-from vault_server.storage.files.staging import STAGING, WRITES, home_of
+from vault_server.storage.files.staged_file import STAGING, home_of
+from vault_server.storage.files.staging import WRITES
 from vault_server.storage.os_errors import storing
 from vault_server.storage.uploads import journal
 from vault_server.storage.uploads.incoming import Incoming

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from vault._runtime.sync_async import Affinity
 from vault.errors import StorageError
 
-from vault_server.storage.files.staging import StagedFile
+from vault_server.storage.files.staged_file import StagedFile
 from vault_server.storage.os_errors import storing
 
 
