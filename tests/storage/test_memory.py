@@ -385,15 +385,15 @@ def assert_sound(store: MemoryStore) -> None:
     assert [change.revision for change in changes] == list(range(tables._feed_floor + 1, revision + 1))
     rows = tables._objects
     assert {(row.unit, row.name): row.data_id for row in rows.values() if row.name is not None} == tables._names
-    assert {unit: sorted(i for u, i in rows if u == unit) for unit in tables._sorted_ids} == tables._sorted_ids
-    assert sum(map(len, tables._sorted_names.values())) == len(tables._names)
+    assert {unit: sorted(i for u, i in rows if u == unit) for unit in tables._places.ids} == tables._places.ids
+    assert sum(map(len, tables._places.names.values())) == len(tables._names)
     assert len(tables._requests) == len(tables._changes)
     referenced = [row.content for row in rows.values()] + [row[13] for row in tables._retired.values()]
     assert sorted(referenced) == sorted(tables._contents)
     files = {content.file for content in tables._contents.values() if content.file}
     assert files <= set(store.blobs.blobs)
     listed = store.list_page("u").objects
-    assert [info.data_id for info in listed] == tables._sorted_ids["u"]
+    assert [info.data_id for info in listed] == tables._places.ids["u"]
     usage = tables._usage["u"]
     assert (usage.objects, usage.bytes) == (len(listed), sum(info.size for info in listed))
     for info in listed:

@@ -1,6 +1,6 @@
 """A store in memory, for as long as its process.
 
-tables      its index
+tables      its index; `places` the orders that it is listed in
 engine      the index, the blobs and the signal as `generic` takes them; `_sync` is generated from `_async`
 store       the Store made of them
 opener      `memory://`

@@ -53,6 +53,7 @@ from vault_server.storage.decision.rows import (
 from vault_server.storage.decision.stored import Claimed, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
+from vault_server.storage.memory.places import Places, within
 
 _GENERATION: Final = attrgetter("generation")
 _KIND: Final = CHANGE_COLUMNS.index("kind")
@@ -63,10 +64,6 @@ _SIZE: Final = RETIRED_COLUMNS.index("size")
 _CONTENT: Final = RETIRED_COLUMNS.index("content")
 _RETIRED_AT: Final = RETIRED_COLUMNS.index("retired_at")
 _COLLECT_AT: Final = RETIRED_COLUMNS.index("collect_at")
-
-_SPARE: Final = 64
-"""Revisions that are no object's last any more and stay in a unit's list, beside as many as it has objects: to take one
-out of a long list moves what is after it."""
 
 
 class MemoryTables:
@@ -95,10 +92,7 @@ class MemoryTables:
         self._usage: dict[str, Usage] = {}
         self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
         self._expiring: list[tuple[int, str, int]] = []  # sorted: when, which object
-        self._sorted_ids: dict[str, list[int]] = {}
-        self._sorted_names: dict[str, list[str]] = {}
-        self._sorted_revisions: dict[str, list[int]] = {}  # with some that are no object's last any more
-        self._by_revision: dict[int, int] = {}  # each object's id by that of its last change
+        self._places = Places()
 
     def facts(self, asked: Asked, retention: Retention) -> Facts:
         with self._lock:
@@ -161,8 +155,8 @@ class MemoryTables:
     def page(self, listing: Listing, span: Span, limit: int) -> Listed:
         with self._lock:
             self._finish()
-            places = self._places(listing)
-            first, last = _within(places, span)
+            places = self._listed(listing)
+            first, last = within(places, span)
             end = None
             passes_over = listing.tags or (listing.prefix is not None and listing.order is not ListOrder.NAME)
             if passes_over and last - first > pages.MOST_SCANNED:
@@ -173,7 +167,7 @@ class MemoryTables:
         with self._lock:
             self._finish()
             expired = Counter(row.unit for row in self._expired())
-            return sorted(unit for unit, ids in self._sorted_ids.items() if len(ids) > expired[unit])
+            return sorted(unit for unit, ids in self._places.ids.items() if len(ids) > expired[unit])
 
     def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
         with self._lock:
@@ -278,25 +272,20 @@ class MemoryTables:
         row = self._find(unit, key)
         return None if row is None else (to_info(row), self._contents[row.content])
 
-    def _places(self, listing: Listing) -> Sequence[Any]:
+    def _listed(self, listing: Listing) -> Sequence[Any]:
         """Where a listing's objects may be, in order."""
-        unit = listing.unit
-        if listing.order is ListOrder.NAME:
-            return self._sorted_names.get(unit, [])
-        if listing.order is ListOrder.REVISION:
-            return self._sorted_revisions.get(unit, [])
-        if not listing.tags:
-            return self._sorted_ids.get(unit, [])
-        fewest: set[int] = min((self._tagged.get((unit, *tag), set()) for tag in listing.tags.items()), key=len)
+        if not listing.tags or listing.order is not ListOrder.ID:
+            return self._places.of(listing)
+        fewest: set[int] = min((self._tagged.get((listing.unit, *tag), set()) for tag in listing.tags.items()), key=len)
         return sorted(fewest)
 
     def _rows(self, listing: Listing, places: Sequence[Any], span: Span) -> Iterator[Row]:
         """The objects in a span that match, in order."""
-        first, end = _within(places, span)
+        first, end = within(places, span)
         prefix, tags = listing.prefix, listing.tags
         for at in range(end - 1, first - 1, -1) if span.descending else range(first, end):
             place = places[at]
-            key = self._by_revision.get(place, 0) if listing.order is ListOrder.REVISION else place
+            key = self._places.id_at(place) if listing.order is ListOrder.REVISION else place
             row = self._find(listing.unit, key)
             if (
                 row is not None
@@ -317,9 +306,8 @@ class MemoryTables:
                 self._tagged.pop((unit, tag, value), None)
         for key in plan.deleted:
             self._unname(key)
-            self._forget_revision(key)
-            _remove(self._sorted_ids, *key)
             if (deleted := self._objects.get(key)) is not None:
+                self._places.remove(deleted)
                 self._forget_generation(deleted)
                 self._forget_expiry(deleted)
                 del self._objects[key]
@@ -334,14 +322,10 @@ class MemoryTables:
                 self._forget_expiry(before)
             if row.expires_at is not None:
                 insort(self._expiring, (row.expires_at, row.unit, row.data_id))
-            self._forget_revision((row.unit, row.data_id))
-            self._by_revision[row.revision] = row.data_id
-            _insert(self._sorted_revisions, row.unit, row.revision)
+            self._places.add(row, before)
             self._objects[row.unit, row.data_id] = row
-            _insert(self._sorted_ids, row.unit, row.data_id)
             if row.name is not None:
                 self._names[row.unit, row.name] = row.data_id
-                _insert(self._sorted_names, row.unit, row.name)
         for unit, tag, value, data_id in plan.tagged:
             self._tagged.setdefault((unit, tag, value), set()).add(data_id)
         for number in plan.dropped:
@@ -381,17 +365,9 @@ class MemoryTables:
     def _unname(self, key: tuple[str, int]) -> None:
         row = self._objects.get(key)
         if row is not None and row.name is not None:
-            _remove(self._sorted_names, row.unit, row.name)
+            self._places.give_up(row.unit, row.name)
             self._names.pop((row.unit, row.name), None)
             self._objects[key] = row._replace(name=None)
-
-    def _forget_revision(self, key: tuple[str, int]) -> None:
-        row = self._objects.get(key)
-        if row is not None:
-            self._by_revision.pop(row.revision, None)
-            revisions = self._sorted_revisions.get(row.unit, [])
-            if len(revisions) > 2 * len(self._sorted_ids.get(row.unit, [])) + _SPARE:
-                self._sorted_revisions[row.unit] = [each for each in revisions if each in self._by_revision]
 
 
 class ClosedTables:
@@ -399,26 +375,6 @@ class ClosedTables:
 
     def __getattr__(self, name: str) -> Any:
         raise ClosedError("the store is closed")
-
-
-def _within(places: Sequence[Any], span: Span) -> tuple[int, int]:
-    """The first place in a span, and the first one after it."""
-    first = bisect_left(places, span.low)
-    return first, len(places) if span.high is None else max(first, bisect_left(places, span.high))
-
-
-def _insert(lists: dict[str, list[Any]], unit: str, value: Any) -> None:
-    values = lists.setdefault(unit, [])
-    at = bisect_left(values, value)
-    if at == len(values) or values[at] != value:
-        values.insert(at, value)
-
-
-def _remove(lists: dict[str, list[Any]], unit: str, value: Any) -> None:
-    values = lists.get(unit, [])
-    at = bisect_left(values, value)
-    if at < len(values) and values[at] == value:
-        del values[at]
 
 
 def _change(change: tuple[Any, ...]) -> Change:
