@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vault_server.storage import EmbeddedStore
+from vault_server.storage import EmbeddedStore, StoreOptions
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def store(directory: Path) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(directory) as opened:
+def store(directory: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedStore]:
+    """Its parameter: options."""
+    with EmbeddedStore(directory, getattr(request, "param", StoreOptions())) as opened:
         yield opened

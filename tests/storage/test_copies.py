@@ -9,6 +9,7 @@ import pytest
 from vault.errors import AlreadyExistsError, CorruptionError, NotFoundError, StorageFullError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import CopySpec, ObjectInfo, PutSpec, SmallPut, UnitLimits, checksum
+from vault_server import MemoryStore
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_of, delete, read, staged_files, succeeded, update, upload
@@ -132,6 +133,20 @@ def test_a_copy_takes_room_in_the_unit_that_it_goes_to(store: EmbeddedStore) -> 
     for each in (second, third):
         assert read(store, each.data_id, unit="copies") == LARGE
     assert store.unit_info("copies").bytes == 2 * len(LARGE)
+    assert_sound(store)
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("store", [StoreOptions(retention=0), StoreOptions()], indirect=True)
+def test_a_copy_for_which_its_source_is_evicted_is_whole(store: EmbeddedStore, data: bytes) -> None:
+    with MemoryStore(store.options) as in_memory:
+        for each in (store, in_memory):
+            upload(each, data, name="source")
+            each.set_unit_limits(UNIT, UnitLimits(max_objects=1, when_full="evict"))
+            copies = [CopySpec("source", "first"), CopySpec("source", "second")]
+            first, second = map(succeeded, each.copy_many(UNIT, copies))
+            assert each.exists_many(UNIT, ["source", first.data_id, second.data_id]) == [0, 0, second.generation]
+            assert read(each, "second") == data
     assert_sound(store)
 
 
