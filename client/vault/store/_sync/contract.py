@@ -371,7 +371,8 @@ class Store(ABC):
     ) -> Sequence[ObjectInfo | VaultError]:
         """Copies objects without moving their bytes through the client; in order, each with its own outcome.
 
-        A copy is a read of the source and then a write to the target.
+        A copy is a read of the source and then a write to the target: in a unit that evicts, the source may be what
+        goes for it.
 
         Args:
             to_unit: None: the same.
