@@ -22,7 +22,6 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
-    SmallWrite,
     UnitInfo,
     UnitLimits,
 )
@@ -30,12 +29,12 @@ from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content
+from vault_server.storage.decision.writes import Asked
 from vault_server.storage.generic._async import suspended, watch
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
+from vault_server.storage.memory._async.engine import AsyncMemoryBlob, AsyncMemoryBlobs
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.options import StoreOptions
-from vault_server.storage.uploads.incoming import small_contents
 
 from torture.simulation.loop import VirtualLoop, turn
 
@@ -289,50 +288,36 @@ class SimulatedIndex:
         return self._tables.set_limits(unit, limits)
 
 
-class SimulatedBlob:
+class SimulatedBlob(AsyncMemoryBlob):
     """Blocks: staged, which are the server's, or placed and open, which are the store's."""
 
     def __init__(self, node: Node, blocks: list[bytes]) -> None:
         self.node = node
         self.blocks = blocks
 
-    async def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:  # no journal
+    async def append(self, data: bytes | memoryview, checksums: "array[int]") -> None:
         await self.node.step()
-        self.blocks.append(bytes(data))
+        await super().append(data, checksums)
 
     async def finish(self) -> Self:
         await self.node.step()
         return self
 
-    async def discard(self) -> None:
-        """It goes with the server."""
-
-    async def release(self) -> None:
-        """As it is."""
-
-    async def block(self, index: int, size: int, *, ahead: bool) -> bytes:  # as they were written
+    async def block(self, index: int, size: int, *, ahead: bool) -> bytes:
         await self.node.step()
-        return self.blocks[index] if index < len(self.blocks) else b""
-
-    async def map(self, verify: Callable[[memoryview], None]) -> None:
-        """There is no file of it."""
-
-    async def close(self) -> None:
-        """It stays the store's."""
+        return await super().block(index, size, ahead=ahead)
 
 
-class SimulatedBlobs:
+class SimulatedBlobs(AsyncMemoryBlobs):
     """The store's blobs, as one server reaches them."""
-
-    inline_limit: Final = 0
 
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    def stage(self, unit: str) -> SimulatedBlob:  # as above
+    def stage(self, unit: str) -> SimulatedBlob:
         return SimulatedBlob(self.node, [])
 
-    async def place(self, staged: SimulatedBlob, unit: str, data_id: int, generation: int) -> str:
+    async def place(self, staged: AsyncMemoryBlob, unit: str, data_id: int, generation: int) -> str:
         await self.node.step()
         world = self.node.world
         if world.chance(world.faults.unplaced):
@@ -342,20 +327,6 @@ class SimulatedBlobs:
         world.blobs[file] = list(staged.blocks)
         await self.node.step()
         return file
-
-    async def contents(
-        self,
-        unit: str,  # where they are staged makes no difference
-        items: Sequence[SmallWrite],
-    ) -> list[Content | VaultError]:
-        return small_contents(items)
-
-    async def copy(self, unit: str, found: Stored) -> Content | None:  # as above
-        content = found.content
-        copied = Content(found.info.size, found.info.checksum, content.blocks, content.data)
-        if content.file is not None:
-            copied.staged = await self.open(found)
-        return copied if content.file is None or copied.staged is not None else None
 
     async def read(self, found: Sequence[Stored]) -> list[bytes | VaultError | None]:
         blobs = [await self.open(each) for each in found]
