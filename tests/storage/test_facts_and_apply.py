@@ -99,7 +99,7 @@ def test_a_group_takes_as_many_statements_however_many_writes_are_in_it(made: Pa
     groups: list[list[Write]] = [
         [Upload("u", UploadSpec(number, names[number], {"k": "v"}), content(b"x")) for number in numbers],
         [Update("u", UpdateSpec(names[number] if number % 2 else number), content(b"y")) for number in numbers],
-        [SetMetadata("u", MetadataSpec(names[number], f"m{number}", {"k": "w"})) for number in numbers],
+        [SetMetadata("u", MetadataSpec(names[number], f"m{number}", {"k": "w"}, expires_in=60)) for number in numbers],
         [Delete("u", DeleteSpec(f"m{number}" if number % 2 else number)) for number in numbers],
     ]
     with register(made) as connection:

@@ -14,10 +14,15 @@ expires."""
 LIVE: Final = f" AND (o.expires_at IS NULL OR o.expires_at > {NOW})"
 """An object `o` that has expired is not there."""
 
+DISPUTED: Final = (
+    "CASE WHEN o.expires_at IS NULL THEN 0 ELSE EXISTS "
+    "(SELECT 1 FROM changes h WHERE h.revision = o.revision AND h.expires_at IS NOT o.expires_at) END"
+)
+"""Whether the feed has another moment for an object `o` than its row has."""
+
 _NEXT: Final = (
     "SELECT min(expires_at) FROM objects WHERE expires_at > ? AND expires_at < 9223372036854775807"  # no text
 )
-_DISPUTE: Final = "SELECT 1 FROM changes WHERE revision = ? AND expires_at IS NOT ?"
 # Without those that the feed disputes.
 _EXPIRED: Final = (
     f"SELECT {', '.join(f'o.{column}' for column in Row._fields)} FROM objects i "  # noqa: S608  # names of columns
@@ -33,13 +38,10 @@ def next_expiry(connection: sqlite3.Connection, after: int = 0) -> int | None:
     return moment
 
 
-def require_undisputed(connection: sqlite3.Connection, row: Row) -> None:
-    """Raises CorruptionError when the feed has another moment for an object than its row has: that one is damaged, and
-    nothing is deleted for it."""
-    if row.expires_at is None:
-        return
-    disputed = connection.execute(_DISPUTE, (row.revision, row.expires_at)).fetchone() is not None
-    if disputed or not isinstance(row.expires_at, int):
+def require_undisputed(row: Row, disputed: int) -> None:
+    """Raises CorruptionError when an object is DISPUTED, or expires at no moment: its row is damaged, and nothing is
+    deleted for it."""
+    if disputed or not (row.expires_at is None or isinstance(row.expires_at, int)):
         raise CorruptionError(
             f"the register is damaged: the row of object {row.data_id} in unit {row.unit!r} and the feed differ in "
             "when it expires",

@@ -12,7 +12,7 @@ from vault_server.storage.clock import DAY, sound_clock, wall_clock
 from vault_server.storage.decision.plan import Facts, Found, Retention, Usage, to_answer
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Asked, Write, asked
-from vault_server.storage.index.expiring import require_undisputed
+from vault_server.storage.index.expiring import DISPUTED, require_undisputed
 from vault_server.storage.index.objects import require_asked
 from vault_server.storage.index.padded import MOST_KEYS, NULLS, for_sizes, power_for, select
 from vault_server.storage.index.units import usage_of
@@ -25,7 +25,9 @@ _OBJECTS: Final = (
 )
 _IS_THERE: Final = _OBJECTS.format(columns="k.unit, k.key")
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
-_WHOLE: Final = _OBJECTS.format(columns=f"k.unit, k.key, {', '.join(f'o.{name}' for name in Row._fields)}, c.file")
+_WHOLE: Final = _OBJECTS.format(
+    columns=f"k.unit, k.key, {', '.join(f'o.{name}' for name in Row._fields)}, c.file, {DISPUTED}"
+)
 _ROWS: Final = " CROSS JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
 _BY_ID: Final = for_sizes(f"{_WHOLE} AND i.data_id = k.key{_ROWS}")
 _BY_NAME: Final = for_sizes(f"{_WHOLE} AND i.name = k.key{_ROWS}")
@@ -90,11 +92,11 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
         names = names + select(connection, _NAMES, wanted.new_names, pairs=True)
     damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
-        for unit, key, *columns, file in select(connection, statements, keys, pairs=True) if keys else ():
+        for unit, key, *columns, file, disputed in select(connection, statements, keys, pairs=True) if keys else ():
             row = Row._make(columns)
             try:
                 require_asked(unit, key, row.unit, row.data_id, row.name)
-                require_undisputed(connection, row)
+                require_undisputed(row, disputed)
             except CorruptionError as error:
                 damaged[unit, key] = error
             else:
