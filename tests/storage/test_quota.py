@@ -195,6 +195,21 @@ def test_what_is_refused_before_a_write_that_evicts_much_stays_refused(
         assert_as_the_model(store, [(None, filled), (UnitLimits(max_objects=2, when_full="evict"), writes)])
 
 
+def test_a_write_that_damage_leaves_no_room_for_keeps_none_from_the_next(directory: Path) -> None:
+    with EmbeddedStore(directory) as store:
+        for number in (1, 2, 3):
+            upload(store, b"data", data_id=number)
+        store.set_unit_limits(UNIT, UnitLimits(max_bytes=12, when_full="evict"))
+        damaging = "UPDATE objects SET tags = ? WHERE data_id = 1"
+        store.engine.writer.submit(lambda connection: connection.execute(damaging, ("x",))).result()
+        writes = [Upload(UNIT, UploadSpec(number), content(b"x" * size)) for number, size in ((4, 12), (5, 4))]
+        refused, stored = store.commits.commit(writes)
+        assert isinstance(refused, StorageFullError)
+        assert not isinstance(stored, VaultError)
+        assert store.exists_many(UNIT, [1, 2, 3, 4]) == [1, 0, 3, 0]
+        store.engine.writer.submit(lambda connection: connection.execute(damaging, (None,))).result()
+
+
 def test_several_processes_keep_a_unit_within_its_limits(directory: Path) -> None:
     with EmbeddedStore(directory) as store:
         store.set_unit_limits(UNIT, UnitLimits(max_objects=10, max_bytes=95, when_full="evict"))

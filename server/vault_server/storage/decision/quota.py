@@ -81,14 +81,11 @@ class Room:
         _require(usage, size, usage.max_bytes, "bytes")
         victims: list[Row] = []
         passed: list[_Stored] = []
-        while _is_over(objects, usage.max_objects) or _is_over(total, usage.max_bytes):
-            if not self._oldest:
-                if not self._all_known:
-                    need = max(1, objects - (usage.max_objects or objects))
-                    raise UndecidedError(Undecided(usage.unit, need, before and before.data_id))
-                _require(usage, objects, usage.max_objects, "objects")  # those that are left cannot be read
-                _require(usage, total, usage.max_bytes, "bytes")
-            stored = self._oldest.popleft()
+        looked_at = 0
+        for stored in self._oldest:
+            if not self._is_over(objects, total):
+                break
+            looked_at += 1
             row = rows.get((usage.unit, stored.data_id))
             if row is None or row.generation != stored.generation:
                 continue
@@ -98,8 +95,19 @@ class Room:
             victims.append(row)
             objects -= 1
             total -= row.size
+        if self._is_over(objects, total):
+            if not self._all_known:
+                need = max(1, objects - (usage.max_objects or objects))
+                raise UndecidedError(Undecided(usage.unit, need, before and before.data_id))
+            _require(usage, objects, usage.max_objects, "objects")  # those that are left cannot be read
+            _require(usage, total, usage.max_bytes, "bytes")
+        for _ in range(looked_at):  # not before it is certain that they go
+            self._oldest.popleft()
         self._oldest.extendleft(passed)
         return victims
+
+    def _is_over(self, objects: int, total: int) -> bool:
+        return _is_over(objects, self._usage.max_objects) or _is_over(total, self._usage.max_bytes)
 
 
 def more_to_know(facts: Facts, plan: Plan, writes: int) -> int:
