@@ -30,6 +30,7 @@ from vault_server.storage.clock import DAY, StoreClock, sound_clock, wall_clock
 from vault_server.storage.index import expiring
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, read, run, succeeded, upload
+from tests.waiting import until
 
 SOON = 0.05
 
@@ -190,6 +191,14 @@ def test_a_forked_child_deletes_what_expires(directory: Path) -> None:
 
 def test_the_stores_time_does_not_go_back_and_nothing_comes_back(directory: Path) -> None:
     assert run(JUMPING, directory) == "ok\n"
+
+
+def test_a_transaction_that_fails_before_it_is_time_puts_nothing_off(directory: Path) -> None:
+    with EmbeddedStore(directory) as store:
+        put(store, "name", 0.5)
+        with pytest.raises(ZeroDivisionError):
+            store.engine.writer.submit(lambda _: 1 / 0).result()
+        until(lambda: store.changes(0)[1][-1].kind is ChangeKind.DELETED, 20)
 
 
 def test_bytes_in_files_go_with_the_retention(directory: Path) -> None:

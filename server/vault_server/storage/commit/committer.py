@@ -118,7 +118,7 @@ class Committer:
             self._sweeper.failed(placement)
             self._expiry.failed()
             raise
-        self._expiry.expect(None if plan is None else plan.expires)
+        self._expiry.committed(None if plan is None else plan.expires)
         self._sweeper.committed(placement, plan, retention.grace / 1e6)
         return outcomes, moved
 

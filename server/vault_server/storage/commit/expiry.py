@@ -38,6 +38,7 @@ class Expiry:
         self._lock = threading.Lock()
         self._due: float | None = None
         self._not_before = 0.0
+        self._taken = False
 
     def expect(self, moment: int | None) -> None:
         """Something expires then, in microseconds since 1970; None: nothing more is known of."""
@@ -76,14 +77,22 @@ class Expiry:
         now = self._clock.now()
         rows = find_expired(connection, now, MOST_EVICTED)
         full = len(rows) == MOST_EVICTED
+        self._taken = True
         self._expect_next(connection, 0 if full else now, apart=0.0 if full else _APART)
         return [drop(row) for row in rows]
 
+    def committed(self, moment: int | None) -> None:
+        """The transaction is durable; of what it stored something expires then, None: nothing does."""
+        self._taken = False
+        self.expect(moment)
+
     def failed(self) -> None:
-        """The transaction failed in which something was to be deleted. Not tried again at once, so that a full disk is
-        not hammered."""
+        """The transaction, or the look, has failed. What was to be deleted in it is not tried again at once, so that a
+        full disk is not hammered; what was not is due when it was."""
         with self._lock:
-            self._due = time.monotonic() + _RETRY_SECONDS
+            if self._taken or self.is_due:
+                self._due = time.monotonic() + _RETRY_SECONDS
+            self._taken = False
 
     def _expect_next(self, connection: sqlite3.Connection, after: int, *, apart: float = _APART) -> None:
         moment = next_expiry(connection, after)
