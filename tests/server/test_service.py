@@ -8,11 +8,14 @@ from typing import Any
 import grpc
 import pytest
 from vault.errors import InvalidArgumentError, NotFoundError, RevisionCompactedError, UnknownUnitError, VaultError
+from vault.store.columns import from_time
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import MetadataSpec, SmallUpload, UploadSpec, checksum
+from vault.store.values import MetadataSpec, PutSpec, SmallPut, SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
+from vault.wire.messages import fill_timestamp
 from vault.wire.status import item_error_from_wire
-from vault_server import AsyncServer, EmbeddedStore, ServerSettings
+from vault_server import AsyncMemoryStore, AsyncServer, EmbeddedStore, ServerSettings
+from vault_server.rpc.reply_limits import fit_list
 
 from tests.server.raw_calls import Stub, load, say, stub_of, told, whole
 
@@ -194,6 +197,20 @@ async def test_a_level_of_heavy_entries_stays_under_the_limit(stub: Stub, store:
         token = page.next_page_token
     assert names == [f"{number:03}" for number in range(1, 91)]
     assert prefixes == [f"{name}/" for name in names]
+
+
+async def test_a_page_leaves_room_for_what_is_said_beside_it() -> None:
+    async with AsyncMemoryStore() as store:
+        specs = [PutSpec(f"{number}", expires_in=60) for number in range(100)]
+        await store.put_many("u", [SmallPut(spec, b"", checksum(b"")) for spec in specs])
+        request = pb.ListRequest(unit="u")
+        whole_page, reply = await fit_list(store, request, 4 << 20)
+        assert len(whole_page.objects) == 100
+        limit = reply.ByteSize()
+        _, shorter = await fit_list(store, request, limit)
+        fill_timestamp(shorter.store_time, from_time(store.time))
+        shorter.revision = 1 << 60
+        assert shorter.ByteSize() <= limit
 
 
 async def test_a_server_says_that_a_listing_is_in_the_order_asked_for(stub: Stub, store: EmbeddedStore) -> None:

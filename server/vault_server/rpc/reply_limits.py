@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 from vault.errors import InvalidArgumentError, UnavailableError
 from vault.store.contract import AsyncStore, LoadResult
-from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages
 from vault.wire.error_table import item_error_to_wire
@@ -94,8 +94,8 @@ def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:
     return reply
 
 
-async def fit_list(store: AsyncStore, request: pb.ListRequest, revision: int, limit: int) -> pb.ListResponse:
-    """The page that was asked for, or a shorter one that fits."""
+async def fit_list(store: AsyncStore, request: pb.ListRequest, limit: int) -> tuple[Page, pb.ListResponse]:
+    """The page that was asked for, or a shorter one, whose reply fits, and the reply."""
     page_size = request.page_size
     order = messages.order_from_wire(request)
     while True:
@@ -108,8 +108,7 @@ async def fit_list(store: AsyncStore, request: pb.ListRequest, revision: int, li
             **order,
         )
         reply = messages.page_to_wire(page)
-        reply.revision = revision
         entries = len(page.objects) + len(page.prefixes)
-        if reply.ByteSize() <= limit or entries <= 1:
-            return reply
+        if reply.ByteSize() <= limit - _RESERVE or entries <= 1:
+            return page, reply
         page_size = max(1, entries // 2)

@@ -156,12 +156,12 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         revision = self._store.revision
         by_name = request.order in (pb.LIST_ORDER_UNSPECIFIED, pb.LIST_ORDER_NAME)
         if not request.tags and (by_name or not request.HasField("prefix")):
-            reply = await fit_list(self._store, request, revision, self._limit)
+            page, reply = await fit_list(self._store, request, self._limit)
         else:
             async with self._lookups.turn(context.caller):  # it may look through much
-                reply = await fit_list(self._store, request, revision, self._limit)
-        if any(info.HasField("expires_at") for info in reply.objects):
-            messages.fill_timestamp(reply.store_time, from_time(self._store.time))
+                page, reply = await fit_list(self._store, request, self._limit)
+        reply.revision = revision
+        self._say_time(reply, page.objects)
         return reply
 
     async def ListUnits(self, request: pb.ListUnitsRequest, context: Any) -> pb.ListUnitsResponse:
