@@ -248,10 +248,20 @@ def test_mv_gives_other_names_and_nothing_else_changes(
 def test_mv_over_a_name_replaces_it_when_told_to(inside: Inside) -> None:
     first = inside.put("a", b"1", k="v")
     inside.put("b", b"2")
-    assert "'b'" in inside.assert_fails(4, "mv", "a", "b", "-u", UNIT)
+    assert "'b'" in (said := inside.assert_fails(4, "mv", "a", "b", "-u", UNIT))
+    assert said.endswith("; --replace takes it")
     inside.out("mv", "a", "b", "-u", UNIT, "-f")
     assert contents(inside) == {"b": b"1"}
     assert known(inside)["b"]["data_id"] == str(first)
+
+
+@pytest.mark.parametrize("count", [1, 600], ids=["one batch", "several"])
+@pytest.mark.parametrize(("old", "new"), [("a", "aa"), ("aa", "a"), ("", "a")])
+def test_cp_replaces_none_that_is_not_copied_yet(inside: Inside, old: str, new: str, count: int) -> None:
+    files = {f"{'a' * depth}{number}": str(depth).encode() for depth in (2, 3, 4) for number in range(count)}
+    fill(inside, files)
+    inside.out("cp", "-p", old, new, "-u", UNIT, "-f")
+    assert contents(inside) == {**files, **{new + name[len(old) :]: data for name, data in files.items()}}
 
 
 @pytest.mark.parametrize("count", [1, 400], ids=["one batch", "several"])

@@ -122,19 +122,22 @@ class Copying:
     def run(self, wanted: Renaming) -> None:
         source_id = self.store.capabilities().store_id
         is_same = self.target is self.store or self.target.capabilities().store_id == source_id
-        for batch in batches(wanted.objects(self.store, self.unit)):
-            copies = self._to_copy(list(wanted.names(batch, self.tally)), is_same=is_same)
+        is_own = is_same and self.to_unit == self.unit
+        objects = wanted.objects(self.store, self.unit)
+        if is_own and self.replace:  # one that is replaced before it is copied would be lost
+            objects = iter(wanted.in_order(objects))
+        for batch in batches(objects):
+            copies = self._to_copy(list(wanted.names(batch, self.tally)), is_own=is_own)
             if self.tally.dry_run:
                 self.tally.done([dataclasses.replace(info, unit=self.to_unit, name=spec.name) for info, spec in copies])
             elif not (is_same and self._within(copies)):
                 self._between(copies, source_id)
 
-    def _to_copy(self, objects: _Objects, *, is_same: bool) -> list[_Copy]:
-        """Those of which there is something to be done, and what they become."""
+    def _to_copy(self, objects: _Objects, *, is_own: bool) -> list[_Copy]:
+        """Those of which there is something to be done, and what they become; `is_own`: in the same unit."""
         there = self.target.stat_many(self.to_unit, [info.data_id if name is None else name for info, name in objects])
         copies: list[_Copy] = []
         for (info, name), present in zip(objects, there, strict=True):
-            is_own = is_same and self.to_unit == self.unit
             if is_own and present is not None and present.data_id == info.data_id:
                 self.tally.failed(InvalidArgumentError(f"{name or info.data_id!r} would be copied onto itself"))
             elif present is not None and not self.resend and _is_equal(info, present):
