@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -74,13 +75,24 @@ def test_rm_refuses_what_contradicts_itself_or_was_probably_not_meant(stocked: I
         ("-r", "a", "--all"),
         ("--all", "--force"),
         ("--all", "--if-generation", "1"),
-        ("top", "--dry-run"),
+        ("top", "--dry-run", "--if-generation", "1"),
         ("top", "--json"),
         ("--older-than", "1"),
         ("--older-than", "-1d"),
         ("--older-than", "1.5d"),
     ):
         stocked.assert_fails(2, "rm", *words, "-u", UNIT)
+    assert names(stocked) == before
+
+
+def test_rm_says_which_of_those_named_would_go(stocked: Inside) -> None:
+    before = names(stocked)
+    done = stocked.run("rm", "a/1", "missing", "top", "-u", UNIT, "--dry-run")
+    missing, counted = done.stderr.decode().splitlines()
+    assert (done.returncode, counted) == (3, "2 objects (6 B) would be deleted")
+    assert "no object named 'missing'" in missing
+    assert [line.split("\t")[2] for line in done.stdout.decode().splitlines()] == ["a/1", "top"]
+    assert [each["name"] for each in stocked.documents("rm", "top", "-u", UNIT, "-f", "--dry-run")] == ["top"]
     assert names(stocked) == before
 
 
@@ -148,6 +160,22 @@ def test_ls_takes_the_same_choice(stocked: Inside) -> None:
     assert listed("-p", "b/", "-t", "level=b") == ["b/1", "b/c/1", "b/c/2"]
     assert listed("--older-than", "1h") == []
     assert sorted(listed("--older-than", "0s")) == ["", *NAMES]
+
+
+@pytest.mark.parametrize("words", [("ls", "-u", UNIT), ("ls", "-u", UNIT, "--level"), ("du",)])
+def test_who_names_a_level_where_no_key_is_taken_is_told_of_prefixes(stocked: Inside, words: tuple[str, ...]) -> None:
+    assert "--prefix 'b/' is for all names that begin so" in stocked.assert_fails(2, *words, "b/")
+
+
+@pytest.mark.parametrize("command", ["get", "mv", "cp"])
+def test_who_names_a_level_as_if_it_were_an_object_is_told_how_to_take_it(
+    stocked: Inside, tmp_path: Path, command: str
+) -> None:
+    for key in ("b", "b/"):
+        said = stocked.assert_fails(3, command, key, tmp_path / "new", "-u", UNIT)
+        assert said.endswith("; --recursive is for those below 'b/'")
+    for key in ("top/", "x" * 1024):
+        assert "--recursive" not in stocked.assert_fails(3, command, key, tmp_path / "new", "-u", UNIT)
 
 
 @given(st.text("ab/", max_size=8))

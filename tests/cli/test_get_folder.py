@@ -121,7 +121,8 @@ def test_a_name_that_is_a_file_and_a_folder_is_one_of_them_and_the_other_is_said
         assert f"{folder}/a is there and is not a folder" in done.stderr.decode()
         assert files_of(folder) == {"a": b"1", "c": b"3"}
     other = make(tmp_path / "other", {"c/d": b"mine"})
-    assert f"{other}/c is there and is not a file" in inside.run("get", "-p", "", other, "-u", UNIT).stderr.decode()
+    done = inside.run("get", "-p", "", other, "-u", UNIT)
+    assert f"{other}/c: it is there and is not a file" in done.stderr.decode()
     assert files_of(other) == {"a": b"1", "c/d": b"mine"}
 
 
@@ -136,6 +137,8 @@ def test_links_below_the_folder_are_not_followed_and_devices_not_written_to(insi
     (tmp_path / "way").symlink_to(folder)
     done = inside.run("get", "--all", tmp_path / "way", "-u", UNIT)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 4)
+    assert f"{folder}/link: it is a link, which is not followed" in done.stderr.decode()
+    assert f"{folder}/folder/file: {folder}/folder is a link" in done.stderr.decode()
     assert files_of(outside) == {"file": b"mine"}
     assert files_of(folder) == {"z": b"1"}
     assert (folder / "link").is_symlink()

@@ -81,10 +81,27 @@ def test_tags_and_a_datatype_that_are_given_are_those_of_every_object(inside: In
     assert inside.out("put", "-r", folder, "-u", UNIT) == b""
 
 
+def test_new_objects_expire_when_they_are_told_to_and_others_keep_what_they_have(
+    inside: Inside, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "in", {**FILES, "large": bytes((1 << 20) + 1)})
+    inside.put("a", b"theirs")
+    inside.out("put", "-r", folder, "-u", UNIT, "--expires-in", "1000")
+    for each in inside.documents("ls", "-u", UNIT):
+        assert (each["expires_at"] is None) == (each["name"] == "a")
+    inside.out("put", folder / "large", "-", "-u", "other", "--expires-in", "1000.5")
+    assert [each["expires_at"] is None for each in inside.documents("ls", "-u", "other")] == [False] * 2
+    for wrong in ("0", "-1", "nan", "inf", "soon", "4e9"):
+        assert "--expires-in" in inside.assert_fails(2, "put", folder / "a", "-u", UNIT, f"--expires-in={wrong}")
+    inside.assert_fails(4, "put", folder / "a", "-u", UNIT, "--expires-in", "1000")
+
+
 def test_no_replace_leaves_and_names_what_differs(inside: Inside, tmp_path: Path) -> None:
     folder = make(tmp_path / "in", FILES)
     inside.put("a", b"theirs")
-    assert "the name 'a' is taken" in inside.assert_fails(4, "put", "-r", folder, "-u", UNIT, "--no-replace")
+    assert "the name 'a' is taken in unit 'files', by other bytes; --replace takes it" in inside.assert_fails(
+        4, "put", "-r", folder, "-u", UNIT, "--no-replace"
+    )
     assert contents(inside) == {**FILES, "a": b"theirs"}
 
 

@@ -48,7 +48,7 @@ def test_put_stores_several_files_and_goes_on_after_one_that_fails(program: Prog
 
 def test_put_of_a_name_that_is_taken_changes_nothing(program: Program, random_file: Path) -> None:
     program.put("a", b"old")
-    assert "'a'" in program.assert_fails(4, "put", random_file, "-u", UNIT, "--name", "a")
+    assert "; --replace takes it" in program.assert_fails(4, "put", random_file, "-u", UNIT, "--name", "a")
     assert program.out("cat", "a", "-u", UNIT) == b"old"
     assert len(program.documents("ls", "-u", UNIT)) == 1
 
@@ -62,6 +62,7 @@ def test_put_replaces_the_bytes_of_a_name_when_told_to(program: Program, random_
     assert (document["name"], document["datatype"]) == (random_file.name, "video")
     program.assert_fails(2, "put", "-", "-u", UNIT, "--replace")
     program.assert_fails(2, "put", random_file, "-u", UNIT, "--replace", "--tag", "k=v")
+    program.assert_fails(2, "put", random_file, "-u", UNIT, "--replace", "--expires-in", "5")
 
 
 def test_put_refuses_what_contradicts_itself(embedded: Program, random_file: Path) -> None:

@@ -1,17 +1,18 @@
 """Which objects of a unit a command is about: its options, and the objects."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from vault.cli.arguments import AGE, PREFIX, parse_key, tags_callback
-from vault.cli.batches import found, pages, revision_now
+from vault.cli.batches import pages, revision_now
 from vault.cli.tally import Tally
-from vault.errors import InvalidArgumentError
+from vault.errors import InvalidArgumentError, NotFoundError, VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import check_name, check_new, check_prefix
 from vault.store.values import Key, ListOrder, ObjectInfo
@@ -81,6 +82,17 @@ def chosen(keys: Sequence[Key], choice: Choice, *, recursive: bool) -> Choice | 
     return choice if choice.is_given else None
 
 
+def missing(store: Store, unit: str, key: Key) -> NotFoundError:
+    """The error for an object that is not there; where names go on below it, it says how those are taken."""
+    error = object_not_found(unit, key)
+    if isinstance(key, str):
+        level = key.rstrip(LEVELS) + LEVELS
+        with contextlib.suppress(VaultError):  # such as a name so long that none begins with the level
+            if store.list_page(unit, prefix=level, page_size=1).objects:
+                return NotFoundError(f"{error.message}; --recursive is for those below {level!r}", **error.context)
+    return error
+
+
 @dataclass(frozen=True)
 class Renaming:
     """Objects that are to have other names, here or elsewhere.
@@ -101,7 +113,10 @@ class Renaming:
             NotFoundError: There is none with the key.
         """
         if self.key is not None:
-            return iter([found(store, unit, self.key)])
+            infos = store.stat_many(unit, [self.key])
+            if infos[0] is None:
+                raise missing(store, unit, self.key)
+            return iter([infos[0]])
         return self.choice.objects(store, unit, until=revision_now(store))
 
     def names(self, objects: Iterable[ObjectInfo], tally: Tally) -> Iterator[tuple[ObjectInfo, str | None]]:
@@ -162,8 +177,12 @@ def level_of(prefix: str | None) -> str:
     return (prefix or "")[: (prefix or "").rfind(LEVELS) + 1]
 
 
+NO_KEYS: Final = {"allow_extra_args": True}
+"""The context settings of a command with `filter_options` that takes no arguments: these say so, and what to do."""
+
+
 def filter_options(function: F) -> F:
-    """`--prefix`, `--tag` and `--older-than`, which come as `choice`."""
+    """`--prefix`, `--tag` and `--older-than`, which come as `choice`; see `NO_KEYS`."""
 
     @click.option("--prefix", "-p", type=PREFIX, help="Objects whose name begins so, by name ('': that have a name).")
     @click.option(
@@ -179,6 +198,8 @@ def filter_options(function: F) -> F:
         everything: bool = False,
         **more: Any,
     ) -> Any:
+        if extra := click.get_current_context().args:
+            raise click.UsageError(f"KEYs are not taken: --prefix {extra[0]!r} is for all names that begin so.")
         before = None if older_than is None else datetime.now(UTC) - older_than
         return function(choice=Choice(prefix, tags, before, everything), **more)
 

@@ -160,11 +160,12 @@ class Target:
             found = os.lstat(path)
         except FileNotFoundError:
             return
+        what = "it" if path == whole else path  # which the error names anyway
         if stat.S_ISLNK(found.st_mode):
-            raise OSError(errno.ELOOP, f"{path} is a link, which is not followed", whole)
+            raise OSError(errno.ELOOP, f"{what} is a link, which is not followed", whole)
         if not is_right(found.st_mode):
             number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.ENOTDIR
-            raise OSError(number, f"{path} is there and is not a {'file' if path == whole else 'folder'}", whole)
+            raise OSError(number, f"{what} is there and is not a {'file' if path == whole else 'folder'}", whole)
         if found.st_nlink == 1 and (found.st_dev, found.st_ino) in self._written:
             raise OSError(errno.EEXIST, "another object's file has this name, as this file system sees it", whole)
 

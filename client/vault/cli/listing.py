@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from vault.cli.batches import pages
-from vault.cli.choice import LEVELS, Choice, filter_options
+from vault.cli.choice import LEVELS, NO_KEYS, Choice, filter_options
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options, unit_option
 from vault.cli.output import write_objects
@@ -26,7 +26,7 @@ _KEYS: Final[dict[str, Callable[[ObjectInfo], Any]]] = {
 }
 
 
-@click.command("ls")
+@click.command("ls", context_settings=NO_KEYS)
 @unit_option
 @filter_options
 @click.option("--long", "-l", is_flag=True, help="Generation, times, datatype and tags, too.")

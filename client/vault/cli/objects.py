@@ -115,8 +115,8 @@ def remove(
     """Delete objects. Each is deleted or not by itself; the exit code is that of the first that was not.
 
     Without KEY, those that --prefix, --tag and --older-than choose, or --all; with --recursive those
-    below the level KEY. They are printed as ls does. One that somebody changes meanwhile stays, and is
-    said (4). On a terminal it is asked first.
+    below the level KEY. These, and with --dry-run all, are printed as ls does. One that somebody
+    changes meanwhile stays, and is said (4). On a terminal it is asked first.
     """
     selected = chosen(keys, choice, recursive=recursive)
     tally = Tally(as_json=as_json, dry_run=dry_run)
@@ -125,11 +125,13 @@ def remove(
             raise click.UsageError("which objects? Give KEYs, --prefix, --tag, --older-than or --all.")
         if if_generation is not None and len(keys) > 1:
             raise click.UsageError("--if-generation is for one KEY.")
-        if dry_run or as_json:
-            raise click.UsageError("--dry-run and --json are for objects that are chosen, not named.")
+        if as_json and not dry_run:
+            raise click.UsageError("--json is for objects that are chosen, or with --dry-run.")
+        if dry_run and if_generation is not None:
+            raise click.UsageError("--if-generation is decided when the object is deleted, and excludes --dry-run.")
         with opened_store() as store:
             _remove_keys(store, unit, [DeleteSpec(key, if_generation) for key in keys], tally, force=force)
-        tally.end()
+        tally.end("deleted" if dry_run else "")
     if force or if_generation is not None:
         raise click.UsageError("--force and --if-generation are for KEYs.")
     if selected == Choice(prefix=""):
@@ -197,8 +199,13 @@ def units(*, as_json: bool) -> None:
 
 def _remove_keys(store: Store, unit: str, specs: Sequence[DeleteSpec], tally: Tally, *, force: bool) -> None:
     for batch in batches(specs):
-        for spec, outcome in zip(batch, store.delete_many(unit, batch), strict=True):
-            if isinstance(outcome, VaultError):
+        outcomes: Sequence[ObjectInfo | VaultError | int | None] = (
+            store.stat_many(unit, [spec.key for spec in batch]) if tally.dry_run else store.delete_many(unit, batch)
+        )
+        for spec, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, ObjectInfo):
+                tally.done([outcome])
+            elif isinstance(outcome, VaultError):
                 tally.failed(outcome)
             elif not outcome and not force:
                 tally.failed(object_not_found(unit, spec.key))

@@ -10,7 +10,7 @@ from vault.cli import streams
 from vault.cli.exits import Exit, complain, exit_code, text_of
 from vault.cli.output import write_group, write_lines, write_record
 from vault.cli.wording import counted
-from vault.errors import UnavailableError, VaultError
+from vault.errors import AlreadyExistsError, UnavailableError, VaultError
 from vault.store.values import ObjectInfo
 
 
@@ -71,9 +71,16 @@ class Tally:
         if isinstance(error, UnavailableError):
             raise error
         text = text_of(error)
+        if isinstance(error, AlreadyExistsError) and error.reason == "NAME_TAKEN" and not self._replaces():
+            text += "; --replace takes it"
         says_which = of == "" or repr(of) in text or text.startswith(f"{of}: ")
         code = complain(text if says_which else f"{of}: {text}", exit_code(error))
         self._code = self._code or code
+
+    def _replaces(self) -> bool:
+        """Whether the command was told to replace what has a name, or cannot."""
+        context = click.get_current_context(silent=True)
+        return context is None or bool(context.params.get("replace", True))
 
     def settle(self, outcomes: Iterable[tuple[object, ObjectInfo | VaultError | OSError]]) -> None:
         """Takes what a batch came to: of what, and what it is now or why it failed."""

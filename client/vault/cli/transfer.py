@@ -14,8 +14,8 @@ from click.shell_completion import CompletionItem
 from vault._escaping import holds_hidden
 from vault._sync.files.object_reader import open_reader
 from vault._sync.files.transfer import download_file
-from vault.cli.arguments import DATATYPE, KEY, NAME, PREFIX, SIZE, File, tags_callback
-from vault.cli.choice import Choice, choice_options, chosen, level_of
+from vault.cli.arguments import DATATYPE, KEY, NAME, PREFIX, SIZE, File, NumberRange, tags_callback
+from vault.cli.choice import Choice, choice_options, chosen, level_of, missing
 from vault.cli.downloading import Downloads
 from vault.cli.folder import MAX_FILE_NAME, Target
 from vault.cli.location import local_directory, opened_store
@@ -23,9 +23,9 @@ from vault.cli.options import dry_run_option, json_option, location_options, no_
 from vault.cli.progress import progress_of
 from vault.cli.tally import Tally
 from vault.cli.uploading import STREAM, Uploads
-from vault.errors import InvalidArgumentError
+from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.contract import Store
-from vault.store.limits import BLOCK_SIZE, check_range
+from vault.store.limits import BLOCK_SIZE, MAX_EXPIRES_IN, check_range
 from vault.store.values import Key
 
 
@@ -40,6 +40,12 @@ from vault.store.values import Key
     type=DATATYPE,
     metavar="TAG",
     help="What the bytes are, for programs that load them as objects. Without it: what their unit holds.",
+)
+@click.option(
+    "--expires-in",
+    type=NumberRange(0, MAX_EXPIRES_IN, min_open=True),
+    metavar="SECONDS",
+    help="New objects are gone after so long. Those that get new bytes keep what they have.",
 )
 @click.option(
     "--replace/--no-replace",
@@ -59,6 +65,7 @@ def put(
     name: str | None,
     tags: Mapping[str, str],
     datatype: str | None,
+    expires_in: float | None,
     prefix: str,
     *,
     no_name: bool,
@@ -86,11 +93,13 @@ def put(
             raise click.UsageError("--recursive takes one folder, and neither --name nor --no-name.")
     elif prefix or no_skip or dry_run:
         raise click.UsageError("--prefix, --no-skip and --dry-run go with --recursive.")
-    elif replace and (no_name or tags or (STREAM in files and name is None)):
-        raise click.UsageError("--replace needs a name, and takes no --tag: an object that is there keeps its own.")
+    elif replace and (no_name or tags or expires_in or (STREAM in files and name is None)):
+        raise click.UsageError(
+            "--replace needs a name, and takes no --tag or --expires-in: an object that is there keeps its own."
+        )
     tally = Tally(as_json=as_json, ids_only=not recursive, dry_run=dry_run)
     with opened_store(create=not dry_run) as store:
-        uploads = partial(Uploads, store, unit, tally, tags, datatype or "")
+        uploads = partial(Uploads, store, unit, tally, tags, datatype or "", expires_in)
         if recursive:
             sent = uploads(replace=replace is not False, resend=no_skip)
             sent.below(files[0], prefix, without=local_directory())
@@ -207,7 +216,10 @@ def _get(store: Store, unit: str, key: Key, file: str) -> None:
     with nullcontext() if path.is_char_device() else progress_of(path.name) as progress:
         # What was asked for by its id is nobody's choice of a name, so that nothing is to be expected there.
         replace = not (into_directory and isinstance(key, int))
-        download_file(store, unit, key, file, progress, replace=replace)
+        try:
+            download_file(store, unit, key, file, progress, replace=replace)
+        except NotFoundError as error:
+            raise missing(store, unit, key) from error
 
 
 def _write_all(store: Store, unit: str, key: Key, sink: BinaryIO) -> None:

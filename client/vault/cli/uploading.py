@@ -18,6 +18,7 @@ from vault.store.contract import BlockWriter, Store
 from vault.store.limits import check_name, check_new
 from vault.store.values import (
     ObjectInfo,
+    PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
@@ -50,6 +51,7 @@ class Uploads:
     Attributes:
         tags: What every object is tagged with; none: new ones have none, those that are there keep theirs.
         datatype: Of every object; empty: as for `put`.
+        expires_in: Of new objects: seconds, None for never.
         replace: Whether an object that has the name gets the bytes.
         resend: Also those of an object that is equal.
     """
@@ -59,6 +61,7 @@ class Uploads:
     tally: Tally
     tags: Mapping[str, str]
     datatype: str
+    expires_in: float | None
     replace: bool
     resend: bool
 
@@ -129,7 +132,10 @@ class Uploads:
             self._stream(files[-1], begin)
 
     def _upload(self, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        return self.store.upload_many(self.unit, items) if items else []
+        if self.expires_in is None:
+            return self.store.upload_many(self.unit, items) if items else []
+        puts = [SmallPut(self._expiring(each.spec), each.data, each.checksum) for each in items]
+        return self.store.put_many(self.unit, puts) if puts else []
 
     def _update(self, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         if not items or not self.tags:
@@ -146,12 +152,18 @@ class Uploads:
     def _new(self, file: _File) -> UploadSpec:
         return UploadSpec(new_data_id(), file.name, self.tags, self.datatype)
 
+    def _expiring(self, spec: UploadSpec) -> PutSpec:
+        return PutSpec(spec.name, spec.data_id, spec.tags, spec.datatype, 0, self.expires_in)
+
     def _changed(self, info: ObjectInfo) -> UpdateSpec:
         return UpdateSpec(info.data_id, datatype=self.datatype or None, tags=self.tags or None)
 
     def _stream_of(self, file: _File, info: ObjectInfo | None) -> Callable[[], BlockWriter]:
         if info is None:
-            return partial(self.store.upload, self.unit, self._new(file))
+            spec = self._new(file)
+            if self.expires_in is None:
+                return partial(self.store.upload, self.unit, spec)
+            return partial(self.store.put, self.unit, self._expiring(spec))
         return partial(self.store.put if self.tags else self.store.update, self.unit, self._changed(info))
 
     def _stream(self, file: _File, begin: Callable[[], BlockWriter]) -> None:

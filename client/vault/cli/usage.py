@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from vault.cli.arguments import UNIT
-from vault.cli.choice import LEVELS, Choice, filter_options, level_of
+from vault.cli.choice import LEVELS, NO_KEYS, Choice, filter_options, level_of
 from vault.cli.location import opened_store
 from vault.cli.options import json_option, location_options
 from vault.cli.output import write_records
@@ -14,7 +14,7 @@ from vault.errors import UnsupportedError
 from vault.store.contract import Store
 
 
-@click.command("du")
+@click.command("du", context_settings=NO_KEYS)
 @click.option("--unit", "-u", type=UNIT, help="Only this unit; all of them by default.")
 @filter_options
 @click.option("--level", "-l", is_flag=True, help="Also each level directly below the prefix, a/ and b/ of a/1, b/2.")
