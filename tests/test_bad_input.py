@@ -2,85 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import pytest
-from vault import BytesWrapper, Datatype, JsonWrapper, RemoteVault, TextWrapper, Vault
-from vault.errors import (
-    AlreadyExistsError,
-    DecodeError,
-    EncodeError,
-    InvalidArgumentError,
-    StorageFullError,
-    UnknownUnitError,
-    VaultError,
-)
+from vault import BytesWrapper, TextWrapper, Vault
+from vault.errors import AlreadyExistsError, InvalidArgumentError, UnknownUnitError
 from vault.store.limits import BLOCK_SIZE, MAX_TAGS
-from vault.store.values import SmallUpload, UpdateSpec, UploadSpec, checksum
-from vault.testing.congruence import assert_congruent
-from vault.testing.store import bad_input as bad
-from vault.testing.store.objects import failed_with, payload
-from vault_server import EmbeddedStore, Server, StoreOptions
+from vault.testing.store import bad_values as bad
+from vault.testing.store.objects import payload
 
-Call = Callable[[Vault], Any]
-
-STRUCTURE = {
-    "texts": (TextWrapper, 10),
-    "json": (JsonWrapper, 0),
-    "bytes": (BytesWrapper, 0),
-    "empty": (TextWrapper, 0),
-    "full": (BytesWrapper, 0),
-}
-
-
-class Pair(NamedTuple):
-    """An embedded vault and a remote one that have been asked the same things, and the stores under them."""
-
-    embedded: Vault
-    remote: Vault
-    stores: tuple[EmbeddedStore, EmbeddedStore]
-
-    def ask(self, call: Call) -> Any:
-        return assert_congruent(call, self.embedded, self.remote)
-
-    def do(self, call: Callable[[EmbeddedStore], Any]) -> None:
-        """Does something to both stores, behind the vaults' back."""
-        for store in self.stores:
-            call(store)
-
-    def refused(self, call: Call, kind: type[VaultError], reason: str, *words: str) -> VaultError:
-        """Asserts that both refuse the call in the same words, and that it changed nothing in either store."""
-        before = [everything(store) for store in self.stores]
-        error = self.ask(call)
-        failed_with(error, kind, reason, *words)
-        assert [everything(store) for store in self.stores] == before
-        return cast(VaultError, error)
-
-
-def everything(store: EmbeddedStore) -> tuple[int, dict[str, Any]]:
-    """The store's revision and every object in it."""
-    units = store.list_units()
-    return store.revision, {unit: store.list_page(unit, page_size=1000).objects for unit in units}
+from tests.pair import Pair, asked_twice, shown
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
-    with (
-        EmbeddedStore(folder / "embedded", StoreOptions(durability="relaxed")) as store,
-        EmbeddedStore(folder / "served", StoreOptions(durability="relaxed")) as served,
-        Server(served, listen="127.0.0.1:0") as server,
-        Vault(store, STRUCTURE) as embedded,
-        RemoteVault(server.address, STRUCTURE) as remote,
-    ):
-        yield Pair(embedded, remote, (store, served))
-        for each in (store, served):
-            assert each.check(deep=True).ok
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _an_object(pair: Pair) -> None:
-    pair.ask(lambda vault: vault.upload("texts", TextWrapper("text"), name="name", data_id=5))
+    with asked_twice(tmp_path_factory.mktemp("pair")) as made:
+        yield made
 
 
 CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
@@ -119,10 +56,6 @@ UNIT_CALLS: dict[str, Callable[[Vault, Any, Any], Any]] = {
 
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 each_unit_call = pytest.mark.parametrize("call", UNIT_CALLS.values(), ids=UNIT_CALLS.keys())
-
-
-def shown(value: object) -> str:
-    return repr(value)[:40]
 
 
 # Units
@@ -301,7 +234,7 @@ def test_ranges_past_the_end_are_empty_and_before_the_start_refused(pair: Pair) 
             before(vault)
 
 
-# Datatypes
+# Limits
 
 
 def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
@@ -334,102 +267,3 @@ def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
             "expires_in",
             shown(seconds),
         )
-
-
-def test_what_a_full_unit_has_no_room_for(pair: Pair) -> None:
-    pair.ask(lambda vault: vault.set_unit_limits("full", max_objects=1, max_bytes=10))
-    calls: tuple[Call, ...] = (
-        lambda vault: vault.upload("full", BytesWrapper(b"x" * 11), name="large"),
-        lambda vault: vault.upload("full", BytesWrapper(payload(BLOCK_SIZE + 1)), name="large"),
-    )
-    for call in calls:
-        error = pair.refused(call, StorageFullError, "QUOTA", "'full'", "10")
-        assert error.context["limit"] == 10
-    pair.ask(lambda vault: vault.upload("full", BytesWrapper(b"x" * 10), data_id=70))
-    pair.refused(lambda vault: vault.upload("full", BytesWrapper(b"")), StorageFullError, "QUOTA", "2 objects")
-    pair.refused(lambda vault: vault.update("full", 70, BytesWrapper(b"x" * 11)), StorageFullError, "QUOTA", "11 bytes")
-    pair.ask(lambda vault: vault.delete("full", 70))
-    pair.ask(lambda vault: vault.set_unit_limits("full"))
-
-
-def test_an_object_of_another_class(pair: Pair) -> None:
-    wrong: list[Any] = ["text", None, JsonWrapper(1), TextWrapper]
-    for data in wrong:
-        for call in (
-            lambda vault, data=data: vault.upload("texts", data),
-            lambda vault, data=data: vault.create("texts", data),
-            lambda vault, data=data: vault.update("texts", 5, data),
-            lambda vault, data=data: vault.edit("texts", 5, lambda _, data=data: data or 1),
-        ):
-            pair.refused(call, InvalidArgumentError, "BAD_OBJECT", "'texts'", "TextWrapper")
-
-
-def test_an_object_that_does_not_dump(pair: Pair) -> None:
-    pair.ask(lambda vault: vault.upload("json", JsonWrapper("old"), data_id=7))
-
-    def edit(vault: Vault) -> None:
-        with vault.load("json", 7) as ticket:  # type: ignore[union-attr]
-            ticket.get_ref().data = {1, 2}
-
-    for call in (
-        lambda vault: vault.upload("json", JsonWrapper({1, 2})),
-        lambda vault: vault.update("json", 7, JsonWrapper({1, 2})),
-        edit,
-    ):
-        error = pair.refused(call, EncodeError, "ENCODE", "'json'", "JsonWrapper")
-        assert isinstance(error.__cause__, TypeError)
-
-
-def test_a_tag_that_the_unit_does_not_load(pair: Pair) -> None:
-    raw = b'"text"'
-    spec = UploadSpec(data_id=11, name="foreign", datatype="Foreign")
-    pair.do(lambda store: store.upload_many("json", [SmallUpload(spec, raw, checksum(raw))]))
-    for call in (
-        lambda vault: vault.load("json", 11),
-        lambda vault: vault.load("json", "foreign"),
-        lambda vault: vault.edit("json", 11, lambda _: None),
-    ):
-        error = pair.refused(call, DecodeError, "DATATYPE_MISMATCH", "'Foreign'", "'json'", "11")
-        assert error.context["data_id"] == 11
-    assert pair.ask(lambda vault: vault.exists("json", 11)) is True
-
-
-def test_bytes_that_do_not_decode(pair: Pair) -> None:
-    for data_id, unit, raw, datatype in ((12, "json", b"{", "json"), (13, "json", b"", ""), (14, "texts", b"\xff", "")):
-        spec = UploadSpec(data_id=data_id, datatype=datatype)
-
-        def store_raw(store: EmbeddedStore, unit: str = unit, raw: bytes = raw, spec: UploadSpec = spec) -> None:
-            store.upload_many(unit, [SmallUpload(spec, raw, checksum(raw))])
-
-        pair.do(store_raw)
-        error = pair.refused(
-            lambda vault, unit=unit, data_id=data_id: vault.load(unit, data_id),  # type: ignore[misc]
-            DecodeError,
-            "DECODE",
-            f"'{unit}'",
-            str(data_id),
-        )
-        assert isinstance(error.__cause__, ValueError)
-        assert error.context["data_id"] == data_id
-
-
-def test_a_datatype_that_returns_something_else_than_bytes(tmp_path: Path) -> None:
-    class Wrong(Datatype):
-        def _dump(self) -> Any:
-            return "text"
-
-    with Vault(tmp_path, {"wrong": (Wrong, 0)}) as vault:
-        with pytest.raises(EncodeError, match=r"str.*bytes"):
-            vault.upload("wrong", Wrong())
-        assert vault.units() == []
-
-
-def test_an_update_of_nothing_leaves_nothing(pair: Pair) -> None:
-    """A write that cannot succeed is refused before its bytes are stored."""
-
-    def update(store: EmbeddedStore) -> None:
-        with pytest.raises(LookupError), store.update("empty", UpdateSpec("name")) as writer:
-            writer.commit(0)
-
-    pair.do(update)
-    assert pair.ask(lambda vault: [info.data_id for info in vault.list("empty")]) == []

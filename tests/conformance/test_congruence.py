@@ -27,7 +27,8 @@ from vault.store.values import (
     checksum,
 )
 from vault.testing.congruence import assert_congruent
-from vault.testing.store import bad_input as bad
+from vault.testing.store import bad_values as bad
+from vault.testing.store.bad_input import ACTS, UNIT_ACTS, Act
 from vault.testing.store.objects import blocks_of, drain, payload
 from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
@@ -219,21 +220,21 @@ def test_any_calls_come_to_the_same(pair: Pair, calls: list[Call]) -> None:
     pair.assert_same(lambda store: store.revision)
 
 
-@pytest.mark.parametrize("act", bad.UNIT_ACTS.values(), ids=bad.UNIT_ACTS.keys())
-def test_bad_units_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
+@pytest.mark.parametrize("act", UNIT_ACTS.values(), ids=UNIT_ACTS.keys())
+def test_bad_units_are_refused_in_the_same_words(pair: Pair, act: Act) -> None:
     for unit in bad.UNITS.values():
         assert isinstance(pair.assert_same(act_now(act, unit, 5)), VaultError), unit
 
 
-@pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
-def test_bad_keys_are_refused_in_the_same_words(pair: Pair, act: bad.Act) -> None:
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
+def test_bad_keys_are_refused_in_the_same_words(pair: Pair, act: Act) -> None:
     for key in [*bad.IDS.values(), *bad.NAMES.values(), ""]:
         assert isinstance(pair.assert_same(act_now(act, "a", key)), VaultError), key
 
 
-@pytest.mark.parametrize("act", bad.ACTS.values(), ids=bad.ACTS.keys())
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
 @pytest.mark.parametrize("key", [77, "no such name"])
-def test_what_is_not_there_is_missed_in_the_same_words(pair: Pair, act: bad.Act, key: Any) -> None:
+def test_what_is_not_there_is_missed_in_the_same_words(pair: Pair, act: Act, key: Any) -> None:
     pair.assert_same(act_now(act, "a", key))
 
 
@@ -248,7 +249,7 @@ def test_batches_over_the_limit_are_refused_in_the_same_words(pair: Pair) -> Non
         assert isinstance(pair.assert_same(call), VaultError)
 
 
-def act_now(act: bad.Act, unit: Any, key: Any) -> Call:
+def act_now(act: Act, unit: Any, key: Any) -> Call:
     """One of the suite's acts, made of a sync store."""
 
     async def acting(store: Store) -> Any:

@@ -2,70 +2,20 @@
 
 import copy
 import dataclasses
-import math
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vault.errors import ConflictError, CorruptionError, VaultError
-from vault.store.columns import to_time
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, Times, UpdateSpec, UploadSpec
+from vault.errors import CorruptionError, VaultError
+from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
 from vault_server.storage.decision.decide import decide, preview
-from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
+from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.rows import to_info
-from vault_server.storage.decision.writes import (
-    Content,
-    Delete,
-    Put,
-    SetMetadata,
-    Update,
-    Upload,
-    Write,
-    request_hash,
-)
+from vault_server.storage.decision.writes import Content, Delete, Put, SetMetadata, Update, Upload, Write
 
 from tests.storage.deciding import DictIndex, Expected, content, in_groups, told, write_lists
-
-RETENTION = Retention(grace=300_000_000)
-NOTHING = Retention()
-YEAR = 366 * 86_400_000_000
-
-
-def run(
-    index: DictIndex, writes: list[Write], retention: Retention = RETENTION, clock: int = 1_000_000
-) -> list[Outcome]:
-    plan = decide(index.facts(writes, retention), writes, clock, retention)
-    index.apply(plan)
-    return plan.outcomes
-
-
-def uploaded(*ids: int, named: bool = False) -> DictIndex:
-    """An index with these objects, and a name for each, if it is to have one: a, b, …"""
-    index = DictIndex()
-    run(index, [up(data_id, chr(96 + data_id) if named else None) for data_id in ids])
-    return index
-
-
-def up(data_id: int, name: str | None = None, data: bytes = b"x", **spec: Any) -> Upload:
-    return Upload("u", UploadSpec(data_id, name, **spec), content(data))
-
-
-def put(name: str | None, data: bytes = b"p", **spec: Any) -> Put:
-    return Put("u", PutSpec(name, **spec), content(data))
-
-
-def renamed(key: int | str, name: str) -> SetMetadata:
-    return SetMetadata("u", MetadataSpec(key, name))
-
-
-def reason(outcome: Outcome) -> str:
-    assert isinstance(outcome, VaultError)
-    return outcome.reason
-
-
-def names(index: DictIndex) -> dict[int, str | None]:
-    return {data_id: row.name for (_, data_id), row in index.objects.items()}
+from tests.storage.one_group import NOTHING, RETENTION, names, reason, renamed, run, up, uploaded
 
 
 @given(write_lists(), st.lists(st.integers(1, 8), max_size=8), st.sampled_from([RETENTION, NOTHING]))
@@ -166,47 +116,6 @@ def test_an_object_made_and_deleted_in_a_group_leaves_its_changes_and_what_is_re
     index = DictIndex()
     run(index, [up(1, "a"), Delete("u", DeleteSpec(1))], NOTHING)
     assert (index.contents, index.retired) == ({}, {})
-
-
-def test_one_request_id_twice_in_a_group_is_applied_once() -> None:
-    index = DictIndex()
-    write = up(1, "a")
-    first, second = run(index, [write, write])
-    assert first == second
-    assert index.revision == 1
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        up(1, data=b"y", request_id=bytes(16)),
-        up(2, request_id=bytes(16)),
-        up(1, "a", request_id=bytes(16)),
-        up(1, tags={"k": "v"}, request_id=bytes(16)),
-        up(1, datatype="d", request_id=bytes(16)),
-        Upload("v", UploadSpec(1, request_id=bytes(16)), content(b"x")),
-        Update("u", UpdateSpec(1, request_id=bytes(16)), content(b"x")),
-        Delete("u", DeleteSpec(1, request_id=bytes(16))),
-        SetMetadata("u", MetadataSpec(1, request_id=bytes(16))),
-        put(None, b"x", data_id=1, request_id=bytes(16)),
-    ],
-)
-def test_a_request_id_that_stands_for_another_write_is_refused(other: Write) -> None:
-    for together in (True, False):
-        index = DictIndex()
-        first: list[Write] = [up(1, request_id=bytes(16))]
-        outcomes = run(index, [*first, other]) if together else run(index, first) + run(index, [other])
-        assert reason(outcomes[1]) == "BAD_REQUEST_ID"
-        assert index.revision == 1
-
-
-def test_a_request_id_is_known_to_who_used_it_and_to_nobody_else() -> None:
-    index = DictIndex()
-    mine = Upload("u", UploadSpec(1, request_id=bytes(16)), content(b"x"), "me")
-    theirs = dataclasses.replace(mine, principal="them")
-    assert [type(outcome) for outcome in run(index, [mine, mine])] == [ObjectInfo] * 2
-    (outcome,) = run(index, [theirs])
-    assert reason(outcome) == "OBJECT_EXISTS"
 
 
 def test_an_update_after_a_delete_in_a_group_finds_nothing() -> None:
@@ -360,169 +269,3 @@ def test_a_preview_says_what_a_commit_would_and_needs_no_bytes() -> None:
         with pytest.raises(VaultError) as raised:
             preview(index.facts([refused], RETENTION), refused, 0)
         assert raised.value.reason == why
-
-
-SPEC = UploadSpec(1, "ab", {"k": "v", "l": "w"}, "d", bytes(16))
-
-
-def test_a_requests_hash_stays_what_it_is() -> None:
-    """It is in stores: one that another version or Python computes must be the same."""
-    assert request_hash(Upload("u", SPEC, content(b"x"))) == HASH
-    assert request_hash(Upload("u", dataclasses.replace(SPEC, tags={"l": "w", "k": "v"}), content(b"y"))) == HASH
-
-
-HASH = 4_048_772_566_622_590_315
-
-
-def test_requests_that_differ_in_where_a_text_ends_have_other_hashes() -> None:
-    hashes = {
-        request_hash(write)
-        for write in (
-            Upload("u", UploadSpec(1, "ab", datatype="c"), content(b"")),
-            Upload("u", UploadSpec(1, "a", datatype="bc"), content(b"")),
-            Upload("u", UploadSpec(1, None, datatype="abc"), content(b"")),
-            Delete("u", DeleteSpec(1)),
-            Delete("u", DeleteSpec("1")),
-            Delete("u", DeleteSpec(1, 0)),
-            SetMetadata("u", MetadataSpec(1)),
-            SetMetadata("u", MetadataSpec(1, "")),
-            SetMetadata("u", MetadataSpec(1, tags={})),
-            SetMetadata("u", MetadataSpec(1, "a")),
-            SetMetadata("u", MetadataSpec(1, "a", replace=True)),
-            SetMetadata("u", MetadataSpec(1, "a", expires_in=1)),
-            SetMetadata("u", MetadataSpec(1, "a", expires_in=math.inf)),
-            SetMetadata("u", MetadataSpec(1, "a", if_revision=1)),
-            Delete("u", DeleteSpec(1, if_revision=0)),
-            Update("u", UpdateSpec(1), content(b"")),
-            Update("u", UpdateSpec(1, tags={}), content(b"")),
-            Update("u", UpdateSpec(1, if_revision=0), content(b"")),
-            put(None, data_id=1),
-            put("a", data_id=1),
-            put("a", data_id=1, if_generation=0),
-            put("a", data_id=1, expires_in=1),
-            put("a", data_id=1, times=Times(*[to_time(YEAR)] * 3)),
-        )
-    }
-    assert len(hashes) == 23
-
-
-def test_every_kind_of_change_is_made_by_a_write() -> None:
-    index = DictIndex()
-    run(index, [put("a", data_id=1), put("a"), renamed("a", "b"), Delete("u", DeleteSpec("b"))])
-    assert [told["kind"] for told in index.changes.values()] == [kind.value for kind in ChangeKind]
-
-
-def test_a_put_keeps_the_id_and_the_beginning_of_what_it_replaces_and_nothing_else() -> None:
-    index = DictIndex()
-    run(index, [up(1, "a", tags={"k": "v"}, datatype="d")], clock=1_000)
-    (info,) = run(index, [put("a", data_id=2, expires_in=1.5)], clock=2_000)
-    assert isinstance(info, ObjectInfo)
-    assert (info.data_id, info.tags, info.datatype) == (1, {}, "")
-    (row,) = index.objects.values()
-    assert (row.created_at, row.updated_at, row.written_at, row.expires_at) == (1_000, 2_000, 2_000, 1_502_000)
-    (info,) = run(index, [put("a")])
-    assert isinstance(info, ObjectInfo)
-    assert info.expires_at is None
-
-
-def test_an_expiry_is_kept_by_an_update_and_set_or_taken_by_metadata() -> None:
-    index = DictIndex()
-    run(index, [put("a", data_id=1, expires_in=1), Update("u", UpdateSpec("a"), content(b"y"))], clock=1_000)
-    assert index.objects["u", 1].expires_at == 1_001_000
-    for expires_in, expected in ((None, 1_001_000), (5, 5_002_000), (math.inf, None)):
-        run(index, [SetMetadata("u", MetadataSpec("a", expires_in=expires_in))], clock=2_000)
-        assert index.objects["u", 1].expires_at == expected
-
-
-def test_times_that_are_taken_over_are_never_later_than_the_stores() -> None:
-    index = DictIndex()
-    times = Times(*[to_time(moment) for moment in (YEAR, 3 * YEAR, 2 * YEAR)])
-    for _ in range(2):  # new, and replaced
-        run(index, [put("a", data_id=1, times=times)], clock=2 * YEAR + 5)
-        row = index.objects["u", 1]
-        assert (row.created_at, row.written_at, row.updated_at) == (YEAR, 2 * YEAR, 2 * YEAR + 5)
-
-
-def test_a_put_is_answered_as_it_was_also_when_what_it_made_is_gone() -> None:
-    index, write = DictIndex(), put("a", request_id=bytes(16))
-    (first,) = run(index, [write])
-    run(index, [Delete("u", DeleteSpec("a"))])
-    assert run(index, [write]) == [first]
-    assert index.objects == {}
-    (other,) = run(index, [put("a", b"other", data_id=write.spec.data_id, request_id=bytes(16))])
-    assert reason(other) == "BAD_REQUEST_ID"
-
-
-def test_a_rename_over_a_name_deletes_what_bore_it_in_the_same_group_and_is_answered_once() -> None:
-    for retention in (RETENTION, NOTHING):
-        index = uploaded(1, 2, named=True)
-        write = SetMetadata("u", MetadataSpec(1, "b", replace=True))
-        first, again = run(index, [write, write], retention)
-        assert first == again
-        assert names(index) == {1: "b"}
-        assert [(told["kind"], told["data_id"]) for told in index.changes.values()][2:] == [(4, 2), (3, 1)]
-        assert [told["request_id"] for told in index.changes.values()][2:] == [None, write.spec.request_id]
-        assert run(index, [write], retention) == [first]
-        assert index.revision == 4
-
-
-def test_an_object_renamed_onto_itself_stays() -> None:
-    index = uploaded(1, named=True)
-    (info,) = run(index, [SetMetadata("u", MetadataSpec("a", "a", replace=True))])
-    assert isinstance(info, ObjectInfo)
-    assert names(index) == {1: "a"}
-
-
-def test_a_rename_that_is_refused_deletes_nothing() -> None:
-    index = uploaded(1, 2, named=True)
-    writes: list[Write] = [
-        SetMetadata("u", MetadataSpec("a", "b", replace=True, if_revision=9)),
-        SetMetadata("u", MetadataSpec("a", "b", {"k\n": "v"}, replace=True)),
-    ]
-    assert list(map(reason, run(index, writes))) == ["REVISION_MISMATCH", "BAD_TAGS"]
-    assert names(index) == {1: "a", 2: "b"}
-
-
-def test_a_revision_that_is_not_the_objects_refuses_and_says_which_it_is_at() -> None:
-    for write in (
-        Update("u", UpdateSpec(1, if_revision=1), content(b"y")),
-        Delete("u", DeleteSpec(1, if_revision=1)),
-        SetMetadata("u", MetadataSpec(1, tags={}, if_revision=1)),
-    ):
-        index = uploaded(1, named=True)
-        run(index, [renamed(1, "z")])
-        (refused,) = run(index, [write])
-        assert reason(refused) == "REVISION_MISMATCH"
-        assert isinstance(refused, ConflictError)
-        assert (refused.context["revision"], refused.context["wanted"]) == (2, 1)
-        spec: Any = dataclasses.replace(write.spec, if_revision=2)
-        (done,) = run(index, [dataclasses.replace(write, spec=spec)])
-        assert not isinstance(done, VaultError)
-
-
-@pytest.mark.parametrize(
-    ("write", "why"),
-    [
-        (put("a", if_generation=0), "GENERATION_MISMATCH"),
-        (put("a", if_generation=7), "GENERATION_MISMATCH"),
-        (put("z", if_generation=7), "OBJECT_NOT_FOUND"),
-        (put("z", data_id=1), "OBJECT_EXISTS"),
-        (put(None, data_id=9, if_generation=1), "OBJECT_NOT_FOUND"),
-        (put("z\n"), "BAD_NAME"),
-        (put("a", tags={"k\n": "v"}), "BAD_TAGS"),
-        (put("a", datatype="d\u2028"), "BAD_DATATYPE"),
-    ],
-)
-def test_a_put_is_refused_before_its_bytes_come_and_at_its_commit(write: Put, why: str) -> None:
-    index = uploaded(1, named=True)
-    with pytest.raises(VaultError) as raised:
-        preview(index.facts([write], RETENTION), write, 0)
-    assert raised.value.reason == why
-    assert list(map(reason, run(index, [write]))) == [why]
-
-
-def test_of_two_puts_that_want_nobody_there_the_second_is_refused() -> None:
-    index = DictIndex()
-    first, second = run(index, [put("a", if_generation=0), put("a", if_generation=0)])
-    assert isinstance(first, ObjectInfo)
-    assert reason(second) == "GENERATION_MISMATCH"

@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from vault import Vault
+
 from tests.vault.places import Note
+
+HOLDER: Final = b"somebody else..."
 
 
 class Counting:
@@ -71,6 +75,14 @@ def together(*functions: Callable[[], Any]) -> list[Any]:
         thread.join(60)
         assert not thread.is_alive(), "it hangs"
     return outcomes
+
+
+def is_free(vault: Vault, name: str) -> bool:
+    """Whether nobody has the lease on the name."""
+    if vault._store.acquire_lease("notes", name, HOLDER, 1):
+        return False
+    vault._store.release_lease("notes", name, HOLDER)
+    return True
 
 
 PROGRAM: Final = """

@@ -1,9 +1,7 @@
 """get_or_compute: the value where it is, one computation where it is not, and whoever dies is succeeded."""
 
-import asyncio
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import pytest
 from vault import (
-    AsyncVault,
     ClosedError,
     InvalidArgumentError,
     JsonWrapper,
@@ -25,15 +22,13 @@ from vault._async.objects import lease_renewal as async_renewal
 from vault._sync.objects import computing, lease_renewal
 from vault.store import Store, WrapperStore
 from vault_server import EmbeddedStore, Server
-from vault_server.storage.memory import AsyncMemoryStore, MemoryStore
+from vault_server.storage.memory import MemoryStore
 
-from tests.storage.objects import run, start
-from tests.vault.computing import PROGRAM, Counting, together
+from tests.vault.computing import Counting, is_free, together
 from tests.vault.places import STRUCTURE, Count, Note
 from tests.waiting import until
 
 OpenVault = Callable[..., Vault]
-HOLDER = b"somebody else..."
 
 
 @pytest.fixture(params=["memory", "embedded", "remote"])
@@ -67,14 +62,6 @@ def text(vault: Vault, name: str) -> str | None:
     with ticket:
         found: str = ticket.get_data().text
         return found
-
-
-def is_free(vault: Vault, name: str) -> bool:
-    """Whether nobody has the lease on the name."""
-    if vault._store.acquire_lease("notes", name, HOLDER, 1):
-        return False
-    vault._store.release_lease("notes", name, HOLDER)
-    return True
 
 
 def test_what_is_not_there_is_computed_and_then_it_is_there(vault: Vault, open_vault: OpenVault) -> None:
@@ -367,159 +354,3 @@ def test_a_coroutine_function_is_not_for_a_sync_vault(vault: Vault) -> None:
     with pytest.raises(InvalidArgumentError, match="an AsyncVault takes it") as refused:
         vault.get_or_compute("notes", "a", Counting().awaited)
     assert refused.value.reason == "BAD_FUNCTION"
-
-
-@pytest.mark.parametrize("kind", ["embedded", "remote"])
-def test_processes_compute_once_and_never_two_at_a_time(kind: str, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with ExitStack() as stack:
-        location = str(tmp_path / "store")
-        if kind == "remote":
-            store = stack.enter_context(EmbeddedStore(location))
-            location = f"grpc://{stack.enter_context(Server(store)).address}"
-        processes = [start(PROGRAM, location, log, "0.3", "10", "a") for _ in range(2)]
-        for process in processes:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-        told = together(*[lambda process=process: process.communicate("go\n", timeout=60)[0] for process in processes])
-    lines = [line.split() for line in log.read_text().splitlines()]
-    assert [what for what, _ in lines] == ["begin", "end"]
-    assert set(told) == {f"of {lines[0][1]}\n"}
-
-
-@pytest.mark.parametrize("kind", ["embedded", "remote"])
-def test_the_computation_of_a_process_that_is_killed_is_anothers_within_a_lease(kind: str, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.touch()
-    with ExitStack() as stack:
-        location = str(tmp_path / "store")
-        if kind == "remote":
-            store = stack.enter_context(EmbeddedStore(location))
-            location = f"grpc://{stack.enter_context(Server(store)).address}"
-        doomed = start(PROGRAM, location, log, "60", "2", "a")
-        assert doomed.stdin
-        assert doomed.stdout
-        assert doomed.stdout.readline() == "ready\n"
-        doomed.stdin.write("go\n")
-        doomed.stdin.flush()
-        until(lambda: log.read_text() == f"begin {doomed.pid}\n")
-        with Vault(location, STRUCTURE) as vault:
-            assert not is_free(vault, "a")
-            doomed.kill()
-            doomed.communicate()
-            began = time.monotonic()
-            assert vault.get_or_compute("notes", "a", Counting("after"), timeout=60).text == "after"
-            assert time.monotonic() - began < 30
-
-
-FORKING = """
-import os, signal, sys
-signal.alarm(60)
-from vault import ClosedError, Vault
-from tests.vault.places import STRUCTURE, Note
-with Vault(sys.argv[1], STRUCTURE) as vault:
-    def function():
-        pid = os.fork()
-        if pid:
-            assert os.waitpid(pid, 0)[1] == 0
-            return Note("parent's")
-        assert vault.get_or_compute("notes", "b", lambda: Note("child's")).text == "child's"
-        return Note("child's")
-    parent = os.getpid()
-    try:
-        print(vault.get_or_compute("notes", "a", function).text)
-    except ClosedError:
-        os._exit(os.getpid() == parent)
-    assert vault.load("notes", "b") is None or os.getpid() == parent
-    with vault.load("notes", "b") as ticket:
-        print(ticket.get_data().text)
-"""
-
-
-def test_a_child_that_is_forked_by_a_function_computes_its_own_and_not_its_parents(tmp_path: Path) -> None:
-    assert run(FORKING, tmp_path / "store") == "parent's\nchild's\n"
-
-
-@pytest.fixture(params=["memory", "embedded", "remote"])
-async def open_async(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """As `open_vault`."""
-    with ExitStack() as stack:
-        location: Any = tmp_path / "store"
-        if request.param == "memory":
-            location = AsyncMemoryStore()
-        elif request.param == "remote":
-            store = stack.enter_context(EmbeddedStore(location))
-            location = f"grpc://{stack.enter_context(Server(store)).address}"
-        vaults: list[AsyncVault] = []
-
-        def opened() -> AsyncVault:
-            vaults.append(AsyncVault(location, STRUCTURE))
-            return vaults[-1]
-
-        yield opened
-        for vault in vaults:
-            await vault.close()
-
-
-async def test_tasks_of_several_vaults_that_want_one_value_compute_it_once(open_async: Any) -> None:
-    vaults = [open_async(), open_async()]
-    for function in (Counting("a", 0.2).awaited, Counting("b", 0.2)):
-        counting: Any = getattr(function, "__self__", function)
-        asked = [vault.get_or_compute("notes", counting.text, function) for vault in vaults * 4]
-        assert [note.text for note in await asyncio.gather(*asked)] == [counting.text] * 8
-        assert (counting.calls, counting.most) == (1, 1)
-
-
-async def test_a_plain_function_does_not_stop_the_event_loop(open_async: Any) -> None:
-    done = threading.Event()
-    vault = open_async()
-    asked = asyncio.create_task(vault.get_or_compute("notes", "a", Counting(then=lambda: done.wait(30))))
-    await asyncio.sleep(0.05)
-    done.set()
-    assert (await asked).text == "value"
-    given = await vault.get_or_compute("notes", "b", lambda: Counting("awaited").awaited())
-    assert given.text == "awaited"
-
-
-async def test_a_coroutine_function_that_asks_for_its_own_name_is_refused(open_async: Any) -> None:
-    vault = open_async()
-
-    async def own() -> Note:
-        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
-            await vault.get_or_compute("notes", "a", own)
-        with pytest.raises(InvalidArgumentError, match="asks for it itself"):
-            await asyncio.create_task(vault.get_or_compute("notes", "a", own))
-        return Note("value")
-
-    assert (await vault.get_or_compute("notes", "a", own)).text == "value"
-
-
-async def test_what_was_cancelled_is_computed_by_who_waits(open_async: Any) -> None:
-    vault, other = open_async(), open_async()
-    begun = asyncio.Event()
-
-    async def endless() -> Note:
-        begun.set()
-        await asyncio.sleep(3600)
-        raise AssertionError
-
-    first = asyncio.create_task(vault.get_or_compute("notes", "a", endless))
-    await begun.wait()
-    waiting = [asyncio.create_task(each.get_or_compute("notes", "a", Counting().awaited)) for each in (vault, other)]
-    await asyncio.sleep(0.05)
-    first.cancel()
-    async with asyncio.timeout(8):  # sooner than a lease ends by itself
-        assert [note.text for note in await asyncio.gather(*waiting)] == ["value", "value"]
-    with pytest.raises(asyncio.CancelledError):
-        await first
-
-
-def test_a_process_that_ends_in_the_middle_ends(tmp_path: Path) -> None:
-    program = (
-        "import sys, threading\nfrom vault import Vault\nfrom tests.vault.places import STRUCTURE\n"
-        "vault = Vault(sys.argv[1], STRUCTURE)\nbegun = threading.Event()\n"
-        "def function():\n    begun.set()\n    threading.Event().wait()\n"
-        "threading.Thread(target=vault.get_or_compute, args=('notes', 'a', function), daemon=True).start()\n"
-        "assert begun.wait(30)\nprint('ends')\n"
-    )
-    assert run(program, tmp_path / "store") == "ends\n"

@@ -17,7 +17,7 @@ from vault.errors import BatchError, InvalidArgumentError, NotFoundError, VaultE
 from vault.store.contract import Store
 from vault.store.limits import check_key, check_new
 from vault.store.values import Block, SmallUpload, UploadSpec, checksum
-from vault.testing.store.bad_input import HIDDEN, SEEN
+from vault.testing.store.bad_values import HIDDEN, SEEN
 from vault_server import EmbeddedStore, Server
 
 from tests import before

@@ -27,7 +27,7 @@ from vault.store.values import (
     checksum,
     new_data_id,
 )
-from vault.testing.store import bad_input as bad
+from vault.testing.store import bad_values as bad
 from vault.testing.store.batches import infos_of
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

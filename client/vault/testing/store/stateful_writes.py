@@ -2,14 +2,13 @@
 
 import math
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
+from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, VaultError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.outcomes import single
@@ -30,6 +29,7 @@ from vault.store.values import (
     checksum,
 )
 from vault.testing.store.objects import blocks_of, payload
+from vault.testing.store.stateful_dict import Dict, Expected
 
 UNIT = "unit"
 
@@ -42,63 +42,6 @@ sizes = st.sampled_from([0, 1, 1000, 70_000, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_S
 small_sizes = st.sampled_from([0, 1, 1000, 70_000, BLOCK_SIZE])
 seeds = st.integers(min_value=0, max_value=3)
 flags = st.booleans()
-
-
-@dataclass
-class Expected:
-    """What the dict holds of one object."""
-
-    data: bytes
-    name: str | None
-    tags: dict[str, str]
-    datatype: str
-    info: ObjectInfo | None = field(default=None)
-
-    @property
-    def generation(self) -> int:
-        assert self.info is not None
-        return self.info.generation
-
-    @property
-    def revision(self) -> int:
-        assert self.info is not None
-        return self.info.revision
-
-
-class Dict:
-    """The plain dict, and what the contract says each call does to it."""
-
-    def __init__(self) -> None:
-        self.objects: dict[int, Expected] = {}
-
-    def id_of(self, key: Key) -> int | None:
-        if isinstance(key, int):
-            return key if key in self.objects else None
-        return next((data_id for data_id, expected in self.objects.items() if expected.name == key), None)
-
-    def get(self, key: Key) -> Expected | None:
-        data_id = self.id_of(key)
-        return None if data_id is None else self.objects[data_id]
-
-    def refusal(self, key: Key, if_generation: int | None, if_revision: int | None = None) -> type[VaultError] | None:
-        """What an update or a change of metadata must raise."""
-        expected = self.get(key)
-        if expected is None:
-            return NotFoundError
-        fits = if_generation in (None, expected.generation) and if_revision in (None, expected.revision)
-        return None if fits else ConflictError
-
-    def put_refusal(self, spec: PutSpec) -> type[VaultError] | None:
-        """What a put must raise."""
-        expected = self.get(spec.data_id if spec.name is None else spec.name)
-        if expected is not None:
-            return None if spec.if_generation in (None, expected.generation) else ConflictError
-        if spec.if_generation:
-            return NotFoundError
-        return AlreadyExistsError if spec.data_id in self.objects else None
-
-    def taken(self, data_id: int, name: str | None) -> bool:
-        return data_id in self.objects or (name is not None and self.id_of(name) is not None)
 
 
 class WriteRules(RuleBasedStateMachine):
