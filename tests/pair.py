@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from vault import BytesWrapper, JsonWrapper, RemoteVault, TextWrapper, Vault
 from vault.errors import VaultError
 from vault.testing.congruence import assert_congruent
-from vault.testing.store.objects import failed_with
+from vault.testing.store.objects import assert_failed_with
 from vault_server import EmbeddedStore, Server, StoreOptions
 
 Call = Callable[[Vault], Any]
@@ -37,11 +37,11 @@ class Pair(NamedTuple):
         for store in self.stores:
             call(store)
 
-    def refused(self, call: Call, kind: type[VaultError], reason: str, *words: str) -> VaultError:
+    def assert_refused(self, call: Call, kind: type[VaultError], reason: str, *words: str) -> VaultError:
         """Asserts that both refuse the call in the same words, and that it changed nothing in either store."""
         before = [everything(store) for store in self.stores]
         error = self.ask(call)
-        failed_with(error, kind, reason, *words)
+        assert_failed_with(error, kind, reason, *words)
         assert [everything(store) for store in self.stores] == before
         return cast(VaultError, error)
 

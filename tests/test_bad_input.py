@@ -64,12 +64,14 @@ each_unit_call = pytest.mark.parametrize("call", UNIT_CALLS.values(), ids=UNIT_C
 @each_unit_call
 def test_a_name_that_no_unit_can_have(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
     for unit in bad.UNITS.values():
-        pair.refused(lambda vault, unit=unit: call(vault, unit, 5), InvalidArgumentError, "BAD_UNIT", shown(unit))  # type: ignore[misc]
+        pair.assert_refused(
+            lambda vault, unit=unit: call(vault, unit, 5), InvalidArgumentError, "BAD_UNIT", shown(unit)
+        )  # type: ignore[misc]
 
 
 @each_unit_call
 def test_a_unit_that_is_not_in_the_structure(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
-    error = pair.refused(
+    error = pair.assert_refused(
         lambda vault: call(vault, "other", 5), UnknownUnitError, "UNKNOWN_UNIT", "'other'", "'texts'", "'json'"
     )
     assert isinstance(error, LookupError)
@@ -82,9 +84,11 @@ def test_a_unit_that_is_not_in_the_structure(pair: Pair, call: Callable[[Vault, 
 @each_call
 def test_what_is_no_key(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
     for key in bad.IDS.values():
-        pair.refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_ID", shown(key))  # type: ignore[misc]
+        pair.assert_refused(
+            lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_ID", shown(key)
+        )  # type: ignore[misc]
     for key in ["", *bad.NAMES.values()]:
-        pair.refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_NAME", "name")  # type: ignore[misc]
+        pair.assert_refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_NAME", "name")  # type: ignore[misc]
 
 
 def test_a_number_in_quotes_is_a_name(pair: Pair) -> None:
@@ -100,7 +104,7 @@ def test_an_id_that_no_object_can_have(pair: Pair, data_id: Any) -> None:
         lambda vault: vault.open_writer("texts", data_id=data_id),
         lambda vault: vault.upload_file("texts", __file__, data_id=data_id),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_ID", shown(data_id))
+        pair.assert_refused(call, InvalidArgumentError, "BAD_ID", shown(data_id))
 
 
 @pytest.mark.parametrize("several", [5, None, 1.5, TextWrapper("one")], ids=repr)
@@ -111,7 +115,7 @@ def test_what_is_not_several(pair: Pair, several: Any) -> None:
         lambda vault: vault.delete_many("texts", several),
         lambda vault: vault.upload_many("texts", several),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_BATCH", "several", shown(several))
+        pair.assert_refused(call, InvalidArgumentError, "BAD_BATCH", "several", shown(several))
 
 
 @pytest.mark.parametrize("several", [5, "a", b"a", {"a": "b"}, {"a"}], ids=repr)
@@ -121,12 +125,12 @@ def test_names_and_tags_that_are_not_several(pair: Pair, several: Any) -> None:
         lambda vault: vault.upload_many("texts", [TextWrapper("new")], tags=several),
         lambda vault: vault.put_many("texts", {"new": TextWrapper("new")}, tags=several),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_BATCH", "one for each object")
+        pair.assert_refused(call, InvalidArgumentError, "BAD_BATCH", "one for each object")
 
 
 def test_units_that_are_not_several(pair: Pair) -> None:
     several: Any = 5
-    pair.refused(lambda vault: vault.watch(several), InvalidArgumentError, "BAD_UNIT", "5")
+    pair.assert_refused(lambda vault: vault.watch(several), InvalidArgumentError, "BAD_UNIT", "5")
 
 
 @pytest.mark.parametrize("progress", [print, 5, lambda done: None], ids=["print", "number", "lambda"])
@@ -135,7 +139,7 @@ def test_a_progress_that_is_none(pair: Pair, progress: Any, tmp_path: Path) -> N
         lambda vault: vault.upload_file("texts", __file__, progress=progress),
         lambda vault: vault.download_file("texts", 5, tmp_path / "copy", progress=progress),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_PROGRESS", "set_size and relative_update")
+        pair.assert_refused(call, InvalidArgumentError, "BAD_PROGRESS", "set_size and relative_update")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -148,10 +152,10 @@ def test_a_name_that_no_object_can_have(pair: Pair, name: Any) -> None:
         lambda vault: vault.upload_file("texts", __file__, name=name),
         lambda vault: vault.find("texts", name),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_NAME", "name", shown(name))
+        pair.assert_refused(call, InvalidArgumentError, "BAD_NAME", "name", shown(name))
     if name != "":
-        pair.refused(lambda vault: vault.set_metadata("texts", 5, name=name), InvalidArgumentError, "BAD_NAME")
-        pair.refused(lambda vault: vault.list("texts", prefix=name), InvalidArgumentError, "BAD_NAME", "prefix")
+        pair.assert_refused(lambda vault: vault.set_metadata("texts", 5, name=name), InvalidArgumentError, "BAD_NAME")
+        pair.assert_refused(lambda vault: vault.list("texts", prefix=name), InvalidArgumentError, "BAD_NAME", "prefix")
 
 
 @pytest.mark.parametrize("tags", bad.TAGS.values(), ids=bad.TAGS.keys())
@@ -164,12 +168,12 @@ def test_tags_that_no_object_can_have(pair: Pair, tags: Any) -> None:
         lambda vault: vault.set_metadata("texts", 5, tags=tags),
         lambda vault: vault.list("texts", tags=tags),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_TAGS", "tag")
+        pair.assert_refused(call, InvalidArgumentError, "BAD_TAGS", "tag")
 
 
 def test_too_many_tags_are_counted(pair: Pair) -> None:
     tags = {f"key {number}": "" for number in range(MAX_TAGS + 1)}
-    pair.refused(
+    pair.assert_refused(
         lambda vault: vault.upload("texts", TextWrapper("new"), tags=tags),
         InvalidArgumentError,
         "BAD_TAGS",
@@ -188,8 +192,8 @@ def test_ids_and_names_that_are_taken(pair: Pair) -> None:
             with vault.open_writer("texts", data_id=data_id, name=name) as writer:
                 writer.write(payload(2 * BLOCK_SIZE))
 
-        pair.refused(upload, AlreadyExistsError, reason, word)
-        pair.refused(write, AlreadyExistsError, reason, word)
+        pair.assert_refused(upload, AlreadyExistsError, reason, word)
+        pair.assert_refused(write, AlreadyExistsError, reason, word)
 
 
 @pytest.mark.parametrize("generation", bad.GENERATIONS.values(), ids=bad.GENERATIONS.keys())
@@ -199,7 +203,7 @@ def test_what_is_no_generation(pair: Pair, generation: Any) -> None:
         lambda vault: vault.delete("texts", 5, if_generation=generation),
         lambda vault: vault.set_metadata("texts", 5, tags={}, if_generation=generation),
     ):
-        pair.refused(call, InvalidArgumentError, "BAD_GENERATION", shown(generation))
+        pair.assert_refused(call, InvalidArgumentError, "BAD_GENERATION", shown(generation))
 
 
 # Sizes and ranges
@@ -241,7 +245,7 @@ def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
     for limit in (-1, 2**63, True, 1.5, "1", float("nan")):
         for name in ("max_objects", "max_bytes"):
             options: dict[str, Any] = {name: limit}
-            pair.refused(
+            pair.assert_refused(
                 lambda vault, options=options: vault.set_unit_limits("texts", **options),  # type: ignore[misc]
                 InvalidArgumentError,
                 "BAD_LIMIT",
@@ -249,7 +253,7 @@ def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
                 shown(limit),
             )
     for when_full in ("", "drop", None, 1):
-        pair.refused(
+        pair.assert_refused(
             lambda vault, when_full=when_full: vault.set_unit_limits("texts", when_full=when_full),  # type: ignore[misc]
             InvalidArgumentError,
             "BAD_LIMIT",
@@ -260,7 +264,7 @@ def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
 
 def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
     for seconds in (0, -1.0, float("nan"), 1e12, True, "1", [1]):
-        pair.refused(
+        pair.assert_refused(
             lambda vault, seconds=seconds: vault.touch("texts", "name", expires_in=seconds),  # type: ignore[misc]
             InvalidArgumentError,
             "BAD_EXPIRY",

@@ -15,7 +15,7 @@ from vault import ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, UnknownUnitError
 from vault.store.limits import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 from vault.store.values import UploadSpec
-from vault.testing.store.objects import blocks_of, failed_with, payload, small_upload
+from vault.testing.store.objects import assert_failed_with, blocks_of, payload, small_upload
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault_server import EmbeddedStore, Server, StoreOptions
@@ -100,7 +100,7 @@ def test_a_grpc_server_of_another_kind(stranger: str, call: Callable[[RemoteVaul
     with RemoteVault(stranger, STRUCTURE, connection=ConnectionSettings(timeout=TIMEOUT)) as vault:
         with pytest.raises(ProtocolError) as caught:
             call(vault)
-        failed_with(caught.value, ProtocolError, "PROTOCOL", stranger, "vault.v1")
+        assert_failed_with(caught.value, ProtocolError, "PROTOCOL", stranger, "vault.v1")
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_a_grpc_server_of_another_kind(stranger: str, call: Callable[[RemoteVaul
 def test_what_is_no_address(address: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         RemoteVault(address, STRUCTURE)
-    failed_with(caught.value, InvalidArgumentError, "BAD_ADDRESS", repr(address), "host:port")
+    assert_failed_with(caught.value, InvalidArgumentError, "BAD_ADDRESS", repr(address), "host:port")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", None, True])
 def test_what_is_no_timeout(timeout: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         RemoteVault("127.0.0.1:5", STRUCTURE, connection=ConnectionSettings(timeout=timeout))
-    failed_with(caught.value, InvalidArgumentError, "BAD_TIMEOUT", repr(timeout))
+    assert_failed_with(caught.value, InvalidArgumentError, "BAD_TIMEOUT", repr(timeout))
 
 
 def test_a_unit_that_the_store_does_not_allow_is_unknown_embedded_and_remote(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_unit_that_the_store_does_not_allow_is_unknown_embedded_and_remote(tmp
         for vault in (embedded, remote):
             with pytest.raises(UnknownUnitError) as caught:
                 vault.upload("texts", TextWrapper("text"))
-            failed_with(caught.value, UnknownUnitError, "UNKNOWN_UNIT", "'texts'")
+            assert_failed_with(caught.value, UnknownUnitError, "UNKNOWN_UNIT", "'texts'")
             said.append((str(caught.value), caught.value.context))
         assert said[0] == said[1]
         assert store.list_units() == []
@@ -180,6 +180,6 @@ def assert_unavailable(address: str, call: Callable[[RemoteVault], Any], reason:
         with pytest.raises(UnavailableError) as caught:
             call(vault)
         took = time.monotonic() - begun
-        failed_with(caught.value, UnavailableError, reason, address)
+        assert_failed_with(caught.value, UnavailableError, reason, address)
     assert took < TIMEOUT + 10, "an answer within the timeout, on a machine that has other things to do"
     return str(caught.value)

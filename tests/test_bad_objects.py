@@ -28,11 +28,13 @@ def test_what_a_full_unit_has_no_room_for(pair: Pair) -> None:
         lambda vault: vault.upload("full", BytesWrapper(payload(BLOCK_SIZE + 1)), name="large"),
     )
     for call in calls:
-        error = pair.refused(call, StorageFullError, "QUOTA", "'full'", "10")
+        error = pair.assert_refused(call, StorageFullError, "QUOTA", "'full'", "10")
         assert error.context["limit"] == 10
     pair.ask(lambda vault: vault.upload("full", BytesWrapper(b"x" * 10), data_id=70))
-    pair.refused(lambda vault: vault.upload("full", BytesWrapper(b"")), StorageFullError, "QUOTA", "2 objects")
-    pair.refused(lambda vault: vault.update("full", 70, BytesWrapper(b"x" * 11)), StorageFullError, "QUOTA", "11 bytes")
+    pair.assert_refused(lambda vault: vault.upload("full", BytesWrapper(b"")), StorageFullError, "QUOTA", "2 objects")
+    pair.assert_refused(
+        lambda vault: vault.update("full", 70, BytesWrapper(b"x" * 11)), StorageFullError, "QUOTA", "11 bytes"
+    )
     pair.ask(lambda vault: vault.delete("full", 70))
     pair.ask(lambda vault: vault.set_unit_limits("full"))
 
@@ -46,7 +48,7 @@ def test_an_object_of_another_class(pair: Pair) -> None:
             lambda vault, data=data: vault.update("texts", 5, data),
             lambda vault, data=data: vault.edit("texts", 5, lambda _, data=data: data or 1),
         ):
-            pair.refused(call, InvalidArgumentError, "BAD_OBJECT", "'texts'", "TextWrapper")
+            pair.assert_refused(call, InvalidArgumentError, "BAD_OBJECT", "'texts'", "TextWrapper")
 
 
 def test_an_object_that_does_not_dump(pair: Pair) -> None:
@@ -61,7 +63,7 @@ def test_an_object_that_does_not_dump(pair: Pair) -> None:
         lambda vault: vault.update("json", 7, JsonWrapper({1, 2})),
         edit,
     ):
-        error = pair.refused(call, EncodeError, "ENCODE", "'json'", "JsonWrapper")
+        error = pair.assert_refused(call, EncodeError, "ENCODE", "'json'", "JsonWrapper")
         assert isinstance(error.__cause__, TypeError)
 
 
@@ -74,7 +76,7 @@ def test_a_tag_that_the_unit_does_not_load(pair: Pair) -> None:
         lambda vault: vault.load("json", "foreign"),
         lambda vault: vault.edit("json", 11, lambda _: None),
     ):
-        error = pair.refused(call, DecodeError, "DATATYPE_MISMATCH", "'Foreign'", "'json'", "11")
+        error = pair.assert_refused(call, DecodeError, "DATATYPE_MISMATCH", "'Foreign'", "'json'", "11")
         assert error.context["data_id"] == 11
     assert pair.ask(lambda vault: vault.exists("json", 11)) is True
 
@@ -87,7 +89,7 @@ def test_bytes_that_do_not_decode(pair: Pair) -> None:
             store.upload_many(unit, [SmallUpload(spec, raw, checksum(raw))])
 
         pair.do(store_raw)
-        error = pair.refused(
+        error = pair.assert_refused(
             lambda vault, unit=unit, data_id=data_id: vault.load(unit, data_id),  # type: ignore[misc]
             DecodeError,
             "DECODE",

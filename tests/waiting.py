@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def assert_soon(condition: Callable[[], object], seconds: float = 60) -> None:
     """Waits until it holds; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

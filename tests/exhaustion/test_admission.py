@@ -23,7 +23,7 @@ from vault_server.rpc.admission import TRANSFERS
 from tests.remote.conftest import open_store
 from tests.server.conftest import serve
 from tests.server.process import Serve
-from tests.waiting import until
+from tests.waiting import assert_soon
 from torture.hostile_clients.attacks import ATTACKS, LARGE, OBJECT, Peers, fill, load_many, upload_start
 from torture.hostile_clients.http2 import silent
 
@@ -56,7 +56,7 @@ def test_no_peer_holds_the_end(serve: Serve, tmp_path: Path, options: tuple[str,
     with Peers(server.address) as peers:
         for attack in ATTACKS.values():
             attack(peers, 4)
-        until(lambda: sum(len(each.calls) for each in peers.connections) == 4 * (len(ATTACKS) - 1))
+        assert_soon(lambda: sum(len(each.calls) for each in peers.connections) == 4 * (len(ATTACKS) - 1))
         began = time.monotonic()
         code, _, log = server.terminate()
         assert time.monotonic() - began < 15  # the grace, and the machine's other work
@@ -68,11 +68,11 @@ def test_no_peer_holds_the_end(serve: Serve, tmp_path: Path, options: tuple[str,
 def test_each_wait_for_a_peer_has_an_end(store: EmbeddedStore, attack: str) -> None:
     with served(store, QUICK) as server, Peers(server.address) as peers:
         ATTACKS[attack](peers, 3)
-        until(lambda: not peers.connections or calls_of(server)._calls or calls_of(server)._unsent)
-        until(lambda: not calls_of(server)._calls)
+        assert_soon(lambda: not peers.connections or calls_of(server)._calls or calls_of(server)._unsent)
+        assert_soon(lambda: not calls_of(server)._calls)
         # Whoever does not even take the end of its calls loses its connection.
-        until(lambda: not [each for each in peers.alive() if len(each.ended) < len(each.calls)])
-        until(lambda: not calls_of(server)._unsent)
+        assert_soon(lambda: not [each for each in peers.alive() if len(each.ended) < len(each.calls)])
+        assert_soon(lambda: not calls_of(server)._unsent)
 
 
 def test_silent_connections_end(store: EmbeddedStore) -> None:
@@ -86,7 +86,7 @@ def test_silent_connections_end(store: EmbeddedStore) -> None:
 def test_connections_without_calls_end(store: EmbeddedStore) -> None:
     with served(store, QUICK) as server, Peers(server.address) as peers:
         connection = peers.connect()
-        until(lambda: connection.closed)
+        assert_soon(lambda: connection.closed)
 
 
 async def test_a_writer_that_thinks_for_long_goes_on_by_itself(
@@ -99,8 +99,8 @@ async def test_a_writer_that_thinks_for_long_goes_on_by_itself(
                 for number, block in enumerate(blocks_of(OBJECT[: 6 * BLOCK_SIZE])):
                     await writer.write(block)
                     if number % 3 == 2:
-                        await asyncio.to_thread(until, lambda: not calls_of(server).of(TRANSFERS))
-                await asyncio.to_thread(until, lambda: not calls_of(server).of(TRANSFERS))
+                        await asyncio.to_thread(assert_soon, lambda: not calls_of(server).of(TRANSFERS))
+                await asyncio.to_thread(assert_soon, lambda: not calls_of(server).of(TRANSFERS))
                 await writer.commit(6 * BLOCK_SIZE)
             assert await drain(await reading(client, "u", spec.data_id)) == OBJECT[: 6 * BLOCK_SIZE]
 
@@ -114,7 +114,7 @@ async def test_a_reader_that_stops_for_long_goes_on_by_itself(
             async for block in reader:
                 data += block.data
                 if len(data) in (BLOCK_SIZE, 12 * BLOCK_SIZE):
-                    await asyncio.to_thread(until, lambda: not calls_of(server).of(TRANSFERS))
+                    await asyncio.to_thread(assert_soon, lambda: not calls_of(server).of(TRANSFERS))
             assert data == OBJECT
 
 
@@ -134,7 +134,7 @@ async def test_where_all_run_that_may_the_silent_ones_give_way(
     monkeypatch.setattr(admission, "_PRESSED", 0.5)
     with served(store, ServerSettings(max_transfers=8)) as server, Peers(server.address) as peers:
         ATTACKS[attack](peers, 12)
-        await asyncio.to_thread(until, lambda: len(calls_of(server).of(TRANSFERS)) == 8)
+        await asyncio.to_thread(assert_soon, lambda: len(calls_of(server).of(TRANSFERS)) == 8)
         async with open_store(server.address) as client:
             await put(client, "u", payload(3 * BLOCK_SIZE))
             assert await drain(await reading(client, "u", LARGE)) == OBJECT
@@ -144,7 +144,7 @@ def test_uploads_and_downloads_leave_a_share_to_the_other_calls(store: EmbeddedS
     with served(store, ServerSettings(max_concurrent_rpcs=8)) as server, Peers(server.address) as peers:
         peers.calls(12, "Upload", upload_start())
         peers.calls(20, "LoadMany")  # silent, and so not counted
-        until(lambda: len(calls_of(server).of(TRANSFERS)) == 6)
+        assert_soon(lambda: len(calls_of(server).of(TRANSFERS)) == 6)
         with RemoteVault(server.address, {"u": (BytesWrapper, 0)}) as vault:
             vault.upload("u", BytesWrapper(b"small"), name="small")
             assert vault.exists("u", "small")
@@ -161,7 +161,7 @@ def test_what_nobody_takes_is_bounded(store: EmbeddedStore, monkeypatch: pytest.
     monkeypatch.setattr(admission, "_MOST_UNSENT", 5)
     with served(store, ServerSettings(slow_watcher=1)) as server, Peers(server.address) as peers:
         peers.calls(12, "LoadMany", load_many(100), window=0, end=True, each=1)
-        until(lambda: len(peers.alive()) <= 5)
+        assert_soon(lambda: len(peers.alive()) <= 5)
         assert len(calls_of(server)._unsent) <= 5
         assert RemoteStore(server.address).exists_many("u", [LARGE]) != [0]
 
@@ -179,7 +179,7 @@ def test_a_client_gets_through_where_silent_calls_hold_all_connections(
     settings = ServerSettings(max_connections=16, slow_watcher=2)
     with served(store, settings) as server, Peers(server.address) as peers:
         peers.calls(16, "Upload", upload_start(), each=1)
-        until(lambda: len(calls_of(server).of(TRANSFERS)) == 16)
+        assert_soon(lambda: len(calls_of(server).of(TRANSFERS)) == 16)
         with RemoteStore(server.address) as client:
             assert client.exists_many("u", [LARGE]) != [0]
 
@@ -187,7 +187,7 @@ def test_a_client_gets_through_where_silent_calls_hold_all_connections(
 def test_a_connection_carries_so_many_calls_and_the_others_wait(store: EmbeddedStore) -> None:
     with served(store, ServerSettings(max_streams=5)) as server, Peers(server.address) as peers:
         peers.calls(20, "Upload", upload_start())
-        until(lambda: len(calls_of(server).of(TRANSFERS)) == 5)
+        assert_soon(lambda: len(calls_of(server).of(TRANSFERS)) == 5)
         with RemoteStore(server.address) as client:
             watches = [client.watch() for _ in range(3)]
             for watch in watches:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.proxy import Proxy
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 class Echo:
@@ -92,7 +92,7 @@ def test_bytes_go_both_ways_and_are_counted(proxy: Proxy) -> None:
         sender.join()
         assert proxy.forwarded == {"up": len(data), "down": len(data)}
         assert (proxy.connections, proxy.open_connections) == (1, 1)
-    until(lambda: proxy.open_connections == 0)
+    assert_soon(lambda: proxy.open_connections == 0)
 
 
 def test_an_end_is_passed_on_after_what_came_before_it(proxy: Proxy, echo: Echo) -> None:
@@ -100,7 +100,7 @@ def test_an_end_is_passed_on_after_what_came_before_it(proxy: Proxy, echo: Echo)
         connection.sendall(b"last words")
         connection.shutdown(socket.SHUT_WR)
         assert receive(connection, 100) == b"last words"
-    until(lambda: echo.ends == ["end"])
+    assert_soon(lambda: echo.ends == ["end"])
 
 
 def test_cut_by_reset_reaches_both_sides(proxy: Proxy, echo: Echo) -> None:
@@ -110,7 +110,7 @@ def test_cut_by_reset_reaches_both_sides(proxy: Proxy, echo: Echo) -> None:
         for connection in (one, two):
             with pytest.raises(ConnectionResetError):
                 connection.recv(1)
-    until(lambda: echo.ends == ["reset", "reset"])
+    assert_soon(lambda: echo.ends == ["reset", "reset"])
     assert proxy.open_connections == 0
 
 
@@ -119,7 +119,7 @@ def test_cut_by_fin_is_an_end_for_both_sides(proxy: Proxy, echo: Echo) -> None:
         assert ask(connection, b"a") == b"a"
         assert proxy.cut(reset=False) == 1
         assert connection.recv(1) == b""
-        until(lambda: echo.ends == ["end"])
+        assert_soon(lambda: echo.ends == ["end"])
         connection.sendall(b"what is sent into it is dropped, and no reset")
         assert proxy.forwarded["up"] == 1
 
@@ -147,7 +147,7 @@ def test_cut_after_lets_exactly_so_many_bytes_up(*, proxy: Proxy, echo: Echo, re
             assert reset
         assert cut.wait(10)
     assert proxy.forwarded["up"] == len("before") + 100_000
-    until(lambda: len(echo.ends) == 1)
+    assert_soon(lambda: len(echo.ends) == 1)
     with connect(proxy) as connection:
         assert ask(connection, b"after") == b"after"
 
@@ -180,7 +180,7 @@ def test_nobody_behind_it_is_a_reset(proxy: Proxy, echo: Echo) -> None:
         proxy.target = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(ConnectionResetError), connect(proxy) as connection:
             connection.recv(1)
-    until(lambda: proxy.open_connections == 0)
+    assert_soon(lambda: proxy.open_connections == 0)
 
 
 def test_a_delay_holds_bytes_back_and_keeps_their_order(proxy: Proxy) -> None:

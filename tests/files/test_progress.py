@@ -94,8 +94,10 @@ def test_a_bar_stays_one_line_whatever_it_is_told(size: int | None) -> None:
 def test_a_stream_that_is_closed_or_takes_no_such_text_stops_no_transfer() -> None:
     closed = io.StringIO()
     closed.close()
-    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    shown = io.BytesIO()
+    narrow = io.TextIOWrapper(shown, encoding="ascii")
     for stream in (closed, narrow):
         bar = Bar("ü", stream)
         bar.set_size(1)
         bar.close()
+    assert shown.getvalue() == b"\n", "the end of the line, which it takes"

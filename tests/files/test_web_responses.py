@@ -18,7 +18,7 @@ from vault.wrappers import BytesWrapper
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import some_bytes
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 DATA = some_bytes(12 * BLOCK_SIZE + 5)
 
@@ -79,9 +79,9 @@ def test_starlette_streams_an_async_reader(store: EmbeddedStore) -> None:
     app = applications.Starlette(routes=[routing.Route("/", answer)], lifespan=life)
     with asgi_server(app) as port:
         assert get(port) == DATA
-        until(lambda: readers[0].closed)
+        assert_soon(lambda: readers[0].closed)
         go_away_while_it_is_sent(port)
-        until(lambda: len(readers) == 2 and readers[1].closed)
+        assert_soon(lambda: len(readers) == 2 and readers[1].closed)
 
 
 class QuietHandler(wsgiref.simple_server.WSGIRequestHandler):
@@ -115,6 +115,6 @@ def test_a_wsgi_server_sends_a_reader(store: EmbeddedStore, how: str, capfd: pyt
         vault.upload("files", BytesWrapper(DATA), name="data")
         with wsgi_server(app) as port:
             assert get(port) == DATA
-            until(lambda: readers[0].closed)
+            assert_soon(lambda: readers[0].closed)
             go_away_while_it_is_sent(port)
-            until(lambda: len(readers) == 2 and readers[1].closed)
+            assert_soon(lambda: len(readers) == 2 and readers[1].closed)

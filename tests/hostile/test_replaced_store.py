@@ -16,7 +16,7 @@ from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy
 from tests.vault.places import STRUCTURE, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 DATA = bytes(range(256)) * (16 * BLOCK_SIZE // 256)
 OTHER = bytes(reversed(DATA))
@@ -88,7 +88,7 @@ def test_a_cache_keeps_nothing_of_a_store_that_was_replaced(served: Address) -> 
         following(vault)
         assert text_of(vault, 1) == "of the first"
         served.replace()
-        until(lambda: vault.cache_stats().entries == 0)
+        assert_soon(lambda: vault.cache_stats().entries == 0)
         assert text_of(vault, 1) == "of the second"
 
 

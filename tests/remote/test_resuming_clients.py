@@ -29,7 +29,7 @@ from vault_server import EmbeddedStore, Server
 from tests.faults.proxy import Proxy
 from tests.remote.transfers import DATA, PART, TIMEOUT, fetch, nothing_is_kept, send
 from tests.server.process import Serve
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 # Clients that disappear
 
@@ -65,7 +65,7 @@ def test_a_client_that_is_killed_frees_files_at_once_and_bytes_after_the_window(
                 names.append(str(entry.readlink()))
         return [name for name in names if "/.staging/writes/" in name]
 
-    until(lambda: not open_files())
+    assert_soon(lambda: not open_files())
     kept = directory / ".staging" / "writes" / (b"v" * 16).hex() / "bytes"
     assert kept.stat().st_size >= 12 * BLOCK_SIZE
     moment = time.time() - 601
@@ -74,7 +74,7 @@ def test_a_client_that_is_killed_frees_files_at_once_and_bytes_after_the_window(
         other = remote.upload("u", UploadSpec(6), resumable=True)
         other.write(blocks_of(DATA)[0])
         other.suspend()  # whereupon the store looks what is due
-        until(lambda: not kept.exists())
+        assert_soon(lambda: not kept.exists())
         assert remote.list_units() == []
 
 
@@ -94,7 +94,7 @@ def test_a_client_that_gives_up_leaves_nothing_staged(
         else:
             with pytest.raises(ZeroDivisionError), writer:
                 _ = 1 / 0
-        until(lambda: nothing_is_kept(store))
+        assert_soon(lambda: nothing_is_kept(store))
     assert store.list_units() == []
 
 
@@ -116,7 +116,7 @@ async def test_a_cancelled_task_leaves_nothing_staged(local: Server, proxy: Prox
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.to_thread(until, lambda: nothing_is_kept(store))
+        await asyncio.to_thread(assert_soon, lambda: nothing_is_kept(store))
 
 
 # Two writers
@@ -195,4 +195,4 @@ async def test_of_two_writers_of_one_object_one_wins_though_both_lose_their_conn
         assert len(won) == len(lost) == 1
         assert lost[0].reason == "GENERATION_MISMATCH"
         assert await fetch(one, 5) == contents[outcomes.index(won[0])]
-    await asyncio.to_thread(until, lambda: nothing_is_kept(store))
+    await asyncio.to_thread(assert_soon, lambda: nothing_is_kept(store))

@@ -16,7 +16,7 @@ from vault_server.storage import EmbeddedStore
 
 from tests.server.process import COMMAND, Serve
 from tests.storage.objects import LARGE, UNIT, blob_of, delete, read, small, update, upload
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_a_server_scrubs_by_itself_and_says_what_it_found(serve: Serve, tmp_path
     config.write_text('scrub_rate = 500\nlog_format = "json"\n')
     served = serve(directory, "--listen", "127.0.0.1:0", "--config", config)
     with EmbeddedStore(directory) as store:
-        until(lambda: store.scrub_status().last is not None)
+        assert_soon(lambda: store.scrub_status().last is not None)
         last = store.scrub_status().last
         assert last is not None
         assert [(problem.data_id, problem.block) for problem in last.problems] == [(1, 0)]

@@ -10,7 +10,7 @@ from vault._sync.remote.store import RemoteStore
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 class Chain:
@@ -53,11 +53,11 @@ def test_changes_pass_through_and_survive_restarts_behind_it(chain: Chain) -> No
     near, far = chain.vault(chain.edge), chain.vault(chain.origin)
     changes = near.watch("notes")
     data_id = far.upload("notes", Note("0"))
-    until(lambda: text_of(near, data_id) == "0")
+    assert_soon(lambda: text_of(near, data_id) == "0")
     following(near)
     for step in range(1, 4):
         far.update("notes", data_id, Note(str(step)))
-        until(lambda: text_of(near, data_id) == str(step))  # noqa: B023  # called in the loop
+        assert_soon(lambda: text_of(near, data_id) == str(step))  # noqa: B023  # called in the loop
         near.update("notes", data_id, Note(f"{step}!"))
         assert text_of(near, data_id) == f"{step}!"
         chain.restart_origin()

@@ -120,7 +120,7 @@ OPTIONS = [
 ]
 
 
-def refused(arguments: list[str]) -> str:
+def assert_refused(arguments: list[str]) -> str:
     """What the command line says to arguments that it must refuse, before anything is done."""
     with pytest.raises(click.UsageError) as caught:
         command, rest = group.make_context("vault-grpc", arguments), arguments[1:]
@@ -135,15 +135,15 @@ def test_serve_refuses_them_however_they_are_given(
     whole = option in ("max-concurrent-rpcs", "max-transfers", "max-connections", "max-streams", "workers")
     asked = ["serve", str(tmp_path / "store")]
     for text in ("nan", "inf", "-inf", "-1", "1e300", "9" * 400, "9" * 5000):
-        assert f"--{option}" in refused([*asked, f"--{option}={text}"])
+        assert f"--{option}" in assert_refused([*asked, f"--{option}={text}"])
     key = option.replace("-", "_")
     with monkeypatch.context() as environment:
         environment.setenv(f"VAULT_GRPC_SERVE_{key.upper()}", "inf")
-        assert f"--{option}" in refused(asked)
+        assert f"--{option}" in assert_refused(asked)
     config = tmp_path / "server.toml"
     for value in ("9" * 400, "-1", *([] if whole else ["nan", "inf", "-inf", "1e300"])):
         config.write_text(f"{key} = {value}")
-        assert f"--{option}" in refused([*asked, "--config", str(config)])
+        assert f"--{option}" in assert_refused([*asked, "--config", str(config)])
 
 
 def test_an_age_that_grpc_cannot_hold_is_refused_and_the_largest_one_served(tmp_path: Path) -> None:

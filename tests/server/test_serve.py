@@ -21,7 +21,7 @@ from tests.server.process import COMMAND, Serve
 from tests.server.raw_calls import block, commit, start, upload_in_two
 
 
-def refused(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+def assert_refused(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """The one line of a `serve` that ends with exit code 2 before it begins."""
     done = subprocess.run(
         [COMMAND, "serve", *map(str, arguments)],
@@ -187,18 +187,18 @@ class TestSettings:
     def test_a_file_that_is_wrong_is_told_what_is(self, text: str, why: str, tmp_path: Path) -> None:
         file = tmp_path / "server.toml"
         file.write_text(text)
-        line = refused(tmp_path / "own", "--config", file)
+        line = assert_refused(tmp_path / "own", "--config", file)
         assert any(each in line for each in why.split("|")), line
         assert not (tmp_path / "own").exists()
 
     def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        assert "none.toml" in refused(tmp_path / "own", "--config", tmp_path / "none.toml")
+        assert "none.toml" in assert_refused(tmp_path / "own", "--config", tmp_path / "none.toml")
 
     @pytest.mark.parametrize(
         "listen", ["0.0.0.0:0", "[::]:0", "203.0.113.1:50051", "no-such-host.invalid:0", "nonsense", "127.0.0.1:70000"]
     )
     def test_what_is_not_loopback_is_refused(self, listen: str, tmp_path: Path) -> None:
-        assert listen in refused(tmp_path / "own", "--listen", listen)
+        assert listen in assert_refused(tmp_path / "own", "--listen", listen)
         assert not (tmp_path / "own").exists()
 
     @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
@@ -207,7 +207,7 @@ class TestSettings:
         assert capabilities(f"127.0.0.1:{served.address.rpartition(':')[2]}").store_id
 
     def test_a_bad_unit_is_refused(self, tmp_path: Path) -> None:
-        assert "bad unit name" in refused(tmp_path / "own", "--listen", "127.0.0.1:0", "--unit", "../x")
+        assert "bad unit name" in assert_refused(tmp_path / "own", "--listen", "127.0.0.1:0", "--unit", "../x")
 
     def test_relaxed_durability_is_taken(self, serve: Serve, tmp_path: Path) -> None:
         served = serve(tmp_path / "own", "--listen", "127.0.0.1:0", "--durability", "relaxed")

@@ -23,7 +23,7 @@ def put(name: str, seconds: Duration | None = None) -> pb.PutManyRequest:
     return pb.PutManyRequest(unit="u", items=[pb.PutManyRequest.Item(put=spec, data=b"x", checksum=checksum(b"x"))])
 
 
-async def refused(call: object, reason: str) -> None:
+async def assert_refused(call: object, reason: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         await call  # type: ignore[misc]  # a call of grpc's
     assert error_from_rpc(raised.value).reason == reason
@@ -37,9 +37,9 @@ async def test_limits_that_can_be_none_are_refused_and_change_nothing(stub: Stub
         pb.UnitLimits(max_bytes=1 << 63),
         pb.UnitLimits(max_objects=1, when_full=99),  # type: ignore[arg-type]  # as a later client may say
     ):
-        await refused(stub.SetUnitLimits(pb.SetUnitLimitsRequest(unit="u", limits=limits)), "BAD_LIMIT")
+        await assert_refused(stub.SetUnitLimits(pb.SetUnitLimitsRequest(unit="u", limits=limits)), "BAD_LIMIT")
     for unit in ("", "../u", "u\n"):
-        await refused(stub.SetUnitLimits(pb.SetUnitLimitsRequest(unit=unit)), "BAD_UNIT")
+        await assert_refused(stub.SetUnitLimits(pb.SetUnitLimitsRequest(unit=unit)), "BAD_UNIT")
     assert store.unit_page().units == [UnitInfo("u", limits=kept)]
     reply = await stub.SetUnitLimits(pb.SetUnitLimitsRequest(unit="u"))
     assert not reply.info.HasField("limits")
@@ -58,12 +58,12 @@ async def test_units_are_told_in_the_order_that_was_asked_for_or_in_pages(stub: 
     assert [info.unit for info in first.units] == ["a", "b"]
     token = first.next_page_token
     assert [info.unit for info in (await stub.StatUnits(pb.StatUnitsRequest(page_token=token))).units] == ["c"]
-    await refused(stub.StatUnits(pb.StatUnitsRequest(units=["a"] * 10_001)), "BATCH_TOO_LARGE")
-    await refused(stub.StatUnits(pb.StatUnitsRequest(units=["a", ""])), "BAD_UNIT")
-    await refused(stub.StatUnits(pb.StatUnitsRequest(page_size=1001)), "BAD_PAGE_SIZE")
-    await refused(stub.StatUnits(pb.StatUnitsRequest(page_token="x")), "BAD_PAGE_TOKEN")
-    await refused(stub.StatUnits(pb.StatUnitsRequest(prefix="a" * 2000)), "BAD_NAME")
-    await refused(stub.StatUnits(pb.StatUnitsRequest(prefix="a", page_token=token)), "BAD_PAGE_TOKEN")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(units=["a"] * 10_001)), "BATCH_TOO_LARGE")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(units=["a", ""])), "BAD_UNIT")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(page_size=1001)), "BAD_PAGE_SIZE")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(page_token="x")), "BAD_PAGE_TOKEN")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(prefix="a" * 2000)), "BAD_NAME")
+    await assert_refused(stub.StatUnits(pb.StatUnitsRequest(prefix="a", page_token=token)), "BAD_PAGE_TOKEN")
 
 
 async def test_a_reply_says_the_time_where_an_object_in_it_expires(stub: Stub) -> None:

@@ -23,7 +23,7 @@ from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings, Sto
 from vault_server.rpc.admission import WATCH
 
 from tests.server.raw_calls import stub_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_holds_nothing(relaxed
         call = stub_of(channel).Watch(pb.WatchRequest(since_revision=0))
         await call.read()
         last = await asyncio.to_thread(write, relaxed, 20_000)  # over 8 MB, and flow control lets 4 through
-        await asyncio.to_thread(until, lambda: not running._calls.of({WATCH}))
+        await asyncio.to_thread(assert_soon, lambda: not running._calls.of({WATCH}))
         seen: list[int] = []
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await revisions(call, last, seen)
@@ -130,7 +130,7 @@ def test_clients_that_stop_reading_at_all_do_not_grow_the_server(relaxed: Embedd
             write(relaxed, 20_000)  # what any process needs that writes so much
             before = psutil.Process().memory_info().rss
             write(relaxed, 60_000)  # 100 MB for the four of them
-            until(lambda: not running._calls.of({WATCH}))
+            assert_soon(lambda: not running._calls.of({WATCH}))
             assert psutil.Process().memory_info().rss - before < room
         finally:
             for client in clients:

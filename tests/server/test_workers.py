@@ -24,7 +24,7 @@ from vault_server import EmbeddedStore
 from tests.server.process import COMMAND, Serve, Served
 from tests.server.raw_calls import start, upload_in_two
 from tests.vault.places import STRUCTURE, Note, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def workers(served: Served) -> list[psutil.Process]:
@@ -129,7 +129,7 @@ def test_a_worker_that_dies_is_started_anew_and_clients_go_on(two: Served) -> No
             killed = workers(two)[step % 2]
             killed.kill()
             assert vault.upload("notes", Note(str(step))) > 0
-            until(lambda: len(workers(two)) == 2 and killed not in workers(two))  # noqa: B023  # called in the loop
+            assert_soon(lambda: len(workers(two)) == 2 and killed not in workers(two))  # noqa: B023  # called in the loop
         assert len(list(vault.list("notes"))) == 3
 
 
@@ -137,7 +137,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(two: Served) -> None:
     left = workers(two)
     two.process.kill()
     two.process.wait()
-    until(lambda: are_gone(left))
+    assert_soon(lambda: are_gone(left))
 
 
 def test_a_running_upload_finishes_when_the_signal_comes(two: Served, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_running_upload_finishes_when_the_signal_comes(two: Served, tmp_path: 
         replies = VaultServiceStub(channel).Upload(upload_in_two(7, go_on), timeout=60)
         assert next(replies).persisted_size == 0
         two.process.send_signal(signal.SIGTERM)
-        until(lambda: len(workers(two)) == 1)
+        assert_soon(lambda: len(workers(two)) == 1)
         with pytest.raises(subprocess.TimeoutExpired):
             two.process.wait(0.5)
         go_on.set()
@@ -168,10 +168,10 @@ def test_a_second_signal_ends_all_at_once(two: Served) -> None:
         replies = VaultServiceStub(channel).Upload(requests(), timeout=60)
         next(replies)
         two.process.send_signal(signal.SIGINT)
-        until(lambda: len(workers(two)) == 1)
+        assert_soon(lambda: len(workers(two)) == 1)
         two.process.send_signal(signal.SIGINT)
         assert two.process.wait(10) == -signal.SIGINT
-        until(lambda: are_gone(left))
+        assert_soon(lambda: are_gone(left))
         hold.set()
         with pytest.raises(grpc.RpcError):
             list(replies)
@@ -267,7 +267,7 @@ def test_clients_spread_over_workers_agree_under_load(two: Served, tmp_path: Pat
         revisions = [change.revision for change in seen[0]]
         assert revisions == list(range(revisions[0], revisions[0] + len(revisions)))
         for vault in vaults:
-            until(lambda: [text_of(vault, each) for each in ids] == [str(steps - 1)] * clients)  # noqa: B023
+            assert_soon(lambda: [text_of(vault, each) for each in ids] == [str(steps - 1)] * clients)  # noqa: B023
     assert two.terminate()[0] == 0
     with EmbeddedStore(tmp_path / "own") as store:
         assert store.check(deep=True).ok

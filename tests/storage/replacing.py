@@ -180,7 +180,7 @@ def _resumable(store: EmbeddedStore) -> None:
         writer.commit(len(LARGE))
 
 
-def refused(store: EmbeddedStore, call: Callable[[EmbeddedStore], object]) -> None:
+def assert_refused(store: EmbeddedStore, call: Callable[[EmbeddedStore], object]) -> None:
     with pytest.raises(StorageError) as raised:
         result = call(store)
         if isinstance(result, list) and result and isinstance(result[0], VaultError):

@@ -38,7 +38,7 @@ from tests.storage.objects import (
     succeeded,
     upload,
 )
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
         with pytest.raises(asyncio.CancelledError):
             await task
         written.clear()
-    await asyncio.to_thread(until, lambda: not staged_files(store.directory))
+    await asyncio.to_thread(assert_soon, lambda: not staged_files(store.directory))
     assert await async_store.exists_many(UNIT, [7]) == [0]
 
 

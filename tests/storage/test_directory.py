@@ -28,6 +28,7 @@ from tests.storage.replacing import (
     a_file,
     another_store,
     aside,
+    assert_refused,
     begun,
     content_of,
     copied,
@@ -36,7 +37,6 @@ from tests.storage.replacing import (
     log_removed,
     log_replaced,
     moved,
-    refused,
     removed_for_another,
     shared_memory_removed,
     until_reads_notice,
@@ -58,10 +58,10 @@ def test_no_call_is_answered_and_nothing_is_written_where_the_name_leads_now(roo
     change(root)
     before = content_of(root)
     for call in WRITES.values():
-        refused(store, call)
+        assert_refused(store, call)
     until_reads_notice(store)
     for call in READS.values():
-        refused(store, call)
+        assert_refused(store, call)
     assert content_of(root) == before
     store.close()
     if change not in SAME_REGISTER:  # otherwise closing brings the log into the register
@@ -79,7 +79,7 @@ def test_the_store_that_took_its_place_is_sound_and_knows_nothing_of_it(root: Pa
         change(root)
         with EmbeddedStore(root) as other:
             for call in WRITES.values():
-                refused(store, call)
+                assert_refused(store, call)
             assert succeeded(other.upload_many(UNIT, [small(data_id=9)])[0]).revision == other.revision
             assert list(map(bool, other.exists_many(UNIT, [1, 100]))) == [True, False]
     with EmbeddedStore(root) as other:
@@ -94,7 +94,7 @@ def test_put_back_the_store_goes_on_with_all_that_was_acknowledged(root: Path, c
         begun(store)
         change(root)
         for call in WRITES.values():
-            refused(store, call)
+            assert_refused(store, call)
         if root.is_file():
             root.unlink()
         elif root.exists():
@@ -116,7 +116,7 @@ def test_what_was_acknowledged_before_its_log_went_is_there_when_the_store_was_c
     with EmbeddedStore(root) as store:
         begun(store)
         change(root)
-        refused(store, WRITES["a small upload"])
+        assert_refused(store, WRITES["a small upload"])
     with EmbeddedStore(root) as again:
         assert again.check(deep=True).ok
         assert read(again, 2) == LARGE[::-1]
@@ -157,7 +157,7 @@ def test_replaced_while_it_commits_a_write_is_not_acknowledged(root: Path, monke
             reached(point)
 
         monkeypatch.setattr("vault_server.storage.commit.committer.reached", replace)
-        refused(store, WRITES["a large upload"])
+        assert_refused(store, WRITES["a large upload"])
     with EmbeddedStore(root) as copy:
         assert copy.check(deep=True).ok
     with EmbeddedStore(aside(root)) as old:
@@ -183,7 +183,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from tests.storage.objects import upload
-from tests.storage.replacing import another_store, refused, WRITES, READS, until_reads_notice
+from tests.storage.replacing import another_store, assert_refused, WRITES, READS, until_reads_notice
 from vault_server.storage import EmbeddedStore
 root = Path(sys.argv[1])
 store = EmbeddedStore(root)
@@ -192,7 +192,7 @@ pid = os.fork()
 if pid == 0:
     sys.stdin.readline()
     for call in (*WRITES.values(), *READS.values()):
-        refused(store, call)
+        assert_refused(store, call)
     print("refused", flush=True)
     os._exit(0)
 another_store(root)
@@ -272,7 +272,7 @@ def test_a_file_system_mounted_over_it_is_told_and_after_unmounting_it_goes_on(
         begun(store)
         mountable(root)
         for call in WRITES.values():
-            refused(store, call)
+            assert_refused(store, call)
         assert content_of(root) == {}
         subprocess.run(["umount", str(root)], check=True)
         assert read(store, upload(store, LARGE).data_id) == LARGE
@@ -328,7 +328,7 @@ def test_an_audit_that_the_directory_is_moved_under_takes_no_file_for_missing(
                 yield row
 
         monkeypatch.setattr(audit, "all_rows", move)
-        refused(store, lambda store: store.check(deep=True))
+        assert_refused(store, lambda store: store.check(deep=True))
 
 
 def test_what_is_moved_between_the_placing_of_a_file_and_the_commit_is_told(
@@ -343,7 +343,7 @@ def test_what_is_moved_between_the_placing_of_a_file_and_the_commit_is_told(
             reached(point)
 
         monkeypatch.setattr("vault_server.storage.commit.placement.reached", move)
-        refused(store, WRITES["a large upload"])
+        assert_refused(store, WRITES["a large upload"])
         monkeypatch.undo()
         aside(root).rename(root)
         assert read(store, upload(store, LARGE).data_id) == LARGE

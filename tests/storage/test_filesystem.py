@@ -35,7 +35,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return say
 
 
-def refused(call: Callable[[], object], root: Path, name: str) -> None:
+def assert_refused(call: Callable[[], object], root: Path, name: str) -> None:
     with pytest.raises(StorageError) as raised:
         call()
     assert raised.value.reason == "NETWORK_FILESYSTEM"
@@ -50,7 +50,7 @@ def test_each_of_a_network_is_refused_before_anything_is_made(
 ) -> None:
     on(kind)
     for root in (tmp_path / "above" / "store", tmp_path):
-        refused(lambda root=root: EmbeddedStore(root), root, NETWORK[kind])  # type: ignore[misc]
+        assert_refused(lambda root=root: EmbeddedStore(root), root, NETWORK[kind])  # type: ignore[misc]
     assert list(tmp_path.iterdir()) == []
     with EmbeddedStore(tmp_path / "store", StoreOptions(allow_network_filesystem=True)) as store:
         assert read(store, upload(store, LARGE).data_id) == LARGE
@@ -62,10 +62,10 @@ def test_every_way_to_open_a_directory_refuses_and_those_with_options_can_be_tol
     root = tmp_path / "store"
     EmbeddedStore(root).close()
     on(0x6969)
-    refused(lambda: Vault(root, {}), root, "NFS")
-    refused(lambda: AsyncEmbeddedStore(root), root, "NFS")
-    refused(lambda: opener.open(str(root)), root, "NFS")
-    refused(lambda: check_directory(root, repair=True), root, "NFS")
+    assert_refused(lambda: Vault(root, {}), root, "NFS")
+    assert_refused(lambda: AsyncEmbeddedStore(root), root, "NFS")
+    assert_refused(lambda: opener.open(str(root)), root, "NFS")
+    assert_refused(lambda: check_directory(root, repair=True), root, "NFS")
     assert check_directory(root, StoreOptions(allow_network_filesystem=True)).ok
     with Vault(EmbeddedStore(root, StoreOptions(allow_network_filesystem=True)), {}) as vault:
         assert vault.revision == 0
@@ -113,7 +113,7 @@ def test_in_user_space_those_that_reach_over_a_network_are_refused_and_others_wa
 ) -> None:
     for name in NETWORK_FUSE:
         on(FUSE, f"fuse.{name}")
-        refused(lambda: EmbeddedStore(tmp_path / "store"), tmp_path / "store", f"fuse.{name}")
+        assert_refused(lambda: EmbeddedStore(tmp_path / "store"), tmp_path / "store", f"fuse.{name}")
     for subtype in ("fuse.mergerfs", "fuse", "fuseblk", "virtiofs", ""):
         on(FUSE, subtype)
         caplog.clear()

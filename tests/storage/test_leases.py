@@ -24,7 +24,7 @@ from vault_server.storage.files import leases as file
 from tests.faults.filesystems import mounted, why_not
 from tests.server.process import Served
 from tests.storage.objects import SMALL, UNIT, run, start, upload
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 ONE, OTHER = b"1" * 16, b"2" * 16
 SECOND = 1_000_000_000
@@ -159,7 +159,7 @@ def test_the_lease_of_a_process_that_was_killed_ends_by_itself(tmp_path: Path, s
     holding.kill()
     holding.communicate()
     assert store.acquire_lease("unit", "name", OTHER, 1) > 0
-    until(lambda: store.acquire_lease("unit", "name", OTHER, 1) == 0.0, 20)
+    assert_soon(lambda: store.acquire_lease("unit", "name", OTHER, 1) == 0.0, 20)
 
 
 def test_workers_of_a_server_and_processes_beside_it_share_leases(tmp_path: Path) -> None:
@@ -231,6 +231,7 @@ def test_a_link_that_leads_nowhere_is_no_wait_without_end(tmp_path: Path, name: 
     (tmp_path / name).symlink_to(tmp_path / "nowhere" / "file")
     with contextlib.suppress(StorageError), EmbeddedStore(tmp_path) as store:
         upload(store, SMALL, data_id=1)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_lock_that_is_not_let_go_is_no_wait_without_end(
@@ -265,7 +266,7 @@ def test_a_full_and_a_read_only_disk_are_told(tmp_path: Path) -> None:
 
 
 def test_forks_while_threads_take_leases_inherit_no_lock(tmp_path: Path) -> None:
-    run(FORKING, tmp_path)
+    assert run(FORKING, tmp_path) == ""
 
 
 def test_a_process_that_is_killed_in_the_middle_leaves_no_lock(tmp_path: Path, store: EmbeddedStore) -> None:
@@ -277,7 +278,7 @@ def test_a_process_that_is_killed_in_the_middle_leaves_no_lock(tmp_path: Path, s
         process = start(taking, tmp_path)
         assert process.stdout
         process.stdout.readline()
-        until(lambda: (tmp_path / FILE).exists())
+        assert_soon(lambda: (tmp_path / FILE).exists())
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         holder = secrets.token_bytes(16)

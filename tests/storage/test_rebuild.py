@@ -36,7 +36,7 @@ def infos(directory: Path) -> dict[int, ObjectInfo]:
         return {number: stat(store, number) for number in (*FILES, *INLINED)}
 
 
-def refused(directory: Path) -> StorageError:
+def assert_refused(directory: Path) -> StorageError:
     with pytest.raises(StorageError) as raised:
         EmbeddedStore(directory)
     assert raised.value.reason == "REGISTER_DAMAGED"
@@ -50,7 +50,7 @@ def opens(directory: Path) -> bool:
     try:
         EmbeddedStore(directory).close()
     except StorageError:
-        refused(directory)
+        assert_refused(directory)
         return False
     return True
 
@@ -78,7 +78,7 @@ def assert_repaired(directory: Path, *, files_only: bool = False) -> CheckReport
 def test_a_register_that_was_deleted_is_not_taken_for_pyvaults_directory(copy: Path) -> None:
     before = infos(copy)
     (copy / "register.db").unlink()
-    assert "missing" in refused(copy).message
+    assert "missing" in assert_refused(copy).message
     assert not (copy / "register.db").exists()
     report = assert_repaired(copy, files_only=True)
     assert any(problem.kind is ProblemKind.LOST_OBJECT for problem in report.problems)
@@ -97,7 +97,7 @@ def test_a_lost_register_is_known_by_its_files_alone(copy: Path) -> None:
     for path in copy.glob("register.db*"):
         path.unlink()
     shutil.rmtree(copy / ".staging", ignore_errors=True)
-    assert "missing" in refused(copy).message
+    assert "missing" in assert_refused(copy).message
     assert_repaired(copy, files_only=True)
 
 
@@ -108,7 +108,7 @@ def test_a_register_cut_short_is_rebuilt(copy: Path, share: float) -> None:
     with register.open("r+b") as file:
         file.truncate(size - 4096 if share == 1.0 else round(size * share))
     torn = register.read_bytes()
-    refused(copy)
+    assert_refused(copy)
     report = assert_repaired(copy, files_only=True)
     (aside,) = copy.glob("register.db.damaged-*Z")
     assert aside.read_bytes() == torn
@@ -137,7 +137,7 @@ def test_a_register_with_garbage_for_a_header_gives_every_row_back(copy: Path, l
     before = infos(copy)
     with (copy / "register.db").open("r+b") as file:
         file.write(random.Random(length).randbytes(length))
-    refused(copy)
+    assert_refused(copy)
     assert_repaired(copy)
     after = infos(copy)
     assert {number: (info.name, dict(info.tags), info.generation) for number, info in after.items()} == {
@@ -223,7 +223,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_log_that_is_missing_is_told(logged: Path) -> None:
     (logged / "register.db-wal").unlink()
-    assert "lost changes" in refused(logged).message
+    assert "lost changes" in assert_refused(logged).message
     check_directory(logged, repair=True, deep=True)
     with EmbeddedStore(logged) as store:
         assert read(store, 1) == LARGE[2:]
@@ -238,7 +238,7 @@ def test_a_log_that_is_broken_in_the_middle_loses_no_more_than_the_broken_page(l
         (byte,) = file.read(1)
         file.seek(-1, 1)
         file.write(bytes([byte ^ 0x40]))
-    assert "lost changes" in refused(logged).message
+    assert "lost changes" in assert_refused(logged).message
     check_directory(logged, repair=True, deep=True)
     with EmbeddedStore(logged) as store:
         assert read(store, 1) == LARGE[2:]

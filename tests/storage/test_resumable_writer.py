@@ -11,7 +11,7 @@ from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.storage.objects import UNIT, blocks_of, read, run, start
 from tests.storage.resuming import DATA, REQUEST, SPEC, WRITING, go_on, kept, suspend, write
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def test_a_commit_that_meets_a_closing_store_loses_nothing(directory: Path) -> None:
@@ -56,9 +56,9 @@ def test_a_suspended_write_holds_no_file_and_no_thread(directory: Path, no_threa
 
     with EmbeddedStore(directory) as store:
         writer = write(store, 2)
-        until(lambda: len(open_files()) == 3)  # for a moment more, while the expiry looks at it
+        assert_soon(lambda: len(open_files()) == 3)  # for a moment more, while the expiry looks at it
         writer.suspend()
-        until(lambda: not open_files())
+        assert_soon(lambda: not open_files())
 
 
 def test_closing_the_store_suspends_what_is_being_written(directory: Path) -> None:

@@ -12,7 +12,7 @@ from vault_server.storage.uploads import resumption
 
 from tests.storage.objects import UNIT, run
 from tests.storage.resuming import REQUEST, age, folder, go_on, kept, suspend, write
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def test_what_was_left_longer_than_the_window_goes_while_a_store_lives(directory: Path) -> None:
@@ -21,7 +21,7 @@ def test_what_was_left_longer_than_the_window_goes_while_a_store_lives(directory
         age(directory, 999.5)
         other = UploadSpec(5)
         suspend(store, 2, other)  # whereupon it looks
-        until(lambda: kept(directory) == [other.request_id.hex()])
+        assert_soon(lambda: kept(directory) == [other.request_id.hex()])
         with pytest.raises(NotFoundError) as caught:
             store.write_status(UNIT, REQUEST)
         assert caught.value.reason == "WRITE_NOT_FOUND"
@@ -35,7 +35,7 @@ def test_what_a_dead_process_left_goes_after_its_own_window(directory: Path) -> 
     age(directory, 999)
     with EmbeddedStore(directory, StoreOptions(resume_window=0)) as store:
         assert store.capabilities().resume_window == 0
-        until(lambda: kept(directory) == [other.request_id.hex()])
+        assert_soon(lambda: kept(directory) == [other.request_id.hex()])
         assert store.check(deep=True).ok
 
 
@@ -56,7 +56,7 @@ def test_bytes_from_the_future_are_taken_as_of_now(directory: Path) -> None:
         age(directory, -50_000)
         file = folder(directory) / "bytes"
         suspend(store, 2, UploadSpec(5))
-        until(lambda: file.stat().st_mtime <= time.time())
+        assert_soon(lambda: file.stat().st_mtime <= time.time())
         assert go_on(store)[1] == 2 * BLOCK_SIZE
 
 
@@ -74,7 +74,7 @@ def test_above_the_limits_those_that_wait_longest_go(
             age(directory, 100 - index, spec.request_id)
         suspend(store, 2, last := UploadSpec(7))
         expected = {spec.request_id.hex() for spec in (*specs[4:], last)} | {REQUEST.hex()}
-        until(lambda: set(kept(directory)) == expected)
+        assert_soon(lambda: set(kept(directory)) == expected)
         alive.suspend()
 
 

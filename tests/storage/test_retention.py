@@ -13,7 +13,7 @@ from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import retirement
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, run, small, update, upload
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 HOUR = 3600 * 1_000_000
 
@@ -53,9 +53,9 @@ def test_generations_stay_over_a_restart_and_go_when_they_expire(directory: Path
         query(store, "UPDATE retired SET collect_at = 1 WHERE generation = ?", first.generation)
     with EmbeddedStore(directory) as store:
         # Nobody writes: the first opportunity is the opening itself.
-        until(lambda: read_generation(store, 1, first.generation) is None)
+        assert_soon(lambda: read_generation(store, 1, first.generation) is None)
         assert read_generation(store, 1, second.generation) == data[1:]
-        until(lambda: blob_files(directory) == ([f"1.{second.generation}.vault"] if data is LARGE else []))
+        assert_soon(lambda: blob_files(directory) == ([f"1.{second.generation}.vault"] if data is LARGE else []))
         assert store.exists_many(UNIT, [1]) == [0]
 
 
@@ -64,11 +64,11 @@ def test_an_idle_store_collects_when_it_is_time_and_sleeps_until_then(directory:
         info = upload(store, LARGE, data_id=1)
         update(store, 1, SMALL)
         assert read_generation(store, 1, info.generation) == LARGE
-        until(lambda: blob_files(directory) == [])
+        assert_soon(lambda: blob_files(directory) == [])
         with pytest.raises(ConflictError):
             store.load(UNIT, 1, generation=info.generation)
         assert read(store, 1) == SMALL
-        until(lambda: store.engine.writer._sweeper.wait is None)  # nothing is left to wake up for
+        assert_soon(lambda: store.engine.writer._sweeper.wait is None)  # nothing is left to wake up for
 
 
 def test_the_writer_sleeps_while_nothing_is_due(directory: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_writer_sleeps_while_nothing_is_due(directory: Path) -> None:
             if store.revision == 0:
                 upload(store, LARGE, data_id=1)
                 update(store, 1, SMALL)
-            until(lambda: 200 < (store.engine.writer._sweeper.wait or 0) <= 300)
+            assert_soon(lambda: 200 < (store.engine.writer._sweeper.wait or 0) <= 300)
 
 
 def test_any_process_collects_what_another_retired(directory: Path) -> None:
@@ -94,7 +94,7 @@ with EmbeddedStore(sys.argv[1], StoreOptions(retention=0.1)) as store:
         directory,
     )
     with EmbeddedStore(directory) as store:
-        until(lambda: blob_files(directory) == ["1.3.vault"])
+        assert_soon(lambda: blob_files(directory) == ["1.3.vault"])
         assert read(store, 1) == LARGE[2:]
 
 
@@ -103,8 +103,8 @@ def test_a_clock_that_jumps_forward_only_shortens_the_grace(store: EmbeddedStore
     update(store, 1, SMALL)
     query(store, "UPDATE retired SET retired_at = retired_at - ?, collect_at = collect_at - ?", HOUR, HOUR)
     store.engine.writer._sweeper._due = 0.0  # the writer sleeps by a clock that does not jump
-    until(lambda: retired(store) == [])
-    until(lambda: blob_files(store.directory) == [])
+    assert_soon(lambda: retired(store) == [])
+    assert_soon(lambda: blob_files(store.directory) == [])
     with pytest.raises(ConflictError):
         store.load(UNIT, 1, generation=info.generation)
 
@@ -131,7 +131,7 @@ def test_without_a_retention_nothing_is_kept(directory: Path) -> None:
             with pytest.raises(ConflictError):
                 store.load(UNIT, info.data_id, generation=info.generation)
         assert retired(store) == []
-        until(lambda: blob_files(directory) == [])
+        assert_soon(lambda: blob_files(directory) == [])
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), True, "300", None, 1e9])
@@ -202,7 +202,7 @@ def test_a_collection_tells_watchers_nothing(store: EmbeddedStore) -> None:
     window, wakes = feed._window, feed._moves._count
     query(store, "UPDATE retired SET collect_at = 1")
     store.engine.writer._sweeper._due = 0.0
-    until(lambda: retired(store) == [] and blob_files(store.directory) == [])
+    assert_soon(lambda: retired(store) == [] and blob_files(store.directory) == [])
     assert store.changes(2) == (2, [])
     assert feed._window is window, "nothing was read anew"
     assert feed._moves._count == wakes, "and nobody was woken"

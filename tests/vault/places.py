@@ -7,7 +7,7 @@ from typing import Any, Self
 from vault import Datatype, RemoteVault, UnitSettings, Vault
 from vault_server import EmbeddedStore, Server
 
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 class Note(Datatype):
@@ -87,7 +87,7 @@ def text_of(vault: Vault, key: int | str) -> str | None:
 
 def following(vault: Vault) -> None:
     """Waits until the vault follows the change feed, so that what it holds is served without asking."""
-    until(lambda: _epoch(vault))
+    assert_soon(lambda: _epoch(vault))
 
 
 def _epoch(vault: Vault) -> int:

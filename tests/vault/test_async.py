@@ -83,7 +83,7 @@ async def text_of(vault: AsyncVault, key: int | str) -> str:
         return text
 
 
-async def until(condition: Callable[[], Any]) -> None:
+async def assert_soon(condition: Callable[[], Any]) -> None:
     """Waits until it holds; fails when it does not in time."""
     async with asyncio.timeout(20):
         while not await condition():  # noqa: ASYNC110  # what is waited for has no event
@@ -92,7 +92,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 async def following(vault: AsyncVault) -> None:
     """Waits until the vault follows the change feed."""
-    await until(vault._coherence.epoch)
+    await assert_soon(vault._coherence.epoch)
 
 
 async def test_every_call_does_what_its_sync_one_does(opener: Opener, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_another_vault_s_write_arrives(opener: Opener) -> None:
     async def arrived() -> bool:
         return await text_of(two, data_id) == "two"
 
-    await until(arrived)
+    await assert_soon(arrived)
 
 
 async def test_tasks_share_one_load(opener: Opener, counted: type[Counted]) -> None:
@@ -229,7 +229,7 @@ async def test_a_waiter_takes_over_from_a_load_that_was_cancelled(opener: Opener
     async def begun() -> bool:
         return counted.loads == 1
 
-    await until(begun)
+    await assert_soon(begun)
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leader
@@ -284,7 +284,7 @@ async def test_a_vault_closes_while_its_server_is_away(tmp_path: Path) -> None:
             async def lost() -> bool:
                 return not await vault._coherence.epoch()
 
-            await until(lost)
+            await assert_soon(lost)
             with pytest.raises(UnavailableError):
                 await vault.load("notes", data_id)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "vault-watch"]

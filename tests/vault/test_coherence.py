@@ -12,7 +12,7 @@ from vault._sync.feed import coherence
 from vault_server import EmbeddedStore, Server, StoreOptions
 
 from tests.vault.places import STRUCTURE, Count, Note, Place, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def hits(vault: Vault) -> int:
@@ -51,12 +51,12 @@ def test_a_remote_write_reaches_other_clients_through_the_stream(remote: Place) 
     following(two)
     assert text_of(two, data_id) == "one"
     one.update("notes", data_id, Note("two"))
-    until(lambda: text_of(two, data_id) == "two")
+    assert_soon(lambda: text_of(two, data_id) == "two")
     one.set_metadata("notes", data_id, name="b")
-    until(lambda: text_of(two, "a") is None)
+    assert_soon(lambda: text_of(two, "a") is None)
     assert text_of(two, "b") == "two"
     one.delete("notes", "b")
-    until(lambda: text_of(two, data_id) is None)
+    assert_soon(lambda: text_of(two, data_id) is None)
 
 
 def test_while_the_stream_is_live_nothing_is_asked(remote: Place) -> None:
@@ -102,7 +102,7 @@ def test_after_a_restart_objects_are_asked_after_and_not_fetched(remote: Place) 
     remote.server.stop(grace=0)
     with Vault(remote.store, STRUCTURE) as beside:
         beside.update("notes", changed, Note("new"))
-    until(lambda: not vault._coherence.epoch())
+    assert_soon(lambda: not vault._coherence.epoch())
     remote.server = remote._stack.enter_context(Server(remote.store, listen=vault._store.address))  # type: ignore[attr-defined]
     assert [text_of(vault, kept), text_of(vault, changed)] == ["kept", "new"]
     assert misses(vault) == 3
@@ -124,7 +124,7 @@ def test_another_store_at_the_same_address_is_noticed(tmp_path: Path) -> None:
             following(vault)
             first.stop(grace=0)
             with Server(two, listen=first.address):
-                until(lambda: not vault._coherence.epoch() or text_of(vault, 7) == "two")
+                assert_soon(lambda: not vault._coherence.epoch() or text_of(vault, 7) == "two")
                 assert text_of(vault, 7) == "two"
 
 
@@ -134,7 +134,7 @@ def test_a_server_that_is_away_is_an_error_not_an_old_object(remote: Place) -> N
     text_of(vault, data_id)
     following(vault)
     remote.server.stop(grace=0)
-    until(lambda: not vault._coherence.epoch())
+    assert_soon(lambda: not vault._coherence.epoch())
     with pytest.raises(UnavailableError):
         vault.load("notes", data_id)
     assert vault.cache_stats().open_tickets == 0
@@ -182,7 +182,7 @@ def test_a_change_that_overtakes_a_load_is_not_lost(place: Place, slow: type[Slo
         # The old bytes are here and being decoded, when the object is written and the news arrives.
         new = slow("new") if writer == "the same" else Note("new")
         info = writing.update("notes", data_id, new)
-        until(
+        assert_soon(
             lambda: (
                 vault._coherence.epoch()
                 and vault._cache._units["notes"].in_flight.revision_of(data_id, 0) == info.revision
@@ -332,7 +332,7 @@ def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_
             assert [text_of(vault, kept), text_of(vault, changed)] == ["kept", "old"]
             following(vault)
             server.stop(grace=0)
-            until(lambda: not vault._coherence.epoch())
+            assert_soon(lambda: not vault._coherence.epoch())
             beside.update("notes", changed, Note("new"))
             write_a_lot(store)
             with Server(store, listen=server.address):
@@ -340,4 +340,4 @@ def test_a_feed_that_forgot_while_a_server_was_away_is_followed_from_now_on(tmp_
                 assert misses(vault) == 3
                 following(vault)
                 beside.update("notes", kept, Note("newer"))
-                until(lambda: text_of(vault, kept) == "newer")
+                assert_soon(lambda: text_of(vault, kept) == "newer")

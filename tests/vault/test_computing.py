@@ -26,7 +26,7 @@ from vault_server.storage.memory import MemoryStore
 
 from tests.vault.computing import Counting, is_free, together
 from tests.vault.places import STRUCTURE, Count, Note
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 OpenVault = Callable[..., Vault]
 
@@ -279,7 +279,7 @@ def test_near_its_end_a_value_is_computed_anew_by_one_while_the_others_get_the_o
         ["old"] * 3,
     ]
     for vault in vaults:
-        until(lambda vault=vault: text(vault, "a") == "new")  # type: ignore[misc]
+        assert_soon(lambda vault=vault: text(vault, "a") == "new")  # type: ignore[misc]
         assert vault.get_or_compute("notes", "a", function, **ahead).text == "new"
     assert function.calls == 1
 
@@ -313,7 +313,7 @@ def test_what_comes_to_its_end_while_it_is_computed_anew_is_stored(vault: Vault)
 def test_what_has_expired_is_computed_anew_by_one(open_vault: OpenVault) -> None:
     vaults = [open_vault(), open_vault(), open_vault(cache=False)]
     vaults[0].get_or_compute("notes", "a", Counting("old"), expires_in=0.3)
-    until(lambda: text(vaults[0], "a") is None)
+    assert_soon(lambda: text(vaults[0], "a") is None)
     function = Counting("new", seconds=0.1)
     asked = [lambda vault=each: vault.get_or_compute("notes", "a", function, expires_in=50).text for each in vaults * 2]
     assert together(*asked) == ["new"] * 6
@@ -337,7 +337,7 @@ def test_a_vault_that_is_closed_meanwhile_stores_nothing(open_vault: OpenVault) 
     vault, other = open_vault(), open_vault()
     with pytest.raises(ClosedError):
         vault.get_or_compute("notes", "a", Counting(then=vault.close))
-    until(lambda: is_free(other, "a"), 20)
+    assert_soon(lambda: is_free(other, "a"), 20)
     assert not other.exists("notes", "a")
 
 
@@ -345,7 +345,7 @@ def test_no_thread_is_left_when_everything_is_computed(vault: Vault, monkeypatch
     monkeypatch.setattr(lease_renewal, "LEASE", 0.4)
     vault.get_or_compute("notes", "a", Counting())
     vault.get_or_compute("notes", "b", Counting(seconds=0.3))
-    until(lambda: not [each for each in threading.enumerate() if each.name == "vault-leases"])
+    assert_soon(lambda: not [each for each in threading.enumerate() if each.name == "vault-leases"])
     vault.get_or_compute("notes", "c", Counting())
     vault.close()
 

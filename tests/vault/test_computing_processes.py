@@ -11,7 +11,7 @@ from vault_server import EmbeddedStore, Server
 from tests.storage.objects import run, start
 from tests.vault.computing import PROGRAM, Counting, is_free, together
 from tests.vault.places import STRUCTURE
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 @pytest.mark.parametrize("kind", ["embedded", "remote"])
@@ -47,7 +47,7 @@ def test_the_computation_of_a_process_that_is_killed_is_anothers_within_a_lease(
         assert doomed.stdout.readline() == "ready\n"
         doomed.stdin.write("go\n")
         doomed.stdin.flush()
-        until(lambda: log.read_text() == f"begin {doomed.pid}\n")
+        assert_soon(lambda: log.read_text() == f"begin {doomed.pid}\n")
         with Vault(location, STRUCTURE) as vault:
             assert not is_free(vault, "a")
             doomed.kill()

@@ -10,7 +10,7 @@ from vault import ConnectionSettings, RemoteVault, UnavailableError
 from vault._sync.feed import coherence
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def watching() -> bool:
@@ -34,7 +34,7 @@ def test_the_watcher_ends_while_the_server_is_away(remote: Place) -> None:
     text_of(vault, data_id)
     following(vault)
     remote.server.stop(grace=0)
-    until(lambda: not vault._coherence.epoch())
+    assert_soon(lambda: not vault._coherence.epoch())
     time.sleep(0.3)
     begun = time.monotonic()
     vault.close()
@@ -48,7 +48,7 @@ def test_the_watcher_of_a_vault_that_was_dropped_ends(remote: Place) -> None:
     text_of(vault, data_id)
     following(vault)
     del vault
-    until(lambda: not watching())  # at the next sign of life of the server
+    assert_soon(lambda: not watching())  # at the next sign of life of the server
 
 
 class Cable:
@@ -97,6 +97,6 @@ def test_a_network_that_falls_silent_is_not_believed_for_long(remote: Place, mon
             cable.cut.set()
             remote.open().update("notes", data_id, Note("two"))
             assert text_of(vault, data_id) == "one"  # it cannot know yet
-            until(lambda: not vault._coherence.epoch(), seconds=6)
+            assert_soon(lambda: not vault._coherence.epoch(), seconds=6)
             with pytest.raises(UnavailableError):
                 vault.load("notes", data_id)

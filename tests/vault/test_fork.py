@@ -12,7 +12,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)  # of forking wit
 signal.alarm(60)
 from vault import ConnectionSettings, RemoteVault
 from tests.vault.places import Count, Note, text_of, following
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 vault = RemoteVault(sys.argv[1], {"notes": (Note, 0), "counts": (Count, 0)}, connection=ConnectionSettings(timeout=20))
 data_id = vault.upload("notes", Note("one"))

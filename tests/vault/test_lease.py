@@ -12,7 +12,7 @@ from vault.store.contract import Watch
 from vault.store.values import Change, Progress
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 LEASE = 1.0
 
@@ -61,14 +61,14 @@ def test_what_comes_after_a_silence_does_not_bring_back_what_was_current(
     """As when a process is stopped for an hour: what it finds in its buffers is an hour old."""
     vault, store = gated
     data_id = vault.upload("notes", Note("old"), name="a")
-    until(lambda: text_of(vault, data_id) and vault._coherence.epoch())
+    assert_soon(lambda: text_of(vault, data_id) and vault._coherence.epoch())
     assert text_of(vault, data_id) == text_of(vault, "a") == "old"
     store.gate.clear()
     remote.open().update("notes", data_id, Note("new"))
-    until(lambda: not vault._coherence.epoch())  # the lease is over
+    assert_soon(lambda: not vault._coherence.epoch())  # the lease is over
     heard = vault._coherence._heard_at  # type: ignore[attr-defined]
     store.let_through.release()  # a sign of life from long ago, and the change is still behind it
-    until(lambda: vault._coherence._heard_at != heard)  # type: ignore[attr-defined]
+    assert_soon(lambda: vault._coherence._heard_at != heard)  # type: ignore[attr-defined]
     assert text_of(vault, "a") == text_of(vault, data_id) == "new"
     store.gate.set()
     following(vault)
@@ -79,7 +79,7 @@ def test_within_the_lease_a_pause_costs_nothing(gated: tuple[Vault, Gated], monk
     monkeypatch.setattr(coherence, "WATCH_LEASE", 60.0)
     vault, store = gated
     data_id = vault.upload("notes", Note("kept"))
-    until(lambda: text_of(vault, data_id) and vault._coherence.epoch())
+    assert_soon(lambda: text_of(vault, data_id) and vault._coherence.epoch())
     epoch = vault._coherence.epoch()
     store.gate.clear()
     time.sleep(1)

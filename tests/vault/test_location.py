@@ -18,7 +18,7 @@ from vault.errors import (
     StorageError,
 )
 from vault.store.location import parse_location
-from vault.testing.store.objects import failed_with
+from vault.testing.store.objects import assert_failed_with
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.rights import rights_of
@@ -112,7 +112,7 @@ def test_a_file_where_a_directory_should_be(tmp_path: Path) -> None:
     for location in (file, str(file), f"file://{file}"):
         with pytest.raises(InvalidArgumentError, match="is a file") as caught:
             Vault(location, STRUCTURE)
-        failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", str(file))
+        assert_failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", str(file))
     with pytest.raises((StorageError, InvalidArgumentError), match="file"):
         Vault(file / "below", STRUCTURE)
     assert file.read_text() == "text"
@@ -122,13 +122,13 @@ def test_a_file_where_a_directory_should_be(tmp_path: Path) -> None:
 def test_a_location_that_is_none(location: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         Vault(location, STRUCTURE)
-    failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", repr(location))
+    assert_failed_with(caught.value, InvalidArgumentError, "BAD_LOCATION", repr(location))
 
 
 def test_a_scheme_that_nobody_offers() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         Vault("s3://bucket/folder", STRUCTURE)
-    failed_with(caught.value, InvalidArgumentError, "UNKNOWN_SCHEME", "s3://", "file", "grpc")
+    assert_failed_with(caught.value, InvalidArgumentError, "UNKNOWN_SCHEME", "s3://", "file", "grpc")
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
         for location in (directory, directory / "new"):
             with rights_of(), pytest.raises(StorageError) as caught:
                 Vault(location, STRUCTURE)
-            failed_with(caught.value, StorageError, "STORAGE_FAILED", str(location))
+            assert_failed_with(caught.value, StorageError, "STORAGE_FAILED", str(location))
         assert list(directory.iterdir()) == []
 
 

@@ -33,7 +33,7 @@ from vault.store.values import (
 from vault_server import AsyncMemoryStore, AsyncServer, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Note, Place
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 CHECKSUM = checksum(b"x")
 DATA = bytes(5 * BLOCK_SIZE)
@@ -199,7 +199,7 @@ async def prepared(vault: AsyncVault) -> None:
         await big.write(DATA)
 
 
-async def refused(call: Callable[..., Any], *args: Any) -> None:
+async def assert_refused(call: Callable[..., Any], *args: Any) -> None:
     """Calls it and awaits: OTHER_LOOP, and soon; or the Store has no such call."""
     async with asyncio.timeout(20):
         with pytest.raises(VaultError, match=r"event loop|does not support") as caught:
@@ -235,19 +235,19 @@ def test_another_event_loop_is_told_so_by_every_call_and_disturbs_nothing(place:
 
     async def elsewhere() -> None:
         for call in VAULT_CALLS.values():
-            await refused(call, vault)
+            await assert_refused(call, vault)
         for name, call in STORE_CALLS.items():
             if name != "changes" or vault._store.local_feed:
-                await refused(call, vault._store)
+                await assert_refused(call, vault._store)
         for use in handles.uses():
-            await refused(use)
+            await assert_refused(use)
         for use in handles.uses_of_the_store():
             await refused_or_works(use)
         if state != "closed":
-            await refused(vault.close)
-            await refused(vault._store.close)
+            await assert_refused(vault.close)
+            await assert_refused(vault._store.close)
             for close in handles.closes():
-                await refused(close)
+                await assert_refused(close)
             for close in handles.closes_of_the_store():
                 await refused_or_works(close)
 
@@ -277,9 +277,9 @@ def test_a_store_in_memory_tells_another_event_loop_so_by_every_call(state: str)
 
     async def elsewhere() -> None:
         for call in STORE_CALLS.values():
-            await refused(call, store)
+            await assert_refused(call, store)
         if state != "closed":
-            await refused(store.close)
+            await assert_refused(store.close)
 
     with asyncio.Runner() as other:
         with own:
@@ -335,7 +335,7 @@ def test_what_is_closed_on_another_event_loop_gives_everything_back(place: Place
         gc.collect()  # the handles, which hold each other
         return descriptors() <= most and not own_threads(place) - threads
 
-    until(given_back)
+    assert_soon(given_back)
 
 
 def test_a_server_is_stopped_on_its_own_event_loop(tmp_path: Path) -> None:
@@ -343,6 +343,6 @@ def test_a_server_is_stopped_on_its_own_event_loop(tmp_path: Path) -> None:
         server = AsyncServer(store)
         own.run(server.start())
         for call in (server.start, server.stop, server.wait):
-            other.run(refused(call))
+            other.run(assert_refused(call))
         own.run(server.stop())
         other.run(server.stop())

@@ -9,7 +9,7 @@ from vault import Datatype, InvalidArgumentError, UnitSettings, Vault
 from vault._runtime.memory import give_back, resident
 
 from tests.vault.places import STRUCTURE, Note, Place
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 MEGABYTE = 1 << 20
 
@@ -97,7 +97,7 @@ def test_a_thread_looks_after_the_memory_until_it_is_stopped(tmp_path: Path, no_
         time.sleep(0.2)
         assert vault.cache_stats().entries == 4
         vault._memory._limit = 1
-        until(lambda: vault.cache_stats().entries == 0)
+        assert_soon(lambda: vault.cache_stats().entries == 0)
         upkeeping.stop()
         upkeeping.stop()
         assert not upkeeping.is_alive()

@@ -17,7 +17,7 @@ from vault.store.values import Change, MetadataSpec, Progress
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 class Deaf(RemoteStore):
@@ -241,7 +241,7 @@ def test_a_store_that_was_put_back_from_a_copy_is_followed_from_there(tmp_path: 
         assert [text_of(vault, kept), text_of(vault, changed)] == ["kept", "lost"]
         server.stop(grace=0)
         store.close()
-        until(lambda: not vault._coherence.epoch())
+        assert_soon(lambda: not vault._coherence.epoch())
         store, server = serve(tmp_path / "copy", server.address)
         with store, ExitStack() as stack:
             stack.callback(server.stop)
@@ -252,4 +252,4 @@ def test_a_store_that_was_put_back_from_a_copy_is_followed_from_there(tmp_path: 
             with Vault(store, STRUCTURE) as beside:
                 beside.update("notes", kept, Note("new"))  # at a revision far below those that are known
                 beside.update("notes", changed, Note("newer"))
-                until(lambda: [text_of(vault, kept), text_of(vault, changed)] == ["new", "newer"])
+                assert_soon(lambda: [text_of(vault, kept), text_of(vault, changed)] == ["new", "newer"])

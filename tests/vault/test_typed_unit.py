@@ -30,7 +30,7 @@ from vault.store import MetadataSpec, Page, Store, Watch, WrapperStore
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import Count, Note, Place, following
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 OF_THE_VAULT = {"unit", "units", "unit_infos", "cache_stats", "upkeep", "spawn_upkeeping_thread", "close", "revision"}
 """What is public and asked of no unit."""
@@ -146,7 +146,7 @@ def test_a_unit_is_known_by_its_vault_name_and_type(opened: Vault, place: Place)
 
 def shows(unit: Unit[Note], text: str) -> None:
     """Waits until it does: another vault's write may take a moment to arrive."""
-    until(lambda: unit.get("a").text == text)
+    assert_soon(lambda: unit.get("a").text == text)
 
 
 def test_units_that_are_declared_late_are_cached_and_kept_current(opened: Vault, place: Place) -> None:

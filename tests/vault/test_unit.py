@@ -16,7 +16,7 @@ from vault import (
     Vault,
 )
 from vault.testing.congruence import assert_congruent
-from vault.testing.store.objects import failed_with
+from vault.testing.store.objects import assert_failed_with
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Count, Note
@@ -59,7 +59,7 @@ def test_a_structure_that_is_none_is_refused_in_the_same_words_before_anything_i
     def remote(structure: Any) -> Vault:
         return RemoteVault("127.0.0.1:1", structure)
 
-    failed_with(assert_congruent(opened, embedded, remote), InvalidArgumentError, reason, word)
+    assert_failed_with(assert_congruent(opened, embedded, remote), InvalidArgumentError, reason, word)
     assert not (tmp_path / "new").exists(), "nothing was made"
 
 

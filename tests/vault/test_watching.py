@@ -28,7 +28,7 @@ from vault_server import AsyncServer, EmbeddedStore, Server, StoreOptions
 from vault_server.rpc.admission import WATCH
 
 from tests.vault.places import STRUCTURE, Count, Note, Place
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 
 def taken(changes: Iterator[Change], number: int) -> list[Change]:
@@ -77,7 +77,7 @@ def test_units_are_those_asked_for_and_none_outside_the_structure(place: Place) 
         # What happens in other units moves the position too.
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(next, one, None)
-            until(lambda: one.revision == writer.revision)
+            assert_soon(lambda: one.revision == writer.revision)
             one.close()
             assert waiting.result(20) is None
 
@@ -198,7 +198,7 @@ def test_restarts_and_cut_connections_are_survived(remote: Place) -> None:
                 time.sleep(0.005)
             seen = reading.result(60)
     assert [change.data_id for change in seen] == ids
-    until(lambda: not attempts())
+    assert_soon(lambda: not attempts())
 
 
 def test_a_server_that_is_away_is_waited_for_longer_than_the_timeout(remote: Place) -> None:
@@ -246,7 +246,7 @@ def test_closing_ends_a_wait_for_a_server_that_is_away(remote: Place, how: str) 
             (changes if how == "the subscription" else vault).close()
             assert waiting.result(10) == []
             assert time.monotonic() - begun < 5
-    until(lambda: not attempts())
+    assert_soon(lambda: not attempts())
 
 
 def test_one_that_was_dropped_leaves_nothing_on_the_server(remote: Place) -> None:
@@ -255,7 +255,7 @@ def test_one_that_was_dropped_leaves_nothing_on_the_server(remote: Place) -> Non
     calls = remote.server._server._running._calls  # type: ignore[union-attr]
     assert len(calls.of({WATCH})) == 1
     del changes
-    until(lambda: not calls.of({WATCH}))
+    assert_soon(lambda: not calls.of({WATCH}))
 
 
 def test_in_a_forked_child_it_is_dead_and_the_parents_goes_on(remote: Place) -> None:

@@ -37,7 +37,7 @@ from vault.testing.store.bad_values import (
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     small_put,
@@ -134,7 +134,7 @@ class BadInputConformance(StoreHarness):
     async def test_a_bad_unit_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
         async with self.unchanged(subject, unit):
             for bad in UNITS.values():
-                with refused(InvalidArgumentError, "BAD_UNIT", "unit", _shown(bad)):
+                with raises_refusal(InvalidArgumentError, "BAD_UNIT", "unit", _shown(bad)):
                     await act(subject, bad, 5)
 
     @_each(TYPED, "act")
@@ -142,7 +142,7 @@ class BadInputConformance(StoreHarness):
         await put(subject, unit, b"data", upload_spec(data_id=5))
         async with self.unchanged(subject, unit):
             for wrong in (None, 5, b"junk", ["junk"], LoadItem, {"data_id": 5}):
-                with refused(InvalidArgumentError, "INVALID_ARGUMENT", "type"):
+                with raises_refusal(InvalidArgumentError, "INVALID_ARGUMENT", "type"):
                     await act(subject, unit, wrong)
 
     @_each(ACTS, "act")
@@ -150,10 +150,10 @@ class BadInputConformance(StoreHarness):
         await put(subject, unit, b"data", upload_spec(data_id=5))
         async with self.unchanged(subject, unit):
             for bad in IDS.values():
-                with refused(InvalidArgumentError, "BAD_ID", _shown(bad)):
+                with raises_refusal(InvalidArgumentError, "BAD_ID", _shown(bad)):
                     await act(subject, unit, bad)
             for bad in ["", *NAMES.values()]:
-                with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                with raises_refusal(InvalidArgumentError, "BAD_NAME", "name"):
                     await act(subject, unit, bad)
 
     @_each({**IDS, "text": "5"}, "bad")
@@ -175,14 +175,14 @@ class BadInputConformance(StoreHarness):
         key = (await put(subject, unit, b"data", upload_spec(tags={"k": "v"}))).data_id
         async with self.unchanged(subject, unit):
             for hidden in HIDDEN.values():
-                with refused(InvalidArgumentError, "BAD_NAME", "name"):
+                with raises_refusal(InvalidArgumentError, "BAD_NAME", "name"):
                     await subject.set_metadata(unit, MetadataSpec(key, name=hidden))
                 for tags in ({"k": hidden}, {hidden: "v"}):
-                    with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+                    with raises_refusal(InvalidArgumentError, "BAD_TAGS", "tag"):
                         await subject.set_metadata(unit, MetadataSpec(key, tags={"k": "v", **tags}))
-                with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                with raises_refusal(InvalidArgumentError, "BAD_DATATYPE"):
                     await replace(subject, unit, UpdateSpec(key, datatype=hidden), b"new")
-                with refused(InvalidArgumentError, "BAD_DATATYPE"):
+                with raises_refusal(InvalidArgumentError, "BAD_DATATYPE"):
                     await _only(subject.update_many(unit, [small_update(UpdateSpec(key, datatype=hidden), b"new")]))
 
     async def test_what_is_hidden_is_looked_for_like_any_other(self, subject: AsyncStore, unit: str) -> None:
@@ -193,7 +193,7 @@ class BadInputConformance(StoreHarness):
             assert await subject.load(unit, hidden) is None
             assert await subject.load_many(unit, [LoadItem(hidden)]) == [None]
             assert await remove(subject, unit, hidden) == 0
-            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
                 await replace(subject, unit, UpdateSpec(hidden), b"data")
             assert (await subject.list_page(unit, prefix=hidden)).objects == []
             assert (await subject.list_page(unit, tags={hidden: hidden})).objects == []
@@ -218,34 +218,34 @@ class BadInputConformance(StoreHarness):
         info = await put(subject, unit, b"data")
         key = info.data_id
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
                 await replace(subject, unit, UpdateSpec(key, request_id=bad), b"new")
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
                 await remove(subject, unit, DeleteSpec(key, request_id=bad))
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
                 await subject.set_metadata(unit, MetadataSpec(key, name="n", request_id=bad))
 
     @_each(DATATYPES, "bad")
     async def test_a_bad_datatype_tag_cannot_be_updated_to(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_DATATYPE"):
+            with raises_refusal(InvalidArgumentError, "BAD_DATATYPE"):
                 await replace(subject, unit, UpdateSpec(info.data_id, datatype=bad), b"new")
 
     @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
     async def test_a_bad_name_cannot_be_given(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_NAME", "name"):
+            with raises_refusal(InvalidArgumentError, "BAD_NAME", "name"):
                 await subject.set_metadata(unit, MetadataSpec(info.data_id, name=bad))
 
     @_each(TAGS, "bad")
     async def test_bad_tags_cannot_be_given_nor_looked_for(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+            with raises_refusal(InvalidArgumentError, "BAD_TAGS", "tag"):
                 await subject.set_metadata(unit, MetadataSpec(info.data_id, tags=bad))
-            with refused(InvalidArgumentError, "BAD_TAGS", "tag"):
+            with raises_refusal(InvalidArgumentError, "BAD_TAGS", "tag"):
                 await subject.list_page(unit, tags=bad)
 
     @_each(GENERATIONS, "bad")
@@ -253,41 +253,41 @@ class BadInputConformance(StoreHarness):
         info = await put(subject, unit, b"data")
         key = info.data_id
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await subject.load(unit, key, if_generation=bad)
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await subject.load(unit, key, if_generation_not_match=bad)
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await subject.load(unit, key, generation=bad)
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await _only(subject.load_many(unit, [LoadItem(key, if_generation_not_match=bad)]))
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await replace(subject, unit, UpdateSpec(key, if_generation=bad), b"new")
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await remove(subject, unit, DeleteSpec(key, if_generation=bad))
             for name in ("if_generation", "if_revision"):
-                with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+                with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                     await subject.set_metadata(unit, MetadataSpec(key, tags={}, **{name: bad}))
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await replace(subject, unit, UpdateSpec(key, if_revision=bad), b"new")
-            with refused(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await remove(subject, unit, DeleteSpec(key, if_revision=bad))
 
     @_each(RANGES, "bad")
     async def test_a_bad_range_is_refused(self, subject: AsyncStore, unit: str, bad: dict[str, Any]) -> None:
         info = await put(subject, unit, b"data")
         (what, value) = next(iter(bad.items()))
-        with refused(InvalidArgumentError, "BAD_RANGE", what, _shown(value)):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE", what, _shown(value)):
             await subject.load(unit, info.data_id, **bad)
 
     @_each({"true": True, "float": 5.0, "text": "5", "none": None}, "bad")
     async def test_a_bad_page_size_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_PAGE_SIZE", _shown(bad)):
+        with raises_refusal(InvalidArgumentError, "BAD_PAGE_SIZE", _shown(bad)):
             await subject.list_page(unit, page_size=bad)
 
     @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
     async def test_a_bad_prefix_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_NAME", "prefix"):
+        with raises_refusal(InvalidArgumentError, "BAD_NAME", "prefix"):
             await subject.list_page(unit, prefix=bad)
 
     @_each(GENERATIONS, "bad")
@@ -300,25 +300,25 @@ class BadInputConformance(StoreHarness):
     async def test_a_bad_checksum_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
                 async with await subject.upload(unit, upload_spec()) as writer:
                     await writer.write(Block(0, b"data", bad))
-            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
                 await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), b"data", bad)]))
-            with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+            with raises_refusal(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
                 await _only(subject.update_many(unit, [SmallUpdate(UpdateSpec(info.data_id), b"data", bad)]))
             if bad is not None:
-                with refused(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
+                with raises_refusal(InvalidArgumentError, "BAD_CHECKSUM", _shown(bad)):
                     async with await subject.update(unit, UpdateSpec(info.data_id)) as writer:
                         await writer.commit(0, bad)
 
     @_each({"text": "data", "none": None, "number": 4, "list": [1]}, "bad")
     async def test_data_that_are_no_bytes_are_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+            with raises_refusal(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
                 async with await subject.upload(unit, upload_spec()) as writer:
                     await writer.write(Block(0, bad, 5))
-            with refused(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
+            with raises_refusal(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
                 await _only(subject.upload_many(unit, [SmallUpload(upload_spec(), bad, 5)]))
 
     async def test_errors_do_not_show_all_of_a_long_value(self, subject: AsyncStore) -> None:
@@ -332,9 +332,9 @@ class BadInputConformance(StoreHarness):
         fields = {name: getattr(spec, name) for name in ("data_id", "name", "tags", "datatype", "request_id")}
         spec = cast(Any, UploadSpec)(**{**fields, **bad})
         async with self.unchanged(store, unit):
-            with refused(InvalidArgumentError, reason):
+            with raises_refusal(InvalidArgumentError, reason):
                 await put(store, unit, b"data", spec)
-            with refused(InvalidArgumentError, reason):
+            with raises_refusal(InvalidArgumentError, reason):
                 await _only(store.upload_many(unit, [small_upload(b"data", spec)]))
 
 

@@ -28,12 +28,12 @@ from vault.store.values import (
 )
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
-    failed_with,
+    assert_failed_with,
     fetch,
     listed,
     payload,
     put,
-    refused,
+    raises_refusal,
     replace,
     small_update,
     small_upload,
@@ -163,14 +163,14 @@ class BatchConformance(StoreHarness):
                 small_upload(b"no", upload_spec(name="")),
             ],
         )
-        failed_with(outcomes[0], AlreadyExistsError, "OBJECT_EXISTS", str(taken.data_id))
-        failed_with(outcomes[2], AlreadyExistsError, "NAME_TAKEN", "taken")
-        failed_with(outcomes[3], ChecksumError, "CHECKSUM_MISMATCH", "checksum")
-        failed_with(outcomes[4], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
-        failed_with(outcomes[6], AlreadyExistsError, "NAME_TAKEN", "twin")
-        failed_with(outcomes[7], AlreadyExistsError, "OBJECT_EXISTS", str(twin.data_id))
-        failed_with(outcomes[8], InvalidArgumentError, "BAD_ID", "0")
-        failed_with(outcomes[9], InvalidArgumentError, "BAD_NAME", "''")
+        assert_failed_with(outcomes[0], AlreadyExistsError, "OBJECT_EXISTS", str(taken.data_id))
+        assert_failed_with(outcomes[2], AlreadyExistsError, "NAME_TAKEN", "taken")
+        assert_failed_with(outcomes[3], ChecksumError, "CHECKSUM_MISMATCH", "checksum")
+        assert_failed_with(outcomes[4], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
+        assert_failed_with(outcomes[6], AlreadyExistsError, "NAME_TAKEN", "twin")
+        assert_failed_with(outcomes[7], AlreadyExistsError, "OBJECT_EXISTS", str(twin.data_id))
+        assert_failed_with(outcomes[8], InvalidArgumentError, "BAD_ID", "0")
+        assert_failed_with(outcomes[9], InvalidArgumentError, "BAD_NAME", "''")
         infos = infos_of([outcome for outcome in outcomes if isinstance(outcome, ObjectInfo)])
         assert [info.data_id for info in infos] == [good.data_id, twin.data_id]
         everything = sorted([taken, *infos], key=lambda info: info.data_id)
@@ -222,12 +222,12 @@ class BatchConformance(StoreHarness):
                 small_update(UpdateSpec(-1), b"no"),
             ],
         )
-        failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH", str(two.generation))
-        failed_with(outcomes[2], NotFoundError, "OBJECT_NOT_FOUND", "5", unit)
-        failed_with(outcomes[3], ChecksumError, "CHECKSUM_MISMATCH", "checksum")
-        failed_with(outcomes[4], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
-        failed_with(outcomes[5], ConflictError, "GENERATION_MISMATCH")
-        failed_with(outcomes[6], InvalidArgumentError, "BAD_ID", "-1")
+        assert_failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH", str(two.generation))
+        assert_failed_with(outcomes[2], NotFoundError, "OBJECT_NOT_FOUND", "5", unit)
+        assert_failed_with(outcomes[3], ChecksumError, "CHECKSUM_MISMATCH", "checksum")
+        assert_failed_with(outcomes[4], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
+        assert_failed_with(outcomes[5], ConflictError, "GENERATION_MISMATCH")
+        assert_failed_with(outcomes[6], InvalidArgumentError, "BAD_ID", "-1")
         assert await stat(subject, unit, "one") == outcomes[0]
         assert await fetch(subject, unit, "one") == b"new one"
         assert await stat(subject, unit, two.data_id) == two
@@ -254,15 +254,15 @@ class BatchConformance(StoreHarness):
         too_many = MAX_BATCH_ITEMS + 1
         words = (str(too_many), str(MAX_BATCH_ITEMS))
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
+            with raises_refusal(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
                 await subject.exists_many(unit, [5] * too_many)
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
+            with raises_refusal(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
                 await subject.stat_many(unit, [5] * too_many)
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
+            with raises_refusal(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
                 await subject.load_many(unit, [LoadItem(5)] * too_many)
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
+            with raises_refusal(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
                 await subject.upload_many(unit, [small_upload(b"x")] * too_many)
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
+            with raises_refusal(InvalidArgumentError, "BATCH_TOO_LARGE", *words):
                 await subject.update_many(unit, [small_update(UpdateSpec(5), b"x")] * too_many)
 
     async def test_a_batch_up_to_the_limit_is_taken(self, subject: AsyncStore, unit: str) -> None:

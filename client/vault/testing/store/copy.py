@@ -11,8 +11,8 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Change, CopySpec, ObjectInfo, PutSpec, SmallPut, UploadSpec, checksum, new_data_id
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
+    assert_failed_with,
     every_size,
-    failed_with,
     fetch,
     listed,
     payload,
@@ -136,7 +136,7 @@ class CopyConformance(StoreHarness):
         async with self.unchanged(subject, target):
             outcomes = await subject.copy_many(unit, [spec for spec, _, _ in refusals], to_unit=target)
             for outcome, (_, kind, reason) in zip(outcomes, refusals, strict=True):
-                failed_with(outcome, kind, reason)
+                assert_failed_with(outcome, kind, reason)
         assert await fetch(subject, target, "taken") == b"taken"
 
     async def test_a_copy_onto_itself_is_refused(self, subject: AsyncStore, unit: str) -> None:
@@ -144,9 +144,9 @@ class CopyConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for key in (source.data_id, "name"):
                 (outcome,) = await subject.copy_many(unit, [CopySpec(key, "name", replace=True)])
-                failed_with(outcome, InvalidArgumentError, "BAD_NAME", "itself")
+                assert_failed_with(outcome, InvalidArgumentError, "BAD_NAME", "itself")
                 (outcome,) = await subject.copy_many(unit, [CopySpec(key, "name")])
-                failed_with(outcome, AlreadyExistsError, "NAME_TAKEN")
+                assert_failed_with(outcome, AlreadyExistsError, "NAME_TAKEN")
 
     async def test_units_that_can_be_none_are_refused(self, subject: AsyncStore, unit: str) -> None:
         spec = CopySpec(5, "copy")
@@ -166,7 +166,7 @@ class CopyConformance(StoreHarness):
         keys = [info.data_id for info in sources]
         specs = [CopySpec(key, f"copy {number}") for number, key in enumerate([*keys, 7, *keys])]
         outcomes = await subject.copy_many(unit, specs, to_unit=target)
-        failed_with(outcomes[4], NotFoundError, "OBJECT_NOT_FOUND")
+        assert_failed_with(outcomes[4], NotFoundError, "OBJECT_NOT_FOUND")
         for number, (spec, outcome) in enumerate(zip(specs, outcomes, strict=True)):
             if number != 4:
                 assert isinstance(outcome, ObjectInfo), outcome
@@ -219,7 +219,7 @@ class CopyConformance(StoreHarness):
             (CopySpec("gone", "copy", **again), target),  # type: ignore[arg-type]
         ]:
             (outcome,) = await subject.copy_many(unit, [changed], to_unit=to_unit)
-            failed_with(outcome, InvalidArgumentError, "BAD_REQUEST_ID")
+            assert_failed_with(outcome, InvalidArgumentError, "BAD_REQUEST_ID")
 
     async def test_a_copy_beside_writers_of_its_source_is_of_one_of_its_generations(
         self, subject: AsyncStore, unit: str, target: str
@@ -285,4 +285,4 @@ class CopyConformance(StoreHarness):
                 await fetch(subject, target, outcome.data_id)
             await remove(subject, target, outcome.data_id)
         else:
-            failed_with(outcome, CorruptionError, "STORED_CHECKSUM_MISMATCH")
+            assert_failed_with(outcome, CorruptionError, "STORED_CHECKSUM_MISMATCH")

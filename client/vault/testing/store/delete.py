@@ -8,12 +8,12 @@ from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store.values import DeleteSpec, MetadataSpec
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
-    failed_with,
+    assert_failed_with,
     fetch,
     listed,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     stat,
@@ -60,7 +60,7 @@ class DeleteConformance(StoreHarness):
         assert revisions[0] > three.revision
         assert revisions[2] > revisions[0]
         assert [revisions[1], revisions[3]] == [0, 0]
-        failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH", str(two.generation))
+        assert_failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH", str(two.generation))
         assert [info.data_id for info in await listed(subject, unit)] == [two.data_id]
 
     async def test_if_generation_protects_what_was_written_since(self, subject: AsyncStore, unit: str) -> None:
@@ -68,7 +68,7 @@ class DeleteConformance(StoreHarness):
         second = await replace(subject, unit, first.data_id, b"second")
         for generation in (0, first.generation, second.generation + 1):
             async with self.unchanged(subject, unit):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)) as caught:
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)) as caught:
                     await remove(subject, unit, DeleteSpec(first.data_id, if_generation=generation))
             assert caught.value.context["generation"] == second.generation
         assert await remove(subject, unit, DeleteSpec(first.data_id, if_generation=second.generation)) > 0
@@ -104,7 +104,9 @@ class DeleteConformance(StoreHarness):
     async def test_a_batch_has_a_limit(self, subject: AsyncStore, unit: str) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BATCH_TOO_LARGE", str(MAX_BATCH_ITEMS + 1), str(MAX_BATCH_ITEMS)):
+            with raises_refusal(
+                InvalidArgumentError, "BATCH_TOO_LARGE", str(MAX_BATCH_ITEMS + 1), str(MAX_BATCH_ITEMS)
+            ):
                 await subject.delete_many(unit, [DeleteSpec(info.data_id)] * (MAX_BATCH_ITEMS + 1))
 
     async def test_if_revision_keeps_what_has_changed_in_anything(self, subject: AsyncStore, unit: str) -> None:
@@ -112,7 +114,7 @@ class DeleteConformance(StoreHarness):
         tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
         async with self.unchanged(subject, unit):
             for revision in (0, first.revision, tagged.revision + 1):
-                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)):
+                with raises_refusal(ConflictError, "REVISION_MISMATCH", str(tagged.revision)):
                     await remove(subject, unit, DeleteSpec("name", if_revision=revision))
             assert await remove(subject, unit, DeleteSpec("nothing", if_revision=5)) == 0
         spec = DeleteSpec("name", if_generation=first.generation, if_revision=tagged.revision)

@@ -33,12 +33,12 @@ from vault.store.values import (
 from vault.testing.store.feed import PATIENCE
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
+    assert_failed_with,
     blocks_of,
-    failed_with,
     listed,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     send,
@@ -239,14 +239,14 @@ class ExpiryConformance(StoreHarness):
         info = await put_one(subject, unit, PutSpec("name", expires_in=SOON))
         await gone(info)
         for key in (info.data_id, "name"):
-            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
                 await replace(subject, unit, key, b"data")
-            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
                 await touch(subject, unit, key, 1000)
-            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
                 await replace(subject, unit, UpdateSpec(key, if_generation=info.generation), b"data")
             assert await remove(subject, unit, key) == 0
-        with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
             await put_one(subject, unit, PutSpec("name", if_generation=info.generation))
         assert await listed(subject, unit) == []
 
@@ -358,11 +358,11 @@ class ExpiryConformance(StoreHarness):
             for bad in [*EXPIRIES, inf]:
                 spec = PutSpec("name", expires_in=bad)
                 (outcome,) = await subject.put_many(unit, [small_put(spec, b"data")])
-                failed_with(outcome, InvalidArgumentError, "BAD_EXPIRY", "expires_in")
-                with refused(InvalidArgumentError, "BAD_EXPIRY"):
+                assert_failed_with(outcome, InvalidArgumentError, "BAD_EXPIRY", "expires_in")
+                with raises_refusal(InvalidArgumentError, "BAD_EXPIRY"):
                     await send(await subject.put(unit, spec), b"data")
             for bad in EXPIRIES:
-                with refused(InvalidArgumentError, "BAD_EXPIRY", "expires_in"):
+                with raises_refusal(InvalidArgumentError, "BAD_EXPIRY", "expires_in"):
                     await touch(subject, unit, info.data_id, bad)
                 (outcome,) = await subject.set_metadata_many(unit, [MetadataSpec("name", expires_in=bad)])
-                failed_with(outcome, InvalidArgumentError, "BAD_EXPIRY")
+                assert_failed_with(outcome, InvalidArgumentError, "BAD_EXPIRY")

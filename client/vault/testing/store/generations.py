@@ -7,7 +7,7 @@ from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import MetadataSpec, NotModified, ObjectInfo
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import every_size, payload, put, refused, remove, replace, stat, upload_spec
+from vault.testing.store.objects import every_size, payload, put, raises_refusal, remove, replace, stat, upload_spec
 
 
 async def load_generation(store: AsyncStore, info: ObjectInfo, *, offset: int = 0) -> tuple[ObjectInfo, bytes] | None:
@@ -40,7 +40,7 @@ class GenerationConformance(StoreHarness):
         info = await put(subject, unit, b"data", upload_spec(name="name"))
         for generation in (0, info.generation - 1, info.generation + 1):
             for key in (info.data_id, "name"):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
                     await subject.load(unit, key, generation=generation)
 
     async def test_a_generation_of_an_object_that_never_was_is_none(self, subject: AsyncStore, unit: str) -> None:
@@ -57,7 +57,7 @@ class GenerationConformance(StoreHarness):
             assert await load_generation(subject, second) == (second, payload(size, 2))
         else:
             for gone in (first, second):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(third.generation)):
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(third.generation)):
                     await load_generation(subject, gone)
         assert await load_generation(subject, third) == (third, payload(2 * size, 3))
 
@@ -78,7 +78,7 @@ class GenerationConformance(StoreHarness):
         if self.retains:
             assert await load_generation(subject, first) == (first, old)
         else:
-            with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+            with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
                 await load_generation(subject, first)
         assert await load_generation(subject, second) == (second, new)
 
@@ -87,7 +87,7 @@ class GenerationConformance(StoreHarness):
         await remove(subject, unit, first.data_id)
         assert await subject.load(unit, "name", generation=first.generation) is None
         second = await put(subject, unit, b"second", upload_spec(name="name"))
-        with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
             await subject.load(unit, "name", generation=first.generation)
 
     async def test_metadata_that_changed_since_leaves_the_generation_what_it_was(
@@ -109,7 +109,7 @@ class GenerationConformance(StoreHarness):
         if not self.retains:
             pytest.skip("this store retains nothing")
         assert await load_generation(subject, first, offset=2 * BLOCK_SIZE) == (first, data[2 * BLOCK_SIZE :])
-        with refused(InvalidArgumentError, "BAD_RANGE", str(len(data))):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE", str(len(data))):
             await load_generation(subject, first, offset=len(data) + 1)
 
     async def test_preconditions_are_about_the_generation_asked_for(self, subject: AsyncStore, unit: str) -> None:
@@ -119,7 +119,7 @@ class GenerationConformance(StoreHarness):
         held = info.generation
         found = await subject.load(unit, info.data_id, generation=held, if_generation_not_match=held)
         assert found == NotModified(held)
-        with refused(ConflictError, "GENERATION_MISMATCH", str(held)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(held)):
             await subject.load(unit, info.data_id, generation=held, if_generation=held + 1)
         reader = await subject.load(unit, info.data_id, generation=held, if_generation=held)
         assert isinstance(reader, AsyncBlockReader)

@@ -11,7 +11,7 @@ from vault.errors import ClosedError, InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_LEASE
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import put, refused, upload_spec
+from vault.testing.store.objects import put, raises_refusal, upload_spec
 
 ONE: Final = b"1" * 16
 OTHER: Final = b"2" * 16
@@ -77,21 +77,21 @@ class LeaseConformance(StoreHarness):
     )
     async def test_a_holder_is_16_bytes(self, subject: AsyncStore, unit: str, holder: Any) -> None:
         for call in (subject.acquire_lease(unit, "name", holder, 1), subject.release_lease(unit, "name", holder)):
-            with refused(InvalidArgumentError, "BAD_LEASE", "16 bytes"):
+            with raises_refusal(InvalidArgumentError, "BAD_LEASE", "16 bytes"):
                 await call
 
     @pytest.mark.parametrize("seconds", [0, -1, MAX_LEASE + 0.1, float("inf"), float("nan"), True, "1", None])
     async def test_a_lease_is_for_up_to_a_minute(self, subject: AsyncStore, unit: str, seconds: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_LEASE", "at most 60"):
+        with raises_refusal(InvalidArgumentError, "BAD_LEASE", "at most 60"):
             await subject.acquire_lease(unit, "name", ONE, seconds)
         assert await subject.acquire_lease(unit, "name", OTHER, 1) == 0.0
 
     @pytest.mark.parametrize("name", ["", "x" * 1025, "a\ud800", None, 5], ids=["no", "long", "half", "none", "id"])
     async def test_a_lease_is_on_a_name(self, subject: AsyncStore, unit: str, name: Any) -> None:
         for call in (subject.acquire_lease(unit, name, ONE, 1), subject.release_lease(unit, name, ONE)):
-            with refused(InvalidArgumentError, "BAD_NAME"):
+            with raises_refusal(InvalidArgumentError, "BAD_NAME"):
                 await call
-        with refused(InvalidArgumentError, "BAD_UNIT"):
+        with raises_refusal(InvalidArgumentError, "BAD_UNIT"):
             await subject.acquire_lease("no unit", "name", ONE, 1)
 
     async def test_a_closed_store_has_no_leases(self, subject: AsyncStore, unit: str) -> None:

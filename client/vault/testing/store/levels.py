@@ -14,7 +14,7 @@ from vault.testing.store.objects import (
     entries,
     expected_entries,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     small_upload,
@@ -133,13 +133,13 @@ class LevelConformance(StoreHarness):
 
     async def test_a_delimiter_is_for_an_order_of_names(self, subject: AsyncStore, unit: str) -> None:
         for order in (ListOrder.ID, ListOrder.REVISION):
-            with refused(InvalidArgumentError, "BAD_ORDER", "delimiter", order.name):
+            with raises_refusal(InvalidArgumentError, "BAD_ORDER", "delimiter", order.name):
                 await subject.list_page(unit, delimiter="/", order=order)
         assert await entries(subject, unit, delimiter="/", order=ListOrder.NAME) == []
 
     @pytest.mark.parametrize("delimiter", ["", "\ud800", "x" * 1025, 5, b"/", True])
     async def test_what_is_no_delimiter_is_refused(self, subject: AsyncStore, unit: str, delimiter: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_DELIMITER", "1024"):
+        with raises_refusal(InvalidArgumentError, "BAD_DELIMITER", "1024"):
             await subject.list_page(unit, delimiter=delimiter)
 
 

@@ -16,7 +16,7 @@ from vault.testing.store.objects import (
     listed,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     small_update,
@@ -59,7 +59,7 @@ class LimitConformance(StoreHarness):
         ):
             await subject.set_unit_limits(unit, limits)
             async with self.unchanged(subject, unit):
-                with refused(StorageFullError, "QUOTA", unit, "limit") as caught:
+                with raises_refusal(StorageFullError, "QUOTA", unit, "limit") as caught:
                     await put(subject, unit, payload(size), upload_spec(name="new"))
                 assert caught.value.context["limit"] in (limits.max_objects, limits.max_bytes)
                 outcomes = await subject.upload_many(unit, [small_upload(payload(size)), small_upload(payload(size))])
@@ -87,7 +87,7 @@ class LimitConformance(StoreHarness):
         await self._fill(subject, unit, range(1, 3))
         await subject.set_unit_limits(unit, UnitLimits(max_objects=2, max_bytes=10))
         await replace(subject, unit, 1, payload(6))
-        with refused(StorageFullError, "QUOTA", "10"):
+        with raises_refusal(StorageFullError, "QUOTA", "10"):
             await replace(subject, unit, 2, payload(5))
         outcomes = await subject.update_many(
             unit,
@@ -107,9 +107,9 @@ class LimitConformance(StoreHarness):
         await self._fill(subject, unit, range(1, 4))
         for limits in (UnitLimits(max_objects=1, max_bytes=1), UnitLimits(max_objects=0, max_bytes=0)):
             assert (await subject.set_unit_limits(unit, limits)).objects == 3
-            with refused(StorageFullError, "QUOTA"):
+            with raises_refusal(StorageFullError, "QUOTA"):
                 await replace(subject, unit, 1, b"12345")
-            with refused(StorageFullError, "QUOTA"):
+            with raises_refusal(StorageFullError, "QUOTA"):
                 await put(subject, unit, b"")
             assert await subject.exists_many(unit, [1, 2, 3]) != [0, 0, 0]
         await subject.set_metadata(unit, MetadataSpec(1, tags={"a": "b"}))
@@ -131,11 +131,11 @@ class LimitConformance(StoreHarness):
     async def test_other_refusals_come_before_that_for_room(self, subject: AsyncStore, unit: str) -> None:
         await self._fill(subject, unit, range(1, 3))
         await subject.set_unit_limits(unit, UnitLimits(max_objects=2, max_bytes=8))
-        with refused(AlreadyExistsError, "NAME_TAKEN"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN"):
             await put(subject, unit, b"data", upload_spec(name="n1"))
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await replace(subject, unit, UpdateSpec(1, if_generation=10**9), payload(100))
-        with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
             await replace(subject, unit, 3, payload(100))
 
     @pytest.mark.parametrize("when_full", ["refuse", "evict"])
@@ -145,9 +145,9 @@ class LimitConformance(StoreHarness):
         await put(subject, unit, payload(BLOCK_SIZE), upload_spec(data_id=1))
         await subject.set_unit_limits(unit, UnitLimits(max_bytes=3 * BLOCK_SIZE, when_full=when_full))
         async with self.unchanged(subject, unit):
-            with refused(StorageFullError, "QUOTA", unit):
+            with raises_refusal(StorageFullError, "QUOTA", unit):
                 await put(subject, unit, payload(3 * BLOCK_SIZE + 17))
-            with refused(StorageFullError, "QUOTA", unit):
+            with raises_refusal(StorageFullError, "QUOTA", unit):
                 await replace(subject, unit, 1, payload(3 * BLOCK_SIZE + 17))
         assert (await replace(subject, unit, 1, payload(3 * BLOCK_SIZE))).size == 3 * BLOCK_SIZE
 
@@ -203,7 +203,7 @@ class LimitConformance(StoreHarness):
             async with self.unchanged(subject, unit):
                 outcomes = await subject.upload_many(unit, [small_upload(payload(13))])
                 assert reasons(outcomes) == ["QUOTA"]
-                with refused(StorageFullError, "QUOTA"):
+                with raises_refusal(StorageFullError, "QUOTA"):
                     await replace(subject, unit, 2, payload(13))
 
     async def test_what_is_refused_evicts_nothing(self, subject: AsyncStore, unit: str) -> None:

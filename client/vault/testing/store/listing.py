@@ -9,7 +9,7 @@ from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_PAGE_SIZE
 from vault.store.values import MetadataSpec, ObjectInfo
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import listed, put, refused, remove, replace, small_upload, upload_spec
+from vault.testing.store.objects import listed, put, raises_refusal, remove, replace, small_upload, upload_spec
 
 NAMES = [
     "",
@@ -170,7 +170,7 @@ class ListingConformance(StoreHarness):
 
     @pytest.mark.parametrize("page_size", [-1, MAX_PAGE_SIZE + 1, 2**40])
     async def test_a_page_size_out_of_bounds_is_refused(self, subject: AsyncStore, unit: str, page_size: int) -> None:
-        with refused(InvalidArgumentError, "BAD_PAGE_SIZE", str(page_size), str(MAX_PAGE_SIZE)):
+        with raises_refusal(InvalidArgumentError, "BAD_PAGE_SIZE", str(page_size), str(MAX_PAGE_SIZE)):
             await subject.list_page(unit, page_size=page_size)
 
     @pytest.mark.parametrize("prefix", [None, ""], ids=["by_id", "by_name"])
@@ -178,7 +178,7 @@ class ListingConformance(StoreHarness):
         self, subject: AsyncStore, unit: str, prefix: str | None
     ) -> None:
         for token in ("x", "AAAA", "€", "0", "null", "{}", "a" * 10_000, "1:2:3", "W10", "e30="):
-            with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
+            with raises_refusal(InvalidArgumentError, "BAD_PAGE_TOKEN"):
                 await subject.list_page(unit, prefix=prefix, page_token=token)
 
     # Units

@@ -9,15 +9,15 @@ from vault.store.values import Block, LoadedObject, LoadItem, NotModified, check
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     SIZES,
+    assert_failed_with,
     blocks_of,
     drain,
     every_size,
-    failed_with,
     fetch,
     payload,
     put,
+    raises_refusal,
     reading,
-    refused,
     remove,
     replace,
     stat,
@@ -93,7 +93,7 @@ class LoadConformance(StoreHarness):
         self, subject: AsyncStore, unit: str, size: int, length: int | None
     ) -> None:
         info = await put(subject, unit, payload(size))
-        with refused(InvalidArgumentError, "BAD_RANGE", str(size + 1), str(size)):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE", str(size + 1), str(size)):
             await subject.load(unit, info.data_id, offset=size + 1, length=length)
 
     async def test_an_object_that_is_not_there_is_none(self, subject: AsyncStore, unit: str) -> None:
@@ -118,7 +118,7 @@ class LoadConformance(StoreHarness):
         assert isinstance(reader, AsyncBlockReader)
         assert await drain(reader) == b"second"
         for generation in (0, first.generation, second.generation + 1):
-            with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+            with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
                 await subject.load(unit, first.data_id, if_generation=generation)
 
     async def test_if_generation_not_match_spares_the_bytes_that_are_held(self, subject: AsyncStore, unit: str) -> None:
@@ -221,7 +221,7 @@ class LoadConformance(StoreHarness):
         data = payload(size)
         info = await put(subject, unit, data)
         self.corrupt(unit, info.data_id, size - 1)
-        with refused(CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(info.data_id)) as caught:
+        with raises_refusal(CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(info.data_id)) as caught:
             await drain(await reading(subject, unit, info.data_id))
         last = (size - 1) // BLOCK_SIZE
         context = caught.value.context
@@ -238,5 +238,5 @@ class LoadConformance(StoreHarness):
             assert first.data is not None
             assert checksum(first.data) != first.info.checksum, "the kept checksum is handed over, not a new one"
         else:
-            failed_with(first, CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(damaged.data_id))
+            assert_failed_with(first, CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(damaged.data_id))
         assert second == LoadedObject(sound, data)

@@ -10,7 +10,17 @@ from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_TAGS
 from vault.store.values import Change, ChangeKind, MetadataSpec
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import failed_with, fetch, listed, payload, put, refused, replace, stat, upload_spec
+from vault.testing.store.objects import (
+    assert_failed_with,
+    fetch,
+    listed,
+    payload,
+    put,
+    raises_refusal,
+    replace,
+    stat,
+    upload_spec,
+)
 
 
 class MetadataConformance(StoreHarness):
@@ -89,7 +99,7 @@ class MetadataConformance(StoreHarness):
         await put(subject, unit, b"one", upload_spec(name="name"))
         two = await put(subject, unit, b"two")
         async with self.unchanged(subject, unit):
-            with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+            with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
                 await subject.set_metadata(unit, MetadataSpec(two.data_id, name="name", tags={"a": "1"}))
         assert await fetch(subject, unit, "name") == b"one"
 
@@ -109,7 +119,7 @@ class MetadataConformance(StoreHarness):
     async def test_what_is_not_there_has_no_metadata(self, subject: AsyncStore, unit: str, key: int | str) -> None:
         async with self.unchanged(subject, unit):
             for if_generation in (None, 3):
-                with refused(NotFoundError, "OBJECT_NOT_FOUND", str(key), unit):
+                with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", str(key), unit):
                     spec = MetadataSpec(key, tags={}, if_generation=if_generation)
                     await subject.set_metadata(unit, spec)
 
@@ -118,7 +128,7 @@ class MetadataConformance(StoreHarness):
         second = await replace(subject, unit, first.data_id, b"second")
         for generation in (0, first.generation, second.generation + 1):
             async with self.unchanged(subject, unit):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
                     spec = MetadataSpec(first.data_id, name="name", if_generation=generation)
                     await subject.set_metadata(unit, spec)
         for name in ("name", "again"):
@@ -142,7 +152,7 @@ class MetadataConformance(StoreHarness):
         tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}, if_revision=first.revision))
         async with self.unchanged(subject, unit):
             for revision in (0, first.revision, tagged.revision + 1):
-                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
+                with raises_refusal(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
                     await subject.set_metadata(unit, MetadataSpec("name", tags={}, if_revision=revision))
                 assert caught.value.context["revision"] == tagged.revision
         info = await subject.set_metadata(unit, MetadataSpec("name", "other", if_revision=tagged.revision))
@@ -184,12 +194,12 @@ class MetadataConformance(StoreHarness):
         one = await put(subject, unit, b"one", upload_spec(name="one"))
         await put(subject, unit, b"two", upload_spec(name="two"))
         async with self.unchanged(subject, unit):
-            with refused(ConflictError, "REVISION_MISMATCH"):
+            with raises_refusal(ConflictError, "REVISION_MISMATCH"):
                 await subject.set_metadata(unit, MetadataSpec("one", "two", replace=True, if_revision=one.revision + 1))
-            with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
                 await subject.set_metadata(unit, MetadataSpec("none", "two", replace=True))
             for bad in (None, ""):
-                with refused(InvalidArgumentError, "BAD_NAME"):
+                with raises_refusal(InvalidArgumentError, "BAD_NAME"):
                     await subject.set_metadata(unit, MetadataSpec("one", bad, replace=True))
 
     async def test_an_expiry_is_set_kept_and_taken_away(self, subject: AsyncStore, unit: str) -> None:
@@ -203,7 +213,7 @@ class MetadataConformance(StoreHarness):
         assert (await subject.set_metadata(unit, MetadataSpec("name", expires_in=math.inf))).expires_at is None
         async with self.unchanged(subject, unit):
             for bad in (0, -1, math.nan, "soon", True):
-                with refused(InvalidArgumentError, "BAD_EXPIRY", "expires_in"):
+                with raises_refusal(InvalidArgumentError, "BAD_EXPIRY", "expires_in"):
                     await subject.set_metadata(unit, MetadataSpec("name", expires_in=bad))  # type: ignore[arg-type]
 
     async def test_many_objects_are_changed_in_one_call_each_seeing_those_before(
@@ -223,11 +233,11 @@ class MetadataConformance(StoreHarness):
             MetadataSpec("one", "", replace=True),
         ]
         outcomes = await subject.set_metadata_many(unit, specs)
-        failed_with(outcomes[3], NotFoundError, "OBJECT_NOT_FOUND", "nobody")
-        failed_with(outcomes[4], AlreadyExistsError, "NAME_TAKEN", "two")
-        failed_with(outcomes[5], ConflictError, "REVISION_MISMATCH")
-        failed_with(outcomes[7], InvalidArgumentError, "BAD_ID")
-        failed_with(outcomes[8], InvalidArgumentError, "BAD_NAME")
+        assert_failed_with(outcomes[3], NotFoundError, "OBJECT_NOT_FOUND", "nobody")
+        assert_failed_with(outcomes[4], AlreadyExistsError, "NAME_TAKEN", "two")
+        assert_failed_with(outcomes[5], ConflictError, "REVISION_MISMATCH")
+        assert_failed_with(outcomes[7], InvalidArgumentError, "BAD_ID")
+        assert_failed_with(outcomes[8], InvalidArgumentError, "BAD_NAME")
         assert await subject.stat_many(unit, ["one", "two"]) == [outcomes[6], outcomes[2]]
         left = await listed(subject, unit, prefix="")
         assert [(info.data_id, info.name, dict(info.tags)) for info in left] == [

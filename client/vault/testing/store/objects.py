@@ -236,14 +236,14 @@ def _text_of(entry: ObjectInfo | str) -> str:
 
 
 @contextmanager
-def refused(kind: type[E], reason: str, *words: str) -> Iterator[pytest.ExceptionInfo[E]]:
+def raises_refusal(kind: type[E], reason: str, *words: str) -> Iterator[pytest.ExceptionInfo[E]]:
     """The block must raise an error of exactly this class and reason, with all of `words` in its text."""
     with pytest.raises(kind) as caught:
         yield caught
-    failed_with(caught.value, kind, reason, *words)
+    assert_failed_with(caught.value, kind, reason, *words)
 
 
-def failed_with(error: object, kind: type[VaultError], reason: str, *words: str) -> None:
+def assert_failed_with(error: object, kind: type[VaultError], reason: str, *words: str) -> None:
     """Asserts that an item's outcome is an error of exactly this class and reason."""
     assert isinstance(error, VaultError), f"{error!r} should be a {kind.__name__}"
     assert (type(error), error.reason) == (kind, reason), f"{error!r} with reason {error.reason}"

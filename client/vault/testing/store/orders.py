@@ -13,7 +13,7 @@ from vault.testing.store.objects import (
     entries,
     expected_entries,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     small_upload,
@@ -113,19 +113,19 @@ class OrderConformance(StoreHarness):
             {**query, "delimiter": "/"},
         ]
         for other in others:
-            with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
+            with raises_refusal(InvalidArgumentError, "BAD_PAGE_TOKEN"):
                 await subject.list_page(unit, page_token=token, **other)
         rest = await subject.list_page(unit, page_token=token, **{**query, "order": None})
         assert rest.objects, "None is by name where there is a prefix"
 
     @pytest.mark.parametrize("order", ["name", 1, 0, True, "NAME"])
     async def test_what_is_no_order_is_refused(self, subject: AsyncStore, unit: str, order: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_ORDER", repr(order), "ListOrder"):
+        with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(order), "ListOrder"):
             await subject.list_page(unit, order=order)
 
     @pytest.mark.parametrize("descending", [None, 1, "yes"])
     async def test_what_is_no_direction_is_refused(self, subject: AsyncStore, unit: str, descending: Any) -> None:
-        with refused(InvalidArgumentError, "INVALID_ARGUMENT", "descending", repr(descending)):
+        with raises_refusal(InvalidArgumentError, "INVALID_ARGUMENT", "descending", repr(descending)):
             await subject.list_page(unit, descending=descending)
 
     @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ class OrderConformance(StoreHarness):
     async def test_a_place_of_another_order_is_refused(
         self, subject: AsyncStore, unit: str, order: ListOrder | None, after: Any, allowed: str
     ) -> None:
-        with refused(InvalidArgumentError, "BAD_ORDER", repr(after), allowed):
+        with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(after), allowed):
             await subject.list_page(unit, order=order, after=after)
 
     @pytest.mark.parametrize("after", ["\ud800", "x" * 1025])
     async def test_a_place_that_no_name_can_have_is_refused(self, subject: AsyncStore, unit: str, after: str) -> None:
-        with refused(InvalidArgumentError, "BAD_NAME"):
+        with raises_refusal(InvalidArgumentError, "BAD_NAME"):
             await subject.list_page(unit, prefix="", after=after)
 
 

@@ -32,15 +32,15 @@ from vault.testing.store.batches import infos_of
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     WAYS,
+    assert_failed_with,
     blocks_of,
     every_size,
-    failed_with,
     fetch,
     listed,
     payload,
     put,
     put_by,
-    refused,
+    raises_refusal,
     remove,
     replace,
     send,
@@ -118,11 +118,11 @@ class PutConformance(StoreHarness):
         first = await put_by(subject, unit, way, PutSpec("name", if_generation=0), b"first")
         async with self.unchanged(subject, unit):
             for generation in (0, first.generation + 1):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(first.generation)):
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(first.generation)):
                     await put_by(subject, unit, way, PutSpec("name", if_generation=generation), b"no")
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", "other", unit):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "other", unit):
                 await put_by(subject, unit, way, PutSpec("other", if_generation=first.generation), b"no")
-            with refused(AlreadyExistsError, "OBJECT_EXISTS", str(first.data_id)):
+            with raises_refusal(AlreadyExistsError, "OBJECT_EXISTS", str(first.data_id)):
                 await put_by(subject, unit, way, PutSpec("other", first.data_id), b"no")
         second = await put_by(subject, unit, way, PutSpec("name", if_generation=first.generation), b"second")
         assert await stat(subject, unit, "name") == second
@@ -135,7 +135,7 @@ class PutConformance(StoreHarness):
         two = await subject.put(unit, PutSpec("name", if_generation=0))
         await one.write(blocks_of(b"one")[0])
         info = await send(two, b"two")
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             async with one:
                 await one.commit(3)
         assert await listed(subject, unit) == [info]
@@ -205,7 +205,7 @@ class PutConformance(StoreHarness):
                 (5, None, InvalidArgumentError, "BAD_SIZE"),
                 (4, 1, ChecksumError, "CHECKSUM_MISMATCH"),
             ):
-                with refused(kind, reason):
+                with raises_refusal(kind, reason):
                     async with await subject.put(unit, PutSpec("name")) as writer:
                         await writer.write(blocks_of(b"data")[0])
                         await writer.commit(size, total)
@@ -218,10 +218,10 @@ class PutConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for value in values:
                 fields: dict[str, Any] = {"name": "name", field: value}
-                with refused(InvalidArgumentError, reason):
+                with raises_refusal(InvalidArgumentError, reason):
                     await subject.put(unit, PutSpec(**fields))
                 (outcome,) = await subject.put_many(unit, [small_put(PutSpec(**fields), b"no")])
-                failed_with(outcome, InvalidArgumentError, reason)
+                assert_failed_with(outcome, InvalidArgumentError, reason)
 
     # Retries
 
@@ -261,13 +261,13 @@ class PutConformance(StoreHarness):
                 {"expires_in": 60.0},
             ]
             for other in others:
-                with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                     await put_by(subject, unit, way, changed(spec, **other), b"data")
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await put_by(subject, unit, way, spec, b"atad")
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await put_by(subject, unit, way, UpdateSpec("name", request_id=spec.request_id), b"data")
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 other_kind = upload_spec(data_id=spec.data_id, name="name", tags={"a": "1"}, request_id=spec.request_id)
                 await put(subject, unit, b"data", other_kind)
 
@@ -282,9 +282,9 @@ class PutConformance(StoreHarness):
             await writer.write(block)
         await writer.suspend()
         assert (await subject.write_status(unit, spec.request_id)).persisted_size == 2 * BLOCK_SIZE
-        with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
             await subject.put(unit, changed(spec, expires_in=7200.5), resumable=True)
-        with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
             await subject.update(unit, UpdateSpec("name", request_id=spec.request_id), resumable=True)
         async with await subject.put(unit, spec, resumable=True) as again:
             assert again.persisted_size == 2 * BLOCK_SIZE
@@ -316,13 +316,13 @@ class PutConformance(StoreHarness):
                 small_put(PutSpec("other", there.data_id), b"no"),
             ],
         )
-        failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH")
-        failed_with(outcomes[4], NotFoundError, "OBJECT_NOT_FOUND", "nowhere")
-        failed_with(outcomes[5], ChecksumError, "CHECKSUM_MISMATCH")
-        failed_with(outcomes[6], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
-        failed_with(outcomes[7], InvalidArgumentError, "BAD_NAME")
-        failed_with(outcomes[8], InvalidArgumentError, "BAD_EXPIRY", "expires_in")
-        failed_with(outcomes[9], AlreadyExistsError, "OBJECT_EXISTS")
+        assert_failed_with(outcomes[1], ConflictError, "GENERATION_MISMATCH")
+        assert_failed_with(outcomes[4], NotFoundError, "OBJECT_NOT_FOUND", "nowhere")
+        assert_failed_with(outcomes[5], ChecksumError, "CHECKSUM_MISMATCH")
+        assert_failed_with(outcomes[6], InvalidArgumentError, "BAD_SIZE", str(BLOCK_SIZE + 1))
+        assert_failed_with(outcomes[7], InvalidArgumentError, "BAD_NAME")
+        assert_failed_with(outcomes[8], InvalidArgumentError, "BAD_EXPIRY", "expires_in")
+        assert_failed_with(outcomes[9], AlreadyExistsError, "OBJECT_EXISTS")
         assert await subject.stat_many(unit, ["new", "there"]) == [outcomes[2], outcomes[3]]
         assert [(info.data_id, dict(info.tags)) for info in infos_of([outcomes[2], outcomes[3]])] == [
             (new.data_id, {"b": "2"}),
@@ -365,7 +365,7 @@ class PutConformance(StoreHarness):
             assert info.updated_at <= datetime.now(UTC) + timedelta(minutes=5), "by this machine's clock"
             assert await stat(subject, unit, "name") == info
         unordered = Times(now, created, now)
-        with refused(InvalidArgumentError, "BAD_TIME"):
+        with raises_refusal(InvalidArgumentError, "BAD_TIME"):
             await put_by(subject, unit, way, PutSpec("name", times=unordered), b"no")
 
     # The feed

@@ -15,7 +15,7 @@ from vault.testing.store.objects import (
     every_size,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     stat,
@@ -118,18 +118,18 @@ class RangeConformance(StoreHarness):
         self, subject: AsyncStore, unit: str, size: int, length: int | None
     ) -> None:
         info = await put(subject, unit, payload(size))
-        with refused(InvalidArgumentError, "BAD_RANGE", str(size + 1), str(size)):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE", str(size + 1), str(size)):
             await subject.read(unit, info.data_id, [(0, None), (size + 1, length)])
 
     async def test_more_than_an_answer_holds_is_refused(self, subject: AsyncStore, unit: str) -> None:
         data = payload(3 * BLOCK_SIZE)
         info = await put(subject, unit, data)
         everything: list[Range] = [(0, None)]
-        with refused(InvalidArgumentError, "MESSAGE_TOO_LARGE", "streamed"):
+        with raises_refusal(InvalidArgumentError, "MESSAGE_TOO_LARGE", "streamed"):
             await subject.read(unit, info.data_id, everything, max_bytes=len(data) - 1)
-        with refused(InvalidArgumentError, "MESSAGE_TOO_LARGE"):
+        with raises_refusal(InvalidArgumentError, "MESSAGE_TOO_LARGE"):
             await subject.read(unit, info.data_id, [(1, 1), (BLOCK_SIZE, 1)], exact_below=0, max_bytes=BLOCK_SIZE)
-        with refused(InvalidArgumentError, "MESSAGE_TOO_LARGE"):
+        with raises_refusal(InvalidArgumentError, "MESSAGE_TOO_LARGE"):
             await subject.read(unit, info.data_id, everything * MAX_RANGES)
         found = await subject.read(unit, info.data_id, everything, max_bytes=len(data))
         assert found is not None
@@ -156,7 +156,7 @@ class RangeConformance(StoreHarness):
         self, subject: AsyncStore, unit: str, ranges: list[tuple[int, int]]
     ) -> None:
         info = await put(subject, unit, b"data")
-        with refused(InvalidArgumentError, "BAD_RANGE"):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE"):
             await subject.read(unit, info.data_id, ranges)
 
     async def test_as_many_ranges_as_may_be_are_answered(self, subject: AsyncStore, unit: str) -> None:
@@ -175,7 +175,7 @@ class RangeConformance(StoreHarness):
         assert found is not None
         assert found.parts == [b"sec"]
         for generation in (0, first.generation, second.generation + 1):
-            with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+            with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
                 await subject.read(unit, first.data_id, [(0, 3)], if_generation=generation)
 
     @every_size
@@ -191,7 +191,7 @@ class RangeConformance(StoreHarness):
             assert found is not None
             assert (found.info, found.parts) == (first, [cut(data, *each) for each in ranges])
         else:
-            with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+            with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
                 await subject.read(unit, first.data_id, ranges, generation=first.generation)
         await remove(subject, unit, first.data_id)
         gone = await subject.read(unit, first.data_id, ranges, generation=second.generation)
@@ -217,7 +217,7 @@ class RangeConformance(StoreHarness):
         info = await put(subject, unit, data)
         self.corrupt(unit, info.data_id, size - 1)
         last = (size - 1) // BLOCK_SIZE
-        with refused(CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(info.data_id)) as caught:
+        with raises_refusal(CorruptionError, "STORED_CHECKSUM_MISMATCH", unit, str(info.data_id)) as caught:
             await subject.read(unit, info.data_id, [(last * BLOCK_SIZE + 5, 10)], exact_below=exact_below)
         assert caught.value.context["block"] == last
         if last:

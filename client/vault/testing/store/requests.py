@@ -12,10 +12,10 @@ from vault.store.outcomes import single
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec, checksum
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
-    failed_with,
+    assert_failed_with,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     send,
@@ -70,7 +70,7 @@ class RequestConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for again in WAYS:
                 for other in OTHER_BYTES:
-                    with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                    with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                         await self._upload(subject, unit, again, spec, other)
                 assert await self._upload(subject, unit, again, spec, b"first") == info
         self.assert_raw(unit, info.data_id, b"first")
@@ -81,7 +81,7 @@ class RequestConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for way in WAYS:
                 for other in OTHER_UPLOADS:
-                    with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                    with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                         await self._upload(subject, unit, way, changed(spec, **other), b"data")
 
     @pytest.mark.parametrize("way", WAYS)
@@ -94,7 +94,7 @@ class RequestConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for again in WAYS:
                 for other in OTHER_BYTES:
-                    with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                    with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                         await self._update(subject, unit, again, spec, other)
                 assert await self._update(subject, unit, again, spec, b"first") == info
         self.assert_raw(unit, info.data_id, b"first")
@@ -113,7 +113,7 @@ class RequestConformance(StoreHarness):
         async with self.unchanged(subject, unit):
             for way in WAYS:
                 for other in others:
-                    with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                    with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                         await self._update(subject, unit, way, changed(spec, **other), b"data")
 
     async def test_one_request_id_twice_in_a_batch_is_one_write(self, subject: AsyncStore, unit: str) -> None:
@@ -121,7 +121,7 @@ class RequestConformance(StoreHarness):
         one, two, three = await subject.upload_many(unit, [item, item, small_upload(b"other", item.spec)])
         assert isinstance(one, ObjectInfo)
         assert two == one
-        failed_with(three, InvalidArgumentError, "BAD_REQUEST_ID")
+        assert_failed_with(three, InvalidArgumentError, "BAD_REQUEST_ID")
         self.assert_raw(unit, one.data_id, b"data")
 
     async def test_another_deletion_under_a_used_request_id_is_refused(self, subject: AsyncStore, unit: str) -> None:
@@ -137,7 +137,7 @@ class RequestConformance(StoreHarness):
         )
         async with self.unchanged(subject, unit):
             for other in others:
-                with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                     await remove(subject, unit, changed(spec, **other))
             assert await remove(subject, unit, spec) == revision
         self.assert_raw(unit, kept.data_id, b"kept")
@@ -159,7 +159,7 @@ class RequestConformance(StoreHarness):
         )
         async with self.unchanged(subject, unit):
             for other in others:
-                with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                     await subject.set_metadata(unit, changed(spec, **other))
             assert await subject.set_metadata(unit, spec) == info
 
@@ -168,13 +168,13 @@ class RequestConformance(StoreHarness):
         await put(subject, unit, b"data", spec)
         used: dict[str, Any] = {"key": spec.data_id, "request_id": spec.request_id}
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await replace(subject, unit, UpdateSpec(**used), b"data")
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await remove(subject, unit, DeleteSpec(**used))
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await subject.set_metadata(unit, MetadataSpec(**used, tags={"a": "1"}))
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await put(subject, f"{unit}.b", b"data", spec)
 
     async def test_a_large_upload_of_other_bytes_under_a_used_request_id_is_refused(
@@ -183,6 +183,6 @@ class RequestConformance(StoreHarness):
         spec = upload_spec()
         await put(subject, unit, payload(BLOCK_SIZE + 5), spec)
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await put(subject, unit, payload(BLOCK_SIZE + 5, seed=1), spec)
         self.assert_raw(unit, spec.data_id, payload(BLOCK_SIZE + 5))

@@ -17,7 +17,7 @@ from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, UpdateSpec, UploadSpec, WriteStatus, checksum
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import blocks_of, fetch, payload, put, refused, replace, stat, upload_spec
+from vault.testing.store.objects import blocks_of, fetch, payload, put, raises_refusal, replace, stat, upload_spec
 
 DATA = payload(3 * BLOCK_SIZE + 17)
 
@@ -114,7 +114,7 @@ class ResumeConformance(StoreHarness):
         writer = await subject.upload(unit, spec)
         await write_some(writer, DATA, 0, 2)
         await writer.suspend()
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
         await put(subject, unit, DATA, spec)
 
@@ -140,18 +140,18 @@ class ResumeConformance(StoreHarness):
         await put(subject, unit, DATA, spec)
         for size, whole in ((5, None), (len(DATA), 5)):
             async with await subject.upload(unit, spec, resumable=True) as writer:
-                with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+                with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                     await writer.commit(size, whole)
 
     async def test_a_commit_after_other_blocks_is_refused_by_the_checksum(self, subject: AsyncStore, unit: str) -> None:
         spec = upload_spec()
         other = payload(len(DATA), seed=1)
-        with refused(ChecksumError, "CHECKSUM_MISMATCH"):
+        with raises_refusal(ChecksumError, "CHECKSUM_MISMATCH"):
             async with self.suspended(subject, unit, spec) as writer:
                 await write_rest(writer, other)
                 await writer.commit(len(other), checksum(other))
         assert await subject.exists_many(unit, [spec.data_id]) == [0]
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
 
     async def test_the_request_id_is_for_the_same_write_only(self, subject: AsyncStore, unit: str) -> None:
@@ -162,24 +162,24 @@ class ResumeConformance(StoreHarness):
         existing = await put(subject, unit, b"data")
         other = upload_spec(request_id=spec.request_id)
         update = UpdateSpec(existing.data_id, request_id=spec.request_id)
-        with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
             await subject.upload(unit, other, resumable=True)
-        with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
             await subject.upload(f"{unit}.b", spec, resumable=True)
-        with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
             await subject.update(unit, update, resumable=True)
         async with await subject.upload(unit, spec, resumable=True) as again:
             assert again.persisted_size == 2 * BLOCK_SIZE
 
     async def test_status_tells_how_far_a_write_is(self, subject: AsyncStore, unit: str) -> None:
         spec = upload_spec()
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
         writer = await subject.upload(unit, spec, resumable=True)
         await write_some(writer, DATA, 0, 2)
         await writer.suspend()
         assert await subject.write_status(unit, spec.request_id) == WriteStatus(2 * BLOCK_SIZE)
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(f"{unit}.b", spec.request_id)
 
     async def test_an_aborted_write_begins_anew(self, subject: AsyncStore, unit: str) -> None:
@@ -191,7 +191,7 @@ class ResumeConformance(StoreHarness):
         assert await subject.write_status(unit, spec.request_id) == WriteStatus(2 * BLOCK_SIZE)
         await subject.abort_write(unit, spec.request_id)
         await subject.abort_write(unit, spec.request_id)
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
         async with await subject.upload(unit, spec, resumable=True) as again:
             assert again.persisted_size == 0
@@ -203,17 +203,17 @@ class ResumeConformance(StoreHarness):
         spec = upload_spec()
         async with await subject.upload(unit, spec, resumable=True) as writer:
             await write_some(writer, DATA, 0, 2)
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
 
     async def test_a_refused_block_keeps_nothing(self, subject: AsyncStore, unit: str) -> None:
         spec = upload_spec()
-        with refused(ChecksumError, "CHECKSUM_MISMATCH"):
+        with raises_refusal(ChecksumError, "CHECKSUM_MISMATCH"):
             async with self.suspended(subject, unit, spec) as writer:
                 block = blocks_of(DATA)[2]
                 await writer.write(Block(block.offset, block.data, block.checksum ^ 1))
                 await writer.commit(3 * BLOCK_SIZE)
-        with refused(NotFoundError, "WRITE_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "WRITE_NOT_FOUND"):
             await subject.write_status(unit, spec.request_id)
 
     async def test_a_write_that_is_begun_again_is_taken_from_who_had_it(self, subject: AsyncStore, unit: str) -> None:
@@ -221,7 +221,7 @@ class ResumeConformance(StoreHarness):
         old = await subject.upload(unit, spec, resumable=True)
         await write_some(old, DATA, 0, 2)
         async with await subject.upload(unit, spec, resumable=True) as new:
-            with refused(ConflictError, "WRITE_TAKEN_OVER"):
+            with raises_refusal(ConflictError, "WRITE_TAKEN_OVER"):
                 await write_some(old, DATA, 2, 3)
                 await old.commit(3 * BLOCK_SIZE)
             await old.abort()
@@ -235,7 +235,7 @@ class ResumeConformance(StoreHarness):
         await write_some(writer, DATA, 0, 2)
         await writer.suspend()
         await put(subject, unit, b"first", upload_spec(data_id=spec.data_id))
-        with refused(AlreadyExistsError, "OBJECT_EXISTS"):
+        with raises_refusal(AlreadyExistsError, "OBJECT_EXISTS"):
             await subject.upload(unit, spec, resumable=True)
         before = await stat(subject, unit, spec.data_id)
         assert before is not None
@@ -244,14 +244,14 @@ class ResumeConformance(StoreHarness):
         await write_some(second, DATA, 0, 2)
         await second.suspend()
         await replace(subject, unit, spec.data_id, b"faster")
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await subject.update(unit, update, resumable=True)
         assert await fetch(subject, unit, spec.data_id) == b"faster"
 
     @pytest.mark.parametrize("request_id", [b"", b"x" * 15, "x" * 16, None], ids=["empty", "15", "text", "none"])
     async def test_what_is_no_request_id_is_refused(self, subject: AsyncStore, unit: str, request_id: bytes) -> None:
         for call in (subject.write_status, subject.abort_write):
-            with refused(InvalidArgumentError, "BAD_REQUEST_ID"):
+            with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):
                 await call(unit, request_id)
-            with refused(InvalidArgumentError, "BAD_UNIT"):
+            with raises_refusal(InvalidArgumentError, "BAD_UNIT"):
                 await call("../x", b"x" * 16)

@@ -9,7 +9,7 @@ from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UnitInfo, UnitLimits, UpdateSpec
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import put, refused, remove, replace, small_update, small_upload, upload_spec
+from vault.testing.store.objects import put, raises_refusal, remove, replace, small_update, small_upload, upload_spec
 
 LIMITS: list[Any] = [-1, 2**63, True, 1.0, float("nan"), float("inf"), "1"]
 """What can be no limit."""
@@ -125,29 +125,29 @@ class UnitConformance(StoreHarness):
     async def test_a_bad_limit_is_refused(self, subject: AsyncStore, unit: str) -> None:
         await subject.set_unit_limits(unit, UnitLimits(max_objects=7))
         for bad in LIMITS:
-            with refused(InvalidArgumentError, "BAD_LIMIT", "max_objects"):
+            with raises_refusal(InvalidArgumentError, "BAD_LIMIT", "max_objects"):
                 await subject.set_unit_limits(unit, UnitLimits(max_objects=bad))
-            with refused(InvalidArgumentError, "BAD_LIMIT", "max_bytes"):
+            with raises_refusal(InvalidArgumentError, "BAD_LIMIT", "max_bytes"):
                 await subject.set_unit_limits(unit, UnitLimits(max_bytes=bad))
         assert (await subject.unit_info(unit)).limits == UnitLimits(max_objects=7)
 
     async def test_another_way_to_be_full_is_refused(self, subject: AsyncStore, unit: str) -> None:
         bad: Any
         for bad in ("", "drop", "REFUSE", None, 1, True):
-            with refused(InvalidArgumentError, "BAD_LIMIT", "when_full"):
+            with raises_refusal(InvalidArgumentError, "BAD_LIMIT", "when_full"):
                 await subject.set_unit_limits(unit, UnitLimits(1, 1, bad))
 
     async def test_a_page_of_units_that_cannot_be_is_refused(self, subject: AsyncStore, unit: str) -> None:
         await put(subject, unit, b"data")
         for page_size in (-1, 1001, True, 1.0):
-            with refused(InvalidArgumentError, "BAD_PAGE_SIZE"):
+            with raises_refusal(InvalidArgumentError, "BAD_PAGE_SIZE"):
                 await subject.unit_page(page_size=page_size)  # type: ignore[arg-type]  # that is it
         for token in ("x", "AAAA", "€", "null", "{}"):
-            with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
+            with raises_refusal(InvalidArgumentError, "BAD_PAGE_TOKEN"):
                 await subject.unit_page(page_token=token)
-        with refused(InvalidArgumentError, "BAD_NAME", "prefix"):
+        with raises_refusal(InvalidArgumentError, "BAD_NAME", "prefix"):
             await subject.unit_page(prefix=5)  # type: ignore[arg-type]  # likewise
         listing = await subject.list_page(unit, prefix="", page_size=1)
         if listing.next_page_token:
-            with refused(InvalidArgumentError, "BAD_PAGE_TOKEN"):
+            with raises_refusal(InvalidArgumentError, "BAD_PAGE_TOKEN"):
                 await subject.unit_page(page_token=listing.next_page_token)

@@ -16,7 +16,7 @@ from vault.testing.store.objects import (
     payload,
     put,
     put_by,
-    refused,
+    raises_refusal,
     remove,
     replace,
     send,
@@ -77,7 +77,7 @@ class UpdateConformance(StoreHarness):
         self, subject: AsyncStore, unit: str, key: int | str, if_generation: int | None
     ) -> None:
         async with self.unchanged(subject, unit):
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", str(key), unit) as caught:
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", str(key), unit) as caught:
                 await replace(subject, unit, UpdateSpec(key, if_generation=if_generation), b"data")
         assert caught.value.context["unit"] == unit
 
@@ -90,7 +90,7 @@ class UpdateConformance(StoreHarness):
         for generation in (0, first.generation, second.generation + 1):
             spec = UpdateSpec(first.data_id, if_generation=generation)
             async with self.unchanged(subject, unit):
-                with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)) as caught:
+                with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)) as caught:
                     await replace(subject, unit, spec, b"too late")
             assert caught.value.context["unit"] == unit
             assert caught.value.context["generation"] == second.generation
@@ -104,7 +104,7 @@ class UpdateConformance(StoreHarness):
         second = await subject.update(unit, UpdateSpec(info.data_id, if_generation=info.generation))
         await second.write(blocks_of(b"second")[0])
         await send(first, b"first")
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             async with second:
                 await second.commit(6)
         assert await fetch(subject, unit, info.data_id) == b"first"
@@ -123,7 +123,7 @@ class UpdateConformance(StoreHarness):
         writer = await subject.update(unit, UpdateSpec(info.data_id))
         await writer.write(blocks_of(b"data")[0])
         await remove(subject, unit, info.data_id)
-        with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
             async with writer:
                 await writer.commit(4)
         assert await stat(subject, unit, info.data_id) is None
@@ -166,7 +166,7 @@ class UpdateConformance(StoreHarness):
     ) -> None:
         info = await put(subject, unit, b"old")
         async with self.unchanged(subject, unit):
-            with refused(kind, reason):
+            with raises_refusal(kind, reason):
                 async with await subject.update(unit, UpdateSpec(info.data_id)) as writer:
                     for block in blocks:
                         await writer.write(block)
@@ -228,7 +228,7 @@ class UpdateConformance(StoreHarness):
         tagged = await subject.set_metadata(unit, MetadataSpec("name", tags={"a": "1"}))
         async with self.unchanged(subject, unit):
             for revision in (0, first.revision, tagged.revision + 1):
-                with refused(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
+                with raises_refusal(ConflictError, "REVISION_MISMATCH", str(tagged.revision)) as caught:
                     await put_by(subject, unit, way, UpdateSpec("name", if_revision=revision, tags={}), b"no")
                 assert caught.value.context["revision"] == tagged.revision
         info = await put_by(subject, unit, way, UpdateSpec("name", if_revision=tagged.revision), b"second")

@@ -25,7 +25,7 @@ from vault.testing.store.objects import (
     listed,
     payload,
     put,
-    refused,
+    raises_refusal,
     remove,
     replace,
     send,
@@ -175,7 +175,7 @@ class UploadConformance(StoreHarness):
     ) -> None:
         spec = upload_spec()
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, reason):
+            with raises_refusal(InvalidArgumentError, reason):
                 async with await subject.upload(unit, spec) as writer:
                     for offset, size in zip(offsets, sizes, strict=True):
                         data = payload(size)
@@ -190,7 +190,7 @@ class UploadConformance(StoreHarness):
         blocks[wrong] = Block(blocks[wrong].offset, blocks[wrong].data, blocks[wrong].checksum ^ 1)
         spec = upload_spec()
         async with self.unchanged(subject, unit):
-            with refused(ChecksumError, "CHECKSUM_MISMATCH", "checksum"):
+            with raises_refusal(ChecksumError, "CHECKSUM_MISMATCH", "checksum"):
                 async with await subject.upload(unit, spec) as writer:
                     for block in blocks:
                         await writer.write(block)
@@ -201,7 +201,7 @@ class UploadConformance(StoreHarness):
     async def test_a_commit_with_a_wrong_size_is_refused(self, subject: AsyncStore, unit: str, size: int) -> None:
         spec = upload_spec()
         async with self.unchanged(subject, unit):
-            with refused(InvalidArgumentError, "BAD_SIZE", str(size)):
+            with raises_refusal(InvalidArgumentError, "BAD_SIZE", str(size)):
                 async with await subject.upload(unit, spec) as writer:
                     await writer.write(blocks_of(b"data")[0])
                     await writer.commit(size)
@@ -209,7 +209,7 @@ class UploadConformance(StoreHarness):
 
     async def test_a_commit_of_bytes_that_were_never_written_is_refused(self, subject: AsyncStore, unit: str) -> None:
         spec = upload_spec()
-        with refused(InvalidArgumentError, "BAD_SIZE"):
+        with raises_refusal(InvalidArgumentError, "BAD_SIZE"):
             async with await subject.upload(unit, spec) as writer:
                 await writer.commit(1)
         await self._assert_absent(subject, unit, spec.data_id)
@@ -219,7 +219,7 @@ class UploadConformance(StoreHarness):
         data = payload(size)
         spec = upload_spec()
         async with self.unchanged(subject, unit):
-            with refused(ChecksumError, "CHECKSUM_MISMATCH", "checksum"):
+            with raises_refusal(ChecksumError, "CHECKSUM_MISMATCH", "checksum"):
                 async with await subject.upload(unit, spec) as writer:
                     for block in blocks_of(data):
                         await writer.write(block)
@@ -278,7 +278,7 @@ class UploadConformance(StoreHarness):
     async def test_an_id_that_is_taken_is_refused(self, subject: AsyncStore, unit: str) -> None:
         info = await put(subject, unit, b"first")
         async with self.unchanged(subject, unit):
-            with refused(AlreadyExistsError, "OBJECT_EXISTS", str(info.data_id)):
+            with raises_refusal(AlreadyExistsError, "OBJECT_EXISTS", str(info.data_id)):
                 await put(subject, unit, b"second", upload_spec(data_id=info.data_id))
         assert await fetch(subject, unit, info.data_id) == b"first"
         self.assert_raw(unit, info.data_id, b"first")
@@ -287,7 +287,7 @@ class UploadConformance(StoreHarness):
         await put(subject, unit, b"first", upload_spec(name="name"))
         spec = upload_spec(name="name")
         async with self.unchanged(subject, unit):
-            with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+            with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
                 await put(subject, unit, b"second", spec)
         assert await fetch(subject, unit, "name") == b"first"
         await self._assert_absent(subject, unit, spec.data_id)
@@ -304,7 +304,7 @@ class UploadConformance(StoreHarness):
         second = await subject.upload(unit, upload_spec(data_id=data_id))
         await second.write(blocks_of(b"second")[0])
         await send(first, b"first")
-        with refused(AlreadyExistsError, "OBJECT_EXISTS"):
+        with raises_refusal(AlreadyExistsError, "OBJECT_EXISTS"):
             async with second:
                 await second.commit(6)
         assert await fetch(subject, unit, data_id) == b"first"
@@ -314,7 +314,7 @@ class UploadConformance(StoreHarness):
         second = await subject.upload(unit, upload_spec(name="name"))
         await second.write(blocks_of(b"second")[0])
         await send(first, b"first")
-        with refused(AlreadyExistsError, "NAME_TAKEN"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN"):
             async with second:
                 await second.commit(6)
         assert await fetch(subject, unit, "name") == b"first"

@@ -7,7 +7,7 @@ from vault._async.vault.facade import AsyncVault
 from vault.errors import AlreadyExistsError, BatchError, DecodeError, EncodeError, InvalidArgumentError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key
-from vault.testing.store.objects import failed_with, payload, refused
+from vault.testing.store.objects import assert_failed_with, payload, raises_refusal
 from vault.testing.vault.harness import Document, VaultHarness, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper
 
@@ -75,10 +75,10 @@ class VaultBatchConformance(VaultHarness):
         with pytest.raises(BatchError) as caught:
             await vault.upload_many(f"{unit}.json", objects, names=names)
         results = caught.value.results
-        failed_with(results[1], EncodeError, "ENCODE")
-        failed_with(results[2], AlreadyExistsError, "NAME_TAKEN", "taken")
-        failed_with(results[3], InvalidArgumentError, "BAD_NAME")
-        failed_with(results[4], InvalidArgumentError, "BAD_OBJECT")
+        assert_failed_with(results[1], EncodeError, "ENCODE")
+        assert_failed_with(results[2], AlreadyExistsError, "NAME_TAKEN", "taken")
+        assert_failed_with(results[3], InvalidArgumentError, "BAD_NAME")
+        assert_failed_with(results[4], InvalidArgumentError, "BAD_OBJECT")
         assert sorted(caught.value.errors) == [1, 2, 3, 4]
         assert (await read(vault, f"{unit}.json", results[0])).data == 1
         assert (await read(vault, f"{unit}.json", results[5])).data == 6
@@ -92,8 +92,8 @@ class VaultBatchConformance(VaultHarness):
         with pytest.raises(BatchError) as caught:
             await vault.load_many(f"{unit}.json", [good, writer.data_id, 5, 0])
         first, second, third, fourth = caught.value.results
-        failed_with(second, DecodeError, "DECODE", str(writer.data_id))
-        failed_with(fourth, InvalidArgumentError, "BAD_ID", "0")
+        assert_failed_with(second, DecodeError, "DECODE", str(writer.data_id))
+        assert_failed_with(fourth, InvalidArgumentError, "BAD_ID", "0")
         assert third is None
         ticket: AsyncTicket = first
         assert ticket.get_data().data == "good"
@@ -105,13 +105,13 @@ class VaultBatchConformance(VaultHarness):
         with pytest.raises(BatchError) as caught:
             await vault.delete_many(unit, [-1, data_id, 5])
         first, *rest = caught.value.results
-        failed_with(first, InvalidArgumentError, "BAD_ID", "-1")
+        assert_failed_with(first, InvalidArgumentError, "BAD_ID", "-1")
         assert rest == [True, False]
         assert not await vault.exists(unit, data_id)
 
     async def test_as_many_names_as_objects_are_wanted(self, vault: AsyncVault, unit: str) -> None:
-        with refused(InvalidArgumentError, "BAD_BATCH", "1", "2"):
+        with raises_refusal(InvalidArgumentError, "BAD_BATCH", "1", "2"):
             await vault.upload_many(unit, [Document("a"), Document("b")], names=["one"])
-        with refused(InvalidArgumentError, "BAD_ID"):
+        with raises_refusal(InvalidArgumentError, "BAD_ID"):
             await vault.exists_many(unit, [5, 0])
         assert [info async for info in vault.list(unit)] == []

@@ -6,7 +6,7 @@ import pytest
 
 from vault._async.vault.facade import AsyncVault
 from vault.errors import InvalidArgumentError
-from vault.testing.store.objects import refused
+from vault.testing.store.objects import raises_refusal
 from vault.testing.vault.harness import Document, Report, VaultHarness, text_of
 
 
@@ -68,6 +68,6 @@ class VaultComputingConformance(VaultHarness):
             document.text = "changed"
 
     async def test_an_object_of_another_type_is_refused(self, vault: AsyncVault, unit: str) -> None:
-        with refused(InvalidArgumentError, "BAD_OBJECT"):
+        with raises_refusal(InvalidArgumentError, "BAD_OBJECT"):
             await vault.get_or_compute(f"{unit}.reports", "name", Computing("value"))
         assert (await vault.get_or_compute(f"{unit}.reports", "name", lambda: Report("value"))).text == "value"

@@ -5,7 +5,7 @@ import pytest
 from vault._async.vault.facade import AsyncVault
 from vault.errors import AlreadyExistsError, BatchError, ConflictError, InvalidArgumentError, NotFoundError
 from vault.store.limits import BLOCK_SIZE
-from vault.testing.store.objects import failed_with, payload, refused
+from vault.testing.store.objects import assert_failed_with, payload, raises_refusal
 from vault.testing.vault.harness import Document, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper
 
@@ -29,12 +29,12 @@ class VaultCopyConformance(VaultHarness):
         await vault.put(unit, "source", Document("source"))
         old = await vault.put(unit, "copy", Document("old"))
         assert await text_of(vault, unit, "copy") == await text_of(vault, unit, old.data_id) == "old"
-        with refused(AlreadyExistsError, "NAME_TAKEN", "copy"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "copy"):
             await vault.copy(unit, "source", name="copy")
         made = await vault.copy(unit, "source", name="copy", replace=True)
         assert made.data_id == old.data_id
         assert await text_of(vault, unit, "copy") == await text_of(vault, unit, old.data_id) == "source"
-        with refused(InvalidArgumentError, "BAD_NAME", "itself"):
+        with raises_refusal(InvalidArgumentError, "BAD_NAME", "itself"):
             await vault.copy(unit, "copy", name="copy", replace=True)
 
     async def test_a_copy_into_another_unit(self, vault: AsyncVault, unit: str) -> None:
@@ -51,13 +51,13 @@ class VaultCopyConformance(VaultHarness):
             await vault.copy_many(unit, [("source", "a"), ("nobody", "b"), (source.data_id, "c")])
         first, failed, last = caught.value.results
         assert (first.name, last.name) == ("a", "c")
-        failed_with(failed, NotFoundError, "OBJECT_NOT_FOUND", "nobody")
+        assert_failed_with(failed, NotFoundError, "OBJECT_NOT_FOUND", "nobody")
         assert [info.name for info in await vault.copy_many(unit, {"a": "d", "c": "e"})] == ["d", "e"]
         assert await text_of(vault, unit, "e") == "text"
         assert await vault.copy_many(unit, {}) == []
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await vault.copy(unit, "source", name="f", if_generation=source.generation + 1)
-        with refused(NotFoundError, "OBJECT_NOT_FOUND"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND"):
             await vault.copy(unit, "nobody", name="f")
 
     @pytest.mark.parametrize("size", [0, 10, 3 * BLOCK_SIZE + 7, 6 * BLOCK_SIZE])
@@ -72,9 +72,9 @@ class VaultCopyConformance(VaultHarness):
         expected = [data[size // 3 :], data[:5], b"", (data[-7:] if size else b"")[:3], data]
         assert await vault.read_ranges(blobs, "name", ranges) == expected
         assert await vault.read_ranges(blobs, "name", ranges, verify="end_to_end") == expected
-        with refused(InvalidArgumentError, "BAD_RANGE", str(size + 1)):
+        with raises_refusal(InvalidArgumentError, "BAD_RANGE", str(size + 1)):
             await vault.read(blobs, "name", offset=size + 1)
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", "nobody"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "nobody"):
             await vault.read(blobs, "nobody")
 
     async def test_parts_of_an_object_of_any_datatype_are_its_bytes(self, vault: AsyncVault, unit: str) -> None:

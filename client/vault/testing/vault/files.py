@@ -10,7 +10,7 @@ from vault._async.vault.facade import AsyncVault
 from vault.errors import AlreadyExistsError, NotFoundError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum
-from vault.testing.store.objects import every_size, payload, refused
+from vault.testing.store.objects import every_size, payload, raises_refusal
 from vault.testing.vault.harness import VaultHarness, read
 
 
@@ -111,9 +111,9 @@ class VaultFileConformance(VaultHarness):
             async with await vault.open_writer(blobs, name="name") as writer:
                 await writer.write(b"second")
 
-        with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
             await write()
-        with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
             await vault.upload_file(blobs, io.BytesIO(b"third"), name="name")
         assert (await read(vault, blobs, "name")).data == b"first"
 
@@ -133,7 +133,7 @@ class VaultFileConformance(VaultHarness):
     ) -> None:
         target = tmp_path / "out"
         target.write_bytes(b"old")
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", "name"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "name"):
             await vault.download_file(blobs, "name", target)
         assert target.read_bytes() == b"old"
         await vault.upload_file(blobs, io.BytesIO(payload(BLOCK_SIZE + 1)), name="name")

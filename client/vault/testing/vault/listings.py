@@ -9,7 +9,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.limits import MAX_PAGE_SIZE
 from vault.store.listing import Level
 from vault.store.values import ObjectInfo
-from vault.testing.store.objects import refused
+from vault.testing.store.objects import raises_refusal
 from vault.testing.vault.harness import Document, VaultHarness
 
 
@@ -96,14 +96,14 @@ class VaultListingConformance(VaultHarness):
 
     @pytest.mark.parametrize("limit", [0, -1, True, 1.0, "5", 2**63])
     async def test_what_is_no_limit_is_refused(self, vault: AsyncVault, unit: str, limit: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_LIMIT", "limit", repr(limit)):
+        with raises_refusal(InvalidArgumentError, "BAD_LIMIT", "limit", repr(limit)):
             vault.list(unit, limit=limit)
-        with refused(InvalidArgumentError, "BAD_LIMIT", "limit", repr(limit)):
+        with raises_refusal(InvalidArgumentError, "BAD_LIMIT", "limit", repr(limit)):
             await vault.list_level(unit, limit=limit)
 
     @pytest.mark.parametrize("order", ["NAME", "size", "", 1, True, ["name"]])
     async def test_what_is_no_order_is_refused(self, vault: AsyncVault, unit: str, order: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_ORDER", repr(order), '"id", "name" or "changed"'):
+        with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(order), '"id", "name" or "changed"'):
             vault.list(unit, order=order)
 
     async def test_a_place_of_another_order_is_refused(self, vault: AsyncVault, unit: str) -> None:
@@ -113,17 +113,17 @@ class VaultListingConformance(VaultHarness):
             {"order": "changed", "after": "5"},
         ]
         for options in wrong:
-            with refused(InvalidArgumentError, "BAD_ORDER", repr(options["after"])):
+            with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(options["after"])):
                 vault.list(unit, **options)
-        with refused(InvalidArgumentError, "BAD_ORDER", "5", "text"):
+        with raises_refusal(InvalidArgumentError, "BAD_ORDER", "5", "text"):
             await vault.list_level(unit, after=5)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("delimiter", ["", None, 5, "\ud800", "x" * 1025])
     async def test_what_is_no_delimiter_is_refused(self, vault: AsyncVault, unit: str, delimiter: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_DELIMITER", "delimiter"):
+        with raises_refusal(InvalidArgumentError, "BAD_DELIMITER", "delimiter"):
             await vault.list_level(unit, delimiter=delimiter)
 
     @pytest.mark.parametrize("prefix", [None, 5, "\ud800", "x" * 1025])
     async def test_what_no_name_begins_with_is_refused(self, vault: AsyncVault, unit: str, prefix: Any) -> None:
-        with refused(InvalidArgumentError, "BAD_NAME", "prefix"):
+        with raises_refusal(InvalidArgumentError, "BAD_NAME", "prefix"):
             await vault.list_level(unit, prefix)

@@ -17,7 +17,7 @@ from vault.errors import (
 )
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, ObjectInfo, checksum
-from vault.testing.store.objects import every_size, payload, refused
+from vault.testing.store.objects import every_size, payload, raises_refusal
 from vault.testing.vault.harness import Document, Report, Streamed, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper
 
@@ -69,13 +69,13 @@ class VaultObjectConformance(VaultHarness):
             assert await vault.stat(unit, key) is None
             assert await vault.exists(unit, key) is False
             assert await vault.delete(unit, key) is False
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
                 await vault.update(unit, key, Document("no"))
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
                 await vault.set_metadata(unit, key, tags={})
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
                 await vault.edit(unit, key, lambda _document: None)
-            with refused(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
+            with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(key)):
                 await vault.open(unit, key)
         assert await vault.find(unit, "name") is None
         assert await _listed(vault, unit) == []
@@ -90,9 +90,9 @@ class VaultObjectConformance(VaultHarness):
 
     async def test_an_id_and_a_name_are_given_once(self, vault: AsyncVault, unit: str) -> None:
         data_id = await vault.upload(unit, Document("first"), name="name")
-        with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
             await vault.upload(unit, Document("second"), name="name")
-        with refused(AlreadyExistsError, "OBJECT_EXISTS", str(data_id)):
+        with raises_refusal(AlreadyExistsError, "OBJECT_EXISTS", str(data_id)):
             await vault.upload(unit, Document("second"), data_id=data_id)
         assert await text_of(vault, unit, "name") == "first"
         assert [info.data_id for info in await _listed(vault, unit)] == [data_id]
@@ -121,11 +121,11 @@ class VaultObjectConformance(VaultHarness):
         first = await vault.stat(unit, data_id)
         assert first is not None
         second = await vault.update(unit, data_id, Document("second"), if_generation=first.generation)
-        with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
             await vault.update(unit, data_id, Document("third"), if_generation=first.generation)
-        with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
             await vault.delete(unit, data_id, if_generation=first.generation)
-        with refused(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(second.generation)):
             await vault.set_metadata(unit, data_id, name="n", if_generation=first.generation)
         assert await text_of(vault, unit, data_id) == "second"
         assert await vault.delete(unit, data_id, if_generation=second.generation) is True
@@ -151,7 +151,7 @@ class VaultObjectConformance(VaultHarness):
         assert await text_of(vault, unit, "name") == "two"
         assert await vault.load(unit, "other") is None
         assert await vault.find(unit, "name") == two
-        with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
             await vault.set_metadata(unit, one, name="name")
 
     async def test_edit_reads_changes_and_writes(self, vault: AsyncVault, unit: str) -> None:
@@ -205,11 +205,11 @@ class VaultObjectConformance(VaultHarness):
             vault.download_file(unknown, 5, "no such folder/file"),
         ]
         for call in calls:
-            with refused(UnknownUnitError, "UNKNOWN_UNIT", unknown):
+            with raises_refusal(UnknownUnitError, "UNKNOWN_UNIT", unknown):
                 await call
-        with refused(UnknownUnitError, "UNKNOWN_UNIT", unknown):
+        with raises_refusal(UnknownUnitError, "UNKNOWN_UNIT", unknown):
             vault.list(unknown)
-        with refused(UnknownUnitError, "UNKNOWN_UNIT", unknown):
+        with raises_refusal(UnknownUnitError, "UNKNOWN_UNIT", unknown):
             vault.get_datatype(unknown)
         assert vault.get_datatype(unit) is Document
 
@@ -217,9 +217,9 @@ class VaultObjectConformance(VaultHarness):
         wrong: Any = "text"
         data_id = await vault.upload(f"{unit}.reports", Report("text"))
         for data in (wrong, Document("not a report"), BytesWrapper(b"")):
-            with refused(InvalidArgumentError, "BAD_OBJECT", f"{unit}.reports", "Report"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", f"{unit}.reports", "Report"):
                 await vault.upload(f"{unit}.reports", data)
-            with refused(InvalidArgumentError, "BAD_OBJECT", f"{unit}.reports", "Report"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", f"{unit}.reports", "Report"):
                 await vault.update(f"{unit}.reports", data_id, data)
         assert len(await _listed(vault, f"{unit}.reports")) == 1
 
@@ -227,10 +227,10 @@ class VaultObjectConformance(VaultHarness):
         data_id = await vault.upload(f"{unit}.json", JsonWrapper("old"))
         before = await _listed(vault, f"{unit}.json")
         bad = JsonWrapper({1, 2})
-        with refused(EncodeError, "ENCODE", f"{unit}.json") as caught:
+        with raises_refusal(EncodeError, "ENCODE", f"{unit}.json") as caught:
             await vault.upload(f"{unit}.json", bad)
         assert isinstance(caught.value.__cause__, TypeError)
-        with refused(EncodeError, "ENCODE", f"{unit}.json", str(data_id)) as caught:
+        with raises_refusal(EncodeError, "ENCODE", f"{unit}.json", str(data_id)) as caught:
             await vault.update(f"{unit}.json", data_id, bad)
         assert isinstance(caught.value.__cause__, TypeError)
         assert await _listed(vault, f"{unit}.json") == before
@@ -238,7 +238,7 @@ class VaultObjectConformance(VaultHarness):
     async def test_bytes_that_do_not_decode_are_said_to_be_so(self, vault: AsyncVault, unit: str) -> None:
         async with await vault.open_writer(f"{unit}.json", name="broken") as writer:
             await writer.write(b"{")
-        with refused(DecodeError, "DECODE", f"{unit}.json", str(writer.data_id)) as caught:
+        with raises_refusal(DecodeError, "DECODE", f"{unit}.json", str(writer.data_id)) as caught:
             await vault.load(f"{unit}.json", "broken")
         assert isinstance(caught.value.__cause__, ValueError)
         assert await vault.exists(f"{unit}.json", "broken")

@@ -19,7 +19,7 @@ from vault.errors import (
 )
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Key, MetadataSpec, checksum
-from vault.testing.store.objects import failed_with, payload, refused
+from vault.testing.store.objects import assert_failed_with, payload, raises_refusal
 from vault.testing.vault.harness import Document, Streamed, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper
 
@@ -54,17 +54,17 @@ class VaultPutConformance(VaultHarness):
         await vault.put(unit, "name", Document("new"))
         assert ticket.get_data().text == "old"
         ticket.get_ref().text = "lost"
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await ticket.close()
         assert await text_of(vault, unit, "name") == "new"
 
     async def test_preconditions_of_a_put(self, vault: AsyncVault, unit: str) -> None:
         info = await vault.put(unit, "name", Document("one"), if_generation=0)
-        with refused(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
             await vault.put(unit, "name", Document("no"), if_generation=0)
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await vault.put(unit, "name", Document(long_text()), if_generation=info.generation + 1)
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", "nobody"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "nobody"):
             await vault.put(unit, "nobody", Document("no"), if_generation=info.generation)
         assert await text_of(vault, unit, "name") == "one"
         await vault.put(unit, "name", Document("two"), if_generation=info.generation)
@@ -96,9 +96,9 @@ class VaultPutConformance(VaultHarness):
             (InvalidArgumentError, "BAD_GENERATION", ("name", Document("no")), {"if_generation": -1}),
         ]
         for kind, reason, args, options in bad:
-            with refused(kind, reason):
+            with raises_refusal(kind, reason):
                 await vault.put(unit, *args, **options)
-        with refused(EncodeError, "ENCODE"):
+        with raises_refusal(EncodeError, "ENCODE"):
             await vault.put(f"{unit}.json", "name", JsonWrapper({1, 2}))
         assert [info async for info in vault.list(unit)] == before
         assert await text_of(vault, unit, "name") == "old"
@@ -119,16 +119,16 @@ class VaultPutConformance(VaultHarness):
             await vault.put_many(f"{unit}.json", [("x", JsonWrapper(1)), ("y", JsonWrapper({2})), ("", JsonWrapper(3))])
         done, *failed = caught.value.results
         assert done.name == "x"
-        failed_with(failed[0], EncodeError, "ENCODE")
-        failed_with(failed[1], InvalidArgumentError, "BAD_NAME")
+        assert_failed_with(failed[0], EncodeError, "ENCODE")
+        assert_failed_with(failed[1], InvalidArgumentError, "BAD_NAME")
         twice = await vault.put_many(f"{unit}.json", [("x", JsonWrapper(4)), ("x", JsonWrapper(5))])
         assert {info.data_id for info in twice} == {done.data_id}
         assert (await read(vault, f"{unit}.json", "x")).data == 5
         assert await vault.put_many(unit, {}) == []
         for what in ("xy", ["x"], [("x",)], 5, [("x", Document("a"), Document("b"))]):
-            with refused(InvalidArgumentError, "BAD_BATCH"):
+            with raises_refusal(InvalidArgumentError, "BAD_BATCH"):
                 await vault.put_many(unit, what)  # type: ignore[arg-type]
-        with refused(InvalidArgumentError, "BAD_BATCH"):
+        with raises_refusal(InvalidArgumentError, "BAD_BATCH"):
             await vault.put_many(unit, {"x": Document("a")}, tags=[])
 
     async def test_files_are_put(self, vault: AsyncVault, unit: str, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ class VaultPutConformance(VaultHarness):
             blobs, "name", io.BytesIO(b"short"), tags={"a": "1"}, if_generation=first.generation
         )
         assert (second.data_id, second.size, second.tags, second.datatype) == (first.data_id, 5, {"a": "1"}, "bytes")
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await vault.put_file(blobs, "name", file, if_generation=0)
         with pytest.raises(FileNotFoundError):
             await vault.put_file(blobs, "name", tmp_path / "nothing")
@@ -163,7 +163,7 @@ class VaultPutConformance(VaultHarness):
             await writer.abort()
         assert await vault.stat(blobs, "name") is not None
         assert (await read(vault, blobs, "name")).data == payload(2 * BLOCK_SIZE)
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await vault.open_writer(blobs, name="name", replace=True, if_generation=first.generation)
         bad: list[dict[str, Any]] = [{"replace": True}, {"name": "x", "if_generation": 1}, {"expires_in": 5}]
         for options in bad:
@@ -180,7 +180,7 @@ class VaultPutConformance(VaultHarness):
             vault.set_metadata(unit, "name", tags={"by": "me"}, if_revision=mine.revision),
             vault.delete(unit, "name", if_revision=mine.revision),
         ):
-            with refused(ConflictError, "REVISION_MISMATCH", str(theirs.revision)):
+            with raises_refusal(ConflictError, "REVISION_MISMATCH", str(theirs.revision)):
                 await call
         info = await vault.update(unit, "name", Document("two"), tags={"by": "both"}, if_revision=theirs.revision)
         assert info.tags == {"by": "both"}
@@ -191,7 +191,7 @@ class VaultPutConformance(VaultHarness):
         new, old = [await vault.put(unit, name, Document(name)) for name in ("new", "name")]
         for each in (vault, other):
             assert [await text_of(each, unit, key) for key in ("new", "name", old.data_id)] == ["new", "name", "name"]
-        with refused(AlreadyExistsError, "NAME_TAKEN", "name"):
+        with raises_refusal(AlreadyExistsError, "NAME_TAKEN", "name"):
             await vault.rename(unit, "new", "name")
         info = await vault.rename(unit, "new", "name", replace=True)
         assert (info.data_id, info.name) == (new.data_id, "name")
@@ -200,7 +200,7 @@ class VaultPutConformance(VaultHarness):
         assert await read(vault, unit, "new") is None
         assert (await vault.rename(unit, "name", "name", replace=True)).data_id == new.data_id
         for bad in ("", None, 5, "x" * 2000):
-            with refused(InvalidArgumentError, "BAD_NAME"):
+            with raises_refusal(InvalidArgumentError, "BAD_NAME"):
                 await vault.rename(unit, "name", bad)  # type: ignore[arg-type]
         assert await text_of(vault, unit, "name") == "new"
 
@@ -221,16 +221,16 @@ class VaultPutConformance(VaultHarness):
         names: dict[Key, str] = {"nobody": "x", two.data_id: "two", "one": "", one.data_id: "three"}
         with pytest.raises(BatchError) as caught:
             await vault.rename_many(unit, names)
-        failed_with(caught.value.results[0], NotFoundError, "OBJECT_NOT_FOUND")
-        failed_with(caught.value.results[1], AlreadyExistsError, "NAME_TAKEN")
-        failed_with(caught.value.results[2], InvalidArgumentError, "BAD_NAME")
+        assert_failed_with(caught.value.results[0], NotFoundError, "OBJECT_NOT_FOUND")
+        assert_failed_with(caught.value.results[1], AlreadyExistsError, "NAME_TAKEN")
+        assert_failed_with(caught.value.results[2], InvalidArgumentError, "BAD_NAME")
         assert caught.value.results[3].name == "three"
         assert await text_of(vault, unit, "three") == "one"
         (info,) = await vault.rename_many(unit, {"one": "three"}, replace=True)
         assert (info.data_id, await read(vault, unit, one.data_id)) == (two.data_id, None)
         assert await vault.rename_many(unit, {}) == []
         for what in ("xy", ["x"], 5):
-            with refused(InvalidArgumentError, "BAD_BATCH"):
+            with raises_refusal(InvalidArgumentError, "BAD_BATCH"):
                 await vault.rename_many(unit, what)  # type: ignore[arg-type]
 
     async def test_metadata_of_many_is_changed_by_one_call(self, vault: AsyncVault, unit: str) -> None:
@@ -240,6 +240,6 @@ class VaultPutConformance(VaultHarness):
         with pytest.raises(BatchError) as caught:
             await vault.set_metadata_many(unit, [MetadataSpec("a", tags={}), MetadataSpec("x", tags={})])
         assert caught.value.results[0].tags == {}
-        failed_with(caught.value.results[1], NotFoundError, "OBJECT_NOT_FOUND")
+        assert_failed_with(caught.value.results[1], NotFoundError, "OBJECT_NOT_FOUND")
         with pytest.raises(InvalidArgumentError):
             await vault.set_metadata_many(unit, ["a"])  # type: ignore[list-item]

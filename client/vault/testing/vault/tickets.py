@@ -9,7 +9,7 @@ from vault._async.vault.facade import AsyncVault
 from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.store.values import Key
 from vault.testing.store.feed import PATIENCE
-from vault.testing.store.objects import refused
+from vault.testing.store.objects import raises_refusal
 from vault.testing.vault.harness import Document, VaultHarness, read, text_of
 
 
@@ -97,7 +97,7 @@ class VaultTicketConformance(VaultHarness):
         await ticket.close()
         await ticket.close()
         for use in (ticket.get_data, ticket.get_clone, ticket.get_ref):
-            with refused(ClosedError, "CLOSED", str(data_id)):
+            with raises_refusal(ClosedError, "CLOSED", str(data_id)):
                 use()
 
     async def test_a_lost_race_is_a_conflict(self, vault: AsyncVault, other: AsyncVault, unit: str) -> None:
@@ -105,7 +105,7 @@ class VaultTicketConformance(VaultHarness):
         ticket = await _ticket(vault, unit, data_id)
         ticket.get_ref().text = "mine"
         await other.update(unit, data_id, Document("theirs"))
-        with refused(ConflictError, "GENERATION_MISMATCH", str(data_id)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(data_id)):
             await ticket.close()
         await _until(vault, unit, data_id, "theirs")
 
@@ -116,7 +116,7 @@ class VaultTicketConformance(VaultHarness):
         ticket = await _ticket(vault, unit, data_id)
         ticket.get_ref().text = "mine"
         assert await other.delete(unit, data_id)
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", str(data_id)):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", str(data_id)):
             await ticket.close()
 
     async def test_a_holder_keeps_what_it_has_and_a_later_load_gets_the_newer(

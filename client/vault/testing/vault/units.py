@@ -7,7 +7,7 @@ import pytest
 from vault._async.vault.facade import AsyncVault
 from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, ConflictError, DecodeError, InvalidArgumentError, NotFoundError
-from vault.testing.store.objects import failed_with, refused
+from vault.testing.store.objects import assert_failed_with, raises_refusal
 from vault.testing.vault.harness import Document, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper
 
@@ -53,7 +53,7 @@ class VaultUnitConformance(VaultHarness):
                 assert ticket.get_data().text == "text"
         for missing in (data_id + 1, "other"):
             for call in (vault.get, vault.open_ticket):
-                with refused(NotFoundError, "OBJECT_NOT_FOUND", unit, str(missing)):
+                with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(missing)):
                     await call(unit, missing)
         assert vault.cache_stats().open_tickets == 0
 
@@ -68,11 +68,11 @@ class VaultUnitConformance(VaultHarness):
             unit, [Document("")] * 4, names=["reports/2026-01", "reports/2026-02", "unlike", "Reports"]
         )
         await vault.upload(f"{unit}.few", Document(""), name="reports/2026-11")
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", "'reports/2026-01'", "'reports/2026-02'") as caught:
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "'reports/2026-01'", "'reports/2026-02'") as caught:
             await vault.get(unit, "reports/2026-1")
         assert "unlike" not in str(caught.value)
         assert "2026-11" not in str(caught.value), "that is of another unit"
-        with refused(NotFoundError, "OBJECT_NOT_FOUND", "'Reports'"):
+        with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", "'Reports'"):
             await vault.open_ticket(unit, "reporst")
         with pytest.raises(NotFoundError) as caught:
             await vault.get(unit, "xyz" * 300)
@@ -90,7 +90,7 @@ class VaultUnitConformance(VaultHarness):
         assert info is not None
         assert (ticket.info.generation, dict(info.tags)) == (info.generation, {"a": "1"})
         assert await text_of(vault, unit, data_id) == "newer"
-        with refused(ClosedError, "CLOSED"):
+        with raises_refusal(ClosedError, "CLOSED"):
             ticket.set(new)
 
     async def test_what_was_set_stays_the_callers(self, vault: AsyncVault, unit: str) -> None:
@@ -118,7 +118,7 @@ class VaultUnitConformance(VaultHarness):
         data_id = await vault.upload(unit, Document("old"))
         wrong: Any = BytesWrapper(b"")
         async with await vault.open_ticket(unit, data_id) as ticket:
-            with refused(InvalidArgumentError, "BAD_OBJECT", "Document", "BytesWrapper"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", "Document", "BytesWrapper"):
                 ticket.set(wrong)
             assert ticket.get_data().text == "old"
         info = await vault.stat(unit, data_id)
@@ -138,7 +138,7 @@ class VaultUnitConformance(VaultHarness):
         await one.close()
         after = await vault.open_ticket(unit, data_id)
         after.get_ref().text += " again"
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await two.close()
         await after.close()
         assert await text_of(vault, unit, data_id) == f"{'set' if first == 'set' else 'edited'} again"
@@ -150,7 +150,7 @@ class VaultUnitConformance(VaultHarness):
         one.set(one.get_data() + 1)
         await one.close()
         two.set(two.get_data() + 1)
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await two.close()
         assert await counts.get(data_id) == 1
 
@@ -169,7 +169,7 @@ class VaultUnitConformance(VaultHarness):
         two.set(Document("set"))
         await one.close()
         assert await text_of(vault, unit, data_id) == ("old one two" if self.cached else "old one")
-        with refused(ConflictError, "GENERATION_MISMATCH"):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH"):
             await two.close()
 
     @each_plain_type
@@ -216,21 +216,21 @@ class VaultUnitConformance(VaultHarness):
         dicts = vault.unit(mixed, dict)
         wrong: Any = [1]
         for call in (dicts.upload(wrong), dicts.update("dict", wrong), dicts.edit("dict", lambda _: wrong)):
-            with refused(InvalidArgumentError, "BAD_OBJECT", mixed, "dict", "list"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", mixed, "dict", "list"):
                 await call
         with pytest.raises(BatchError) as caught:
             await dicts.upload_many([{"a": 1}, wrong])
-        failed_with(caught.value.results[1], InvalidArgumentError, "BAD_OBJECT", "dict", "list")
+        assert_failed_with(caught.value.results[1], InvalidArgumentError, "BAD_OBJECT", "dict", "list")
         async with await dicts.open_ticket("dict") as ticket:
-            with refused(InvalidArgumentError, "BAD_OBJECT", "dict", "list"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", "dict", "list"):
                 ticket.set(wrong)
         for read_it in (dicts.get("list"), dicts.load("list"), dicts.open_ticket("list")):
-            with refused(DecodeError, "DATATYPE_MISMATCH", "list", "dict"):
+            with raises_refusal(DecodeError, "DATATYPE_MISMATCH", "list", "dict"):
                 await read_it
         with pytest.raises(BatchError) as caught:
             await dicts.load_many(["dict", "list"])
         opened, mismatch = caught.value.results
-        failed_with(mismatch, DecodeError, "DATATYPE_MISMATCH")
+        assert_failed_with(mismatch, DecodeError, "DATATYPE_MISMATCH")
         async with opened:
             assert opened.get_data() == {}
         assert vault.cache_stats().open_tickets == 0
@@ -245,12 +245,12 @@ class VaultUnitConformance(VaultHarness):
         data_id = await declared.upload(Document("text"))
         assert (await again.get(data_id)).text == await text_of(vault, name, data_id) == "text"
         for options in ({"max_cached": 4}, {"max_bytes": 1}):
-            with refused(InvalidArgumentError, "BAD_STRUCTURE", name, "max_cached=5"):
+            with raises_refusal(InvalidArgumentError, "BAD_STRUCTURE", name, "max_cached=5"):
                 vault.unit(name, Document, **options)
         for other in (BytesWrapper, bytes, JsonWrapper, dict):
-            with refused(InvalidArgumentError, "BAD_STRUCTURE", name, "Document", other.__name__):
+            with raises_refusal(InvalidArgumentError, "BAD_STRUCTURE", name, "Document", other.__name__):
                 vault.unit(name, other)
-        with refused(InvalidArgumentError, "BAD_UNIT"):
+        with raises_refusal(InvalidArgumentError, "BAD_UNIT"):
             vault.unit("no name", Document)
         assert (await again.get(data_id)).text == "text"
 
@@ -261,7 +261,7 @@ class VaultUnitConformance(VaultHarness):
         assert wrapped != plain
         data_id = await wrapped.upload(JsonWrapper({"a": 1}))
         assert await plain.get(data_id) == (await wrapped.get(data_id)).data == {"a": 1}
-        with refused(InvalidArgumentError, "BAD_STRUCTURE", "dict", "list"):
+        with raises_refusal(InvalidArgumentError, "BAD_STRUCTURE", "dict", "list"):
             vault.unit(f"{unit}.new", list)
 
     async def test_a_long_plain_object_is_as_any(self, vault: AsyncVault, unit: str) -> None:
@@ -278,12 +278,12 @@ class VaultUnitConformance(VaultHarness):
         assert await vault.exists(name, "name") is False
         wrong: Any = Document("text")
         for call in (vault.upload(name, wrong), vault.update(name, "name", wrong), vault.create(name, wrong)):
-            with refused(InvalidArgumentError, "BAD_OBJECT", f"vault.unit({name!r}, Document) declares it"):
+            with raises_refusal(InvalidArgumentError, "BAD_OBJECT", f"vault.unit({name!r}, Document) declares it"):
                 await call
         await vault.upload(name, BytesWrapper(b"one"), name="bytes")
         assert (await vault.get(name, "bytes")).data == b"one"
         documents = vault.unit(name, Document)
-        with refused(DecodeError, "DATATYPE_MISMATCH", "'bytes'"):
+        with raises_refusal(DecodeError, "DATATYPE_MISMATCH", "'bytes'"):
             await documents.get("bytes")
         await documents.upload(wrong, name="name")
         assert (await vault.get(name, "name")).text == "text"
@@ -300,6 +300,6 @@ class VaultUnitConformance(VaultHarness):
         assert type(await raw.get("name")) is Raw
         assert before.get_data().data == b"[1]"
         before.get_ref().data = b"[2]"
-        with refused(InvalidArgumentError, "BAD_OBJECT", "Raw, not BytesWrapper"):
+        with raises_refusal(InvalidArgumentError, "BAD_OBJECT", "Raw, not BytesWrapper"):
             await before.close()
         assert (await raw.get("name")).text == "[1]"
