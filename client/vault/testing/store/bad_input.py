@@ -21,6 +21,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
 )
+from vault.testing.cases import each
 from vault.testing.store.bad_values import (
     CHECKSUMS,
     DATATYPES,
@@ -123,21 +124,17 @@ async def _begin_watch(store: AsyncStore, unit: str) -> None:
         await anext(aiter(watch))
 
 
-def _each(values: dict[str, Any], name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(name, values.values(), ids=values.keys())
-
-
 class BadInputConformance(StoreHarness):
     """What `vault.store.limits` forbids, in every place where it can be put."""
 
-    @_each(UNIT_ACTS, "act")
+    @each("act", UNIT_ACTS)
     async def test_a_bad_unit_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
         async with self.unchanged(subject, unit):
             for bad in UNITS.values():
                 with raises_refusal(InvalidArgumentError, "BAD_UNIT", "unit", _shown(bad)):
                     await act(subject, bad, 5)
 
-    @_each(TYPED, "act")
+    @each("act", TYPED)
     async def test_a_value_of_another_type_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
         await put(subject, unit, b"data", upload_spec(data_id=5))
         async with self.unchanged(subject, unit):
@@ -145,7 +142,7 @@ class BadInputConformance(StoreHarness):
                 with raises_refusal(InvalidArgumentError, "INVALID_ARGUMENT", "type"):
                     await act(subject, unit, wrong)
 
-    @_each(ACTS, "act")
+    @each("act", ACTS)
     async def test_a_bad_key_is_refused(self, subject: AsyncStore, unit: str, act: Act) -> None:
         await put(subject, unit, b"data", upload_spec(data_id=5))
         async with self.unchanged(subject, unit):
@@ -156,11 +153,11 @@ class BadInputConformance(StoreHarness):
                 with raises_refusal(InvalidArgumentError, "BAD_NAME", "name"):
                     await act(subject, unit, bad)
 
-    @_each({**IDS, "text": "5"}, "bad")
+    @each("bad", [*IDS.values(), "5"])
     async def test_a_bad_id_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(data_id=5), "BAD_ID", data_id=bad)
 
-    @_each({**NAMES, "empty": "", "number": 5, "bytes": b"a"}, "bad")
+    @each("bad", [*NAMES.values(), "", 5, b"a"])
     async def test_a_bad_name_cannot_be_uploaded_under(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_NAME", name=bad)
 
@@ -198,21 +195,21 @@ class BadInputConformance(StoreHarness):
             assert (await subject.list_page(unit, prefix=hidden)).objects == []
             assert (await subject.list_page(unit, tags={hidden: hidden})).objects == []
 
-    @_each(SEEN, "seen")
+    @each("seen", SEEN)
     async def test_joiners_and_spaces_are_good_names(self, subject: AsyncStore, unit: str, seen: str) -> None:
         info = await put(subject, unit, b"data", upload_spec(name=seen, tags={seen: seen}, datatype=seen))
         assert (info.name, info.tags, info.datatype) == (seen, {seen: seen}, seen)
         assert await subject.stat_many(unit, [seen]) == [info]
 
-    @_each(TAGS, "bad")
+    @each("bad", TAGS)
     async def test_bad_tags_cannot_be_uploaded(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_TAGS", tags=bad)
 
-    @_each(DATATYPES, "bad")
+    @each("bad", DATATYPES)
     async def test_a_bad_datatype_tag_cannot_be_uploaded(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_DATATYPE", datatype=bad)
 
-    @_each(REQUEST_IDS, "bad")
+    @each("bad", REQUEST_IDS)
     async def test_a_bad_request_id_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         await self._assert_not_uploaded(subject, unit, upload_spec(), "BAD_REQUEST_ID", request_id=bad)
         info = await put(subject, unit, b"data")
@@ -225,21 +222,21 @@ class BadInputConformance(StoreHarness):
             with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID", "16"):
                 await subject.set_metadata(unit, MetadataSpec(key, name="n", request_id=bad))
 
-    @_each(DATATYPES, "bad")
+    @each("bad", DATATYPES)
     async def test_a_bad_datatype_tag_cannot_be_updated_to(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
             with raises_refusal(InvalidArgumentError, "BAD_DATATYPE"):
                 await replace(subject, unit, UpdateSpec(info.data_id, datatype=bad), b"new")
 
-    @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
+    @each("bad", [*NAMES.values(), 5, b"a"])
     async def test_a_bad_name_cannot_be_given(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
             with raises_refusal(InvalidArgumentError, "BAD_NAME", "name"):
                 await subject.set_metadata(unit, MetadataSpec(info.data_id, name=bad))
 
-    @_each(TAGS, "bad")
+    @each("bad", TAGS)
     async def test_bad_tags_cannot_be_given_nor_looked_for(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
@@ -248,7 +245,7 @@ class BadInputConformance(StoreHarness):
             with raises_refusal(InvalidArgumentError, "BAD_TAGS", "tag"):
                 await subject.list_page(unit, tags=bad)
 
-    @_each(GENERATIONS, "bad")
+    @each("bad", GENERATIONS)
     async def test_a_bad_generation_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         key = info.data_id
@@ -273,30 +270,30 @@ class BadInputConformance(StoreHarness):
             with raises_refusal(InvalidArgumentError, "BAD_GENERATION", _shown(bad)):
                 await remove(subject, unit, DeleteSpec(key, if_revision=bad))
 
-    @_each(RANGES, "bad")
+    @each("bad", RANGES)
     async def test_a_bad_range_is_refused(self, subject: AsyncStore, unit: str, bad: dict[str, Any]) -> None:
         info = await put(subject, unit, b"data")
         (what, value) = next(iter(bad.items()))
         with raises_refusal(InvalidArgumentError, "BAD_RANGE", what, _shown(value)):
             await subject.load(unit, info.data_id, **bad)
 
-    @_each({"true": True, "float": 5.0, "text": "5", "none": None}, "bad")
+    @each("bad", [True, 5.0, "5", None])
     async def test_a_bad_page_size_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_PAGE_SIZE", _shown(bad)):
             await subject.list_page(unit, page_size=bad)
 
-    @_each({**NAMES, "number": 5, "bytes": b"a"}, "bad")
+    @each("bad", [*NAMES.values(), 5, b"a"])
     async def test_a_bad_prefix_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_NAME", "prefix"):
             await subject.list_page(unit, prefix=bad)
 
-    @_each(GENERATIONS, "bad")
+    @each("bad", GENERATIONS)
     async def test_a_bad_revision_cannot_be_watched_from(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         with pytest.raises(InvalidArgumentError):
             async with await subject.watch([unit], since=bad) as watch:
                 await anext(aiter(watch))
 
-    @_each(CHECKSUMS, "bad")
+    @each("bad", CHECKSUMS)
     async def test_a_bad_checksum_is_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         info = await put(subject, unit, b"data")
         async with self.unchanged(subject, unit):
@@ -312,7 +309,7 @@ class BadInputConformance(StoreHarness):
                     async with await subject.update(unit, UpdateSpec(info.data_id)) as writer:
                         await writer.commit(0, bad)
 
-    @_each({"text": "data", "none": None, "number": 4, "list": [1]}, "bad")
+    @each("bad", ["data", None, 4, [1]])
     async def test_data_that_are_no_bytes_are_refused(self, subject: AsyncStore, unit: str, bad: Any) -> None:
         async with self.unchanged(subject, unit):
             with raises_refusal(InvalidArgumentError, "BAD_DATA", type(bad).__name__):
