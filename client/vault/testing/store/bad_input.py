@@ -8,6 +8,7 @@ import pytest
 from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
+from vault.store.outcomes import single
 from vault.store.values import (
     Block,
     DeleteSpec,
@@ -113,10 +114,7 @@ async def _begin_and_write(store: AsyncStore, unit: str, block: Any) -> None:
 
 async def _only(batch: Awaitable[Sequence[Any]]) -> Any:
     """Raises the one item's error: whether a whole batch is refused or the item is left open."""
-    (outcome,) = await batch
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    return single(await batch)
 
 
 async def _begin_watch(store: AsyncStore, unit: str) -> None:

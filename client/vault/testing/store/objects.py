@@ -101,7 +101,8 @@ async def send(writer: AsyncBlockWriter, data: bytes) -> ObjectInfo:
     """Writes `data` in blocks and commits it; aborts when that fails."""
     async with writer:
         for block in blocks_of(data):
-            await writer.write(block)
+            if block.offset >= writer.persisted_size:  # of one that was committed before, there is nothing to write
+                await writer.write(block)
         return await writer.commit(len(data), checksum(data))
 
 
@@ -109,12 +110,7 @@ async def put_by(store: AsyncStore, unit: str, way: str, spec: PutSpec | UpdateS
     """Puts an object by a stream, or in a batch of one."""
     if way == "batch":
         return single(await store.put_many(unit, [small_put(spec, data)]))
-    writer = await store.put(unit, spec, resumable=way == "resumable")
-    async with writer:
-        for block in blocks_of(data):
-            if block.offset >= writer.persisted_size:  # of one that was committed before, there is nothing to write
-                await writer.write(block)
-        return await writer.commit(len(data), checksum(data))
+    return await send(await store.put(unit, spec, resumable=way == "resumable"), data)
 
 
 async def put(store: AsyncStore, unit: str, data: bytes, spec: UploadSpec | None = None) -> ObjectInfo:
