@@ -17,6 +17,7 @@ from vault.cli.location import opened_at, opened_store
 from vault.cli.options import Settings, dry_run_option, json_option, location_options, no_skip_option, unit_option
 from vault.cli.progress import progress_of
 from vault.cli.tally import Tally
+from vault.cli.wording import label
 from vault.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -169,7 +170,7 @@ class Copying:
             outcomes = self.store.copy_many(self.unit, specs, to_unit=self.to_unit)
         except UnsupportedError:
             return False
-        self.tally.settle(zip((_label(info) for info, _ in copies), outcomes, strict=True))
+        self.tally.settle(zip((label(info) for info, _ in copies), outcomes, strict=True))
         return True
 
     def _between(self, copies: Sequence[_Copy], source_id: str) -> None:
@@ -190,10 +191,10 @@ class Copying:
                 whole = checksum(result.data)
                 check_whole(result.info, whole)
             except VaultError as error:
-                self.tally.failed(error, _label(info))
+                self.tally.failed(error, label(info))
             else:
                 puts.append(SmallPut(self._known(result.info, spec), result.data, whole))
-                labels.append(_label(info))
+                labels.append(label(info))
         if puts:
             self.tally.settle(zip(labels, self.target.put_many(self.to_unit, puts), strict=True))
 
@@ -205,7 +206,7 @@ class Copying:
                 with progress_of(str(spec.name or info.data_id)) as progress:
                     stored = self._stream(info, spec, Meter(progress), check_interrupts)
             except VaultError as error:
-                self.tally.failed(error, _label(info))
+                self.tally.failed(error, label(info))
             else:
                 self.tally.done([stored])
 
@@ -251,10 +252,6 @@ class Copying:
         return new_request_id()
 
 
-def _label(info: ObjectInfo) -> object:
-    return info.name or info.data_id
-
-
 def _is_equal(info: ObjectInfo, there: ObjectInfo) -> bool:
     return all(getattr(info, each) == getattr(there, each) for each in ("size", "checksum", "datatype", "tags"))
 
@@ -267,4 +264,4 @@ def _taken(there: ObjectInfo) -> AlreadyExistsError:
 
 
 def _changed(info: ObjectInfo) -> ConflictError:
-    return ConflictError(f"{_label(info)!r} was changed while it was copied", unit=info.unit)
+    return ConflictError(f"{label(info)!r} was changed while it was copied", unit=info.unit)

@@ -10,6 +10,7 @@ from vault.cli.batches import batches
 from vault.cli.folder import Target
 from vault.cli.progress import progress_of
 from vault.cli.tally import Tally
+from vault.cli.wording import label
 from vault.errors import InvalidArgumentError, VaultError, object_not_found
 from vault.store.blocks import check_whole
 from vault.store.contract import Store
@@ -91,7 +92,7 @@ class Downloads:
 
     def _failed(self, error: VaultError | OSError, info: ObjectInfo) -> None:
         """Says so, and of which object; the system's errors name the file."""
-        self.tally.failed(error, "" if isinstance(error, OSError) else info.name or info.data_id)
+        self.tally.failed(error, "" if isinstance(error, OSError) else label(info))
 
     def _file_of(self, info: ObjectInfo) -> str:
         return str(info.name).removeprefix(self.level)

@@ -14,7 +14,7 @@ from vault.cli.location import opened_store
 from vault.cli.options import dry_run_option, json_option, location_options, unit_option
 from vault.cli.output import json_of, write_lines, write_object, write_objects
 from vault.cli.tally import Tally
-from vault.cli.wording import counted
+from vault.cli.wording import counted, label
 from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_DATA_ID
@@ -183,7 +183,7 @@ def move(
                 for info, name in renamed
             ]
             outcomes = store.set_metadata_many(unit, specs)
-            tally.settle(zip((info.name or info.data_id for info, _ in renamed), outcomes, strict=True))
+            tally.settle(zip((label(info) for info, _ in renamed), outcomes, strict=True))
     tally.end("renamed")
 
 
@@ -219,9 +219,7 @@ def _remove_chosen(store: Store, unit: str, objects: Iterable[ObjectInfo], tally
         specs = [DeleteSpec(info.data_id, if_revision=info.revision) for info in batch]
         deleted = zip(batch, store.delete_many(unit, specs), strict=True)
         tally.settle(
-            (info.name or info.data_id, outcome if isinstance(outcome, VaultError) else info)
-            for info, outcome in deleted
-            if outcome
+            (label(info), outcome if isinstance(outcome, VaultError) else info) for info, outcome in deleted if outcome
         )
 
 

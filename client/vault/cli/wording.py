@@ -16,6 +16,11 @@ def times(info: ObjectInfo) -> tuple[datetime, datetime | None, datetime | None]
     return info.updated_at, info.written_at, info.expires_at
 
 
+def label(info: ObjectInfo) -> str | int:
+    """What an object is called where something is said of it: its name, or else its id."""
+    return info.name or info.data_id
+
+
 def time_text(moment: datetime) -> str:
     """To the second, in local time."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
