@@ -10,6 +10,7 @@ import pytest
 from vault.errors import ClosedError, InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_LEASE
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import put, raises_refusal, upload_spec
 
@@ -51,12 +52,12 @@ class LeaseConformance(StoreHarness):
 
     async def test_names_and_units_are_apart(self, subject: AsyncStore, unit: str) -> None:
         names = ["name", "name2", "nam", "a/b", "ä", "x" * 1024]
-        for each in (unit, f"{unit}.b"):
+        for one in (unit, f"{unit}.b"):
             for name in names:
-                assert await subject.acquire_lease(each, name, ONE, MAX_LEASE) == 0.0
+                assert await subject.acquire_lease(one, name, ONE, MAX_LEASE) == 0.0
             for name in names:
-                assert await subject.acquire_lease(each, name, OTHER, 1) > 0
-                await subject.release_lease(each, name, ONE)
+                assert await subject.acquire_lease(one, name, OTHER, 1) > 0
+                await subject.release_lease(one, name, ONE)
 
     async def test_a_lease_is_no_object_and_keeps_nobody_from_writing(self, subject: AsyncStore, unit: str) -> None:
         async with self.unchanged(subject, unit):
@@ -72,21 +73,19 @@ class LeaseConformance(StoreHarness):
         assert answers.count(0.0) == 1
         await subject.release_lease(unit, "name", holders[answers.index(0.0)])
 
-    @pytest.mark.parametrize(
-        "holder", [b"", b"1" * 15, b"1" * 17, "1" * 16, None, 5], ids=["no", "15", "17", "text", "none", "number"]
-    )
+    @each("holder", [b"", b"1" * 15, b"1" * 17, "1" * 16, None, 5])
     async def test_a_holder_is_16_bytes(self, subject: AsyncStore, unit: str, holder: Any) -> None:
         for call in (subject.acquire_lease(unit, "name", holder, 1), subject.release_lease(unit, "name", holder)):
             with raises_refusal(InvalidArgumentError, "BAD_LEASE", "16 bytes"):
                 await call
 
-    @pytest.mark.parametrize("seconds", [0, -1, MAX_LEASE + 0.1, float("inf"), float("nan"), True, "1", None])
+    @each("seconds", [0, -1, MAX_LEASE + 0.1, float("inf"), float("nan"), True, "1", None])
     async def test_a_lease_is_for_up_to_a_minute(self, subject: AsyncStore, unit: str, seconds: Any) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_LEASE", "at most 60"):
             await subject.acquire_lease(unit, "name", ONE, seconds)
         assert await subject.acquire_lease(unit, "name", OTHER, 1) == 0.0
 
-    @pytest.mark.parametrize("name", ["", "x" * 1025, "a\ud800", None, 5], ids=["no", "long", "half", "none", "id"])
+    @each("name", ["", "x" * 1025, "a\ud800", None, 5])
     async def test_a_lease_is_on_a_name(self, subject: AsyncStore, unit: str, name: Any) -> None:
         for call in (subject.acquire_lease(unit, name, ONE, 1), subject.release_lease(unit, name, ONE)):
             with raises_refusal(InvalidArgumentError, "BAD_NAME"):

@@ -8,6 +8,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_PAGE_SIZE
 from vault.store.values import MetadataSpec, ObjectInfo
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import listed, put, raises_refusal, remove, replace, small_upload, upload_spec
 
@@ -168,12 +169,12 @@ class ListingConformance(StoreHarness):
             for info in infos:
                 await remove(subject, unit, info.data_id)
 
-    @pytest.mark.parametrize("page_size", [-1, MAX_PAGE_SIZE + 1, 2**40])
+    @each("page_size", [-1, MAX_PAGE_SIZE + 1, 2**40])
     async def test_a_page_size_out_of_bounds_is_refused(self, subject: AsyncStore, unit: str, page_size: int) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_PAGE_SIZE", str(page_size), str(MAX_PAGE_SIZE)):
             await subject.list_page(unit, page_size=page_size)
 
-    @pytest.mark.parametrize("prefix", [None, ""], ids=["by_id", "by_name"])
+    @each("prefix", [None, ""])
     async def test_a_token_that_no_page_gave_is_refused(
         self, subject: AsyncStore, unit: str, prefix: str | None
     ) -> None:

@@ -6,6 +6,7 @@ from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, LoadedObject, LoadItem, NotModified, checksum
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     SIZES,
@@ -80,15 +81,15 @@ class LoadConformance(StoreHarness):
             found = [Block(block.offset, bytes(block.data), block.checksum) async for block in reader]
         assert found == wanted
 
-    @pytest.mark.parametrize("size", [0, 1, 1000, BLOCK_SIZE])
+    @each("size", [0, 1, 1000, BLOCK_SIZE])
     async def test_a_range_may_start_at_the_very_end(self, subject: AsyncStore, unit: str, size: int) -> None:
         info = await put(subject, unit, payload(size))
         reader = await subject.load(unit, info.data_id, offset=size)
         assert isinstance(reader, AsyncBlockReader)
         assert await drain(reader) == b""
 
-    @pytest.mark.parametrize("size", [0, 1, 1000, BLOCK_SIZE])
-    @pytest.mark.parametrize("length", [None, 0, 1])
+    @each("size", [0, 1, 1000, BLOCK_SIZE])
+    @each("length", [None, 0, 1])
     async def test_a_range_that_starts_past_the_end_is_refused(
         self, subject: AsyncStore, unit: str, size: int, length: int | None
     ) -> None:

@@ -3,12 +3,11 @@
 import math
 from datetime import timedelta
 
-import pytest
-
 from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_TAGS
 from vault.store.values import Change, ChangeKind, MetadataSpec
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     assert_failed_with,
@@ -42,7 +41,7 @@ class MetadataConformance(StoreHarness):
         assert await subject.stat_many(unit, [first.data_id, "name"]) == [info, info]
         assert await fetch(subject, unit, "name") == b"data"
 
-    @pytest.mark.parametrize(
+    @each(
         ("name", "tags", "left_name", "left_tags"),
         [
             (None, None, "name", {"a": "1", "b": "2"}),
@@ -53,7 +52,6 @@ class MetadataConformance(StoreHarness):
             (None, {}, "name", {}),
             ("", {}, None, {}),
         ],
-        ids=["nothing", "name", "same_name", "no_name", "tags", "no_tags", "neither"],
     )
     async def test_none_leaves_and_empty_clears(
         self,
@@ -115,7 +113,7 @@ class MetadataConformance(StoreHarness):
             tags = {f"tag {turn} {number}": "ä%_'\"" for number in range(MAX_TAGS)}
             assert dict((await subject.set_metadata(unit, MetadataSpec(info.data_id, tags=tags))).tags) == tags
 
-    @pytest.mark.parametrize("key", [5, "name"])
+    @each("key", [5, "name"])
     async def test_what_is_not_there_has_no_metadata(self, subject: AsyncStore, unit: str, key: int | str) -> None:
         async with self.unchanged(subject, unit):
             for if_generation in (None, 3):

@@ -8,6 +8,7 @@ from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_DATA_ID
 from vault.store.values import ListOrder, MetadataSpec, ObjectInfo
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     entries,
@@ -118,17 +119,17 @@ class OrderConformance(StoreHarness):
         rest = await subject.list_page(unit, page_token=token, **{**query, "order": None})
         assert rest.objects, "None is by name where there is a prefix"
 
-    @pytest.mark.parametrize("order", ["name", 1, 0, True, "NAME"])
+    @each("order", ["name", 1, 0, True, "NAME"])
     async def test_what_is_no_order_is_refused(self, subject: AsyncStore, unit: str, order: Any) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(order), "ListOrder"):
             await subject.list_page(unit, order=order)
 
-    @pytest.mark.parametrize("descending", [None, 1, "yes"])
+    @each("descending", [None, 1, "yes"])
     async def test_what_is_no_direction_is_refused(self, subject: AsyncStore, unit: str, descending: Any) -> None:
         with raises_refusal(InvalidArgumentError, "INVALID_ARGUMENT", "descending", repr(descending)):
             await subject.list_page(unit, descending=descending)
 
-    @pytest.mark.parametrize(
+    @each(
         ("order", "after", "allowed"),
         [
             (None, "a", "an id"),
@@ -149,7 +150,7 @@ class OrderConformance(StoreHarness):
         with raises_refusal(InvalidArgumentError, "BAD_ORDER", repr(after), allowed):
             await subject.list_page(unit, order=order, after=after)
 
-    @pytest.mark.parametrize("after", ["\ud800", "x" * 1025])
+    @each("after", ["\ud800", "x" * 1025])
     async def test_a_place_that_no_name_can_have_is_refused(self, subject: AsyncStore, unit: str, after: str) -> None:
         with raises_refusal(InvalidArgumentError, "BAD_NAME"):
             await subject.list_page(unit, prefix="", after=after)

@@ -27,6 +27,7 @@ from vault.store.values import (
     checksum,
     new_data_id,
 )
+from vault.testing.cases import each
 from vault.testing.store import bad_values as bad
 from vault.testing.store.batches import infos_of
 from vault.testing.store.harness import StoreHarness
@@ -211,7 +212,7 @@ class PutConformance(StoreHarness):
                         await writer.commit(size, total)
         assert await fetch(subject, unit, "name") == b"old"
 
-    @pytest.mark.parametrize("field", BAD)
+    @each("field", list(BAD))
     async def test_a_bad_spec_is_refused_before_anything(self, subject: AsyncStore, unit: str, field: str) -> None:
         await put(subject, unit, b"old", upload_spec(name="name"))
         reason, values = BAD[field]

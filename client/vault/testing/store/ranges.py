@@ -9,6 +9,7 @@ from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, EXACT_BELOW, MAX_RANGES
 from vault.store.values import MetadataSpec, ObjectRanges
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     blocks_of,
@@ -112,8 +113,8 @@ class RangeConformance(StoreHarness):
         assert await subject.read(unit, 5, [(0, 1)], if_generation=3) is None
         assert await subject.read(unit, 5, [(0, 1)], generation=3) is None
 
-    @pytest.mark.parametrize("size", [0, 1, 1000, BLOCK_SIZE])
-    @pytest.mark.parametrize("length", [None, 0, 1])
+    @each("size", [0, 1, 1000, BLOCK_SIZE])
+    @each("length", [None, 0, 1])
     async def test_a_range_that_begins_past_the_end_is_refused(
         self, subject: AsyncStore, unit: str, size: int, length: int | None
     ) -> None:
@@ -135,7 +136,7 @@ class RangeConformance(StoreHarness):
         assert found is not None
         assert found.parts == [data]
 
-    @pytest.mark.parametrize(
+    @each(
         "ranges",
         [
             [],
@@ -150,7 +151,6 @@ class RangeConformance(StoreHarness):
             [(1 << 63, 1)],
             [(-(1 << 63), 1)],
         ],
-        ids=lambda ranges: f"{ranges!r:.30}",
     )
     async def test_what_can_be_no_ranges_is_refused(
         self, subject: AsyncStore, unit: str, ranges: list[tuple[int, int]]

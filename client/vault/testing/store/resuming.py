@@ -16,6 +16,7 @@ from vault.errors import (
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, UpdateSpec, UploadSpec, WriteStatus, checksum
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import blocks_of, fetch, payload, put, raises_refusal, replace, stat, upload_spec
 
@@ -248,7 +249,7 @@ class ResumeConformance(StoreHarness):
             await subject.update(unit, update, resumable=True)
         assert await fetch(subject, unit, spec.data_id) == b"faster"
 
-    @pytest.mark.parametrize("request_id", [b"", b"x" * 15, "x" * 16, None], ids=["empty", "15", "text", "none"])
+    @each("request_id", [b"", b"x" * 15, "x" * 16, None])
     async def test_what_is_no_request_id_is_refused(self, subject: AsyncStore, unit: str, request_id: bytes) -> None:
         for call in (subject.write_status, subject.abort_write):
             with raises_refusal(InvalidArgumentError, "BAD_REQUEST_ID"):

@@ -6,6 +6,7 @@ from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, Not
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, MetadataSpec, UpdateSpec, checksum, new_request_id
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     WAYS,
@@ -71,8 +72,8 @@ class UpdateConformance(StoreHarness):
         assert info.datatype == kept
         assert await stat(subject, unit, first.data_id) == info
 
-    @pytest.mark.parametrize("key", [5, "name"])
-    @pytest.mark.parametrize("if_generation", [None, 0, 3])
+    @each("key", [5, "name"])
+    @each("if_generation", [None, 0, 3])
     async def test_what_is_not_there_cannot_be_updated(
         self, subject: AsyncStore, unit: str, key: int | str, if_generation: int | None
     ) -> None:

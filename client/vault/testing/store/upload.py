@@ -17,6 +17,7 @@ from vault.store.limits import (
     MAX_TAGS,
 )
 from vault.store.values import Block, checksum
+from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     blocks_of,
@@ -143,7 +144,7 @@ class UploadConformance(StoreHarness):
 
     # Blocks and commits that are wrong
 
-    @pytest.mark.parametrize(
+    @each(
         ("offsets", "sizes", "reason"),
         [
             ([BLOCK_SIZE], [10], "BAD_OFFSET"),
@@ -156,18 +157,6 @@ class UploadConformance(StoreHarness):
             ([0], [BLOCK_SIZE + 1], "BAD_SIZE"),
             ([0, BLOCK_SIZE], [BLOCK_SIZE, 0], "BAD_SIZE"),
             ([0, 10], [10, 10], "BAD_SIZE"),
-        ],
-        ids=[
-            "not_0",
-            "unaligned",
-            "gap",
-            "again",
-            "negative",
-            "2^63",
-            "empty",
-            "too_long",
-            "empty_second",
-            "after_a_short_one",
         ],
     )
     async def test_a_block_out_of_place_or_size_is_refused(
@@ -197,7 +186,7 @@ class UploadConformance(StoreHarness):
                     await writer.commit(len(data))
         await self._assert_absent(subject, unit, spec.data_id)
 
-    @pytest.mark.parametrize("size", [0, 3, 5, BLOCK_SIZE, -1, 2**63, 2**64])
+    @each("size", [0, 3, 5, BLOCK_SIZE, -1, 2**63, 2**64])
     async def test_a_commit_with_a_wrong_size_is_refused(self, subject: AsyncStore, unit: str, size: int) -> None:
         spec = upload_spec()
         async with self.unchanged(subject, unit):
@@ -238,7 +227,7 @@ class UploadConformance(StoreHarness):
 
     # Ids and names
 
-    @pytest.mark.parametrize("data_id", [1, 2**32, 2**53 + 1, MAX_DATA_ID])
+    @each("data_id", [1, 2**32, 2**53 + 1, MAX_DATA_ID])
     async def test_ids_from_1_to_2_to_the_63_less_1_are_kept(
         self, subject: AsyncStore, unit: str, data_id: int
     ) -> None:
@@ -247,7 +236,7 @@ class UploadConformance(StoreHarness):
         assert await fetch(subject, unit, data_id) == b"data"
         assert [found.data_id for found in await listed(subject, unit)] == [data_id]
 
-    @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+    @each("name", NAMES)
     async def test_names_are_any_text(self, subject: AsyncStore, unit: str, name: str) -> None:
         info = await put(subject, unit, b"data", upload_spec(name=name))
         assert info.name == name
