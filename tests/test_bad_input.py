@@ -65,8 +65,11 @@ each_unit_call = pytest.mark.parametrize("call", UNIT_CALLS.values(), ids=UNIT_C
 def test_a_name_that_no_unit_can_have(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
     for unit in bad.UNITS.values():
         pair.assert_refused(
-            lambda vault, unit=unit: call(vault, unit, 5), InvalidArgumentError, "BAD_UNIT", shown(unit)
-        )  # type: ignore[misc]
+            lambda vault: call(vault, unit, 5),  # noqa: B023  # called at once
+            InvalidArgumentError,
+            "BAD_UNIT",
+            shown(unit),
+        )
 
 
 @each_unit_call
@@ -85,10 +88,18 @@ def test_a_unit_that_is_not_in_the_structure(pair: Pair, call: Callable[[Vault, 
 def test_what_is_no_key(pair: Pair, call: Callable[[Vault, Any, Any], Any]) -> None:
     for key in bad.IDS.values():
         pair.assert_refused(
-            lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_ID", shown(key)
-        )  # type: ignore[misc]
+            lambda vault: call(vault, "texts", key),  # noqa: B023  # called at once
+            InvalidArgumentError,
+            "BAD_ID",
+            shown(key),
+        )
     for key in ["", *bad.NAMES.values()]:
-        pair.assert_refused(lambda vault, key=key: call(vault, "texts", key), InvalidArgumentError, "BAD_NAME", "name")  # type: ignore[misc]
+        pair.assert_refused(
+            lambda vault: call(vault, "texts", key),  # noqa: B023  # called at once
+            InvalidArgumentError,
+            "BAD_NAME",
+            "name",
+        )
 
 
 def test_a_number_in_quotes_is_a_name(pair: Pair) -> None:

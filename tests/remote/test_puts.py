@@ -9,7 +9,7 @@ from vault.errors import ConflictError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, checksum
 from vault.testing.store.objects import put as uploaded
-from vault.testing.store.objects import refused, send, small_put, stat, upload_spec
+from vault.testing.store.objects import raises_refusal, send, small_put, stat, upload_spec
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy
@@ -84,7 +84,7 @@ async def test_of_two_clients_that_put_only_what_is_new_one_does_and_the_other_i
     async with open_store(proxy.address) as one, open_store(proxy.address) as other:
         writer = await one.put("u", PutSpec("a", if_generation=0))
         info = await send(await other.put("u", PutSpec("a", if_generation=0)), DATA[: 1 << 20])
-        with refused(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
+        with raises_refusal(ConflictError, "GENERATION_MISMATCH", str(info.generation)):
             await send(writer, DATA[: 1 << 20])
         outcomes = await asyncio.gather(
             *[each.put_many("u", [small_put(PutSpec("b", if_generation=0), b"x")]) for each in (one, other) * 4]

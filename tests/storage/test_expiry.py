@@ -30,7 +30,7 @@ from vault_server.storage.clock import DAY, StoreClock, sound_clock, wall_clock
 from vault_server.storage.index import expiring
 
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, read, run, succeeded, upload
-from tests.waiting import until
+from tests.waiting import assert_soon
 
 SOON = 0.05
 
@@ -198,7 +198,7 @@ def test_a_transaction_that_fails_before_it_is_time_puts_nothing_off(directory: 
         put(store, "name", 0.5)
         with pytest.raises(ZeroDivisionError):
             store.engine.writer.submit(lambda _: 1 / 0).result()
-        until(lambda: store.changes(0)[1][-1].kind is ChangeKind.DELETED, 20)
+        assert_soon(lambda: store.changes(0)[1][-1].kind is ChangeKind.DELETED, 20)
 
 
 def test_bytes_in_files_go_with_the_retention(directory: Path) -> None:
