@@ -274,11 +274,19 @@ def test_limits_that_a_unit_cannot_have(pair: Pair) -> None:
 
 
 def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
-    for seconds in (0, -1.0, float("nan"), 1e12, True, "1", [1]):
-        pair.assert_refused(
-            lambda vault, seconds=seconds: vault.touch("texts", "name", expires_in=seconds),  # type: ignore[misc]
-            InvalidArgumentError,
-            "BAD_EXPIRY",
-            "expires_in",
-            shown(seconds),
-        )
+    calls: tuple[Callable[[Vault, Any], Any], ...] = (
+        lambda vault, seconds: vault.touch("texts", "name", expires_in=seconds),
+        lambda vault, seconds: vault.put("texts", "name", TextWrapper("new"), expires_in=seconds),
+        lambda vault, seconds: vault.put_file("texts", "name", __file__, expires_in=seconds),
+        lambda vault, seconds: vault.open_writer("texts", name="name", replace=True, expires_in=seconds),
+        lambda vault, seconds: vault.get_or_compute("texts", "name", TextWrapper, expires_in=seconds),
+    )
+    for seconds in (0, -1.0, float("nan"), float("inf"), 1e12, True, "1", [1]):
+        for call in calls:
+            pair.assert_refused(
+                lambda vault, call=call, seconds=seconds: call(vault, seconds),  # type: ignore[misc]
+                InvalidArgumentError,
+                "BAD_EXPIRY",
+                "expires_in",
+                shown(seconds),
+            )

@@ -135,7 +135,7 @@ def test_touch_sets_and_takes_away_the_moment(pair: tuple[Store, Vault]) -> None
     assert vault.stat("texts", data_id) == touched
     assert shown(vault, "name") == "text"
     assert vault.touch("texts", "name").expires_at is None
-    for bad in (0, -1, float("nan"), "1", True, 1e12):
+    for bad in (0, -1, float("nan"), float("inf"), "1", True, 1e12):
         with pytest.raises(InvalidArgumentError) as caught:
             vault.touch("texts", "name", expires_in=bad)  # type: ignore[arg-type]  # that is it
         assert caught.value.reason == "BAD_EXPIRY"
