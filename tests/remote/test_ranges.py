@@ -117,6 +117,8 @@ def test_what_is_more_than_a_reply_holds_is_streamed(store: EmbeddedStore, info:
         more: list[tuple[int, int | None]] = [(number * 3, 5) for number in range(2500)]
         assert vault.read_ranges("files", "data", more) == parts(*more), "more than one call takes"
         assert vault.read_ranges("files", "data", []) == []
+        with pytest.raises(NotFoundError):
+            vault.read_ranges("files", "none", [])
 
 
 def test_an_older_server_is_asked_for_streams_instead(

@@ -104,8 +104,6 @@ class AsyncPartialReading(AsyncVaultBase):
                     raise await not_found(self._store, unit, key)
                 check_parts(found.info, found.parts)
                 return found.parts
-        if not groups:
-            return []
         (info,) = await self._store.stat_many(unit, [key])
         if info is None:
             raise await not_found(self._store, unit, key)
