@@ -187,7 +187,8 @@ class AsyncComputing(AsyncReading, AsyncWriting):
 
         The name that a result is stored under is made of the function's module and qualified name, the version, and
         the arguments, with defaults filled in: numbers, text, bytes, None, dates, paths, enumerations, and tuples,
-        lists, sets, dicts and dataclasses of such. Long ones are hashed. Of a method, `self` is an argument.
+        lists, sets, dicts and dataclasses of such. Long ones are hashed. Of a method, `self` is an argument. A function
+        that `functools.wraps` made to look like another has that one's name, and so its results: give it a `name`.
 
         Args:
             expires_in, refresh_ahead, tags, timeout: As for `get_or_compute`.
