@@ -53,6 +53,8 @@ def sync_calls(vault: Vault) -> None:
     scores = vault.unit("scores", dict[str, int])
     assert_type(documents, Unit[Document])
     assert_type(documents.get("a"), Document)
+    assert_type(documents.get("a", default=None), Document | None)
+    assert_type(scores.get("a", default=0), dict[str, int] | int)
     assert_type(documents.load("a"), Ticket[Document] | None)
     assert_type(documents.load_many(["a", 1]), list[Ticket[Document] | None])
     assert_type(documents.create(Document("")), tuple[int, Ticket[Document]])
@@ -92,6 +94,7 @@ def sync_calls(vault: Vault) -> None:
     frames.upload(Document(""))  # wrong
     scores.upload({"ada": "three"})  # wrong
     documents.get("a").number  # wrong
+    documents.get("a", default=None).text  # wrong
     documents.load("a").get_data()  # wrong
     documents.exists(1.5)  # wrong
     documents.upload(Document(""), title="a")  # wrong
@@ -124,6 +127,7 @@ async def async_calls(vault: AsyncVault) -> None:
     documents = vault.unit("documents", Document)
     assert_type(documents, AsyncUnit[Document])
     assert_type(await documents.get("a"), Document)
+    assert_type(await documents.get("a", default=None), Document | None)
     assert_type(await documents.load("a"), AsyncTicket[Document] | None)
     async with await documents.open_ticket("a") as ticket:
         assert_type(ticket.get_ref(), Document)

@@ -209,6 +209,9 @@ CASES: Final[Mapping[str, Case]] = {
     "from the end": _of_store("Store.list_page(descending)", lambda store: _page(store, descending=True)),
     # Of a Vault
     "vault: get": _of_vault("Vault.get", lambda vault: _get(vault), "text of a"),
+    "vault: get of what need not be there": _of_vault(
+        "Vault.get(default)", lambda vault: vault.get("notes", "none", default=5), 5
+    ),
     "vault: open_ticket": _of_vault("Vault.open_ticket", _opened, "text of a"),
     "vault: a ticket's value": _of_vault("Ticket.set", _set, "set", writes=True),
     "vault: a typed unit": _of_vault("Vault.unit", lambda vault: vault.unit("notes", TextWrapper).exists("a"), True),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
-from vault._async.objects.computing import AsyncWanted, Found, wrapped
+from vault._async.objects.computing import AsyncWanted, wrapped
 from vault._async.vault.reading import AsyncReading
 from vault._async.vault.writing import AsyncWriting
 from vault._call_names import CallNames
@@ -250,14 +250,6 @@ class AsyncComputing(AsyncReading, AsyncWriting):
             old=None if found is None else (found[1],),
         )
         return await self._computations.value(wanted)
-
-    async def _found(self, unit: str, name: str) -> Found | None:
-        """What is stored under the name, and the object."""
-        ticket = await self.load(unit, name)
-        if ticket is None:
-            return None
-        async with ticket:
-            return ticket.info, ticket.get_clone() if self._cache.enabled else ticket.get_data()
 
 
 def check_computing(

@@ -135,10 +135,13 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
             raise await not_found(self._store, unit, key)
         return ticket
 
-    async def get(self, unit: str, key: Key) -> Any:
+    async def get(self, unit: str, key: Key, *, default: Any = ...) -> Any:
         """A copy of an object, the caller's own; nothing is to be closed, and nobody writes it back.
 
         To read a large object without a copy, use `open_ticket` and the ticket's `get_data`.
+
+        Args:
+            default: What is returned when there is no such object; without it, NotFoundError is raised.
 
         Raises:
             NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
@@ -147,9 +150,23 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
             >>> note = await vault.get("notes", "greeting")
             >>> note.data
             'hello'
+            >>> await vault.get("notes", "farewell", default=None) is None
+            True
         """
-        async with await self.open_ticket(unit, key) as ticket:
-            return ticket.get_clone() if self._cache.enabled else ticket.get_data()
+        found = await self._found(unit, key)
+        if found is not None:
+            return found[1]
+        if default is not ...:
+            return default
+        raise await not_found(self._store, unit, key)
+
+    async def _found(self, unit: str, key: Key) -> tuple[ObjectInfo, Any] | None:
+        """What is known of an object, and a copy of it; None when there is none."""
+        ticket = await self.load(unit, key)
+        if ticket is None:
+            return None
+        async with ticket:
+            return ticket.info, ticket.get_clone() if self._cache.enabled else ticket.get_data()
 
     async def load_many(self, unit: str, keys: Iterable[Key]) -> list[AsyncTicket | None]:
         """Tickets on the objects, None where there is none; as `load`, for all of them in one round trip.

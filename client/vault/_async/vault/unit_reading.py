@@ -1,7 +1,7 @@
 """Reading a unit's objects, typed. See `vault._async.vault.reading`, whose calls these are."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.object_reader import AsyncObjectReader
@@ -16,6 +16,7 @@ from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class AsyncUnitReading(AsyncUnitBase[T]):
@@ -108,8 +109,17 @@ class AsyncUnitReading(AsyncUnitBase[T]):
         """
         return cast(AsyncTicket[T], await self._ticket(await self._vault.open_ticket(self.name, key)))
 
-    async def get(self, key: Key) -> T:
+    @overload
+    async def get(self, key: Key) -> T: ...
+
+    @overload
+    async def get(self, key: Key, *, default: D) -> T | D: ...
+
+    async def get(self, key: Key, *, default: Any = ...) -> Any:
         """A copy of an object, the caller's own; nothing is to be closed.
+
+        Args:
+            default: What is returned when there is no such object; without it, NotFoundError is raised.
 
         Raises:
             NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
@@ -117,8 +127,11 @@ class AsyncUnitReading(AsyncUnitBase[T]):
         Example:
             >>> await vault.unit("notes", str).get("greeting")
             'hello'
+            >>> await vault.unit("notes", str).get("farewell", default="nothing")
+            'nothing'
         """
-        return self._shown(await self._vault.get(self.name, key))
+        found = await self._vault.get(self.name, key, default=default)
+        return found if found is default else self._shown(found)
 
     async def load_many(self, keys: Iterable[Key]) -> list[AsyncTicket[T] | None]:
         """Tickets on the objects, each to be closed, None where there is none: in one round trip.

@@ -48,13 +48,15 @@ class VaultUnitConformance(VaultHarness):
     async def test_what_must_be_there_is_given_or_not_found(self, vault: AsyncVault, unit: str) -> None:
         data_id = await vault.upload(unit, Document("text"), name="name")
         for key in (data_id, "name"):
-            assert (await vault.get(unit, key)).text == "text"
+            assert (await vault.get(unit, key)).text == (await vault.get(unit, key, default=None)).text == "text"
             async with await vault.open_ticket(unit, key) as ticket:
                 assert ticket.get_data().text == "text"
         for missing in (data_id + 1, "other"):
             for call in (vault.get, vault.open_ticket):
                 with raises_refusal(NotFoundError, "OBJECT_NOT_FOUND", unit, str(missing)):
                     await call(unit, missing)
+            for default in (None, 0, "text"):
+                assert await vault.get(unit, missing, default=default) is default
         assert vault.cache_stats().open_tickets == 0
 
     async def test_what_get_gives_is_ones_own(self, vault: AsyncVault, unit: str) -> None:
@@ -180,7 +182,8 @@ class VaultUnitConformance(VaultHarness):
         plain, elsewhere = vault.unit(f"{unit}.plain", kind), other.unit(f"{unit}.plain", kind)
         data_id = await plain.upload(first, name="name")
         for reader in (plain, elsewhere):
-            assert await reader.get("name") == first
+            assert await reader.get("name") == await reader.get("name", default=None) == first
+            assert await reader.get("other", default=None) is None
             assert type(await reader.get(data_id)) is type(first)
         await plain.update("name", second)
         assert await plain.get("name") == second
