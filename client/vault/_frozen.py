@@ -1,6 +1,6 @@
 """Frozen dataclasses whose instances are made fast. No I/O."""
 
-from dataclasses import _HAS_DEFAULT_FACTORY, MISSING, fields  # type: ignore[attr-defined]  # what stands for a default
+from dataclasses import MISSING, fields
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -24,19 +24,20 @@ def made_fast(cls: type[T]) -> type[T]:
     which is not frozen.
     """
     slow: Any = cls.__init__
+    thawed = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     scope: dict[str, Any] = {
         "cls": cls,
         "slow": slow,
-        "twin": type(cls.__name__, cls.__bases__, {"__slots__": cls.__slots__}),  # type: ignore[attr-defined]
+        "twin": type(cls.__name__, (cls,), thawed),
         "set_class": object.__dict__["__class__"].__set__,
-        "default": _HAS_DEFAULT_FACTORY,
     }
     names, lines = [], []
-    for each in fields(cls):  # type: ignore[arg-type]  # a dataclass
+    of_cls = fields(cls)  # type: ignore[arg-type]  # a dataclass
+    for place, each in enumerate(of_cls, -len(of_cls)):
         name = value = each.name
         if each.default_factory is not MISSING:
-            scope[f"make_{name}"] = each.default_factory
-            value = f"make_{name}() if {name} is default else {name}"
+            scope |= {f"make_{name}": each.default_factory, f"no_{name}": slow.__defaults__[place]}
+            value = f"make_{name}() if {name} is no_{name} else {name}"
         names.append(name)
         lines.append(f"self.{name} = {value}")
     exec(_INIT.format(names=", ".join(names), lines="\n    ".join(lines)), scope)  # noqa: S102  # names of fields
