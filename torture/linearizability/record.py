@@ -141,7 +141,7 @@ class _Recorder:
                 case "put":
                     seconds = _EXPIRES_IN if expires else None
                     spec = PutSpec(None, data_id, datatype=data.datatype_tag, expires_in=seconds)
-                    info = vault._writes.put(UNIT, spec, data)  # by id, and not by name
+                    info = vault._writes.write(UNIT, spec, data)  # by id, and not by name
                     generation = info.generation
                     if info.expires_at is not None:
                         expires_at = time.monotonic() + info.expires_at.timestamp() - time.time()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # `as` exports a name
         Page as Page,
         Progress as Progress,
         PutSpec as PutSpec,
+        SmallObject as SmallObject,
         SmallPut as SmallPut,
         SmallUpdate as SmallUpdate,
         SmallUpload as SmallUpload,
@@ -73,8 +74,8 @@ _HOMES = {
     "threaded": "ThreadedStore",
     "values": (
         "Block Capabilities Change ChangeKind CopySpec DeleteSpec Key ListOrder LoadItem LoadedObject MetadataSpec "
-        "NotModified ObjectInfo ObjectRanges Page Progress PutSpec SmallPut SmallUpdate SmallUpload Times UnitInfo "
-        "UnitLimits UnitPage UpdateSpec UploadedId UploadSpec WriteStatus checksum "
+        "NotModified ObjectInfo ObjectRanges Page Progress PutSpec SmallObject SmallPut SmallUpdate SmallUpload Times "
+        "UnitInfo UnitLimits UnitPage UpdateSpec UploadedId UploadSpec WriteStatus checksum "
         "new_data_id new_request_id"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",

@@ -214,12 +214,6 @@ def check_batch(items: Sequence[object], kind: type | tuple[type, ...] | None = 
             check_type(f"item {index} of the batch", item, kind)
 
 
-def check_small_batch(items: Sequence[Any], kind: type, spec: type | tuple[type, ...]) -> None:
-    """The items of a batch of writes, and the type of their specs."""
-    check_batch(items, kind)
-    check_batch([item.spec for item in items], spec)
-
-
 def check_request_id(request_id: bytes) -> None:
     """16 bytes."""
     if not isinstance(request_id, bytes) or len(request_id) != 16:

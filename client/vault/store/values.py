@@ -2,11 +2,11 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Literal, Self
+from typing import Generic, Literal, Self, TypeVar
 
 import xxhash
 
@@ -17,6 +17,7 @@ from vault.store.limits import (
     BLOCK_SIZE,
     MAX_BATCH_ITEMS,
     MAX_DATA_ID,
+    check_batch,
     check_block,
     check_data_id,
     check_datatype,
@@ -370,12 +371,18 @@ class MetadataSpec:
         check_request_id(self.request_id)
 
 
+WriteSpec = UploadSpec | UpdateSpec | PutSpec
+"""What is to become of bytes."""
+
+SpecT_co = TypeVar("SpecT_co", bound=WriteSpec, covariant=True)
+
+
 @made_fast
 @dataclass(frozen=True, slots=True)
-class SmallUpload:
-    """A new object of at most one block, whole."""
+class SmallObject(Generic[SpecT_co]):
+    """An object of at most one block, whole, and what is to become of it."""
 
-    spec: UploadSpec
+    spec: SpecT_co
     data: bytes
     checksum: int
 
@@ -384,36 +391,23 @@ class SmallUpload:
         check_small(self.data, self.checksum)
 
 
-@made_fast
-@dataclass(frozen=True, slots=True)
-class SmallUpdate:
-    """New bytes for an object, at most one block."""
+SmallUpload = SmallObject[UploadSpec]
+"""A new object."""
 
-    spec: UpdateSpec
-    data: bytes
-    checksum: int
+SmallUpdate = SmallObject[UpdateSpec]
+"""New bytes for an object."""
 
-    def validate(self) -> None:
-        self.spec.validate()
-        check_small(self.data, self.checksum)
+SmallPut = SmallObject[PutSpec | UpdateSpec]
+"""To be put, or with an UpdateSpec, new bytes for one that is there."""
 
-
-@made_fast
-@dataclass(frozen=True, slots=True)
-class SmallPut:
-    """An object of at most one block, whole: to be put, or with an UpdateSpec, new bytes for one that is there."""
-
-    spec: PutSpec | UpdateSpec
-    data: bytes
-    checksum: int
-
-    def validate(self) -> None:
-        self.spec.validate()
-        check_small(self.data, self.checksum)
+SmallWrite = SmallObject[WriteSpec]
+"""Any of these."""
 
 
-SmallWrite = SmallUpload | SmallUpdate | SmallPut
-"""An item of a batch that carries bytes."""
+def check_small_batch(items: Sequence[SmallWrite], spec: type | tuple[type, ...]) -> None:
+    """The items of a batch of writes, and the type of their specs."""
+    check_batch(items, SmallObject)
+    check_batch([item.spec for item in items], spec)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

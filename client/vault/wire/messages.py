@@ -38,6 +38,7 @@ from vault.store.values import (
     Page,
     Progress,
     PutSpec,
+    SmallObject,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -324,7 +325,7 @@ def fill_small_upload(wire: pb.UploadManyRequest.Item, item: SmallUpload) -> Non
 
 
 def small_upload_from_wire(wire: pb.UploadManyRequest.Item) -> SmallUpload:
-    return SmallUpload(upload_spec_from_wire(wire.spec), wire.data, wire.checksum)
+    return SmallObject(upload_spec_from_wire(wire.spec), wire.data, wire.checksum)
 
 
 def fill_small_update(wire: pb.UpdateManyRequest.Item, item: SmallUpdate) -> None:
@@ -333,7 +334,7 @@ def fill_small_update(wire: pb.UpdateManyRequest.Item, item: SmallUpdate) -> Non
 
 
 def small_update_from_wire(wire: pb.UpdateManyRequest.Item) -> SmallUpdate:
-    return SmallUpdate(update_spec_from_wire(wire.spec), wire.data, wire.checksum)
+    return SmallObject(update_spec_from_wire(wire.spec), wire.data, wire.checksum)
 
 
 def fill_write_result(wire: pb.WriteResult, result: ObjectInfo | VaultError | Row) -> None:

@@ -12,7 +12,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError
 from vault.store.columns import from_time, to_time
-from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, PutSpec, SmallPut, SmallUpdate, Times, UpdateSpec
+from vault.store.values import (
+    CopySpec,
+    DeleteSpec,
+    MetadataSpec,
+    PutSpec,
+    SmallObject,
+    SmallPut,
+    SmallUpdate,
+    Times,
+    UpdateSpec,
+)
 from vault.v1 import vault_pb2 as pb
 from vault.wire.messages import fill_delete_spec, fill_key, fill_update_spec, fill_upload_spec, key_from_wire
 
@@ -51,7 +61,7 @@ def fill_small_put(wire: pb.PutManyRequest.Item, item: SmallPut | SmallUpdate) -
 
 
 def small_put_from_wire(wire: pb.PutManyRequest.Item) -> SmallPut:
-    return SmallPut(write_from_wire(wire), wire.data, wire.checksum)
+    return SmallObject(write_from_wire(wire), wire.data, wire.checksum)
 
 
 def fill_copy(wire: pb.CopyRequest.Item, spec: CopySpec) -> None:

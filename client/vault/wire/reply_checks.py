@@ -34,6 +34,7 @@ from vault.store.values import (
     UnitPage,
     UpdateSpec,
     UploadSpec,
+    WriteSpec,
     WriteStatus,
 )
 
@@ -119,9 +120,7 @@ def check_loaded(result: LoadResult, unit: str, item: LoadItem) -> LoadResult:
     return result
 
 
-def check_written(
-    info: ObjectInfo, unit: str, spec: UploadSpec | UpdateSpec | PutSpec, size: int, checksum: int | None
-) -> ObjectInfo:
+def check_written(info: ObjectInfo, unit: str, spec: WriteSpec, size: int, checksum: int | None) -> ObjectInfo:
     """What a write is said to have come to."""
     wrong: tuple[str, object, object] | None = None
     if isinstance(spec, UploadSpec):
@@ -154,7 +153,7 @@ def check_written(
     return info
 
 
-def _wrong_besides(info: ObjectInfo, spec: UploadSpec | UpdateSpec | PutSpec) -> tuple[str, object, object] | None:
+def _wrong_besides(info: ObjectInfo, spec: WriteSpec) -> tuple[str, object, object] | None:
     """What is wrong with an answer's tags and times, what it is, and what it should be."""
     if spec.tags is not None and info.tags != spec.tags:
         return "tags", info.tags, spec.tags

@@ -246,7 +246,7 @@ class AsyncComputations:
             if_generation=generation,
             expires_in=wanted.expires_in,
         )
-        await self._writes.put(wanted.unit, spec, data)
+        await self._writes.write(wanted.unit, spec, data)
 
 
 def _asks_itself(wanted: AsyncWanted) -> InvalidArgumentError:

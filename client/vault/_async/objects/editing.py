@@ -74,4 +74,4 @@ class AsyncEditor:
             data = returned
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
-        return await self._writes.update(info.unit, spec, data)
+        return await self._writes.write(info.unit, spec, data)

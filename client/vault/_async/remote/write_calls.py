@@ -1,7 +1,7 @@
 """Writes, asked of a server: by the first of its methods that can say what is asked for."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from vault._async.remote.asking import AsyncAsking
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
@@ -21,7 +21,9 @@ from vault.store.values import (
     SmallWrite,
     UpdateSpec,
     UploadSpec,
+    WriteSpec,
     WriteStatus,
+    check_small_batch,
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
@@ -74,24 +76,21 @@ class AsyncWriteCalls(AsyncAsking):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpload, UploadSpec)
+        check_small_batch(items, UploadSpec)
         return await self._write_small("UploadMany", unit, items, wire.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpdate, UpdateSpec)
+        check_small_batch(items, UpdateSpec)
         if any(puts.says_more(item.spec) for item in items):
             return await self._write_small("PutMany", unit, items, puts.fill_small_put)
         return await self._write_small("UpdateMany", unit, items, wire.fill_small_update)
 
     async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
-        updates = [
-            SmallUpdate(item.spec, item.data, item.checksum) for item in items if isinstance(item.spec, UpdateSpec)
-        ]
-        if len(updates) == len(items):
-            return await self.update_many(unit, updates)
+        check_small_batch(items, (PutSpec, UpdateSpec))
+        if all(isinstance(item.spec, UpdateSpec) for item in items):
+            return await self.update_many(unit, cast(Sequence[SmallUpdate], items))
         return await self._write_small("PutMany", unit, items, puts.fill_small_put)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
@@ -141,7 +140,7 @@ class AsyncWriteCalls(AsyncAsking):
         method: str,
         message: WriteMessage,
         start: Any,
-        spec: UploadSpec | UpdateSpec | PutSpec,
+        spec: WriteSpec,
         resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> AsyncBlockWriter:
         limits.check_resumable(resumable)

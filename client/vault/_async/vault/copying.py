@@ -87,5 +87,5 @@ class AsyncCopying(AsyncVaultBase):
         outcomes = await in_batches(specs, partial(self._store.copy_many, unit, to_unit=to_unit))
         for outcome in outcomes:
             if not isinstance(outcome, VaultError):
-                self._writes.updated(outcome)
+                self._writes.wrote(outcome)
         return outcomes

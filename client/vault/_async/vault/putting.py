@@ -1,15 +1,13 @@
 """Writing a vault's objects under names that may be taken: put."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
 from vault._async.files.transfer import PathOrFile, upload_file
-from vault._async.objects.batches import write_all
 from vault._async.vault.base import AsyncVaultBase, all_or_error, pairs, require_one_each
 from vault.datatype import Datatype
 from vault.store.limits import check_name
 from vault.store.progress import Progress
-from vault.store.values import ObjectInfo, PutSpec, SmallPut, new_data_id
+from vault.store.values import ObjectInfo, PutSpec, new_data_id
 
 
 class AsyncPutting(AsyncVaultBase):
@@ -57,7 +55,7 @@ class AsyncPutting(AsyncVaultBase):
         """
         self._require_held(unit)
         spec = self._put_spec(unit, name, data, tags, if_generation, expires_in)
-        return await self._writes.put(unit, spec, data)
+        return await self._writes.write(unit, spec, data)
 
     async def put_many(
         self,
@@ -95,8 +93,7 @@ class AsyncPutting(AsyncVaultBase):
         def spec_of(index: int, data: Datatype) -> PutSpec:
             return self._put_spec(unit, wanted[index][0], data, tags[index] if tags else None, None, expires_in)
 
-        send, stream = partial(self._writes.put_small, unit), partial(self._writes.put_stream, unit)
-        return all_or_error(await write_all(self._codecs[unit], objects, spec_of, SmallPut, send, stream))
+        return all_or_error(await self._writes.write_many(unit, objects, spec_of))
 
     async def put_file(
         self,
@@ -128,7 +125,7 @@ class AsyncPutting(AsyncVaultBase):
         """
         self._require_held(unit)
         spec = new_put(self.get_datatype(unit), name, tags, if_generation, expires_in)
-        return self._writes.updated(await upload_file(lambda: self._store.put(unit, spec), path, progress))
+        return self._writes.wrote(await upload_file(lambda: self._store.put(unit, spec), path, progress))
 
     def _put_spec(
         self,

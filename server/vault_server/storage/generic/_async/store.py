@@ -14,7 +14,6 @@ from vault.store.limits import (
     check_name,
     check_request_id,
     check_resumable,
-    check_small_batch,
     check_spec,
 )
 from vault.store.outcomes import merged, single, validated
@@ -32,6 +31,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
     WriteStatus,
+    check_small_batch,
 )
 
 from vault_server.storage.decision.decide import preview, require_room
@@ -106,17 +106,17 @@ class AsyncEngineStore(AsyncReadingStore):
 
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallUpload, UploadSpec)
+        check_small_batch(items, UploadSpec)
         return await self.finish(self._write_small(Upload, unit, items))
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallUpdate, UpdateSpec)
+        check_small_batch(items, UpdateSpec)
         return await self.finish(self._write_small(Update, unit, items))
 
     async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
+        check_small_batch(items, (PutSpec, UpdateSpec))
         return await self.finish(self._write_small(_put, unit, items))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
