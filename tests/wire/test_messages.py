@@ -23,6 +23,7 @@ from vault.store.values import (
     ObjectInfo,
     Page,
     Progress,
+    SmallObject,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
@@ -30,6 +31,7 @@ from vault.store.values import (
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as m
+from vault.wire import request_messages as r
 
 M = TypeVar("M", bound=Message)
 
@@ -90,7 +92,7 @@ changes = st.builds(
 
 @given(keys)
 def test_keys_come_back(key: int | str) -> None:
-    assert m.key_from_wire(_filled(m.fill_key, key, pb.Key)) == key
+    assert r.key_from_wire(_filled(r.fill_key, key, pb.Key)) == key
 
 
 @given(infos)
@@ -105,39 +107,39 @@ def test_load_results_come_back(result: LoadedObject | NotModified | None) -> No
 
 @given(st.builds(LoadItem, key=keys, if_generation_not_match=generations))
 def test_load_items_come_back(item: LoadItem) -> None:
-    assert m.load_item_from_wire(_filled(m.fill_load_item, item, pb.LoadManyRequest.Item)) == item
+    assert r.load_item_from_wire(_filled(r.fill_load_item, item, pb.LoadManyRequest.Item)) == item
 
 
 @given(upload_specs)
 def test_upload_specs_come_back(spec: UploadSpec) -> None:
-    assert m.upload_spec_from_wire(_filled(m.fill_upload_spec, spec, pb.UploadSpec)) == spec
+    assert r.upload_spec_from_wire(_filled(r.fill_upload_spec, spec, pb.UploadSpec)) == spec
 
 
 @given(update_specs)
 def test_update_specs_come_back(spec: UpdateSpec) -> None:
-    assert m.update_spec_from_wire(_filled(m.fill_update_spec, spec, pb.UpdateSpec)) == spec
+    assert r.update_spec_from_wire(_filled(r.fill_update_spec, spec, pb.UpdateSpec)) == spec
 
 
 @given(st.builds(DeleteSpec, key=keys, if_generation=generations, request_id=request_ids))
 def test_delete_specs_come_back(spec: DeleteSpec) -> None:
-    assert m.delete_spec_from_wire(_filled(m.fill_delete_spec, spec, pb.DeleteRequest.Item)) == spec
+    assert r.delete_spec_from_wire(_filled(r.fill_delete_spec, spec, pb.DeleteRequest.Item)) == spec
 
 
 @given(metadata_specs)
 def test_metadata_specs_tell_unset_from_empty(spec: MetadataSpec) -> None:
-    wire = _sent(m.metadata_spec_to_wire("u", spec), pb.SetMetadataRequest)
+    wire = _sent(r.metadata_spec_to_wire("u", spec), pb.SetMetadataRequest)
     assert wire.unit == "u"
-    assert m.metadata_spec_from_wire(wire) == spec
+    assert r.metadata_spec_from_wire(wire) == spec
 
 
-@given(st.builds(SmallUpload, spec=upload_specs, data=data, checksum=checksums))
+@given(st.builds(SmallObject, spec=upload_specs, data=data, checksum=checksums))
 def test_small_uploads_come_back(item: SmallUpload) -> None:
-    assert m.small_upload_from_wire(_filled(m.fill_small_upload, item, pb.UploadManyRequest.Item)) == item
+    assert r.small_upload_from_wire(_filled(r.fill_small_upload, item, pb.UploadManyRequest.Item)) == item
 
 
-@given(st.builds(SmallUpdate, spec=update_specs, data=data, checksum=checksums))
+@given(st.builds(SmallObject, spec=update_specs, data=data, checksum=checksums))
 def test_small_updates_come_back(item: SmallUpdate) -> None:
-    assert m.small_update_from_wire(_filled(m.fill_small_update, item, pb.UpdateManyRequest.Item)) == item
+    assert r.small_update_from_wire(_filled(r.fill_small_update, item, pb.UpdateManyRequest.Item)) == item
 
 
 @given(infos)
@@ -183,7 +185,7 @@ def test_capabilities_come_back() -> None:
 
 def test_a_request_without_a_key_is_an_invalid_argument() -> None:
     with pytest.raises(InvalidArgumentError, match="data_id or name"):
-        m.key_from_wire(pb.Key())
+        r.key_from_wire(pb.Key())
 
 
 def test_replies_that_leave_out_what_must_be_there_are_protocol_errors() -> None:

@@ -8,7 +8,7 @@ from vault.errors import InvalidArgumentError, UnavailableError
 from vault.store.contract import AsyncStore, LoadResult
 from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo, Page
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages
+from vault.wire import messages, request_messages
 from vault.wire.error_table import item_error_to_wire
 
 Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item, pb.DeleteResponse.Result)
@@ -30,7 +30,7 @@ async def load_some(
     store: AsyncStore, unit: str, asked: Sequence[pb.LoadManyRequest.Item], room: int
 ) -> Sequence[LoadResult]:
     """Objects, while a reply has `room` bytes for them; without their data where it has none."""
-    items = [messages.load_item_from_wire(item) for item in asked]
+    items = [request_messages.load_item_from_wire(item) for item in asked]
     if room > _RESERVE:
         return await store.load_many(unit, items)
     infos = await store.stat_many(unit, [item.key for item in items])
@@ -97,7 +97,7 @@ def fit_stat(reply: pb.StatResponse, limit: int) -> pb.StatResponse:
 async def fit_list(store: AsyncStore, request: pb.ListRequest, limit: int) -> tuple[Page, pb.ListResponse]:
     """The page that was asked for, or a shorter one, whose reply fits, and the reply."""
     page_size = request.page_size
-    order = messages.order_from_wire(request)
+    order = request_messages.order_from_wire(request)
     while True:
         page = await store.list_page(
             request.unit,

@@ -15,7 +15,8 @@ from vault.store.ranges import RangeAssembly
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.v1 import vault_pb2_grpc
-from vault.wire import messages, put_messages, unit_messages
+from vault.wire import messages, time_messages, unit_messages
+from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 from vault.wire.store_time import TIMED
 
@@ -133,7 +134,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.ExistsResponse()
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            generations = await self._store.exists_many(request.unit, messages.keys_from_wire(keys))
+            generations = await self._store.exists_many(request.unit, requests.keys_from_wire(keys))
             reply.generations.extend(generations)
 
         await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
@@ -143,7 +144,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.StatResponse()
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            infos = await self._store.stat_many(request.unit, messages.keys_from_wire(keys))
+            infos = await self._store.stat_many(request.unit, requests.keys_from_wire(keys))
             for info in rows_of(infos):
                 messages.fill_stat_result(reply.items.add(), info)
             self._say_time(reply, infos)
@@ -201,7 +202,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self, request: pb.LoadRequest, context: Any
     ) -> AsyncIterator[pb.LoadResponse | bytes]:
         self._check_unit(request.unit)
-        key = messages.key_from_wire(request.key)
+        key = requests.key_from_wire(request.key)
         revision = self._store.revision
         found = await self._store.load(
             request.unit,
@@ -229,8 +230,8 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     async def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
         self._check_unit(request.unit)
-        key = messages.key_from_wire(request.key)
-        ranges = messages.ranges_from_wire(request.ranges)
+        key = requests.key_from_wire(request.key)
+        ranges = requests.ranges_from_wire(request.ranges)
         room = room_for_parts(ranges, self._limit)
         limits = {"exact_below": request.exact_below, "max_bytes": min(request.max_bytes or room, room)}
         revision = self._store.revision
@@ -267,12 +268,12 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return reply
 
     Upload = _streamed_write(
-        pb.UploadResponse, lambda start: messages.upload_spec_from_wire(start.spec), lambda store: store.upload
+        pb.UploadResponse, lambda start: requests.upload_spec_from_wire(start.spec), lambda store: store.upload
     )
     Update = _streamed_write(
-        pb.UpdateResponse, lambda start: messages.update_spec_from_wire(start.spec), lambda store: store.update
+        pb.UpdateResponse, lambda start: requests.update_spec_from_wire(start.spec), lambda store: store.update
     )
-    Put = _streamed_write(pb.PutResponse, put_messages.write_from_wire, lambda store: store.put)
+    Put = _streamed_write(pb.PutResponse, requests.write_from_wire, lambda store: store.put)
 
     async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
         self._check_unit(request.unit)
@@ -289,24 +290,27 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         await self._store.abort_write(request.unit, request.request_id)
         return pb.AbortWriteResponse(revision=revision)
 
-    UploadMany = _small_writes(pb.UploadManyResponse, messages.small_upload_from_wire, lambda store: store.upload_many)
-    UpdateMany = _small_writes(pb.UpdateManyResponse, messages.small_update_from_wire, lambda store: store.update_many)
-    PutMany = _small_writes(pb.PutManyResponse, put_messages.small_put_from_wire, lambda store: store.put_many)
+    UploadMany = _small_writes(pb.UploadManyResponse, requests.small_upload_from_wire, lambda store: store.upload_many)
+    UpdateMany = _small_writes(pb.UpdateManyResponse, requests.small_update_from_wire, lambda store: store.update_many)
+    PutMany = _small_writes(pb.PutManyResponse, requests.small_put_from_wire, lambda store: store.put_many)
     Delete = _small_writes(
-        pb.DeleteResponse, messages.delete_spec_from_wire, lambda store: store.delete_many, messages.fill_delete_result
+        pb.DeleteResponse,
+        requests.delete_spec_from_wire,
+        lambda store: store.delete_many,
+        messages.fill_delete_result,
     )
     DeleteMany = _small_writes(
         pb.DeleteManyResponse,
-        put_messages.delete_item_from_wire,
+        requests.delete_item_from_wire,
         lambda store: store.delete_many,
         messages.fill_delete_result,
     )
     SetMetadataMany = _small_writes(
-        pb.SetMetadataManyResponse, put_messages.metadata_item_from_wire, lambda store: store.set_metadata_many
+        pb.SetMetadataManyResponse, requests.metadata_item_from_wire, lambda store: store.set_metadata_many
     )
     Copy = _small_writes(
         pb.CopyResponse,
-        put_messages.copy_from_wire,
+        requests.copy_from_wire,
         lambda store: store.copy_many,
         options_of=lambda request: {"to_unit": request.to_unit or request.unit},
     )
@@ -314,7 +318,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        info = await self._store.set_metadata(request.unit, messages.metadata_spec_from_wire(request))
+        info = await self._store.set_metadata(request.unit, requests.metadata_spec_from_wire(request))
         reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
         messages.fill_object_info(reply.info, info)
         self._say_time(reply, [info])
@@ -323,7 +327,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
         self._check_unit(request.unit)
         revision = self._store.revision
-        seconds = messages.seconds_from_wire(request.duration)
+        seconds = time_messages.seconds_from_wire(request.duration)
         remaining = await self._store.acquire_lease(request.unit, request.name, request.holder, seconds)
         reply = messages.lease_to_wire(remaining, seconds)
         reply.revision = revision
@@ -372,7 +376,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     def _say_time(self, reply: Any, results: Sequence[Any]) -> None:
         """Says the store's time in a reply with an object that expires."""
         if any_expires(results):
-            messages.fill_timestamp(reply.store_time, from_time(self._store.time))
+            time_messages.fill_timestamp(reply.store_time, from_time(self._store.time))
 
     def _check_unit(self, unit: str) -> None:
         """A server may be held to a list of units, as its Store may be."""

@@ -22,6 +22,8 @@ from vault.store.values import Block, Key, LoadedObject, LoadItem, NotModified, 
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
+from vault.wire import request_messages as requests
+from vault.wire import time_messages
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
@@ -56,7 +58,7 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
         def read(generation: int, _: Key) -> int:
             return replies.check_generation(generation)
 
-        return await self._ask("Exists", unit, keys, wire.fill_key, read, questions="keys", answers="generations")
+        return await self._ask("Exists", unit, keys, requests.fill_key, read, questions="keys", answers="generations")
 
     async def stat_many(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
         limits.check_unit(unit)
@@ -65,7 +67,7 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
         def read(item: pb.StatResponse.Item, key: Key) -> ObjectInfo | None:
             return replies.check_found(wire.stat_result_from_wire(item), unit, key)
 
-        return await self._ask("Stat", unit, keys, wire.fill_key, read, questions="keys", answers="items")
+        return await self._ask("Stat", unit, keys, requests.fill_key, read, questions="keys", answers="items")
 
     async def load(
         self,
@@ -92,7 +94,7 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
             if_generation_not_match=if_generation_not_match,
             generation=generation,
         )
-        wire.fill_key(request.key, key)
+        requests.fill_key(request.key, key)
         sent = elapsed()
         try:
             receiver = await self._channel.stream("Load", request, idle=self._channel.patience)
@@ -140,8 +142,8 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
         request = pb.ReadRequest(
             unit=unit, if_generation=if_generation, generation=generation, exact_below=exact_below, max_bytes=most
         )
-        wire.fill_key(request.key, key)
-        wire.fill_ranges(request, ranges)
+        requests.fill_key(request.key, key)
+        requests.fill_ranges(request, ranges)
         try:
             reply = await self._unary("Read", request)
         except NotFoundError:
@@ -188,15 +190,15 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
             return replies.check_loaded(wire.load_result_from_wire(result), unit, item)
 
         return await self._ask_valid(
-            "LoadMany", unit, items, wire.fill_load_item, read, answers="items", timeout=timeout
+            "LoadMany", unit, items, requests.fill_load_item, read, answers="items", timeout=timeout
         )
 
     async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
         limits.check_unit(unit)
         limits.check_name(name)
         limits.check_lease(holder, seconds)
-        reply = await self._unary("AcquireLease", wire.lease_request_to_wire(unit, name, holder, seconds))
-        return replies.check_lease_of(reply.acquired, wire.seconds_from_wire(reply.remaining))
+        reply = await self._unary("AcquireLease", requests.lease_request_to_wire(unit, name, holder, seconds))
+        return replies.check_lease_of(reply.acquired, time_messages.seconds_from_wire(reply.remaining))
 
     async def release_lease(self, unit: str, name: str, holder: bytes) -> None:
         limits.check_unit(unit)

@@ -27,8 +27,8 @@ from vault.store.values import (
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
+from vault.wire import request_messages as requests
 
 SmallT = TypeVar("SmallT", bound=SmallWrite)
 
@@ -40,25 +40,25 @@ class AsyncWriteCalls(AsyncAsking):
         limits.check_unit(unit)
         limits.check_spec(spec, UploadSpec)
         start = pb.UploadRequest.Start(unit=unit)
-        wire.fill_upload_spec(start.spec, spec)
+        requests.fill_upload_spec(start.spec, spec)
         return await self._begin("Upload", pb.UploadRequest, start, spec, resumable)
 
     async def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, UpdateSpec)
-        if puts.says_more(spec):
+        if requests.says_more(spec):
             return await self.put(unit, spec, resumable=resumable)
         start = pb.UpdateRequest.Start(unit=unit)
-        wire.fill_update_spec(start.spec, spec)
+        requests.fill_update_spec(start.spec, spec)
         return await self._begin("Update", pb.UpdateRequest, start, spec, resumable)
 
     async def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> AsyncBlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, (PutSpec, UpdateSpec))
-        if isinstance(spec, UpdateSpec) and not puts.says_more(spec):
+        if isinstance(spec, UpdateSpec) and not requests.says_more(spec):
             return await self.update(unit, spec, resumable=resumable)
         start = pb.PutRequest.Start(unit=unit)
-        puts.fill_write(start, spec)
+        requests.fill_write(start, spec)
         return await self._begin("Put", pb.PutRequest, start, spec, resumable)
 
     async def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -77,21 +77,21 @@ class AsyncWriteCalls(AsyncAsking):
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
         check_small_batch(items, UploadSpec)
-        return await self._write_small("UploadMany", unit, items, wire.fill_small_upload)
+        return await self._write_small("UploadMany", unit, items, requests.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
         check_small_batch(items, UpdateSpec)
-        if any(puts.says_more(item.spec) for item in items):
-            return await self._write_small("PutMany", unit, items, puts.fill_small_put)
-        return await self._write_small("UpdateMany", unit, items, wire.fill_small_update)
+        if any(requests.says_more(item.spec) for item in items):
+            return await self._write_small("PutMany", unit, items, requests.fill_small_put)
+        return await self._write_small("UpdateMany", unit, items, requests.fill_small_update)
 
     async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
         check_small_batch(items, (PutSpec, UpdateSpec))
         if all(isinstance(item.spec, UpdateSpec) for item in items):
             return await self.update_many(unit, cast(Sequence[SmallUpdate], items))
-        return await self._write_small("PutMany", unit, items, puts.fill_small_put)
+        return await self._write_small("PutMany", unit, items, requests.fill_small_put)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         limits.check_unit(unit)
@@ -100,16 +100,16 @@ class AsyncWriteCalls(AsyncAsking):
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
             return replies.check_deleted(wire.delete_result_from_wire(result), item)
 
-        if any(map(puts.says_more, items)):
-            return await self._ask_valid("DeleteMany", unit, items, puts.fill_delete_item, read, writes=True)
-        return await self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
+        if any(map(requests.says_more, items)):
+            return await self._ask_valid("DeleteMany", unit, items, requests.fill_delete_item, read, writes=True)
+        return await self._ask_valid("Delete", unit, items, requests.fill_delete_spec, read, writes=True)
 
     async def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         limits.check_unit(unit)
         limits.check_spec(spec, MetadataSpec)
-        if puts.says_more(spec):
+        if requests.says_more(spec):
             return single(await self.set_metadata_many(unit, [spec]))
-        reply = await self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
+        reply = await self._unary("SetMetadata", requests.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     async def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
@@ -120,7 +120,7 @@ class AsyncWriteCalls(AsyncAsking):
             outcome = wire.write_result_from_wire(result)
             return outcome if isinstance(outcome, VaultError) else replies.check_metadata(outcome, unit, item)
 
-        return await self._ask_valid("SetMetadataMany", unit, items, puts.fill_metadata_item, read, writes=True)
+        return await self._ask_valid("SetMetadataMany", unit, items, requests.fill_metadata_item, read, writes=True)
 
     async def copy_many(
         self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
@@ -133,7 +133,7 @@ class AsyncWriteCalls(AsyncAsking):
         def read(result: pb.WriteResult, item: CopySpec) -> ObjectInfo | VaultError:
             return replies.check_copied(wire.write_result_from_wire(result), target, item)
 
-        return await self._ask_valid("Copy", unit, items, puts.fill_copy, read, writes=True, to_unit=target)
+        return await self._ask_valid("Copy", unit, items, requests.fill_copy, read, writes=True, to_unit=target)
 
     async def _begin(
         self,

@@ -247,7 +247,7 @@ class Computations:
             if_generation=generation,
             expires_in=wanted.expires_in,
         )
-        self._writes.put(wanted.unit, spec, data)
+        self._writes.write(wanted.unit, spec, data)
 
 
 def _asks_itself(wanted: Wanted) -> InvalidArgumentError:

@@ -75,4 +75,4 @@ class Editor:
             data = returned
         codec.check(data)
         spec = UpdateSpec(info.data_id, info.generation, type(data).datatype_tag)
-        return self._writes.update(info.unit, spec, data)
+        return self._writes.write(info.unit, spec, data)

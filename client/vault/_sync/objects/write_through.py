@@ -1,7 +1,8 @@
 # Generated from _async/objects/write_through.py by scripts/unasync: DO NOT CHANGE.
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from vault._sync.objects.loader import Parts, SharedFlight
 from vault._cache.entry import Entry
@@ -9,6 +10,8 @@ from vault._cache.working_copy import WorkingCopy
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
+from vault.store.contract import BlockWriter
+from vault.store.limits import MAX_BATCH_ITEMS
 from vault.store.outcomes import single
 from vault.store.values import (
     Change,
@@ -17,13 +20,14 @@ from vault.store.values import (
     Key,
     MetadataSpec,
     ObjectInfo,
-    PutSpec,
-    SmallPut,
-    SmallUpdate,
-    SmallUpload,
+    SmallObject,
+    SmallWrite,
     UpdateSpec,
     UploadSpec,
+    WriteSpec,
 )
+
+_BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
 
 class WriteThrough:
@@ -45,56 +49,66 @@ class WriteThrough:
         """Raises InvalidArgumentError, BAD_OBJECT, unless `data` is of the unit's Datatype."""
         self._codecs[unit].check(data)
 
-    def uploaded(self, info: ObjectInfo) -> ObjectInfo:
-        """This vault stored a new object; returns it."""
-        return self._wrote(info, ChangeKind.UPLOADED)
+    def wrote(self, info: ObjectInfo) -> ObjectInfo:
+        """This vault stored an object, new or in the place of another; returns it."""
+        return self._changed(info, ChangeKind.UPDATED)
 
-    def updated(self, info: ObjectInfo) -> ObjectInfo:
-        """This vault stored an object, perhaps in the place of another; returns it."""
-        return self._wrote(info, ChangeKind.UPDATED)
+    def begin(self, unit: str, spec: WriteSpec) -> BlockWriter:
+        """Begins to store an object, as the spec says."""
+        match spec:
+            case UploadSpec():
+                return self._store.upload(unit, spec)
+            case UpdateSpec():
+                return self._store.update(unit, spec)
+            case _:
+                return self._store.put(unit, spec)
 
-    def upload(self, unit: str, spec: UploadSpec, data: Datatype) -> ObjectInfo:
-        """Stores a new object: in one round trip when it fits a block."""
-        encoded = self._codecs[unit].encode(data)
-        if encoded is None or not encoded.fits_block:
-            return self.stream(unit, spec, data, encoded)
-        item = SmallUpload(spec, encoded.data, encoded.checksum)
-        return single(self.upload_small(unit, [item]))
+    def write(self, unit: str, spec: WriteSpec, data: Datatype) -> ObjectInfo:
+        """Stores an object, as the spec says: in one round trip when it fits a block."""
+        return self.wrote(self._write(unit, spec, data))
 
-    def stream(self, unit: str, spec: UploadSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
-        """Stores a new object that does not fit a block; `encoded` where it is whole already."""
-        return self.uploaded(self._codecs[unit].write(lambda: self._store.upload(unit, spec), data, encoded))
+    def write_many(
+        self, unit: str, objects: Sequence[Datatype], spec_of: Callable[[int, Datatype], WriteSpec]
+    ) -> list[ObjectInfo | VaultError]:
+        """What became of each object; of two that get in each other's way, the first comes first.
 
-    def upload_small(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
-        """Stores new objects of at most one block each, each with its own outcome."""
-        outcomes = self._store.upload_many(unit, items)
-        for outcome in outcomes:
-            if isinstance(outcome, ObjectInfo):
-                self.uploaded(outcome)
-        return outcomes
+        Args:
+            spec_of: What is to become of the object at a place, of one type for all. What it raises is the outcome.
+        """
+        codec = self._codecs[unit]
+        results: list[Any] = [None] * len(objects)
+        batch: dict[int, SmallWrite] = {}
+        size = 0
 
-    def update(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
-        """Replaces an object's bytes."""
-        return self.updated(self._replace(unit, spec, data))
+        def flush() -> None:
+            nonlocal size
+            if batch:
+                outcomes = self._send(unit, list(batch.values()))
+                for index, outcome in zip(batch, outcomes, strict=True):
+                    results[index] = outcome if isinstance(outcome, VaultError) else self.wrote(outcome)
+            batch.clear()
+            size = 0
 
-    def put(self, unit: str, spec: PutSpec, data: Datatype) -> ObjectInfo:
-        """Stores an object, new or in the place of another: in one round trip when it fits a block."""
-        encoded = self._codecs[unit].encode(data)
-        if encoded is None or not encoded.fits_block:
-            return self.put_stream(unit, spec, data, encoded)
-        return single(self.put_small(unit, [SmallPut(spec, encoded.data, encoded.checksum)]))
-
-    def put_stream(self, unit: str, spec: PutSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
-        """The same for one that does not fit a block; `encoded` where it is whole already."""
-        return self.updated(self._codecs[unit].write(lambda: self._store.put(unit, spec), data, encoded))
-
-    def put_small(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
-        """The same for objects of at most one block each, each with its own outcome."""
-        outcomes = self._store.put_many(unit, items)
-        for outcome in outcomes:
-            if isinstance(outcome, ObjectInfo):
-                self.updated(outcome)
-        return outcomes
+        for index, data in enumerate(objects):
+            try:
+                spec = spec_of(index, data)
+                encoded = codec.encode(data)
+            except VaultError as error:
+                results[index] = error
+                continue
+            if encoded is None or not encoded.fits_block:
+                flush()
+                try:
+                    results[index] = self.wrote(self._stream(unit, spec, data, encoded))
+                except VaultError as error:
+                    results[index] = error
+                continue
+            batch[index] = SmallObject(spec, encoded.data, encoded.checksum)
+            size += len(encoded.data)
+            if size >= _BYTES_AT_A_TIME or len(batch) == MAX_BATCH_ITEMS:
+                flush()
+        flush()
+        return results
 
     def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
@@ -127,13 +141,13 @@ class WriteThrough:
         somewhere = 0
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, ObjectInfo):
-                self._wrote(outcome, ChangeKind.METADATA)
+                self._changed(outcome, ChangeKind.METADATA)
                 if item.replace:  # the reply does not say whether there was an object of that name, nor which
                     somewhere = max(somewhere, outcome.revision)
         if somewhere:
             self._coherence.wrote_somewhere(unit, somewhere)
 
-    def _wrote(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
+    def _changed(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
         return info
@@ -179,18 +193,33 @@ class WriteThrough:
         with flight.lock:
             with self._cache.writing(entry, flight) as sent:
                 spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
-                info = self._replace(unit, spec, data)
+                info = self._write(unit, spec, data)
                 self._cache.written(entry, working, info, data, epoch, sent=sent)
 
-    def _replace(self, unit: str, spec: UpdateSpec, data: Datatype) -> ObjectInfo:
-        codec = self._codecs[unit]
+    def _write(self, unit: str, spec: WriteSpec, data: Datatype) -> ObjectInfo:
         try:
-            encoded = codec.encode(data)
+            encoded = self._codecs[unit].encode(data)
             if encoded is not None and encoded.fits_block:
-                return single(self._store.update_many(unit, [SmallUpdate(spec, encoded.data, encoded.checksum)]))
-            return codec.write(lambda: self._store.update(unit, spec), data, encoded)
+                return single(self._send(unit, [SmallObject(spec, encoded.data, encoded.checksum)]))
+            return self._stream(unit, spec, data, encoded)
         except EncodeError as error:
-            raise _naming(error, spec.key) from error.__cause__
+            if isinstance(spec, UpdateSpec):
+                raise _naming(error, spec.key) from error.__cause__
+            raise
+
+    def _send(self, unit: str, items: Sequence[SmallObject[Any]]) -> Sequence[ObjectInfo | VaultError]:
+        """Writes objects of at most one block each, whose specs are of one type; each with its own outcome."""
+        match items[0].spec:
+            case UploadSpec():
+                return self._store.upload_many(unit, items)
+            case UpdateSpec():
+                return self._store.update_many(unit, items)
+            case _:
+                return self._store.put_many(unit, items)
+
+    def _stream(self, unit: str, spec: WriteSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
+        """Writes an object that does not fit a block; `encoded` where it is whole already."""
+        return self._codecs[unit].write(lambda: self.begin(unit, spec), data, encoded)
 
 
 def _naming(error: EncodeError, key: Key) -> EncodeError:

@@ -12,6 +12,7 @@ from vault.store.values import Key, ListOrder, Page
 from vault.wire import flat_listing
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
+from vault.wire import request_messages as requests
 
 
 class ListingCalls(Asking):
@@ -39,14 +40,14 @@ class ListingCalls(Asking):
         if flat_listing.is_flat(page_token):
             page_token, last = flat_listing.read_token(page_token, listing)
             asked = flat_listing.flat_of(listing) or listing
-        request = wire.listing_to_wire(asked, page_size, page_token)
+        request = requests.listing_to_wire(asked, page_size, page_token)
         attempts = Attempts(self._channel.address, self._channel.timeout)
         while True:
             reply = self._unary("List", request, timeout=attempts.remaining)
             page = wire.page_from_wire(reply)
             if asked is listing and not listing.is_plain and not reply.ordered:  # by a server that is older than orders
                 asked = self._flat(listing, request.page_token)
-                request = wire.listing_to_wire(asked, page_size, page_token)
+                request = requests.listing_to_wire(asked, page_size, page_token)
             replies.check_page(page, asked, page_size=page_size, page_token=request.page_token)
             if page.objects or page.prefixes or not page.next_page_token:
                 return page if asked is listing else flat_listing.fold(page, listing, last)

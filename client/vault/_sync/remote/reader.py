@@ -14,6 +14,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
+from vault.wire import request_messages
 from vault.wire.reply_checks import check_opened
 
 
@@ -98,7 +99,7 @@ class RemoteReader(BlockReader):
             if_generation=info.generation,  # for a server of before `generation`
             generation=info.generation,
         )
-        wire.fill_key(request.key, info.data_id)
+        request_messages.fill_key(request.key, info.data_id)
         try:
             self._receiver = self._channel.stream(
                 "Load", request, idle=self._attempts.patience, attempts=self._attempts

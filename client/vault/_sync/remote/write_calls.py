@@ -2,7 +2,7 @@
 """Writes, asked of a server: by the first of its methods that can say what is asked for."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from vault._sync.remote.asking import Asking
 from vault._sync.remote.writer import RemoteWriter, WriteMessage
@@ -22,12 +22,14 @@ from vault.store.values import (
     SmallWrite,
     UpdateSpec,
     UploadSpec,
+    WriteSpec,
     WriteStatus,
+    check_small_batch,
 )
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
-from vault.wire import put_messages as puts
 from vault.wire import reply_checks as replies
+from vault.wire import request_messages as requests
 
 SmallT = TypeVar("SmallT", bound=SmallWrite)
 
@@ -39,25 +41,25 @@ class WriteCalls(Asking):
         limits.check_unit(unit)
         limits.check_spec(spec, UploadSpec)
         start = pb.UploadRequest.Start(unit=unit)
-        wire.fill_upload_spec(start.spec, spec)
+        requests.fill_upload_spec(start.spec, spec)
         return self._begin("Upload", pb.UploadRequest, start, spec, resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, UpdateSpec)
-        if puts.says_more(spec):
+        if requests.says_more(spec):
             return self.put(unit, spec, resumable=resumable)
         start = pb.UpdateRequest.Start(unit=unit)
-        wire.fill_update_spec(start.spec, spec)
+        requests.fill_update_spec(start.spec, spec)
         return self._begin("Update", pb.UpdateRequest, start, spec, resumable)
 
     def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         limits.check_unit(unit)
         limits.check_spec(spec, (PutSpec, UpdateSpec))
-        if isinstance(spec, UpdateSpec) and not puts.says_more(spec):
+        if isinstance(spec, UpdateSpec) and not requests.says_more(spec):
             return self.update(unit, spec, resumable=resumable)
         start = pb.PutRequest.Start(unit=unit)
-        puts.fill_write(start, spec)
+        requests.fill_write(start, spec)
         return self._begin("Put", pb.PutRequest, start, spec, resumable)
 
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
@@ -75,25 +77,22 @@ class WriteCalls(Asking):
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpload, UploadSpec)
-        return self._write_small("UploadMany", unit, items, wire.fill_small_upload)
+        check_small_batch(items, UploadSpec)
+        return self._write_small("UploadMany", unit, items, requests.fill_small_upload)
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallUpdate, UpdateSpec)
-        if any(puts.says_more(item.spec) for item in items):
-            return self._write_small("PutMany", unit, items, puts.fill_small_put)
-        return self._write_small("UpdateMany", unit, items, wire.fill_small_update)
+        check_small_batch(items, UpdateSpec)
+        if any(requests.says_more(item.spec) for item in items):
+            return self._write_small("PutMany", unit, items, requests.fill_small_put)
+        return self._write_small("UpdateMany", unit, items, requests.fill_small_update)
 
     def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
-        limits.check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
-        updates = [
-            SmallUpdate(item.spec, item.data, item.checksum) for item in items if isinstance(item.spec, UpdateSpec)
-        ]
-        if len(updates) == len(items):
-            return self.update_many(unit, updates)
-        return self._write_small("PutMany", unit, items, puts.fill_small_put)
+        check_small_batch(items, (PutSpec, UpdateSpec))
+        if all(isinstance(item.spec, UpdateSpec) for item in items):
+            return self.update_many(unit, cast(Sequence[SmallUpdate], items))
+        return self._write_small("PutMany", unit, items, requests.fill_small_put)
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         limits.check_unit(unit)
@@ -102,16 +101,16 @@ class WriteCalls(Asking):
         def read(result: pb.DeleteResponse.Result, item: DeleteSpec) -> int | VaultError:
             return replies.check_deleted(wire.delete_result_from_wire(result), item)
 
-        if any(map(puts.says_more, items)):
-            return self._ask_valid("DeleteMany", unit, items, puts.fill_delete_item, read, writes=True)
-        return self._ask_valid("Delete", unit, items, wire.fill_delete_spec, read, writes=True)
+        if any(map(requests.says_more, items)):
+            return self._ask_valid("DeleteMany", unit, items, requests.fill_delete_item, read, writes=True)
+        return self._ask_valid("Delete", unit, items, requests.fill_delete_spec, read, writes=True)
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         limits.check_unit(unit)
         limits.check_spec(spec, MetadataSpec)
-        if puts.says_more(spec):
+        if requests.says_more(spec):
             return single(self.set_metadata_many(unit, [spec]))
-        reply = self._unary("SetMetadata", wire.metadata_spec_to_wire(unit, spec))
+        reply = self._unary("SetMetadata", requests.metadata_spec_to_wire(unit, spec))
         return replies.check_metadata(wire.object_info_from_wire(reply.info), unit, spec)
 
     def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
@@ -122,7 +121,7 @@ class WriteCalls(Asking):
             outcome = wire.write_result_from_wire(result)
             return outcome if isinstance(outcome, VaultError) else replies.check_metadata(outcome, unit, item)
 
-        return self._ask_valid("SetMetadataMany", unit, items, puts.fill_metadata_item, read, writes=True)
+        return self._ask_valid("SetMetadataMany", unit, items, requests.fill_metadata_item, read, writes=True)
 
     def copy_many(
         self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
@@ -135,14 +134,14 @@ class WriteCalls(Asking):
         def read(result: pb.WriteResult, item: CopySpec) -> ObjectInfo | VaultError:
             return replies.check_copied(wire.write_result_from_wire(result), target, item)
 
-        return self._ask_valid("Copy", unit, items, puts.fill_copy, read, writes=True, to_unit=target)
+        return self._ask_valid("Copy", unit, items, requests.fill_copy, read, writes=True, to_unit=target)
 
     def _begin(
         self,
         method: str,
         message: WriteMessage,
         start: Any,
-        spec: UploadSpec | UpdateSpec | PutSpec,
+        spec: WriteSpec,
         resumable: bool,  # noqa: FBT001  # as its callers got it
     ) -> BlockWriter:
         limits.check_resumable(resumable)

@@ -15,7 +15,7 @@ from vault._runtime.sync_async import Affinity, Clock
 from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockWriter
 from vault.store.limits import MAX_DATA_ID, check_commit, check_spec
-from vault.store.values import Block, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import Block, ObjectInfo, WriteSpec
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block
@@ -58,7 +58,7 @@ class RemoteWriter(BlockWriter):
         method: str,
         message: WriteMessage,
         start: Any,
-        spec: UploadSpec | UpdateSpec | PutSpec,
+        spec: WriteSpec,
         seen: Callable[[int], None],
         time: StoreTime,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
-from vault._sync.objects.computing import Wanted, Found, wrapped
+from vault._sync.objects.computing import Wanted, wrapped
 from vault._sync.vault.reading import Reading
 from vault._sync.vault.writing import Writing
 from vault._call_names import CallNames
@@ -188,7 +188,8 @@ class Computing(Reading, Writing):
 
         The name that a result is stored under is made of the function's module and qualified name, the version, and
         the arguments, with defaults filled in: numbers, text, bytes, None, dates, paths, enumerations, and tuples,
-        lists, sets, dicts and dataclasses of such. Long ones are hashed. Of a method, `self` is an argument.
+        lists, sets, dicts and dataclasses of such. Long ones are hashed. Of a method, `self` is an argument. A function
+        that `functools.wraps` made to look like another has that one's name, and so its results: give it a `name`.
 
         Args:
             expires_in, refresh_ahead, tags, timeout: As for `get_or_compute`.
@@ -250,14 +251,6 @@ class Computing(Reading, Writing):
             old=None if found is None else (found[1],),
         )
         return self._computations.value(wanted)
-
-    def _found(self, unit: str, name: str) -> Found | None:
-        """What is stored under the name, and the object."""
-        ticket = self.load(unit, name)
-        if ticket is None:
-            return None
-        with ticket:
-            return ticket.info, ticket.get_clone() if self._cache.enabled else ticket.get_data()
 
 
 def check_computing(

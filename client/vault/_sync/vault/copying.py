@@ -88,5 +88,5 @@ class Copying(VaultBase):
         outcomes = in_batches(specs, partial(self._store.copy_many, unit, to_unit=to_unit))
         for outcome in outcomes:
             if not isinstance(outcome, VaultError):
-                self._writes.updated(outcome)
+                self._writes.wrote(outcome)
         return outcomes

@@ -9,7 +9,7 @@ from typing import TypeVar
 from vault._sync.objects.batches import in_batches
 from vault._sync.vault.base import VaultBase, all_or_error, listed, pairs
 from vault.errors import VaultError
-from vault.store.limits import check_name, check_type
+from vault.store.limits import check_expires_in, check_name, check_type
 from vault.store.values import Key, MetadataSpec, ObjectInfo
 
 KeyT = TypeVar("KeyT", bound=Key)
@@ -139,7 +139,7 @@ class Describing(VaultBase):
         """Sets how long an object is there from now on. Its bytes, its generation and its metadata stay.
 
         Args:
-            expires_in: Seconds, by the store's clock; None: it never expires.
+            expires_in: Seconds, at most a hundred years, by the store's clock; None: it never expires.
 
         Raises:
             NotFoundError: There is no such object; one that has expired does not come back.
@@ -154,6 +154,8 @@ class Describing(VaultBase):
             True
         """
         self._require_unit(unit)
+        if expires_in is not None:
+            check_expires_in(expires_in)  # as a put does: math.inf is for a MetadataSpec, where None leaves it as it is
         spec = MetadataSpec(key, expires_in=math.inf if expires_in is None else expires_in)
         spec.validate()
         return self._writes.set_metadata(unit, spec)

@@ -105,8 +105,6 @@ class PartialReading(VaultBase):
                     raise not_found(self._store, unit, key)
                 check_parts(found.info, found.parts)
                 return found.parts
-        if not groups:
-            return []
         (info,) = self._store.stat_many(unit, [key])
         if info is None:
             raise not_found(self._store, unit, key)

@@ -2,15 +2,13 @@
 """Writing a vault's objects under names that may be taken: put."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
 from vault._sync.files.transfer import PathOrFile, upload_file
-from vault._sync.objects.batches import write_all
 from vault._sync.vault.base import VaultBase, all_or_error, pairs, require_one_each
 from vault.datatype import Datatype
 from vault.store.limits import check_name
 from vault.store.progress import Progress
-from vault.store.values import ObjectInfo, PutSpec, SmallPut, new_data_id
+from vault.store.values import ObjectInfo, PutSpec, new_data_id
 
 
 class Putting(VaultBase):
@@ -58,7 +56,7 @@ class Putting(VaultBase):
         """
         self._require_held(unit)
         spec = self._put_spec(unit, name, data, tags, if_generation, expires_in)
-        return self._writes.put(unit, spec, data)
+        return self._writes.write(unit, spec, data)
 
     def put_many(
         self,
@@ -96,8 +94,7 @@ class Putting(VaultBase):
         def spec_of(index: int, data: Datatype) -> PutSpec:
             return self._put_spec(unit, wanted[index][0], data, tags[index] if tags else None, None, expires_in)
 
-        send, stream = partial(self._writes.put_small, unit), partial(self._writes.put_stream, unit)
-        return all_or_error(write_all(self._codecs[unit], objects, spec_of, SmallPut, send, stream))
+        return all_or_error(self._writes.write_many(unit, objects, spec_of))
 
     def put_file(
         self,
@@ -129,7 +126,7 @@ class Putting(VaultBase):
         """
         self._require_held(unit)
         spec = new_put(self.get_datatype(unit), name, tags, if_generation, expires_in)
-        return self._writes.updated(upload_file(lambda: self._store.put(unit, spec), path, progress))
+        return self._writes.wrote(upload_file(lambda: self._store.put(unit, spec), path, progress))
 
     def _put_spec(
         self,

@@ -136,10 +136,13 @@ class Reading(PartialReading, Listings):
             raise not_found(self._store, unit, key)
         return ticket
 
-    def get(self, unit: str, key: Key) -> Any:
+    def get(self, unit: str, key: Key, *, default: Any = ...) -> Any:
         """A copy of an object, the caller's own; nothing is to be closed, and nobody writes it back.
 
         To read a large object without a copy, use `open_ticket` and the ticket's `get_data`.
+
+        Args:
+            default: What is returned when there is no such object; without it, NotFoundError is raised.
 
         Raises:
             NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
@@ -148,9 +151,23 @@ class Reading(PartialReading, Listings):
             >>> note = vault.get("notes", "greeting")
             >>> note.data
             'hello'
+            >>> vault.get("notes", "farewell", default=None) is None
+            True
         """
-        with self.open_ticket(unit, key) as ticket:
-            return ticket.get_clone() if self._cache.enabled else ticket.get_data()
+        found = self._found(unit, key)
+        if found is not None:
+            return found[1]
+        if default is not ...:
+            return default
+        raise not_found(self._store, unit, key)
+
+    def _found(self, unit: str, key: Key) -> tuple[ObjectInfo, Any] | None:
+        """What is known of an object, and a copy of it; None when there is none."""
+        ticket = self.load(unit, key)
+        if ticket is None:
+            return None
+        with ticket:
+            return ticket.info, ticket.get_clone() if self._cache.enabled else ticket.get_data()
 
     def load_many(self, unit: str, keys: Iterable[Key]) -> list[Ticket | None]:
         """Tickets on the objects, None where there is none; as `load`, for all of them in one round trip.

@@ -2,7 +2,7 @@
 """Reading a unit's objects, typed. See `vault._async.vault.reading`, whose calls these are."""
 
 from collections.abc import Iterator, Iterable, Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 from vault._sync.feed.subscription import Subscription
 from vault._sync.files.object_reader import ObjectReader
@@ -17,6 +17,7 @@ from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo, UnitInfo
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class UnitReading(UnitBase[T]):
@@ -109,8 +110,17 @@ class UnitReading(UnitBase[T]):
         """
         return cast(Ticket[T], self._ticket(self._vault.open_ticket(self.name, key)))
 
-    def get(self, key: Key) -> T:
+    @overload
+    def get(self, key: Key) -> T: ...
+
+    @overload
+    def get(self, key: Key, *, default: D) -> T | D: ...
+
+    def get(self, key: Key, *, default: Any = ...) -> Any:
         """A copy of an object, the caller's own; nothing is to be closed.
+
+        Args:
+            default: What is returned when there is no such object; without it, NotFoundError is raised.
 
         Raises:
             NotFoundError, DecodeError, CorruptionError: As `open_ticket`.
@@ -118,8 +128,11 @@ class UnitReading(UnitBase[T]):
         Example:
             >>> vault.unit("notes", str).get("greeting")
             'hello'
+            >>> vault.unit("notes", str).get("farewell", default="nothing")
+            'nothing'
         """
-        return self._shown(self._vault.get(self.name, key))
+        found = self._vault.get(self.name, key, default=default)
+        return found if found is default else self._shown(found)
 
     def load_many(self, keys: Iterable[Key]) -> list[Ticket[T] | None]:
         """Tickets on the objects, each to be closed, None where there is none: in one round trip.

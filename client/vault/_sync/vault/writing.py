@@ -7,7 +7,7 @@ from typing import Any
 
 from vault._sync.files.object_writer import ObjectWriter
 from vault._sync.files.transfer import PathOrFile, upload_file
-from vault._sync.objects.batches import in_batches, write_all
+from vault._sync.objects.batches import in_batches
 from vault._sync.objects.ticket import Ticket
 from vault._sync.vault.base import VaultBase, all_or_error, listed, require_one_each
 from vault._sync.vault.putting import new_put
@@ -21,10 +21,10 @@ from vault.store.values import (
     DeleteSpec,
     Key,
     ObjectInfo,
-    SmallUpload,
     UpdateSpec,
     UploadedId,
     UploadSpec,
+    WriteSpec,
     new_data_id,
 )
 
@@ -72,7 +72,7 @@ class Writing(VaultBase):
         """
         self._require_held(unit)
         spec = self._new(unit, data, name, tags, data_id)
-        return UploadedId(self._writes.upload(unit, spec, data))
+        return UploadedId(self._writes.write(unit, spec, data))
 
     def create(
         self,
@@ -96,7 +96,7 @@ class Writing(VaultBase):
         left = held.values()
         try:
             with self._cache.request(unit) as sent:
-                info = self._writes.upload(unit, spec, data)
+                info = self._writes.write(unit, spec, data)
                 self._cache.fill(info, data, epoch, held, info.data_id, sent=sent, loaded=False)
             self._loader.took(info.size)
             return info.data_id, self._ticket().take(held, info.data_id)
@@ -140,8 +140,7 @@ class Writing(VaultBase):
         def spec_of(index: int, data: Datatype) -> UploadSpec:
             return self._new(unit, data, names[index] if names else None, tags[index] if tags else None)
 
-        send, stream = partial(self._writes.upload_small, unit), partial(self._writes.stream, unit)
-        results = write_all(self._codecs[unit], items, spec_of, SmallUpload, send, stream)
+        results = self._writes.write_many(unit, items, spec_of)
         return all_or_error([each if isinstance(each, VaultError) else each.data_id for each in results])
 
     def upload_file(
@@ -177,7 +176,7 @@ class Writing(VaultBase):
         self._require_held(unit)
         spec = _new_spec(self.get_datatype(unit), name, tags, data_id)
         info = upload_file(lambda: self._store.upload(unit, spec), path, progress)
-        return UploadedId(self._writes.uploaded(info))
+        return UploadedId(self._writes.wrote(info))
 
     def open_writer(
         self,
@@ -218,13 +217,13 @@ class Writing(VaultBase):
         datatype = self.get_datatype(unit)
         check_flag("replace", replace)
         if replace:
-            put = new_put(datatype, "" if name is None else name, tags, if_generation, expires_in, data_id=data_id)
-            writer = ObjectWriter(put.data_id, lambda: self._store.put(unit, put), self._writes.updated)
+            wanted = "" if name is None else name
+            spec: WriteSpec = new_put(datatype, wanted, tags, if_generation, expires_in, data_id=data_id)
         elif if_generation is not None or expires_in is not None:
             raise InvalidArgumentError("if_generation and expires_in are for replace=True")
         else:
             spec = _new_spec(datatype, name, tags, data_id)
-            writer = ObjectWriter(spec.data_id, lambda: self._store.upload(unit, spec), self._writes.uploaded)
+        writer = ObjectWriter(spec.data_id, lambda: self._writes.begin(unit, spec), self._writes.wrote)
         writer.start()
         return writer
 
@@ -263,7 +262,7 @@ class Writing(VaultBase):
         self._codecs[unit].check(data)
         spec = UpdateSpec(key, if_generation, type(data).datatype_tag, if_revision=if_revision, tags=tags)
         spec.validate()
-        return self._writes.update(unit, spec, data)
+        return self._writes.write(unit, spec, data)
 
     def edit(self, unit: str, key: Key, function: Callable[[Any], Any], *, attempts: int = 10) -> ObjectInfo:
         """Reads an object, changes it, writes it; does it again when somebody else wrote it in between.

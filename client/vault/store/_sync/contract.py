@@ -49,6 +49,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
     WriteStatus,
+    check_small_batch,
 )
 
 
@@ -355,7 +356,7 @@ class Store(ABC):
     def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         """Puts objects of at most one block each; in order, each with its own outcome, which is as for `put`."""
         check_unit(unit)
-        check_batch(items, SmallPut)
+        check_small_batch(items, (PutSpec, UpdateSpec))
         raise unsupported(self, "put_many")
 
     def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:

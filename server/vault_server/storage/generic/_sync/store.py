@@ -15,7 +15,6 @@ from vault.store.limits import (
     check_name,
     check_request_id,
     check_resumable,
-    check_small_batch,
     check_spec,
 )
 from vault.store.outcomes import merged, single, validated
@@ -33,6 +32,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
     WriteStatus,
+    check_small_batch,
 )
 
 from vault_server.storage.decision.decide import preview, require_room
@@ -107,17 +107,17 @@ class EngineStore(ReadingStore):
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallUpload, UploadSpec)
+        check_small_batch(items, UploadSpec)
         return self.finish(self._write_small(Upload, unit, items))
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallUpdate, UpdateSpec)
+        check_small_batch(items, UpdateSpec)
         return self.finish(self._write_small(Update, unit, items))
 
     def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
-        check_small_batch(items, SmallPut, (PutSpec, UpdateSpec))
+        check_small_batch(items, (PutSpec, UpdateSpec))
         return self.finish(self._write_small(_put, unit, items))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
