@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vault._async.files.block_stream import AsyncBlockSource
-from vault.errors import ConflictError, InvalidArgumentError, UnsupportedError
+from vault.errors import ConflictError, InvalidArgumentError
 from vault.store._async.reopening import deleted, reopener, replaced
 from vault.store.blocks import check_parts, check_same, spans
 from vault.store.contract import AsyncStore
@@ -58,7 +58,7 @@ class AsyncRangeReader:
         return [await self.read(*each) for each in ranges]
 
     async def _at_once(self, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
-        """In one request; None where its answer would be too large, or the store has no such request."""
+        """In one request; None where its answer would be too large."""
         info = self._info
         try:
             found = await self._store.read(
@@ -71,8 +71,6 @@ class AsyncRangeReader:
             )
         except ConflictError as error:
             raise replaced(info, error) from error
-        except UnsupportedError:
-            return None
         except InvalidArgumentError as error:
             if error.reason == "MESSAGE_TOO_LARGE":
                 return None

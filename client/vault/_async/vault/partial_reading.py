@@ -7,7 +7,7 @@ from vault._async.files.object_reader import AsyncObjectReader, open_reader
 from vault._async.files.range_reader import AsyncRangeReader
 from vault._async.vault.base import AsyncVaultBase, listed
 from vault._async.vault.near_names import not_found
-from vault.errors import InvalidArgumentError, UnsupportedError
+from vault.errors import InvalidArgumentError
 from vault.store.blocks import check_parts
 from vault.store.limits import EXACT_BELOW, MAX_RANGES, check_key, check_ranges
 from vault.store.ranges import located_in
@@ -94,8 +94,6 @@ class AsyncPartialReading(AsyncVaultBase):
         if len(groups) == 1:
             try:
                 found = await self._store.read(unit, key, ranges, exact_below=exact_below)
-            except UnsupportedError:
-                pass
             except InvalidArgumentError as error:
                 if error.reason != "MESSAGE_TOO_LARGE":
                     raise
