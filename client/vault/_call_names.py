@@ -121,6 +121,8 @@ class CallNames:
             raise InvalidArgumentError(
                 f"ignore is a list of parameters, not {shown(ignore)}: ignore=['verbose']", reason="BAD_FUNCTION"
             )
+        if key is not None and not callable(key):
+            raise InvalidArgumentError(f"key is a function of the arguments, not {shown(key)}", reason="BAD_FUNCTION")
         self._key = key
         self._ignore = ignore
         try:

@@ -329,6 +329,9 @@ def test_a_function_that_others_share_the_name_of_needs_one(vault: Vault) -> Non
         with pytest.raises(InvalidArgumentError) as refused:
             unit.memoize()(wrong)  # type: ignore[arg-type]
         assert refused.value.reason == "BAD_FUNCTION"
+    with pytest.raises(InvalidArgumentError, match="key is a function") as refused:
+        unit.memoize(key=5)(add)  # type: ignore[arg-type]
+    assert refused.value.reason == "BAD_FUNCTION"
 
 
 def test_a_memoized_function_is_like_the_function(vault: Vault) -> None:
