@@ -279,7 +279,7 @@ def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
         lambda vault, seconds: vault.put("texts", "name", TextWrapper("new"), expires_in=seconds),
         lambda vault, seconds: vault.put_file("texts", "name", __file__, expires_in=seconds),
         lambda vault, seconds: vault.open_writer("texts", name="name", replace=True, expires_in=seconds),
-        lambda vault, seconds: vault.get_or_compute("texts", "name", TextWrapper, expires_in=seconds),
+        lambda vault, seconds: vault.get_or_compute("texts", "name", lambda: TextWrapper("new"), expires_in=seconds),
     )
     for seconds in (0, -1.0, float("nan"), float("inf"), 1e12, True, "1", [1]):
         for call in calls:

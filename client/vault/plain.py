@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast, get_origin
 
 from vault.datatype import Datatype
 from vault.errors import DecodeError, InvalidArgumentError
+from vault.store.values import UploadedId
 from vault.wrappers import BytesWrapper, JsonWrapper, TextWrapper, Wrapper
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class Plain(Generic[T]):
         Args:
             into: One that is stored already: what it says of its object (a format, options) is kept.
         """
+        if type(value) is UploadedId:
+            value = int(value)
         if not self._fits(value):
             return value
         if into is None:

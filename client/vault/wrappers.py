@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from vault.datatype import Datatype, decoding, encoding
 from vault.errors import DecodeError, EncodeError
 from vault.store.limits import shown
+from vault.store.values import UploadedId
 
 _MAX_NESTED: Final = 500  # levels; Python's own JSON reader ends at its recursion limit, less what calls it
 
@@ -121,7 +122,7 @@ def _check_json(data: Any, path: str, depth: int = 0) -> None:
             _check_json(value, f"{path}[{shown(key)}]", depth + 1)
 
 
-_JSON_ATOMS = frozenset({str, int, float, bool, type(None)})
+_JSON_ATOMS = frozenset({str, int, float, bool, type(None), UploadedId})  # an object's id comes back as the int it is
 
 
 def _instead(data: Any) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from vault.store.limits import shown
+from vault.store.values import UploadedId
 
 _Found = tuple[str, str] | None
 """Where in the value something is another, and what would come of it."""
@@ -42,6 +43,8 @@ def _find(before: Any, after: Any) -> _Found:
     if before is after:
         return None
     kind = type(before)
+    if kind is UploadedId:  # comes back as the int it is
+        before, kind = int(before), int
     if kind is not type(after):
         return _changed(before, after)
     compare = _EXACT.get(kind)

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from vault._runtime.extras import extra
+from vault.store.values import UploadedId
 
 from vault_datatypes.models import ModelWrapper
 
@@ -35,8 +36,15 @@ class MsgspecWrapper(ModelWrapper[Model]):
     _advice = "declare the type that it has, convert it, or store with verify=False what may change"
 
     def _encoded(self, field: str | None = None) -> bytes:
-        return msgspec.msgpack.encode(self.data if field is None else getattr(self.data, field))
+        return msgspec.msgpack.encode(self.data if field is None else getattr(self.data, field), enc_hook=_plain)
 
     @classmethod
     def _decoded(cls, raw: bytes) -> Any:
         return msgspec.msgpack.decode(raw, type=cls.model)
+
+
+def _plain(value: Any) -> Any:
+    """An uploaded object's id as the int it is; msgspec takes no class that derives from int."""
+    if type(value) is UploadedId:
+        return int(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")

@@ -12,8 +12,8 @@ from vault.store.columns import from_time
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import MetadataSpec, PutSpec, SmallPut, SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
-from vault.wire.messages import fill_timestamp
 from vault.wire.status import item_error_from_wire
+from vault.wire.time_messages import fill_timestamp
 from vault_server import AsyncMemoryStore, AsyncServer, EmbeddedStore, ServerSettings
 from vault_server.rpc.reply_limits import fit_list
 

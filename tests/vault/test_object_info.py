@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,8 @@ from vault._escaping import escape_hidden
 from vault.store.columns import ObjectInfos
 from vault.store.listing import Level
 from vault.store.values import Page, UnitInfo, UploadedId, checksum
+from vault.wrappers import JsonDatatype
+from vault_datatypes import MsgspecWrapper, PydanticWrapper
 
 from tests.vault.places import Note, Place
 
@@ -160,3 +164,31 @@ def test_an_uploaded_id_is_a_number_that_knows_its_object(again: Callable[[Uploa
     assert again(uploaded) == uploaded == int(uploaded)
     assert again(uploaded).info == uploaded.info
     assert (json.dumps(uploaded), hash(uploaded)) == (str(int(uploaded)), hash(int(uploaded)))
+
+
+def test_an_uploaded_id_is_stored_as_the_number_it_is_by_whatever_stores_numbers() -> None:
+    class Struct(msgspec.Struct):
+        member: int
+        members: list[int]
+
+    class Model(pydantic.BaseModel):
+        member: int
+
+    class Folder(JsonDatatype):
+        def __init__(self, *members: int) -> None:
+            self.members = list(members)
+
+    with Vault("memory://") as vault:
+        uploaded = vault.unit("notes", str).upload("a note")
+        number, structs, models = int(uploaded), MsgspecWrapper.of(Struct), PydanticWrapper.of(Model)
+        listed = vault.unit("lists", dict)
+        listed.put("name", {"first": uploaded, "all": [uploaded]})
+        assert listed.get("name") == {"first": number, "all": [number]}
+        vault.unit("numbers", int).put("name", uploaded)
+        assert vault.unit("numbers", int).get("name") == number
+        vault.unit("folders", Folder).put("name", Folder(uploaded))
+        assert vault.unit("folders", Folder).get("name").members == [number]
+        vault.unit("structs", structs).put("name", structs(Struct(uploaded, [uploaded])))
+        assert vault.unit("structs", structs).get("name").data == Struct(number, [number])
+        vault.unit("models", models).put("name", models(Model.model_construct(member=uploaded)))
+        assert vault.unit("models", models).get("name").data == Model(member=number)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 import xxhash
 
@@ -391,17 +391,20 @@ class SmallObject(Generic[SpecT_co]):
         check_small(self.data, self.checksum)
 
 
-SmallUpload = SmallObject[UploadSpec]
-"""A new object."""
+if TYPE_CHECKING:
+    SmallUpload = SmallObject[UploadSpec]
+    """A new object."""
 
-SmallUpdate = SmallObject[UpdateSpec]
-"""New bytes for an object."""
+    SmallUpdate = SmallObject[UpdateSpec]
+    """New bytes for an object."""
 
-SmallPut = SmallObject[PutSpec | UpdateSpec]
-"""To be put, or with an UpdateSpec, new bytes for one that is there."""
+    SmallPut = SmallObject[PutSpec | UpdateSpec]
+    """To be put, or with an UpdateSpec, new bytes for one that is there."""
 
-SmallWrite = SmallObject[WriteSpec]
-"""Any of these."""
+    SmallWrite = SmallObject[WriteSpec]
+    """Any of these."""
+else:  # with a parameter it would note that on each object that it makes, which a frozen one refuses
+    SmallUpload = SmallUpdate = SmallPut = SmallWrite = SmallObject
 
 
 def check_small_batch(items: Sequence[SmallWrite], spec: type | tuple[type, ...]) -> None:

@@ -20,10 +20,10 @@ from vault.store.values import (
     DeleteSpec,
     Key,
     ObjectInfo,
+    PutSpec,
     UpdateSpec,
     UploadedId,
     UploadSpec,
-    WriteSpec,
     new_data_id,
 )
 
@@ -217,7 +217,7 @@ class AsyncWriting(AsyncVaultBase):
         check_flag("replace", replace)
         if replace:
             wanted = "" if name is None else name
-            spec: WriteSpec = new_put(datatype, wanted, tags, if_generation, expires_in, data_id=data_id)
+            spec: UploadSpec | PutSpec = new_put(datatype, wanted, tags, if_generation, expires_in, data_id=data_id)
         elif if_generation is not None or expires_in is not None:
             raise InvalidArgumentError("if_generation and expires_in are for replace=True")
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vault._sync.files.block_stream import BlockSource
-from vault.errors import ConflictError, InvalidArgumentError, UnsupportedError
+from vault.errors import ConflictError, InvalidArgumentError
 from vault.store._sync.reopening import deleted, reopener, replaced
 from vault.store.blocks import check_parts, check_same, spans
 from vault.store.contract import Store
@@ -59,7 +59,7 @@ class RangeReader:
         return [self.read(*each) for each in ranges]
 
     def _at_once(self, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
-        """In one request; None where its answer would be too large, or the store has no such request."""
+        """In one request; None where its answer would be too large."""
         info = self._info
         try:
             found = self._store.read(
@@ -72,8 +72,6 @@ class RangeReader:
             )
         except ConflictError as error:
             raise replaced(info, error) from error
-        except UnsupportedError:
-            return None
         except InvalidArgumentError as error:
             if error.reason == "MESSAGE_TOO_LARGE":
                 return None

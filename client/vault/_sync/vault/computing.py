@@ -15,8 +15,7 @@ from vault._call_names import CallNames
 from vault._runtime.sync_async import Returned
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain
-from vault.store.limits import check_expires_in, check_new, check_seconds, check_tags, shown
-from vault.store.limits import check_name as check_any_name
+from vault.store.limits import check_expires_in, check_name, check_new, check_seconds, check_tags, shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,8 +26,24 @@ class ComputingOptions(NamedTuple):
 
     expires_in: float | None
     refresh_ahead: float | None
-    tags: Mapping[str, str]
+    tags: Mapping[str, str] | None
     timeout: float | None
+
+    def validate(self) -> None:
+        if self.expires_in is not None:
+            check_expires_in(self.expires_in)
+        if self.refresh_ahead is not None:
+            check_seconds("refresh_ahead", self.refresh_ahead, reason="BAD_EXPIRY")
+            if self.expires_in is not None and self.refresh_ahead >= self.expires_in:
+                raise InvalidArgumentError(
+                    f"refresh_ahead {self.refresh_ahead!r} is not below expires_in {self.expires_in!r}: every call "
+                    "would compute",
+                    reason="BAD_EXPIRY",
+                )
+        if self.tags is not None:
+            check_tags(self.tags)
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout)
 
 
 class Memoized(Generic[P, T]):
@@ -165,9 +180,11 @@ class Computing(Reading, Writing):
             >>> vault.get_or_compute("notes", "answer", lambda: TextWrapper("43"))
             TextWrapper('42')
         """
-        check_computing(function, expires_in, refresh_ahead, tags, timeout)
-        check_any_name(name)
-        options = ComputingOptions(expires_in, refresh_ahead, tags or {}, timeout)
+        if not callable(function):
+            raise InvalidArgumentError(f"a function computes a value, not {shown(function)}", reason="BAD_FUNCTION")
+        check_name(name)
+        options = ComputingOptions(expires_in, refresh_ahead, tags, timeout)
+        options.validate()
         return self._value(unit, name, function, options)
 
     def memoize(
@@ -220,8 +237,8 @@ class Computing(Reading, Writing):
             True
         """
         self._require_unit(unit)
-        check_computing(key or len, expires_in, refresh_ahead, tags, timeout)
-        options = ComputingOptions(expires_in, refresh_ahead, tags or {}, timeout)
+        options = ComputingOptions(expires_in, refresh_ahead, tags, timeout)
+        options.validate()
 
         def decorate(function: Callable[P, Returned[T]]) -> Memoized[P, T]:
             names = CallNames(function, name=name, version=version, key=key, ignore=ignore)
@@ -236,43 +253,19 @@ class Computing(Reading, Writing):
         self._require_unit(unit)
         ahead = math.inf if anew else options.refresh_ahead
         found = None if anew else self._found(unit, name)
-        if found is not None and (ahead is None or not self._computations.is_due(found[0], ahead)):
+        if found is not None and not self._computations.is_due(found[0], ahead):
             return found[1]
-        check_new(name=name, tags=options.tags)
+        tags = options.tags or {}
+        check_new(name=name, tags=tags)
         wanted = Wanted(
             unit=unit,
             name=name,
             look=lambda: self._found(unit, name),
             function=function,
-            tags=options.tags,
+            tags=tags,
             expires_in=options.expires_in,
             refresh_ahead=ahead,
             timeout=options.timeout,
             old=None if found is None else (found[1],),
         )
         return self._computations.value(wanted)
-
-
-def check_computing(
-    function: object,
-    expires_in: float | None,
-    refresh_ahead: float | None,
-    tags: Mapping[str, str] | None,
-    timeout: float | None,
-) -> None:
-    """Raises InvalidArgumentError for what can be no computation."""
-    if not callable(function):
-        raise InvalidArgumentError(f"a function computes a value, not {shown(function)}", reason="BAD_FUNCTION")
-    if expires_in is not None:
-        check_expires_in(expires_in)
-    if refresh_ahead is not None:
-        check_seconds("refresh_ahead", refresh_ahead, reason="BAD_EXPIRY")
-        if expires_in is not None and refresh_ahead >= expires_in:
-            raise InvalidArgumentError(
-                f"refresh_ahead {refresh_ahead!r} is not below expires_in {expires_in!r}: every call would compute",
-                reason="BAD_EXPIRY",
-            )
-    if tags is not None:
-        check_tags(tags)
-    if timeout is not None:
-        check_seconds("timeout", timeout)

@@ -8,7 +8,7 @@ from vault._sync.files.object_reader import ObjectReader, open_reader
 from vault._sync.files.range_reader import RangeReader
 from vault._sync.vault.base import VaultBase, listed
 from vault._sync.vault.near_names import not_found
-from vault.errors import InvalidArgumentError, UnsupportedError
+from vault.errors import InvalidArgumentError
 from vault.store.blocks import check_parts
 from vault.store.limits import EXACT_BELOW, MAX_RANGES, check_key, check_ranges
 from vault.store.ranges import located_in
@@ -95,8 +95,6 @@ class PartialReading(VaultBase):
         if len(groups) == 1:
             try:
                 found = self._store.read(unit, key, ranges, exact_below=exact_below)
-            except UnsupportedError:
-                pass
             except InvalidArgumentError as error:
                 if error.reason != "MESSAGE_TOO_LARGE":
                     raise
