@@ -25,8 +25,8 @@ def test_dir_and_help_show_every_public_name_and_no_internals(package: str) -> N
     for name in module.__all__:
         value = getattr(module, name)
         shown = name
-            if isinstance(value, type) and value.__module__.startswith("vault"):
-                shown = f"class {name}(" if name == value.__name__ else f"{name} = class {value.__name__}("
+        if isinstance(value, type) and value.__module__.startswith("vault"):
+            shown = f"class {name}(" if name == value.__name__ else f"{name} = class {value.__name__}("
         assert shown in text or f"class {name}\n" in text, name
     assert "import_module" not in text
     assert "_HOMES" not in text
