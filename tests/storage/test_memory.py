@@ -1,7 +1,6 @@
 """The store in memory: what only it promises, and what it bounds."""
 
 import contextlib
-import gc
 import random
 import subprocess
 import sys
@@ -271,7 +270,6 @@ CALLS: dict[str, Callable[[MemoryStore], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_an_interrupt_at_any_point_leaves_a_call_done_or_not_done(call: Callable[[MemoryStore], Any]) -> None:
-    gc.collect()  # or the interrupt may meet a finalizer of what another test left
     count, point = 1, 0
     while point <= count:
         with MemoryStore(StoreOptions(retention=0)) as store:
