@@ -10,6 +10,9 @@ VaultError
 ├── CorruptionError                     stored bytes do not match their checksum
 ├── StorageError                        the store could not read or write
 │   └── StorageFullError                the disk is full, or a quota reached
+├── UntrustedError                      the server's certificate, or ours, is not accepted
+├── UnauthenticatedError                the server does not know who calls
+├── PermissionDeniedError               the caller may not do this
 ├── UnavailableError                    the server is away, too busy, or did not answer in time; no thread left
 ├── ProtocolError                       the other side does not speak vault.v1, or not as it is written
 ├── ClosedError                         a closed vault, store, ticket or file was used
@@ -109,6 +112,27 @@ class StorageFullError(StorageError):
     """The disk is full, or a quota is reached. Nothing was stored."""
 
     default_reason = "STORAGE_FULL"
+
+
+class UntrustedError(VaultError):
+    """The channel cannot be trusted, so nothing was sent: the server's certificate has expired, is for another name or
+    of an authority that is not trusted here; or the server does not accept the client's."""
+
+    default_reason = "UNTRUSTED"
+
+
+class UnauthenticatedError(VaultError):
+    """The server does not know who calls: there is no token, or one that is unknown, has expired or was revoked
+    (REVOKED: while the call ran). Nothing was done, but for what a stream was answered before."""
+
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(VaultError):
+    """The caller may not do this: it has no scope for it (PERMISSION_DENIED), or its address is not on the allowlist
+    (ADDRESS_NOT_ALLOWED). Nothing was done."""
+
+    default_reason = "PERMISSION_DENIED"
 
 
 class UnavailableError(VaultError):

@@ -261,6 +261,13 @@ def check_unit_limits(max_objects: int | None, max_bytes: int | None, when_full:
         raise _bad("when_full", when_full, '"refuse" or "evict"', "BAD_LIMIT")
 
 
+def check_principal(principal: str) -> None:
+    """The name of who writes: as a unit's."""
+    if not isinstance(principal, str) or _UNIT.fullmatch(principal) is None:
+        expected = "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+        raise _bad("principal", principal, expected, "BAD_PRINCIPAL")
+
+
 def check_ranges(
     ranges: Sequence[tuple[int, int | None]], exact_below: int = EXACT_BELOW, max_bytes: int = MAX_READ_BYTES
 ) -> None:

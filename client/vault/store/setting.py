@@ -32,7 +32,7 @@ class Setting:
         flag: Where that is not --NAME.
     """
 
-    kind: Literal["seconds", "number", "whole", "switch", "choice", "texts", "units"]
+    kind: Literal["seconds", "number", "whole", "switch", "choice", "text", "texts", "units"]
     help: str | None = None
     metavar: str | None = None
     optional: bool = False
@@ -66,7 +66,7 @@ class Setting:
                     raise InvalidArgumentError(f"bad {name} {shown(value)}: a tuple of units", reason=self.reason)
                 for unit in value:
                     check_unit(unit)
-            case "texts":
+            case "text" | "texts":
                 pass  # whoever reads it knows what it may be
 
 
@@ -101,7 +101,7 @@ def choice(default: str, choices: tuple[str, ...], help_text: str = "") -> Any:
     return _field(default, kind="choice", help=help_text, choices=choices)
 
 
-def secret(help_text: str, *, metavar: str) -> Any:
+def secret(help_text: str | None, *, metavar: str) -> Any:
     """Text that its reader checks, None by default. Who prints the dataclass does not print it."""
     return _field(None, kind="text", help=help_text, metavar=metavar, repr=False)
 
@@ -109,6 +109,11 @@ def secret(help_text: str, *, metavar: str) -> Any:
 def texts(default: tuple[str, ...], help_text: str, *, metavar: str) -> Any:
     """Texts that their reader checks; at least one."""
     return _field(default, kind="texts", help=help_text, metavar=metavar)
+
+
+def path(help_text: str) -> Any:
+    """The path of a file; None by default."""
+    return _field(None, kind="text", help=help_text, metavar="FILE")
 
 
 def units(help_text: str | None = None) -> Any:

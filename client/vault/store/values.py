@@ -490,6 +490,46 @@ class UnitPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PrincipalLimits:
+    """How much may be charged to a principal: the current generations that it wrote, in all units together.
+
+    Attributes:
+        max_objects: None: no limit.
+        max_bytes: Likewise.
+    """
+
+    max_objects: int | None = None
+    max_bytes: int | None = None
+
+    def validate(self) -> None:
+        check_unit_limits(self.max_objects, self.max_bytes, "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalInfo(ShownAsFields):
+    """What is charged to a principal.
+
+    Attributes:
+        objects: How many current generations it wrote.
+        bytes: Of these.
+        limits: As they are set; by default there is none.
+    """
+
+    principal: str
+    objects: int = 0
+    bytes: int = 0
+    limits: PrincipalLimits = PrincipalLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalPage:
+    """Some of the principals; `next_page_token` is empty on the last page."""
+
+    principals: list[PrincipalInfo]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectRanges:
     """Parts of one generation of an object.
 

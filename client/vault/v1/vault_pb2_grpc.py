@@ -150,6 +150,21 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.FromString,
                 _registered_method=True)
+        self.StatPrincipals = channel.unary_unary(
+                '/vault.v1.VaultService/StatPrincipals',
+                request_serializer=vault_dot_v1_dot_vault__pb2.StatPrincipalsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.StatPrincipalsResponse.FromString,
+                _registered_method=True)
+        self.SetPrincipalLimits = channel.unary_unary(
+                '/vault.v1.VaultService/SetPrincipalLimits',
+                request_serializer=vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsResponse.FromString,
+                _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/vault.v1.VaultService/WhoAmI',
+                request_serializer=vault_dot_v1_dot_vault__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
         self.AcquireLease = channel.unary_unary(
                 '/vault.v1.VaultService/AcquireLease',
                 request_serializer=vault_dot_v1_dot_vault__pb2.AcquireLeaseRequest.SerializeToString,
@@ -384,6 +399,30 @@ class VaultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StatPrincipals(self, request, context):
+        """What principals hold: those to whom the objects that they wrote are
+        charged. Named ones in one reply, or all of them in pages. Scope: admin, but
+        for the caller itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPrincipalLimits(self, request, context):
+        """Sets how much may be charged to a principal, in all units together.
+        Scope: admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WhoAmI(self, request, context):
+        """Who the server takes the caller for, and what it may do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AcquireLease(self, request, context):
         """Takes a lease on a name in a unit, or renews it: for a while nobody else has
         it. It is no object, and keeps nobody from writing one of that name.
@@ -530,6 +569,21 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.SetUnitLimits,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.SerializeToString,
+            ),
+            'StatPrincipals': grpc.unary_unary_rpc_method_handler(
+                    servicer.StatPrincipals,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.StatPrincipalsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.StatPrincipalsResponse.SerializeToString,
+            ),
+            'SetPrincipalLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPrincipalLimits,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsResponse.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.WhoAmIRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.WhoAmIResponse.SerializeToString,
             ),
             'AcquireLease': grpc.unary_unary_rpc_method_handler(
                     servicer.AcquireLease,
@@ -1169,6 +1223,87 @@ class VaultService:
             '/vault.v1.VaultService/SetUnitLimits',
             vault_dot_v1_dot_vault__pb2.SetUnitLimitsRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.SetUnitLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StatPrincipals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/StatPrincipals',
+            vault_dot_v1_dot_vault__pb2.StatPrincipalsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.StatPrincipalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPrincipalLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/SetPrincipalLimits',
+            vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.SetPrincipalLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/WhoAmI',
+            vault_dot_v1_dot_vault__pb2.WhoAmIRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.WhoAmIResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -163,6 +163,17 @@ class VaultServiceStub:
     """Sets how much a unit may hold. What it holds stays until something is
     written to it. Sent again it does the same again.
     """
+    StatPrincipals: _grpc.UnaryUnaryMultiCallable[_vault_pb2.StatPrincipalsRequest, _vault_pb2.StatPrincipalsResponse]
+    """What principals hold: those to whom the objects that they wrote are
+    charged. Named ones in one reply, or all of them in pages. Scope: admin, but
+    for the caller itself.
+    """
+    SetPrincipalLimits: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetPrincipalLimitsRequest, _vault_pb2.SetPrincipalLimitsResponse]
+    """Sets how much may be charged to a principal, in all units together.
+    Scope: admin.
+    """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_vault_pb2.WhoAmIRequest, _vault_pb2.WhoAmIResponse]
+    """Who the server takes the caller for, and what it may do."""
     AcquireLease: _grpc.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]
     """Takes a lease on a name in a unit, or renews it: for a while nobody else has
     it. It is no object, and keeps nobody from writing one of that name.
@@ -299,6 +310,17 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """Sets how much a unit may hold. What it holds stays until something is
     written to it. Sent again it does the same again.
     """
+    StatPrincipals: _aio.UnaryUnaryMultiCallable[_vault_pb2.StatPrincipalsRequest, _vault_pb2.StatPrincipalsResponse]  # type: ignore[assignment]
+    """What principals hold: those to whom the objects that they wrote are
+    charged. Named ones in one reply, or all of them in pages. Scope: admin, but
+    for the caller itself.
+    """
+    SetPrincipalLimits: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetPrincipalLimitsRequest, _vault_pb2.SetPrincipalLimitsResponse]  # type: ignore[assignment]
+    """Sets how much may be charged to a principal, in all units together.
+    Scope: admin.
+    """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_vault_pb2.WhoAmIRequest, _vault_pb2.WhoAmIResponse]  # type: ignore[assignment]
+    """Who the server takes the caller for, and what it may do."""
     AcquireLease: _aio.UnaryUnaryMultiCallable[_vault_pb2.AcquireLeaseRequest, _vault_pb2.AcquireLeaseResponse]  # type: ignore[assignment]
     """Takes a lease on a name in a unit, or renews it: for a while nobody else has
     it. It is no object, and keeps nobody from writing one of that name.
@@ -570,6 +592,35 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets how much a unit may hold. What it holds stays until something is
         written to it. Sent again it does the same again.
         """
+
+    @_abc_1.abstractmethod
+    def StatPrincipals(
+        self,
+        request: _vault_pb2.StatPrincipalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.StatPrincipalsResponse, _abc.Awaitable[_vault_pb2.StatPrincipalsResponse]]:
+        """What principals hold: those to whom the objects that they wrote are
+        charged. Named ones in one reply, or all of them in pages. Scope: admin, but
+        for the caller itself.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPrincipalLimits(
+        self,
+        request: _vault_pb2.SetPrincipalLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.SetPrincipalLimitsResponse, _abc.Awaitable[_vault_pb2.SetPrincipalLimitsResponse]]:
+        """Sets how much may be charged to a principal, in all units together.
+        Scope: admin.
+        """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _vault_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.WhoAmIResponse, _abc.Awaitable[_vault_pb2.WhoAmIResponse]]:
+        """Who the server takes the caller for, and what it may do."""
 
     @_abc_1.abstractmethod
     def AcquireLease(

@@ -37,7 +37,7 @@ _BAD_ARGUMENT: Final = (
     "INVALID_ARGUMENT", "BAD_UNIT", "BAD_ID", "BAD_NAME", "BAD_TAGS", "BAD_DATATYPE", "BAD_GENERATION", "BAD_REVISION",
     "BAD_REQUEST_ID", "BAD_OFFSET", "BAD_SIZE", "BAD_CHECKSUM", "BAD_DATA", "BAD_PAGE_SIZE", "BAD_PAGE_TOKEN",
     "BATCH_TOO_LARGE", "MESSAGE_TOO_LARGE", "BAD_EXPIRY", "BAD_TIME", "BAD_LIMIT", "BAD_LEASE", "BAD_DELIMITER",
-    "BAD_ORDER",
+    "BAD_ORDER", "BAD_PRINCIPAL", "BAD_GRANT", "BAD_NETWORK", "BAD_TOKEN",
 )  # fmt: skip
 _STORAGE: Final = (
     "STORAGE_FAILED", "REGISTER_DAMAGED", "REGISTER_TOO_OLD", "DIRECTORY_CHANGED", "NETWORK_FILESYSTEM",
@@ -68,6 +68,13 @@ TABLE: Final[Mapping[str, Row]] = {
     "OVERLOADED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
     "TIMEOUT": Row(errors.UnavailableError, code_pb2.DEADLINE_EXCEEDED),
     "CANCELLED": Row(errors.UnavailableError, code_pb2.CANCELLED),
+    "RATE_LIMITED": Row(errors.UnavailableError, code_pb2.RESOURCE_EXHAUSTED, retry_after=0.5),
+    # Who calls, and what it may do.
+    "UNTRUSTED": Row(errors.UntrustedError, code_pb2.UNAVAILABLE),
+    **dict.fromkeys(("UNAUTHENTICATED", "REVOKED"), Row(errors.UnauthenticatedError, code_pb2.UNAUTHENTICATED)),
+    **dict.fromkeys(
+        ("PERMISSION_DENIED", "ADDRESS_NOT_ALLOWED"), Row(errors.PermissionDeniedError, code_pb2.PERMISSION_DENIED)
+    ),
     "UNSUPPORTED": Row(errors.UnsupportedError, code_pb2.UNIMPLEMENTED),
     "CLOSED": Row(errors.ClosedError, code_pb2.FAILED_PRECONDITION),
     "INTERNAL": Row(VaultError, code_pb2.INTERNAL),
@@ -95,6 +102,8 @@ _BY_CODE: Final[Mapping[int, type[VaultError]]] = {
     code_pb2.UNAVAILABLE: errors.UnavailableError,
     code_pb2.DEADLINE_EXCEEDED: errors.UnavailableError,
     code_pb2.UNIMPLEMENTED: errors.UnsupportedError,
+    code_pb2.UNAUTHENTICATED: errors.UnauthenticatedError,
+    code_pb2.PERMISSION_DENIED: errors.PermissionDeniedError,
 }
 
 _NUMBERS: Final = frozenset({

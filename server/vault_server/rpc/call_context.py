@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import grpc
 
+from vault_server.access.grants import ANYBODY
+
 _TRACE: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -13,7 +15,7 @@ class CallContext:
     """gRPC's context of a call, and what the server knows of it besides. Made by the interceptor.
 
     Attributes:
-        principal: The caller's name; None: channels carry no identity yet.
+        principal: Who calls.
     """
 
     __slots__ = ("_grpc", "_peer", "principal")
@@ -21,7 +23,7 @@ class CallContext:
     def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]", peer: str) -> None:
         self._grpc = context
         self._peer = peer  # as of the beginning: of a connection that is gone gRPC's is empty
-        self.principal: str | None = None
+        self.principal = ANYBODY
 
     def peer(self) -> str:
         """The address that the call came from."""
@@ -30,7 +32,7 @@ class CallContext:
     @property
     def caller(self) -> str:
         """Among whom the server's time is shared: the principal, or the connection."""
-        return self.principal or self._peer
+        return self.principal.name or self._peer
 
     @property
     def deadline(self) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import object_not_found
+from vault.errors import UnsupportedError, object_not_found
 from vault.store.columns import any_expires, from_time, rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
@@ -20,6 +20,7 @@ from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 from vault.wire.store_time import TIMED
 
+from vault_server.access.grants import SCOPES
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
 from vault_server.rpc.refusal_log import RefusalLog
@@ -196,6 +197,23 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         reply = pb.SetUnitLimitsResponse(revision=self._store.revision)
         limits = unit_messages.unit_limits_from_wire(request.limits)
         unit_messages.fill_unit_info(reply.info, await self._store.set_unit_limits(request.unit, limits))
+        return reply
+
+    async def StatPrincipals(self, request: pb.StatPrincipalsRequest, context: Any) -> pb.StatPrincipalsResponse:
+        raise UnsupportedError("principals are not told apart yet")
+
+    async def SetPrincipalLimits(
+        self, request: pb.SetPrincipalLimitsRequest, context: Any
+    ) -> pb.SetPrincipalLimitsResponse:
+        raise UnsupportedError("principals are not told apart yet")
+
+    async def WhoAmI(self, request: pb.WhoAmIRequest, context: Any) -> pb.WhoAmIResponse:
+        principal = context.principal
+        reply = pb.WhoAmIResponse(principal=principal.name, revision=self._store.revision)
+        for grant in principal.grants:
+            reply.grants.add(units=grant.units, scopes=[scope for scope in SCOPES if scope in grant.scopes])
+        if principal.expires_at is not None:
+            reply.expires_at.FromDatetime(principal.expires_at)
         return reply
 
     async def Load(  # type: ignore[override]  # encoded blocks, see above

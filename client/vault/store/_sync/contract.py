@@ -17,6 +17,7 @@ from vault.store.limits import (
     check_batch,
     check_lease,
     check_name,
+    check_principal,
     check_ranges,
     check_request_id,
     check_resumable,
@@ -39,6 +40,9 @@ from vault.store.values import (
     ObjectInfo,
     ObjectRanges,
     Page,
+    PrincipalInfo,
+    PrincipalLimits,
+    PrincipalPage,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -152,6 +156,42 @@ class Store(ABC):
         check_unit(unit)
         check_spec(limits, UnitLimits)
         raise unsupported(self, "set_unit_limits")
+
+    def for_principal(self, principal: str) -> Self:  # for those that tell principals apart
+        """This store, as a principal uses it: what is written is charged to it, and a request id, a resumable write or
+        a lease is known only to the principal whose it is. Closing it closes nothing.
+
+        Raises:
+            InvalidArgumentError: BAD_PRINCIPAL.
+            UnsupportedError: The store does not tell them apart.
+        """
+        check_principal(principal)
+        raise unsupported(self, "for_principal")
+
+    def principal_info(self, principal: str) -> PrincipalInfo:
+        """What is charged to a principal, and its limits; zeros for one that wrote nothing."""
+        check_principal(principal)
+        raise unsupported(self, "principal_info")
+
+    def principal_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> PrincipalPage:  # noqa: ARG002
+        """One page of the principals that something is charged to or that have limits, in alphabetical order.
+
+        Args:
+            prefix: Only those of which this is the beginning.
+            page_size, page_token: As for `list_page`.
+        """
+        raise unsupported(self, "principal_page")
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """Sets how much may be charged to a principal. What is over a new limit stays; writes of the principal that
+        would add to it are refused then, StorageFullError QUOTA. Deletions always pass.
+
+        Raises:
+            InvalidArgumentError: BAD_PRINCIPAL, BAD_LIMIT.
+        """
+        check_principal(principal)
+        check_spec(limits, PrincipalLimits)
+        raise unsupported(self, "set_principal_limits")
 
     @abstractmethod
     def load(
