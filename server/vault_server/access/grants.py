@@ -50,6 +50,10 @@ class Grant:
         return f"{self.units}:{','.join(scope for scope in SCOPES if scope in self.scopes)}"
 
 
+def _compiled(pattern: str) -> "re.Pattern[str]":
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
 class Principal:
     """Somebody who calls, and what he may do.
 
@@ -99,7 +103,3 @@ def denied(principal: Principal, scope: str, unit: str | None = None) -> Permiss
     """The error for a call that a principal may not make."""
     where = "on this server" if unit is None else f"in unit {unit!r}"
     return PermissionDeniedError(f"{principal.name!r} has no scope {scope} {where}", unit=unit, scope=scope)
-
-
-def _compiled(pattern: str) -> "re.Pattern[str]":
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
