@@ -1,6 +1,7 @@
 """What a call's context says: of its caller, its deadline and its trace, and all that gRPC's says."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +10,8 @@ import grpc
 import pytest
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
-from vault_server.rpc.call_context import CallContext
+from vault_server.access.grants import ANYBODY
+from vault_server.rpc.call_context import REQUEST_ID_KEY, CallContext
 
 from tests.server.raw_calls import stub_of
 
@@ -58,7 +60,7 @@ async def test_a_servicer_is_given_caller_deadline_and_trace(
         assert isinstance(noting.context, CallContext)
         assert 0 < noting.said["deadline"] - noting.said["now"] <= 50.1  # gRPC sends it in tenths, rounded up
         assert noting.said["trace"] is None
-        assert noting.context.principal is None
+        assert noting.context.principal is ANYBODY
         assert noting.context.caller == noting.context.peer() != ""
         assert ("mine", "yes") in list(await call.initial_metadata())  # what is gRPC's is there as well
         reply = stub_of(channel).ListUnits(pb.ListUnitsRequest(), metadata=(("traceparent", TRACE),))
@@ -87,3 +89,21 @@ async def test_a_refusal_is_logged_with_its_callers_trace(
             await stub_of(channel).Stat(pb.StatRequest(unit="bad/unit"), metadata=(("traceparent", TRACE),))
     (line,) = [vars(record) for record in caplog.records if record.name == "vault_server.rpc"]
     assert line["trace"] == TRACE
+
+
+async def test_every_line_about_a_call_has_an_id_that_its_caller_is_answered_where_it_fails(
+    store: EmbeddedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "vault_server.rpc")
+    answered = []
+    async with AsyncServer(store) as server, grpc.aio.insecure_channel(server.address) as channel:
+        await stub_of(channel).ListUnits(pb.ListUnitsRequest())
+        stub = stub_of(channel)
+        for call in (stub.Stat(pb.StatRequest(unit="bad/unit")), stub.List(pb.ListRequest(unit="bad/unit"))):
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call
+            answered.append(dict(failed.value.trailing_metadata())[REQUEST_ID_KEY])
+    ids = [vars(record)["request_id"] for record in caplog.records if record.name == "vault_server.rpc"]
+    assert ids[1:] == answered
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in ids)

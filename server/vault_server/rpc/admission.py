@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vault.errors import SlowConsumerError, UnavailableError, VaultError
 
@@ -50,9 +50,14 @@ class Call:
         for_message: Seconds that it waits for the next message.
         cut_by: What it was ended with from outside.
         counted: Whether a drain waits for it.
+        request: Its first message, while it runs; None: it is not here yet.
+        began: By `time.perf_counter`.
     """
 
-    __slots__ = ("counted", "cut_by", "for_message", "limits", "method", "peer", "reading", "task", "writing")
+    __slots__ = (
+        "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "reading", "request", "task",
+        "writing",
+    )  # fmt: skip
 
     def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
         self.method = method
@@ -64,6 +69,8 @@ class Call:
         self.for_message = limits.first
         self.cut_by: VaultError | None = None
         self.counted = False
+        self.request: Any = None
+        self.began = time.perf_counter()
 
     def cut(self, error: VaultError) -> None:
         if self.cut_by is None and self.task is not None:
@@ -166,6 +173,7 @@ class Calls:
         """The call is over, but for what its peer has not taken yet."""
         self._calls.discard(call)
         self._uncount(call)
+        call.request = None  # which may be large, and a call waits here until its peer has taken the last of it
         self._unsent[call] = time.monotonic()
 
     def drain(self) -> None:

@@ -1,5 +1,6 @@
 """Who makes a call, until when, and as part of what: an argument of each RPC."""
 
+import random
 import re
 import time
 from typing import Any, Final
@@ -7,6 +8,8 @@ from typing import Any, Final
 import grpc
 
 from vault_server.access.grants import ANYBODY
+
+REQUEST_ID_KEY: Final = "vault-request-id"
 
 _TRACE: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -18,11 +21,12 @@ class CallContext:
         principal: Who calls.
     """
 
-    __slots__ = ("_grpc", "_peer", "principal")
+    __slots__ = ("_grpc", "_peer", "_request_id", "principal")
 
     def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]", peer: str) -> None:
         self._grpc = context
         self._peer = peer  # as of the beginning: of a connection that is gone gRPC's is empty
+        self._request_id = ""
         self.principal = ANYBODY
 
     def peer(self) -> str:
@@ -48,6 +52,19 @@ class CallContext:
             if name == "traceparent" and isinstance(value, str) and _TRACE.fullmatch(value):
                 return value
         return None
+
+    @property
+    def request_id(self) -> str:
+        """What tells the call from others in logs: 16 hexadecimal digits, drawn here. A call that fails is answered
+        with it, in the trailing metadata REQUEST_ID_KEY."""
+        if not self._request_id:  # most calls need none
+            self._request_id = f"{random.getrandbits(64):016x}"
+        return self._request_id
+
+    def ids(self) -> dict[str, str]:
+        """What stands on each line about the call: its own id, and its caller's span, where there is one."""
+        trace = self.trace
+        return {"request_id": self.request_id, **({} if trace is None else {"trace": trace})}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._grpc, name)  # what is not here is gRPC's

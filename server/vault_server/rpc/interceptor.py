@@ -16,7 +16,7 @@ from vault.wire.block_codec import CODECS
 from vault.wire.status import status_of
 
 from vault_server.rpc.admission import Call, Calls, WaitLimits
-from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.call_context import REQUEST_ID_KEY, CallContext
 from vault_server.rpc.public_errors import public_error
 from vault_server.rpc.refusal_log import RefusalLog, logger
 
@@ -114,12 +114,11 @@ class _Running(AsyncIterator[Any]):
     """One call from its beginning to its status: what its block raises is answered, and logged. Iterated, its messages
     as they come."""
 
-    __slots__ = ("_began", "_calls", "_ended", "_refusals", "call", "context", "shown")
+    __slots__ = ("_calls", "_ended", "_refusals", "call", "context", "shown")
 
     def __init__(self, calls: Calls, refusals: RefusalLog, method: str, limits: WaitLimits, context: _Context) -> None:
         self._calls = calls
         self._refusals = refusals
-        self._began = time.perf_counter()
         self._ended = False
         self.context = context
         peer = context.peer()  # now: of a connection that is gone it is empty
@@ -136,6 +135,8 @@ class _Running(AsyncIterator[Any]):
             message = await self.context.read()
             call.reading = None
             call.for_message = call.limits.message
+            if call.request is None:
+                call.request = message
             if message is not grpc.aio.EOF:
                 return message
             self._ended = True
@@ -165,7 +166,11 @@ class _Running(AsyncIterator[Any]):
             status = status_of(_shown(error))
             self._log(status.code.name, error)
             try:
-                await context.abort(status.code, status.message, status.trailing_metadata)
+                about: tuple[tuple[str, str | bytes], ...] = (
+                    *status.trailing_metadata,
+                    (REQUEST_ID_KEY, self.shown.request_id),
+                )
+                await context.abort(status.code, status.message, about)
             except grpc.aio.InternalError as lost:
                 raise asyncio.CancelledError from lost
 
@@ -176,10 +181,9 @@ class _Running(AsyncIterator[Any]):
             "rpc": self.call.method,
             "peer": self.call.peer,
             "code": code,
-            "milliseconds": round((time.perf_counter() - self._began) * 1000, 3),
+            "milliseconds": round((time.perf_counter() - self.call.began) * 1000, 3),
+            **self.shown.ids(),
         }
-        if (trace := self.shown.trace) is not None:
-            fields["trace"] = trace
         if error is None:
             logger.debug("rpc", extra=fields)
         elif isinstance(error, VaultError):

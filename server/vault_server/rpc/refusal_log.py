@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 from vault.errors import StorageError, VaultError
 from vault.wire.error_table import cut
 
+from vault_server.rpc.call_context import CallContext
 from vault_server.rpc.public_errors import public_error
 
 T = TypeVar("T")
@@ -50,11 +51,11 @@ class RefusalLog:
         detail = cut(error.message, _MOST_DETAIL)
         self.note(level, message, {**fields, "reason": error.reason, "detail": detail}, error.reason)
 
-    def shown(self, rpc: str, outcomes: Iterable[T]) -> Iterator[T]:
+    def shown(self, rpc: str, call: CallContext, outcomes: Iterable[T]) -> Iterator[T]:
         """The outcomes of a batch's items as its peer is shown them: what the storage failed with is logged here."""
         for outcome in outcomes:
             if isinstance(outcome, StorageError):
-                fields = {"rpc": rpc, "code": "ITEM"}
+                fields = {"rpc": rpc, "code": "ITEM", **call.ids()}
                 self.refused(logging.WARNING, "an item of a batch failed", fields, outcome)
                 yield cast(T, public_error(outcome))
             else:

@@ -84,7 +84,7 @@ def _small_writes(
             newest = 0
             specs = [item_from_wire(item) for item in items]
             results = await write_of(self._store)(request.unit, specs, **options)
-            for result in self._refusals.shown(rpc, rows_of(results)):
+            for result in self._refusals.shown(rpc, context, rows_of(results)):
                 fill(reply.results.add(), result)
                 newest = max(newest, _revision_of(result))
             if rpc in TIMED:
@@ -276,7 +276,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
             nonlocal room
             results = await load_some(self._store, request.unit, items, room)
             self._say_time(reply, results)
-            for result in self._refusals.shown("LoadMany", rows_of(results)):
+            for result in self._refusals.shown("LoadMany", context, rows_of(results)):
                 messages.fill_load_result(reply.items.add(), result)
                 if isinstance(result, tuple | LoadedObject):
                     room -= len((result[-1] if isinstance(result, tuple) else result.data) or b"")
