@@ -1,5 +1,6 @@
 """Which objects a command takes when they are chosen rather than named: ls, rm, du, the same for all of them."""
 
+import json
 import os
 import pty
 import subprocess
@@ -92,7 +93,8 @@ def test_rm_says_which_of_those_named_would_go(stocked: Inside) -> None:
     assert (done.returncode, counted) == (3, "2 objects (6 B) would be deleted")
     assert "no object named 'missing'" in missing
     assert [line.split("\t")[2] for line in done.stdout.decode().splitlines()] == ["a/1", "top"]
-    assert [each["name"] for each in stocked.documents("rm", "top", "-u", UNIT, "-f", "--dry-run")] == ["top"]
+    described = stocked.run("rm", "top", "-u", UNIT, "-f", "--dry-run", "--json")
+    assert [json.loads(line)["name"] for line in described.stdout.splitlines()] == ["top"]
     assert names(stocked) == before
 
 

@@ -16,7 +16,7 @@ from vault import (
     Ticket,
     Vault,
 )
-from vault._sync.objects import batches
+from vault._sync.objects import batches, write_through
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault_server import EmbeddedStore, Server
 
@@ -131,8 +131,9 @@ def test_more_than_a_store_takes_at_a_time_is_no_matter(place: Place) -> None:
 
 
 def test_more_than_is_sent_at_a_time_is_no_matter(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_BATCH_ITEMS", 40)
-    monkeypatch.setattr(batches, "_BYTES_AT_A_TIME", 1000)
+    for module in (batches, write_through):
+        monkeypatch.setattr(module, "MAX_BATCH_ITEMS", 40)
+    monkeypatch.setattr(write_through, "_BYTES_AT_A_TIME", 1000)
     vault = place.open()
     lengths = [1] * 90 + [300] * 10
     ids = vault.upload_many("notes", [Note("x" * length) for length in lengths])

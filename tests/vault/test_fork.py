@@ -50,7 +50,7 @@ if sys.argv[2] == "used":
     thread.join()
 _, status = os.waitpid(pid, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
-until(lambda: text_of(vault, data_id) == "child's")
+assert_soon(lambda: text_of(vault, data_id) == "child's")
 vault.update("notes", data_id, Note("parent's"))
 assert text_of(vault, data_id) == "parent's"
 vault.close()

@@ -24,6 +24,7 @@ from vault.store.values import (
     PutSpec,
     SmallUpload,
     Times,
+    UnitLimits,
     UpdateSpec,
     UploadSpec,
     checksum,
@@ -87,6 +88,7 @@ class Operation:
 
 def restore(store: EmbeddedStore) -> None:
     """Undoes what an operation has written."""
+    store.set_unit_limits("notes", UnitLimits())
     store.delete_many("notes", [DeleteSpec(data_id) for data_id in (50, 51)])
     store.delete_many("files", [DeleteSpec(50)])
     now = {info.data_id: info for info in store.list_page("notes").objects}
