@@ -1,5 +1,6 @@
 """Many callers in one transaction: nobody waits for nothing, and nobody pays for another's failure."""
 
+import asyncio
 import signal
 import sqlite3
 import threading
@@ -14,7 +15,11 @@ import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError, StorageError
 from vault.store.values import ChangeKind, ObjectInfo, SmallUpload, UpdateSpec, UploadSpec, checksum
 from vault_server.storage import EmbeddedStore, failpoints
+from vault_server.storage.decision.writes import Upload
 from vault_server.storage.failpoints import Point
+from vault_server.storage.generic._async.commits import AsyncCommits
+from vault_server.storage.memory import AsyncMemoryStore
+from vault_server.storage.uploads.incoming import small_content
 
 from tests.storage.objects import (
     INLINE,
@@ -233,3 +238,35 @@ def test_room_is_not_made_of_what_is_not_replaced_for_good(directory: Path, rete
         else:
             assert store.revision == 2
             assert read(store, 1) == read(store, 2) == LARGE
+
+
+def writes_of(principal: str, first: int, count: int) -> list[Upload]:
+    return [Upload(UNIT, UploadSpec(first + n), small_content(b"x", checksum(b"x")), principal) for n in range(count)]
+
+
+def test_one_principals_many_writes_delay_anothers_by_one_group(store: EmbeddedStore) -> None:
+    writer = store.engine.writer
+    futures: list[Future[list[Any]]] = []
+
+    def submit() -> None:
+        futures.extend(writer.write_many(writes_of("greedy", 1000 * n + 1, 1000)) for n in range(4))
+        futures.extend(writer.write_many(writes_of("polite", 10_001 + n, 1)) for n in range(2))
+
+    held(store, submit)
+    revisions = [succeeded(future.result()[0]).revision for future in futures]
+    assert max(revisions[4:]) <= 2002
+    assert revisions[:4] == sorted(revisions[:4])
+
+
+async def test_one_principals_many_writes_delay_anothers_by_one_group_in_every_engine() -> None:
+    async with AsyncMemoryStore() as memory:
+        commits = memory.commits
+        assert isinstance(commits, AsyncCommits)
+        async with commits._lock:
+            waiting = [asyncio.ensure_future(commits.commit(writes_of("greedy", 1000 * n + 1, 1000))) for n in range(4)]
+            await asyncio.sleep(0)
+            waiting += [asyncio.ensure_future(commits.commit(writes_of("polite", 10_001 + n, 1))) for n in range(2)]
+            await asyncio.sleep(0)
+        revisions = [succeeded(outcomes[0]).revision for outcomes in await asyncio.gather(*waiting)]  # type: ignore[arg-type]  # of uploads
+    assert max(revisions[4:]) <= 2002
+    assert revisions[:4] == sorted(revisions[:4])

@@ -1,10 +1,10 @@
 """Principals, and what each of them may do in which units. No I/O."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from vault.errors import InvalidArgumentError, PermissionDeniedError
 from vault.store.limits import check_principal, shown
@@ -61,16 +61,24 @@ class Principal:
         name: "" for whoever connects where nobody is asked.
         grants: Deny by default: what is not in one of them is not allowed.
         expires_at: When the token that he showed ends; None: never.
+        budget: What is other for him in the server's Budget, by field; Budget.changed checks it. None: nothing.
     """
 
-    __slots__ = ("_known", "_patterns", "expires_at", "grants", "name")
+    __slots__ = ("_known", "_patterns", "budget", "expires_at", "grants", "name")
 
-    def __init__(self, name: str, grants: Iterable[Grant], expires_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        grants: Iterable[Grant],
+        expires_at: datetime | None = None,
+        budget: Mapping[str, Any] | None = None,
+    ) -> None:
         if name:
             check_principal(name)
         self.name = name
         self.grants = tuple(grants)
         self.expires_at = expires_at
+        self.budget = budget
         self._patterns = [(_compiled(grant.units), grant.scopes) for grant in self.grants]
         self._known: dict[str, frozenset[Scope]] = {}
 

@@ -1,10 +1,11 @@
 """Large batches a slice at a time, round robin over the callers, so that small calls get through between them."""
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
+
+from vault_server.fair_queue import FairQueue
 
 T = TypeVar("T")
 
@@ -22,8 +23,7 @@ class BatchSlices:
         self._free = most
         self._size = size
         self._small = small
-        # By caller, the one whose turn is next first.
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     async def of(self, caller: str, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close
@@ -44,7 +44,7 @@ class BatchSlices:
             self._free -= 1
         else:
             mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(caller, deque()).append(mine)
+            self._waiting.push(caller, mine)
             try:
                 await mine
             except asyncio.CancelledError:
@@ -59,10 +59,7 @@ class BatchSlices:
 
     def _pass_on(self) -> None:
         while self._waiting:
-            caller, queue = self._waiting.popitem(last=False)
-            following = queue.popleft()
-            if queue:
-                self._waiting[caller] = queue  # behind the others
+            following = self._waiting.pop()
             if not following.done():
                 following.set_result(None)
                 return

@@ -4,6 +4,7 @@ A durable COMMIT costs milliseconds however much is in it, so whatever has queue
 transaction was being committed goes into the next (group commit); see `committer`.
 """
 
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -18,6 +19,7 @@ from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
 from vault.store.values import UnitInfo, UnitLimits
 
+from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock
 from vault_server.storage.commit.collection import Sweeper
 from vault_server.storage.commit.committer import Committer, Item, PartlyCommittedError, Task
@@ -65,6 +67,11 @@ class _Entry:
         """How much of a transaction it takes."""
         return len(self.items) if self.task is None else MAX_WRITES + 1
 
+    @property
+    def principal(self) -> str:
+        """Whose it is; the writes of one entry are one caller's."""
+        return next((item.principal for item in self.items if not isinstance(item, VaultError)), "")
+
 
 class Writer:
     """Commits groups of writes. `write`, `write_many` and `submit` are safe from any thread; the thread starts with the
@@ -91,6 +98,7 @@ class Writer:
         self._background = Background(self._run, "vault-writer")
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()  # None: just look up
+        self._waiting: FairQueue[_Entry] = FairQueue()  # taken out of it, by principal
         self._next_entry: _Entry | None = None  # taken out, and too much for the last transaction
         self._closed = False
 
@@ -198,23 +206,28 @@ class Writer:
 
     def _next(self) -> list[_Entry]:
         """The entries for the next transaction; none: time for housekeeping, or the end."""
+        if self._next_entry is None and not self._waiting and not self._closed:
+            waits = [wait for wait in (self._sweeper.wait, self.expiry.wait) if wait is not None]
+            with contextlib.suppress(queue.Empty):
+                self._take_out(self._queue.get(timeout=min([*waits, threading.TIMEOUT_MAX]) if waits else None))
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._take_out(self._queue.get_nowait())
         entries: list[_Entry] = []
         size = 0
-        try:
-            if self._next_entry is None and not self._closed:
-                waits = [wait for wait in (self._sweeper.wait, self.expiry.wait) if wait is not None]
-                self._next_entry = self._queue.get(timeout=min([*waits, threading.TIMEOUT_MAX]) if waits else None)
-            while True:
-                if self._next_entry is None:
-                    self._next_entry = self._queue.get_nowait()
-                elif not entries or size + self._next_entry.size <= MAX_WRITES:
-                    entries.append(self._next_entry)
-                    size += self._next_entry.size
-                    self._next_entry = None
-                else:
-                    return entries
-        except queue.Empty:
-            return entries
+        while self._next_entry is not None or self._waiting:
+            if self._next_entry is None:
+                self._next_entry = self._waiting.pop()
+            if entries and size + self._next_entry.size > MAX_WRITES:
+                break
+            entries.append(self._next_entry)
+            size += self._next_entry.size
+            self._next_entry = None
+        return entries
+
+    def _take_out(self, entry: _Entry | None) -> None:
+        if entry is not None:
+            self._waiting.push(entry.principal, entry)
 
     def _wake(self) -> None:
         self._queue.put(None)

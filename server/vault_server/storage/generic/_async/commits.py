@@ -10,6 +10,7 @@ from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 from vault.store.values import UnitInfo, UnitLimits
 
+from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
@@ -35,6 +36,11 @@ class _Entry:
     outcomes: Sequence[Outcome] | None = None
     error: Exception | None = None
     withdrawn: bool = False
+
+    @property
+    def principal(self) -> str:
+        """Whose they are; the writes of one entry are one caller's."""
+        return self.writes[0].principal if self.writes else ""
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +75,8 @@ class AsyncCommits:
         self._clock = clock
         self._applied = applied
         self._queue: deque[_Entry] = deque()
+        self._groups = 0
+        self._served: dict[str, int] = {}  # by principal: the group in which it was last; of those that wait
         self._lock = AsyncLock()
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
@@ -131,16 +139,25 @@ class AsyncCommits:
         return entry.outcomes
 
     def _next(self) -> list[_Entry]:
+        """The entries of the next group. Principals take turns, first those that were in a group longest ago."""
         while self._queue and self._queue[0].is_over:
             self._queue.popleft()
+        turns: FairQueue[_Entry] = FairQueue()
+        for entry in sorted(self._queue, key=lambda entry: self._served.get(entry.principal, 0)):
+            if not entry.is_over:
+                turns.push(entry.principal, entry)
         group: list[_Entry] = []
         writes = 0
-        for entry in tuple(self._queue):
-            if not entry.is_over:
-                writes += len(entry.writes)
-                if group and writes > MOST_WRITES:
-                    break
-                group.append(entry)
+        while turns:
+            entry = turns.pop()
+            writes += len(entry.writes)
+            if group and writes > MOST_WRITES:
+                break
+            group.append(entry)
+        waiting = {entry.principal for entry in self._queue}
+        self._groups += 1
+        self._served = {principal: number for principal, number in self._served.items() if principal in waiting}
+        self._served.update((entry.principal, self._groups) for entry in group)
         return group
 
     async def _commit(self, group: list[_Entry]) -> None:

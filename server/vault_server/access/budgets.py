@@ -1,0 +1,224 @@
+"""What one caller may use of a server: the settings, and the accounts of who uses how much. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Self
+
+from vault.errors import InvalidArgumentError
+from vault.store.limits import MAX_SECONDS
+from vault.store.setting import check_settings, seconds, whole
+
+NAMED: Final = 8
+"""Times a caller's budget that an address has where callers have names: several of them may share it."""
+
+_MOST: Final = (1 << 63) - 1
+_MOST_ACCOUNTS: Final = 8192
+_LOOK: Final = 1.0
+"""Seconds between two looks for accounts that are not needed any more."""
+
+_BURST: Final = 0.1
+"""Seconds whose calls may come at once."""
+
+_TOGETHER: Final = 30.0
+"""Seconds for which somebody counts as a caller after a call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a caller may use: each principal, and each address (of IPv6, each /64; all unix sockets are one). The help
+    beside a field is that of its flag of `vault-grpc serve`; 0 is no limit. Each worker has its own.
+
+    The rates hold while more than one caller is there.
+
+    Raises:
+        InvalidArgumentError: A value that cannot work.
+    """
+
+    calls: int = whole(
+        256,
+        "Calls of a caller at the same time, without transfers and watches; others wait, for a moment.",
+        least=0,
+        most=_MOST,
+        name="caller_calls",
+        flag="--caller-calls",
+    )
+    calls_per_second: int = whole(
+        500,
+        "Calls of a caller a second, while others call, too; more wait, for a moment.",
+        least=0,
+        most=_MOST,
+        name="caller_rate",
+        flag="--caller-rate",
+    )
+    transfers: int = whole(
+        256,
+        "Uploads and downloads of a caller at the same time.",
+        least=0,
+        most=_MOST,
+        name="caller_transfers",
+        flag="--caller-transfers",
+    )
+    watches: int = whole(
+        2000,
+        "Watches of a caller at the same time.",
+        least=0,
+        most=_MOST,
+        name="caller_watches",
+        flag="--caller-watches",
+    )
+    staged_bytes: int = whole(
+        64 << 30,
+        "Bytes of a caller's unfinished uploads, suspended ones included. Over it only one goes on.",
+        least=0,
+        most=_MOST,
+        name="caller_staged_bytes",
+        flag="--caller-staged-bytes",
+    )
+    work: float = seconds(
+        0.5,
+        "Time a second that a caller's large lookups, listings and batches may take, while others call, too.",
+        zero=True,
+        most=MAX_SECONDS,
+        name="caller_work",
+        flag="--caller-work",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """This one with other values, by field.
+
+        Raises:
+            InvalidArgumentError: BAD_SETTING, no such field, or no such value.
+        """
+        known = [field.name for field in fields(self)]
+        if unknown := sorted(map(str, values.keys() - set(known))):
+            raise InvalidArgumentError(
+                f"unknown in a budget: {', '.join(unknown)}; known are {', '.join(known)}", reason="BAD_SETTING"
+            )
+        return replace(self, **values)
+
+    def times(self, factor: int) -> Self:
+        """So many times as much; of server time not more than there is."""
+        more = {field.name: min(_MOST, getattr(self, field.name) * factor) for field in fields(self)}
+        return replace(self, **{**more, "work": min(more["work"], 1.0)})
+
+
+DEFAULT_BUDGET: Final = Budget()
+
+
+class Account:
+    """What one caller uses.
+
+    Attributes:
+        budget: What it may use.
+        calls, transfers, watches: That are running.
+        staged: Bytes of its unfinished uploads.
+        held: Its calls that wait because of its budget.
+        excess: Calls that came in this second though it was far over its budget.
+    """
+
+    __slots__ = (
+        "budget", "calls", "changes", "excess", "excess_since", "held", "next_call", "next_work", "staged", "transfers",
+        "watches",
+    )  # fmt: skip
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.changes: Mapping[str, Any] | None = None
+        self.calls = self.transfers = self.watches = self.held = self.staged = self.excess = 0
+        self.next_call = self.next_work = self.excess_since = 0.0
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it is as if it had never called."""
+        running = self.calls or self.transfers or self.watches or self.held or self.staged
+        return not running and self.next_call <= now and self.next_work <= now
+
+    def call_delay(self, now: float) -> float:
+        """Seconds that its next call has to wait for its rate; counts the call."""
+        rate = self.budget.calls_per_second
+        if not rate:
+            return 0.0
+        due = max(self.next_call, now - _BURST)
+        self.next_call = due + 1 / rate
+        return max(0.0, due - now)
+
+    def call_undone(self) -> None:
+        """The call that was counted last was not made."""
+        if rate := self.budget.calls_per_second:
+            self.next_call -= 1 / rate
+
+    def work_delay(self, now: float) -> float:
+        """Seconds that its next piece of work has to wait."""
+        return max(0.0, self.next_work - now) if self.budget.work else 0.0
+
+    def worked(self, began: float, now: float) -> None:
+        """It was worked for in this time."""
+        if self.budget.work:
+            self.next_work = max(self.next_work, began) + (now - began) / self.budget.work
+
+    def exceeds(self, now: float) -> int:
+        """Counts a call that came though it was far over its budget; how many did in this second."""
+        if now - self.excess_since > 1:
+            self.excess_since, self.excess = now, 0
+        self.excess += 1
+        return self.excess
+
+
+class Accounts:
+    """The accounts of all callers. Belongs to one event loop. Holds a bounded number: who calls from ever new addresses
+    shares one with others like him.
+
+    Args:
+        budget: Of a caller, and of an address where callers have no names.
+        named: Whether they have.
+    """
+
+    def __init__(self, budget: Budget, *, named: bool) -> None:
+        self._budget = budget
+        self._address_budget = budget.times(NAMED) if named else budget
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._overflow = Account(budget)
+        self._look_at = 0.0
+        self._last: Account | None = None
+        self._together_until = 0.0
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def of_address(self, network: str, now: float) -> Account:
+        """The account of an address, as `caller_network` says it."""
+        return self._accounts.get(("", network)) or self._make(("", network), self._address_budget, now)
+
+    def of_principal(self, name: str, changes: Mapping[str, Any] | None, now: float) -> Account:
+        """The account of a principal.
+
+        Args:
+            changes: Of its budget, as the identity file has them; those that cannot be are the file's to refuse.
+        """
+        account = self._accounts.get((name, "")) or self._make((name, ""), self._budget, now)
+        if changes is not account.changes:
+            account.changes, account.budget = changes, self._budget.changed(changes or {})
+        return account
+
+    def called(self, account: Account, now: float) -> None:
+        """Notes that a caller called, for `together`."""
+        if account is not self._last:
+            if self._last is not None:
+                self._together_until = now + _TOGETHER
+            self._last = account
+
+    def together(self, now: float) -> bool:
+        """Whether more than one caller is there."""
+        return now < self._together_until
+
+    def _make(self, key: tuple[str, str], budget: Budget, now: float) -> Account:
+        if len(self._accounts) >= _MOST_ACCOUNTS:
+            if now >= self._look_at:
+                self._look_at = now + _LOOK
+                self._accounts = {key: each for key, each in self._accounts.items() if not each.is_idle(now)}
+            if len(self._accounts) >= _MOST_ACCOUNTS and not key[0]:
+                return self._overflow
+        account = self._accounts[key] = Account(budget)
+        return account
