@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from vault import Vault
 from vault.store.limits import BLOCK_SIZE
 
 from tests.cli.folders import files_of, make
@@ -18,10 +19,9 @@ FILES = {"a": b"1", "b/c": b"22", "b/.hidden": b"", "b/d/two words ä": b"333", 
 
 def contents(program: Program, unit: str = UNIT) -> dict[str, bytes]:
     """The objects of a unit, by their names."""
-    return {
-        each["name"]: program.out("cat", f"id:{each['data_id']}", "-u", unit)
-        for each in program.documents("ls", "-u", unit)
-    }
+    assert program.location is not None
+    with Vault(program.location) as vault:
+        return {info.name or "": vault.read(unit, info.data_id) for info in vault.list(unit)}
 
 
 def test_a_folder_becomes_objects_named_by_the_paths_below_it(inside: Inside, tmp_path: Path) -> None:
