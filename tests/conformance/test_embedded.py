@@ -12,6 +12,7 @@ from vault.testing.store.copy import CopyConformance
 from vault.testing.store.delete import DeleteConformance
 from vault.testing.store.generations import GenerationConformance
 from vault.testing.store.load import LoadConformance
+from vault.testing.store.principals import PrincipalConformance
 from vault.testing.store.ranges import RangeConformance
 from vault.testing.store.update import UpdateConformance
 from vault.testing.store.upload import UploadConformance
@@ -50,7 +51,7 @@ class InADirectory(StoreHarness):
         self.raw.flip(unit, data_id, offset)
 
 
-class TestEmbeddedStore(InADirectory, StoreConformance):
+class TestEmbeddedStore(InADirectory, StoreConformance, PrincipalConformance):
     @pytest.fixture
     def store(self, directory: Path, no_thread_left: None) -> Iterator[Store]:
         with EmbeddedStore(directory) as store:
@@ -95,7 +96,7 @@ class TestEmbeddedStoreThatRetainsNothing(
             yield store
 
 
-class TestAsyncEmbeddedStore(InADirectory, StoreConformance):
+class TestAsyncEmbeddedStore(InADirectory, StoreConformance, PrincipalConformance):
     @pytest.fixture
     async def store(self, directory: Path) -> AsyncIterator[AsyncEmbeddedStore]:
         async with AsyncEmbeddedStore(directory) as store:

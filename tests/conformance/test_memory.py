@@ -9,6 +9,7 @@ from vault.store.contract import Store
 from vault.testing import OpenVault, StoreConformance, StoreHarness, VaultConformance
 from vault.testing.store.feed import FeedConformance
 from vault.testing.store.generations import GenerationConformance
+from vault.testing.store.principals import PrincipalConformance
 from vault.testing.store.resuming import ResumeConformance
 from vault_server import Server
 from vault_server.storage.memory import AsyncMemoryStore, MemoryStore
@@ -62,7 +63,7 @@ class InMemory(StoreHarness):
         return self.tested.blobs.blobs[content.file].blocks
 
 
-class TestMemoryStore(InMemory, StoreConformance):
+class TestMemoryStore(InMemory, StoreConformance, PrincipalConformance):
     @pytest.fixture
     def store(self, no_thread_left: None) -> Iterator[Store]:
         with MemoryStore() as store:
@@ -70,7 +71,7 @@ class TestMemoryStore(InMemory, StoreConformance):
             yield store
 
 
-class TestAsyncMemoryStore(InMemory, StoreConformance):
+class TestAsyncMemoryStore(InMemory, StoreConformance, PrincipalConformance):
     @pytest.fixture
     async def store(self) -> AsyncIterator[AsyncMemoryStore]:
         async with AsyncMemoryStore() as store:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from copy import copy
 from datetime import datetime
 from functools import partial
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from vault._runtime.blocking import on_thread, on_thread_or_here
 from vault.store.contract import (
@@ -82,6 +83,7 @@ class ThreadedStore(AsyncStore):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-store")
+        self._is_view = False
 
     @property
     def revision(self) -> int:
@@ -91,6 +93,12 @@ class ThreadedStore(AsyncStore):
     def time(self) -> datetime:
         return self._store.time
 
+    def for_principal(self, principal: str) -> Self:
+        view = copy(self)
+        view._store = self._store.for_principal(principal)  # noqa: SLF001  # of this class
+        view._is_view = True  # noqa: SLF001
+        return view
+
     capabilities = _in_thread(Store.capabilities)
     exists_many = _in_thread(Store.exists_many)
     stat_many = _in_thread(Store.stat_many)
@@ -99,6 +107,9 @@ class ThreadedStore(AsyncStore):
     unit_info = _in_thread(Store.unit_info)
     unit_page = _in_thread(Store.unit_page)
     set_unit_limits = _in_thread(Store.set_unit_limits)
+    principal_info = _in_thread(Store.principal_info)
+    principal_page = _in_thread(Store.principal_page)
+    set_principal_limits = _in_thread(Store.set_principal_limits)
     read = _in_thread(Store.read)
     load = _begun(Store.load, _as_reader)
     load_many = _in_thread(Store.load_many)
@@ -122,7 +133,8 @@ class ThreadedStore(AsyncStore):
 
     async def close(self) -> None:
         """Gives the threads back. The Store belongs to whoever made it, and stays open."""
-        await on_thread_or_here(self._pool.shutdown)
+        if not self._is_view:
+            await on_thread_or_here(self._pool.shutdown)
 
 
 class _ThreadedReader(AsyncBlockReader):

@@ -1,9 +1,10 @@
 """A Store in front of another, which forwards every call; `vault.store.wrapper` says what it is for."""
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from vault.store._async.contract import AsyncStore
 
@@ -46,6 +47,12 @@ class AsyncWrapperStore(AsyncStore):
     @property
     def time(self) -> datetime:
         return self.inner.time
+
+    def for_principal(self, principal: str) -> Self:
+        """The same in front of what `inner` is for the principal. It shares what it is made of with this one."""
+        view = copy(self)
+        view.inner = self.inner.for_principal(principal)
+        return view
 
     capabilities = _forwarded(AsyncStore.capabilities)
     exists_many = _forwarded(AsyncStore.exists_many)

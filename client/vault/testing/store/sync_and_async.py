@@ -16,8 +16,9 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from copy import copy
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from vault.store.contract import (
     AsyncBlockReader,
@@ -116,6 +117,12 @@ class SyncFace(Store):
     def time(self) -> datetime:
         return self._store.time
 
+    def for_principal(self, principal: str) -> Self:
+        view = copy(self)
+        view._store = self._store.for_principal(principal)  # noqa: SLF001  # of this class
+        view._closed = True  # noqa: SLF001  # the loop is this one's
+        return view
+
     capabilities = _on_loop(AsyncStore.capabilities)
     exists_many = _on_loop(AsyncStore.exists_many)
     stat_many = _on_loop(AsyncStore.stat_many)
@@ -124,6 +131,9 @@ class SyncFace(Store):
     unit_info = _on_loop(AsyncStore.unit_info)
     unit_page = _on_loop(AsyncStore.unit_page)
     set_unit_limits = _on_loop(AsyncStore.set_unit_limits)
+    principal_info = _on_loop(AsyncStore.principal_info)
+    principal_page = _on_loop(AsyncStore.principal_page)
+    set_principal_limits = _on_loop(AsyncStore.set_principal_limits)
     read = _on_loop(AsyncStore.read)
     load_many = _on_loop(AsyncStore.load_many)
     write_status = _on_loop(AsyncStore.write_status)

@@ -36,6 +36,11 @@ def lease_key(unit: str, name: str) -> bytes:
     return hashlib.blake2b(f"{unit}/{name}".encode(), digest_size=16).digest()
 
 
+def holder_of(principal: str, holder: bytes) -> bytes:
+    """What stands for a principal's holder, in 16 bytes that no two principals share."""
+    return hashlib.blake2b(f"{principal}/".encode() + holder, digest_size=16).digest() if principal else holder
+
+
 def page_number(key: bytes) -> int:
     """The page that a name's lease is in."""
     return int.from_bytes(key[:8], "little") % PAGES

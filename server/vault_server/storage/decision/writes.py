@@ -136,6 +136,9 @@ PlacingWrite = ContentWrite | Copy
 
 Write = PlacingWrite | Delete | Drop | SetMetadata
 
+RequestKey = tuple[str, bytes]
+"""What a request is known by: the principal whose it is, and its id."""
+
 
 def drop(row: Row, principal: str = "") -> Drop:
     """Deletes an object as long as nothing of it has changed since."""

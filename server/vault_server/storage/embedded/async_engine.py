@@ -23,7 +23,7 @@ from vault.store.values import (
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Outcome
 from vault_server.storage.decision.stored import Stored
-from vault_server.storage.decision.writes import Asked, Content, Write
+from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.embedded.threads import Threads
 from vault_server.storage.files.reader import BlobFile
@@ -116,11 +116,11 @@ class AsyncEmbeddedEngine:
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return await self._threads.call(self._store.engine.writer.set_limits, unit, limits)
 
-    async def status(self, unit: str, request_id: bytes) -> WriteStatus:
-        return await self._threads.call(self._store.suspended.status, unit, request_id)
+    async def status(self, unit: str, key: RequestKey) -> WriteStatus:
+        return await self._threads.call(self._store.suspended.status, unit, key)
 
-    async def abort(self, unit: str, request_id: bytes) -> None:
-        await self._threads.call(self._store.suspended.abort, unit, request_id)
+    async def abort(self, unit: str, key: RequestKey) -> None:
+        await self._threads.call(self._store.suspended.abort, unit, key)
 
     async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
         taking = self._threads.call(self._store.leases.acquire_lease, unit, name, holder, seconds)

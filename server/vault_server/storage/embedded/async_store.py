@@ -53,6 +53,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self._owned = not isinstance(store, EmbeddedStore)
         self._store = store if isinstance(store, EmbeddedStore) else EmbeddedStore(store, options)
         super().__init__(self._store.options)
+        self.principal = self._store.principal
         self._closed = self._ended = False
         self._affinity = AsyncAffinity("the store")
         self._threads = Threads(self._affinity)
@@ -115,7 +116,7 @@ class AsyncEmbeddedStore(AsyncEngineStore):
         self.require_open()
         return await self._threads.call(self._store.scrub_status)
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         self._affinity.require_closable()
         self._closed = True
         if not self._ended:

@@ -145,7 +145,7 @@ class EmbeddedStore(StagingStore):
         self.engine.require_open()
         return scrub_status(self.engine)
 
-    def close(self) -> None:
+    def end(self) -> None:
         self.engine.close()
 
     def take_engine(self, engine: Engine) -> None:

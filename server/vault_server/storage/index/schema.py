@@ -44,7 +44,7 @@ CREATE TABLE objects (
     updated_at INTEGER NOT NULL,        -- bytes or metadata
     written_at INTEGER NOT NULL,        -- bytes
     expires_at INTEGER,                 -- from then on it is absent; NULL: never
-    principal TEXT NOT NULL,            -- who is charged for it; '': nobody was named. Not used yet, always ''
+    principal TEXT NOT NULL,            -- who is charged for it; '': nobody was named
     content INTEGER NOT NULL            -- contents.number
 ) STRICT;
 CREATE UNIQUE INDEX objects_by_id ON objects (unit, data_id);

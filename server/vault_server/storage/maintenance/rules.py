@@ -103,7 +103,8 @@ _LAST_HOLE: Final = (
 )
 
 # As an object's row is: of the last change that the feed knows of an object which has no row, though it is there.
-_ROW_OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, "principal", "generation"))
+_OWNER: Final = "coalesce((SELECT w.principal FROM changes w WHERE w.revision = l.generation), '') AS principal"
+_ROW_OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, _OWNER, "generation"))
 _LOST_ROWS: Final = (
     f"SELECT {_ROW_OF_CHANGE} FROM (SELECT c.*, max(c.revision) FROM changes c "  # noqa: S608
     "LEFT JOIN objects o ON o.unit = c.unit AND o.data_id = c.data_id "

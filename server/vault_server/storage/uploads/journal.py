@@ -1,8 +1,10 @@
 """One resumable write's folder: its spec, its bytes, and a journal of their blocks' checksums.
 
-    .staging/writes/<request id, hex>/spec      JSON: what was begun, and the seconds for which to keep it
-                                      bytes     what was staged
-                                      blocks    the XXH3-64 of each block in `bytes`, 8 bytes each, little-endian
+    .staging/writes/<request>/spec      JSON: what was begun, by whom, and the seconds for which to keep it
+                              bytes     what was staged
+                              blocks    the XXH3-64 of each block in `bytes`, 8 bytes each, little-endian
+
+<request> is the request id in hex, and `.<principal>` behind it where one was named.
 
 A block's checksum is appended after its bytes, and nothing is fsynced before the commit: the bytes are
 read again when the write is resumed, and the first block that does not match its checksum ends what is

@@ -13,7 +13,7 @@ from vault.errors import ClosedError, UnavailableError, VaultError, write_not_fo
 from vault.store.values import PutSpec, UploadSpec, WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
-from vault_server.storage.decision.writes import ContentWrite, request_hash
+from vault_server.storage.decision.writes import ContentWrite, RequestKey, request_hash
 from vault_server.storage.files.access import Access
 from vault_server.storage.files.blobs import unit_folder
 from vault_server.storage.files.directory import StoreDirectory
@@ -38,7 +38,7 @@ class Held(Protocol):
     """A writer that has a write in this process."""
 
     request: ContentWrite
-    request_id: bytes
+    request_key: RequestKey
 
     @property
     def request_hash(self) -> int: ...
@@ -84,7 +84,7 @@ class Resumption:
         self._make_more_room = make_more_room
         self._parent = directory.root / STAGING / WRITES
         self._lock = threading.Lock()
-        self._held: dict[bytes, Held] = {}
+        self._held: dict[RequestKey, Held] = {}
         self._wake = Event()
         self._closed = False
         self._background = Background(self._run, "vault-resumption")
@@ -101,18 +101,18 @@ class Resumption:
         with self._lock:
             if self._closed:
                 raise ClosedError("the store is closed")
-            previous = self._held.get(writer.request_id)
+            previous = self._held.get(writer.request_key)
             if previous is not None and previous.request_hash != writer.request_hash:
                 raise other_write(writer.request.unit)
-            self._held[writer.request_id] = writer
+            self._held[writer.request_key] = writer
         if previous is not None:
             previous.hand_over()
 
     def release(self, writer: Held) -> None:
         """The writer is done with it. Harmless when another one has it."""
         with self._lock:
-            if self._held.get(writer.request_id) is writer:
-                del self._held[writer.request_id]
+            if self._held.get(writer.request_key) is writer:
+                del self._held[writer.request_key]
 
     def suspend(self, writer: Held, incoming: Incoming) -> None:  # noqa: ARG002  # the disk has what there is of it
         """Nobody has it for now."""
@@ -125,7 +125,7 @@ class Resumption:
         Raises:
             UnavailableError: WRITE_BUSY. InvalidArgumentError: BAD_REQUEST_ID.
         """
-        folder = self._folder(writer.request_id)
+        folder = self._folder(writer.request_key)
         with storing("resume a write"):
             lock = _locked(folder)
             if lock is None:
@@ -151,7 +151,7 @@ class Resumption:
         return StagedBytes(partial(self._begin, writer), durable=self._durable)
 
     def _begin(self, writer: Held) -> JournaledFile:
-        folder = self._folder(writer.request_id)
+        folder = self._folder(writer.request_key)
         access = self._directory.access
         with storing("stage an upload"):
             self._directory.require_same()  # or it would be made in the directory that took its place
@@ -165,28 +165,28 @@ class Resumption:
                 lock.release()
                 raise
 
-    def status(self, unit: str, request_id: bytes) -> WriteStatus:
+    def status(self, unit: str, key: RequestKey) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
         with self._lock:
-            held = self._held.get(request_id)
+            held = self._held.get(key)
         if held is not None and held.request.unit == unit:
             return WriteStatus(held.persisted_size)
         with storing("look at a write"):
-            found = journal.find(self._folder(request_id))
+            found = journal.find(self._folder(key))
         if found is None or found.unit != unit:
             raise write_not_found(unit)
         return WriteStatus(found.size)
 
-    def abort(self, unit: str, request_id: bytes) -> None:
+    def abort(self, unit: str, key: RequestKey) -> None:
         """See `Store.abort_write`."""
         with self._lock:
-            held = self._held.get(request_id)
+            held = self._held.get(key)
         if held is not None:
             if held.request.unit != unit:
                 return
             held.end(write_not_found(unit))
         # Also then: it may just have been suspended.
-        folder = self._folder(request_id)
+        folder = self._folder(key)
         with storing("remove a write"):
             lock = _locked(folder)
             if lock is not None:
@@ -197,10 +197,10 @@ class Resumption:
                 finally:
                     lock.release()
 
-    def drop(self, request_id: bytes) -> None:
+    def drop(self, key: RequestKey) -> None:
         """Removes what is left of a write that is decided, unless somebody has it."""
         with storing("remove a write"):
-            _remove(self._folder(request_id))
+            _remove(self._folder(key))
 
     def make_room(self) -> bool:
         """Removes what has expired, or else what others keep for a while; whether that was anything."""
@@ -276,8 +276,9 @@ class Resumption:
             if found is not None:
                 yield _Entry(folder, found)
 
-    def _folder(self, request_id: bytes) -> Path:
-        return self._parent / request_id.hex()
+    def _folder(self, key: RequestKey) -> Path:
+        principal, request_id = key
+        return self._parent / (f"{request_id.hex()}.{principal}" if principal else request_id.hex())
 
 
 def _hold_to_limits(entries: list[_Entry]) -> None:
@@ -342,4 +343,6 @@ def fingerprint(write: ContentWrite) -> dict[str, Any]:
         begun = {"kind": "update", "key": spec.key, "if_generation": spec.if_generation}
         if spec.tags is not None or spec.if_revision is not None:
             begun["hash"] = request_hash(write)  # of these, too; what is older has none
+    if write.principal:
+        begun["principal"] = write.principal
     return {**begun, "unit": write.unit, "datatype": spec.datatype}

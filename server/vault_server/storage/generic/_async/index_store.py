@@ -60,7 +60,7 @@ class AsyncIndexStore(AsyncStagingStore):
         if self._closed:
             raise ClosedError("the store is closed")
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         self._affinity.require_closable()
         self._closed = True
         self.signal.notify()

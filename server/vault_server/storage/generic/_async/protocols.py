@@ -26,7 +26,7 @@ from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Write
+from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.uploads.incoming import Incoming
 
 
@@ -221,10 +221,10 @@ class AsyncCommitting(Protocol):
 class AsyncWrites(Protocol):
     """What can be asked of resumable writes that are not committed."""
 
-    async def status(self, unit: str, request_id: bytes) -> WriteStatus:
+    async def status(self, unit: str, key: RequestKey) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
 
-    async def abort(self, unit: str, request_id: bytes) -> None:
+    async def abort(self, unit: str, key: RequestKey) -> None:
         """See `Store.abort_write`."""
 
 
@@ -254,7 +254,7 @@ class AsyncPending(AsyncWrites, Protocol):
     def release(self, writer: Any) -> None:
         """The writer is done with it. Harmless when another one has it."""
 
-    async def drop(self, request_id: bytes) -> None:
+    async def drop(self, key: RequestKey) -> None:
         """Removes what is left of a write that is decided, unless somebody has it."""
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Final, Literal, cast
+from typing import ClassVar, Final, Literal, Self, cast
 
 from vault._runtime.version import __version__
 from vault.errors import VaultError
@@ -18,6 +18,7 @@ from vault.store.limits import (
     check_key,
     check_page_size,
     check_prefix,
+    check_principal,
     check_range,
     check_ranges,
 )
@@ -69,7 +70,12 @@ class AsyncReadingStore(AsyncStore, ABC):
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
+        principal: Whose calls they are; empty: nobody's by name.
+        viewed: The store that this one is as a principal uses it; None: it is none.
     """
+
+    # Beside what a store and its views share, which is all the rest.
+    __slots__ = ("principal", "viewed")
 
     local_bytes: ClassVar[bool] = True
 
@@ -80,7 +86,12 @@ class AsyncReadingStore(AsyncStore, ABC):
     suspended: AsyncWrites
     leases: AsyncLeases
 
+    principal: str
+    viewed: Self | None
+
     def __init__(self, options: StoreOptions) -> None:
+        self.principal = ""
+        self.viewed = None
         self.options = options
         self.durability: Literal["none", "relaxed", "full"] = options.durability
 
@@ -97,6 +108,21 @@ class AsyncReadingStore(AsyncStore, ABC):
     def time(self) -> datetime:
         self.require_open()
         return to_time(self.clock.now())
+
+    def for_principal(self, principal: str) -> Self:
+        check_principal(principal)
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__  # also what is changed later, as in a forked child
+        view.principal, view.viewed = principal, self
+        return view
+
+    async def close(self) -> None:
+        if self.viewed is None:
+            await self.end()
+
+    @abstractmethod
+    async def end(self) -> None:
+        """See `Store.close`."""
 
     async def capabilities(self) -> Capabilities:
         self.require_open()

@@ -54,7 +54,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
 
     def __init__(self, store: AsyncStagingStore, request: ContentWrite, *, resumable: bool) -> None:
         self.request = request
-        self.request_id = request.spec.request_id
+        self.request_key = request.principal, request.spec.request_id
         self.resumable = resumable
         self._store = store
         self._blobs = store.blobs
@@ -106,13 +106,13 @@ class AsyncStagedWriter(AsyncBlockWriter):
             except BaseException as error:
                 if isinstance(error, _REFUSALS) and error is not self._ended:
                     await self._give_up()
-                    await self._pending.drop(self.request_id)
+                    await self._pending.drop(self.request_key)
                 else:
                     await self._suspend()
                 raise
             if info is not None:
                 await self._give_up()
-                await self._pending.drop(self.request_id)
+                await self._pending.drop(self.request_key)
             return info
 
     async def write(self, block: Block) -> None:

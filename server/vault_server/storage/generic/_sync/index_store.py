@@ -61,7 +61,7 @@ class IndexStore(StagingStore):
         if self._closed:
             raise ClosedError("the store is closed")
 
-    def close(self) -> None:
+    def end(self) -> None:
         self._affinity.require_closable()
         self._closed = True
         self.signal.notify()

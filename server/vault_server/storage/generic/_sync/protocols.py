@@ -27,7 +27,7 @@ from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.stored import Claimed, Stored
-from vault_server.storage.decision.writes import Asked, Content, Write
+from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.uploads.incoming import Incoming
 
 
@@ -222,10 +222,10 @@ class Committing(Protocol):
 class Writes(Protocol):
     """What can be asked of resumable writes that are not committed."""
 
-    def status(self, unit: str, request_id: bytes) -> WriteStatus:
+    def status(self, unit: str, key: RequestKey) -> WriteStatus:
         """See `Store.write_status`, of a write that is not committed."""
 
-    def abort(self, unit: str, request_id: bytes) -> None:
+    def abort(self, unit: str, key: RequestKey) -> None:
         """See `Store.abort_write`."""
 
 
@@ -255,7 +255,7 @@ class Pending(Writes, Protocol):
     def release(self, writer: Any) -> None:
         """The writer is done with it. Harmless when another one has it."""
 
-    def drop(self, request_id: bytes) -> None:
+    def drop(self, key: RequestKey) -> None:
         """Removes what is left of a write that is decided, unless somebody has it."""
 
 

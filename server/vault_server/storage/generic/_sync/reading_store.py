@@ -4,7 +4,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Final, Literal, cast
+from typing import ClassVar, Final, Literal, Self, cast
 
 from vault._runtime.version import __version__
 from vault.errors import VaultError
@@ -19,6 +19,7 @@ from vault.store.limits import (
     check_key,
     check_page_size,
     check_prefix,
+    check_principal,
     check_range,
     check_ranges,
 )
@@ -70,7 +71,12 @@ class ReadingStore(Store, ABC):
         index, blobs, signal, commits: The engine's parts.
         suspended: What is kept of writes that lost their writer.
         leases: On names.
+        principal: Whose calls they are; empty: nobody's by name.
+        viewed: The store that this one is as a principal uses it; None: it is none.
     """
+
+    # Beside what a store and its views share, which is all the rest.
+    __slots__ = ("principal", "viewed")
 
     local_bytes: ClassVar[bool] = True
 
@@ -81,7 +87,12 @@ class ReadingStore(Store, ABC):
     suspended: Writes
     leases: Leases
 
+    principal: str
+    viewed: Self | None
+
     def __init__(self, options: StoreOptions) -> None:
+        self.principal = ""
+        self.viewed = None
         self.options = options
         self.durability: Literal["none", "relaxed", "full"] = options.durability
 
@@ -98,6 +109,21 @@ class ReadingStore(Store, ABC):
     def time(self) -> datetime:
         self.require_open()
         return to_time(self.clock.now())
+
+    def for_principal(self, principal: str) -> Self:
+        check_principal(principal)
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__  # also what is changed later, as in a forked child
+        view.principal, view.viewed = principal, self
+        return view
+
+    def close(self) -> None:
+        if self.viewed is None:
+            self.end()
+
+    @abstractmethod
+    def end(self) -> None:
+        """See `Store.close`."""
 
     def capabilities(self) -> Capabilities:
         self.require_open()

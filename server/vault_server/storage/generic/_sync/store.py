@@ -36,6 +36,7 @@ from vault.store.values import (
 )
 
 from vault_server.storage.decision.decide import preview, require_room
+from vault_server.storage.decision.leases import holder_of
 from vault_server.storage.decision.plan import Facts
 from vault_server.storage.decision.refusals import cut_short, require_generation
 from vault_server.storage.decision.rows import to_info
@@ -73,19 +74,19 @@ class EngineStore(ReadingStore):
         self._require_unit(unit)
         check_spec(spec, UploadSpec)
         check_resumable(resumable)
-        return self.begin(Upload(unit, spec, NOTHING), resumable=resumable)
+        return self.begin(Upload(unit, spec, NOTHING, self.principal), resumable=resumable)
 
     def update(self, unit: str, spec: UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         self._require_unit(unit)
         check_spec(spec, UpdateSpec)
         check_resumable(resumable)
-        return self.begin(Update(unit, spec, NOTHING), resumable=resumable)
+        return self.begin(Update(unit, spec, NOTHING, self.principal), resumable=resumable)
 
     def put(self, unit: str, spec: PutSpec | UpdateSpec, *, resumable: bool = False) -> BlockWriter:
         self._require_unit(unit)
         check_spec(spec, (PutSpec, UpdateSpec))
         check_resumable(resumable)
-        return self.begin(_put(unit, spec, NOTHING), resumable=resumable)
+        return self.begin(_put(unit, spec, NOTHING, self.principal), resumable=resumable)
 
     @abstractmethod
     def begin(self, write: ContentWrite, *, resumable: bool) -> BlockWriter:
@@ -94,16 +95,17 @@ class EngineStore(ReadingStore):
     def write_status(self, unit: str, request_id: bytes) -> WriteStatus:
         self._require_unit(unit)
         check_request_id(request_id)
+        key = self.principal, request_id
         facts = self.index.facts(asked([Delete(unit, DeleteSpec(1, request_id=request_id))]))
-        answer = facts.answers.get(("", request_id))
+        answer = facts.answers.get(key)
         if answer is None or answer.row.unit != unit or answer.kind not in (Upload.kind, Update.kind):
-            return self.suspended.status(unit, request_id)
+            return self.suspended.status(unit, key)
         return WriteStatus(answer.row.size, to_info(answer.row))
 
     def abort_write(self, unit: str, request_id: bytes) -> None:
         self._require_unit(unit)
         check_request_id(request_id)
-        self.suspended.abort(unit, request_id)
+        self.suspended.abort(unit, (self.principal, request_id))
 
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
@@ -128,7 +130,7 @@ class EngineStore(ReadingStore):
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
         self._require_unit(unit)
         check_spec(spec, MetadataSpec)
-        return self.finish(self.commit(SetMetadata(unit, spec)))
+        return self.finish(self.commit(SetMetadata(unit, spec, self.principal)))
 
     def set_metadata_many(self, unit: str, items: Sequence[MetadataSpec]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
@@ -148,13 +150,13 @@ class EngineStore(ReadingStore):
         self._require_unit(unit)
         check_name(name)
         check_lease(holder, seconds)
-        return self.leases.acquire_lease(unit, name, holder, seconds)
+        return self.leases.acquire_lease(unit, name, holder_of(self.principal, holder), seconds)
 
     def release_lease(self, unit: str, name: str, holder: bytes) -> None:
         self._require_unit(unit)
         check_name(name)
         check_lease(holder, 1.0)
-        self.leases.release_lease(unit, name, holder)
+        self.leases.release_lease(unit, name, holder_of(self.principal, holder))
 
     def commit(self, write: Write) -> ObjectInfo:
         """What one write is answered, which is no deletion, once it is durable; or raises what refuses it."""
@@ -180,19 +182,19 @@ class EngineStore(ReadingStore):
         return facts
 
     def _write_small(
-        self, make: Callable[[str, Any, Content], Write], unit: str, items: Sequence[Any]
+        self, make: Callable[[str, Any, Content, str], Write], unit: str, items: Sequence[Any]
     ) -> list[Any]:
         contents = self.blobs.contents(unit, items)
         return self._commit(
             [
-                content if isinstance(content, VaultError) else make(unit, item.spec, content)
+                content if isinstance(content, VaultError) else make(unit, item.spec, content, self.principal)
                 for item, content in zip(items, contents, strict=True)
             ]
         )
 
     def _commit_valid(self, make: type[Delete | SetMetadata], unit: str, specs: Sequence[Any]) -> list[Any]:
         return self._commit(
-            [spec if isinstance(spec, VaultError) else make(unit, spec) for spec in validated(specs)]
+            [spec if isinstance(spec, VaultError) else make(unit, spec, self.principal) for spec in validated(specs)]
         )
 
     def _copy_many(self, unit: str, target: str, items: Sequence[CopySpec]) -> list[Any]:
@@ -200,7 +202,7 @@ class EngineStore(ReadingStore):
         for spec in items:
             try:
                 spec.validate()
-                writes.append(self._read_source(Copy(target, spec, unit)))
+                writes.append(self._read_source(Copy(target, spec, unit, principal=self.principal)))
             except VaultError as error:
                 writes.append(error)
         return self._commit(writes)
@@ -234,5 +236,7 @@ class EngineStore(ReadingStore):
         return merged(items, self.commits.commit(writes) if writes else ())
 
 
-def _put(unit: str, spec: PutSpec | UpdateSpec, content: Content) -> Put | Update:
-    return Update(unit, spec, content) if isinstance(spec, UpdateSpec) else Put(unit, spec, content)
+def _put(unit: str, spec: PutSpec | UpdateSpec, content: Content, principal: str) -> Put | Update:
+    if isinstance(spec, UpdateSpec):
+        return Update(unit, spec, content, principal)
+    return Put(unit, spec, content, principal)

@@ -55,7 +55,7 @@ class StagedWriter(BlockWriter):
 
     def __init__(self, store: StagingStore, request: ContentWrite, *, resumable: bool) -> None:
         self.request = request
-        self.request_id = request.spec.request_id
+        self.request_key = request.principal, request.spec.request_id
         self.resumable = resumable
         self._store = store
         self._blobs = store.blobs
@@ -107,13 +107,13 @@ class StagedWriter(BlockWriter):
             except BaseException as error:
                 if isinstance(error, _REFUSALS) and error is not self._ended:
                     self._give_up()
-                    self._pending.drop(self.request_id)
+                    self._pending.drop(self.request_key)
                 else:
                     self._suspend()
                 raise
             if info is not None:
                 self._give_up()
-                self._pending.drop(self.request_id)
+                self._pending.drop(self.request_key)
             return info
 
     def write(self, block: Block) -> None:

@@ -40,8 +40,10 @@ may come to stand for two contents, or caches would be wrong."""
 
 _DAY: Final = 86_400_000_000
 _OBJECT: Final = ", ".join(Row._fields)
-_OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, "principal", "generation"))
-"""What a change says of an object is its row: its bytes have its generation's number."""
+_OWNER: Final = "coalesce((SELECT w.principal FROM changes w WHERE w.revision = c.generation), '')"
+_OF_CHANGE: Final = ", ".join((*INFO_COLUMNS, _OWNER, "generation"))
+"""What a change says of an object is its row: its bytes have its generation's number, and are charged to whoever
+wrote them."""
 
 
 class LastChange(NamedTuple):
@@ -199,7 +201,7 @@ class Resolver:
 
     def _last_change(self, key: Key) -> LastChange | None:
         found = self._work.execute(
-            f"SELECT kind, {_OF_CHANGE} FROM changes WHERE unit = ? AND data_id = ? "  # noqa: S608  # names of columns
+            f"SELECT kind, {_OF_CHANGE} FROM changes c WHERE unit = ? AND data_id = ? "  # noqa: S608  # names of columns
             "AND revision < ? AND kind BETWEEN 1 AND 4 ORDER BY revision DESC",
             (*key, IMPLAUSIBLE),
         ).fetchone()

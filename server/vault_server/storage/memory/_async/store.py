@@ -36,7 +36,7 @@ class AsyncMemoryStore(AsyncIndexStore):
         self.require_open()
         return self.index.tables.revision
 
-    async def close(self) -> None:
-        await super().close()
+    async def end(self) -> None:
+        await super().end()
         self.index.tables = cast("MemoryTables", ClosedTables())
         self.blobs.blobs = {}

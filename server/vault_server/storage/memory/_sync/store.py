@@ -37,7 +37,7 @@ class MemoryStore(IndexStore):
         self.require_open()
         return self.index.tables.revision
 
-    def close(self) -> None:
-        super().close()
+    def end(self) -> None:
+        super().end()
         self.index.tables = cast("MemoryTables", ClosedTables())
         self.blobs.blobs = {}
