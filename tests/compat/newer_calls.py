@@ -284,6 +284,7 @@ CASES: Final[Mapping[str, Case]] = {
 }
 
 LEFT_OUT: Final[Mapping[str, str]] = {
+    "Store.for_principal": "a client is one principal, whoever the server is",
     "Store.time": "it asks for nothing",
 }
 """What needs no case, and why."""

@@ -77,9 +77,9 @@ _HOMES = {
     "threaded": "ThreadedStore",
     "values": (
         "Block Capabilities Change ChangeKind CopySpec DeleteSpec Key ListOrder LoadItem LoadedObject MetadataSpec "
-        "NotModified ObjectInfo ObjectRanges Page Progress PutSpec SmallObject SmallPut SmallUpdate SmallUpload Times "
-        "UnitInfo UnitLimits UnitPage UpdateSpec UploadedId UploadSpec WriteStatus checksum "
-        "new_data_id new_request_id"
+        "NotModified ObjectInfo ObjectRanges Page PrincipalInfo PrincipalLimits PrincipalPage Progress PutSpec "
+        "SmallObject SmallPut SmallUpdate SmallUpload Times UnitInfo UnitLimits UnitPage UpdateSpec UploadedId "
+        "UploadSpec WriteStatus checksum new_data_id new_request_id"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",
 }
