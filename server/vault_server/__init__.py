@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from vault._runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vault_server.access.settings import AccessSettings
     from vault_server.server import AsyncServer, Server, Service
     from vault_server.settings import ServerSettings
     from vault_server.storage import AsyncEmbeddedStore, AsyncMemoryStore, EmbeddedStore, MemoryStore, StoreOptions
 
 __all__ = [
+    "AccessSettings",
     "AsyncEmbeddedStore",
     "AsyncMemoryStore",
     "AsyncServer",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "access.settings": "AccessSettings",
     "server": "AsyncServer Server Service",
     "settings": "ServerSettings",
     "storage": "AsyncEmbeddedStore AsyncMemoryStore EmbeddedStore MemoryStore StoreOptions",

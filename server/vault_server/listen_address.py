@@ -9,34 +9,62 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 from vault._grpc.address import MAX_UNIX_PATH, host_and_port, unix_address, unix_path
 from vault.errors import InvalidArgumentError, UnavailableError
 
+_SCHEMES: Final = {"grpcs://": True, "grpc://": False}
+_OPTIONS: Final = {"client-certs": "client_certs", "identity": "identity"}
+_VALUES: Final = {"required": True, "none": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A parsed `listen` setting: a host and a port (0: any free one), or the path of a unix socket."""
+    """A parsed `listen` setting: a host and a port (0: any free one), or the path of a unix socket.
+
+    Attributes:
+        tls, client_certs, identity: What it says of the channel, of clients' certificates and of who is asked who he
+            is; None: nothing.
+    """
 
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: bool | None = None
+    client_certs: bool | None = None
+    identity: bool | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads HOST:PORT, [IPv6]:PORT or unix:PATH, percent-encoded; anything else is BAD_ADDRESS."""
+        """Reads HOST:PORT or [IPv6]:PORT, each also as grpcs://… or grpc://…, or unix:PATH, percent-encoded; after ?
+        client-certs=required|none, identity=required|none, joined by &. Anything else is BAD_ADDRESS."""
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
+        address, question, query = text.partition("?")
         try:
-            if not text.startswith("unix:"):
-                return cls(*host_and_port(text))
-            path = unix_path(text)
+            options: dict[str, Any] = dict(map(_option, query.split("&") if question else ()))
+            if not address.startswith("unix:"):
+                scheme = next(filter(address.startswith, _SCHEMES), "")
+                host, port = host_and_port(address.removeprefix(scheme).removesuffix("/"))
+                return cls(host=host, port=port, tls=_SCHEMES.get(scheme), **options)
+            path = unix_path(address)
         except ValueError as error:
             raise _bad(text, str(error)) from None
         # So that the address that is shown holds wherever it is read, as long as there is room for that.
         absolute = Path(path).absolute()
-        return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path)
+        return cls(path=str(absolute) if len(os.fsencode(absolute)) <= MAX_UNIX_PATH else path, **options)
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        scheme = next((scheme for scheme, tls in _SCHEMES.items() if tls is self.tls), "")
+        given = [
+            f"{name}={value}"
+            for name, field in _OPTIONS.items()
+            for value, meaning in _VALUES.items()
+            if getattr(self, field) is meaning
+        ]
+        return f"{scheme}{self.target}{'?' if given else ''}{'&'.join(given)}"
 
     @property
     def target(self) -> str:
@@ -44,7 +72,7 @@ class Listen:
         return self.shown(self.port)
 
     def shown(self, port: int) -> str:
-        """As clients are given it, with the port that was bound."""
+        """As gRPC's clients are given it, with the port that was bound."""
         if self.path:
             return unix_address(self.path)
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
@@ -54,7 +82,8 @@ class Listen:
         while the host is resolved; one that cannot be is BAD_ADDRESS."""
         if self.path:
             return True
-        return all(ipaddress.ip_address(address[4][0]).is_loopback for address in self._resolved())
+        found = [ipaddress.ip_address(address[4][0]) for address in self._resolved()]
+        return bool(found) and all((getattr(each, "ipv4_mapped", None) or each).is_loopback for each in found)
 
     def prepare(self) -> None:
         """Finds what would keep a server from listening, and removes the socket file of one that is gone. Blocks.
@@ -140,7 +169,13 @@ def parse_listeners(listen: str | Sequence[str]) -> tuple[Listen, ...]:
     return tuple(map(Listen.parse, texts))
 
 
+def _option(text: str) -> tuple[str, bool]:
+    name, _, value = text.partition("=")
+    if name not in _OPTIONS or value not in _VALUES:
+        raise ValueError(f"{text!r} is no option: client-certs or identity, =required or =none")
+    return _OPTIONS[name], _VALUES[value]
+
+
 def _bad(address: str, why: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"cannot listen on {address!r}: {why}; expected HOST:PORT, [IPv6]:PORT or unix:PATH", reason="BAD_ADDRESS"
-    )
+    expected = "HOST:PORT, [IPv6]:PORT, with grpcs:// or grpc:// or without, or unix:PATH"
+    return InvalidArgumentError(f"cannot listen on {address!r}: {why}; expected {expected}", reason="BAD_ADDRESS")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
@@ -23,16 +24,21 @@ from vault.store.limits import check_seconds
 from vault.store.threaded import ThreadedStore
 from vault.v1 import vault_pb2, vault_pb2_grpc
 
-from vault_server.listen_address import Listen, parse_listeners
+from vault_server.access.control import AccessControl
+from vault_server.access.listeners import Listener, given_away, listeners_of
+from vault_server.access.settings import AccessSettings
 from vault_server.process_limits import disconnect
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
 from vault_server.rpc.health import Health
 from vault_server.rpc.interceptor import CallInterceptor
 from vault_server.rpc.refusal_log import RefusalLog
+from vault_server.rpc.server_credentials import server_credentials
 from vault_server.rpc.service import VaultService
 from vault_server.settings import DEFAULT_GRACE, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
+
+logger: Final = logging.getLogger("vault_server")
 
 SERVICE_NAME: Final = vault_pb2.DESCRIPTOR.services_by_name["VaultService"].full_name
 
@@ -68,14 +74,18 @@ class AsyncServer:
 
     Args:
         store: Any Store or AsyncStore. It stays open when the server stops: whoever made it closes it.
-        listen: HOST:PORT, [IPv6]:PORT (port 0: any free one) or unix:PATH; or several, which share what the server
-            allows. Channels are not encrypted.
+        listen: HOST:PORT, [IPv6]:PORT (port 0: any free one), each also as grpcs://… (TLS) or grpc://… (plain), or
+            unix:PATH; or several, which share what the server allows. Without a scheme it is TLS where `access` has a
+            certificate, on loopback too. After ? client-certs=required|none or identity=required|none, joined by &,
+            for other than what `access` says.
+        access: Who may connect, and over which channel. None: whoever is on this machine, and nobody else.
         interceptors: Own interceptors, the first one outermost. What they raise is answered as for servicers.
         services: Own services.
         settings: Limits.
 
     Raises:
-        InvalidArgumentError: BAD_LOCATION, `store` is no Store; BAD_ADDRESS, `listen` is none, or one of it is.
+        InvalidArgumentError: BAD_LOCATION, `store` is no Store; BAD_ADDRESS, `listen` is none, or one of it is;
+            BAD_SETTING, `listen` and `access` do not go together.
     """
 
     def __init__(
@@ -83,13 +93,15 @@ class AsyncServer:
         store: Store | AsyncStore,
         listen: str | Sequence[str] = "127.0.0.1:0",
         *,
+        access: AccessSettings | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
         _require_store(store)
         self._store = store
-        self._listen = parse_listeners(listen)
+        self._access = access or AccessSettings()
+        self._listeners = listeners_of(listen, self._access)
         self._interceptors = tuple(interceptors)
         self._services = tuple(services)
         self._settings = settings or ServerSettings()
@@ -102,7 +114,7 @@ class AsyncServer:
 
     @property
     def address(self) -> str:
-        """Where it listens, with the real port: "127.0.0.1:50051" or "unix:/path".
+        """Where it listens, with the real port: "127.0.0.1:50051", "grpcs://127.0.0.1:50051" or "unix:/path".
 
         Raises:
             ClosedError: It has not been started.
@@ -120,7 +132,9 @@ class AsyncServer:
         """Listens; when it returns, clients can connect. Harmless when repeated.
 
         Raises:
-            InvalidArgumentError: BAD_ADDRESS, it cannot listen there: no such host or folder.
+            InvalidArgumentError: BAD_ADDRESS, it cannot listen there: no such host or folder; BAD_SETTING, it would be
+                open to other machines without TLS, or without asking who calls, and `access` does not allow that;
+                or one of its files is not usable.
             UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
             ClosedError: It was stopped before.
         """
@@ -129,13 +143,19 @@ class AsyncServer:
             raise ClosedError("the server was stopped; make another one")
         if self._running is not None:
             return
-        if not self._settings.share_port:  # then somebody who holds the port for all has looked
-            for listen in self._listen:
-                await on_thread(None, listen.prepare)
+        warnings = await on_thread(None, given_away, self._listeners, self._access)
+        if self._settings.share_port:  # then somebody who holds the port for all has looked, and says it
+            warnings = []
+        else:
+            for each in self._listeners:
+                await on_thread(None, each.listen.prepare)
+        access = await on_thread(None, AccessControl, self._access)
         claim_grpc_aio()
-        running = _Running(self._store, self._settings)
-        self._addresses = await running.start(self._listen, self._services, self._interceptors)
+        running = _Running(self._store, self._settings, access)
+        self._addresses = await running.start(self._listeners, self._services, self._interceptors)
         self._running = running
+        for warning in warnings:
+            logger.warning(warning)
 
     async def stop(self, grace: float = DEFAULT_GRACE) -> None:
         """Drains and ends. Harmless when repeated, also while it runs; then `grace` is the first caller's.
@@ -159,9 +179,9 @@ class AsyncServer:
         try:
             if self._running is not None:
                 await self._running.stop(grace)
-                for listen in self._listen:
-                    if listen.path:
-                        Path(listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
+                for each in self._listeners:
+                    if each.listen.path:
+                        Path(each.listen.path).unlink(missing_ok=True)  # noqa: ASYNC240  # also with no thread left
         finally:
             self._stopped.set()
 
@@ -190,8 +210,9 @@ class AsyncServer:
 class _Running:
     """The parts of a server that runs: one service, and a gRPC server for each listener."""
 
-    def __init__(self, store: Store | AsyncStore, settings: ServerSettings) -> None:
+    def __init__(self, store: Store | AsyncStore, settings: ServerSettings, access: AccessControl) -> None:
         self._settings = settings
+        self._access = access
         self._calls = Calls(settings, _disconnect)
         self._refusals = RefusalLog()
         self._servers: list[grpc.aio.Server] = []
@@ -204,7 +225,7 @@ class _Running:
 
     async def start(
         self,
-        listeners: Sequence[Listen],
+        listeners: Sequence[Listener],
         services: Sequence[Service],
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> tuple[str, ...]:
@@ -213,9 +234,11 @@ class _Running:
         options = dict(self._settings.options())
         options["grpc.max_allowed_incoming_connections"] = max(1, self._settings.connections // len(listeners))
         try:
+            self._access.start()
             shown = []
-            for listen in listeners:
-                surrounding = (CallInterceptor(self._calls, self._refusals), *interceptors)
+            for listener in listeners:
+                listen = listener.listen
+                surrounding = (CallInterceptor(self._calls, self._refusals, self._access, listener), *interceptors)
                 server = grpc.aio.server(interceptors=surrounding, options=list(options.items()))
                 self._servers.append(server)
                 # A server waits at each call for every registered method at once (grpc/grpc#43461): a tenth of a load.
@@ -227,13 +250,16 @@ class _Running:
                 health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
                 reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
                 try:
-                    port = server.add_insecure_port(listen.target)
+                    if listener.tls:
+                        port = server.add_secure_port(listen.target, server_credentials(self._access, listener))
+                    else:
+                        port = server.add_insecure_port(listen.target)
                 except RuntimeError as error:  # of whatever went wrong; `prepare` found the usual causes
                     raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
                 if listen.path:
                     mode = 0o660 if self._settings.group_access else 0o600
                     Path(listen.path).chmod(mode)  # noqa: ASYNC240  # it waits for nothing
-                shown.append(listen.shown(port))
+                shown.append(listener.shown(port))
             for server in self._servers:
                 await server.start()
         except BaseException:
@@ -259,6 +285,7 @@ class _Running:
         finally:
             self._looking.cancel()
             self._refusals.close()
+            self._access.stop()
             await self._adapters.aclose()
 
 
@@ -288,14 +315,15 @@ class Server:
         store: Store | AsyncStore,
         listen: str | Sequence[str] = "127.0.0.1:0",
         *,
+        access: AccessSettings | None = None,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
         services: Sequence[Service] = (),
         settings: ServerSettings | None = None,
     ) -> None:
         _require_store(store)
-        parse_listeners(listen)
+        listeners_of(listen, access or AccessSettings())
         self._make = partial(
-            AsyncServer, store, listen, interceptors=interceptors, services=services, settings=settings
+            AsyncServer, store, listen, access=access, interceptors=interceptors, services=services, settings=settings
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

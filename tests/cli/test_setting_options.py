@@ -12,7 +12,7 @@ from vault.cli.program import program
 from vault.cli.setting_options import assembled, setting_options, settings_by_key
 from vault.errors import InvalidArgumentError
 from vault.store.setting import check_settings, choice, seconds, switch, units, whole
-from vault_server import ServerSettings, StoreOptions
+from vault_server import AccessSettings, ServerSettings, StoreOptions
 from vault_server.cli.process import Serving
 from vault_server.cli.serve import serve
 
@@ -85,7 +85,7 @@ def serving(*arguments: str) -> Serving:
 
 
 def test_serve_has_the_defaults_of_its_dataclasses() -> None:
-    expected = Serving(directory=Path("/store"), store=StoreOptions(), server=ServerSettings())
+    expected = Serving(directory=Path("/store"), store=StoreOptions(), server=ServerSettings(), access=AccessSettings())
     assert serving() == expected
     assert serving("--max-connection-age=0").server == replace(expected.server, max_connection_age=None)
 

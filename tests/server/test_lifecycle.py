@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
 from vault.store import Store
 from vault.v1 import vault_pb2 as pb
-from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
+from vault_server import AccessSettings, AsyncEmbeddedStore, AsyncServer, EmbeddedStore, Server
 
 from tests.server.raw_calls import Stub, block, commit, load, say, start, stub_of, told, whole
 from tests.server.staging import staged
@@ -206,8 +206,9 @@ class TestAddresses:
 
     @pytest.mark.parametrize("listen", ["unix:{}/no/folder/sock", "unix:{}", "203.0.113.1:0", "no-such-host.invalid:0"])
     async def test_where_it_cannot_listen_it_says_why(self, listen: str, store: EmbeddedStore, tmp_path: Path) -> None:
+        anywhere = AccessSettings(insecure_plaintext=True, insecure_anonymous=True)
         with pytest.raises(InvalidArgumentError, match="cannot listen on") as caught:
-            await AsyncServer(store, listen.format(tmp_path)).start()
+            await AsyncServer(store, listen.format(tmp_path), access=anywhere).start()
         assert caught.value.reason == "BAD_ADDRESS"
 
 

@@ -178,7 +178,7 @@ class TestSettings:
             ("listen = 5", "listen is 5; expected a text"),
             ("grace = true", "grace is True; expected a number"),
             ("units = [1]", "units is a list of names"),
-            ("insecure = 'no'", "insecure is 'no'; expected true or false"),
+            ("insecure_plaintext = 'no'", "insecure_plaintext is 'no'; expected true or false"),
             ("listen = ", "not TOML"),
             ("log_format = 'xml'", "log_format|log-format"),
             ("grace = -1", "grace"),
@@ -202,8 +202,8 @@ class TestSettings:
         assert not (tmp_path / "own").exists()
 
     @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
-    def test_unless_it_is_told_insecure(self, listen: str, serve: Serve, tmp_path: Path) -> None:
-        served = serve(tmp_path / "own", "--listen", listen, "--insecure")
+    def test_unless_both_insecure_ways_are_allowed(self, listen: str, serve: Serve, tmp_path: Path) -> None:
+        served = serve(tmp_path / "own", "--listen", listen, "--insecure-plaintext", "--insecure-anonymous")
         assert capabilities(f"127.0.0.1:{served.address.rpartition(':')[2]}").store_id
 
     def test_a_bad_unit_is_refused(self, tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def test_one_line_when_all_are_ready_and_exit_0_at_the_signal(serve: Serve, tmp_
     [
         (("--workers", "2", "--listen", "unix:sock"), "a unix socket belongs to one process"),
         (("--workers", "0"), "--workers"),
-        (("--workers", "2", "--listen", "203.0.113.1:0", "--insecure"), "none of this machine's"),
+        (
+            ("--workers", "2", "--listen", "203.0.113.1:0", "--insecure-plaintext", "--insecure-anonymous"),
+            "none of this machine's",
+        ),
     ],
 )
 def test_what_workers_cannot_share_is_refused(arguments: tuple[str, ...], why: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vault.errors import InvalidArgumentError
 from vault.store.setting import check_settings, path, switch, texts
 
 
@@ -41,3 +42,7 @@ class AccessSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InvalidArgumentError("tls_cert and tls_key go together", reason="BAD_SETTING")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise InvalidArgumentError("tls_client_ca needs tls_cert and tls_key", reason="BAD_SETTING")

@@ -24,6 +24,10 @@ POLL_SECONDS: Final = 0.1
 MAX_SIZE: Final = 64 << 20
 
 
+class NotYetUsableError(InvalidArgumentError):
+    """What a file's `parse` raises for a content that may become good without a change: it is tried again."""
+
+
 class WatchedFile(Generic[T]):
     """What one file holds, or several that belong together; the last good content while they are broken or gone.
 
@@ -97,6 +101,8 @@ class WatchedFile(Generic[T]):
             try:
                 content = None if found == self._bytes else self._parse(*found)
             except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the last one stays
+                if isinstance(error, NotYetUsableError):
+                    self._read = ()
                 self._report(error)
                 return False
             if self._trouble is not None:

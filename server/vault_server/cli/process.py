@@ -11,8 +11,9 @@ from typing import Any, Final
 from vault._runtime.blocking import on_thread_or_here
 from vault._runtime.memory import return_free_memory
 from vault.cli import signals
-from vault.store.setting import check_settings, choice, number, seconds, switch, texts, whole
+from vault.store.setting import check_settings, choice, number, seconds, texts, whole
 
+from vault_server.access.settings import AccessSettings
 from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat
 from vault_server.server import AsyncServer
 from vault_server.settings import DEFAULT_GRACE, ServerSettings
@@ -44,7 +45,9 @@ class Serving:
     directory: Path
     listen: tuple[str, ...] = texts(
         ("127.0.0.1:50051",),
-        "Where to listen; also unix:PATH. Port 0: any free one. May be repeated.",
+        "Where to listen: with TLS when there is a certificate or it begins with grpcs://, plain when it begins with "
+        "grpc://; also unix:PATH. After ? client-certs=required|none, identity=required|none, joined by &. "
+        "Port 0: any free one. May be repeated.",
         metavar="HOST:PORT",
     )
     store: StoreOptions
@@ -65,9 +68,7 @@ class Serving:
     )
     log_format: LogFormat = choice("console", FORMATS)
     log_level: str = choice("info", LEVELS)
-    insecure: bool = switch(
-        "Listen on other than loopback addresses too, although nothing is encrypted and nobody is asked who they are."
-    )
+    access: AccessSettings
     worker: int | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]
     stop = asyncio.Event()
     labels = {} if serving.worker is None else {"worker": serving.worker}
     async with AsyncEmbeddedStore(serving.directory, serving.store) as store:
-        server = AsyncServer(store, serving.listen, settings=serving.server)
+        server = AsyncServer(store, serving.listen, access=serving.access, settings=serving.server)
         # Until here a signal ends the process at once: it holds nothing that a client was told of.
         on_first_signal(stop.set)
         await server.start()

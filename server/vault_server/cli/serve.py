@@ -16,12 +16,11 @@ from vault.cli import streams
 from vault.cli.location import Directory
 from vault.cli.output import write_line
 from vault.cli.setting_options import assembled, setting_options, settings_by_key
-from vault.errors import InvalidArgumentError
 
+from vault_server.access.listeners import given_away, listeners_of
 from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, serve_until_signal
 from vault_server.cli.workers import serve_with_workers
-from vault_server.listen_address import parse_listeners
 from vault_server.process_limits import raise_limit
 
 _KEYS: Final = settings_by_key(Serving)
@@ -107,21 +106,22 @@ def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
     """
     _check_environment(context)
     serving = assembled(Serving, values, directory=directory)
-    for listen in parse_listeners(serving.listen):
-        if not serving.insecure and not listen.is_local():
-            raise InvalidArgumentError(
-                f"refusing to listen on {listen.target}: channels are not encrypted, so only loopback addresses and "
-                "unix sockets are allowed; --insecure allows the others"
-            )
+    warnings = given_away(listeners_of(serving.listen, serving.access), serving.access)
+
+    def announce(addresses: Sequence[str]) -> None:
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        _announce(addresses)
+
     raise_limit()
     configure(serving.log_format, serving.log_level)
     store = serving.store
     server = replace(serving.server, allowed_units=store.allowed_units, group_access=store.group_access)
     serving = replace(serving, server=server)
     if serving.workers > 1:
-        serve_with_workers(serving, _announce)
+        serve_with_workers(serving, announce)
     else:
-        asyncio.run(serve_until_signal(serving, _announce))
+        asyncio.run(serve_until_signal(serving, announce))
 
 
 def _announce(addresses: Sequence[str]) -> None:

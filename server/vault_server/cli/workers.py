@@ -25,6 +25,7 @@ from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
+from vault_server.access.listeners import given_away, listeners_of
 from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
 from vault_server.listen_address import parse_listeners
@@ -52,7 +53,7 @@ def serve_with_workers(serving: Serving, announce: Callable[[Sequence[str]], Non
         StorageError: The directory cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        listen = tuple(each.shared(stack).target for each in parse_listeners(serving.listen))
+        listen = tuple(str(each.shared(stack)) for each in parse_listeners(serving.listen))
         # Here, so that what is wrong with the directory is said once, and one process does what there is to
         # do at a first opening.
         EmbeddedStore(serving.directory, serving.store).close()
@@ -73,9 +74,12 @@ class _Parent:
         on_first_signal(self._stopping.set)
         try:
             if await self._done_before_stop(self._all(worker.start() for worker in self._workers)):
-                announce(self._serving.listen)
-                where = ", ".join(self._serving.listen)
-                logger.info("serving", extra={"address": where, "workers": len(self._workers)})
+                listeners = listeners_of(self._serving.listen, self._serving.access)
+                addresses = [each.shown(each.listen.port) for each in listeners]
+                announce(addresses)
+                for warning in given_away(listeners, self._serving.access):
+                    logger.warning(warning)
+                logger.info("serving", extra={"address": ", ".join(addresses), "workers": len(self._workers)})
                 await self._all(self._keep(worker) for worker in self._workers)
         finally:
             for worker in self._workers:

@@ -15,6 +15,8 @@ from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, Unava
 from vault.wire.block_codec import CODECS
 from vault.wire.status import status_of
 
+from vault_server.access.control import AccessControl
+from vault_server.access.listeners import Listener
 from vault_server.rpc.admission import Call, Calls, WaitLimits
 from vault_server.rpc.call_context import REQUEST_ID_KEY, CallContext
 from vault_server.rpc.public_errors import public_error
@@ -38,11 +40,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     A call of one message is taken from gRPC as a stream, so that its message is read here: with an end to the
     wait for it, and with an answer when it does not decode. On the wire they are the same.
+
+    Args:
+        listener: Where the server listens, and what is asked there of who calls.
     """
 
-    def __init__(self, calls: Calls, refusals: RefusalLog) -> None:
+    def __init__(self, calls: Calls, refusals: RefusalLog, access: AccessControl, listener: Listener) -> None:
         self._calls = calls
         self._refusals = refusals
+        self._access = access
+        self._listener = listener
         self._known: dict[str, tuple[_Handler, _Handler]] = {}  # by method: a servicer's handler, and its wrapped one
 
     async def intercept_service(

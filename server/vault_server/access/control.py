@@ -1,0 +1,49 @@
+"""What a running server knows of who may connect: one object that its parts are given."""
+
+import asyncio
+from typing import Final
+
+from vault_server.access.certificates import ServerCertificate, watched_certificate
+from vault_server.access.settings import AccessSettings
+from vault_server.access.watched_file import FilePoller, WatchedFile
+
+_REPORT_SECONDS: Final = 86400.0
+"""How often it is said that the certificate will not be valid for long."""
+
+
+class AccessControl:
+    """Made before a server listens: it reads its files then. Blocks.
+
+    Attributes:
+        settings: What it was made of.
+        files: Looks at the files that are read again.
+        certificate: Of the server; None: it has none.
+
+    Raises:
+        InvalidArgumentError: BAD_SETTING, one of the files is not usable.
+    """
+
+    def __init__(self, settings: AccessSettings) -> None:
+        self.settings = settings
+        self.files = FilePoller()
+        self._next_report: asyncio.TimerHandle | None = None
+        self.certificate: WatchedFile[ServerCertificate] | None = None
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self.certificate = watched_certificate(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+            self.files.add(self.certificate)
+
+    def start(self) -> None:
+        """Begins to look at its files, for the running event loop."""
+        self.files.start()
+        self._report_certificate()
+
+    def stop(self) -> None:
+        """Ends what `start` began."""
+        self.files.stop()
+        if self._next_report is not None:
+            self._next_report.cancel()
+
+    def _report_certificate(self) -> None:
+        if self.certificate is not None:
+            self.certificate.content.report()
+            self._next_report = asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._report_certificate)
