@@ -1,4 +1,4 @@
-"""Characters that steer a terminal or are not seen: found in new names, and escaped wherever text is shown. No I/O.
+"""What must not be shown as it is: characters that steer a terminal or are not seen, and tokens. No I/O.
 
 Control characters (Cc), separators of lines and paragraphs (Zl, Zp), and formatting characters (Cf) as Unicode 16 has
 them, among them all that change the direction of text; but for the joiners U+200C and U+200D, which Persian, Indic
@@ -26,6 +26,14 @@ def escape_hidden(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+_TOKEN: Final = re.compile(r"(vt_(?:[0-9a-z]{1,32}_(?=[A-Za-z0-9_-]{11}))?)[A-Za-z0-9_-]{8,}", re.ASCII)
+
+
+def redact(text: str) -> str:
+    """The text without what is secret of each token in it, or of what may be one: vt_3f2a_***"""
+    return _TOKEN.sub(r"\1***", text) if "vt_" in text else text
 
 
 def json_line(document: Any, **options: Any) -> str:

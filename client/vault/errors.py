@@ -31,26 +31,30 @@ program needs (unit, data_id, name, generation, …) under the same keys on both
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vault._escaping import escape_hidden
+from vault._escaping import escape_hidden, redact
 
 
 class VaultError(Exception):
     """The root of Vault's errors.
 
     Attributes:
-        message: What happened, in one line in which what would steer a terminal is escaped.
+        message: What happened, in one line in which what would steer a terminal is escaped, and tokens are cut short.
         reason: UPPER_SNAKE, the same embedded and remote.
-        context: What it was about: unit, data_id, name, generation, block, limit, …
+        context: What it was about: unit, data_id, name, generation, block, limit, … Tokens in it are cut short too.
     """
 
     default_reason: ClassVar[str] = "INTERNAL"
 
     def __init__(self, message: str, *, reason: str | None = None, **context: Any) -> None:
         # Whatever it quotes: it ends in logs and on terminals.
-        self.message = escape_hidden(message)
+        self.message = redact(escape_hidden(message))
         super().__init__(self.message)
         self.reason = reason or self.default_reason
-        self.context = {key: value for key, value in context.items() if value is not None}
+        self.context: dict[str, Any] = {
+            key: redact(value) if isinstance(value, str) else value
+            for key, value in context.items()
+            if value is not None
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.reason, self.context)

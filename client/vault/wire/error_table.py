@@ -12,6 +12,7 @@ from typing import Any, Final
 from google.rpc import code_pb2
 
 from vault import errors
+from vault._escaping import redact
 from vault.errors import VaultError
 from vault.v1 import vault_pb2 as pb
 
@@ -41,6 +42,7 @@ _BAD_ARGUMENT: Final = (
 )  # fmt: skip
 _STORAGE: Final = (
     "STORAGE_FAILED", "REGISTER_DAMAGED", "REGISTER_TOO_OLD", "DIRECTORY_CHANGED", "NETWORK_FILESYSTEM",
+    "AUDIT_FAILED",
 )  # fmt: skip
 _OUT_OF_ORDER: Final = ("EMPTY_MESSAGE", "NOT_STARTED", "ALREADY_STARTED", "ALREADY_COMMITTED", "NOT_COMMITTED")
 
@@ -61,7 +63,7 @@ TABLE: Final[Mapping[str, Row]] = {
     # The store and the server.
     **dict.fromkeys(_STORAGE, Row(errors.StorageError, code_pb2.INTERNAL)),
     "REGISTER_BUSY": Row(errors.StorageError, code_pb2.UNAVAILABLE, retry_after=0.1),
-    **dict.fromkeys(("STORAGE_FULL", "QUOTA"), Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)),
+    **dict.fromkeys(("STORAGE_FULL", "QUOTA", "AUDIT_FULL"), Row(errors.StorageFullError, code_pb2.RESOURCE_EXHAUSTED)),
     "UNAVAILABLE": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "WRITE_LOST": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.1),
     "WRITE_BUSY": Row(errors.UnavailableError, code_pb2.UNAVAILABLE, retry_after=0.2),
@@ -145,7 +147,7 @@ def rebuild(reason: str, code: int, message: str, metadata: Mapping[str, str], *
     for key, value in islice(metadata.items(), _MOST_KEYS):
         if key.isidentifier() and key not in _OWN:
             number = key in _NUMBERS and _NUMBER.fullmatch(value) is not None
-            error.context[key] = int(value) if number else cut(value, _MOST_TEXT)
+            error.context[key] = int(value) if number else cut(redact(value), _MOST_TEXT)
     error.context.update(more)
     return error
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 from vault._runtime.blocking import on_thread_or_here
 from vault._runtime.memory import return_free_memory
 from vault.cli import signals
-from vault.store.setting import check_settings, choice, number, seconds, texts, whole
+from vault.store.setting import check_settings, choice, number, path, seconds, texts, whole
 
+from vault_server.access.append_file import reopen_files
 from vault_server.access.settings import AccessSettings
 from vault_server.cli.logging_config import FORMATS, LEVELS, LogFormat
 from vault_server.server import AsyncServer
@@ -66,6 +67,9 @@ class Serving:
         least=1,
         most=MAX_WORKERS,
     )
+    log_file: str | None = path(
+        "Append log lines to this file rather than write them to standard error. SIGHUP opens it anew."
+    )
     log_format: LogFormat = choice("console", FORMATS)
     log_level: str = choice("info", LEVELS)
     access: AccessSettings
@@ -76,9 +80,15 @@ class Serving:
         if self.scrub_rate:
             check_rate(self.scrub_rate)
 
+    @property
+    def has_files(self) -> bool:
+        """Whether lines are appended to files, which SIGHUP opens anew."""
+        return self.log_file is not None
+
 
 async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]], None]) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP comes, then drains. A second signal ends the process at once.
+    """Serves until SIGTERM, SIGINT or SIGHUP comes, then drains. A second signal ends the process at once. Where lines
+    are appended to files, SIGHUP opens them anew instead.
 
     Args:
         announce: Is called with the addresses, when clients can connect.
@@ -88,7 +98,7 @@ async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]
     async with AsyncEmbeddedStore(serving.directory, serving.store) as store:
         server = AsyncServer(store, serving.listen, access=serving.access, settings=serving.server)
         # Until here a signal ends the process at once: it holds nothing that a client was told of.
-        on_first_signal(stop.set)
+        on_first_signal(stop.set, hang_up=reopen_files if serving.has_files else None)
         await server.start()
         try:
             announce(server.addresses)
@@ -114,10 +124,18 @@ async def _keep_trim(stop: asyncio.Event) -> None:
             await on_thread_or_here(return_free_memory)
 
 
-def on_first_signal(call: Callable[[], Any]) -> None:
-    """Calls once, for SIGTERM, SIGINT or SIGHUP. The next one ends the process: the store is made for that."""
+def on_first_signal(call: Callable[[], Any], *, hang_up: Callable[[], Any] | None = None) -> None:
+    """Calls once, for SIGTERM, SIGINT or SIGHUP. The next one ends the process: the store is made for that.
+
+    Args:
+        hang_up: Called for each SIGHUP, which ends nothing then: there are files to open anew.
+    """
     loop = asyncio.get_running_loop()
-    handled = [each for each in signals.ENDING if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+    ending = list(signals.ENDING)
+    if hang_up is not None:
+        ending.remove(signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+    handled = [each for each in ending if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def handle() -> None:
         for each in handled:

@@ -97,7 +97,8 @@ def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
 
     The directory is made if it is not there. When clients can connect, a line with each address is printed.
     SIGTERM, SIGINT or SIGHUP drains: health says NOT_SERVING, running transfers finish within the grace, then the
-    server exits 0. A second signal ends it at once.
+    server exits 0. A second signal ends it at once. With --log-file or --audit SIGHUP does not drain but opens these
+    files anew, for whoever rotates them.
 
     With several workers, that is when all of them are ready, signals go to the first process,
     and a worker that dies is started anew.
@@ -114,7 +115,7 @@ def serve(context: click.Context, /, *, directory: Path, **values: Any) -> None:
         _announce(addresses)
 
     raise_limit()
-    configure(serving.log_format, serving.log_level)
+    configure(serving.log_format, serving.log_level, serving.log_file)
     store = serving.store
     server = replace(serving.server, allowed_units=store.allowed_units, group_access=store.group_access)
     serving = replace(serving, server=server)

@@ -25,6 +25,7 @@ from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
+from vault_server.access.append_file import reopen_files
 from vault_server.access.listeners import given_away, listeners_of
 from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
@@ -71,7 +72,7 @@ class _Parent:
         self._failures = 0
 
     async def run(self, announce: Callable[[Sequence[str]], None]) -> None:
-        on_first_signal(self._stopping.set)
+        on_first_signal(self._stopping.set, hang_up=self._reopen if self._serving.has_files else None)
         try:
             if await self._done_before_stop(self._all(worker.start() for worker in self._workers)):
                 listeners = listeners_of(self._serving.listen, self._serving.access)
@@ -87,6 +88,12 @@ class _Parent:
             for worker in self._workers:
                 await worker.ended()
         logger.info("stopped")
+
+    def _reopen(self) -> None:
+        """Opens the files that lines are appended to anew, here and in the workers."""
+        reopen_files()
+        for worker in self._workers:
+            worker.reopen()
 
     @staticmethod
     async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -143,6 +150,7 @@ class _Worker:
         self._process: asyncio.subprocess.Process | None = None
         self.index = serving.worker
         self.serves = False
+        self._reopens = False
 
     @property
     def code(self) -> int | None:
@@ -156,6 +164,7 @@ class _Worker:
             "vault_server.cli.workers",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=_environment(),
             process_group=0,  # Ctrl-C reaches the parent alone, which passes it on
         )
         process.stdin.write(pickle.dumps(self._serving))  # type: ignore[union-attr]  # a pipe
@@ -167,11 +176,20 @@ class _Worker:
                         f"worker {self.index} ended with {code} before it was ready; its log says why"
                     )
             self.serves = True
+            if self._reopens:
+                self.reopen()
         except TimeoutError as error:
             raise UnavailableError(f"worker {self.index} was not ready within {_START_SECONDS:g} s") from error
         finally:
             if not self.serves:
                 self.kill()
+
+    def reopen(self) -> None:
+        """Has it open its files anew, once it is ready: before that the signal would end it."""
+        self._reopens = not self.serves
+        if self.serves and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
 
     async def ended(self) -> None:
         if self._process is not None:
@@ -197,11 +215,16 @@ class _Worker:
                 self._process.kill()
 
 
+def _environment() -> dict[str, str]:
+    """A worker's: without the token of who started the server, which is for clients."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VAULT_GRPC_TOKEN")}
+
+
 def work() -> None:
     tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
     start_thread(_end_with_parent, "vault-parent")
-    configure(serving.log_format, serving.log_level)
+    configure(serving.log_format, serving.log_level, serving.log_file)
 
     def announce(_addresses: Sequence[str]) -> None:
         os.write(sys.stdout.fileno(), _READY)
