@@ -46,6 +46,7 @@ _OWN = {
 _OFFERED = {
     "check": "Check a directory, and mend what can be mended.",
     "serve": "Serve a directory to clients, over gRPC.",
+    "token": "Say who may call a server: principals, tokens, grants.",
 }
 
 

@@ -1,7 +1,8 @@
 """Principals, and what each of them may do in which units. No I/O."""
 
+import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Self, get_args
@@ -51,7 +52,7 @@ class Grant:
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    return re.compile(fnmatch.translate(pattern))  # which looks at each letter of a name once, whatever the stars
 
 
 class Principal:
@@ -62,9 +63,10 @@ class Principal:
         grants: Deny by default: what is not in one of them is not allowed.
         expires_at: When the token that he showed ends; None: never.
         budget: What is other for him in the server's Budget, by field; Budget.changed checks it. None: nothing.
+        credential: What he showed, the same in every version of the identities; None: he was not asked.
     """
 
-    __slots__ = ("_known", "_patterns", "budget", "expires_at", "grants", "name")
+    __slots__ = ("_known", "_patterns", "budget", "credential", "expires_at", "grants", "name")
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Principal:
         grants: Iterable[Grant],
         expires_at: datetime | None = None,
         budget: Mapping[str, Any] | None = None,
+        credential: Hashable | None = None,
     ) -> None:
         if name:
             check_principal(name)
@@ -79,6 +82,7 @@ class Principal:
         self.grants = tuple(grants)
         self.expires_at = expires_at
         self.budget = budget
+        self.credential = credential
         self._patterns = [(_compiled(grant.units), grant.scopes) for grant in self.grants]
         self._known: dict[str, frozenset[Scope]] = {}
 
@@ -96,6 +100,10 @@ class Principal:
         """Raises PermissionDeniedError unless he may do this in the unit."""
         if scope not in self.scopes(unit):
             raise denied(self, scope, unit)
+
+    def may_somewhere(self, scope: Scope) -> bool:
+        """Whether there is a unit, of whatever name, in which he may do this."""
+        return any(scope in grant.scopes for grant in self.grants)
 
     @property
     def is_admin(self) -> bool:

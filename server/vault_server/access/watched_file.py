@@ -41,15 +41,24 @@ class WatchedFile(Generic[T]):
         paths: Of the files.
         parse: Makes the content of their bytes, one argument for each. What it raises says what is wrong, without
             secrets.
+        check: Looks at each file's status first, for one that is not to be believed; what it raises is taken as that
+            of `parse`.
 
     Raises:
         InvalidArgumentError: BAD_SETTING, a file cannot be read; or what `parse` raised.
     """
 
-    def __init__(self, paths: str | Sequence[str], parse: Callable[..., T]) -> None:
+    def __init__(
+        self,
+        paths: str | Sequence[str],
+        parse: Callable[..., T],
+        *,
+        check: Callable[[os.stat_result], None] | None = None,
+    ) -> None:
         self._paths = (paths,) if isinstance(paths, str) else tuple(paths)
         self._name = ", ".join(self._paths)
         self._parse = parse
+        self._check = check
         self._listeners: list[Callable[[T], object]] = []
         self._lock = threading.Lock()
         self._pending: list[T] = []  # read, and not told of yet
@@ -91,7 +100,7 @@ class WatchedFile(Generic[T]):
                 return False
             try:
                 found = self._load()
-            except OSError as error:
+            except (OSError, VaultError) as error:
                 self._read = ()  # tried again: it may pass without a change of the file
                 self._report(error)
                 return False
@@ -142,7 +151,7 @@ class WatchedFile(Generic[T]):
         return tuple(found)
 
     def _load(self) -> list[bytes]:
-        return [_load(path) for path in self._paths]
+        return [_load(path, self._check) for path in self._paths]
 
     def _report(self, error: Exception) -> None:
         trouble = self._seen, _told(error)
@@ -190,12 +199,15 @@ class FilePoller:
                         loop.call_soon_threadsafe(file.deliver)
 
 
-def _load(path: str) -> bytes:
+def _load(path: str, check: Callable[[os.stat_result], None] | None) -> bytes:
     # Not blocking: it may be a FIFO by now.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("no regular file")
+        if check is not None:
+            check(status)
         content = file.read(MAX_SIZE + 1)
     if len(content) > MAX_SIZE:
         raise OSError(f"more than {MAX_SIZE >> 20} MiB")
