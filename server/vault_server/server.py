@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -29,6 +29,7 @@ from vault_server.access.listeners import Listener, given_away, listeners_of
 from vault_server.access.settings import AccessSettings
 from vault_server.process_limits import disconnect
 from vault_server.rpc.admission import Calls
+from vault_server.rpc.authentication import Authentication
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
 from vault_server.rpc.health import Health
 from vault_server.rpc.interceptor import CallInterceptor
@@ -57,10 +58,13 @@ class Service:
         name: Its full name, for health and reflection: "package.Service".
         add: Adds the servicer: `lambda server: add_MyServicer_to_server(MyServicer(), server)`. Its methods
             are async; what they raise is answered as for VaultService. It is called for each listener.
+        scope: Who may call it where it is asked who calls: "admin", the server's administrators; "identity", whoever
+            has one; "open", anybody. Finer rules are the servicer's own: its context has the `principal`.
     """
 
     name: str
     add: Callable[[grpc.aio.Server], None]
+    scope: Literal["admin", "identity", "open"] = "admin"
 
 
 class AsyncServer:
@@ -217,6 +221,7 @@ class _Running:
         self._refusals = RefusalLog()
         self._servers: list[grpc.aio.Server] = []
         self._looking = asyncio.get_running_loop().create_task(self._calls.enforce_limits(), name="vault-calls")
+        self._expiring: asyncio.Task[None] | None = None
         self._adapters = contextlib.AsyncExitStack()
         if not isinstance(store, AsyncStore):
             store = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
@@ -233,12 +238,18 @@ class _Running:
         self._health = Health(names)
         options = dict(self._settings.options())
         options["grpc.max_allowed_incoming_connections"] = max(1, self._settings.connections // len(listeners))
+        authentication = None
+        if self._access.identities is not None:
+            own = {service.name: service.scope for service in services}
+            authentication = Authentication(self._access.identities, self._calls, own)
+            self._expiring = asyncio.get_running_loop().create_task(authentication.keep_expiring(), name="vault-expiry")
         try:
             self._access.start()
             shown = []
             for listener in listeners:
                 listen = listener.listen
-                surrounding = (CallInterceptor(self._calls, self._refusals, self._access, listener), *interceptors)
+                ours = CallInterceptor(self._calls, self._refusals, self._access, listener, authentication)
+                surrounding = (ours, *interceptors)
                 server = grpc.aio.server(interceptors=surrounding, options=list(options.items()))
                 self._servers.append(server)
                 # A server waits at each call for every registered method at once (grpc/grpc#43461): a tenth of a load.
@@ -284,6 +295,8 @@ class _Running:
             await self._calls.idle(_CLEANUP)
         finally:
             self._looking.cancel()
+            if self._expiring is not None:
+                self._expiring.cancel()
             self._refusals.close()
             self._access.stop()
             await self._adapters.aclose()

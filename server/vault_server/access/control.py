@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from vault_server.access.authentication import Authenticator, watched_identities
 from vault_server.access.certificates import ServerCertificate, watched_certificate
 from vault_server.access.settings import AccessSettings
 from vault_server.access.watched_file import FilePoller, WatchedFile
@@ -18,6 +19,7 @@ class AccessControl:
         settings: What it was made of.
         files: Looks at the files that are read again.
         certificate: Of the server; None: it has none.
+        identities: Who is known to it; None: nobody is asked.
 
     Raises:
         InvalidArgumentError: BAD_SETTING, one of the files is not usable.
@@ -31,6 +33,9 @@ class AccessControl:
         if settings.tls_cert is not None and settings.tls_key is not None:
             self.certificate = watched_certificate(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
             self.files.add(self.certificate)
+        self.identities: WatchedFile[Authenticator] | None = None
+        if settings.tokens is not None:
+            self.identities = self.files.add(watched_identities(settings.tokens))
 
     def start(self) -> None:
         """Begins to look at its files, for the running event loop."""

@@ -10,6 +10,9 @@ id = "5f0c3d2e9a1b"
 sha256 = "…"
 created = 2026-11-27T08:00:00Z
 expires = 2027-02-25T08:00:00Z
+
+[principal.budget]
+transfers = 8
 """
 
 import re
@@ -22,10 +25,12 @@ from typing import Any, Final, Self, TypeVar
 from vault.errors import InvalidArgumentError
 from vault.store.limits import check_principal, shown
 
+from vault_server.access.budgets import DEFAULT_BUDGET
 from vault_server.access.grants import Grant
 from vault_server.access.tokens import ID
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 _SHA256: Final = re.compile("[0-9a-f]{64}", re.ASCII)
 _DNS: Final = re.compile(r"[a-z0-9_*-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
@@ -55,12 +60,14 @@ class Identity:
 
     Attributes:
         certificates: URIs and DNS names of certificates, as `certificate_name` has them.
+        budget: What is other for it in the server's Budget, by field.
     """
 
     name: str
     grants: tuple[Grant, ...] = ()
     certificates: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
+    budget: Mapping[str, Any] | None = None
 
 
 class Identities(Mapping[str, Identity]):
@@ -143,20 +150,24 @@ def certificate_name(text: str) -> str:
 def _identity(where: str, table: Mapping[str, Any]) -> Identity:
     if isinstance(table.get("name"), str):
         where = f"principal {shown(table['name'])}"
-    name, grants, certificates, tokens = _fields(
+    name, grants, certificates, tokens, budget = _fields(
         where,
         table,
         name=(_text, ...),
         grants=(_texts, ()),
         certificates=(_texts, ()),
         token=(_tables, ()),
+        budget=(_table, None),
     )
     _within(where, check_principal, name)
+    if budget is not None:
+        _within(where, DEFAULT_BUDGET.changed, budget)
     return Identity(
         name=name,
         grants=tuple(_within(where, Grant.parse, each) for each in grants),
         certificates=tuple(_within(where, certificate_name, each) for each in certificates),
         tokens=tuple(_token(f"{where}, token {index}", each) for index, each in enumerate(tokens, 1)),
+        budget=budget,
     )
 
 
@@ -175,6 +186,8 @@ def _as_document(identity: Identity) -> dict[str, Any]:
     document: dict[str, Any] = {"name": identity.name, "grants": [str(grant) for grant in identity.grants]}
     if identity.certificates:
         document["certificates"] = list(identity.certificates)
+    if identity.budget is not None:
+        document["budget"] = dict(identity.budget)
     if identity.tokens:
         document["token"] = [
             {
@@ -216,14 +229,18 @@ def _tables(value: object) -> str | None:
     return None if is_list else "written as [[…]], once for each"
 
 
+def _table(value: object) -> str | None:
+    return None if isinstance(value, dict) else "a table"
+
+
 def _moment(value: object) -> str | None:
     is_moment = isinstance(value, datetime) and value.tzinfo is not None
     return None if is_moment else "a time with its zone, as 2026-11-27T08:00:00Z"
 
 
-def _within(where: str, parse: Callable[[str], T], text: str) -> T:
+def _within(where: str, parse: Callable[[V], T], value: V) -> T:
     try:
-        return parse(text)
+        return parse(value)
     except InvalidArgumentError as error:
         raise _bad(f"{where}: {error.message}") from error
 

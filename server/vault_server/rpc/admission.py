@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from vault.errors import SlowConsumerError, UnavailableError, VaultError
 
+from vault_server.access.grants import ANYBODY, Scope
 from vault_server.settings import ServerSettings
 
 _VAULT: Final = "/vault.v1.VaultService/"
@@ -52,11 +53,13 @@ class Call:
         counted: Whether a drain waits for it.
         request: Its first message, while it runs; None: it is not here yet.
         began: By `time.perf_counter`.
+        principal: Who calls, once that was asked.
+        uses: What it was let in for: units, and what it does in each.
     """
 
     __slots__ = (
-        "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "reading", "request", "task",
-        "writing",
+        "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "principal", "reading", "request",
+        "task", "uses", "writing",
     )  # fmt: skip
 
     def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
@@ -71,6 +74,8 @@ class Call:
         self.counted = False
         self.request: Any = None
         self.began = time.perf_counter()
+        self.principal = ANYBODY
+        self.uses: set[tuple[str, Scope]] = set()
 
     def cut(self, error: VaultError) -> None:
         if self.cut_by is None and self.task is not None:
@@ -128,6 +133,15 @@ class Calls:
 
     def of(self, methods: Collection[str]) -> list[Call]:
         return [call for call in self._calls if call.method in methods]
+
+    def cut(self, decide: Callable[[Call], VaultError | None]) -> int:
+        """Ends the calls for which this returns an error, with it. Returns how many."""
+        count = 0
+        for call in list(self._calls):
+            if (error := decide(call)) is not None:
+                call.cut(error)
+                count += 1
+        return count
 
     def limits_of(self, method: str) -> WaitLimits:
         """How long calls of a method wait. Streams of services that are not ours have a pace of their own."""

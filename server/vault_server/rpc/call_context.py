@@ -3,11 +3,13 @@
 import random
 import re
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import grpc
 
-from vault_server.access.grants import ANYBODY
+from vault_server.access.grants import Principal, Scope
+from vault_server.rpc.admission import Call
 
 REQUEST_ID_KEY: Final = "vault-request-id"
 
@@ -18,25 +20,37 @@ class CallContext:
     """gRPC's context of a call, and what the server knows of it besides. Made by the interceptor.
 
     Attributes:
-        principal: Who calls.
+        metadata: The call's, in pairs; `invocation_metadata` makes them anew each time.
     """
 
-    __slots__ = ("_grpc", "_peer", "_request_id", "principal")
+    __slots__ = ("_call", "_grpc", "_request_id", "metadata")
 
-    def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]", peer: str) -> None:
+    def __init__(
+        self, context: "grpc.aio.ServicerContext[Any, Any]", call: Call, metadata: Iterable[tuple[str, str | bytes]]
+    ) -> None:
         self._grpc = context
-        self._peer = peer  # as of the beginning: of a connection that is gone gRPC's is empty
+        self._call = call
         self._request_id = ""
-        self.principal = ANYBODY
+        self.metadata = metadata
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls. While the call runs this may become one with other grants."""
+        return self._call.principal
+
+    def used(self, unit: str, scope: Scope) -> None:
+        """Notes what the call was let in for: when the principal's grants change, and it would not be any more, the
+        call is cut."""
+        self._call.uses.add((unit, scope))
 
     def peer(self) -> str:
         """The address that the call came from."""
-        return self._peer
+        return self._call.peer  # as of the beginning: of a connection that is gone gRPC's is empty
 
     @property
     def caller(self) -> str:
         """Among whom the server's time is shared: the principal, or the connection."""
-        return self.principal.name or self._peer
+        return self._call.principal.name or self._call.peer
 
     @property
     def deadline(self) -> float | None:
@@ -48,7 +62,7 @@ class CallContext:
     @property
     def trace(self) -> str | None:
         """The caller's span, as W3C Trace Context has it (`traceparent`); None: there is none, or it is malformed."""
-        for name, value in self._grpc.invocation_metadata() or ():
+        for name, value in self.metadata:
             if name == "traceparent" and isinstance(value, str) and _TRACE.fullmatch(value):
                 return value
         return None

@@ -1,4 +1,4 @@
-"""What surrounds every RPC: admission, an end to each wait for a peer, errors answered as status, one log line."""
+"""What surrounds every RPC: who calls, admission, an end to each wait for a peer, errors as status, one log line."""
 
 import asyncio
 import contextlib
@@ -6,18 +6,27 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 import grpc
-from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import (
+    ClosedError,
+    InvalidArgumentError,
+    ProtocolError,
+    UnavailableError,
+    UnsupportedError,
+    VaultError,
+)
 from vault.wire.block_codec import CODECS
 from vault.wire.status import status_of
 
 from vault_server.access.control import AccessControl
 from vault_server.access.listeners import Listener
 from vault_server.rpc.admission import Call, Calls, WaitLimits
+from vault_server.rpc.authentication import Authentication, Check, Metadata
 from vault_server.rpc.call_context import REQUEST_ID_KEY, CallContext
 from vault_server.rpc.public_errors import public_error
 from vault_server.rpc.refusal_log import RefusalLog, logger
@@ -26,6 +35,12 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # not subscriptable at 
 _TROUBLE: Final = frozenset({"INTERNAL", "DATA_LOSS", "RESOURCE_EXHAUSTED"})
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+
+_METADATA: ContextVar[Metadata] = ContextVar("metadata", default=())
+"""Of the call whose handler is looked for, and which runs in the same task. Asked for anew it takes gRPC 14 µs."""
+
+_NO_METHOD: Final = "(no such method)"
+"""What is logged in place of a name that the peer made up."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -38,18 +53,31 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Servicers and other interceptors get a CallContext, which is gRPC's context, too.
 
+    Where it is asked who calls, that comes before a message is read. Then servicers written without `async` are not
+    served: their calls could not be cut when a token is revoked. Other interceptors' own `intercept_service` runs
+    before it.
+
     A call of one message is taken from gRPC as a stream, so that its message is read here: with an end to the
     wait for it, and with an answer when it does not decode. On the wire they are the same.
 
     Args:
         listener: Where the server listens, and what is asked there of who calls.
+        authentication: How that is asked; None: nowhere.
     """
 
-    def __init__(self, calls: Calls, refusals: RefusalLog, access: AccessControl, listener: Listener) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        refusals: RefusalLog,
+        access: AccessControl,
+        listener: Listener,
+        authentication: Authentication | None,
+    ) -> None:
         self._calls = calls
         self._refusals = refusals
         self._access = access
         self._listener = listener
+        self._authentication = authentication if listener.identity else None
         self._known: dict[str, tuple[_Handler, _Handler]] = {}  # by method: a servicer's handler, and its wrapped one
 
     async def intercept_service(
@@ -58,12 +86,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         method = handler_call_details.method
+        _METADATA.set(handler_call_details.invocation_metadata or ())
         try:
             handler: _Handler | None = await continuation(handler_call_details)
         except Exception as error:  # noqa: BLE001  # answered and logged as if the servicer had raised it
             return grpc.stream_stream_rpc_method_handler(self._raising(method, error))
         if handler is None:
-            return None
+            if self._authentication is None:
+                return None
+            unknown = UnsupportedError("this server has no such method")
+            return grpc.stream_stream_rpc_method_handler(self._raising(_NO_METHOD, unknown))
         known = self._known.get(method)
         if known is None or known[0] is not handler:  # another interceptor may make a new one for each call
             known = self._known[method] = handler, self._wrapped(method, handler)
@@ -73,7 +105,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         kind = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"
         behaviour = getattr(handler, kind)
         if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
-            return handler
+            if self._authentication is None:
+                return handler
+            blocking = UnsupportedError("where it is asked who calls, only methods written with async are served")
+            return grpc.stream_stream_rpc_method_handler(self._raising(method, blocking))
         wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
         make: Callable[..., _Handler] = getattr(grpc, f"stream_{_arity(handler.response_streaming)}_rpc_method_handler")
         codecs = CODECS.get(method)
@@ -84,11 +119,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _beginning(self, method: str) -> "_Begin":
-        return partial(_Running, self._calls, self._refusals, method, self._calls.limits_of(method))
+        check = None if self._authentication is None else self._authentication.check_of(method)
+        return partial(_Running, self._calls, self._refusals, method, self._calls.limits_of(method), check)
 
     def _plain(self, begin: "_Begin", behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> Any:
             async with begin(context) as running:
+                running.check()
                 return await behaviour(await take(running, messages), running.shown)
 
         return call
@@ -96,6 +133,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(self, begin: "_Begin", behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> None:
             async with begin(context) as running:
+                running.check()
                 request = await take(running, messages)
                 # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
                 # servicer's generator is closed here and now, not when the garbage collector comes by.
@@ -111,7 +149,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         begin = self._beginning(method)
 
         async def call(_messages: Any, context: _Context) -> None:
-            async with begin(context):
+            async with begin(context) as running:
+                running.check()
                 raise error
 
         return call
@@ -121,16 +160,30 @@ class _Running(AsyncIterator[Any]):
     """One call from its beginning to its status: what its block raises is answered, and logged. Iterated, its messages
     as they come."""
 
-    __slots__ = ("_calls", "_ended", "_refusals", "call", "context", "shown")
+    __slots__ = ("_calls", "_check", "_ended", "_refusals", "call", "context", "shown")
 
-    def __init__(self, calls: Calls, refusals: RefusalLog, method: str, limits: WaitLimits, context: _Context) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        refusals: RefusalLog,
+        method: str,
+        limits: WaitLimits,
+        check: Check | None,
+        context: _Context,
+    ) -> None:
         self._calls = calls
         self._refusals = refusals
+        self._check = check
         self._ended = False
         self.context = context
         peer = context.peer()  # now: of a connection that is gone it is empty
         self.call = calls.begin(method, peer, limits)
-        self.shown = CallContext(context, peer)
+        self.shown = CallContext(context, self.call, _METADATA.get())
+
+    def check(self) -> None:
+        """Asks who calls, where that is asked."""
+        if self._check is not None:
+            self.call.principal = self._check(self.shown.metadata, self.context)
 
     def admit(self) -> None:
         self._calls.admit(self.call)
