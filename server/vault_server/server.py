@@ -153,7 +153,7 @@ class AsyncServer:
         else:
             for each in self._listeners:
                 await on_thread(None, each.listen.prepare)
-        access = await on_thread(None, AccessControl, self._access)
+        access = await on_thread(None, AccessControl, self._access, self._settings.worker)
         claim_grpc_aio()
         running = _Running(self._store, self._settings, access)
         self._addresses = await running.start(self._listeners, self._services, self._interceptors)

@@ -38,6 +38,7 @@ class ServerSettings:
             SLOW_CONSUMER, and the watcher may go on from the last revision it has seen.
         share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
             connections. For the workers of one server, on one store.
+        worker: Which of the workers of one server it is, from 0; None: there is only one.
         group_access: The group of a unix socket may connect, too (0660); otherwise its owner alone (0600).
 
     Raises:
@@ -80,6 +81,7 @@ class ServerSettings:
     )
     slow_watcher: float = _time(30.0)
     share_port: bool = switch()
+    worker: int | None = None
     group_access: bool = switch()
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ class AppendFile:
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more fit the disk, as far as its file system can tell."""
         with self._lock:
-            disk = os.fstatvfs(self._file)
+            disk = os.fstatvfs(self._descriptor())
         return disk.f_blocks == 0 or disk.f_bavail * disk.f_frsize >= size
 
     def reopen(self) -> None:
@@ -82,11 +82,17 @@ class AppendFile:
     def _held(self) -> Iterator[int]:
         """Its descriptor, while no other process appends."""
         with self._lock:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            file = self._descriptor()
+            fcntl.flock(file, fcntl.LOCK_EX)
             try:
-                yield self._file
+                yield file
             finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _descriptor(self) -> int:
+        if self._file < 0:
+            raise OSError(errno.EBADF, "the file is closed", str(self.path))
+        return self._file
 
 
 def reopen_files() -> None:

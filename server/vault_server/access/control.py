@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from vault_server.access.audit import AuditLog
 from vault_server.access.authentication import Authenticator, watched_identities
 from vault_server.access.certificates import ServerCertificate, watched_certificate
 from vault_server.access.settings import AccessSettings
@@ -20,13 +21,16 @@ class AccessControl:
         files: Looks at the files that are read again.
         certificate: Of the server; None: it has none.
         identities: Who is known to it; None: nobody is asked.
+        audit: What is written down of calls; None: nothing.
 
     Raises:
         InvalidArgumentError: BAD_SETTING, one of the files is not usable.
+        StorageError: AUDIT_FAILED, nor is the audit's.
     """
 
-    def __init__(self, settings: AccessSettings) -> None:
+    def __init__(self, settings: AccessSettings, worker: int | None = None) -> None:
         self.settings = settings
+        self.audit = AuditLog.of(settings, worker)
         self.files = FilePoller()
         self._next_report: asyncio.TimerHandle | None = None
         self.certificate: WatchedFile[ServerCertificate] | None = None
@@ -45,6 +49,8 @@ class AccessControl:
     def stop(self) -> None:
         """Ends what `start` began."""
         self.files.stop()
+        if self.audit is not None:
+            self.audit.close()
         if self._next_report is not None:
             self._next_report.cancel()
 

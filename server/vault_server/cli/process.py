@@ -40,7 +40,6 @@ class Serving:
         directory: Of the store.
         store: How the directory is opened.
         server: The server's own settings. Its units and its socket's access are the store's.
-        worker: Which of several workers this is, from 0; None: there is only one process.
     """
 
     directory: Path
@@ -73,7 +72,6 @@ class Serving:
     log_format: LogFormat = choice("console", FORMATS)
     log_level: str = choice("info", LEVELS)
     access: AccessSettings
-    worker: int | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -83,7 +81,7 @@ class Serving:
     @property
     def has_files(self) -> bool:
         """Whether lines are appended to files, which SIGHUP opens anew."""
-        return self.log_file is not None
+        return self.log_file is not None or self.access.audit is not None
 
 
 async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]], None]) -> None:
@@ -94,7 +92,7 @@ async def serve_until_signal(serving: Serving, announce: Callable[[Sequence[str]
         announce: Is called with the addresses, when clients can connect.
     """
     stop = asyncio.Event()
-    labels = {} if serving.worker is None else {"worker": serving.worker}
+    labels = {} if serving.server.worker is None else {"worker": serving.server.worker}
     async with AsyncEmbeddedStore(serving.directory, serving.store) as store:
         server = AsyncServer(store, serving.listen, access=serving.access, settings=serving.server)
         # Until here a signal ends the process at once: it holds nothing that a client was told of.

@@ -26,6 +26,7 @@ from vault._runtime.blocking import start_thread
 from vault.errors import UnavailableError
 
 from vault_server.access.append_file import reopen_files
+from vault_server.access.control import AccessControl
 from vault_server.access.listeners import given_away, listeners_of
 from vault_server.cli.logging_config import configure
 from vault_server.cli.process import Serving, on_first_signal, serve_until_signal
@@ -55,9 +56,10 @@ def serve_with_workers(serving: Serving, announce: Callable[[Sequence[str]], Non
     """
     with contextlib.ExitStack() as stack:
         listen = tuple(str(each.shared(stack)) for each in parse_listeners(serving.listen))
-        # Here, so that what is wrong with the directory is said once, and one process does what there is to
-        # do at a first opening.
+        # Here, so that what is wrong with the directory, or with a file, is said once, and one process does what there
+        # is to do at a first opening.
         EmbeddedStore(serving.directory, serving.store).close()
+        AccessControl(serving.access).stop()
         serving = replace(serving, listen=listen, server=replace(serving.server, share_port=True))
         asyncio.run(_Parent(serving).run(announce))
 
@@ -67,7 +69,7 @@ class _Parent:
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
-        self._workers = [_Worker(replace(serving, worker=index)) for index in range(serving.workers)]
+        self._workers = [_Worker(serving, index) for index in range(serving.workers)]
         self._stopping = asyncio.Event()
         self._failures = 0
 
@@ -145,10 +147,10 @@ class _Parent:
 
 
 class _Worker:
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+    def __init__(self, serving: Serving, index: int) -> None:
+        self._serving = replace(serving, server=replace(serving.server, worker=index))
         self._process: asyncio.subprocess.Process | None = None
-        self.index = serving.worker
+        self.index = index
         self.serves = False
         self._reopens = False
 

@@ -187,7 +187,6 @@ class Calls:
         """The call is over, but for what its peer has not taken yet."""
         self._calls.discard(call)
         self._uncount(call)
-        call.request = None  # which may be large, and a call waits here until its peer has taken the last of it
         self._unsent[call] = time.monotonic()
 
     def drain(self) -> None:

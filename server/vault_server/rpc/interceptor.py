@@ -23,10 +23,12 @@ from vault.errors import (
 from vault.wire.block_codec import CODECS
 from vault.wire.status import status_of
 
+from vault_server.access.audit import AuditLog
 from vault_server.access.control import AccessControl
 from vault_server.access.listeners import Listener
 from vault_server.rpc.admission import Call, Calls, WaitLimits
 from vault_server.rpc.authentication import Authentication, Check, Metadata
+from vault_server.rpc.call_audit import CallAudit
 from vault_server.rpc.call_context import REQUEST_ID_KEY, CallContext
 from vault_server.rpc.public_errors import public_error
 from vault_server.rpc.refusal_log import RefusalLog, logger
@@ -120,13 +122,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _beginning(self, method: str) -> "_Begin":
         check = None if self._authentication is None else self._authentication.check_of(method)
-        return partial(_Running, self._calls, self._refusals, method, self._calls.limits_of(method), check)
+        limits = self._calls.limits_of(method)
+        return partial(_Running, self._calls, self._refusals, self._access.audit, method, limits, check)
 
     def _plain(self, begin: "_Begin", behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> Any:
             async with begin(context) as running:
                 running.check()
-                return await behaviour(await take(running, messages), running.shown)
+                reply = await behaviour(await take(running, messages), running.shown)
+                if running.audit is not None:
+                    running.audit.replied(reply)
+                return reply
 
         return call
 
@@ -139,6 +145,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 # servicer's generator is closed here and now, not when the garbage collector comes by.
                 async with contextlib.aclosing(behaviour(request, running.shown)) as replies:
                     async for reply in replies:
+                        if running.audit is not None:
+                            running.audit.replied(reply)
                         running.call.writing = time.monotonic()
                         await context.write(reply)
                         running.call.writing = None
@@ -160,12 +168,13 @@ class _Running(AsyncIterator[Any]):
     """One call from its beginning to its status: what its block raises is answered, and logged. Iterated, its messages
     as they come."""
 
-    __slots__ = ("_calls", "_check", "_ended", "_refusals", "call", "context", "shown")
+    __slots__ = ("_calls", "_check", "_ended", "_refusals", "audit", "call", "context", "shown")
 
     def __init__(
         self,
         calls: Calls,
         refusals: RefusalLog,
+        audit: AuditLog | None,
         method: str,
         limits: WaitLimits,
         check: Check | None,
@@ -179,6 +188,7 @@ class _Running(AsyncIterator[Any]):
         peer = context.peer()  # now: of a connection that is gone it is empty
         self.call = calls.begin(method, peer, limits)
         self.shown = CallContext(context, self.call, _METADATA.get())
+        self.audit = None if audit is None else CallAudit(audit, self.call, self.shown)
 
     def check(self) -> None:
         """Asks who calls, where that is asked."""
@@ -187,6 +197,8 @@ class _Running(AsyncIterator[Any]):
 
     def admit(self) -> None:
         self._calls.admit(self.call)
+        if self.audit is not None:
+            self.audit.admitted()
 
     async def __anext__(self) -> Any:
         call = self.call
@@ -195,9 +207,9 @@ class _Running(AsyncIterator[Any]):
             message = await self.context.read()
             call.reading = None
             call.for_message = call.limits.message
-            if call.request is None:
-                call.request = message
             if message is not grpc.aio.EOF:
+                if call.request is None:
+                    call.request = message
                 return message
             self._ended = True
         raise StopAsyncIteration
@@ -235,6 +247,9 @@ class _Running(AsyncIterator[Any]):
                 raise asyncio.CancelledError from lost
 
     def _log(self, code: str, error: Exception | None) -> None:
+        if self.audit is not None:
+            self.audit.ended(code, error)
+        self.call.request = None  # which may be large, and the call waits until its peer has taken the last of it
         if error is None and not logger.isEnabledFor(logging.DEBUG):
             return
         fields = {
