@@ -20,11 +20,12 @@ from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 from vault.wire.store_time import TIMED
 
-from vault_server.access.grants import SCOPES
+from vault_server.access.grants import ANYBODY, SCOPES
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
 from vault_server.rpc.refusal_log import RefusalLog
 from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some, room_for_parts
+from vault_server.rpc.scoped_store import ScopedStores
 from vault_server.rpc.watch_groups import EncodedGroups
 from vault_server.rpc.write_stream import run_write
 from vault_server.settings import ServerSettings
@@ -40,14 +41,15 @@ def _streamed_write(
     """The RPC that begins a write with a method of the store, and answers so."""
 
     async def write(
-        self: "VaultService", request_iterator: AsyncIterator[Any], _context: Any
+        self: "VaultService", request_iterator: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[Response]:
         revision = self._store.revision
+        store = self._store_for(context)
 
         async def begin(request: Any) -> AsyncBlockWriter:
             start = request.start
-            self._check_unit(start.unit)
-            return await begin_of(self._store)(start.unit, spec_from_start(start), resumable=start.resumable)
+            self._check_unit(start.unit, context)
+            return await begin_of(store)(start.unit, spec_from_start(start), resumable=start.resumable)
 
         async with aclosing(run_write(request_iterator, begin)) as told:
             async for each in told:
@@ -78,12 +80,13 @@ def _small_writes(
         reply: Any = response()
         options = options_of(request)
         for unit in options.values():
-            self._check_unit(unit)
+            self._check_unit(unit, context)
+        store = self._store_for(context)
 
         async def commit(items: Sequence[Any]) -> None:
             newest = 0
             specs = [item_from_wire(item) for item in items]
-            results = await write_of(self._store)(request.unit, specs, **options)
+            results = await write_of(store)(request.unit, specs, **options)
             for result in self._refusals.shown(rpc, context, rows_of(results)):
                 fill(reply.results.add(), result)
                 newest = max(newest, _revision_of(result))
@@ -112,6 +115,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         self._store = store
         self._refusals = refusals
         self._allowed = sorted(settings.allowed_units)
+        self._scoped = ScopedStores(store, self._allowed)
         self._limit = settings.max_message_size
         # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
         # memory; so many items are committed together.
@@ -122,9 +126,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: Any) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
-        capabilities = await self._store.capabilities()
+        capabilities = await self._store_for(context).capabilities()
         both = [frozenset(units) for units in (self._allowed, capabilities.allowed_units) if units]
-        allowed = tuple(sorted(frozenset.intersection(*both))) if both else ()
+        named = sorted(frozenset.intersection(*both)) if both else ()
+        allowed = tuple(unit for unit in named if context.principal.scopes(unit))
         reply = messages.capabilities_to_wire(
             replace(capabilities, max_message_size=self._limit, allowed_units=allowed)
         )
@@ -133,9 +138,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     async def Exists(self, request: pb.ExistsRequest, context: Any) -> pb.ExistsResponse:
         reply = pb.ExistsResponse()
+        store = self._store_for(context)
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            generations = await self._store.exists_many(request.unit, requests.keys_from_wire(keys))
+            generations = await store.exists_many(request.unit, requests.keys_from_wire(keys))
             reply.generations.extend(generations)
 
         await self._batch(self._lookups, context, request.unit, request.keys, reply, look)
@@ -143,9 +149,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:
         reply = pb.StatResponse()
+        store = self._store_for(context)
 
         async def look(keys: Sequence[pb.Key]) -> None:
-            infos = await self._store.stat_many(request.unit, requests.keys_from_wire(keys))
+            infos = await store.stat_many(request.unit, requests.keys_from_wire(keys))
             for info in rows_of(infos):
                 messages.fill_stat_result(reply.items.add(), info)
             self._say_time(reply, infos)
@@ -154,38 +161,38 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return fit_stat(reply, self._limit)
 
     async def List(self, request: pb.ListRequest, context: Any) -> pb.ListResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
+        store = self._store_for(context)
         by_name = request.order in (pb.LIST_ORDER_UNSPECIFIED, pb.LIST_ORDER_NAME)
         if not request.tags and (by_name or not request.HasField("prefix")):
-            page, reply = await fit_list(self._store, request, self._limit)
+            page, reply = await fit_list(store, request, self._limit)
         else:
             async with self._lookups.turn(context.caller):  # it may look through much
-                page, reply = await fit_list(self._store, request, self._limit)
+                page, reply = await fit_list(store, request, self._limit)
         reply.revision = revision
         self._say_time(reply, page.objects)
         return reply
 
     async def ListUnits(self, request: pb.ListUnitsRequest, context: Any) -> pb.ListUnitsResponse:
         revision = self._store.revision
-        units = await self._store.list_units()
+        units = await self._store_for(context).list_units()
         return pb.ListUnitsResponse(
             units=[unit for unit in units if not self._allowed or unit in self._allowed], revision=revision
         )
 
     async def StatUnits(self, request: pb.StatUnitsRequest, context: Any) -> pb.StatUnitsResponse:
         reply = pb.StatUnitsResponse(revision=self._store.revision)
+        store = self._store_for(context)
         if request.units:
             check_batch(request.units)
             async with aclosing(self._lookups.of(context.caller, request.units)) as parts:
                 async for part in parts:
                     for unit in part:
-                        self._check_unit(unit)
-                        unit_messages.fill_unit_info(reply.units.add(), await self._store.unit_info(unit))
+                        self._check_unit(unit, context)
+                        unit_messages.fill_unit_info(reply.units.add(), await store.unit_info(unit))
             return reply
-        page = await self._store.unit_page(
-            prefix=request.prefix, page_size=request.page_size, page_token=request.page_token
-        )
+        page = await store.unit_page(prefix=request.prefix, page_size=request.page_size, page_token=request.page_token)
         for info in page.units:
             if not self._allowed or info.unit in self._allowed:
                 unit_messages.fill_unit_info(reply.units.add(), info)
@@ -193,10 +200,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         return reply
 
     async def SetUnitLimits(self, request: pb.SetUnitLimitsRequest, context: Any) -> pb.SetUnitLimitsResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         reply = pb.SetUnitLimitsResponse(revision=self._store.revision)
         limits = unit_messages.unit_limits_from_wire(request.limits)
-        unit_messages.fill_unit_info(reply.info, await self._store.set_unit_limits(request.unit, limits))
+        unit_messages.fill_unit_info(reply.info, await self._store_for(context).set_unit_limits(request.unit, limits))
         return reply
 
     async def StatPrincipals(self, request: pb.StatPrincipalsRequest, context: Any) -> pb.StatPrincipalsResponse:
@@ -219,10 +226,10 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def Load(  # type: ignore[override]  # encoded blocks, see above
         self, request: pb.LoadRequest, context: Any
     ) -> AsyncIterator[pb.LoadResponse | bytes]:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         key = requests.key_from_wire(request.key)
         revision = self._store.revision
-        found = await self._store.load(
+        found = await self._store_for(context).load(
             request.unit,
             key,
             offset=request.offset,
@@ -247,13 +254,13 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
                 yield encode_block(LOAD_BLOCK, block)
 
     async def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         key = requests.key_from_wire(request.key)
         ranges = requests.ranges_from_wire(request.ranges)
         room = room_for_parts(ranges, self._limit)
         limits = {"exact_below": request.exact_below, "max_bytes": min(request.max_bytes or room, room)}
         revision = self._store.revision
-        found = await self._store.read(
+        found = await self._store_for(context).read(
             request.unit,
             key,
             ranges,
@@ -271,10 +278,11 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     async def LoadMany(self, request: pb.LoadManyRequest, context: Any) -> pb.LoadManyResponse:
         reply = pb.LoadManyResponse()
         room = self._limit
+        store = self._store_for(context)
 
         async def load(items: Sequence[pb.LoadManyRequest.Item]) -> None:
             nonlocal room
-            results = await load_some(self._store, request.unit, items, room)
+            results = await load_some(store, request.unit, items, room)
             self._say_time(reply, results)
             for result in self._refusals.shown("LoadMany", context, rows_of(results)):
                 messages.fill_load_result(reply.items.add(), result)
@@ -294,18 +302,18 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     Put = _streamed_write(pb.PutResponse, requests.write_from_wire, lambda store: store.put)
 
     async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
-        status = await self._store.write_status(request.unit, request.request_id)
+        status = await self._store_for(context).write_status(request.unit, request.request_id)
         reply = messages.write_status_to_wire(status)
         reply.revision = revision if status.info is None else max(revision, status.info.revision)
         self._say_time(reply, [status.info])
         return reply
 
     async def AbortWrite(self, request: pb.AbortWriteRequest, context: Any) -> pb.AbortWriteResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
-        await self._store.abort_write(request.unit, request.request_id)
+        await self._store_for(context).abort_write(request.unit, request.request_id)
         return pb.AbortWriteResponse(revision=revision)
 
     UploadMany = _small_writes(pb.UploadManyResponse, requests.small_upload_from_wire, lambda store: store.upload_many)
@@ -334,38 +342,39 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
     )
 
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
-        info = await self._store.set_metadata(request.unit, requests.metadata_spec_from_wire(request))
+        info = await self._store_for(context).set_metadata(request.unit, requests.metadata_spec_from_wire(request))
         reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
         messages.fill_object_info(reply.info, info)
         self._say_time(reply, [info])
         return reply
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
         seconds = time_messages.seconds_from_wire(request.duration)
-        remaining = await self._store.acquire_lease(request.unit, request.name, request.holder, seconds)
+        remaining = await self._store_for(context).acquire_lease(request.unit, request.name, request.holder, seconds)
         reply = messages.lease_to_wire(remaining, seconds)
         reply.revision = revision
         return reply
 
     async def ReleaseLease(self, request: pb.ReleaseLeaseRequest, context: Any) -> pb.ReleaseLeaseResponse:
-        self._check_unit(request.unit)
+        self._check_unit(request.unit, context)
         revision = self._store.revision
-        await self._store.release_lease(request.unit, request.name, request.holder)
+        await self._store_for(context).release_lease(request.unit, request.name, request.holder)
         return pb.ReleaseLeaseResponse(revision=revision)
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above
         self, request: pb.WatchRequest, context: Any
     ) -> AsyncIterator[pb.WatchResponse | bytes]:
         for unit in request.units:
-            self._check_unit(unit)
-        units = list(request.units) or self._allowed
+            self._check_unit(unit, context)
+        store = self._store_for(context)
+        units = list(request.units) or (self._allowed if store is self._store else ())
         since = request.since_revision if request.HasField("since_revision") else None
         # gRPC holds one event and what flow control lets through, so that a watcher that stands still costs no more.
-        async with await self._store.watch(units, since=since) as watch:
+        async with await store.watch(units, since=since) as watch:
             if request.groups:
                 async for events in watch.groups():
                     for message in self._groups.messages(events):
@@ -384,7 +393,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         answer: Callable[[Sequence[Any]], Awaitable[None]],
     ) -> None:
         """Answers a batch, a slice at a time."""
-        self._check_unit(unit)
+        self._check_unit(unit, context)
         reply.revision = self._store.revision
         check_batch(items)
         async with aclosing(slices.of(context.caller, items)) as parts:
@@ -396,9 +405,14 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         if any_expires(results):
             time_messages.fill_timestamp(reply.store_time, from_time(self._store.time))
 
-    def _check_unit(self, unit: str) -> None:
-        """A server may be held to a list of units, as its Store may be."""
-        if self._allowed:
+    def _store_for(self, context: CallContext) -> AsyncStore:
+        """The store as the caller may use it."""
+        principal = context.principal
+        return self._store if principal is ANYBODY else self._scoped.of(principal, context.used)
+
+    def _check_unit(self, unit: str, context: CallContext) -> None:
+        """A server may be held to a list of units, as its Store may be; of a caller's own, by his own store."""
+        if self._allowed and context.principal is ANYBODY:
             require_allowed(unit, self._allowed)
 
 
