@@ -18,7 +18,7 @@ from vault._grpc.async_connection import claim_grpc_aio
 from vault._runtime.blocking import on_thread, start_thread
 from vault._runtime.fork import never_free, renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, Event
-from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
+from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, UnsupportedError
 from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
 from vault.store.threaded import ThreadedStore
@@ -139,6 +139,7 @@ class AsyncServer:
             InvalidArgumentError: BAD_ADDRESS, it cannot listen there: no such host or folder; BAD_SETTING, it would be
                 open to other machines without TLS, or without asking who calls, and `access` does not allow that;
                 or one of its files is not usable.
+            UnsupportedError: It asks who calls, and its store does not tell principals apart.
             UnavailableError: ADDRESS_IN_USE; or this user may not listen there.
             ClosedError: It was stopped before.
         """
@@ -215,6 +216,8 @@ class _Running:
     """The parts of a server that runs: one service, and a gRPC server for each listener."""
 
     def __init__(self, store: Store | AsyncStore, settings: ServerSettings, access: AccessControl) -> None:
+        if access.identities is not None:
+            _require_principals(store)
         self._settings = settings
         self._access = access
         self._calls = Calls(settings, _disconnect)
@@ -308,6 +311,16 @@ def _require_store(store: object) -> None:
             f"a server takes a Store or an AsyncStore, not {store!r}; of a directory: EmbeddedStore(DIRECTORY)",
             reason="BAD_LOCATION",
         )
+
+
+def _require_principals(store: Store | AsyncStore) -> None:
+    try:
+        store.for_principal("anybody")
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"a server asks who calls where its store tells principals apart, which {type(store).__name__} does not: "
+            "ask at the server that has the objects"
+        ) from error
 
 
 def _disconnect(peers: Collection[str]) -> None:

@@ -59,9 +59,19 @@ async def store() -> AsyncIterator[AsyncMemoryStore]:
         yield store
 
 
+class Calls:
+    """Who calls, and what he was let in for."""
+
+    def __init__(self, who: Principal, used: set[tuple[str, Scope]] | None = None) -> None:
+        self.principal = who
+        self._used = set() if used is None else used
+
+    def used(self, unit: str, scope: Scope) -> None:
+        self._used.add((unit, scope))
+
+
 def scoped(store: AsyncStore, who: Principal, used: set[tuple[str, Scope]] | None = None) -> ScopedStore:
-    noted = set() if used is None else used
-    return ScopedStores(store, ()).of(who, lambda unit, scope: noted.add((unit, scope)))
+    return ScopedStores(store, ()).of(Calls(who, used))
 
 
 async def _blocks(found: Any) -> Any:
@@ -289,7 +299,7 @@ async def test_principals_are_an_admins_and_each_ones_own(store: AsyncMemoryStor
 async def test_units_that_are_not_allowed_are_told_of_by_their_own_names_alone() -> None:
     async with AsyncMemoryStore(StoreOptions(allowed_units=("mine", "secret"))) as inner:
         for allowed in ((), ("mine", "secret")):
-            mine = ScopedStores(inner, allowed).of(principal("mine*:read,write,watch", "other:read"), lambda *_: None)
+            mine = ScopedStores(inner, allowed).of(Calls(principal("mine*:read,write,watch", "other:read")))
             assert (await mine.capabilities()).allowed_units == ("mine",)
             assert await mine.exists_many("secret", [1]) == [0]
             assert await mine.exists_many("elsewhere", [1]) == [0]
@@ -350,6 +360,14 @@ async def test_units_that_come_later_are_told_of(store: AsyncMemoryStore) -> Non
         while len(told) < 2:
             told += [event for event in await anext(events) if isinstance(event, Change)]
     assert [event.unit for event in told] == ["new-1", "new-2"]
+
+
+async def test_grants_that_change_meanwhile_are_those_of_the_next_call(store: AsyncMemoryStore) -> None:
+    caller = Calls(principal("*:read"))
+    mine = ScopedStores(store, ()).of(caller)
+    assert await mine.exists_many(UNIT, ["one"]) == [1]
+    caller.principal = principal(f"{OTHER}:read")
+    assert await mine.exists_many(UNIT, ["one"]) == [0]
 
 
 def test_anybody_may_do_everything() -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import wraps
-from typing import Any, Final, NoReturn, Self, TypeVar
+from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
 
 from vault.errors import UnknownUnitError, VaultError, unsupported
 from vault.store.contract import AsyncStore, AsyncWatch
@@ -71,6 +71,17 @@ def _changed(scope: Scope, method: MethodT) -> MethodT:
     return call  # type: ignore[return-value]
 
 
+class Caller(Protocol):
+    """Who makes a call."""
+
+    @property
+    def principal(self) -> Principal:
+        """Asked anew each time: while the call runs the grants may change."""
+
+    def used(self, unit: str, scope: Scope) -> None:
+        """Told of each unit and scope by which something is let in."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What the stores of one principal have in common, whatever his grants are by now."""
@@ -93,33 +104,27 @@ class ScopedStores:
         self.nothing = AsyncMemoryStore()
         self._parts: dict[str, _Parts] = {}
 
-    def of(self, principal: Principal, used: Callable[[str, Scope], None]) -> "ScopedStore":
-        """The store for one call of a principal.
-
-        Args:
-            used: Told of each unit and scope by which something is let in.
+    def of(self, caller: Caller) -> "ScopedStore":
+        """The store for one call.
 
         Raises:
             UnsupportedError: The store does not tell principals apart.
         """
-        parts = self._parts.get(principal.name)
+        name = caller.principal.name
+        parts = self._parts.get(name)
         if parts is None:
-            inner = self.store.for_principal(principal.name) if principal.name else self.store
-            parts = self._parts[principal.name] = _Parts(inner)
-        return ScopedStore(self, parts, principal, used)
+            parts = self._parts[name] = _Parts(self.store.for_principal(name) if name else self.store)
+        return ScopedStore(self, parts, caller)
 
 
 class ScopedStore(AsyncStore):
     """Made by ScopedStores. Closing it closes nothing."""
 
-    def __init__(
-        self, shared: ScopedStores, parts: _Parts, principal: Principal, used: Callable[[str, Scope], None]
-    ) -> None:
+    def __init__(self, shared: ScopedStores, parts: _Parts, caller: Caller) -> None:
         self._inner = parts.inner
         self._cursors = parts.cursors
         self._shared = shared
-        self._principal = principal
-        self._used = used
+        self._caller = caller
 
     @property
     def revision(self) -> int:
@@ -181,7 +186,7 @@ class ScopedStore(AsyncStore):
 
     async def unit_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> UnitPage:
         return await visible_page(
-            self._inner, self._principal, self._scopes, self._cursors, prefix, page_size, page_token
+            self._inner, self._caller.principal, self._scopes, self._cursors, prefix, page_size, page_token
         )
 
     async def watch(self, units: Sequence[str] = (), *, since: int | None = None) -> AsyncWatch:
@@ -191,17 +196,17 @@ class ScopedStore(AsyncStore):
             check_unit(unit)
             scopes = self._scopes(unit)
             if "watch" in scopes:
-                self._used(unit, "watch")
+                self._caller.used(unit, "watch")
                 followed.append(unit)
             elif scopes:
-                raise denied(self._principal, "watch", unit)
+                raise denied(self._caller.principal, "watch", unit)
         if followed:
             return await self._inner.watch(followed, since=since)
         # Of no unit alone, by whose Progress its changes could be timed.
         return _ScopedWatch(await self._inner.watch(since=since), (lambda _: False) if units else self._may_watch)
 
     async def principal_info(self, principal: str) -> PrincipalInfo:
-        if principal != self._principal.name:
+        if principal != self._caller.principal.name:
             self._require_admin()
         return await self._inner.principal_info(principal)
 
@@ -225,27 +230,27 @@ class ScopedStore(AsyncStore):
     def _scopes(self, unit: str) -> frozenset[Scope]:
         """All that the principal may do in a unit that is there for anybody."""
         allowed = self._shared.allowed
-        return _NONE if allowed and unit not in allowed else self._principal.scopes(unit)
+        return _NONE if allowed and unit not in allowed else self._caller.principal.scopes(unit)
 
     def _seen(self, unit: str, scope: Scope) -> AsyncStore:
         """The store, or one that holds nothing, where to the principal the unit does not."""
         check_unit(unit)  # first: of what is none, nothing is kept
-        scopes = self._principal.scopes(unit)
+        scopes = self._caller.principal.scopes(unit)
         if not scopes:
             return self._shared.nothing
         if scope not in scopes:
-            raise denied(self._principal, scope, unit)
+            raise denied(self._caller.principal, scope, unit)
         return self._let_in(unit, scope)
 
     def _require(self, unit: str, scope: Scope) -> None:
         check_unit(unit)
-        self._principal.require(unit, scope)
+        self._caller.principal.require(unit, scope)
         self._let_in(unit, scope)
 
     def _let_in(self, unit: str, scope: Scope) -> AsyncStore:
         if self._shared.allowed and unit not in self._shared.allowed:
             _refuse_unit(unit)
-        self._used(unit, scope)
+        self._caller.used(unit, scope)
         return self._inner
 
     def _require_for_renames(self, unit: str, specs: Sequence[MetadataSpec]) -> None:
@@ -254,8 +259,8 @@ class ScopedStore(AsyncStore):
             self._require(unit, "delete")
 
     def _require_admin(self) -> None:
-        if not self._principal.is_admin:
-            raise denied(self._principal, "admin")
+        if not self._caller.principal.is_admin:
+            raise denied(self._caller.principal, "admin")
 
     def _may_watch(self, unit: str) -> bool:
         return "watch" in self._scopes(unit)

@@ -44,12 +44,13 @@ def _streamed_write(
         self: "VaultService", request_iterator: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[Response]:
         revision = self._store.revision
-        store = self._store_for(context)
 
         async def begin(request: Any) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit, context)
-            return await begin_of(store)(start.unit, spec_from_start(start), resumable=start.resumable)
+            return await begin_of(self._store_for(context))(
+                start.unit, spec_from_start(start), resumable=start.resumable
+            )
 
         async with aclosing(run_write(request_iterator, begin)) as told:
             async for each in told:
@@ -407,8 +408,7 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
 
     def _store_for(self, context: CallContext) -> AsyncStore:
         """The store as the caller may use it."""
-        principal = context.principal
-        return self._store if principal is ANYBODY else self._scoped.of(principal, context.used)
+        return self._store if context.principal is ANYBODY else self._scoped.of(context)
 
     def _check_unit(self, unit: str, context: CallContext) -> None:
         """A server may be held to a list of units, as its Store may be; of a caller's own, by his own store."""
