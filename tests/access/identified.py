@@ -67,11 +67,11 @@ async def asking(
 
 
 async def refusal(
-    channel: grpc.aio.Channel, method: str, metadata: Metadata = ()
+    channel: grpc.aio.Channel, method: str, metadata: Metadata = (), message: bytes | None = None
 ) -> tuple[grpc.StatusCode, VaultError] | None:
-    """How a call without a message is refused; None: it is answered, or still runs after a while."""
+    """How a call is refused whose client says nothing, or one message and its end; None: it is answered."""
     begin: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
-    call = begin(_nothing(), metadata=metadata, timeout=30)
+    call = begin(_nothing() if message is None else _once(message), metadata=metadata, timeout=30)
     try:
         await call.read()
     except grpc.aio.AioRpcError as error:
@@ -79,6 +79,10 @@ async def refusal(
     finally:
         call.cancel()
     return None
+
+
+async def _once(message: bytes) -> AsyncIterator[bytes]:
+    yield message
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -92,12 +92,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             handler: _Handler | None = await continuation(handler_call_details)
         except Exception as error:  # noqa: BLE001  # answered and logged as if the servicer had raised it
-            return grpc.stream_stream_rpc_method_handler(self._raising(method, error))
+            return grpc.stream_stream_rpc_method_handler(self._raising(self._beginning(method), error))
         if handler is None:
             if self._authentication is None:
                 return None
             unknown = UnsupportedError("this server has no such method")
-            return grpc.stream_stream_rpc_method_handler(self._raising(_NO_METHOD, unknown))
+            begin = self._beginning(_NO_METHOD, self._authentication.authenticate)
+            return grpc.stream_stream_rpc_method_handler(self._raising(begin, unknown))
         known = self._known.get(method)
         if known is None or known[0] is not handler:  # another interceptor may make a new one for each call
             known = self._known[method] = handler, self._wrapped(method, handler)
@@ -110,7 +111,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if self._authentication is None:
                 return handler
             blocking = UnsupportedError("where it is asked who calls, only methods written with async are served")
-            return grpc.stream_stream_rpc_method_handler(self._raising(method, blocking))
+            return grpc.stream_stream_rpc_method_handler(self._raising(self._beginning(method), blocking))
         wrap = self._streaming if inspect.isasyncgenfunction(behaviour) else self._plain
         make: Callable[..., _Handler] = getattr(grpc, f"stream_{_arity(handler.response_streaming)}_rpc_method_handler")
         codecs = CODECS.get(method)
@@ -120,8 +121,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             response_serializer=codecs.serialize_response if codecs else handler.response_serializer,
         )
 
-    def _beginning(self, method: str) -> "_Begin":
-        check = None if self._authentication is None else self._authentication.check_of(method)
+    def _beginning(self, method: str, check: Check | None = None) -> "_Begin":
+        if check is None and self._authentication is not None:
+            check = self._authentication.check_of(method)
         limits = self._calls.limits_of(method)
         return partial(_Running, self._calls, self._refusals, self._access.audit, method, limits, check)
 
@@ -153,9 +155,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _raising(self, method: str, error: Exception) -> Callable[..., Any]:
-        begin = self._beginning(method)
-
+    def _raising(self, begin: "_Begin", error: Exception) -> Callable[..., Any]:
         async def call(_messages: Any, context: _Context) -> None:
             async with begin(context) as running:
                 running.check()

@@ -58,6 +58,7 @@ METHOD_SCOPES: Final[Mapping[str, MethodScope]] = {
     **{f"/vault.v1.AdminService/{name}": "admin" for name in _ADMIN},
     "/grpc.health.v1.Health/Check": "open",
     "/grpc.health.v1.Health/Watch": "open",
+    "/grpc.health.v1.Health/List": "identity",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "identity",
 }
 
