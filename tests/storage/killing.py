@@ -164,6 +164,10 @@ class Operation:
     resumable: bool = False
 
 
+def _purge(store: EmbeddedStore) -> None:
+    store.purge_retained()
+
+
 OPERATIONS = {
     "upload": Operation(_upload),
     "update": Operation(_update),
@@ -179,6 +183,7 @@ OPERATIONS = {
     "put_many": Operation(_put_many),
     "rename over a name": Operation(_rename_over),
     "collection": Operation(_wait_until_collected, prepare_expired, changes=False),
+    "purge": Operation(_purge, prepare_retained, changes=False),
     "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
     "eviction": Operation(_evict, prepare_full),
     "eviction that retains nothing": Operation(_evict, prepare_full, retention=0),

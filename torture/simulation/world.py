@@ -28,7 +28,7 @@ from vault.store.values import (
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Purged, Stored
 from vault_server.storage.decision.writes import Asked
 from vault_server.storage.generic._async import suspended, watch
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
@@ -266,6 +266,12 @@ class SimulatedIndex:
         claimed = self._tables.claim(now, most)
         await self.node.step()
         return claimed
+
+    async def purge(self, unit: str | None) -> Purged:
+        await self.node.step()
+        purged = self._tables.purge(unit)
+        await self.node.step()
+        return purged
 
     async def forget(self, files: Sequence[str]) -> None:
         await self.node.step()

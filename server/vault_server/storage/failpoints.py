@@ -40,6 +40,7 @@ Point = Literal[
     "contents deleted",
     "before the change is recorded",
     "change recorded",
+    "purged",
     # Its end.
     "before the fsync of folders",
     "folders durable",

@@ -19,10 +19,11 @@ from typing import Final
 from vault_server.storage.clock import wall_clock
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Plan
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.staging import Staging
 from vault_server.storage.index.objects import file_is_referenced
-from vault_server.storage.index.retirement import collect, give_up, inlined_limit, trim
+from vault_server.storage.index.retirement import collect, give_up, inlined_limit, retained, trim
 
 _log = logging.getLogger(__name__)
 
@@ -167,6 +168,21 @@ class Sweeper:
             _log.warning("the disk is full: %d retained generations were given up to make room", len(retired))
         self._settle(connection)
         return bool(retired or trash)
+
+    def purge(self, connection: sqlite3.Connection, unit: str | None) -> Purged:
+        """Gives some retained generations up, of one unit or of all, before their time: what there was of them."""
+        rows, size = retained(connection, unit, _FILES_AT_ONCE)
+        give_up(connection, rows)
+        reached("purged")
+        self.wanted = True
+        return Purged(len(rows), size)
+
+    def trash_left(self, connection: sqlite3.Connection) -> int:
+        """How many files are to be removed still, the next of them soon."""
+        (left,) = connection.execute("SELECT count(*) FROM trash").fetchone()
+        self.wanted = self.wanted or left > 0
+        self._look_at = 0.0
+        return int(left)
 
     def committed(self, placement: Placement, plan: Plan | None, retention: float) -> None:
         """The transaction that `sweep` was in is durable.

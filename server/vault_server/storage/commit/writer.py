@@ -27,6 +27,7 @@ from vault_server.storage.commit.expiry import Expiry
 from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import Delete, PlacingWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
@@ -37,6 +38,9 @@ from vault_server.storage.index.units import set_limits
 from vault_server.storage.os_errors import primary_code, register_error, room_helps, storage_error
 
 _log = logging.getLogger(__name__)
+
+_TRIES: Final = 10
+"""Transactions by which no trash became less, after which it is left: others add to it, too."""
 
 MAX_WRITES: Final = 1000
 """Writes in one transaction, unless one batch alone has more: nobody waits for too many others."""
@@ -139,6 +143,20 @@ class Writer:
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, and waits for it."""
         return self.submit(partial(set_limits, unit=unit, limits=limits)).result()
+
+    def purge(self, unit: str | None) -> Purged:
+        """See `EngineStore.purge_retained`. Other writes get through meanwhile."""
+        objects = size = 0
+        while (some := self.submit(partial(self._sweeper.purge, unit=unit)).result()).objects:
+            objects, size = objects + some.objects, size + some.bytes
+        # What is trash now is removed by the transactions that follow, some files each.
+        left, tries = self.submit(self._sweeper.trash_left).result(), _TRIES
+        while left and tries:
+            before, left = left, self.submit(self._sweeper.trash_left).result()
+            tries = _TRIES if left < before else tries - 1
+        if left:
+            raise StorageError(f"{left} files that nothing needs any more cannot be removed; the log says why")
+        return Purged(objects, size)
 
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Queues a job that has a write transaction for itself; the future has its result once that is durable. What

@@ -23,6 +23,18 @@ class Stored(NamedTuple):
     retired: bool = False
 
 
+class Purged(NamedTuple):
+    """What was removed before its time.
+
+    Attributes:
+        objects: Generations that were retained.
+        bytes: Of all of them; those of copies are counted for each.
+    """
+
+    objects: int
+    bytes: int
+
+
 class Claimed(NamedTuple):
     """What a collection found.
 

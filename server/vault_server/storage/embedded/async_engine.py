@@ -22,7 +22,7 @@ from vault.store.values import (
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Outcome
-from vault_server.storage.decision.stored import Stored
+from vault_server.storage.decision.stored import Purged, Stored
 from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.embedded.store import EmbeddedStore
 from vault_server.storage.embedded.threads import Threads
@@ -115,6 +115,9 @@ class AsyncEmbeddedEngine:
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return await self._threads.call(self._store.engine.writer.set_limits, unit, limits)
+
+    async def purge(self, unit: str | None) -> Purged:
+        return await self._threads.call(self._store.engine.writer.purge, unit)
 
     async def status(self, unit: str, key: RequestKey) -> WriteStatus:
         return await self._threads.call(self._store.suspended.status, unit, key)

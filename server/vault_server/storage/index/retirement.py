@@ -92,6 +92,19 @@ def trim(connection: sqlite3.Connection, limit: int) -> None:
     give_up(connection, surplus)
 
 
+def retained(
+    connection: sqlite3.Connection, unit: str | None, limit: int
+) -> tuple[list[tuple[int, int, str | None]], int]:
+    """Up to `limit` retained generations, of one unit or of all, as `give_up` takes them; and how many bytes they
+    have."""
+    rows = connection.execute(
+        "SELECT r.generation, r.content, c.file, r.size FROM retired r LEFT JOIN contents c ON c.number = r.content "
+        "WHERE ?1 IS NULL OR r.unit = ?1 LIMIT ?2",
+        (unit, limit),
+    ).fetchall()
+    return [row[:3] for row in rows], sum(row[3] for row in rows)
+
+
 def give_up(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> None:
     """Forgets retained generations: their number, that of their contents, and their file, which is trash from here
     on."""

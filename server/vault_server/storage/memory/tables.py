@@ -50,7 +50,7 @@ from vault_server.storage.decision.rows import (
     to_info,
     unpack_tags,
 )
-from vault_server.storage.decision.stored import Claimed, Stored, load_small
+from vault_server.storage.decision.stored import Claimed, Purged, Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import refuse_future
 from vault_server.storage.memory.places import Places, within
@@ -60,6 +60,7 @@ _KIND: Final = CHANGE_COLUMNS.index("kind")
 _COMMITTED_AT: Final = CHANGE_COLUMNS.index("committed_at")
 _PRINCIPAL: Final = CHANGE_COLUMNS.index("principal")
 _REQUEST: Final = CHANGE_COLUMNS.index("request_id")
+_UNIT: Final = RETIRED_COLUMNS.index("unit")
 _SIZE: Final = RETIRED_COLUMNS.index("size")
 _CONTENT: Final = RETIRED_COLUMNS.index("content")
 _RETIRED_AT: Final = RETIRED_COLUMNS.index("retired_at")
@@ -234,14 +235,24 @@ class MemoryTables:
             for generation, row in tuple(self._retired.items()):
                 if row[_COLLECT_AT] > now and retained <= enough:
                     break
-                content = self._contents.get(row[_CONTENT])
-                if content is not None and content.file is not None:
-                    self._trash[content.file] = None
-                del self._retired[generation]
-                self._contents.pop(row[_CONTENT], None)
+                self._give_up(generation, row)
                 retained -= row[_SIZE] + ROW_BYTES
             due = next((row[_COLLECT_AT] for row in self._retired.values()), None)
             return Claimed(list(self._trash), due, retained)
+
+    def purge(self, unit: str | None) -> Purged:
+        with self._lock:
+            self._finish()
+            rows = [each for each in self._retired.items() if unit is None or each[1][_UNIT] == unit]
+            for generation, row in rows:
+                self._give_up(generation, row)
+            return Purged(len(rows), sum(row[_SIZE] for _, row in rows))
+
+    def _give_up(self, generation: int, row: tuple[Any, ...]) -> None:
+        content = self._contents.pop(row[_CONTENT], None)
+        if content is not None and content.file is not None:
+            self._trash[content.file] = None
+        del self._retired[generation]
 
     def forget(self, files: Sequence[str]) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
 
 from vault_server.storage.decision.plan import Plan
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncWritableIndex
 
 _log = logging.getLogger(__name__)
@@ -53,16 +54,26 @@ class AsyncCollection:
         if self._lock.locked() or not self.is_due:
             return
         async with self._lock:
-            due, self._due = self._due, None  # what is noted meanwhile is not lost
-            try:
-                files, then, self._retained = await self._index.claim(self._clock(), self._most)
-                await self._blobs.remove(files)
-                await self._index.forget(files)
-            except VaultError as error:
-                _log.warning("what is to be collected is left for later: %s", error)
-                then = self._clock() + _RETRY
-            except BaseException:
-                self._due = due
-                raise
-            if then is not None:
-                self._due = then if self._due is None else min(self._due, then)
+            await self._collect()
+
+    async def purge(self, unit: str | None) -> Purged:
+        """Removes all that is retained, of one unit or of all, whether it is due or not."""
+        async with self._lock:
+            purged = await self._index.purge(unit)
+            await self._collect()
+        return purged
+
+    async def _collect(self) -> None:
+        due, self._due = self._due, None  # what is noted meanwhile is not lost
+        try:
+            files, then, self._retained = await self._index.claim(self._clock(), self._most)
+            await self._blobs.remove(files)
+            await self._index.forget(files)
+        except VaultError as error:
+            _log.warning("what is to be collected is left for later: %s", error)
+            then = self._clock() + _RETRY
+        except BaseException:
+            self._due = due
+            raise
+        if then is not None:
+            self._due = then if self._due is None else min(self._due, then)

@@ -15,6 +15,7 @@ from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
 from vault_server.storage.decision.quota import MOST_EVICTED, evicted_first, learn, more_to_know, require_progress
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import Content, Write, asked, drop
 from vault_server.storage.generic._async.collection import AsyncCollection
 from vault_server.storage.generic._async.protocols import AsyncBlobStore, AsyncCommitSignal, AsyncWritableIndex
@@ -110,6 +111,10 @@ class AsyncCommits:
         """See AsyncCommitting."""
         async with self._index.lock:
             return await self._index.set_limits(unit, limits)
+
+    async def purge(self, unit: str | None) -> Purged:
+        """See AsyncCommitting."""
+        return await self._collection.purge(unit)
 
     async def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
         """Removes what was staged, or placed, for writes that have no use for it."""

@@ -25,7 +25,7 @@ from vault.store.values import (
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Purged, Stored
 from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.uploads.incoming import Incoming
 
@@ -109,6 +109,9 @@ class AsyncWritableIndex(AsyncIndex, Protocol):
 
     async def claim(self, now: int, most: int) -> Claimed:
         """Gives up the generations whose time has come, and the oldest while over `most` bytes are retained."""
+
+    async def purge(self, unit: str | None) -> Purged:
+        """Gives up all that is retained, of one unit or of all: the next claim has their blobs."""
 
     async def forget(self, files: Sequence[str]) -> None:
         """These blobs are gone."""
@@ -216,6 +219,9 @@ class AsyncCommitting(Protocol):
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably; what it holds then, and they."""
+
+    async def purge(self, unit: str | None) -> Purged:
+        """See `AsyncEngineStore.purge_retained`."""
 
 
 class AsyncWrites(Protocol):

@@ -9,6 +9,7 @@ from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 
 from vault_server.storage.decision.plan import Plan
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.generic._sync.protocols import BlobStore, WritableIndex
 
 _log = logging.getLogger(__name__)
@@ -54,16 +55,26 @@ class Collection:
         if self._lock.locked() or not self.is_due:
             return
         with self._lock:
-            due, self._due = self._due, None  # what is noted meanwhile is not lost
-            try:
-                files, then, self._retained = self._index.claim(self._clock(), self._most)
-                self._blobs.remove(files)
-                self._index.forget(files)
-            except VaultError as error:
-                _log.warning("what is to be collected is left for later: %s", error)
-                then = self._clock() + _RETRY
-            except BaseException:
-                self._due = due
-                raise
-            if then is not None:
-                self._due = then if self._due is None else min(self._due, then)
+            self._collect()
+
+    def purge(self, unit: str | None) -> Purged:
+        """Removes all that is retained, of one unit or of all, whether it is due or not."""
+        with self._lock:
+            purged = self._index.purge(unit)
+            self._collect()
+        return purged
+
+    def _collect(self) -> None:
+        due, self._due = self._due, None  # what is noted meanwhile is not lost
+        try:
+            files, then, self._retained = self._index.claim(self._clock(), self._most)
+            self._blobs.remove(files)
+            self._index.forget(files)
+        except VaultError as error:
+            _log.warning("what is to be collected is left for later: %s", error)
+            then = self._clock() + _RETRY
+        except BaseException:
+            self._due = due
+            raise
+        if then is not None:
+            self._due = then if self._due is None else min(self._due, then)

@@ -16,6 +16,7 @@ from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Facts, Outcome, Plan, Retention
 from vault_server.storage.decision.quota import MOST_EVICTED, evicted_first, learn, more_to_know, require_progress
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import Content, Write, asked, drop
 from vault_server.storage.generic._sync.collection import Collection
 from vault_server.storage.generic._sync.protocols import BlobStore, CommitSignal, WritableIndex
@@ -111,6 +112,10 @@ class Commits:
         """See Committing."""
         with self._index.lock:
             return self._index.set_limits(unit, limits)
+
+    def purge(self, unit: str | None) -> Purged:
+        """See Committing."""
+        return self._collection.purge(unit)
 
     def _remove_unused(self, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
         """Removes what was staged, or placed, for writes that have no use for it."""

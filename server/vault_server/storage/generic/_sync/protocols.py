@@ -26,7 +26,7 @@ from vault.store.values import (
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Purged, Stored
 from vault_server.storage.decision.writes import Asked, Content, RequestKey, Write
 from vault_server.storage.uploads.incoming import Incoming
 
@@ -110,6 +110,9 @@ class WritableIndex(Index, Protocol):
 
     def claim(self, now: int, most: int) -> Claimed:
         """Gives up the generations whose time has come, and the oldest while over `most` bytes are retained."""
+
+    def purge(self, unit: str | None) -> Purged:
+        """Gives up all that is retained, of one unit or of all: the next claim has their blobs."""
 
     def forget(self, files: Sequence[str]) -> None:
         """These blobs are gone."""
@@ -217,6 +220,9 @@ class Committing(Protocol):
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably; what it holds then, and they."""
+
+    def purge(self, unit: str | None) -> Purged:
+        """See `EngineStore.purge_retained`."""
 
 
 class Writes(Protocol):

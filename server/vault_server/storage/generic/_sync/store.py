@@ -40,6 +40,7 @@ from vault_server.storage.decision.leases import holder_of
 from vault_server.storage.decision.plan import Facts
 from vault_server.storage.decision.refusals import cut_short, require_generation
 from vault_server.storage.decision.rows import to_info
+from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import (
     NOTHING,
     Content,
@@ -69,6 +70,28 @@ class EngineStore(ReadingStore):
         self._require_unit(unit)
         check_spec(limits, UnitLimits)
         return self.finish(self.commits.set_limits(unit, limits))
+
+    def purge_retained(self, unit: str | None = None) -> Purged:
+        """Removes the bytes of generations that were replaced or deleted now, rather than when their retention ends.
+
+        What reads one goes on; what asks for one anew finds it gone, as after its retention: a download that lost its
+        connection, a reader that seeks. Current objects and resumable writes stay. On a disk, the room of what
+        the register itself holds is used for what comes, and overwritten by it.
+
+        Args:
+            unit: Of this unit alone.
+
+        Returns:
+            What was removed: how many generations, and their bytes.
+
+        Raises:
+            StorageError: Files are there still that cannot be removed.
+        """
+        if unit is None:
+            self.require_open()
+        else:
+            self._require_unit(unit)
+        return self.finish(self.commits.purge(unit))
 
     def upload(self, unit: str, spec: UploadSpec, *, resumable: bool = False) -> BlockWriter:
         self._require_unit(unit)

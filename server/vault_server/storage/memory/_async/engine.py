@@ -25,7 +25,7 @@ from vault_server.storage.decision.leases import Lease, lease_key
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Purged, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.uploads.incoming import small_contents
@@ -85,6 +85,9 @@ class AsyncMemoryIndex:
 
     async def claim(self, now: int, most: int) -> Claimed:
         return self.tables.claim(now, most)
+
+    async def purge(self, unit: str | None) -> Purged:
+        return self.tables.purge(unit)
 
     async def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)

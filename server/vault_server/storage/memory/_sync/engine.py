@@ -26,7 +26,7 @@ from vault_server.storage.decision.leases import Lease, lease_key
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row
-from vault_server.storage.decision.stored import Claimed, Stored
+from vault_server.storage.decision.stored import Claimed, Purged, Stored
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.memory.tables import MemoryTables
 from vault_server.storage.uploads.incoming import small_contents
@@ -86,6 +86,9 @@ class MemoryIndex:
 
     def claim(self, now: int, most: int) -> Claimed:
         return self.tables.claim(now, most)
+
+    def purge(self, unit: str | None) -> Purged:
+        return self.tables.purge(unit)
 
     def forget(self, files: Sequence[str]) -> None:
         self.tables.forget(files)
