@@ -13,6 +13,7 @@ from vault.store.values import (
     DeleteSpec,
     ListOrder,
     MetadataSpec,
+    PrincipalLimits,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -197,6 +198,11 @@ CASES: Final[Mapping[str, Case]] = {
     "units in pages": _of_store("Store.unit_page", lambda store: store.unit_page()),
     "limits": _of_store(
         "Store.set_unit_limits", lambda store: store.set_unit_limits("notes", UnitLimits(max_objects=1))
+    ),
+    "a principal": _of_store("Store.principal_info", lambda store: store.principal_info("ann")),
+    "principals in pages": _of_store("Store.principal_page", lambda store: store.principal_page()),
+    "limits of a principal": _of_store(
+        "Store.set_principal_limits", lambda store: store.set_principal_limits("ann", PrincipalLimits(max_objects=1))
     ),
     "names": _of_store(
         "Store.list_page(order)", lambda store: _page(store, order=ListOrder.NAME), (["a", "dir/b", "dir/c"], [])

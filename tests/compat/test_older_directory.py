@@ -9,13 +9,24 @@ import pytest
 from vault import RemoteStore
 from vault.errors import VaultError
 from vault.store.contract import Store
-from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallPut, UnitLimits, UpdateSpec, checksum
+from vault.store.values import (
+    CopySpec,
+    MetadataSpec,
+    PrincipalLimits,
+    PutSpec,
+    SmallPut,
+    UnitLimits,
+    UpdateSpec,
+    checksum,
+)
 from vault.testing.store.objects import payload
 from vault_server import EmbeddedStore
+from vault_server.storage.decision.writes import Put, Write
 
 from tests.compat.directory import change, contents, feed, resume, write
 from tests.compat.older import Older
 from tests.server.process import COMMAND, Served
+from tests.storage.deciding import content
 
 EXPIRING = range(150, 156)
 
@@ -27,15 +38,19 @@ def by_older(older: Older, what: str, directory: Path, *arguments: object) -> An
 def assert_sound(older: Older, directory: Path) -> None:
     """Both versions' checks find nothing."""
     for environment in (None, older.environment):
-        done = subprocess.run(
-            [COMMAND, "check", directory, "--deep"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert_sound_by(environment, directory)
+
+
+def assert_sound_by(environment: dict[str, str] | None, directory: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "check", directory, "--deep"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def use_what_is_new(store: Store) -> None:
@@ -92,6 +107,30 @@ def test_a_directory_that_this_version_made_is_the_olders(older: Older, tmp_path
     assert by_older(older, "read", directory) == expected
     by_older(older, "change", directory)
     assert_sound(older, directory)
+
+
+def test_a_directory_of_the_older_version_gets_counts_that_a_repair_keeps_up(older: Older, tmp_path: Path) -> None:
+    """It charges nothing to anybody, and gives nothing back for what it deletes."""
+    directory = tmp_path / "store"
+    by_older(older, "write", directory, 100)
+    with EmbeddedStore(directory) as store:
+        assert store.principal_page().principals == []
+        ids = [info.data_id for info in store.list_page("a", page_size=1000).objects]
+        replaced: list[Write] = [Put("a", PutSpec(None, data_id), content(b"x"), "ann") for data_id in ids]
+        assert [outcome for outcome in store.commits.commit(replaced) if isinstance(outcome, VaultError)] == []
+        store.set_principal_limits("ann", PrincipalLimits(max_bytes=1000))
+        assert store.principal_info("ann").bytes == len(ids)
+        assert store.check(deep=True).ok
+    by_older(older, "change", directory)
+    assert_sound_by(older.environment, directory)
+    with EmbeddedStore(directory) as store:
+        assert [problem.detail for problem in store.check().problems] == [
+            "principals whose counts are not those of their objects: 1"
+        ]
+        assert store.check(repair=True).ok
+        left = store.principal_info("ann")
+        assert left.limits == PrincipalLimits(max_bytes=1000)
+        assert 0 < left.bytes == left.objects < len(ids)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vault.errors import VaultError
 from vault.store.columns import to_time
 from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec, checksum
-from vault_server.storage.decision.plan import Answer, Facts, Found, Outcome, Plan, Retention, Usage
+from vault_server.storage.decision.plan import Account, Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
 from vault_server.storage.decision.writes import (
     Content,
@@ -49,6 +49,7 @@ class DictIndex:
     tags: set[tuple[str, str, str, int]] = field(default_factory=set)
     trash: set[str] = field(default_factory=set)
     units: dict[str, Usage] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
 
     def facts(self, writes: list[Write], retention: Retention) -> Facts:
         wanted = asked(writes)
@@ -72,6 +73,7 @@ class DictIndex:
             answers,
             {unit: self.units[unit] for unit in wanted.units if unit in self.units},
             [(revision, self.changes[revision]["committed_at"]) for revision in floors],
+            accounts={name: self.accounts[name] for name in wanted.principals if name in self.accounts},
         )
 
     def apply(self, plan: Plan) -> None:
@@ -109,6 +111,10 @@ class DictIndex:
             self.changes[change[0]] = dict(zip(CHANGE_COLUMNS, change, strict=True))
         for usage in plan.units:
             self.units[usage.unit] = usage
+        for principal, objects, size in plan.charges:
+            assert objects or size
+            account = self.accounts.get(principal, Account(principal))
+            self.accounts[principal] = account._replace(objects=account.objects + objects, bytes=account.bytes + size)
         self.revision, self.clock = plan.revision, plan.clock
         if plan.feed_floor is not None:
             self.feed_floor = plan.feed_floor
@@ -134,6 +140,10 @@ class DictIndex:
             for (unit, data_id), row in self.objects.items()
             for tag, value in unpack_tags(row.tags).items()
         }
+        for principal in {row.principal for row in self.objects.values()} | self.accounts.keys():
+            sizes = [row.size for row in self.objects.values() if row.principal == principal != ""]
+            account = self.accounts.get(principal, Account(principal))
+            assert account[1:3] == (len(sizes), sum(sizes)), principal
         for unit, usage in self.units.items():
             rows = [row for row in self.objects.values() if row.unit == unit]
             assert usage[1:3] == (len(rows), sum(row.size for row in rows))
@@ -318,7 +328,7 @@ def write_lists(draw: st.DrawFn, blobs: bool = True) -> list[Write]:  # Hypothes
         unit, key = draw(units), draw(ids | names)
         generation = draw(st.none() | st.integers(1, number + 1))
         revision = draw(st.none() | st.none() | st.integers(1, number + 1))
-        principal = draw(st.sampled_from(["", "", "", "somebody"]))
+        principal = draw(st.sampled_from(["", "", "somebody", "another"]))
         spec: Any
         match draw(st.integers(0, 7)):
             case 0 | 1:

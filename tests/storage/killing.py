@@ -14,11 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vault.store.values import CopySpec, MetadataSpec, PutSpec, SmallUpdate, UnitLimits, UpdateSpec, checksum
+from vault.errors import VaultError
+from vault.store.values import (
+    CopySpec,
+    DeleteSpec,
+    MetadataSpec,
+    PrincipalLimits,
+    PutSpec,
+    SmallUpdate,
+    UnitLimits,
+    UpdateSpec,
+    UploadSpec,
+    checksum,
+)
 from vault.testing.store.objects import small_put
 from vault_server.storage import EmbeddedStore, StoreOptions
+from vault_server.storage.decision.writes import Delete, Upload
 from vault_server.storage.failpoints import Point, switch_on
 
+from tests.storage.deciding import content
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, start, succeeded, update, upload, write_all
 from tests.storage.resuming import go_on
 
@@ -113,6 +127,23 @@ def prepare_full(store: EmbeddedStore) -> None:
     store.set_unit_limits(UNIT, UnitLimits(max_objects=4, when_full="evict"))
 
 
+def prepare_charged(store: EmbeddedStore) -> None:
+    """The same, and what is charged to somebody, who has limits."""
+    prepare(store)
+    store.set_principal_limits("ann", PrincipalLimits(max_objects=2, max_bytes=20))
+    _charge(store, 41, 42)
+
+
+def _charge(store: EmbeddedStore, *data_ids: int) -> None:
+    writes = [Upload(UNIT, UploadSpec(data_id), content(b"x" * (data_id - 35)), "ann") for data_id in data_ids]
+    for outcome in store.commits.commit([Delete(UNIT, DeleteSpec(41)), *writes]):
+        assert not isinstance(outcome, VaultError), outcome
+
+
+def _replace_charged(store: EmbeddedStore) -> None:
+    _charge(store, 43)
+
+
 def _evict(store: EmbeddedStore) -> None:
     for outcome in store.upload_many(UNIT, [small(MEDIUM, data_id=20 + number) for number in range(3)]):
         succeeded(outcome)
@@ -187,6 +218,7 @@ OPERATIONS = {
     "collection for a full disk": Operation(_make_room, prepare_retained, changes=False),
     "eviction": Operation(_evict, prepare_full),
     "eviction that retains nothing": Operation(_evict, prepare_full, retention=0),
+    "replacement of what is charged to somebody": Operation(_replace_charged, prepare_charged),
     "expiry": Operation(_expire, prepare_expiring),
     "rename over a name that retains nothing": Operation(_rename_over, retention=0),
     "update that retains nothing": Operation(_update, retention=0),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision.decide import decide
-from vault_server.storage.decision.plan import Retention, Usage
+from vault_server.storage.decision.plan import Account, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row
 from vault_server.storage.decision.writes import Delete, SetMetadata, Update, Upload, Write
 from vault_server.storage.index.apply import apply
@@ -57,6 +57,7 @@ def assert_alike(connection: sqlite3.Connection, index: DictIndex) -> None:
         "SELECT unit, key, value, data_id FROM tags": list(index.tags),
         "SELECT file FROM trash": [(file,) for file in index.trash],
         f"SELECT {', '.join(Usage._fields)} FROM units": [tuple(usage) for usage in index.units.values()],
+        f"SELECT {', '.join(Account._fields)} FROM principals": [tuple(each) for each in index.accounts.values()],
     }
     for statement, wanted in told.items():
         assert rows(connection, statement) == sorted(wanted, key=repr), statement
@@ -72,7 +73,8 @@ def test_any_groups_of_writes_leave_the_tables_that_the_dicts_have(
         for clock, group in enumerate(in_groups(writes, sizes)):
             known = facts(connection, group, retention)
             wanted = index.facts(group, retention)
-            assert (known.rows, known.answers, known.units) == (wanted.rows, wanted.answers, wanted.units)
+            assert (known.rows, known.answers) == (wanted.rows, wanted.answers)
+            assert (known.units, known.accounts) == (wanted.units, wanted.accounts)
             plan = decide(known, group, clock, retention)
             apply(connection, plan)
             index.apply(decide(wanted, group, clock, retention))
@@ -93,17 +95,20 @@ class Counting(sqlite3.Connection):
         return super().executemany(*arguments)
 
 
+@pytest.mark.parametrize(("principal", "more"), [("", 0), ("somebody", 3)])
 @pytest.mark.parametrize("count", [2, 300])
-def test_a_group_takes_as_many_statements_however_many_writes_are_in_it(made: Path, count: int) -> None:
+def test_a_group_takes_as_many_statements_however_many_writes_are_in_it(
+    made: Path, count: int, principal: str, more: int
+) -> None:
     numbers, names = range(1, count + 1), [f"n{number}" for number in range(count + 1)]
     groups: list[list[Write]] = [
-        [Upload("u", UploadSpec(number, names[number], {"k": "v"}), content(b"x")) for number in numbers],
+        [Upload("u", UploadSpec(number, names[number], {"k": "v"}), content(b"x"), principal) for number in numbers],
         [Update("u", UpdateSpec(names[number] if number % 2 else number), content(b"y")) for number in numbers],
         [SetMetadata("u", MetadataSpec(names[number], f"m{number}", {"k": "w"}, expires_in=60)) for number in numbers],
         [Delete("u", DeleteSpec(f"m{number}" if number % 2 else number)) for number in numbers],
     ]
     with register(made) as connection:
-        assert [committed(connection, group) for group in groups] == [8, 9, 10, 9]
+        assert [committed(connection, group) for group in groups] == [8 + more, 9 + bool(more) * 2, 10, 9]
         assert rows(connection, "SELECT count(*) FROM objects") == [(0,)]
         assert rows(connection, "SELECT count(*), count(DISTINCT content) FROM retired") == [(2 * count, 2 * count)]
 

@@ -1,4 +1,5 @@
-"""Units with limits: any writes come to what they come to one after the other, however many are evicted at once."""
+"""Units and principals with limits: any writes come to what they come to one after the other, however many are evicted
+at once."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from vault.store.values import (
     Block,
     DeleteSpec,
     MetadataSpec,
+    PrincipalInfo,
+    PrincipalLimits,
     PutSpec,
     UnitLimits,
     UpdateSpec,
@@ -30,6 +33,8 @@ from tests.storage.deciding import content
 from tests.storage.objects import UNIT, start, update, upload
 
 FEW = 2  # evicted in one transaction, here
+PRINCIPALS = ["ann", "bob"]
+Round = tuple[UnitLimits | None, tuple[str, PrincipalLimits] | None, list[Write]]
 
 FILLING = """
 import sys
@@ -44,9 +49,10 @@ with EmbeddedStore(sys.argv[1]) as store:
 
 @dataclass
 class Model:
-    """One unit: ids, names and sizes, in the order in which the objects were stored."""
+    """One unit: ids, names, sizes and who is charged, in the order in which the objects were stored."""
 
     limits: UnitLimits = field(default_factory=UnitLimits)
+    of_principals: dict[str, PrincipalLimits] = field(default_factory=dict)
     objects: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, write: Write) -> str:
@@ -76,6 +82,14 @@ class Model:
 
     def _store(self, there: dict[str, Any] | None, write: Any, data_id: int, name: str | None) -> str:
         size = write.content.size
+        new = {"id": data_id, "name": name, "size": size, "owner": write.principal}
+        limits = self.of_principals.get(write.principal)
+        if limits is not None:
+            after = [*(each for each in self.objects if each is not there), new]
+            counts = zip(self.charged(write.principal, self.objects), self.charged(write.principal, after), strict=True)
+            for (was, now), most in zip(counts, (limits.max_objects, limits.max_bytes), strict=True):
+                if now > was and most is not None and now > most:
+                    return "QUOTA"
         if self.limits.when_full == "evict":
             if self._most_objects < 1 or size > self._most_bytes:
                 return "QUOTA"
@@ -90,8 +104,17 @@ class Model:
             if self._size(others) + size > max(self._most_bytes, self._size(self.objects)):
                 return "QUOTA"
             self.objects = others
-        self.objects.append({"id": data_id, "name": name, "size": size})
+        self.objects.append(new)
         return ""
+
+    @staticmethod
+    def charged(principal: str, objects: list[dict[str, Any]]) -> tuple[int, int]:
+        sizes = [each["size"] for each in objects if each["owner"] == principal]
+        return len(sizes), sum(sizes)
+
+    def account(self, principal: str) -> PrincipalInfo:
+        limits = self.of_principals.get(principal, PrincipalLimits())
+        return PrincipalInfo(principal, *self.charged(principal, self.objects), limits)
 
     def _find(self, key: int | str) -> dict[str, Any] | None:
         of = "name" if isinstance(key, str) else "id"
@@ -114,19 +137,19 @@ class Model:
 def _writes(draw: st.DrawFn) -> Write:
     ids, names = st.integers(1, 9), st.sampled_from("abc")
     new = content(b"x" * draw(st.integers(0, 4)))
-    key, request_id = draw(ids | names), new_request_id()
+    key, request_id, whose = draw(ids | names), new_request_id(), draw(st.sampled_from(["", *PRINCIPALS]))
     match draw(st.integers(0, 7)):
         case 0 | 1 | 2:
             spec = UploadSpec(draw(ids), draw(st.none() | names), request_id=request_id)
-            return Upload(UNIT, spec, new)
+            return Upload(UNIT, spec, new, whose)
         case 3 | 4:
-            return Put(UNIT, PutSpec(draw(st.none() | names), draw(ids), request_id=request_id), new)
+            return Put(UNIT, PutSpec(draw(st.none() | names), draw(ids), request_id=request_id), new, whose)
         case 5:
-            return Update(UNIT, UpdateSpec(key, request_id=request_id), new)
+            return Update(UNIT, UpdateSpec(key, request_id=request_id), new, whose)
         case 6:
-            return Delete(UNIT, DeleteSpec(key, request_id=request_id))
+            return Delete(UNIT, DeleteSpec(key, request_id=request_id), whose)
         case _:
-            return SetMetadata(UNIT, MetadataSpec(key, tags={"a": "b"}, request_id=request_id))
+            return SetMetadata(UNIT, MetadataSpec(key, tags={"a": "b"}, request_id=request_id), whose)
 
 
 _LIMITS = st.builds(
@@ -135,24 +158,35 @@ _LIMITS = st.builds(
     st.none() | st.integers(0, 12),
     st.sampled_from(["refuse", "evict", "evict"]),
 )
-_ROUNDS = st.lists(st.tuples(st.none() | _LIMITS, st.lists(_writes(), max_size=12)), max_size=6)
+_OF_A_PRINCIPAL = st.tuples(
+    st.sampled_from(PRINCIPALS),
+    st.builds(PrincipalLimits, st.none() | st.integers(0, 4), st.none() | st.integers(0, 8)),
+)
+_ROUNDS = st.lists(
+    st.tuples(st.none() | _LIMITS, st.none() | _OF_A_PRINCIPAL, st.lists(_writes(), max_size=12)), max_size=6
+)
 
 
-def assert_as_the_model(
-    store: EmbeddedStore | MemoryStore, rounds: list[tuple[UnitLimits | None, list[Write]]]
-) -> None:
+def assert_as_the_model(store: EmbeddedStore | MemoryStore, rounds: list[Round]) -> None:
     model = Model()
-    for limits, writes in rounds:
+    for limits, of_a_principal, writes in rounds:
         if limits is not None:
             model.limits = limits
             store.set_unit_limits(UNIT, limits)
+        if of_a_principal is not None:
+            principal, most = of_a_principal
+            model.of_principals[principal] = most
+            assert store.set_principal_limits(principal, most) == model.account(principal)
         outcomes = store.commits.commit(writes) if writes else []
         told = [outcome.reason if isinstance(outcome, VaultError) else "" for outcome in outcomes]
         assert told == [model.write(write) for write in writes]
         held = sorted(store.list_page(UNIT, page_size=1000).objects, key=lambda info: info.generation)
         assert [(info.data_id, info.name, info.size) for info in held] == [
-            tuple(each.values()) for each in model.objects
+            tuple(each.values())[:3] for each in model.objects
         ]
+        accounts = [model.account(principal) for principal in PRINCIPALS]
+        assert [store.principal_info(principal) for principal in PRINCIPALS] == accounts
+        assert store.principal_page().principals == [each for each in accounts if each.objects or each.limits.are_set]
         counted = store.unit_info(UNIT)
         assert (counted.objects, counted.bytes) == (len(held), sum(info.size for info in held))
 
@@ -161,7 +195,7 @@ def assert_as_the_model(
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=_ROUNDS)
 def test_writes_in_memory_come_to_what_they_come_to_one_after_the_other(
-    monkeypatch: pytest.MonkeyPatch, most: int, rounds: list[tuple[UnitLimits | None, list[Write]]]
+    monkeypatch: pytest.MonkeyPatch, most: int, rounds: list[Round]
 ) -> None:
     monkeypatch.setattr(quota, "MOST_EVICTED", most)
     with MemoryStore() as store:
@@ -175,7 +209,7 @@ def test_writes_to_a_directory_come_to_what_they_come_to_one_after_the_other(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     most: int,
-    rounds: list[tuple[UnitLimits | None, list[Write]]],
+    rounds: list[Round],
 ) -> None:
     monkeypatch.setattr(quota, "MOST_EVICTED", most)
     with EmbeddedStore(tmp_path_factory.mktemp("quota"), StoreOptions(durability="relaxed")) as store:
@@ -192,7 +226,7 @@ def test_what_is_refused_before_a_write_that_evicts_much_stays_refused(
     with MemoryStore() if kind == "memory" else EmbeddedStore(tmp_path / "store") as store:
         filled: list[Write] = [Upload(UNIT, UploadSpec(number), content(b"x")) for number in range(1, 8)]
         writes: list[Write] = [Upload(UNIT, UploadSpec(number), content(b"x")) for number in (1, 8, 1, 9)]
-        assert_as_the_model(store, [(None, filled), (UnitLimits(max_objects=2, when_full="evict"), writes)])
+        assert_as_the_model(store, [(None, None, filled), (UnitLimits(max_objects=2, when_full="evict"), None, writes)])
 
 
 def test_a_write_that_damage_leaves_no_room_for_keeps_none_from_the_next(directory: Path) -> None:

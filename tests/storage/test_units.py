@@ -74,6 +74,7 @@ def test_counts_that_are_less_than_what_has_expired_are_none(directory: Path) ->
         execute(directory, "UPDATE units SET objects = 0, bytes = 0")
         found = store.unit_info(UNIT)
         assert (found.objects, found.bytes) == (0, 0)
+        assert store.check(repair=True).ok
 
 
 def test_a_limit_that_can_be_none_is_none_and_is_mended(directory: Path) -> None:

@@ -20,6 +20,7 @@ from vault.store.values import (
     MetadataSpec,
     NotModified,
     ObjectInfo,
+    PrincipalLimits,
     Progress,
     PutSpec,
     SmallUpload,
@@ -67,6 +68,8 @@ def fill(store: EmbeddedStore) -> None:
     with store.upload("files", UploadSpec(9, None, {}, "", SUSPENDED), resumable=True) as suspended:
         suspended.write(next(iter(blocks_of(LARGE))))
         suspended.suspend()
+    for principal in ("ann", "anne"):
+        store.set_principal_limits(principal, PrincipalLimits(5, 6))
 
 
 Run = Callable[[AsyncVault, AsyncStore], Awaitable[Any]]
@@ -89,6 +92,7 @@ class Operation:
 def restore(store: EmbeddedStore) -> None:
     """Undoes what an operation has written."""
     store.set_unit_limits("notes", UnitLimits())
+    store.set_principal_limits("ann", PrincipalLimits(5, 6))
     store.delete_many("notes", [DeleteSpec(data_id) for data_id in (50, 51)])
     store.delete_many("files", [DeleteSpec(50)])
     now = {info.data_id: info for info in store.list_page("notes").objects}
@@ -264,6 +268,14 @@ async def set_unit_limits(vault: AsyncVault, _: AsyncStore) -> Any:
     return replace(await vault.set_unit_limits("notes", max_objects=1000), revision=1)
 
 
+async def principal_page(_: AsyncVault, store: AsyncStore) -> Any:
+    return (await store.principal_page(prefix="a")).principals
+
+
+async def set_principal_limits(_: AsyncVault, store: AsyncStore) -> Any:
+    return await store.set_principal_limits("ann", PrincipalLimits(max_bytes=1 << 40))
+
+
 async def watch(_: AsyncVault, store: AsyncStore) -> Any:
     seen: list[Change] = []
     async with AsyncVault(store, STRUCTURE) as vault, await vault.watch("notes", since=0) as changes:
@@ -357,6 +369,8 @@ OPERATIONS: Final = [
     _of_vault("units"),
     Operation("unit_infos", unit_infos),
     _of_store("unit_info", "other"),
+    _of_store("principal_info", "ann"),
+    Operation("principal_page", principal_page),
     _of_vault("exists_many", "notes", [1, 99, "a/two"]),
     _of_store("capabilities"),
     _load("notes", 1),
@@ -390,6 +404,7 @@ OPERATIONS: Final = [
     Operation("delete, unchanged", delete_unchanged, writes=True),
     Operation("copy", copy, writes=True),
     Operation("set_unit_limits", set_unit_limits, writes=True),
+    Operation("set_principal_limits", set_principal_limits, writes=True),
     Operation("resume", resume),
     Operation("abort_write", abort_write),
     Operation("leases", leases),

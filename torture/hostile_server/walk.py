@@ -102,6 +102,8 @@ BELIEVED: Final[Mapping[str, frozenset[str]]] = {
         "ListUnits": {"units", ""},
         "StatUnits": {"units", ""},
         "SetUnitLimits": {"info.objects", "info.bytes", "info.revision"},
+        "StatPrincipals": {"principals", ""},
+        "SetPrincipalLimits": {"info.objects", "info.bytes"},
         "LoadMany": {"items.object", "items.not_modified", "items.error"},
         # Not its bytes, their size or their checksum.
         "Load": {f"info.{field}" for field in {"generation", "revision", "datatype", "name", "tags"} | _TIMES},

@@ -22,6 +22,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     UnitInfo,
     UnitLimits,
 )
@@ -249,6 +251,16 @@ class SimulatedIndex:
         await self.node.step()
         return self._tables.unit_page(prefix, after, limit)
 
+    async def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        await self.node.step()
+        return self._tables.principal_infos(principals)
+
+    async def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        await self.node.step()
+        return self._tables.principal_page(prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -292,6 +304,10 @@ class SimulatedIndex:
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         await self.node.step()
         return self._tables.set_limits(unit, limits)
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        await self.node.step()
+        return self._tables.set_principal_limits(principal, limits)
 
 
 class SimulatedBlob(AsyncMemoryBlob):

@@ -501,6 +501,11 @@ class PrincipalLimits:
     max_objects: int | None = None
     max_bytes: int | None = None
 
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any."""
+        return self.max_objects is not None or self.max_bytes is not None
+
     def validate(self) -> None:
         check_unit_limits(self.max_objects, self.max_bytes, "refuse")
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.errors import UnsupportedError, object_not_found
+from vault.errors import object_not_found
 from vault.store.columns import any_expires, from_time, rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import check_batch
 from vault.store.ranges import RangeAssembly
 from vault.store.values import LoadedObject, NotModified, ObjectInfo
 from vault.v1 import vault_pb2 as pb
-from vault.v1 import vault_pb2_grpc
 from vault.wire import messages, time_messages, unit_messages
 from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
@@ -23,6 +22,7 @@ from vault.wire.store_time import TIMED
 from vault_server.access.grants import ANYBODY, SCOPES
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.principal_calls import PrincipalCalls
 from vault_server.rpc.refusal_log import RefusalLog
 from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some, room_for_parts
 from vault_server.rpc.scoped_store import ScopedStores
@@ -102,7 +102,7 @@ def _small_writes(
     return write
 
 
-class VaultService(vault_pb2_grpc.VaultServiceServicer):
+class VaultService(PrincipalCalls):
     """The RPCs of vault.v1. Errors are raised as VaultError; CallInterceptor turns them into status.
 
     Blocks come and go as `block_codec` has them, encoded or as Block, between the other messages of a stream.
@@ -206,14 +206,6 @@ class VaultService(vault_pb2_grpc.VaultServiceServicer):
         limits = unit_messages.unit_limits_from_wire(request.limits)
         unit_messages.fill_unit_info(reply.info, await self._store_for(context).set_unit_limits(request.unit, limits))
         return reply
-
-    async def StatPrincipals(self, request: pb.StatPrincipalsRequest, context: Any) -> pb.StatPrincipalsResponse:
-        raise UnsupportedError("principals are not told apart yet")
-
-    async def SetPrincipalLimits(
-        self, request: pb.SetPrincipalLimitsRequest, context: Any
-    ) -> pb.SetPrincipalLimitsResponse:
-        raise UnsupportedError("principals are not told apart yet")
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Any) -> pb.WhoAmIResponse:
         principal = context.principal

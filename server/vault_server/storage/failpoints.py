@@ -31,6 +31,7 @@ Point = Literal[
     "placed",
     "before retirement",
     "retired",
+    "principals charged",
     "tags deleted",
     "object deleted",
     "name given up",

@@ -184,7 +184,8 @@ class Store(ABC):
 
     def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
         """Sets how much may be charged to a principal. What is over a new limit stays; writes of the principal that
-        would add to it are refused then, StorageFullError QUOTA. Deletions always pass.
+        would add to it are refused then, StorageFullError QUOTA, also in a unit that evicts, which evicts nothing for
+        them. Deletions always pass.
 
         Raises:
             InvalidArgumentError: BAD_PRINCIPAL, BAD_LIMIT.

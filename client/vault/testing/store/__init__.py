@@ -16,6 +16,7 @@ from vault.testing.store.load import LoadConformance
 from vault.testing.store.metadata import MetadataConformance
 from vault.testing.store.orders import OrderConformance
 from vault.testing.store.put import PutConformance
+from vault.testing.store.quotas import QuotaConformance
 from vault.testing.store.ranges import RangeConformance
 from vault.testing.store.requests import RequestConformance
 from vault.testing.store.resuming import ResumeConformance
@@ -39,6 +40,7 @@ class StoreConformance(
     ListingConformance,
     UnitConformance,
     LimitConformance,
+    QuotaConformance,
     ExpiryConformance,
     OrderConformance,
     LevelConformance,

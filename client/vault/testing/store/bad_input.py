@@ -102,6 +102,7 @@ TYPED: dict[str, Act] = {
     "update": lambda store, unit, wrong: store.update(unit, wrong),
     "set_metadata": lambda store, unit, wrong: store.set_metadata(unit, wrong),
     "set_unit_limits": lambda store, unit, wrong: store.set_unit_limits(unit, wrong),
+    "set_principal_limits": lambda store, unit, wrong: store.set_principal_limits(unit, wrong),
     "write": lambda store, unit, wrong: _begin_and_write(store, unit, wrong),
 }
 """Every place that takes a value of a type of `vault.store`."""

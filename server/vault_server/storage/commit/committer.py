@@ -206,7 +206,7 @@ class Committer:
         is due, and when it takes room that is limited."""
         known = facts(connection, writes, retention)
         known.clock = self._clock.raise_to(known.clock)
-        if not (self._expiry.is_due or any(usage.is_limited for usage in known.units.values())):
+        if not (self._expiry.is_due or known.has_limits):
             return known, []
         expired = self._expiry.take(connection)
         if expired:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock
@@ -34,6 +34,7 @@ from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
 from vault_server.storage.files.staging import Staging
 from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.principals import set_principal_limits
 from vault_server.storage.index.units import set_limits
 from vault_server.storage.os_errors import primary_code, register_error, room_helps, storage_error
 
@@ -143,6 +144,10 @@ class Writer:
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, and waits for it."""
         return self.submit(partial(set_limits, unit=unit, limits=limits)).result()
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """A principal's, likewise."""
+        return self.submit(partial(set_principal_limits, principal=principal, limits=limits)).result()
 
     def purge(self, unit: str | None) -> Purged:
         """See `EngineStore.purge_retained`. Other writes get through meanwhile."""

@@ -19,7 +19,7 @@ from vault_server.storage.decision.plan import (
     Usage,
     to_answer,
 )
-from vault_server.storage.decision.quota import Room
+from vault_server.storage.decision.quota import Allowance, Room
 from vault_server.storage.decision.refusals import (
     name_taken,
     object_exists,
@@ -67,6 +67,7 @@ class Group:
         self._rooms = {
             unit: Room(usage, facts.oldest.get(unit)) for unit, usage in facts.units.items() if usage.is_limited
         }
+        self._allowances = {name: Allowance(account) for name, account in facts.accounts.items() if account.is_limited}
 
     def answer(self, write: Write) -> Answer | None:
         """What this request was answered; None when it was not applied."""
@@ -120,6 +121,8 @@ class Group:
 
     def make_room(self, write: PlacingWrite, before: Row | None) -> None:
         """Evicts what has to go for an object that comes into the place of another; raises StorageFullError, QUOTA."""
+        if self._allowances and (allowance := self._allowances.get(write.principal)) is not None:
+            allowance.require(before, write.content.size)
         room = self._rooms.get(write.unit)
         if room is not None:
             for victim in room.take(self.rows, before, write.content.size):
@@ -174,6 +177,10 @@ class Group:
         self._units[unit] = revision
         if (room := self._rooms.get(unit)) is not None:
             room.count(before, after)
+        if self._allowances:
+            for row, sign in ((before, -1), (after, 1)):
+                if row is not None and (allowance := self._allowances.get(row.principal)) is not None:
+                    allowance.count(sign, sign * row.size)
         return kind
 
     def _retire(self, row: Row) -> None:
@@ -211,6 +218,7 @@ class Group:
             inlined=self._inlined,
         )
         counts = {unit: [0, 0] for unit in self._units}
+        charges: dict[str, list[int]] = {}
         for key in self._touched:
             found, after, count = facts.rows.get(key), self.rows.get(key), counts[key[0]]
             old = new = None
@@ -218,12 +226,16 @@ class Group:
                 count[0] += 1
                 count[1] += after.size
                 new = after.tags
+                if after.principal:
+                    _charge(charges, after.principal, 1, after.size)
                 (plan.inserted if found is None else plan.updated).append(after)
             if found is not None:
                 before = found.row
                 count[0] -= 1
                 count[1] -= before.size
                 old = before.tags
+                if before.principal:
+                    _charge(charges, before.principal, -1, -before.size)
                 if after is None:
                     plan.deleted.append(key)
                 elif before.name is not None and before.name != after.name:
@@ -237,6 +249,7 @@ class Group:
             plan.units.append(
                 Usage(unit, before_it.objects + objects, before_it.bytes + size, revision, *before_it[4:])
             )
+        plan.charges += [(name, objects, size) for name, (objects, size) in charges.items() if objects or size]
         return plan
 
     def _floor(self) -> int | None:
@@ -254,6 +267,12 @@ def require_unchanged(row: Row, spec: UpdateSpec | MetadataSpec | DeleteSpec) ->
     require_generation(row.unit, row.data_id, row.generation, spec.if_generation)
     if spec.if_revision is not None:
         require_revision(row.unit, row.data_id, row.revision, spec.if_revision)
+
+
+def _charge(charges: dict[str, list[int]], principal: str, objects: int, size: int) -> None:
+    count = charges.setdefault(principal, [0, 0])
+    count[0] += objects
+    count[1] += size
 
 
 def _tag_rows(key: tuple[str, int], packed: str | None) -> list[tuple[str, str, str, int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from vault.errors import VaultError
-from vault.store.values import Key, ObjectInfo, UnitInfo, UnitLimits
+from vault.store.values import Key, ObjectInfo, PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Content
@@ -99,6 +99,33 @@ class Usage(NamedTuple):
 _WHEN_FULL: Final[tuple[Literal["refuse"], Literal["evict"]]] = ("refuse", "evict")
 
 
+class Account(NamedTuple):
+    """What is charged to a principal, and its limits: a row of `principals`. As for Usage."""
+
+    principal: str
+    objects: int = 0
+    bytes: int = 0
+    max_objects: int | None = None
+    max_bytes: int | None = None
+
+    def limited(self, limits: PrincipalLimits) -> "Account":
+        """The same with other limits."""
+        return self._replace(max_objects=limits.max_objects, max_bytes=limits.max_bytes)
+
+    @property
+    def is_limited(self) -> bool:
+        return self.max_objects is not None or self.max_bytes is not None
+
+    def charged(self, objects: int, size: int) -> "Account":
+        """The same with more charged, or less; never below nothing."""
+        return self._replace(objects=max(0, self.objects + objects), bytes=max(0, self.bytes + size))
+
+    def info(self) -> PrincipalInfo:
+        """The same as the contract has it."""
+        limits = PrincipalLimits(self.max_objects, self.max_bytes)
+        return PrincipalInfo(self.principal, self.objects, self.bytes, limits)
+
+
 class Oldest(NamedTuple):
     """Objects of a unit that were stored longest ago, in that order.
 
@@ -136,6 +163,7 @@ class Facts:
         answers: By principal and request id.
         units: Those that ever held an object.
         oldest: Of units that evict, as far as it is known to be needed; their rows are in `rows`, too.
+        accounts: Of the principals whose writes they are, and that something was ever charged to.
         floors: Where the feed could begin: revisions, descending, and when each was committed.
     """
 
@@ -148,6 +176,14 @@ class Facts:
     units: dict[str, Usage] = field(default_factory=dict)
     floors: Sequence[tuple[int, int]] = ()
     oldest: dict[str, Oldest] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether there are any for what the writes add to."""
+        return any(usage.is_limited for usage in self.units.values()) or any(
+            account.is_limited for account in self.accounts.values()
+        )
 
 
 class NewContent(NamedTuple):
@@ -186,6 +222,7 @@ class Plan:
         retired: Rows of `retired`.
         changes: Rows of `changes`.
         units: Of each unit that something was changed in.
+        charges: Principals, and by how many objects and bytes more is charged to each.
         expires: When the first of the rows that it writes does; None: none does.
         undecided: The plan is of the writes before this one.
         inlined: Bytes by which retained generations keep the index from giving room back, about.
@@ -208,6 +245,7 @@ class Plan:
     retired: list[tuple[Any, ...]] = field(default_factory=list)
     changes: list[tuple[Any, ...]] = field(default_factory=list)
     units: list[Usage] = field(default_factory=list)
+    charges: list[tuple[str, int, int]] = field(default_factory=list)
     expires: int | None = None
     undecided: Undecided | None = None
     inlined: int = 0

@@ -1,4 +1,5 @@
-"""How much room a unit with limits has while the writes of a group take of it, and what is evicted for it. Pure."""
+"""How much room units and principals with limits have while the writes of a group take of it, and what is evicted for
+it. Pure."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,7 +7,7 @@ from typing import Final, NamedTuple
 
 from vault.errors import StorageError, StorageFullError
 
-from vault_server.storage.decision.plan import Facts, Oldest, Plan, Undecided, Usage
+from vault_server.storage.decision.plan import Account, Facts, Oldest, Plan, Undecided, Usage
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.decision.writes import Write, drop
 
@@ -110,6 +111,39 @@ class Room:
         return _is_over(objects, self._usage.max_objects) or _is_over(total, self._usage.max_bytes)
 
 
+class Allowance:
+    """What a principal with limits may have charged to it, in one group. What a unit would evict for it is no help: its
+    own limits come first, so that nothing is evicted for a write that they refuse.
+
+    Args:
+        account: What is charged to it before the group.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._objects, self._bytes = account.objects, account.bytes
+
+    def count(self, objects: int, size: int) -> None:
+        """So much more is charged to it, or less."""
+        self._objects += objects
+        self._bytes += size
+
+    def require(self, before: Row | None, size: int) -> None:
+        """Raises StorageFullError, QUOTA, when it may not add an object of so many bytes.
+
+        Args:
+            before: The object in whose place it comes; None: in nobody's.
+        """
+        account = self._account
+        added = size
+        if before is not None and before.principal == account.principal:
+            added -= before.size
+        else:
+            _require(account, self._objects + 1, account.max_objects, "objects")
+        if added > 0:
+            _require(account, self._bytes + added, account.max_bytes, "bytes")
+
+
 def more_to_know(facts: Facts, plan: Plan, writes: int) -> int:
     """How many of the oldest objects to ask for, so that more of a group of writes can be decided than a plan does; 0:
     no more than are known."""
@@ -147,12 +181,14 @@ def _is_over(number: int, most: int | None) -> bool:
     return most is not None and number > most
 
 
-def _require(usage: Usage, number: int, most: int | None, what: str) -> None:
-    if _is_over(number, most):
-        raise StorageFullError(
-            f"unit {usage.unit!r} is full: this would make {number} {what}, and its limit is {most}",
-            reason="QUOTA",
-            unit=usage.unit,
-            limit=most,
-            size=number,
-        )
+def _require(counted: Usage | Account, number: int, most: int | None, what: str) -> None:
+    if not _is_over(number, most):
+        return
+    would = f"this would make {number} {what}"
+    whose: dict[str, str]
+    if isinstance(counted, Usage):
+        text, whose = f"unit {counted.unit!r} is full: {would}, and its limit is {most}", {"unit": counted.unit}
+    else:
+        text = f"what principal {counted.principal!r} wrote is too much: {would}, and its limit is {most}"
+        whose = {"principal": counted.principal}
+    raise StorageFullError(text, reason="QUOTA", **whose, limit=most, size=number)

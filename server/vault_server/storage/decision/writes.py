@@ -200,6 +200,7 @@ class Asked:
     Attributes:
         ids: Units and ids of objects that are written to; `names`: units and names.
         new_ids: Ids that objects are to get, and that are none's, as a rule; `new_names`: likewise.
+        principals: Whose requests they are, as far as anybody was named.
     """
 
     ids: list[tuple[str, int]]
@@ -208,15 +209,18 @@ class Asked:
     new_names: list[tuple[str, str]]
     requests: list[bytes]
     units: set[str]
+    principals: set[str]
 
 
 def asked(writes: Iterable[Write]) -> Asked:
     """What has to be known to decide on these writes."""
-    found = Asked([], [], [], [], [], set())
+    found = Asked([], [], [], [], [], set(), set())
     for write in writes:
         unit, spec = write.unit, write.spec
         found.units.add(unit)
         found.requests.append(spec.request_id)
+        if write.principal:
+            found.principals.add(write.principal)
         if isinstance(spec, UploadSpec):
             found.new_ids.append((unit, spec.data_id))
             if spec.name:

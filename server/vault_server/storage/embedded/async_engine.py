@@ -14,6 +14,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     SmallWrite,
     UnitInfo,
     UnitLimits,
@@ -73,6 +75,14 @@ class AsyncEmbeddedEngine:
     async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         return await self._threads.call(self._store.index.unit_page, prefix, after, limit)
 
+    async def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        return await self._threads.look_up(len(principals), self._store.index.principal_infos, principals)
+
+    async def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        return await self._threads.call(self._store.index.principal_page, prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -115,6 +125,9 @@ class AsyncEmbeddedEngine:
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return await self._threads.call(self._store.engine.writer.set_limits, unit, limits)
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        return await self._threads.call(self._store.engine.writer.set_principal_limits, principal, limits)
 
     async def purge(self, unit: str | None) -> Purged:
         return await self._threads.call(self._store.engine.writer.purge, unit)

@@ -8,7 +8,7 @@ from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.limits import check_key
 from vault.store.listing import Listing
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, UnitInfo
+from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, PrincipalInfo, UnitInfo
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
@@ -26,6 +26,7 @@ from vault_server.storage.index.object_batches import (
     to_loaded,
 )
 from vault_server.storage.index.objects import find_small, find_stored, require_sound
+from vault_server.storage.index.principals import principal_infos, principal_page
 from vault_server.storage.index.retirement import find_retired
 from vault_server.storage.index.units import find_units, unit_page
 
@@ -75,6 +76,12 @@ class Register:
 
     def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         return self._connections.read(lambda connection: unit_page(connection, prefix, after, limit))
+
+    def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        return self._connections.read(lambda connection: principal_infos(connection, principals))
+
+    def principal_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[PrincipalInfo], str | None]:
+        return self._connections.read(lambda connection: principal_page(connection, prefix, after, limit))
 
     def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, Sequence[Change]]:
         if limit is None:

@@ -6,6 +6,7 @@ from typing import Final
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, signed
 from vault_server.storage.failpoints import reached
+from vault_server.storage.index.principals import charge
 
 _UNTAG: Final = "DELETE FROM tags WHERE unit = ? AND key = ? AND value = ? AND data_id = ?"
 _TAG: Final = "INSERT INTO tags VALUES (?, ?, ?, ?)"
@@ -28,6 +29,9 @@ _COUNT: Final = (
 
 def apply(connection: sqlite3.Connection, plan: Plan) -> None:
     """Changes the index as planned, in the caller's transaction, in which the facts were asked for."""
+    if plan.charges:
+        charge(connection, plan.charges)
+        reached("principals charged")
     if plan.untagged:
         connection.executemany(_UNTAG, plan.untagged)
         reached("tags deleted")

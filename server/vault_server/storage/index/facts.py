@@ -15,6 +15,7 @@ from vault_server.storage.decision.writes import Asked, Write, asked
 from vault_server.storage.index.expiring import DISPUTED, require_undisputed
 from vault_server.storage.index.objects import require_asked
 from vault_server.storage.index.padded import MOST_KEYS, NULLS, for_sizes, power_for, select
+from vault_server.storage.index.principals import find_accounts
 from vault_server.storage.index.units import usage_of
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
@@ -53,6 +54,10 @@ _KNOWN: Final = (
     "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?) OR EXISTS (SELECT 1 FROM units WHERE "
     "unit = ? AND (max_objects, max_bytes) IS NOT (NULL, NULL))"
 )
+_KNOWN_OF: Final = (
+    f"{_KNOWN} OR EXISTS (SELECT 1 FROM principals WHERE principal = ? AND "  # noqa: S608  # a constant
+    "(max_objects, max_bytes) IS NOT (NULL, NULL))"
+)
 
 
 def facts(connection: sqlite3.Connection, writes: Iterable[Write], retention: Retention) -> Facts:
@@ -81,6 +86,8 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
             ids = ids + select(connection, _IDS, new_ids, pairs=True)
         if rows and rows[0][1]:
             answered += requests
+    if wanted.principals:
+        found.accounts = find_accounts(connection, list(wanted.principals))
     if not _in(found.revision, LAST_REVISION):
         what = f"the store's revision in the register is damaged: {found.revision!r}"
         raise StorageError(f"{what}; `vault-grpc check DIRECTORY --repair` mends it", reason="REGISTER_DAMAGED")
@@ -114,6 +121,8 @@ def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:
     """Whether there is anything of what one upload or put wants to know, by one statement."""
     names = wanted.new_names or wanted.names or (("", None),)
     keys = (wanted.requests[0], *wanted.new_ids[0], *names[0], wanted.new_ids[0][0])
+    if wanted.principals:
+        return bool(connection.execute(_KNOWN_OF, (*keys, *wanted.principals)).fetchone()[0])
     return bool(connection.execute(_KNOWN, keys).fetchone()[0])
 
 

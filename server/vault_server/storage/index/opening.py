@@ -19,7 +19,15 @@ from vault_server.storage.files.blobs import blob_files, blob_generation, sync_p
 from vault_server.storage.files.directory import StoreDirectory
 from vault_server.storage.files.revision_note import noted_revision, turn_file
 from vault_server.storage.index.connections import BUSY_SECONDS, Connections
-from vault_server.storage.index.schema import APPLICATION_ID, OLDEST_SQLITE, SCHEMA_VERSION, TABLES, UNRELEASED_ID
+from vault_server.storage.index.restoring import COUNT_PRINCIPALS
+from vault_server.storage.index.schema import (
+    APPLICATION_ID,
+    OLDEST_SQLITE,
+    PRINCIPALS,
+    SCHEMA_VERSION,
+    TABLES,
+    UNRELEASED_ID,
+)
 from vault_server.storage.os_errors import damaged, is_busy, primary_code, register_error, storage_error, storing
 
 REBUILD: Final = ".rebuild"
@@ -85,6 +93,9 @@ def prepare(connections: Connections, adopt: Adopt) -> str:
                 connection.execute("COMMIT")
                 if version == 0:
                     _make(connection, path, adopt)
+                lacking = not _has_principals(connection)
+            if lacking:
+                connections.write(_add_principals)
             return str(connections.read(lambda reading: reading.execute("SELECT store_id FROM meta").fetchone()[0]))
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
@@ -145,6 +156,28 @@ def _make(connection: sqlite3.Connection, path: Path, adopt: Adopt) -> None:
     connection.execute("COMMIT")
 
 
+def _has_principals(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'principals'").fetchone() is not None
+
+
+def _add_principals(connection: sqlite3.Connection) -> None:
+    """Adds the table that registers of before do not have, with what is charged to whom, in one transaction.
+
+    Who opens such a register with an older version goes on as ever: it charges nothing to anybody, and gives nothing
+    back for what it deletes or replaces. A check tells of that, and a repair counts anew.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in filter(str.strip, PRINCIPALS.split(";\n")):
+            connection.execute(statement)
+        connection.execute(COUNT_PRINCIPALS)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _trace(root: Path, register: Path) -> str | None:
     """What shows that the directory once had a register; None when nothing does."""
     with storing(f"look through {str(root)!r}"):
@@ -168,6 +201,8 @@ def _refuse_damaged(register: Path, noted: int) -> None:
                 return
             for table in _TABLES:
                 connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608  # names from above
+            if _has_principals(connection):
+                connection.execute("SELECT 1 FROM principals LIMIT 1").fetchone()
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
     # TypeError: no row where there always is one; ValueError: what SQLite says quotes a text that is none.

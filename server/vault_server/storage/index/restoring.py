@@ -29,6 +29,23 @@ COUNT_UNITS: Final = (
 )
 """Makes `units` what the objects say; limits stay."""
 
+PRINCIPALS_COUNTED: Final = f"""
+    SELECT p.principal, coalesce(o.objects, 0) AS objects, coalesce(o.bytes, 0) AS bytes
+    FROM (SELECT principal FROM principals UNION SELECT principal FROM objects NOT INDEXED WHERE principal <> '') p
+    LEFT JOIN (
+        SELECT principal, count(*) AS objects, {TOTAL_SIZE} AS bytes
+        FROM objects NOT INDEXED WHERE principal <> '' GROUP BY principal
+    ) o ON o.principal = p.principal
+"""  # noqa: S608  # a constant
+"""What `principals` has to say."""
+
+COUNT_PRINCIPALS: Final = (
+    "INSERT INTO principals (principal, objects, bytes) "  # noqa: S608  # a constant
+    f"SELECT principal, objects, bytes FROM ({PRINCIPALS_COUNTED}) WHERE TRUE "
+    "ON CONFLICT (principal) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes"
+)
+"""Makes `principals` what the objects say; limits stay."""
+
 
 def insert_object(connection: sqlite3.Connection, row: Row, content: Content) -> None:
     """Inserts an object with its content and tags. Units are to be counted, and meta's revision set, after it."""

@@ -21,6 +21,20 @@ BY_GENERATION: Final = (
 """Of objects whose metadata changed since their bytes were written. With `objects_by_revision`, in which the others are
 at their generation, all are found in the order in which they were stored."""
 
+PRINCIPALS: Final = """
+-- One row a principal that anything was ever charged to, or that has limits. Counts are of current generations; changed
+-- once a group. Registers that were made before there were principals get it when they are opened.
+CREATE TABLE IF NOT EXISTS principals (
+    number INTEGER PRIMARY KEY,
+    principal TEXT NOT NULL,            -- as in objects.principal; never ''
+    objects INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    max_objects INTEGER,                -- NULL: no limit
+    max_bytes INTEGER
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS principals_by_name ON principals (principal);
+"""
+
 TABLES: Final = f"""
 CREATE TABLE meta (                     -- one row
     store_id TEXT NOT NULL,
@@ -44,7 +58,7 @@ CREATE TABLE objects (
     updated_at INTEGER NOT NULL,        -- bytes or metadata
     written_at INTEGER NOT NULL,        -- bytes
     expires_at INTEGER,                 -- from then on it is absent; NULL: never
-    principal TEXT NOT NULL,            -- who is charged for it; '': nobody was named
+    principal TEXT NOT NULL,            -- who is charged for it: whoever wrote its bytes; '': nobody was named
     content INTEGER NOT NULL            -- contents.number
 ) STRICT;
 CREATE UNIQUE INDEX objects_by_id ON objects (unit, data_id);
@@ -136,6 +150,7 @@ CREATE TABLE units (
 ) STRICT;
 CREATE UNIQUE INDEX units_by_name ON units (unit);
 
+{PRINCIPALS}
 -- How far the background reading of everything is, and what the last whole pass found: one row, or none yet.
 CREATE TABLE scrub (
     number INTEGER NOT NULL,            -- of the object that is next, or in the middle

@@ -3,9 +3,9 @@
 import contextlib
 import heapq
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from vault.errors import CorruptionError
 from vault.store.limits import MAX_DATA_ID
@@ -16,6 +16,8 @@ from vault_server.storage.decision.plan import Found, Oldest, Usage
 from vault_server.storage.decision.rows import Row, to_info
 from vault_server.storage.index.expiring import NOW
 from vault_server.storage.index.schema import BY_GENERATION
+
+InfoT = TypeVar("InfoT")
 
 _MOST_BYTES: Final = 1 << 62
 _NO_LIMITS: Final = Usage("")[4:]
@@ -43,13 +45,27 @@ _CHANGED: Final = f"{_STORED} AND o.generation <> o.revision ORDER BY o.generati
 
 def usage_of(connection: sqlite3.Connection, unit: str, objects: Any, size: Any, revision: int, *limits: Any) -> Usage:
     """What a row says: counted, where what it says of objects cannot be right; without a limit that can be none."""
-    if not (_is_count(objects) and _is_count(size)):
-        objects, total = connection.execute(_COUNTED, (unit,)).fetchone()
-        size = max(0, min(total, _MOST_BYTES))
+    if not (is_count(objects) and is_count(size)):
+        objects, size = count(connection, _COUNTED, unit)
     if limits == _NO_LIMITS:
         return Usage(unit, objects, size, revision)
-    most_objects, most_bytes = (most if _is_limit(most) else None for most in limits[:2])
-    return Usage(unit, objects, size, revision, most_objects, most_bytes, int(limits[2] == 1))
+    return Usage(unit, objects, size, revision, limit_of(limits[0]), limit_of(limits[1]), int(limits[2] == 1))
+
+
+def is_count(number: Any) -> bool:
+    """Whether a number that may be damaged can be one of objects, or of bytes."""
+    return isinstance(number, int) and 0 <= number < _MOST_BYTES
+
+
+def limit_of(number: Any) -> int | None:
+    """A limit that may be damaged; None for what can be none."""
+    return number if isinstance(number, int) and 0 <= number <= MAX_DATA_ID else None
+
+
+def count(connection: sqlite3.Connection, query: str, name: str) -> tuple[int, int]:
+    """The objects and the bytes that a query counts of a unit, or of a principal."""
+    objects, total = connection.execute(query, (name,)).fetchone()
+    return objects, max(0, min(total, _MOST_BYTES))
 
 
 def find_units(connection: sqlite3.Connection, units: Sequence[str]) -> list[UnitInfo]:
@@ -62,19 +78,48 @@ def unit_page(
 ) -> tuple[list[UnitInfo], str | None]:
     """Units with a prefix that hold an object or have limits, after one, at most `limit`; and the unit after which the
     next page begins, None: there is none."""
+
+    def info_of(*row: Any) -> UnitInfo | None:
+        info = _live(connection, usage_of(connection, *row)).info()
+        return info if info.objects or info.limits.are_set else None
+
+    return named_page(connection, _SELECT, prefix, after, limit, info_of)
+
+
+def named_page(
+    connection: sqlite3.Connection,
+    select: str,
+    prefix: str,
+    after: str | None,
+    limit: int,
+    info_of: Callable[..., InfoT | None],
+) -> tuple[list[InfoT], str | None]:
+    """What there is to tell of names with a prefix, in alphabetical order.
+
+    Args:
+        select: A query of rows that begin with the name, up to where their condition has it.
+        after: A name; None: from the first one on.
+        limit: At most so many.
+        info_of: What is told of a row; None: nothing is.
+
+    Returns:
+        Also the name after which the next page begins; None: there is none.
+    """
+    name = select.rpartition(" ")[2]
     condition, arguments = (" >= ?", [prefix]) if after is None else (" > ?", [after])
     end = prefix_end(prefix)
     if end is not None:
-        condition += " AND unit < ?"
+        condition += f" AND {name} < ?"
         arguments.append(end)
-    found: list[UnitInfo] = []
-    rows = connection.execute(f"{_SELECT}{condition} ORDER BY unit LIMIT ?", (*arguments, MOST_SCANNED)).fetchall()
+    found: list[InfoT] = []
+    last = None
+    rows = connection.execute(f"{select}{condition} ORDER BY {name} LIMIT ?", (*arguments, MOST_SCANNED)).fetchall()
     for row in rows:
         if len(found) == limit:
-            return found, found[-1].unit
-        info = _live(connection, usage_of(connection, *row)).info()
-        if info.objects or info.limits.are_set:
+            return found, last
+        if (info := info_of(*row)) is not None:
             found.append(info)
+            last = row[0]
     return found, rows[-1][0] if len(rows) == MOST_SCANNED else None
 
 
@@ -119,11 +164,3 @@ def _live(connection: sqlite3.Connection, usage: Usage) -> Usage:
     if not objects:
         return usage
     return usage._replace(objects=max(0, usage.objects - objects), bytes=max(0, usage.bytes - size))
-
-
-def _is_count(number: Any) -> bool:
-    return isinstance(number, int) and 0 <= number < _MOST_BYTES
-
-
-def _is_limit(number: Any) -> bool:
-    return isinstance(number, int) and 0 <= number <= MAX_DATA_ID

@@ -10,7 +10,7 @@ from typing import Final
 
 from vault_server.storage.decision.rows import INFO_COLUMNS, Row
 from vault_server.storage.index.facts import LAST_REVISION
-from vault_server.storage.index.restoring import COUNT_UNITS, UNITS_COUNTED
+from vault_server.storage.index.restoring import COUNT_PRINCIPALS, COUNT_UNITS, PRINCIPALS_COUNTED, UNITS_COUNTED
 from vault_server.storage.maintenance.report import Problem, ProblemKind, Repair
 
 
@@ -118,6 +118,14 @@ _UNITS_WRONG: Final = (
     "WHERE (u.objects, u.bytes) IS NOT (c.objects, c.bytes) OR u.revision NOT BETWEEN c.newest AND c.highest"
 )
 
+_PRINCIPALS_WRONG: Final = (
+    f"SELECT count(*) FROM ({PRINCIPALS_COUNTED}) c LEFT JOIN principals p ON p.principal = c.principal "  # noqa: S608
+    "WHERE (p.objects, p.bytes) IS NOT (c.objects, c.bytes)"
+)
+_OF_ANOTHER: Final = (
+    "(h.revision, h.unit, h.data_id) = (o.generation, o.unit, o.data_id) AND h.principal <> o.principal"
+)
+
 _LAST_CHANGE: Final = (
     "(h.revision, h.unit, h.data_id) = (o.revision, o.unit, o.data_id) AND h.expires_at IS NOT o.expires_at"
 )
@@ -126,7 +134,8 @@ _LATER: Final = (
 )
 """Of two moments at which an object is said to expire: nothing is to be deleted for a flipped bit."""
 
-_NO_LIMIT: Final = "(max_objects < 0 OR max_bytes < 0 OR when_full NOT IN (0, 1))"
+_NEGATIVE: Final = "(max_objects < 0 OR max_bytes < 0)"
+_NO_LIMIT: Final = f"({_NEGATIVE} OR when_full NOT IN (0, 1))"
 
 UNOWNED_CONTENTS: Final = "number NOT IN (SELECT content FROM objects UNION ALL SELECT content FROM retired)"
 
@@ -202,6 +211,24 @@ RULES: Final = (
         f"SELECT count(*) FROM units WHERE {_NO_LIMIT}",  # noqa: S608
         f"UPDATE units SET max_objects = NULL, max_bytes = NULL, when_full = 0 WHERE {_NO_LIMIT}",  # noqa: S608
         "{count} units have no limits any more, since those they had could be none",
+    ),
+    Rule(
+        "objects that are charged to another than who wrote them",
+        f"SELECT count(*) FROM objects o JOIN changes h ON {_OF_ANOTHER}",  # noqa: S608
+        f"UPDATE objects AS o SET principal = h.principal FROM changes h WHERE {_OF_ANOTHER}",  # noqa: S608
+        "{count} objects are charged to whom the feed says that they were written by",
+    ),
+    Rule(
+        "principals whose counts are not those of their objects",
+        _PRINCIPALS_WRONG,
+        COUNT_PRINCIPALS,
+        "what is charged to {count} principals is counted anew",
+    ),
+    Rule(
+        "principals with limits that can be none",
+        f"SELECT count(*) FROM principals WHERE {_NEGATIVE}",  # noqa: S608
+        f"UPDATE principals SET max_objects = NULL, max_bytes = NULL WHERE {_NEGATIVE}",  # noqa: S608
+        "{count} principals have no limits any more, since those they had could be none",
     ),
     Rule("contents without an object", f"SELECT count(*) FROM contents WHERE {UNOWNED_CONTENTS}", None),  # noqa: S608
 )

@@ -24,6 +24,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     UnitInfo,
     UnitLimits,
 )
@@ -33,6 +35,7 @@ from vault_server.storage.decision import listing as pages
 from vault_server.storage.decision.listing import Listed, Span, collect
 from vault_server.storage.decision.plan import (
     ROW_BYTES,
+    Account,
     Facts,
     Found,
     Oldest,
@@ -79,7 +82,7 @@ class MemoryTables:
         self.store_id = secrets.token_hex(16)
         self.revision = 0
         self._lock = threading.Lock()
-        self._unfinished: Plan | None = None
+        self._unfinished: tuple[Plan, list[Account]] | None = None
         self._clock = 0
         self._feed_floor = 0
         self._objects: dict[tuple[str, int], Row] = {}
@@ -91,6 +94,7 @@ class MemoryTables:
         self._retired: dict[int, tuple[Any, ...]] = {}
         self._trash: dict[str, None] = {}
         self._usage: dict[str, Usage] = {}
+        self._accounts: dict[str, Account] = {}
         self._by_generation: dict[str, OrderedDict[int, int]] = {}  # of each unit: ids, as they were stored
         self._expiring: list[tuple[int, str, int]] = []  # sorted: when, which object
         self._places = Places()
@@ -111,6 +115,9 @@ class MemoryTables:
             for unit in asked.units:
                 if unit in self._usage:
                     facts.units[unit] = self._usage[unit]
+            for principal in asked.principals:
+                if principal in self._accounts:
+                    facts.accounts[principal] = self._accounts[principal]
             floors = {self.revision - retention.history, self._feed_floor + retention.step}
             facts.floors = [
                 (revision, self._changes[revision][_COMMITTED_AT])
@@ -122,7 +129,8 @@ class MemoryTables:
     def apply(self, plan: Plan) -> None:
         with self._lock:
             self._finish()
-            self._unfinished = plan
+            accounts = [self._account(principal).charged(*more) for principal, *more in plan.charges]
+            self._unfinished = plan, accounts
             self._finish()
 
     def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
@@ -196,6 +204,25 @@ class MemoryTables:
             self._finish()
             self._usage[unit] = usage = self._usage.get(unit, Usage(unit)).limited(limits)
             return self._live(usage).info()
+
+    def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        with self._lock:
+            self._finish()
+            return [self._live_account(self._account(principal)).info() for principal in principals]
+
+    def principal_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[PrincipalInfo], str | None]:
+        with self._lock:
+            self._finish()
+            names = sorted(name for name in self._accounts if name.startswith(prefix) and name > (after or ""))
+            infos = [self._live_account(self._accounts[name]).info() for name in names]
+            found = [info for info in infos if info.objects or info.limits.are_set]
+            return found[:limit], found[limit - 1].principal if len(found) > limit else None
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        with self._lock:
+            self._finish()
+            self._accounts[principal] = account = self._account(principal).limited(limits)
+            return self._live_account(account).info()
 
     def expired(self, limit: int) -> list[Row]:
         with self._lock:
@@ -279,6 +306,13 @@ class MemoryTables:
         sizes = [row.size for row in self._expired() if row.unit == usage.unit]
         return usage._replace(objects=usage.objects - len(sizes), bytes=usage.bytes - sum(sizes)) if sizes else usage
 
+    def _account(self, principal: str) -> Account:
+        return self._accounts.get(principal, Account(principal))
+
+    def _live_account(self, account: Account) -> Account:
+        sizes = [row.size for row in self._expired() if row.principal == account.principal]
+        return account.charged(-len(sizes), -sum(sizes)) if sizes else account
+
     def _stored(self, unit: str, key: Key) -> tuple[ObjectInfo, Content] | None:
         row = self._find(unit, key)
         return None if row is None else (to_info(row), self._contents[row.content])
@@ -307,9 +341,9 @@ class MemoryTables:
 
     def _finish(self) -> None:
         """Applies what was begun."""
-        plan = self._unfinished
-        if plan is None:
+        if self._unfinished is None:
             return
+        plan, accounts = self._unfinished
         for unit, tag, value, data_id in plan.untagged:
             ids = self._tagged.get((unit, tag, value), set())
             ids.discard(data_id)
@@ -352,6 +386,8 @@ class MemoryTables:
                 self._requests.setdefault(change[_REQUEST], {})[change[_PRINCIPAL]] = change[0]
         for usage in plan.units:
             self._usage[usage.unit] = usage
+        for account in accounts:
+            self._accounts[account.principal] = account
         if plan.feed_floor is not None:
             for revision in range(self._feed_floor + 1, plan.feed_floor + 1):
                 gone = self._changes.pop(revision, None)

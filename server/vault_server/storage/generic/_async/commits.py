@@ -8,7 +8,7 @@ from typing import Final
 
 from vault._runtime.sync_async import AsyncLock
 from vault.errors import VaultError
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock
@@ -112,6 +112,11 @@ class AsyncCommits:
         async with self._index.lock:
             return await self._index.set_limits(unit, limits)
 
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """See AsyncCommitting."""
+        async with self._index.lock:
+            return await self._index.set_principal_limits(principal, limits)
+
     async def purge(self, unit: str | None) -> Purged:
         """See AsyncCommitting."""
         return await self._collection.purge(unit)
@@ -191,7 +196,7 @@ class AsyncCommits:
         the plan makes room for them."""
         facts = await self._facts(writes)
         expired: list[Write] = []
-        if any(usage.is_limited for usage in facts.units.values()):  # what has expired is not to take of their room
+        if facts.has_limits:  # what has expired is not to take of their room
             expired = [drop(row) for row in await self._index.expired(MOST_EVICTED)]
             facts = await self._facts([*expired, *writes]) if expired else facts
         unplaced: dict[Content, VaultError] = {}

@@ -16,6 +16,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     SmallWrite,
     UnitInfo,
     UnitLimits,
@@ -66,6 +68,14 @@ class AsyncIndex(Protocol):
     async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         """Units with a prefix that hold an object or have limits, after one, at most `limit`, in alphabetical order;
         and the one after which the next page begins, None: there is none."""
+
+    async def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        """What is charged to each of them, and its limits."""
+
+    async def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        """As `unit_page`, of principals that something is charged to or that have limits."""
 
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
@@ -127,6 +137,9 @@ class AsyncWritableIndex(AsyncIndex, Protocol):
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably, while the lock is held; what it holds then, and they."""
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """A principal's, likewise."""
 
 
 class AsyncStaged(Protocol):
@@ -219,6 +232,9 @@ class AsyncCommitting(Protocol):
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably; what it holds then, and they."""
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """A principal's, likewise."""
 
     async def purge(self, unit: str | None) -> Purged:
         """See `AsyncEngineStore.purge_retained`."""

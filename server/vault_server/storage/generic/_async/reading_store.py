@@ -35,6 +35,8 @@ from vault.store.values import (
     ObjectInfo,
     ObjectRanges,
     Page,
+    PrincipalInfo,
+    PrincipalPage,
     UnitInfo,
     UnitPage,
 )
@@ -191,6 +193,21 @@ class AsyncReadingStore(AsyncStore, ABC):
         else:
             infos, last = await self.index.unit_page(prefix, after, limit)
         return UnitPage(infos, "" if last is None else write_token(last, mark))
+
+    async def principal_info(self, principal: str) -> PrincipalInfo:
+        self.require_open()
+        check_principal(principal)
+        (info,) = await self.index.principal_infos([principal])
+        return info
+
+    async def principal_page(self, *, prefix: str = "", page_size: int = 0, page_token: str = "") -> PrincipalPage:
+        self.require_open()
+        check_prefix(prefix)
+        check_page_size(page_size)
+        mark = query_mark(await self.index.identity(), "principals", prefix)
+        after = read_token(page_token, mark, ListOrder.NAME)
+        infos, last = await self.index.principal_page(prefix, after, page_size or DEFAULT_PAGE_SIZE)
+        return PrincipalPage(infos, "" if last is None else write_token(last, mark))
 
     async def load(
         self,

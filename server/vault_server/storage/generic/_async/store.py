@@ -12,6 +12,7 @@ from vault.store.limits import (
     check_batch,
     check_lease,
     check_name,
+    check_principal,
     check_request_id,
     check_resumable,
     check_spec,
@@ -22,6 +23,8 @@ from vault.store.values import (
     DeleteSpec,
     MetadataSpec,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -69,6 +72,12 @@ class AsyncEngineStore(AsyncReadingStore):
         self._require_unit(unit)
         check_spec(limits, UnitLimits)
         return await self.finish(self.commits.set_limits(unit, limits))
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        self.require_open()
+        check_principal(principal)
+        check_spec(limits, PrincipalLimits)
+        return await self.finish(self.commits.set_principal_limits(principal, limits))
 
     async def purge_retained(self, unit: str | None = None) -> Purged:
         """Removes the bytes of generations that were replaced or deleted now, rather than when their retention ends.
@@ -191,7 +200,7 @@ class AsyncEngineStore(AsyncReadingStore):
         return preview(await self._facts(write), write, self.clock.now())
 
     async def require_room(self, write: ContentWrite) -> None:
-        """Raises StorageFullError, QUOTA, when the unit has no room for as many bytes as the write's content says."""
+        """Raises StorageFullError, QUOTA, when there is no room for as many bytes as the write's content says."""
         require_room(await self._facts(write), write, self.clock.now())
 
     async def _facts(self, write: ContentWrite) -> Facts:
@@ -201,6 +210,10 @@ class AsyncEngineStore(AsyncReadingStore):
         if usage is not None and usage.is_limited:
             (info,) = await self.index.unit_infos([write.unit])
             facts.units[write.unit] = usage._replace(objects=info.objects, bytes=info.bytes)
+        account = facts.accounts.get(write.principal)
+        if account is not None and account.is_limited:
+            (charged,) = await self.index.principal_infos([write.principal])
+            facts.accounts[write.principal] = account._replace(objects=charged.objects, bytes=charged.bytes)
         return facts
 
     async def _write_small(

@@ -61,7 +61,7 @@ class AsyncStagedWriter(AsyncBlockWriter):
         self._pending = store.suspended
         self._incoming = Incoming()
         self._over = False
-        self._look_at = 2 * BLOCK_SIZE  # bytes at which it is looked whether the unit has room for them
+        self._look_at = 2 * BLOCK_SIZE  # bytes at which it is looked whether there is room for them
         self._ended: VaultError | None = None
         self._affinity = AsyncAffinity.here("the write")
         self._lock = AsyncLock()

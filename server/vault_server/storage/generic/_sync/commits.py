@@ -9,7 +9,7 @@ from typing import Final
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock
@@ -113,6 +113,11 @@ class Commits:
         with self._index.lock:
             return self._index.set_limits(unit, limits)
 
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """See Committing."""
+        with self._index.lock:
+            return self._index.set_principal_limits(principal, limits)
+
     def purge(self, unit: str | None) -> Purged:
         """See Committing."""
         return self._collection.purge(unit)
@@ -192,7 +197,7 @@ class Commits:
         the plan makes room for them."""
         facts = self._facts(writes)
         expired: list[Write] = []
-        if any(usage.is_limited for usage in facts.units.values()):  # what has expired is not to take of their room
+        if facts.has_limits:  # what has expired is not to take of their room
             expired = [drop(row) for row in self._index.expired(MOST_EVICTED)]
             facts = self._facts([*expired, *writes]) if expired else facts
         unplaced: dict[Content, VaultError] = {}

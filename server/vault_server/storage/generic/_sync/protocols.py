@@ -17,6 +17,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     SmallWrite,
     UnitInfo,
     UnitLimits,
@@ -67,6 +69,14 @@ class Index(Protocol):
     def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         """Units with a prefix that hold an object or have limits, after one, at most `limit`, in alphabetical order;
         and the one after which the next page begins, None: there is none."""
+
+    def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        """What is charged to each of them, and its limits."""
+
+    def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        """As `unit_page`, of principals that something is charged to or that have limits."""
 
     def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
@@ -128,6 +138,9 @@ class WritableIndex(Index, Protocol):
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably, while the lock is held; what it holds then, and they."""
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """A principal's, likewise."""
 
 
 class Staged(Protocol):
@@ -220,6 +233,9 @@ class Committing(Protocol):
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         """Sets a unit's limits, durably; what it holds then, and they."""
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        """A principal's, likewise."""
 
     def purge(self, unit: str | None) -> Purged:
         """See `EngineStore.purge_retained`."""

@@ -13,6 +13,7 @@ from vault.store.limits import (
     check_batch,
     check_lease,
     check_name,
+    check_principal,
     check_request_id,
     check_resumable,
     check_spec,
@@ -23,6 +24,8 @@ from vault.store.values import (
     DeleteSpec,
     MetadataSpec,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -70,6 +73,12 @@ class EngineStore(ReadingStore):
         self._require_unit(unit)
         check_spec(limits, UnitLimits)
         return self.finish(self.commits.set_limits(unit, limits))
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        self.require_open()
+        check_principal(principal)
+        check_spec(limits, PrincipalLimits)
+        return self.finish(self.commits.set_principal_limits(principal, limits))
 
     def purge_retained(self, unit: str | None = None) -> Purged:
         """Removes the bytes of generations that were replaced or deleted now, rather than when their retention ends.
@@ -192,7 +201,7 @@ class EngineStore(ReadingStore):
         return preview(self._facts(write), write, self.clock.now())
 
     def require_room(self, write: ContentWrite) -> None:
-        """Raises StorageFullError, QUOTA, when the unit has no room for as many bytes as the write's content says."""
+        """Raises StorageFullError, QUOTA, when there is no room for as many bytes as the write's content says."""
         require_room(self._facts(write), write, self.clock.now())
 
     def _facts(self, write: ContentWrite) -> Facts:
@@ -202,6 +211,10 @@ class EngineStore(ReadingStore):
         if usage is not None and usage.is_limited:
             (info,) = self.index.unit_infos([write.unit])
             facts.units[write.unit] = usage._replace(objects=info.objects, bytes=info.bytes)
+        account = facts.accounts.get(write.principal)
+        if account is not None and account.is_limited:
+            (charged,) = self.index.principal_infos([write.principal])
+            facts.accounts[write.principal] = account._replace(objects=charged.objects, bytes=charged.bytes)
         return facts
 
     def _write_small(

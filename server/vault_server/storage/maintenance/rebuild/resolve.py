@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vault.errors import CorruptionError, InvalidArgumentError
-from vault.store.limits import check_unit
+from vault.store.limits import check_principal, check_unit
 from vault.store.progress import Meter
 from vault.store.values import ChangeKind
 
@@ -273,7 +273,7 @@ class Resolver:
         self._register.execute("UPDATE units SET revision = ?", (revision,))
 
     def _restore_limits(self) -> None:
-        """Of units without an object, too."""
+        """Of units without an object, too, and of principals without one."""
         known = self._work.execute(
             "SELECT unit, max_objects, max_bytes, when_full FROM units "
             "WHERE max_objects IS NOT NULL OR max_bytes IS NOT NULL ORDER BY revision"
@@ -282,6 +282,14 @@ class Resolver:
             with contextlib.suppress(InvalidArgumentError):  # what was salvaged may be anything
                 check_unit(unit)
                 self._register.execute(_LIMIT, (unit, *limits))
+        of_principals = self._work.execute(
+            "SELECT principal, max_objects, max_bytes FROM principals "
+            "WHERE max_objects IS NOT NULL OR max_bytes IS NOT NULL ORDER BY rowid"
+        )
+        for principal, *limits in of_principals.fetchall():
+            with contextlib.suppress(InvalidArgumentError):
+                check_principal(principal)
+                self._register.execute(_LIMIT_OF, (principal, *limits))
 
     def _tell_unknown(self) -> None:
         """What cannot even be named: revisions of which nothing is left."""
@@ -312,6 +320,12 @@ _LIMIT: Final = (
     "VALUES (?, 0, 0, 0, ?, ?, ?) "
     "ON CONFLICT (unit) DO UPDATE SET max_objects = excluded.max_objects, max_bytes = excluded.max_bytes, "
     "when_full = excluded.when_full"
+)
+
+# Of several rows what SQLite could read came first.
+_LIMIT_OF: Final = (
+    "INSERT INTO principals (principal, objects, bytes, max_objects, max_bytes) VALUES (?, 0, 0, ?, ?) "
+    "ON CONFLICT (principal) DO NOTHING"
 )
 
 

@@ -15,6 +15,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     SmallWrite,
     UnitInfo,
     UnitLimits,
@@ -75,6 +77,14 @@ class AsyncMemoryIndex:
     async def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         return self.tables.unit_page(prefix, after, limit)
 
+    async def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        return self.tables.principal_infos(principals)
+
+    async def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        return self.tables.principal_page(prefix, after, limit)
+
     async def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -103,6 +113,9 @@ class AsyncMemoryIndex:
 
     async def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return self.tables.set_limits(unit, limits)
+
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        return self.tables.set_principal_limits(principal, limits)
 
 
 class AsyncMemoryBlob:

@@ -16,6 +16,8 @@ from vault.store.values import (
     LoadItem,
     LoadResult,
     ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
     SmallWrite,
     UnitInfo,
     UnitLimits,
@@ -76,6 +78,14 @@ class MemoryIndex:
     def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
         return self.tables.unit_page(prefix, after, limit)
 
+    def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
+        return self.tables.principal_infos(principals)
+
+    def principal_page(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[PrincipalInfo], str | None]:
+        return self.tables.principal_page(prefix, after, limit)
+
     def changes(
         self, since: int, limit: int | None = None, units: Sequence[str] = ()
     ) -> tuple[int, Sequence[Change]]:
@@ -104,6 +114,9 @@ class MemoryIndex:
 
     def set_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return self.tables.set_limits(unit, limits)
+
+    def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        return self.tables.set_principal_limits(principal, limits)
 
 
 class MemoryBlob:
