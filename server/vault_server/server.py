@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from vault.v1 import vault_pb2, vault_pb2_grpc
 from vault_server.access.control import AccessControl
 from vault_server.access.listeners import Listener, given_away, listeners_of
 from vault_server.access.settings import AccessSettings
-from vault_server.process_limits import disconnect
+from vault_server.client_connections import ClientConnections
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.authentication import Authentication
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
@@ -220,7 +220,11 @@ class _Running:
             _require_principals(store)
         self._settings = settings
         self._access = access
-        self._calls = Calls(settings, _disconnect)
+        self._connections = ClientConnections()
+        named = access.identities is not None
+        self._calls = Calls(settings, self._connections, named=named)
+        self._calls.allow(access.allowlist.networks)
+        access.allowlist.on_change(self._calls.allow)
         self._refusals = RefusalLog()
         self._servers: list[grpc.aio.Server] = []
         self._looking = asyncio.get_running_loop().create_task(self._calls.enforce_limits(), name="vault-calls")
@@ -240,7 +244,8 @@ class _Running:
         names = (SERVICE_NAME, *(service.name for service in services))
         self._health = Health(names)
         options = dict(self._settings.options())
-        options["grpc.max_allowed_incoming_connections"] = max(1, self._settings.connections // len(listeners))
+        most = max(1, self._settings.connections // len(listeners))
+        options["grpc.max_allowed_incoming_connections"] = self._calls.most_connections = most
         authentication = None
         if self._access.identities is not None:
             own = {service.name: service.scope for service in services}
@@ -273,6 +278,7 @@ class _Running:
                 if listen.path:
                     mode = 0o660 if self._settings.group_access else 0o600
                     Path(listen.path).chmod(mode)  # noqa: ASYNC240  # it waits for nothing
+                self._connections.add_port(port)
                 shown.append(listener.shown(port))
             for server in self._servers:
                 await server.start()
@@ -321,11 +327,6 @@ def _require_principals(store: Store | AsyncStore) -> None:
             f"a server asks who calls where its store tells principals apart, which {type(store).__name__} does not: "
             "ask at the server that has the objects"
         ) from error
-
-
-def _disconnect(peers: Collection[str]) -> None:
-    with contextlib.suppress(UnavailableError):  # no thread left
-        on_thread(None, disconnect, peers)
 
 
 class Server:

@@ -8,6 +8,7 @@ from vault._grpc.settings import FLOW_CONTROL, KEEPALIVE, KEEPALIVE_TIMEOUT, MAX
 from vault.store.limits import BLOCK_SIZE, MAX_GRPC_SECONDS
 from vault.store.setting import check_settings, seconds, switch, units, whole
 
+from vault_server.access.budgets import DEFAULT_BUDGET, Budget
 from vault_server.process_limits import most_connections, most_transfers
 
 DEFAULT_GRACE: Final = 10.0
@@ -36,6 +37,7 @@ class ServerSettings:
         min_ping_interval: Seconds between a client's own probes, at least, while it has nothing to say.
         slow_watcher: Seconds that one event may wait for a watcher to take it; then the watch ends with
             SLOW_CONSUMER, and the watcher may go on from the last revision it has seen.
+        budget: What each caller may use.
         share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
             connections. For the workers of one server, on one store.
         worker: Which of the workers of one server it is, from 0; None: there is only one.
@@ -80,6 +82,7 @@ class ServerSettings:
         optional=True,
     )
     slow_watcher: float = _time(30.0)
+    budget: Budget = DEFAULT_BUDGET
     share_port: bool = switch()
     worker: int | None = None
     group_access: bool = switch()

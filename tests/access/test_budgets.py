@@ -67,7 +67,7 @@ def test_new_addresses_without_end_have_accounts_of_a_bounded_number(monkeypatch
     monkeypatch.setattr(budgets, "_MOST_ACCOUNTS", 100)
     accounts = Accounts(Budget(calls=7), named=False)
     busy = accounts.of_address("busy", 0)
-    busy.calls = 3
+    busy.running[0] = 3
     for number in range(10_000):
         accounts.of_address(f"idle {number}", number).call_delay(number)
     assert len(accounts) <= 100
@@ -75,7 +75,7 @@ def test_new_addresses_without_end_have_accounts_of_a_bounded_number(monkeypatch
     shared = set()
     for number in range(300):
         account = accounts.of_address(f"working {number}", 20_000)
-        account.calls += 1
+        account.running[0] += 1
         shared.add(account)
     assert len(accounts) <= 100
     assert len(shared) <= 101

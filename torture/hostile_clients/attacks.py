@@ -22,10 +22,15 @@ _LIST_SERVICES: Final = b"\x3a\x00"
 
 
 class Peers:
-    """Connections of attackers, kept alive by a thread that reads what comes."""
+    """Connections of attackers, kept alive by a thread that reads what comes.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        source: The address that they come from.
+    """
+
+    def __init__(self, address: str, source: str = "") -> None:
         self.address = address
+        self.source = source
         self.connections: list[Connection] = []
         self.stack = contextlib.ExitStack()
         self._over = threading.Event()
@@ -33,7 +38,7 @@ class Peers:
         self._thread.start()
 
     def connect(self, window: int = 65535) -> Connection:
-        connection = Connection(self.address, window=window)
+        connection = Connection(self.address, window=window, source=self.source)
         self.connections.append(connection)
         return connection
 
@@ -74,8 +79,8 @@ def upload_start(data_id: int | None = None) -> bytes:
     return pb.UploadRequest(start=pb.UploadRequest.Start(unit="u", spec=spec, resumable=True)).SerializeToString()
 
 
-def upload_block(size: int = 100_000) -> bytes:
-    """Its second one: more than stays in memory."""
+def upload_block(size: int = 65_000) -> bytes:
+    """Its second one: as much as may be sent at once; it waits in memory, or in a file."""
     data = bytes(size)
     return pb.UploadRequest(block=pb.Block(data=data, checksum=checksum(data))).SerializeToString()
 
@@ -91,7 +96,7 @@ def load_many(count: int) -> bytes:
 
 
 def silent_connections(peers: Peers, count: int) -> None:
-    peers.stack.enter_context(silent(peers.address, count))
+    peers.stack.enter_context(silent(peers.address, count, peers.source))
 
 
 def silent_batches(peers: Peers, count: int) -> None:

@@ -26,15 +26,18 @@ class Connection:
     """A connection that sends what it is told to, and takes no more of a stream than `window` bytes.
 
     It answers pings and settings while it reads, so that the server takes it for alive.
+
+    Args:
+        source: The address that it comes from, of several that this machine has.
     """
 
-    def __init__(self, address: str, *, window: int = 65535) -> None:
+    def __init__(self, address: str, *, window: int = 65535, source: str = "") -> None:
         if address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(address.removeprefix("unix:"))
         else:
             host, _, port = address.rpartition(":")
-            self.socket = socket.create_connection((host, int(port)), 10)
+            self.socket = socket.create_connection((host.strip("[]"), int(port)), 10, (source, 0) if source else None)
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self.frame(SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW_SIZE, window))
         self.calls: list[int] = []
@@ -122,10 +125,11 @@ class Connection:
 
 
 @contextmanager
-def silent(address: str, count: int) -> Iterator[list[socket.socket]]:
+def silent(address: str, count: int, source: str = "") -> Iterator[list[socket.socket]]:
     """Connections over which nothing is ever sent."""
     host, _, port = address.rpartition(":")
-    sockets = [socket.create_connection((host, int(port)), 10) for _ in range(count)]
+    begin = (source, 0) if source else None
+    sockets = [socket.create_connection((host, int(port)), 10, begin) for _ in range(count)]
     try:
         yield sockets
     finally:

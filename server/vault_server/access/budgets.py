@@ -1,5 +1,7 @@
 """What one caller may use of a server: the settings, and the accounts of who uses how much. No I/O."""
 
+from asyncio import Future
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
@@ -7,6 +9,12 @@ from typing import Any, Final, Self
 from vault.errors import InvalidArgumentError
 from vault.store.limits import MAX_SECONDS
 from vault.store.setting import check_settings, seconds, whole
+
+CALLS: Final = 0
+TRANSFERS: Final = 1
+WATCHES: Final = 2
+NAMES: Final = ("calls", "uploads and downloads", "watches")
+"""The kinds of calls, which are counted apart."""
 
 NAMED: Final = 8
 """Times a caller's budget that an address has where callers have names: several of them may share it."""
@@ -68,7 +76,7 @@ class Budget:
     )
     staged_bytes: int = whole(
         64 << 30,
-        "Bytes of a caller's unfinished uploads, suspended ones included. Over it only one goes on.",
+        None,
         least=0,
         most=_MOST,
         name="caller_staged_bytes",
@@ -76,7 +84,7 @@ class Budget:
     )
     work: float = seconds(
         0.5,
-        "Time a second that a caller's large lookups, listings and batches may take, while others call, too.",
+        None,
         zero=True,
         most=MAX_SECONDS,
         name="caller_work",
@@ -113,57 +121,76 @@ class Account:
 
     Attributes:
         budget: What it may use.
-        calls, transfers, watches: That are running.
+        limits: Of it, the calls that may run, by kind.
+        running: Calls that run, by kind.
+        waiting: Those that wait for another one of their kind to end; None: there was never any.
+        held: Calls that have begun and do not run yet.
         staged: Bytes of its unfinished uploads.
-        held: Its calls that wait because of its budget.
-        excess: Calls that came in this second though it was far over its budget.
     """
 
     __slots__ = (
-        "budget", "calls", "changes", "excess", "excess_since", "held", "next_call", "next_work", "staged", "transfers",
-        "watches",
+        "_excess", "_excess_since", "_next_call", "_next_work", "budget", "changes", "held", "limits", "running",
+        "staged", "waiting",
     )  # fmt: skip
 
     def __init__(self, budget: Budget) -> None:
-        self.budget = budget
         self.changes: Mapping[str, Any] | None = None
-        self.calls = self.transfers = self.watches = self.held = self.staged = self.excess = 0
-        self.next_call = self.next_work = self.excess_since = 0.0
+        self.running = [0, 0, 0]
+        self.waiting: list[deque[Future[None]] | None] = [None, None, None]
+        self.held = self.staged = self._excess = 0
+        self._next_call = self._next_work = self._excess_since = 0.0
+        self.set_budget(budget)
+
+    def set_budget(self, budget: Budget) -> None:
+        """It may use this from now on."""
+        self.budget = budget
+        self.limits = (budget.calls, budget.transfers, budget.watches)
+
+    def wake(self, kind: int) -> None:
+        """Lets the call go on that waits for the longest time."""
+        waiting = self.waiting[kind]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     def is_idle(self, now: float) -> bool:
         """Whether it is as if it had never called."""
-        running = self.calls or self.transfers or self.watches or self.held or self.staged
-        return not running and self.next_call <= now and self.next_work <= now
+        return (
+            not any(self.running) and not self.held and not self.staged
+            and self._next_call <= now and self._next_work <= now
+        )  # fmt: skip
 
     def call_delay(self, now: float) -> float:
         """Seconds that its next call has to wait for its rate; counts the call."""
         rate = self.budget.calls_per_second
         if not rate:
             return 0.0
-        due = max(self.next_call, now - _BURST)
-        self.next_call = due + 1 / rate
+        due = max(self._next_call, now - _BURST)
+        self._next_call = due + 1 / rate
         return max(0.0, due - now)
 
     def call_undone(self) -> None:
         """The call that was counted last was not made."""
         if rate := self.budget.calls_per_second:
-            self.next_call -= 1 / rate
+            self._next_call -= 1 / rate
 
     def work_delay(self, now: float) -> float:
         """Seconds that its next piece of work has to wait."""
-        return max(0.0, self.next_work - now) if self.budget.work else 0.0
+        return max(0.0, self._next_work - now) if self.budget.work else 0.0
 
     def worked(self, began: float, now: float) -> None:
         """It was worked for in this time."""
         if self.budget.work:
-            self.next_work = max(self.next_work, began) + (now - began) / self.budget.work
+            self._next_work = max(self._next_work, began) + (now - began) / self.budget.work
 
     def exceeds(self, now: float) -> int:
         """Counts a call that came though it was far over its budget; how many did in this second."""
-        if now - self.excess_since > 1:
-            self.excess_since, self.excess = now, 0
-        self.excess += 1
-        return self.excess
+        if now - self._excess_since > 1:
+            self._excess_since, self._excess = now, 0
+        self._excess += 1
+        return self._excess
 
 
 class Accounts:
@@ -199,7 +226,8 @@ class Accounts:
         """
         account = self._accounts.get((name, "")) or self._make((name, ""), self._budget, now)
         if changes is not account.changes:
-            account.changes, account.budget = changes, self._budget.changed(changes or {})
+            account.changes = changes
+            account.set_budget(self._budget.changed(changes) if changes else self._budget)
         return account
 
     def called(self, account: Account, now: float) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from vault_server.access.audit import AuditLog
 from vault_server.access.authentication import Authenticator, watched_identities
 from vault_server.access.certificates import ServerCertificate, watched_certificate
+from vault_server.access.networks import Allowlist
 from vault_server.access.settings import AccessSettings
 from vault_server.access.watched_file import FilePoller, WatchedFile
 
@@ -21,10 +22,11 @@ class AccessControl:
         files: Looks at the files that are read again.
         certificate: Of the server; None: it has none.
         identities: Who is known to it; None: nobody is asked.
+        allowlist: From where one may connect.
         audit: What is written down of calls; None: nothing.
 
     Raises:
-        InvalidArgumentError: BAD_SETTING, one of the files is not usable.
+        InvalidArgumentError: BAD_SETTING, one of the files is not usable; BAD_NETWORK.
         StorageError: AUDIT_FAILED, nor is the audit's.
     """
 
@@ -34,6 +36,7 @@ class AccessControl:
         self.files = FilePoller()
         self._next_report: asyncio.TimerHandle | None = None
         self.certificate: WatchedFile[ServerCertificate] | None = None
+        self.allowlist = Allowlist(settings, self.files)
         if settings.tls_cert is not None and settings.tls_key is not None:
             self.certificate = watched_certificate(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
             self.files.add(self.certificate)

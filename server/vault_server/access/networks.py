@@ -1,12 +1,18 @@
-"""Networks that clients may connect from, and the address that a peer has. No I/O."""
+"""Networks that clients may connect from, and the address that a peer has."""
 
 import ipaddress
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Final, Self, TypeAlias
 from urllib.parse import unquote
 
 from vault.errors import InvalidArgumentError
 from vault.store.limits import shown
+
+from vault_server.access.settings import AccessSettings
+from vault_server.access.watched_file import FilePoller, WatchedFile
+
+logger: Final = logging.getLogger(__name__)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -76,6 +82,45 @@ class Networks:
         return f"Networks({', '.join(map(str, self.networks))})"
 
 
+class Allowlist:
+    """The networks of the settings and those of a file, which may change; all of them together.
+
+    Args:
+        files: Looks at the file.
+
+    Raises:
+        InvalidArgumentError: BAD_NETWORK; BAD_SETTING, the file cannot be read.
+    """
+
+    def __init__(self, settings: AccessSettings, files: FilePoller) -> None:
+        self._given = Networks.parse(settings.allow)
+        self._restricts = bool(settings.allow) or settings.allow_file is not None
+        self._listeners: list[Callable[[Networks], object]] = []
+        self.file: WatchedFile[Networks] | None = None
+        if settings.allow_file is not None:
+            self.file = files.add(WatchedFile(settings.allow_file, Networks.parse_file))
+            self.file.on_change(self._changed)
+
+    @property
+    def networks(self) -> Networks | None:
+        """From where clients may connect; None: from everywhere."""
+        if not self._restricts:
+            return None
+        listed = () if self.file is None else self.file.content.networks
+        return Networks((*self._given.networks, *listed))
+
+    def on_change(self, listener: Callable[[Networks], object]) -> None:
+        """Has a function called with the networks of now when they change: as WatchedFile's listeners are."""
+        self._listeners.append(listener)
+
+    def _changed(self, _: Networks) -> None:
+        networks = self.networks
+        assert networks is not None  # noqa: S101  # there is a file
+        logger.info("allowed networks changed", extra={"networks": len(networks.networks)})
+        for listener in self._listeners:
+            listener(networks)
+
+
 def parse_network(text: str) -> Network:
     """Reads a network, as 10.0.0.0/8 or fd00::/8, or an address, which is a network of one.
 
@@ -114,8 +159,12 @@ def peer_address(peer: str) -> Address | None:
         return None
     if scheme not in ("ipv4", "ipv6"):
         raise ValueError(f"no address: {peer!r}")
-    host = unquote(rest.rpartition(":")[0]).strip("[]")
-    address = ipaddress.ip_address(unquote(host).partition("%")[0])
+    return host_address(unquote(rest.rpartition(":")[0]).strip("[]"))
+
+
+def host_address(host: str) -> Address:
+    """The address of a host, as the system names it."""
+    address = ipaddress.ip_address(host.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

@@ -3,12 +3,19 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
+from vault._runtime.blocking import on_thread
 from vault.errors import SlowConsumerError, UnavailableError, VaultError
 
+from vault_server.access import budgets
+from vault_server.access.budgets import Account
 from vault_server.access.grants import ANYBODY, Scope
+from vault_server.access.networks import Networks, caller_network, host_address
+from vault_server.client_connections import ClientConnections
+from vault_server.rpc.caller_limits import CallerLimits
 from vault_server.settings import ServerSettings
 
 _VAULT: Final = "/vault.v1.VaultService/"
@@ -30,17 +37,24 @@ _FIRST: Final = 30.0
 _PRESSED: Final = 10.0
 """Seconds without progress after which a call gives way to another one, when as many run as may."""
 
+_STALLED: Final = 1.0
+"""Seconds without progress after which one of many calls of a caller gives way to one of a caller who has fewer."""
+
+_ANSWERING: Final = 0.5
+"""Seconds in which calls from where one may not connect any more are answered so, before their connections end."""
+
 _MOST_UNSENT: Final = 64
 """Calls that have ended and whose last reply nobody takes. A block of each is held until its connection ends."""
 
 
 class WaitLimits(NamedTuple):
     """Seconds that a method's calls wait for their peers: for the first message, the next one, and until a reply is
-    taken. None: for as long as the connection lasts."""
+    taken. None: for as long as the connection lasts. And with which others they are counted, of `budgets`."""
 
     first: float | None
     message: float | None
     reply: float | None
+    kind: int = budgets.CALLS
 
 
 class Call:
@@ -51,6 +65,8 @@ class Call:
         for_message: Seconds that it waits for the next message.
         cut_by: What it was ended with from outside.
         counted: Whether a drain waits for it.
+        accounts: Of its caller: of its name, if it has one, and of its address. None before it is let in.
+        admitted: Whether it runs, as far as those are concerned.
         request: Its first message, while it runs; None: it is not here yet.
         began: By `time.perf_counter`.
         principal: Who calls, once that was asked.
@@ -58,8 +74,8 @@ class Call:
     """
 
     __slots__ = (
-        "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "principal", "reading", "request",
-        "task", "uses", "writing",
+        "accounts", "admitted", "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "principal",
+        "reading", "request", "task", "uses", "writing",
     )  # fmt: skip
 
     def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
@@ -72,10 +88,16 @@ class Call:
         self.for_message = limits.first
         self.cut_by: VaultError | None = None
         self.counted = False
+        self.accounts: tuple[Account, ...] = ()
+        self.admitted = False
         self.request: Any = None
         self.began = time.perf_counter()
         self.principal = ANYBODY
         self.uses: set[tuple[str, Scope]] = set()
+
+    @property
+    def kind(self) -> int:
+        return self.limits.kind
 
     def cut(self, error: VaultError) -> None:
         if self.cut_by is None and self.task is not None:
@@ -114,12 +136,19 @@ class Calls:
 
     Args:
         settings: The server's.
-        disconnect: Ends the connections of these peers.
+        connections: The server's.
+        named: Whether callers have names.
+
+    Attributes:
+        callers: What each caller may use.
+        most_connections: That each listener takes.
     """
 
-    def __init__(self, settings: ServerSettings, disconnect: Callable[[Collection[str]], None]) -> None:
+    def __init__(self, settings: ServerSettings, connections: ClientConnections, *, named: bool = False) -> None:
+        self.callers = CallerLimits(settings.budget, named=named, disconnect=self._disconnect)
+        self._connections = connections
         self._settings = settings
-        self._disconnect = disconnect
+        self.most_connections = settings.connections
         self._most_transfers = settings.transfers
         self._pressed = min(_PRESSED, settings.idle_timeout)
         self._calls: set[Call] = set()
@@ -146,27 +175,34 @@ class Calls:
     def limits_of(self, method: str) -> WaitLimits:
         """How long calls of a method wait. Streams of services that are not ours have a pace of their own."""
         idle = self._settings.idle_timeout
-        if method in UPLOADS or method == _REFLECTION:
-            return WaitLimits(min(_FIRST, idle), idle, idle)
+        if method in UPLOADS:
+            return WaitLimits(min(_FIRST, idle), idle, idle, budgets.TRANSFERS)
+        if method == _REFLECTION:
+            return WaitLimits(min(_FIRST, idle), idle, idle, budgets.WATCHES)
         if method == WATCH:
-            return WaitLimits(idle, None, self._settings.slow_watcher)
-        ours = method.startswith(_VAULT) or method == _HEALTH_WATCH
-        return WaitLimits(idle, None, idle if ours else None)
+            return WaitLimits(idle, None, self._settings.slow_watcher, budgets.WATCHES)
+        if method == _HEALTH_WATCH:
+            return WaitLimits(idle, None, idle, budgets.WATCHES)
+        kind = budgets.TRANSFERS if method in TRANSFERS else budgets.CALLS
+        return WaitLimits(idle, None, idle if method.startswith(_VAULT) else None, kind)
 
     def begin(self, method: str, peer: str, limits: WaitLimits) -> Call:
         call = Call(method, peer, limits)
         self._calls.add(call)
         return call
 
-    def admit(self, call: Call) -> None:
-        """Counts the call.
+    async def admit(self, call: Call) -> None:
+        """Counts the call, once its caller may have one more.
 
         Raises:
             UnavailableError: UNAVAILABLE, the server is stopping; OVERLOADED, too many calls are running, and none
-                of them has waited for its peer for so long that it could give way.
+                of them could give way; RATE_LIMITED, too many of its caller.
         """
         method = call.method
-        if method == CHECK or method in HOUSEKEEPING:
+        if method == CHECK:
+            return
+        await self.callers.admit(call)
+        if method in HOUSEKEEPING:
             return
         if self._draining:
             raise _stopping()
@@ -174,10 +210,10 @@ class Calls:
             return
         limit = self._settings.max_concurrent_rpcs
         if limit is not None and self._running >= limit:
-            self._make_room(self._calls, limit, "calls")
+            self._make_room(call, self._calls, limit, "calls")
         if method in TRANSFERS:
             if self._transfers >= self._most_transfers:
-                self._make_room(self.of(TRANSFERS), self._most_transfers, "uploads and downloads")
+                self._make_room(call, self.of(TRANSFERS), self._most_transfers, "uploads and downloads")
             self._transfers += 1
         call.counted = True
         self._running += 1
@@ -187,7 +223,22 @@ class Calls:
         """The call is over, but for what its peer has not taken yet."""
         self._calls.discard(call)
         self._uncount(call)
+        self.callers.end(call)
         self._unsent[call] = time.monotonic()
+
+    def allow(self, networks: Networks | None) -> None:
+        """From where one may call from now on; None: from everywhere. Cuts the calls from elsewhere."""
+        self.callers.allow(networks)
+        if networks is None:
+            return
+        for call in list(self._calls):
+            if (error := self.callers.not_allowed(call.peer)) is not None:
+                call.cut(error)
+        loop = asyncio.get_running_loop()
+        # When their calls have been answered.
+        loop.call_later(
+            _ANSWERING, _in_thread, self._connections.end_from, lambda host: host_address(host) not in networks
+        )
 
     def drain(self) -> None:
         """Ends the watches and refuses new calls from now on, except health's and reflection's."""
@@ -217,6 +268,7 @@ class Calls:
                     call.cut(error)
             self._end_untaken(now)
             self._end_silent(now)
+            self._end_excess()
 
     def _end_untaken(self, now: float) -> None:
         """Ends the connections that do not take the end of their calls, the oldest first."""
@@ -242,13 +294,21 @@ class Calls:
             if silent:
                 self._disconnect(set(silent[: len(waited) - most * 3 // 4]))
 
-    def _make_room(self, calls: Iterable[Call], limit: int, what: str) -> None:
-        """Ends the call that has waited for its peer for the longest time, if that is long."""
+    def _make_room(self, asking: Call, calls: Iterable[Call], limit: int, what: str) -> None:
+        """Ends the call that has waited for its peer for the longest time, if that is long; or, for a caller who has
+        fewer than another one, if that one's call has not moved for a moment."""
         now = time.monotonic()
         if now >= self._full_until:
             candidates = [call for call in calls if call.counted]
             longest = max(candidates, key=lambda call: call.waited(now), default=None)
-            if longest is not None and (waited := longest.waited(now)) >= self._pressed:
+            if longest is None or longest.waited(now) < self._pressed:
+                counts = Counter(call.accounts[:1] for call in candidates)
+                most = max(counts, key=counts.__getitem__, default=())
+                longest = None
+                if counts[most] > counts[asking.accounts[:1]] + 1:
+                    of_most = [call for call in candidates if call.accounts[:1] == most]
+                    longest = max(of_most, key=lambda call: call.waited(now))
+            if longest is not None and (waited := longest.waited(now)) >= min(self._pressed, _STALLED):
                 self._uncount(longest)
                 longest.cut(UnavailableError(f"others wait, and nothing moved here for {waited:.0f} s: go on later"))
                 return
@@ -256,6 +316,15 @@ class Calls:
         raise UnavailableError(
             f"{limit} {what} are running, as many as this server allows", reason="OVERLOADED", limit=limit
         )
+
+    def _disconnect(self, peers: Collection[str]) -> None:
+        _in_thread(self._connections.end, peers)
+
+    def _end_excess(self) -> None:
+        """Where nearly as many connections are in use as may be, leaves room for other callers than the one who has
+        most of them: gRPC closes every new one, and tells nobody."""
+        busy = list(dict.fromkeys(call.peer for call in self._calls))
+        _in_thread(self._connections.end_excess, self.most_connections, _caller_of_host, busy)
 
     def _uncount(self, call: Call) -> None:
         if call.counted:
@@ -268,6 +337,15 @@ class Calls:
     def _cut(self, methods: Collection[str]) -> None:
         for call in self.of(methods):
             call.cut(_stopping())
+
+
+def _in_thread(function: Callable[..., None], *arguments: Any) -> None:
+    with contextlib.suppress(UnavailableError):  # no thread left
+        on_thread(None, function, *arguments)
+
+
+def _caller_of_host(host: str) -> str:
+    return caller_network(host_address(host))
 
 
 def _stopping() -> UnavailableError:

@@ -130,7 +130,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _plain(self, begin: "_Begin", behaviour: Callable[..., Awaitable[Any]], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> Any:
             async with begin(context) as running:
-                running.check()
+                await running.enter()
                 reply = await behaviour(await take(running, messages), running.shown)
                 if running.audit is not None:
                     running.audit.replied(reply)
@@ -141,7 +141,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(self, begin: "_Begin", behaviour: Callable[..., Any], take: "_Take") -> Callable[..., Any]:
         async def call(messages: Any, context: _Context) -> None:
             async with begin(context) as running:
-                running.check()
+                await running.enter()
                 request = await take(running, messages)
                 # Written out rather than yielded on: when the call is cancelled while a reply is under way, the
                 # servicer's generator is closed here and now, not when the garbage collector comes by.
@@ -158,7 +158,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _raising(self, begin: "_Begin", error: Exception) -> Callable[..., Any]:
         async def call(_messages: Any, context: _Context) -> None:
             async with begin(context) as running:
-                running.check()
+                await running.enter()
                 raise error
 
         return call
@@ -190,13 +190,20 @@ class _Running(AsyncIterator[Any]):
         self.shown = CallContext(context, self.call, _METADATA.get())
         self.audit = None if audit is None else CallAudit(audit, self.call, self.shown)
 
-    def check(self) -> None:
-        """Asks who calls, where that is asked."""
+    async def enter(self) -> None:
+        """Lets the call in, as one of its caller's: asks from where it comes and, where that is asked, who calls."""
+        call, callers = self.call, self._calls.callers
+        address = callers.begin(call)
         if self._check is not None:
-            self.call.principal = self._check(self.shown.metadata, self.context)
+            try:
+                call.principal = self._check(self.shown.metadata, self.context)
+            except VaultError:
+                await callers.refused(call, address)
+                raise
+        await callers.enter(call, address)
 
-    def admit(self) -> None:
-        self._calls.admit(self.call)
+    async def admit(self) -> None:
+        await self._calls.admit(self.call)
         if self.audit is not None:
             self.audit.admitted()
 
@@ -279,13 +286,13 @@ async def _one(running: _Running, _messages: Any) -> Any:
     if message is None:
         await asyncio.sleep(0)  # where the call was cancelled, that comes first
         raise ProtocolError("a call without a message", reason="EMPTY_MESSAGE")
-    running.admit()
+    await running.admit()
     return message
 
 
 async def _many(running: _Running, messages: Any) -> Any:
     """The messages of a call, which is admitted at once."""
-    running.admit()
+    await running.admit()
     return messages if running.call.limits.message is None else running
 
 
