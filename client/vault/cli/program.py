@@ -44,6 +44,7 @@ _OWN = {
 
 # Lines of commands that other packages of this project offer; others' are asked for their own.
 _OFFERED = {
+    "cert": "Make certificates: an authority, and what it signs.",
     "check": "Check a directory, and mend what can be mended.",
     "serve": "Serve a directory to clients, over gRPC.",
     "token": "Say who may call a server: principals, tokens, grants.",
