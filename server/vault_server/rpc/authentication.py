@@ -9,13 +9,13 @@ import grpc
 from vault.errors import UnauthenticatedError, UnavailableError, VaultError
 
 from vault_server.access.authentication import Authenticator
-from vault_server.access.grants import Principal, denied
+from vault_server.access.grants import denied
 from vault_server.access.watched_file import WatchedFile
 from vault_server.rpc.admission import WATCH, Call, Calls
 from vault_server.rpc.method_scopes import METHOD_SCOPES, MethodScope, require_method
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-Check: TypeAlias = Callable[[Metadata, "grpc.aio.ServicerContext[Any, Any]"], Principal]
+Check: TypeAlias = Callable[[Call, Metadata, "grpc.aio.ServicerContext[Any, Any]"], None]
 
 _TICK: Final = 0.25
 """Seconds by which a call outlives its token at the most."""
@@ -42,28 +42,27 @@ class Authentication:
         return METHOD_SCOPES.get(method) or self._own.get(method[1:].rpartition("/")[0])
 
     def check_of(self, method: str) -> Check | None:
-        """What says who makes a call of this method, and raises UnauthenticatedError where nobody knows, or
-        PermissionDeniedError where he may not; None: nobody is asked."""
+        """What gives a call of this method its principal, and raises UnauthenticatedError where nobody knows him, or
+        PermissionDeniedError where he may not make it; None: nobody is asked."""
         scope = self.scope_of(method)
         if scope == "open":
             return None
 
-        def check(metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> Principal:
-            principal = self.authenticate(metadata, context)
-            require_method(principal, method, scope)
-            return principal
+        def check(call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+            self.authenticate(call, metadata, context)
+            require_method(call.principal, method, scope)
 
         return check
 
-    def authenticate(self, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> Principal:
-        """Who calls.
+    def authenticate(self, call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        """Gives a call its principal.
 
         Raises:
             UnauthenticatedError: Nobody knows.
         """
         known = self._authenticator
         names = certificate_names(context.auth_context()) if known.has_certificates else ()  # it takes 8 µs
-        return known.authenticate([value for key, value in metadata if key == "authorization"], names)
+        call.principal = known.authenticate([value for key, value in metadata if key == "authorization"], names)
 
     async def keep_expiring(self) -> None:
         """Cuts the calls whose token has expired, until it is cancelled."""

@@ -196,7 +196,7 @@ class _Running(AsyncIterator[Any]):
         address = callers.begin(call)
         if self._check is not None:
             try:
-                call.principal = self._check(self.shown.metadata, self.context)
+                self._check(call, self.shown.metadata, self.context)
             except VaultError:
                 await callers.refused(call, address)
                 raise
