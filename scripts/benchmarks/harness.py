@@ -122,6 +122,7 @@ class Bench:
 
     Attributes:
         against: A checkout of another commit: Vault of this one and of that run in turn, and no peers.
+        servers: Those that run, by name.
     """
 
     def __init__(self, folder: Path, *, quick: bool, runs: int | None = None, against: Path | None = None) -> None:
@@ -131,7 +132,7 @@ class Bench:
         self.against = against
         self.large = 64 * MIB if quick else 1024 * MIB
         self.left_out: set[str] = set()
-        self._servers: dict[str, Server] = {}
+        self.servers: dict[str, Server] = {}
         self._stack = ExitStack()
         self._files: dict[int, tuple[Path, int]] = {}
 
@@ -155,11 +156,11 @@ class Bench:
 
     def start(self, name: str, starter: Starter) -> Server:
         """A server of one's own, under a name that contenders can give as their place; it runs to the end."""
-        self._servers[name] = self._stack.enter_context(starter(self.folder / name))
-        return self._servers[name]
+        self.servers[name] = self._stack.enter_context(starter(self.folder / name))
+        return self.servers[name]
 
     def server(self, name: str) -> Server:
-        return self._servers.get(name) or self.start(name, STARTERS[name])
+        return self.servers.get(name) or self.start(name, STARTERS[name])
 
     def available(self, contenders: Iterable[Contender]) -> list[Contender]:
         """Those whose libraries and programs are here."""
@@ -196,7 +197,7 @@ class Bench:
         pairs = []
         for ours in [contender for contender in contenders if contender.peer == "ours"]:
             place = ours.place.with_name(f"{ours.place.name}-before") if isinstance(ours.place, Path) else "before"
-            if place == "before" and place not in self._servers:
+            if place == "before" and place not in self.servers:
                 self.start(place, vault_server(tree=tree))
             pairs += [ours, replace(ours, name=f"{ours.name}, before", place=place, tree=tree)]
         return pairs

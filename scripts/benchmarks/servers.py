@@ -95,7 +95,7 @@ def _saying_where(
 
 
 def _wait_for(address: str, process: subprocess.Popen[str], folder: Path) -> None:
-    host, port = address.split(":")
+    host, port = address.removeprefix("grpcs://").split(":")
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((host, int(port)), 1):
@@ -112,6 +112,17 @@ def vault_server(*options: str, store: Path | None = None, tree: Path | None = N
         return _saying_where([command, "serve", store or folder / "store", *settings], folder, import_from(tree))
 
     return start
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, and a certificate and key for loopback that it has signed; made when first asked for,
+    by the command."""
+    tls = folder / "tls"
+    if not tls.exists():
+        command = Path(sys.executable).with_name("vault-grpc")
+        subprocess.run([command, "cert", "init", tls], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([command, "cert", "issue", tls, "127.0.0.1"], check=True, stdout=subprocess.DEVNULL)
+    return tls / "ca.crt", tls / "127.0.0.1.crt", tls / "127.0.0.1.key"
 
 
 def module(name: str) -> Starter:

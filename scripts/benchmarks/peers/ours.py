@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import xxhash
-from vault import AlreadyExistsError, BatchError, BytesWrapper, RemoteVault, Vault, tune_allocator
+from vault import AlreadyExistsError, BatchError, BytesWrapper, ConnectionSettings, RemoteVault, Vault, tune_allocator
 from vault.cli.program import program
 
 from scripts.benchmarks.data import new_file, same, small
@@ -19,8 +19,9 @@ from scripts.benchmarks.work import Work, from_threads, one_after_another
 UNIT = "bench"
 
 
-def _open(address: str, *, cache: bool = False) -> Vault:
-    return RemoteVault(address, {UNIT: (BytesWrapper, 0)}, cache=cache)
+def _open(address: str, *, cache: bool = False, ca: str | None = None) -> Vault:
+    more = {} if ca is None else {"connection": ConnectionSettings(ca=ca)}  # which an older Vault does not know
+    return RemoteVault(address, {UNIT: (BytesWrapper, 0)}, cache=cache, **more)
 
 
 def _tune(tuned: bool) -> None:  # a contender's argument, handed on
@@ -76,9 +77,11 @@ def download_file(
 
 
 @contextmanager
-def download_memory(address: str, *, source: str, digest: int, tuned: bool = False) -> Iterator[Work]:
+def download_memory(
+    address: str, *, source: str, digest: int, tuned: bool = False, ca: str | None = None
+) -> Iterator[Work]:
     _tune(tuned)
-    with _open(address) as vault:
+    with _open(address, ca=ca) as vault:
         name = _large(vault, source)
         yield Work(
             run=partial(_load, vault, name),
@@ -87,9 +90,9 @@ def download_memory(address: str, *, source: str, digest: int, tuned: bool = Fal
 
 
 @contextmanager
-def upload_file(address: str, *, source: str, tuned: bool = False) -> Iterator[Work]:
+def upload_file(address: str, *, source: str, tuned: bool = False, ca: str | None = None) -> Iterator[Work]:
     _tune(tuned)
-    with _open(address) as vault:
+    with _open(address, ca=ca) as vault:
         yield Work(
             run=lambda: vault.upload_file(UNIT, source),
             after=lambda data_id: vault.delete(UNIT, data_id),
@@ -97,8 +100,8 @@ def upload_file(address: str, *, source: str, tuned: bool = False) -> Iterator[W
 
 
 @contextmanager
-def load(address: str, *, objects: int, count: int) -> Iterator[Work]:
-    with _open(address) as vault:
+def load(address: str, *, objects: int, count: int, ca: str | None = None) -> Iterator[Work]:
+    with _open(address, ca=ca) as vault:
         ids = _small(vault, objects)
         yield one_after_another(lambda number: _load(vault, ids[number % objects]), count)
 

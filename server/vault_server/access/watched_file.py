@@ -55,8 +55,9 @@ class WatchedFile(Generic[T]):
         *,
         check: Callable[[os.stat_result], None] | None = None,
     ) -> None:
-        self._paths = (paths,) if isinstance(paths, str) else tuple(paths)
-        self._name = ", ".join(self._paths)
+        given = (paths,) if isinstance(paths, str) else tuple(paths)
+        self._paths = tuple(map(os.path.abspath, given))  # wherever the program goes later
+        self._name = ", ".join(given)
         self._parse = parse
         self._check = check
         self._listeners: list[Callable[[T], object]] = []
