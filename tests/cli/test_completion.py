@@ -142,6 +142,9 @@ def test_values_are_offered_where_they_can_stand(stocked: Program) -> None:
     assert offered(inside, "vault-grpc stat -u files name:7") == ["name:77"]
     assert offered(inside, "vault-grpc get -u files --prefix photos/ ") == ["file,"]  # the shell knows those
     assert 1 < len(offered(inside, "vault-grpc stat -u files many")) < 1000
+    inside.text("quota", "--principal", "ann", "--max-objects", "5")
+    assert offered(inside, "vault-grpc quota --principal a") == ["ann"]
+    assert offered(inside, "vault-grpc quota --unit fi") == [UNIT]
     assert "--older-than" in offered(inside, "vault-grpc rm --o")
     assert "watch" in offered(inside, "vault-grpc w")
 

@@ -132,6 +132,7 @@ WRITING: dict[str, list[list[str]]] = {
     "tag": [["tag", "a", "k=v"]],
     "units": [["units"]],
     "du": [["du"]],
+    "quota": [["quota"], ["quota", "--principal", "ann", "--max-objects", "7"]],
     "watch": [["watch", "--since", "0"]],
     "ping": [["ping"]],
     "completion": [["completion", "bash"]],
@@ -143,7 +144,7 @@ WRITING: dict[str, list[list[str]]] = {
 
 _ONE_BY_ONE = """
 import os, sys
-from vault.cli import program, objects, listing, transfer, copying, watching, usage, ping, completion
+from vault.cli import program, objects, listing, transfer, copying, watching, usage, quota, ping, completion
 from vault_server import EmbeddedStore
 output = int(sys.argv[1])
 for line in sys.stdin.read().splitlines():
@@ -166,7 +167,7 @@ def test_every_command_says_that_a_device_is_full_and_nothing_when_its_reader_is
     embedded.put("a", b"1")
     folder = make(tmp_path / "in", {"in": b"2"})
     places = {"FILE": str(folder / "in"), "FOLDER": str(make(folder / "more", {"x": b"3"})), "OUT": str(tmp_path / "o")}
-    unit = {"find", "units", "du", "watch", "ping", "completion"}
+    unit = {"find", "units", "du", "quota", "watch", "ping", "completion"}
     lines = [
         [places.get(word, word) for word in words] + ([] if words[0] in unit else ["-u", UNIT])
         for commands in WRITING.values()
@@ -200,7 +201,7 @@ def test_no_command_but_put_makes_a_vault_and_each_says_that_a_server_is_away(wo
         return
     folder = make(tmp_path / "in", {"in": b"2"})
     places = {"FILE": str(folder / "in"), "FOLDER": str(folder), "OUT": str(tmp_path / "o")}
-    unit = [] if words[0] in ("units", "du", "find", "watch", "ping") else ["-u", UNIT]
+    unit = [] if words[0] in ("units", "du", "quota", "find", "watch", "ping") else ["-u", UNIT]
     command = [*(places.get(word, word) for word in words), *unit]
     Inside("grpc://127.0.0.1:1").assert_fails(5, *command, "--timeout", "0.2")
     if words[0] != "put":

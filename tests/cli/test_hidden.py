@@ -70,6 +70,7 @@ def test_lines_in_a_pipe_are_whole_and_hold_no_control_characters(stored: Stored
         (("stat", str(first), "-u", UNIT), 13, 2),
         (("tag", TYPED, "-u", UNIT, "new=1"), 2, 1),
         (("du", "-u", UNIT, "--level"), 1, 4),
+        (("quota",), 1, 7),
         (("get", "--prefix", "x", tmp_path / "none", "-u", UNIT), 0, None),
     ):
         lines = assert_lines(program.out(*arguments), count)

@@ -23,6 +23,7 @@ COMMANDS = [
     "mv",
     "units",
     "du",
+    "quota",
     "watch",
     "ping",
     "completion",

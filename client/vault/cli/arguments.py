@@ -10,7 +10,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from vault.errors import InvalidArgumentError
-from vault.store.limits import check_datatype, check_key, check_name, check_prefix, check_tags, check_unit
+from vault.store.limits import (
+    check_datatype,
+    check_key,
+    check_name,
+    check_prefix,
+    check_principal,
+    check_tags,
+    check_unit,
+)
 from vault.store.values import Key
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
@@ -141,6 +149,7 @@ NAME = Parsed("name", _checked(check_name))
 
 DATATYPE = Parsed("datatype", _checked(check_datatype))
 UNIT = Parsed("unit", _checked(check_unit))
+PRINCIPAL = Parsed("principal", _checked(check_principal))
 PREFIX = Parsed("prefix", _checked(check_prefix))
 SIZE = Parsed("size", parse_size)
 AGE = Parsed("age", parse_age)

@@ -163,7 +163,11 @@ def _keys(store: Store, unit: object, incomplete: str) -> Iterable[str]:
         yield f"name:{name}" if marked or parse_key(name) != name else name
 
 
-_COMPLETED = {"unit": _units, "name": _names, "prefix": _names, "key": _keys}
+def _principals(store: Store, _unit: object, incomplete: str) -> Iterable[str]:
+    return [info.principal for info in store.principal_page(prefix=incomplete, page_size=_MOST).principals]
+
+
+_COMPLETED = {"unit": _units, "principal": _principals, "name": _names, "prefix": _names, "key": _keys}
 
 
 def _ends_in_quotes(line: str) -> bool:

@@ -119,8 +119,12 @@ def write_records(documents: Sequence[Mapping[str, Any]], *, as_json: bool) -> N
         for document in documents:
             write_record(document, as_json=as_json)
     elif documents:
-        shown = [{**each, "bytes": size_text(each["bytes"])} if "bytes" in each else each for each in documents]
+        shown = [{name: _size_shown(name, value) for name, value in each.items()} for each in documents]
         _table().show_rows(list(shown[0]), [list(each.values()) for each in shown])
+
+
+def _size_shown(name: str, value: Any) -> Any:
+    return size_text(value) if name in ("bytes", "max_bytes") and value is not None else value
 
 
 def _fields(info: Row, *, long: bool, with_unit: bool) -> Iterator[object]:

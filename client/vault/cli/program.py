@@ -37,6 +37,7 @@ _OWN = {
     "rm": ("vault.cli.objects:remove", "Delete objects."),
     "units": ("vault.cli.objects:units", "List the units."),
     "du": ("vault.cli.usage:usage", "Show how much units, and levels of names, hold."),
+    "quota": ("vault.cli.quota:quota", "Show or set how much units and principals may hold."),
     "watch": ("vault.cli.watching:watch", "Print changes as they are committed."),
     "ping": ("vault.cli.ping:ping", "Ask a vault who it is, and how fast it answers."),
     "completion": ("vault.cli.completion:completion", "Print what a shell needs to complete commands."),
