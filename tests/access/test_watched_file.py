@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from tests.waiting import assert_soon
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    tmp_path.chmod(0o777)
-    monkeypatch.chdir(tmp_path)  # whose parents are not for everybody
-    found = Path("file")
-    found.write_text("[1]")
-    return found
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are not for everybody
+        Path(folder).chmod(0o777)
+        found = Path(folder) / "file"
+        found.write_text("[1]")
+        yield found
 
 
 def watched(path: Path) -> WatchedFile[Any]:
@@ -169,6 +170,14 @@ def test_a_file_that_is_being_written_in_place_is_left_until_it_is_whole(path: P
     assert file.look()
     assert file.deliver()
     assert file.content == [1, 2]
+
+
+def test_it_is_found_wherever_the_program_goes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    file = watched(Path(path.name))
+    monkeypatch.chdir(tmp_path)
+    replace(path, "[2]")
+    assert file.check()
 
 
 def test_a_listener_that_fails_keeps_nobody_from_being_called(path: Path, caplog: pytest.LogCaptureFixture) -> None:
