@@ -36,11 +36,13 @@ class Proxy:
 
     Attributes:
         target: host:port of the server. When that moves, set it again, for connections from then on.
+        source: The address that connections to it come from; None: the system's choice.
         connections: How many were ever made.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, source: str | None = None) -> None:
         self.target = target
+        self.source = source
         self.connections = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -191,7 +193,7 @@ class Proxy:
         self.connections += 1
         connection = _Connection((reader, writer), self._weather, self._open)
         if not self._swallowing:
-            connection.begin(self.target)
+            connection.begin(self.target, self.source)
 
     def _cut(self, *, reset: bool) -> int:
         cut = list(self._open)
@@ -276,9 +278,9 @@ class _Connection:
         self._tasks: list[asyncio.Task[None]] = []
         others.add(self)
 
-    def begin(self, target: str) -> None:
+    def begin(self, target: str, source: str | None) -> None:
         """Connects and forwards."""
-        self._spawn(self._run(target))
+        self._spawn(self._run(target, (source, 0) if source else None))
 
     def freeze(self) -> None:
         """Nothing is forwarded from now on."""
@@ -304,10 +306,10 @@ class _Connection:
         self._tasks.append(asyncio.get_running_loop().create_task(coroutine))
         return self._tasks[-1]
 
-    async def _run(self, target: str) -> None:
+    async def _run(self, target: str, source: tuple[str, int] | None) -> None:
         host, _, port = target.rpartition(":")
         try:
-            self._sides.append(await asyncio.open_connection(host, int(port)))
+            self._sides.append(await asyncio.open_connection(host, int(port), local_addr=source))
             (client, to_client), (server, to_server) = self._sides
             await asyncio.gather(*self._forward("up", client, to_server), *self._forward("down", server, to_client))
         except OSError:

@@ -1,5 +1,6 @@
 """The client in Node.js that VAULT_API.md shows, at a server of this version."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,7 +10,8 @@ import pytest
 from vault import RemoteVault
 from vault.wrappers import BytesWrapper
 
-from tests.server.process import Serve
+from tests.server.process import COMMAND, Serve
+from tests.tls import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = Path("docs/clients/node")
@@ -64,3 +66,29 @@ def test_the_client_in_node_puts_reads_and_lists(client: Path, serve: Serve, tmp
     wrong = ["node", "transfer.js", served.address, "no unit", str(file), "name"]
     refused = subprocess.run(wrong, cwd=client, capture_output=True, text=True, timeout=60, check=False)
     assert (refused.returncode, "INVALID_ARGUMENT" in refused.stderr) == (1, True)
+
+
+def test_the_client_in_node_shows_a_token_over_tls(client: Path, serve: Serve, tmp_path: Path) -> None:
+    authority, tokens, file = Authority(), tmp_path / "tokens.toml", tmp_path / "file"
+    file.write_bytes(b"of a team")
+    cert, key = authority.server().write(tmp_path)
+    add: list[str | Path] = [COMMAND, "token", "add", tokens, "team", "--grant", "files:*"]
+    token = subprocess.run(add, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    flags = ("--tls-cert", cert, "--tls-key", key, "--tokens", tokens)
+    served = serve(tmp_path / "storage", "--listen", "127.0.0.1:0", *flags)
+
+    def transfer(**settings: str | Path) -> tuple[int, str]:
+        environment = {**os.environ, **{f"VAULT_GRPC_{name}": str(value) for name, value in settings.items()}}
+        command = ["node", "transfer.js", served.address, "files", str(file), "name"]
+        done = subprocess.run(
+            command, cwd=client, capture_output=True, text=True, timeout=60, check=False, env=environment
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    trusted, untrusted = authority.write(tmp_path), Authority("Another").write(tmp_path, "other")
+    code, shown = transfer(CA=trusted, TOKEN=token)
+    assert (code, f"ends with {b'f a team'.hex()}" in shown) == (0, True), shown
+    code, shown = transfer(CA=trusted, TOKEN=f"{token[:-1]}")
+    assert (code, "UNAUTHENTICATED" in shown) == (1, True), shown
+    code, shown = transfer(CA=untrusted, TOKEN=token)
+    assert (code, "UNAVAILABLE" in shown) == (1, True), shown

@@ -3,10 +3,12 @@
 //
 //     node transfer.js ADDRESS UNIT FILE [NAME]
 //
-// ADDRESS is host:port or unix:PATH of a `vault-grpc serve`. The wire is described in VAULT_API.md.
+// ADDRESS is host:port or unix:PATH of a `vault-grpc serve`, or grpcs://host:port of one with TLS: then VAULT_GRPC_CA is
+// the file of the authorities to trust, and VAULT_GRPC_TOKEN says who calls. The wire is described in VAULT_API.md.
 
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +38,18 @@ function checksum(bytes) {
 /** A random id, 1 to 2^63 - 1. */
 function newId() {
   return ((randomBytes(8).readBigUInt64BE() >> 1n) || 1n).toString();
+}
+
+/** Plain, or for grpcs:// encrypted, with the token on every call. */
+function credentialsFor(address) {
+  if (!address.startsWith('grpcs://')) return grpc.credentials.createInsecure();
+  const { VAULT_GRPC_CA: ca, VAULT_GRPC_TOKEN: token } = process.env;
+  const channel = grpc.credentials.createSsl(ca ? readFileSync(ca) : null);
+  if (!token) return channel;
+  const metadata = new grpc.Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
+  const call = grpc.credentials.createFromMetadataGenerator((_options, done) => done(null, metadata));
+  return grpc.credentials.combineChannelCredentials(channel, call);
 }
 
 /** Start, blocks, commit, end of stream; resolves to the ObjectInfo. Whoever bears the name is replaced. */
@@ -166,7 +180,8 @@ if (path === undefined) {
   process.exit(2);
 }
 // grpc-js would otherwise go through http_proxy of the environment.
-const client = new VaultService(address, grpc.credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });
+const target = address.replace('grpcs://', '');
+const client = new VaultService(target, credentialsFor(address), { 'grpc.enable_http_proxy': 0 });
 try {
   const info = await put(client, unit, name, path);
   console.log(`put ${info.name}: id ${info.dataId}, generation ${info.generation}`);
