@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vault._runtime.watched_file import FilePoller, WatchedFile
 from vault.errors import InvalidArgumentError
-from vault_server.access.watched_file import FilePoller, WatchedFile
 
 from tests.rights import in_a_thread, rights_of
 from tests.waiting import assert_soon
@@ -83,11 +83,11 @@ def test_a_link_that_was_changed_is_followed(tmp_path: Path) -> None:
 
 
 def lines(log: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in log.records]
+    return [str(record.msg) for record in log.records]
 
 
-GONE = "file is not usable, the last good one stays"
-BACK = "file is good again"
+GONE = "file is not usable, the last good one stays: %(file)s: %(detail)s"
+BACK = "file is good again: %s"
 
 
 def remove(path: Path) -> Callable[[], object]:

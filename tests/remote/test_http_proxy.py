@@ -26,10 +26,14 @@ ALL_VARIABLES = [*VARIABLES, *map(str.upper, VARIABLES), "GRPC_PROXY_EXP", "GRPC
 
 
 class ConnectProxy:
-    """An HTTP proxy on loopback that answers CONNECT, and nothing else."""
+    """An HTTP proxy on loopback that answers CONNECT, and nothing else; with a target it leads there, whatever is asked
+    for."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str | None = None) -> None:
         self.requests: list[str] = []
+        self._target = target
+        self._lock = threading.Lock()
+        self._closed = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []
@@ -44,19 +48,28 @@ class ConnectProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self._keep(client)
         head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            if not (byte := client.recv(1)):
-                client.close()
-                return
-            head += byte
-        self.requests.append(head.decode())
-        host, _, port = head.split()[1].decode().rpartition(":")
-        server = socket.create_connection((host, int(port)))
-        self._open += [client, server]
-        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while not head.endswith(b"\r\n\r\n"):
+                if not (byte := client.recv(1)):
+                    return
+                head += byte
+            self.requests.append(head.decode())
+            host, _, port = (self._target or head.split()[1].decode()).rpartition(":")
+            server = socket.create_connection((host, int(port)))
+            self._keep(server)
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        except OSError:  # whoever asked has left
+            return
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    def _keep(self, opened: socket.socket) -> None:
+        with self._lock:
+            self._open.append(opened)
+            if self._closed:
+                opened.close()
 
     @staticmethod
     def _pass_on(source: socket.socket, sink: socket.socket) -> None:
@@ -69,8 +82,10 @@ class ConnectProxy:
 
     def close(self) -> None:
         self._listener.close()
-        for each in self._open:
-            each.close()
+        with self._lock:
+            self._closed = True
+            for each in self._open:
+                each.close()
 
 
 @pytest.fixture

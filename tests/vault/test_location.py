@@ -37,7 +37,7 @@ MEANT = {
     "tcp:localhost:50051": "'grpc://localhost:50051'",
     " localhost:50051": "'grpc://localhost:50051'",
     "http://localhost:50051": "'grpc://localhost:50051'",
-    "https://localhost:50051/": "'grpc://localhost:50051'",
+    "https://localhost:50051/": "'grpcs://localhost:50051'",
     ":memory:": "'memory://'",
     "file:data": "'file://{cwd}/data'",
     "file:data/with space": "'file://{cwd}/data/with%20space'",

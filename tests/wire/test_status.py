@@ -15,7 +15,9 @@ from vault.errors import (
     ClosedError,
     InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
     ProtocolError,
+    UnauthenticatedError,
     UnavailableError,
     VaultError,
 )
@@ -137,7 +139,8 @@ def test_text_that_is_not_unicode_is_sent_all_the_same() -> None:
         (grpc.StatusCode.INTERNAL, "Internal error from Core", UnavailableError, "UNAVAILABLE"),
         (grpc.StatusCode.UNKNOWN, "Exception calling application: oh", VaultError, "INTERNAL"),
         (grpc.StatusCode.INTERNAL, "Exception deserializing request!", VaultError, "INTERNAL"),
-        (grpc.StatusCode.UNAUTHENTICATED, "no token", VaultError, "UNAUTHENTICATED"),
+        (grpc.StatusCode.UNAUTHENTICATED, "no token", UnauthenticatedError, "UNAUTHENTICATED"),
+        (grpc.StatusCode.PERMISSION_DENIED, "no", PermissionDeniedError, "PERMISSION_DENIED"),
         (grpc.StatusCode.NOT_FOUND, "a proxy's own", ProtocolError, "PROTOCOL"),
     ],
 )

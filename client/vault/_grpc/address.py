@@ -1,23 +1,21 @@
-"""The address of a server: host:port, grpc://host:port or unix:PATH; and the HTTP proxy on the way to it."""
+"""The address of a server: host:port, grpc(s)://host:port or unix:PATH; and the HTTP proxy on the way to it."""
 
 import base64
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from vault.errors import InvalidArgumentError
-from vault.store.location import bad_proxy, without_password
+from vault.store.location import HOST, bad_proxy, without_password
 
 MAX_UNIX_PATH: Final = 107
 """Bytes in the path of a unix socket: Linux's sun_path, less its NUL."""
 
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
-)
 _UNIX: Final = "unix:"
+_TLS: Final = "grpcs://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +25,50 @@ class Address:
     Attributes:
         shown: As it is told, and may be given again; without the proxy.
         target: What gRPC connects to: the server, or the proxy.
-        options: gRPC's settings for the way through the proxy.
+        is_encrypted: By TLS: grpcs://.
+        server: HOST:PORT; of a unix socket empty.
+        proxy: HOST:PORT of the proxy; empty when there is none.
+        login: What the proxy is told, by its Proxy-Authorization; empty when nothing is.
     """
 
     shown: str
     target: str
-    options: tuple[tuple[str, str], ...] = ()
+    is_encrypted: bool = False
+    server: str = ""
+    proxy: str = ""
+    login: str = field(default="", repr=False)
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """gRPC's settings for the way through the proxy: as it sets them itself for one of the environment, which it
+        would also look up in no_proxy."""
+        if not self.proxy:
+            return []
+        options = [("grpc.http_connect_server", self.server)]
+        if not self.is_encrypted:  # else it is the name that the certificate is for
+            options.append(("grpc.default_authority", self.server))
+        return [*options, ("grpc.http_connect_headers", f"Proxy-Authorization:{self.login}")] if self.login else options
+
+    def is_local(self) -> bool:
+        """Whether what is sent there stays on this machine: a unix socket, or a loopback address without a proxy."""
+        if not self.server:
+            return True
+        host = host_and_port(self.server)[0]
+        if self.proxy:
+            return False
+        try:
+            ip = ipaddress.ip_address(host)
+        except ValueError:
+            return host.lower().removesuffix(".") == "localhost"
+        return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 def parse_address(address: str, proxy: str | None = None) -> Address:
     """Reads an address.
 
     Args:
-        address: host:port, [IPv6]:port, each also as grpc://…, with ?proxy=URL; or unix:PATH, percent-encoded.
+        address: host:port, [IPv6]:port, each also as grpc://… or grpcs://…, with ?proxy=URL; or unix:PATH,
+            percent-encoded.
         proxy: http://[user:password@]host:port, through which the server is reached, rather than that of the address.
             None: that of the address, or none; the environment is not asked.
 
@@ -48,30 +77,32 @@ def parse_address(address: str, proxy: str | None = None) -> Address:
     """
     if not isinstance(address, str):
         raise _bad(address)
-    shown = address.removeprefix("grpc://") if address.startswith("grpc://") else address
-    if shown.startswith(_UNIX):
+    is_encrypted = address.startswith(_TLS)
+    rest = address.removeprefix(_TLS if is_encrypted else "grpc://")
+    if rest.startswith(_UNIX):
+        if is_encrypted:
+            raise _bad(address, "a unix socket stays on this machine, and is not encrypted")
         try:
-            shown = unix_address(unix_path(shown))
+            shown = unix_address(unix_path(rest))
         except ValueError as error:
             raise _bad(address, str(error)) from None
         if proxy is not None:
             raise bad_proxy(proxy, "a unix socket is reached without one")
         return Address(shown, shown)
-    shown, question, query = shown.partition("?")
-    shown = shown.removesuffix("/")
-    _check_host_and_port(shown, address)
+    server, question, query = rest.partition("?")
+    server = server.removesuffix("/")
+    _check_host_and_port(server, address)
     if question:
         name, _, value = query.partition("=")
         if name != "proxy":
             raise _bad(address, "after ? there is proxy=URL and nothing else")
         proxy = unquote(value) if proxy is None else proxy
+    shown = f"{_TLS}{server}" if is_encrypted else server
     # Stated as dns: so that gRPC never takes a host name for the scheme of another resolver.
     if proxy is None:
-        return Address(shown, f"dns:{shown}")
-    target, headers = _parse_proxy(proxy)
-    # As gRPC itself sets them for a proxy of the environment, which it would also look up in no_proxy.
-    options = [("grpc.http_connect_server", shown), ("grpc.default_authority", shown)]
-    return Address(shown, f"dns:{target}", (*options, *headers))
+        return Address(shown, f"dns:{server}", is_encrypted, server)
+    through, login = _parse_proxy(proxy)
+    return Address(shown, f"dns:{through}", is_encrypted, server, through, login)
 
 
 def unix_path(address: str) -> str:
@@ -126,12 +157,12 @@ def _check_host_and_port(text: str, address: str) -> None:
         host, port = host_and_port(text)
     except ValueError:
         raise _bad(address) from None
-    if not port or not (":" in host if text.startswith("[") else _HOST.fullmatch(host)):
+    if not port or not (":" in host if text.startswith("[") else HOST.fullmatch(host)):
         raise _bad(address)
 
 
-def _parse_proxy(proxy: object) -> tuple[str, list[tuple[str, str]]]:
-    """Host and port of a proxy, and the gRPC options that let us in there."""
+def _parse_proxy(proxy: object) -> tuple[str, str]:
+    """Host and port of a proxy, and what its Proxy-Authorization says."""
     expected = "expected http://[user:password@]host:port"
     if not isinstance(proxy, str):
         raise bad_proxy(proxy, expected)
@@ -144,13 +175,13 @@ def _parse_proxy(proxy: object) -> tuple[str, list[tuple[str, str]]]:
     if url.scheme != "http" or url.path not in ("", "/") or url.query or url.fragment:
         raise bad_proxy(proxy, expected)
     if url.username is None:
-        return server, []
+        return server, ""
     login = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-    return server, [("grpc.http_connect_headers", f"Proxy-Authorization:Basic {base64.b64encode(login).decode()}")]
+    return server, f"Basic {base64.b64encode(login).decode()}"
 
 
 def _bad(address: object, why: str | None = None) -> InvalidArgumentError:
-    expected = "host:port (port 1 to 65535), grpc://host:port, [IPv6]:port or unix:PATH"
+    expected = "host:port (port 1 to 65535), grpc://host:port, grpcs://host:port, [IPv6]:port or unix:PATH"
     shown = without_password(address) if isinstance(address, str) else address
     return InvalidArgumentError(
         f"bad address {shown!r}: {f'{why}; ' if why else ''}expected {expected}", reason="BAD_ADDRESS"

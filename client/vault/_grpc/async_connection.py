@@ -9,6 +9,8 @@ import grpc
 import grpc.aio
 
 from vault._grpc.calls import OverdueError, closed, make_stub
+from vault._grpc.certificates import Certificates
+from vault._grpc.credentials import Metadata
 from vault._runtime.fork import fork_count, is_inherited, never_free
 from vault.errors import ClosedError
 
@@ -20,22 +22,29 @@ class AsyncConnection:
 
     Attributes:
         calls: What runs on it.
+        certificates: What its TLS is made with; None: it is not encrypted.
     """
 
     is_doubtful: ClassVar[bool] = False
 
-    def __init__(self, address: str, target: str, options: Sequence[tuple[str, Any]]) -> None:
+    def __init__(
+        self, address: str, target: str, options: Sequence[tuple[str, Any]], certificates: Certificates | None
+    ) -> None:
         claim_grpc_aio()
         self.calls: weakref.WeakSet[Any] = weakref.WeakSet()
         self._address = address
         self._loop = asyncio.get_running_loop()
-        self._channel = grpc.aio.insecure_channel(target, options=options)
+        self.certificates = certificates
+        if certificates is None:
+            self._channel = grpc.aio.insecure_channel(target, options=options)
+        else:
+            self._channel = grpc.aio.secure_channel(target, certificates.channel_credentials(), options=options)
         self._stub = make_stub(self._channel)
         self._ended = False
 
-    async def unary(self, method: str, request: Any, timeout: float) -> Any:
+    async def unary(self, method: str, request: Any, timeout: float, metadata: Metadata | None) -> Any:
         """One request, one reply."""
-        call = getattr(self._stub, method)(request, timeout=timeout)
+        call = getattr(self._stub, method)(request, timeout=timeout, metadata=metadata)
         self.calls.add(call)
         try:
             return await call
@@ -44,9 +53,9 @@ class AsyncConnection:
                 raise closed(self._address) from error
             raise
 
-    def begin(self, method: str, *request: Any) -> "AsyncCall":
+    def begin(self, method: str, *request: Any, metadata: Metadata | None) -> "AsyncCall":
         """Begins a stream; without a request one that is sent to."""
-        call = AsyncCall(self, getattr(self._stub, method)(*request), self._address)
+        call = AsyncCall(self, getattr(self._stub, method)(*request, metadata=metadata), self._address, metadata)
         self.calls.add(call)
         return call
 
@@ -71,8 +80,9 @@ class AsyncConnection:
 class AsyncCall:
     """A stream of a connection."""
 
-    def __init__(self, connection: AsyncConnection, stream: Any, address: str) -> None:
+    def __init__(self, connection: AsyncConnection, stream: Any, address: str, metadata: Metadata | None) -> None:
         self.connection = connection
+        self.metadata = metadata
         self.stream = stream
         self._address = address
         self._forks = fork_count()

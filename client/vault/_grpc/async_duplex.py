@@ -12,9 +12,9 @@ import grpc.aio
 
 from vault._grpc.async_connection import AsyncConnection, is_cancelled
 from vault._grpc.calls import MOST_REPLIES, Owner, closed, readable, stalled
+from vault._grpc.credentials import Metadata
 from vault._runtime.sync_async import AsyncAffinity
 from vault.errors import ProtocolError, UnavailableError, VaultError
-from vault.wire.status import error_from_rpc
 
 _MADE_UP: Final = "Internal error from Core"
 _STATUS_WAIT: Final = 1.0  # seconds
@@ -25,8 +25,10 @@ class AsyncDuplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
     of them, until they are looked at."""
 
-    def __init__(self, owner: Owner, connection: AsyncConnection, method: str, idle: float) -> None:
-        self._begun = connection.begin(method)
+    def __init__(
+        self, owner: Owner, connection: AsyncConnection, method: str, idle: float, metadata: Metadata | None
+    ) -> None:
+        self._begun = connection.begin(method, metadata=metadata)
         self._call = self._begun.stream
         self._address = owner.address
         self._owner = owner
@@ -174,7 +176,7 @@ class AsyncDuplex:
         if self._owner.is_closed:
             return closed(self._address)
         if isinstance(error, grpc.RpcError):
-            return error_from_rpc(error, address=self._address)
+            return self._owner.error_of(error, self._begun.metadata)
         return UnavailableError(f"the call to {self._address} was cancelled", reason="CANCELLED", address=self._address)
 
     def _raise(self) -> None:

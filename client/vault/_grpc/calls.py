@@ -8,11 +8,10 @@ from typing import Any, Final, Protocol
 import grpc
 
 from vault._runtime.backoff import Backoff
-from vault.errors import ClosedError, ProtocolError, UnavailableError, VaultError
+from vault.errors import ClosedError, ProtocolError, UnauthenticatedError, UnavailableError, VaultError
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub
 from vault.wire.block_codec import CODECS
-from vault.wire.status import error_from_rpc
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["VaultService"]
 _KINDS: Final = {
@@ -27,6 +26,7 @@ MOST_REPLIES: Final = 8
 SIGNS: Final = 4
 """Times the timeout for which a server is believed that says that it is at work, and nothing moves."""
 
+_TOKEN_CHANGED: Final = "TOKEN_CHANGED"  # noqa: S105  # a reason
 _SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
 
 _log = logging.getLogger("vault.channel")
@@ -44,6 +44,14 @@ class Owner(Protocol):
 
     def stall(self, call: Any, /) -> None:
         """Nothing came for the call for too long."""
+
+    def error_of(self, failure: grpc.RpcError, metadata: Any, /) -> VaultError:
+        """What the failure of a call that was sent with this metadata comes to."""
+
+
+def token_changed(refusal: UnauthenticatedError) -> UnavailableError:
+    """The error for a call that was refused with a token which is another one by now: it is to be sent once more."""
+    return UnavailableError(refusal.message, reason=_TOKEN_CHANGED, refusal=refusal.reason)
 
 
 class Unreadable:
@@ -116,6 +124,7 @@ class Attempts:
         self._patience = patience_of(self._timeout)
         self._cause: VaultError | None = None
         self._logged = False
+        self._changed = False  # the token has, and the call was sent once more
 
     @property
     def patience(self) -> float:
@@ -144,20 +153,17 @@ class Attempts:
         if time.monotonic() >= self._deadline:
             raise stalled(self._address, self._timeout)
 
-    def pause(self, failure: grpc.RpcError) -> float:
-        """Seconds to wait before the next attempt; raises what the failure comes to when there is none."""
-        error = error_from_rpc(failure, address=self._address)
-        if not isinstance(error, UnavailableError):
-            raise error from failure
-        error.__cause__ = failure
-        return self.wait(error, over=error.reason in ("TIMEOUT", "CANCELLED"))
-
     def wait(self, error: UnavailableError, *, over: bool = False) -> float:
-        """As `pause`, for what the failure comes to.
+        """Seconds to wait before the next attempt; raises what the failure comes to when there is none.
 
         Args:
             over: Another attempt does not help.
         """
+        if error.reason == _TOKEN_CHANGED:
+            if self._changed:
+                raise UnauthenticatedError(error.message, reason=error.context["refusal"]) from error.__cause__
+            self._changed = True
+            return 0.0
         silent = error.reason in ("TIMEOUT", "CANCELLED")
         if self._cause is None or not silent:  # that time is over says less than why the attempts before it failed
             self._cause = error

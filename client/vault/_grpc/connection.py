@@ -16,6 +16,8 @@ from typing import Any, Final
 import grpc
 
 from vault._grpc.calls import OverdueError, closed, make_stub, untie
+from vault._grpc.certificates import Certificates
+from vault._grpc.credentials import Metadata
 from vault._grpc.stream_deadlines import Watchdog
 from vault._runtime.blocking import no_thread, start_thread
 from vault._runtime.fork import fork_count, is_inherited, never_free
@@ -40,11 +42,18 @@ class Connection:
         calls: Its streams.
         watchdog: Ends their waits.
         is_doubtful: A call into gRPC was interrupted, or gRPC had no thread: there may be waits in it that never end.
+        certificates: What its TLS is made with; None: it is not encrypted.
     """
 
-    def __init__(self, address: str, target: str, options: Sequence[tuple[str, Any]]) -> None:
+    def __init__(
+        self, address: str, target: str, options: Sequence[tuple[str, Any]], certificates: Certificates | None
+    ) -> None:
         self._address = address
-        self._channel = grpc.insecure_channel(target, options=options)
+        self.certificates = certificates
+        if certificates is None:
+            self._channel = grpc.insecure_channel(target, options=options)
+        else:
+            self._channel = grpc.secure_channel(target, certificates.channel_credentials(), options=options)
         self._stub = make_stub(self._channel)
         self.calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self.watchdog = Watchdog()
@@ -75,13 +84,13 @@ class Connection:
                     raise no_thread(error) from error
             raise
 
-    def unary(self, method: str, request: Any, timeout: float) -> Any:
+    def unary(self, method: str, request: Any, timeout: float, metadata: Metadata | None) -> Any:
         """One request, one reply."""
-        return self.enter(getattr(self._stub, method), request, timeout=timeout)
+        return self.enter(getattr(self._stub, method), request, timeout=timeout, metadata=metadata)
 
-    def begin(self, method: str, request: Any) -> "Call":
+    def begin(self, method: str, request: Any, *, metadata: Metadata | None) -> "Call":
         """Begins a stream."""
-        call = Call(self, self.enter(getattr(self._stub, method), request))
+        call = Call(self, self.enter(getattr(self._stub, method), request, metadata=metadata), metadata)
         self.calls.add(call)
         return call
 
@@ -126,8 +135,9 @@ class Connection:
 class Call:
     """A stream of a connection."""
 
-    def __init__(self, connection: Connection, stream: Any) -> None:
+    def __init__(self, connection: Connection, stream: Any, metadata: Metadata | None) -> None:
         self.connection = connection
+        self.metadata = metadata
         self.stream = stream
         self._over = False
         self._forks = fork_count()

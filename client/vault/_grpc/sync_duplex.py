@@ -8,10 +8,10 @@ import grpc
 
 from vault._grpc.calls import MOST_REPLIES, Owner, closed, readable, stalled, untie
 from vault._grpc.connection import CLOSING, Call, Connection, is_left
+from vault._grpc.credentials import Metadata
 from vault._runtime.eventcount import EventCount
 from vault._runtime.sync_async import Background
 from vault.errors import ProtocolError, VaultError
-from vault.wire.status import error_from_rpc
 
 SEND_AHEAD: Final = 2
 """Messages that wait for gRPC: one on its way, one ready."""
@@ -21,7 +21,9 @@ class Duplex:
     """Messages both ways. Replies are received all the time, so that a refusal stops the sender at once; a few
     of them, until they are looked at."""
 
-    def __init__(self, owner: Owner, connection: Connection, method: str, idle: float) -> None:
+    def __init__(
+        self, owner: Owner, connection: Connection, method: str, idle: float, metadata: Metadata | None
+    ) -> None:
         self._address = owner.address
         self._owner = owner
         self._idle = idle
@@ -35,7 +37,7 @@ class Duplex:
         self._reader = Background(self._read, "vault-replies")
         call: Call | None = None
         try:
-            call = self._call = connection.begin(method, self._outgoing())
+            call = self._call = connection.begin(method, self._outgoing(), metadata=metadata)
             self._reader.start()
         except BaseException:
             self._ended = True
@@ -135,7 +137,7 @@ class Duplex:
         except grpc.RpcError as failure:
             untie(failure)
             ended = self._owner.is_closed
-            error = closed(self._address) if ended else error_from_rpc(failure, address=self._address)
+            error = closed(self._address) if ended else self._owner.error_of(failure, self._call.metadata)
             error.__cause__ = failure
         finally:
             self._error = error

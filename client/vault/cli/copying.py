@@ -96,8 +96,10 @@ def copy(
     tally = Tally(as_json=as_json, dry_run=dry_run)
     settings = click.get_current_context().ensure_object(Settings)
     with (
-        opened_store() as store,
-        nullcontext(store) if target is None else opened_at(target, settings.connection, create=not dry_run) as other,
+        opened_store(shared=target is not None) as store,
+        nullcontext(store)
+        if target is None
+        else opened_at(target, settings.connection, create=not dry_run, shared=True) as other,
     ):
         Copying(store, unit, other, to_unit or unit, tally, replace=replace, resend=no_skip).run(wanted)
     tally.end("copied")

@@ -14,7 +14,10 @@ from vault.errors import (
     CorruptionError,
     InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnavailableError,
+    UntrustedError,
     VaultError,
 )
 
@@ -32,6 +35,8 @@ class Exit(IntEnum):
     UNAVAILABLE = 5
     CORRUPTION = 6
     REPAIRED = 7
+    REFUSED = 8
+    UNTRUSTED = 9
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -45,6 +50,8 @@ MEANINGS = {
     Exit.UNAVAILABLE: "no server there, it does not answer, or no vault in the directory",
     Exit.CORRUPTION: "bytes do not match their checksum; a check found something wrong",
     Exit.REPAIRED: "a check found something wrong, and all of it is mended",
+    Exit.REFUSED: "the server does not know who calls, or does not allow it",
+    Exit.UNTRUSTED: "a certificate is not accepted, or one side speaks TLS and the other does not",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.BROKEN_PIPE: "whoever read the output stopped reading",
 }
@@ -57,6 +64,9 @@ _CODES: list[tuple[type[VaultError], Exit]] = [
     (UnavailableError, Exit.UNAVAILABLE),
     (CorruptionError, Exit.CORRUPTION),
     (ChecksumError, Exit.CORRUPTION),
+    (UnauthenticatedError, Exit.REFUSED),
+    (PermissionDeniedError, Exit.REFUSED),
+    (UntrustedError, Exit.UNTRUSTED),
 ]
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,18 +14,19 @@ from vault._escaping import escape_hidden
 from vault.cli.exits import NAME
 from vault.cli.options import Settings
 from vault.errors import InvalidArgumentError, UnavailableError
-from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
+from vault.store.connection import ConnectionSettings
 from vault.store.contract import Store
 from vault.store.location import parse_location
 from vault.store.registry import open_store
 
 
 @contextmanager
-def opened_store(*, create: bool = False) -> Iterator[Store]:
+def opened_store(*, create: bool = False, shared: bool = False) -> Iterator[Store]:
     """The store that the command line names; closed at the end.
 
     Args:
         create: Make a directory that is not there.
+        shared: See `opened_at`.
 
     Raises:
         click.UsageError: No location was given.
@@ -36,16 +38,25 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
         raise click.UsageError("where is the vault? Give --vault LOCATION or set VAULT_GRPC_URL.")
     if local_path(settings.location) is None and sys.stderr.isatty():
         _show_waiting()
-    with opened_at(settings.location, settings.connection, create=create) as store:
+    with opened_at(settings.location, settings.connection, create=create, shared=shared) as store:
         yield store
 
 
-def opened_at(location: str, connection: ConnectionSettings, *, create: bool = False) -> Store:
-    """The store at a location. Raises as `opened_store`."""
-    path = local_path(location)
-    if path is not None and not create:
-        check_vault(path)
-    return open_store(location, connection if path is None else DEFAULT_CONNECTION)
+def opened_at(location: str, connection: ConnectionSettings, *, create: bool = False, shared: bool = False) -> Store:
+    """The store at a location. Raises as `opened_store`.
+
+    Args:
+        shared: The command has another location, too: what only an encrypted channel takes may be meant for that.
+    """
+    scheme, rest = parse_location(location)
+    if scheme == "file":
+        if not create:
+            check_vault(Path(rest))
+        return open_store(location)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said in one line, and not by gRPC before
+    if shared and scheme != "grpcs":
+        connection = replace(connection, ca=None, cert=None, key=None, server_name=None)
+    return open_store(location, connection)
 
 
 class _OneLine(logging.Formatter):

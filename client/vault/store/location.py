@@ -3,12 +3,19 @@
 import os
 import re
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from vault.errors import InvalidArgumentError
 
+HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+)
+"""The name of a host, or an IPv4 address."""
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_SERVER = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):\d{1,5})/?")
+_SERVER = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):/*)?((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):\d{1,5})/?")
+_ENCRYPTED = ("grpcs", "https", "tls", "ssl")
 _LOGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/+)?(?P<login>.*)(?:@|%40)", re.DOTALL)
 
 
@@ -58,7 +65,7 @@ def _meant(text: str) -> str:
         return f"~ is the shell's; here it is {os.path.expanduser(text)!r}"  # noqa: PTH111  # that is its text
     if "\\" in text:
         return "paths are those of Linux and macOS, with /"
-    return "a server is 'grpc://host:port' or 'unix:PATH'"
+    return "a server is 'grpc://host:port', 'grpcs://host:port' or 'unix:PATH'"
 
 
 def _decoded(text: str) -> str:
@@ -70,7 +77,8 @@ def meant_server(text: str) -> str | None:
     server = _SERVER.fullmatch(text.strip())
     if server is None:
         return None
-    return f"grpc://{'localhost' if server[1].startswith(':') else ''}{server[1]}"
+    scheme = "grpcs" if (server[1] or "").lower() in _ENCRYPTED else "grpc"
+    return f"{scheme}://{'localhost' if server[2].startswith(':') else ''}{server[2]}"
 
 
 def without_password(text: str) -> str:

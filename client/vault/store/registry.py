@@ -5,15 +5,24 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Protocol
 
 from vault.errors import InvalidArgumentError
-from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
+from vault.store.connection import (
+    DEFAULT_CONNECTION,
+    ConnectionSettings,
+    bad_setting,
+    check_connection,
+    given_names,
+)
 from vault.store.contract import AsyncStore, Store
 from vault.store.location import bad_proxy, meant_server, parse_location
 
 GROUP = "vault.stores"
 """The entry-point group in which packages offer Stores, each under the scheme of its URLs."""
 
-_GRPC: Final = EntryPoint("grpc", "vault._grpc_opener:opener", GROUP)
-"""As this package offers it in the group: nothing is searched for the scheme that is asked for most."""
+_SERVERS: Final = {
+    "grpc": EntryPoint("grpc", "vault._grpc_opener:opener", GROUP),
+    "grpcs": EntryPoint("grpcs", "vault._grpc_opener:tls_opener", GROUP),
+}
+"""As this package offers them in the group: nothing is searched for the schemes that are asked for most."""
 
 
 class StoreOpener(Protocol):
@@ -49,19 +58,21 @@ def open_async_store(
     return store
 
 
-def check_no_proxy(connection: ConnectionSettings) -> None:
-    """Raises InvalidArgumentError, BAD_PROXY, when there is a proxy: for what is no server."""
+def check_no_server(connection: ConnectionSettings) -> None:
+    """Raises InvalidArgumentError, BAD_PROXY or BAD_SETTING, when something is given that is for servers only."""
     check_connection(connection)
     if connection.proxy is not None:
         raise bad_proxy(connection.proxy, "it is for a server, grpc://host:port")
+    if given := given_names(connection):
+        raise bad_setting(f"{' and '.join(given)}: for a server, grpcs://host:port, and this is none")
 
 
 def _opener(location: str | os.PathLike[str], connection: ConnectionSettings) -> tuple[Any, ...]:
     """Who opens what is there, and of what: what follows the scheme; of a server, also how it is reached."""
     scheme, rest = parse_location(location)
-    if scheme == _GRPC.name:
-        return _GRPC.load(), rest, connection
-    check_no_proxy(connection)
+    if scheme in _SERVERS:
+        return _SERVERS[scheme].load(), rest, connection
+    check_no_server(connection)
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme not in known:
         offered = ", ".join(sorted(known)) or "none"
@@ -80,9 +91,9 @@ class AsyncLocation:
 
     @staticmethod
     def open(location: str | os.PathLike[str] | AsyncStore, connection: ConnectionSettings) -> tuple[AsyncStore, bool]:
-        """The Store, and whether the vault has to close it. Raises as `open_store`; BAD_PROXY for a Store."""
+        """The Store, and whether the vault has to close it. Raises as `open_store`, also BAD_PROXY, BAD_SETTING."""
         if isinstance(location, AsyncStore):
-            check_no_proxy(connection)
+            check_no_server(connection)
             return location, False
         if isinstance(location, Store):
             raise _wrong_side(location, "an async vault", "an AsyncStore")
@@ -94,9 +105,9 @@ class Location:
 
     @staticmethod
     def open(location: str | os.PathLike[str] | Store, connection: ConnectionSettings) -> tuple[Store, bool]:
-        """The Store, and whether the vault has to close it. Raises as `open_store`; BAD_PROXY for a Store."""
+        """The Store, and whether the vault has to close it. Raises as `open_store`, also BAD_PROXY, BAD_SETTING."""
         if isinstance(location, Store):
-            check_no_proxy(connection)
+            check_no_server(connection)
             return location, False
         if isinstance(location, AsyncStore):
             raise _wrong_side(location, "a sync vault", "a Store")

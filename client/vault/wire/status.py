@@ -14,7 +14,15 @@ import grpc
 from google.protobuf.message import DecodeError as NotParsed
 from google.rpc import error_details_pb2, status_pb2
 
-from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import (
+    ClosedError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    ProtocolError,
+    UnauthenticatedError,
+    UnavailableError,
+    VaultError,
+)
 from vault.wire.error_table import DOMAIN, context_text, cut, item_error_from_wire, item_error_to_wire, rebuild, row_of
 
 __all__ = ["DETAILS_KEY", "Status", "error_from_rpc", "item_error_from_wire", "item_error_to_wire", "status_of"]
@@ -141,7 +149,9 @@ def _from_code(code: grpc.StatusCode, text: str, server: str) -> VaultError:
             return UnavailableError(f"the connection to {server} was lost{said}")
         case grpc.StatusCode.UNKNOWN | grpc.StatusCode.INTERNAL:
             return VaultError(f"{server} failed{said}")
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return VaultError(f"{server} refused the call ({code.name}){said}", reason=code.name)
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return UnauthenticatedError(f"{server} does not know who calls{said}")
+        case grpc.StatusCode.PERMISSION_DENIED:
+            return PermissionDeniedError(f"{server} does not allow the call{said}")
         case _:
             return ProtocolError(f"{server} answered {code.name} without saying why in the way of vault.v1{said}")

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from vault._runtime.watched_file import WatchedFile
 from vault.errors import UnauthenticatedError
 
 from vault_server.access.grants import Principal
 from vault_server.access.identities import Identities
 from vault_server.access.identity_file import check_private, parse_identities
 from vault_server.access.tokens import hash_of, id_of
-from vault_server.access.watched_file import WatchedFile
 
 _NEVER: Final = float("inf")
 _NO_HASH: Final = bytes(32)

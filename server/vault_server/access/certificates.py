@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from vault._runtime.extras import extra
+from vault._runtime.watched_file import NotYetUsableError, WatchedFile
 from vault.errors import InvalidArgumentError
-
-from vault_server.access.watched_file import NotYetUsableError, WatchedFile
 
 logger: Final = logging.getLogger(__name__)
 

@@ -3,12 +3,13 @@
 import asyncio
 from typing import Final
 
+from vault._runtime.watched_file import FilePoller, WatchedFile
+
 from vault_server.access.audit import AuditLog
 from vault_server.access.authentication import Authenticator, watched_identities
 from vault_server.access.certificates import ServerCertificate, watched_certificate
 from vault_server.access.networks import Allowlist
 from vault_server.access.settings import AccessSettings
-from vault_server.access.watched_file import FilePoller, WatchedFile
 
 _REPORT_SECONDS: Final = 86400.0
 """How often it is said that the certificate will not be valid for long."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, Self, TypeAlias
 from urllib.parse import unquote
 
+from vault._runtime.watched_file import FilePoller, WatchedFile
 from vault.errors import InvalidArgumentError
 from vault.store.limits import shown
 
 from vault_server.access.settings import AccessSettings
-from vault_server.access.watched_file import FilePoller, WatchedFile
 
 logger: Final = logging.getLogger(__name__)
 

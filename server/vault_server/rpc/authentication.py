@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import grpc
+from vault._runtime.watched_file import WatchedFile
 from vault.errors import UnauthenticatedError, UnavailableError, VaultError
 
 from vault_server.access.authentication import Authenticator
 from vault_server.access.grants import denied
-from vault_server.access.watched_file import WatchedFile
 from vault_server.rpc.admission import WATCH, Call, Calls
 from vault_server.rpc.method_scopes import METHOD_SCOPES, MethodScope, require_method
 

@@ -4,19 +4,25 @@ import math
 import threading
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
-from vault._grpc import AsyncCall, AsyncConnection, AsyncDuplex, calls
+from vault._grpc import AsyncCall, AsyncConnection, AsyncDuplex, calls, handshake
 from vault._grpc.address import parse_address
 from vault._grpc.calls import Attempts, OverdueError
+from vault._grpc.certificates import Certificates
+from vault._grpc.credentials import Credentials, Metadata
 from vault._grpc.settings import OPTIONS
+from vault._runtime.blocking import AsyncBlocking
 from vault._runtime.fork import renew_after_fork
-from vault._runtime.sync_async import AsyncAffinity, AsyncClock
-from vault.errors import UnavailableError
+from vault._runtime.sync_async import AsyncAffinity, AsyncClock, AsyncLock
+from vault.errors import UnauthenticatedError, UnavailableError, UntrustedError, VaultError
 from vault.store.connection import ConnectionSettings, check_connection
 from vault.wire.status import error_from_rpc
+
+_EXAMINED: Final = 1.0
+"""Seconds for which what an examined handshake has shown is believed."""
 
 
 class AsyncChannel:
@@ -25,13 +31,16 @@ class AsyncChannel:
     A call may go `timeout` seconds without progress: for a unary call that is its deadline, retries included; for a
     stream it is the longest wait for one message. What can be sent again (all of Vault's calls can: reads, and writes
     under a request id) is sent again while the server is away. When nothing came for a call for too long, the next ones
-    get a connection of their own: the one that there is may be dead, with nobody to say so.
+    get a connection of their own: the one that there is may be dead, with nobody to say so. So they do when the files
+    of certificates have changed. A call that is refused with a token that has changed since is sent once more.
     """
 
     def __init__(self, address: str, connection: ConnectionSettings) -> None:
-        """Does no I/O. Raises InvalidArgumentError: BAD_ADDRESS, BAD_PROXY, BAD_SETTING."""
+        """Reads the files that are named in `connection`. Raises InvalidArgumentError: BAD_ADDRESS, BAD_PROXY,
+        BAD_SETTING."""
         check_connection(connection)
         self._route = parse_address(address, connection.proxy)
+        self._credentials = Credentials(self._route, connection)
         self.address = self._route.shown
         self.timeout = float(connection.timeout)
         self.patience = calls.patience_of(self.timeout)
@@ -42,6 +51,8 @@ class AsyncChannel:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._examining = AsyncLock()
+        self._examined: tuple[float, Certificates | None, str | None] | None = None
         self._connection: AsyncConnection | None = None
         self._retired: list[tuple[AsyncConnection, float]] = []  # makes no new calls; until when it may have unary ones
 
@@ -53,17 +64,19 @@ class AsyncChannel:
         """
         attempts = Attempts(self.address, timeout or self.timeout)
         patience = attempts.first_patience
+        if self._retired:
+            await self._tidy()
         while True:
-            connection = self._connect()
+            connection, metadata = self._connect(), self._credentials.metadata()
             try:
-                reply = await connection.unary(method, request, min(patience, attempts.remaining))
+                reply = await connection.unary(method, request, min(patience, attempts.remaining), metadata)
                 return calls.something(reply, self.address, method)
             except grpc.RpcError as error:
                 if calls.timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(connection)
                     patience = math.inf
                 else:
-                    await self._pause(attempts, error)
+                    await self._pause(attempts, error, metadata)
 
     async def stream(
         self, method: str, request: Any, *, idle: float | None = None, attempts: Attempts | None = None
@@ -77,7 +90,7 @@ class AsyncChannel:
         attempts = attempts or Attempts(self.address, self.timeout)
         await self._tidy()
         while True:
-            call = self._connect().begin(method, request)
+            call = self._connect().begin(method, request, metadata=self._credentials.metadata())
             patience = attempts.first_patience
             try:
                 first = calls.something(await call.next(patience), self.address, method)
@@ -87,7 +100,7 @@ class AsyncChannel:
                 await AsyncClock.sleep(attempts.wait(calls.stalled(self.address, patience)))
             except grpc.RpcError as error:
                 calls.untie(error)
-                await self._pause(attempts, error)
+                await self._pause(attempts, error, call.metadata)
             except BaseException:
                 call.cancel()
                 raise
@@ -101,7 +114,7 @@ class AsyncChannel:
         attempts = attempts or Attempts(self.address, self.timeout)
         await self._tidy()
         while True:
-            duplex = AsyncDuplex(self, self._connect(), method, attempts.patience)
+            duplex = AsyncDuplex(self, self._connect(), method, attempts.patience, self._credentials.metadata())
             try:
                 await duplex.send(start)
                 first = await duplex.receive(attempts.first_patience)
@@ -112,6 +125,7 @@ class AsyncChannel:
             except UnavailableError as error:
                 duplex.cancel()
                 await duplex.finish()
+                await self._examine(error, attempts.remaining)
                 await AsyncClock.sleep(attempts.wait(error))
             except BaseException:
                 await duplex.give_up()
@@ -137,6 +151,7 @@ class AsyncChannel:
             if connection is not None:
                 connection.never_free()
         self._affinity.renew()
+        self._credentials.renew()
         self._begin()
 
     def require_own_loop(self) -> None:
@@ -147,16 +162,18 @@ class AsyncChannel:
         if self.is_closed:
             raise calls.closed(self.address)
         self.require_own_loop()
+        certificates = self._credentials.certificates()
         with self._lock:
             if self.is_closed:  # meanwhile
                 raise calls.closed(self.address)
             connection = self._connection
-            if connection is None or connection.is_doubtful:
+            if connection is None or connection.is_doubtful or connection.certificates is not certificates:
                 if connection is not None:
                     self._retired.append((connection, time.monotonic() + self.timeout))
                     self._connection = None
-                options = [*OPTIONS, *self._route.options]
-                connection = self._connection = AsyncConnection(self.address, self._route.target, options)
+                options = [*OPTIONS, *self._credentials.options]
+                connection = AsyncConnection(self.address, self._route.target, options, certificates)
+                self._connection = connection
             return connection
 
     def stall(self, call: AsyncCall) -> None:
@@ -179,10 +196,37 @@ class AsyncChannel:
                 self._retired = [entry for entry in self._retired if entry[0] not in idle]
             await AsyncConnection.end_all(idle)
 
-    async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+    def error_of(self, failure: grpc.RpcError, metadata: Metadata | None) -> VaultError:
+        """What the failure of a call that was sent with this metadata comes to; of UnavailableErrors, it may be sent
+        again."""
+        error = error_from_rpc(failure, address=self.address)
+        if isinstance(error, UnauthenticatedError) and self._credentials.has_changed(metadata):
+            return calls.token_changed(error)
+        return error
+
+    async def _pause(self, attempts: Attempts, failure: grpc.RpcError, metadata: Metadata | None) -> None:
+        """Waits until the next attempt; raises what the failure comes to when there is none."""
         if self.is_closed:
-            raise calls.closed(self.address) from error
-        await AsyncClock.sleep(attempts.pause(error))
+            raise calls.closed(self.address) from failure
+        error = self.error_of(failure, metadata)
+        if not isinstance(error, UnavailableError):
+            raise error from failure
+        error.__cause__ = failure
+        await self._examine(error, attempts.remaining)
+        await AsyncClock.sleep(attempts.wait(error, over=error.reason in ("TIMEOUT", "CANCELLED")))
+
+    async def _examine(self, error: UnavailableError, seconds: float) -> None:
+        """Raises UntrustedError when no connection could be made because one side does not trust the other."""
+        if not handshake.is_suspicious(error):
+            return
+        certificates = self._credentials.certificates()
+        async with self._examining:  # once for all who fail at the same time
+            until, examined, why = self._examined or (0.0, None, None)
+            if time.monotonic() >= until or examined is not certificates:
+                why = await AsyncBlocking.run(handshake.mistrust, self._route, certificates, error.message, seconds)
+                self._examined = time.monotonic() + _EXAMINED, certificates, why
+        if why is not None:
+            raise UntrustedError(f"no connection to {self.address}: {why}", address=self.address) from error.__cause__
 
 
 class AsyncReceiver:
@@ -216,7 +260,7 @@ class AsyncReceiver:
                 return None
             if self._channel.is_closed:
                 raise calls.closed(address) from error
-            raise error_from_rpc(error, address=address) from error
+            raise self._channel.error_of(error, self._call.metadata) from error
         except BaseException:
             self._call.cancel()
             raise

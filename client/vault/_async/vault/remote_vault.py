@@ -25,7 +25,7 @@ class AsyncRemoteVault(AsyncVault):
         """Does no I/O: it connects at the first call. Everything but `address` is as for AsyncVault.
 
         Args:
-            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
+            address: host:port, grpc://host:port, grpcs://host:port (over TLS) or unix:PATH; also with ?proxy=URL.
 
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what AsyncVault raises for the rest.
@@ -33,7 +33,7 @@ class AsyncRemoteVault(AsyncVault):
         check_connection(connection)
         parse_address(address, connection.proxy)
         super().__init__(
-            address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
+            address if address.startswith(("unix:", "grpc://", "grpcs://")) else f"grpc://{address}",
             structure,
             max_memory_used=max_memory_used,
             cache=cache,

@@ -43,7 +43,7 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
         """Does no I/O.
 
         Args:
-            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
+            address: host:port, grpc://host:port, grpcs://host:port (over TLS) or unix:PATH; also with ?proxy=URL.
             connection: How it is reached, and for how long its answers are waited for.
 
         Raises:

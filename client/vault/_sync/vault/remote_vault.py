@@ -26,7 +26,7 @@ class RemoteVault(Vault):
         """Does no I/O: it connects at the first call. Everything but `address` is as for Vault.
 
         Args:
-            address: host:port, grpc://host:port or unix:PATH; also with ?proxy=URL.
+            address: host:port, grpc://host:port, grpcs://host:port (over TLS) or unix:PATH; also with ?proxy=URL.
 
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what Vault raises for the rest.
@@ -34,7 +34,7 @@ class RemoteVault(Vault):
         check_connection(connection)
         parse_address(address, connection.proxy)
         super().__init__(
-            address if address.startswith(("unix:", "grpc://")) else f"grpc://{address}",
+            address if address.startswith(("unix:", "grpc://", "grpcs://")) else f"grpc://{address}",
             structure,
             max_memory_used=max_memory_used,
             cache=cache,

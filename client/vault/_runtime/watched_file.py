@@ -1,4 +1,4 @@
-"""Files that are read again when they change: certificates, identities, allowed networks."""
+"""Files that are read again when they change: certificates, tokens, identities, allowed networks."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ POLL_SECONDS: Final = 0.1
 MAX_SIZE: Final = 64 << 20
 
 
-class NotYetUsableError(InvalidArgumentError):
+class NotYetUsableError(Exception):
     """What a file's `parse` raises for a content that may become good without a change: it is tried again."""
 
 
@@ -70,7 +70,7 @@ class WatchedFile(Generic[T]):
             self._content = parse(*self._bytes)
         except Exception as error:
             reason = error.reason if isinstance(error, VaultError) else None
-            raise InvalidArgumentError(f"{self._name}: {_told(error)}", reason=reason or "BAD_SETTING") from error
+            raise InvalidArgumentError(f"{self._name}: {self._said(error)}", reason=reason or "BAD_SETTING") from error
 
     @property
     def content(self) -> T:
@@ -117,7 +117,7 @@ class WatchedFile(Generic[T]):
                 return False
             if self._trouble is not None:
                 self._trouble = None
-                logger.info("file is good again", extra={"file": self._name})
+                logger.info("file is good again: %s", self._name, extra={"file": self._name})
             if content is None:
                 return False
             self._bytes = found
@@ -138,6 +138,10 @@ class WatchedFile(Generic[T]):
                     logger.exception("a file's listener failed", extra={"file": self._name})
         return bool(new)
 
+    def renew(self) -> None:
+        """In a forked child: a thread that is not here may have been reading."""
+        self._lock = threading.Lock()
+
     def _version(self) -> _Version:
         found: list[tuple[int, ...] | None] = []
         for path in self._paths:
@@ -154,13 +158,17 @@ class WatchedFile(Generic[T]):
     def _load(self) -> list[bytes]:
         return [_load(path, self._check) for path in self._paths]
 
+    def _said(self, error: Exception) -> str:
+        """What is wrong; of several files, with which."""
+        of = getattr(error, "filename", None) if len(self._paths) > 1 else None
+        return _told(error) if of is None else f"{_told(error)} ({of})"
+
     def _report(self, error: Exception) -> None:
-        trouble = self._seen, _told(error)
+        trouble = self._seen, self._said(error)
         if trouble != self._trouble:
             self._trouble = trouble
-            logger.error(
-                "file is not usable, the last good one stays", extra={"file": self._name, "detail": trouble[1]}
-            )
+            found = {"file": self._name, "detail": trouble[1]}
+            logger.error("file is not usable, the last good one stays: %(file)s: %(detail)s", found, extra=found)
 
 
 class FilePoller:
@@ -218,4 +226,6 @@ def _load(path: str, check: Callable[[os.stat_result], None] | None) -> bytes:
 def _told(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if isinstance(error, NotYetUsableError):
+        return str(error)
     return error.message if isinstance(error, VaultError) else f"{type(error).__name__}: {error}"
