@@ -79,17 +79,17 @@ def test_new_addresses_without_end_have_accounts_of_a_bounded_number(monkeypatch
         shared.add(account)
     assert len(accounts) <= 100
     assert len(shared) <= 101
-    assert accounts.of_principal("somebody", None, 20_000) not in shared
+    assert accounts.of_principal("somebody", None) not in shared
 
 
 def test_a_principals_budget_is_what_the_identity_file_says() -> None:
     accounts = Accounts(Budget(calls=10), named=True)
     changes = {"calls": 3, "work": 0.1}
-    account = accounts.of_principal("a", changes, 0)
+    account = accounts.of_principal("a", changes)
     assert (account.budget.calls, account.budget.work) == (3, 0.1)
     assert account.budget.watches == Budget().watches
-    assert accounts.of_principal("a", changes, 0) is account
-    assert accounts.of_principal("a", None, 0).budget.calls == 10
+    assert accounts.of_principal("a", changes) is account
+    assert accounts.of_principal("a", None).budget.calls == 10
     assert accounts.of_address("10.0.0.1", 0).budget.calls == 10 * NAMED
 
 

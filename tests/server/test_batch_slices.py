@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault.v1 import vault_pb2 as pb
@@ -11,12 +12,26 @@ from vault_server.rpc.batch_slices import BatchSlices
 from tests.server.raw_calls import Stub
 
 
+@dataclass
+class Peer:
+    """A caller's connection, which is never over its budget."""
+
+    peer: str
+    account: str = "all"
+
+    async def pause(self, *, first: bool) -> None:
+        pass
+
+    def worked(self, began: float) -> None:
+        pass
+
+
 async def test_slices_go_round_robin_over_the_peers() -> None:
     turns = BatchSlices(1, size=10, small=5)
     order: list[str] = []
 
     async def batch(name: str, items: int) -> None:
-        async with aclosing(turns.of(name, range(items))) as parts:
+        async with aclosing(turns.of(Peer(name), range(items))) as parts:
             async for part in parts:
                 assert 1 <= len(part) <= 10
                 order.append(name)
@@ -28,11 +43,29 @@ async def test_slices_go_round_robin_over_the_peers() -> None:
     assert places[-1] <= 12  # all of b's, though three of a's came first
 
 
+async def test_a_caller_with_many_connections_has_as_many_turns_as_one_with_one() -> None:
+    turns = BatchSlices(1, size=1, small=0)
+    order: list[str] = []
+
+    async def batch(peer: Peer) -> None:
+        nonlocal order
+        async with aclosing(turns.of(peer, range(10))) as parts:
+            async for part in parts:
+                order += [peer.account] * len(part)
+
+    many = [batch(Peer(str(number), "greedy")) for number in range(10)]
+    await asyncio.gather(*many, batch(Peer("a", "polite")))
+    assert len(order) == 110
+    assert [place for place, name in enumerate(order) if name == "polite"][
+        -1
+    ] <= 40  # two or three of the others' for each of its own
+
+
 async def test_who_is_cancelled_while_he_waits_or_works_passes_his_turn_on() -> None:
     turns = BatchSlices(1, size=1, small=0)
 
     async def hold() -> None:
-        async with turns.turn("a"):
+        async with turns.turn(Peer("a")):
             await asyncio.sleep(3600)
 
     tasks = [asyncio.create_task(hold()) for _ in range(5)]
@@ -41,7 +74,7 @@ async def test_who_is_cancelled_while_he_waits_or_works_passes_his_turn_on() -> 
         task.cancel()
     await asyncio.wait(tasks)
     assert all(task.cancelled() for task in tasks)
-    async with asyncio.timeout(10), turns.turn("b"):
+    async with asyncio.timeout(10), turns.turn(Peer("b")):
         pass
 
 

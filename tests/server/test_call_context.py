@@ -61,7 +61,7 @@ async def test_a_servicer_is_given_caller_deadline_and_trace(
         assert 0 < noting.said["deadline"] - noting.said["now"] <= 50.1  # gRPC sends it in tenths, rounded up
         assert noting.said["trace"] is None
         assert noting.context.principal is ANYBODY
-        assert noting.context.caller == noting.context.peer() != ""
+        assert noting.context.caller.peer == noting.context.peer() != ""
         assert ("mine", "yes") in list(await call.initial_metadata())  # what is gRPC's is there as well
         reply = stub_of(channel).ListUnits(pb.ListUnitsRequest(), metadata=(("traceparent", TRACE),))
         await reply

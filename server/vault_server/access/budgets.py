@@ -21,6 +21,7 @@ NAMED: Final = 8
 
 _MOST: Final = (1 << 63) - 1
 _MOST_ACCOUNTS: Final = 8192
+_MOST_SUSPENDED: Final = 1000
 _LOOK: Final = 1.0
 """Seconds between two looks for accounts that are not needed any more."""
 
@@ -76,7 +77,7 @@ class Budget:
     )
     staged_bytes: int = whole(
         64 << 30,
-        None,
+        "Bytes of a caller's unfinished uploads, suspended ones included. Over it only one of them goes on.",
         least=0,
         most=_MOST,
         name="caller_staged_bytes",
@@ -84,7 +85,7 @@ class Budget:
     )
     work: float = seconds(
         0.5,
-        None,
+        "Time a second that a caller's listings and large batches may take, while others call, too.",
         zero=True,
         most=MAX_SECONDS,
         name="caller_work",
@@ -126,11 +127,13 @@ class Account:
         waiting: Those that wait for another one of their kind to end; None: there was never any.
         held: Calls that have begun and do not run yet.
         staged: Bytes of its unfinished uploads.
+        writes: Those of them that run, in the order in which they began.
+        suspended: Those that do not: bytes, and until when they are there, by request id.
     """
 
     __slots__ = (
         "_excess", "_excess_since", "_next_call", "_next_work", "budget", "changes", "held", "limits", "running",
-        "staged", "waiting",
+        "staged", "suspended", "waiting", "writes",
     )  # fmt: skip
 
     def __init__(self, budget: Budget) -> None:
@@ -138,6 +141,8 @@ class Account:
         self.running = [0, 0, 0]
         self.waiting: list[deque[Future[None]] | None] = [None, None, None]
         self.held = self.staged = self._excess = 0
+        self.writes: dict[object, None] = {}
+        self.suspended: dict[bytes, tuple[int, float]] = {}
         self._next_call = self._next_work = self._excess_since = 0.0
         self.set_budget(budget)
 
@@ -155,8 +160,17 @@ class Account:
                 turn.set_result(None)
                 return
 
+    def forget_suspended(self, now: float) -> None:
+        """Drops those that are not there any more, or that the store drops: the oldest of too many."""
+        for request_id, (size, until) in list(self.suspended.items()):
+            if until > now and len(self.suspended) <= _MOST_SUSPENDED:
+                return
+            del self.suspended[request_id]
+            self.staged -= size
+
     def is_idle(self, now: float) -> bool:
         """Whether it is as if it had never called."""
+        self.forget_suspended(now)
         return (
             not any(self.running) and not self.held and not self.staged
             and self._next_call <= now and self._next_work <= now
@@ -205,26 +219,38 @@ class Accounts:
     def __init__(self, budget: Budget, *, named: bool) -> None:
         self._budget = budget
         self._address_budget = budget.times(NAMED) if named else budget
-        self._accounts: dict[tuple[str, str], Account] = {}
+        self._addresses: dict[str, Account] = {}
+        self._principals: dict[str, Account] = {}
         self._overflow = Account(budget)
         self._look_at = 0.0
         self._last: Account | None = None
         self._together_until = 0.0
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(self._addresses) + len(self._principals)
 
     def of_address(self, network: str, now: float) -> Account:
         """The account of an address, as `caller_network` says it."""
-        return self._accounts.get(("", network)) or self._make(("", network), self._address_budget, now)
+        found = self._addresses.get(network)
+        if found is None:
+            if len(self._addresses) >= _MOST_ACCOUNTS:
+                if now >= self._look_at:
+                    self._look_at = now + _LOOK
+                    self._addresses = {key: each for key, each in self._addresses.items() if not each.is_idle(now)}
+                if len(self._addresses) >= _MOST_ACCOUNTS:
+                    return self._overflow
+            found = self._addresses[network] = Account(self._address_budget)
+        return found
 
-    def of_principal(self, name: str, changes: Mapping[str, Any] | None, now: float) -> Account:
-        """The account of a principal.
+    def of_principal(self, name: str, changes: Mapping[str, Any] | None) -> Account:
+        """The account of a principal. There are as many as the identity file has had.
 
         Args:
             changes: Of its budget, as the identity file has them; those that cannot be are the file's to refuse.
         """
-        account = self._accounts.get((name, "")) or self._make((name, ""), self._budget, now)
+        account = self._principals.get(name)
+        if account is None:
+            account = self._principals[name] = Account(self._budget)
         if changes is not account.changes:
             account.changes = changes
             account.set_budget(self._budget.changed(changes) if changes else self._budget)
@@ -240,13 +266,3 @@ class Accounts:
     def together(self, now: float) -> bool:
         """Whether more than one caller is there."""
         return now < self._together_until
-
-    def _make(self, key: tuple[str, str], budget: Budget, now: float) -> Account:
-        if len(self._accounts) >= _MOST_ACCOUNTS:
-            if now >= self._look_at:
-                self._look_at = now + _LOOK
-                self._accounts = {key: each for key, each in self._accounts.items() if not each.is_idle(now)}
-            if len(self._accounts) >= _MOST_ACCOUNTS and not key[0]:
-                return self._overflow
-        account = self._accounts[key] = Account(budget)
-        return account

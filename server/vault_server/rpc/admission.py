@@ -69,16 +69,18 @@ class Call:
         admitted: Whether it runs, as far as those are concerned.
         request: Its first message, while it runs; None: it is not here yet.
         began: By `time.perf_counter`.
+        begun: By `time.monotonic`.
         principal: Who calls, once that was asked.
         uses: What it was let in for: units, and what it does in each.
     """
 
     __slots__ = (
-        "accounts", "admitted", "began", "counted", "cut_by", "for_message", "limits", "method", "peer", "principal",
-        "reading", "request", "task", "uses", "writing",
+        "_callers", "accounts", "admitted", "began", "begun", "counted", "cut_by", "for_message", "kind", "limits",
+        "method", "peer", "principal", "reading", "request", "task", "uses", "writing",
     )  # fmt: skip
 
-    def __init__(self, method: str, peer: str, limits: WaitLimits) -> None:
+    def __init__(self, method: str, peer: str, limits: WaitLimits, callers: CallerLimits) -> None:
+        self._callers = callers
         self.method = method
         self.peer = peer
         self.limits = limits
@@ -92,12 +94,25 @@ class Call:
         self.admitted = False
         self.request: Any = None
         self.began = time.perf_counter()
+        self.begun = time.monotonic()
+        self.kind = limits.kind
         self.principal = ANYBODY
         self.uses: set[tuple[str, Scope]] = set()
 
     @property
-    def kind(self) -> int:
-        return self.limits.kind
+    def account(self) -> Account | None:
+        """Among whom the server's time is shared: the principal's, or else the address's."""
+        return self.accounts[0] if self.accounts else None
+
+    async def pause(self, *, first: bool) -> None:
+        """See CallerLimits."""
+        await self._callers.pause(self, first=first)
+
+    def worked(self, began: float) -> None:
+        """See Account."""
+        now = time.monotonic()
+        for account in self.accounts:
+            account.worked(began, now)
 
     def cut(self, error: VaultError) -> None:
         if self.cut_by is None and self.task is not None:
@@ -187,7 +202,7 @@ class Calls:
         return WaitLimits(idle, None, idle if method.startswith(_VAULT) else None, kind)
 
     def begin(self, method: str, peer: str, limits: WaitLimits) -> Call:
-        call = Call(method, peer, limits)
+        call = Call(method, peer, limits, self.callers)
         self._calls.add(call)
         return call
 
@@ -201,7 +216,8 @@ class Calls:
         method = call.method
         if method == CHECK:
             return
-        await self.callers.admit(call)
+        if (full := self.callers.admit(call)) is not None:
+            await self.callers.wait_for_room(call, full)
         if method in HOUSEKEEPING:
             return
         if self._draining:

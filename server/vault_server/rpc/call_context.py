@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import grpc
+from vault.store.contract import AsyncBlockWriter
 
 from vault_server.access.grants import Principal, Scope
 from vault_server.rpc.admission import Call
+from vault_server.rpc.staged_writes import CountedWriter
 
 REQUEST_ID_KEY: Final = "vault-request-id"
 
@@ -48,9 +50,13 @@ class CallContext:
         return self._call.peer  # as of the beginning: of a connection that is gone gRPC's is empty
 
     @property
-    def caller(self) -> str:
-        """Among whom the server's time is shared: the principal, or the connection."""
-        return self._call.principal.name or self._call.peer
+    def caller(self) -> Call:
+        """Among whom the server's time is shared; see BatchSlices."""
+        return self._call
+
+    def counted(self, writer: AsyncBlockWriter, request_id: bytes) -> AsyncBlockWriter:
+        """A writer of this call, whose bytes are counted against its caller's budget."""
+        return CountedWriter(writer, self._call.accounts, request_id)
 
     @property
     def deadline(self) -> float | None:

@@ -14,9 +14,12 @@ from vault_server.access.budgets import NAMES, Account, Accounts, Budget
 from vault_server.access.grants import Principal
 from vault_server.access.networks import Address, Networks, caller_network, peer_address
 
-_PATIENCE: Final = 1.0
+_PATIENCE: Final = 0.5
 """Seconds that a call waits here at the most. Then it is refused, and its client waits: it takes a silent server for
 one that is gone."""
+
+_MOST_WORK: Final = 5.0
+"""Seconds that a large request waits at the most for its caller's share of the time. Its client waits for minutes."""
 
 _MOST_HELD: Final = 2048
 """Calls of a caller that have begun and do not run, of which nothing is held but their streams."""
@@ -38,6 +41,8 @@ class Call(Protocol):
     def principal(self) -> Principal: ...
     @property
     def kind(self) -> int: ...
+    @property
+    def begun(self) -> float: ...
 
     accounts: tuple[Account, ...]
     admitted: bool
@@ -83,21 +88,21 @@ class CallerLimits:
             if len(self._networks) >= _MOST_PEERS:
                 self._networks.clear()
             network = self._networks[call.peer] = caller_network(_address(call.peer))
-        return self.accounts.of_address(network, time.monotonic())
+        return self.accounts.of_address(network, call.begun)
 
-    async def enter(self, call: Call, address: Account) -> None:
-        """Waits until the call is within its caller's rate; counts it among those that do not run yet.
+    def enter(self, call: Call, address: Account) -> float:
+        """Counts a call among its caller's that do not run yet. Returns for how long to `wait` with it; 0: not at all.
 
         Raises:
             UnavailableError: RATE_LIMITED.
         """
-        now = time.monotonic()
+        now = call.begun
         principal = call.principal
         accounts: tuple[Account, ...] = (address,)
         if principal.name:
-            accounts = (self.accounts.of_principal(principal.name, principal.budget, now), address)
-        first = accounts[0]
-        self.accounts.called(first, now)
+            own = self.accounts.of_principal(principal.name, principal.budget)
+            accounts = (own, address)
+        self.accounts.called(accounts[0], now)
         for account in accounts:
             if account.held >= _MOST_HELD:
                 raise self._flooding(call, accounts, now, 1.0)
@@ -105,25 +110,50 @@ class CallerLimits:
         for account in accounts:
             account.held += 1
         if self.accounts.together(now):
-            delay = max(account.call_delay(now) for account in accounts)
-            if delay:
-                await self._wait(call, delay, now)
+            return max([account.call_delay(now) for account in accounts])
+        return 0.0
+
+    async def pause(self, call: Call, *, first: bool) -> None:
+        """Waits while the call's caller has had more than its share of the server's time.
+
+        Args:
+            first: Nothing was done for the call yet.
+
+        Raises:
+            UnavailableError: RATE_LIMITED, it would have to wait for long.
+        """
+        while self.accounts.together(now := time.monotonic()):
+            delay = max([account.work_delay(now) for account in call.accounts], default=0.0)
+            if not delay:
+                return
+            if first and delay > _MOST_WORK:
+                raise UnavailableError(
+                    "this caller's listings and large batches took more than their share of the time: wait",
+                    reason="RATE_LIMITED",
+                    retry_after=round(min(delay, 10.0), 3),
+                )
+            await asyncio.sleep(min(delay, _PATIENCE))
 
     async def refused(self, call: Call, address: Account) -> None:
         """Waits where many calls of an address are refused before anybody knows whose they are."""
-        now = time.monotonic()
-        if (delay := address.call_delay(now)) and address.held < _MOST_HELD:
+        delay = address.call_delay(call.begun)
+        if delay and address.held < _MOST_HELD:
             call.accounts = (address,)
             address.held += 1
-            await self._wait(call, delay, now)
+            await self.wait(call, delay)
 
-    async def _wait(self, call: Call, delay: float, now: float) -> None:
+    async def wait(self, call: Call, delay: float) -> None:
+        """Waits until the call is within its caller's rate.
+
+        Raises:
+            UnavailableError: RATE_LIMITED, that takes too long.
+        """
         if delay <= _PATIENCE:
             await asyncio.sleep(delay)
             return
         for account in call.accounts:
             account.call_undone()
-        error = self._flooding(call, call.accounts, now, delay)
+        error = self._flooding(call, call.accounts, call.begun, delay)
         await asyncio.sleep(_PATIENCE)
         raise error
 
@@ -134,53 +164,53 @@ class CallerLimits:
             self._end(call.peer)
         return _over(f"more than {rate} calls a second", rate, min(delay, 10.0))
 
-    async def admit(self, call: Call) -> None:
-        """Waits until fewer calls of its kind run than its caller may have, and counts it.
+    def admit(self, call: Call) -> Account | None:
+        """Counts a call among those that run, unless there is no room for it: then returns the account that has none,
+        with which to `wait_for_room`."""
+        kind = call.kind
+        accounts = call.accounts
+        for account in accounts:
+            if account.running[kind] >= account.limits[kind] > 0:
+                return account
+        for account in accounts:
+            account.held -= 1
+            account.running[kind] += 1
+        call.admitted = True
+        return None
+
+    async def wait_for_room(self, call: Call, full: Account | None) -> None:
+        """Waits until fewer calls of its kind run than the call's caller may have, and counts it.
 
         Raises:
             UnavailableError: RATE_LIMITED.
         """
         kind = call.kind
-        full = self._full(call, kind)
-        ends = 0.0
+        ends = time.monotonic() + _PATIENCE
         while full is not None:
             limit = full.limits[kind]
-            ends = ends or time.monotonic() + _PATIENCE
             waiting = full.waiting[kind] = full.waiting[kind] or deque()
-            if time.monotonic() < ends and len(waiting) < limit:  # each has a message, which takes memory
-                turn = asyncio.get_running_loop().create_future()
-                waiting.append(turn)
-                try:
-                    async with asyncio.timeout(ends - time.monotonic()):
-                        await turn
-                except TimeoutError:
-                    with contextlib.suppress(ValueError):
-                        waiting.remove(turn)
-                except asyncio.CancelledError:
-                    if turn.done() and not turn.cancelled():
-                        full.wake(kind)
-                    raise
-            else:
+            left = ends - time.monotonic()
+            if left <= 0 or len(waiting) >= limit:  # each has a message, which takes memory
                 raise self._too_many(call, NAMES[kind], limit)
-            full = self._full(call, kind)
-        for account in call.accounts:
-            account.held -= 1
-            account.running[kind] += 1
-        call.admitted = True
+            turn = asyncio.get_running_loop().create_future()
+            waiting.append(turn)
+            try:
+                async with asyncio.timeout(left):
+                    await turn
+            except TimeoutError:
+                with contextlib.suppress(ValueError):
+                    waiting.remove(turn)
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    full.wake(kind)
+                raise
+            full = self.admit(call)
 
     def _too_many(self, call: Call, what: str, limit: int) -> UnavailableError:
         now = time.monotonic()
         if max([account.exceeds(now) for account in call.accounts]) > _FLOOD:
             self._end(call.peer)
         return _over(f"{limit} {what} are running", limit, 0.5)
-
-    @staticmethod
-    def _full(call: Call, kind: int) -> Account | None:
-        for account in call.accounts:
-            limit = account.limits[kind]
-            if limit and account.running[kind] >= limit:
-                return account
-        return None
 
     def end(self, call: Call) -> None:
         """The call is over."""

@@ -200,7 +200,8 @@ class _Running(AsyncIterator[Any]):
             except VaultError:
                 await callers.refused(call, address)
                 raise
-        await callers.enter(call, address)
+        if delay := callers.enter(call, address):
+            await callers.wait(call, delay)
 
     async def admit(self) -> None:
         await self._calls.admit(self.call)

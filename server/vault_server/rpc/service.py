@@ -1,6 +1,7 @@
 """VaultService over an AsyncStore: decode, check, call, encode."""
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -48,9 +49,10 @@ def _streamed_write(
         async def begin(request: Any) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit, context)
-            return await begin_of(self._store_for(context))(
-                start.unit, spec_from_start(start), resumable=start.resumable
-            )
+            spec = spec_from_start(start)
+            writer = await begin_of(self._store_for(context))(start.unit, spec, resumable=start.resumable)
+            counted: AsyncBlockWriter = context.counted(writer, spec.request_id)
+            return counted
 
         async with aclosing(run_write(request_iterator, begin)) as told:
             async for each in told:
@@ -167,7 +169,10 @@ class VaultService(PrincipalCalls):
         store = self._store_for(context)
         by_name = request.order in (pb.LIST_ORDER_UNSPECIFIED, pb.LIST_ORDER_NAME)
         if not request.tags and (by_name or not request.HasField("prefix")):
+            await context.caller.pause(first=True)
+            began = time.monotonic()
             page, reply = await fit_list(store, request, self._limit)
+            context.caller.worked(began)
         else:
             async with self._lookups.turn(context.caller):  # it may look through much
                 page, reply = await fit_list(store, request, self._limit)
@@ -177,7 +182,8 @@ class VaultService(PrincipalCalls):
 
     async def ListUnits(self, request: pb.ListUnitsRequest, context: Any) -> pb.ListUnitsResponse:
         revision = self._store.revision
-        units = await self._store_for(context).list_units()
+        async with self._lookups.turn(context.caller):
+            units = await self._store_for(context).list_units()
         return pb.ListUnitsResponse(
             units=[unit for unit in units if not self._allowed or unit in self._allowed], revision=revision
         )
@@ -193,7 +199,10 @@ class VaultService(PrincipalCalls):
                         self._check_unit(unit, context)
                         unit_messages.fill_unit_info(reply.units.add(), await store.unit_info(unit))
             return reply
+        await context.caller.pause(first=True)
+        began = time.monotonic()
         page = await store.unit_page(prefix=request.prefix, page_size=request.page_size, page_token=request.page_token)
+        context.caller.worked(began)
         for info in page.units:
             if not self._allowed or info.unit in self._allowed:
                 unit_messages.fill_unit_info(reply.units.add(), info)
