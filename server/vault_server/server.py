@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ from vault_server.access.control import AccessControl
 from vault_server.access.listeners import Listener, given_away, listeners_of
 from vault_server.access.settings import AccessSettings
 from vault_server.client_connections import ClientConnections
+from vault_server.listen_address import Listen
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.authentication import Authentication
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
@@ -271,13 +273,12 @@ class _Running:
                 try:
                     if listener.tls:
                         port = server.add_secure_port(listen.target, server_credentials(self._access, listener))
+                    elif listen.path:
+                        port = _add_socket(server, listen, 0o660 if self._settings.group_access else 0o600)
                     else:
                         port = server.add_insecure_port(listen.target)
                 except RuntimeError as error:  # of whatever went wrong; `prepare` found the usual causes
                     raise UnavailableError(f"cannot listen on {listen.target}: {error}") from error
-                if listen.path:
-                    mode = 0o660 if self._settings.group_access else 0o600
-                    Path(listen.path).chmod(mode)  # noqa: ASYNC240  # it waits for nothing
                 self._connections.add_port(port)
                 shown.append(listener.shown(port))
             for server in self._servers:
@@ -309,6 +310,17 @@ class _Running:
             self._refusals.close()
             self._access.stop()
             await self._adapters.aclose()
+
+
+def _add_socket(server: grpc.aio.Server, listen: Listen, mode: int) -> int:
+    """Makes a unix socket to which nobody can connect, at no moment, whom `mode` does not name."""
+    mask = os.umask(0o777 ^ mode)  # the whole process's, for as long as it takes to bind
+    try:
+        port = server.add_insecure_port(listen.target)
+    finally:
+        os.umask(mask)
+    Path(listen.path).chmod(mode)  # where the folder has a default access list, no mask is heeded
+    return port
 
 
 def _require_store(store: object) -> None:

@@ -1,12 +1,15 @@
 """Ways in that are none: bent headers, bent paths, what one who is not known can learn."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from vault.v1 import vault_pb2 as pb
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, ServerSettings
 from vault_server.access.settings import AccessSettings
 
 from tests.access.raw_http2 import Header, call, grpc_headers
@@ -144,3 +147,39 @@ def test_health_says_nothing_but_whether_it_serves(address: str) -> None:
         message = bytes([10, len(service)]) + service if service else b""
         answer = call(address, grpc_headers(b"/grpc.health.v1.Health/Check"), message)
         assert status_of(answer) == OK
+
+
+LOOK_AT_MODES = """
+import os, signal, sys
+modes, going = set(), [True]
+signal.signal(signal.SIGTERM, lambda *_: going.clear())
+print("looking", flush=True)
+while going:
+    try:
+        modes.add(os.lstat(sys.argv[1]).st_mode & 0o777)
+    except FileNotFoundError:
+        pass
+print(*map(oct, modes))
+"""
+
+
+@pytest.mark.parametrize(("group_access", "mode"), [(False, "0o600"), (True, "0o660")])
+def test_a_unix_socket_is_open_to_others_at_no_moment_whatever_the_umask(
+    group_access: bool, mode: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "vault.sock"
+    looking = subprocess.Popen([sys.executable, "-c", LOOK_AT_MODES, path], stdout=subprocess.PIPE, text=True)
+    assert looking.stdout is not None
+    looking.stdout.readline()
+    before = os.umask(0)
+    try:
+        settings = ServerSettings(group_access=group_access)
+        with EmbeddedStore(tmp_path / "store") as store:
+            for _ in range(20):
+                with Server(store, f"unix:{path}", settings=settings):
+                    pass
+    finally:
+        os.umask(before)
+        looking.terminate()
+        modes, _ = looking.communicate(timeout=30)
+    assert modes.split() == [mode]
