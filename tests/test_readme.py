@@ -1,6 +1,9 @@
 """What README.md shows is run as it stands."""
 
+import inspect
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +43,57 @@ def test_the_example_does_the_same_embedded_and_remote(tmp_path: Path) -> None:
         remote = run(EXAMPLE, tmp_path, f"grpc://{server.address}")
     assert embedded.splitlines()[0] == remote.splitlines()[0] == "hello world"
     assert embedded == remote
+
+
+NETWORK = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
+"""A network and mounts of their own."""
+
+TWO_MACHINES = """
+set -e
+ip link set lo up
+ip addr add 10.77.0.1/32 dev lo
+echo 10.77.0.1 storage.example > hosts
+mount --bind hosts /etc/hosts
+mkdir host alice
+cd host
+{host} > line &
+server=$!
+trap 'kill $server' EXIT
+until [ -s line ]; do kill -0 $server; sleep 0.1; done
+cp tls/ca.crt alice.token ../alice
+cd ../alice
+head -c 3000000 /dev/urandom > video.mp4
+{alice}
+vault-grpc get video.mp4 copy.mp4 --unit files
+cmp video.mp4 copy.mp4
+VAULT_GRPC_TOKEN_FILE= vault-grpc ls --unit files 2>&1 && exit 1
+trap - EXIT
+kill $server
+wait $server
+cat ../host/line
+"""
+
+
+@pytest.mark.skipif(
+    None in (shutil.which("unshare"), shutil.which("ip"))
+    or bool(subprocess.run([*NETWORK, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode),
+    reason="no network of its own",
+)
+def test_two_machines_speak_tls_after_the_commands_that_it_shows(tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("### Beyond this machine\n")[2].partition("\n#")[0]
+    host, alice = (inspect.cleandoc(each) for each in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VAULT_GRPC_")}
+    done = subprocess.run(
+        [*NETWORK, "sh", "-c", TWO_MACHINES.format(host=host, alice=alice)],
+        cwd=tmp_path,
+        env={**clean, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("vault-grpc listening on grpcs://0.0.0.0:50051\n")
 
 
 def test_importing_vault_does_not_import_grpc() -> None:
