@@ -23,6 +23,10 @@ def bearer(token: str) -> Metadata:
     return (("authorization", f"Bearer {token}"),)
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 class IdentityFile:
     """A file of identities, changed as `vault-grpc token` does."""
 
@@ -32,10 +36,12 @@ class IdentityFile:
 
     def add(self, name: str, *grants: str, expires_in: float | None = None) -> str:
         """A token for a principal, who is new or has these grants."""
-        now = datetime.now(UTC)
-        expires = None if expires_in is None else now + timedelta(seconds=expires_in)
+        made_at = now()
+        expires = None if expires_in is None else made_at + timedelta(seconds=expires_in)
         wanted = tuple(map(Grant.parse, grants))
-        return change_identities(self.path, lambda old: add_token(old, name, now=now, grants=wanted, expires=expires))
+        return change_identities(
+            self.path, lambda old: add_token(old, name, now=made_at, grants=wanted, expires=expires)
+        )
 
     def add_expired(self, name: str, *grants: str) -> str:
         past = datetime(2020, 1, 1, tzinfo=UTC)

@@ -77,6 +77,12 @@ class WatchedFile(Generic[T]):
         """The last good one."""
         return self._content
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the files have changed since the content was read. Asks the system, which takes some microseconds."""
+        with self._lock:
+            return bool(self._pending) or self._version() != self._read
+
     def on_change(self, listener: Callable[[T], object]) -> None:
         """Has a function called with each new content: in the poller's event loop, or by who calls `check`."""
         self._listeners.append(listener)

@@ -1,8 +1,9 @@
 """Who calls, asked at each call; and the end of the calls of those who may not go on."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -10,12 +11,15 @@ from vault._runtime.watched_file import WatchedFile
 from vault.errors import UnauthenticatedError, UnavailableError, VaultError
 
 from vault_server.access.authentication import Authenticator
-from vault_server.access.grants import denied
+from vault_server.access.grants import Principal, denied
 from vault_server.rpc.admission import WATCH, Call, Calls
 from vault_server.rpc.method_scopes import METHOD_SCOPES, MethodScope, require_method
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-Check: TypeAlias = Callable[[Call, Metadata, "grpc.aio.ServicerContext[Any, Any]"], None]
+Check: TypeAlias = Callable[[Call, Metadata, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[None]]
+
+_PATIENCE: Final = 1.0
+"""Seconds for which who is not known waits for the file to be read again, where it has changed."""
 
 _TICK: Final = 0.25
 """Seconds by which a call outlives its token at the most."""
@@ -31,7 +35,9 @@ class Authentication:
     """
 
     def __init__(self, file: WatchedFile[Authenticator], calls: Calls, own: Mapping[str, MethodScope]) -> None:
+        self._file = file
         self._authenticator = file.content
+        self._news = asyncio.Event()
         self._calls = calls
         self._own = own
         self._next_expiry = self._authenticator.next_expiry()
@@ -48,21 +54,33 @@ class Authentication:
         if scope == "open":
             return None
 
-        def check(call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-            self.authenticate(call, metadata, context)
+        async def check(call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+            await self.authenticate(call, metadata, context)
             require_method(call.principal, method, scope)
 
         return check
 
-    def authenticate(self, call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-        """Gives a call its principal.
+    async def authenticate(self, call: Call, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        """Gives a call its principal. A token works as soon as it is in the file: who is not known waits where that is
+        yet to be read.
 
         Raises:
             UnauthenticatedError: Nobody knows.
         """
+        try:
+            call.principal = self._known(metadata, context)
+        except UnauthenticatedError:
+            if not self._file.is_behind:
+                raise
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._news.wait()
+            call.principal = self._known(metadata, context)
+
+    def _known(self, metadata: Metadata, context: "grpc.aio.ServicerContext[Any, Any]") -> Principal:
         known = self._authenticator
         names = certificate_names(context.auth_context()) if known.has_certificates else ()  # it takes 8 µs
-        call.principal = known.authenticate([value for key, value in metadata if key == "authorization"], names)
+        return known.authenticate([value for key, value in metadata if key == "authorization"], names)
 
     async def keep_expiring(self) -> None:
         """Cuts the calls whose token has expired, until it is cancelled."""
@@ -73,6 +91,8 @@ class Authentication:
 
     def _changed(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
+        self._news.set()
+        self._news = asyncio.Event()
         self._reconsider()
 
     def _reconsider(self) -> None:

@@ -196,7 +196,7 @@ class _Running(AsyncIterator[Any]):
         address = callers.begin(call)
         if self._check is not None:
             try:
-                self._check(call, self.shown.metadata, self.context)
+                await self._check(call, self.shown.metadata, self.context)
             except VaultError:
                 await callers.refused(call, address)
                 raise
