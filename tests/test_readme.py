@@ -54,19 +54,30 @@ ip link set lo up
 ip addr add 10.77.0.1/32 dev lo
 echo 10.77.0.1 storage.example > hosts
 mount --bind hosts /etc/hosts
-mkdir host alice
+mkdir host team
 cd host
 {host} > line &
 server=$!
 trap 'kill $server' EXIT
 until [ -s line ]; do kill -0 $server; sleep 0.1; done
-cp tls/ca.crt alice.token ../alice
-cd ../alice
+cp tls/ca.crt *.token ../team
+cd ../team
 head -c 3000000 /dev/urandom > video.mp4
-{alice}
+{team}
 vault-grpc get video.mp4 copy.mp4 --unit files
 cmp video.mp4 copy.mp4
 VAULT_GRPC_TOKEN_FILE= vault-grpc ls --unit files 2>&1 && exit 1
+env -u VAULT_GRPC_CA -u VAULT_GRPC_TOKEN_FILE python -c 'from pathlib import Path
+from vault import ConnectionSettings, Vault
+with Vault("grpcs://storage.example:50051", {connection}) as vault:
+    assert vault.unit("files", bytes).exists("video.mp4")'
+export VAULT_GRPC_TOKEN_FILE=reports.token
+vault-grpc cat video.mp4 --unit files | cmp video.mp4
+vault-grpc rm video.mp4 --unit files 2>&1 && exit 1
+(cd ../host && {revoke})
+export VAULT_GRPC_TOKEN_FILE=analysis.token
+while vault-grpc ls --unit files > listed 2> refused; do :; done
+grep 'not known' refused
 trap - EXIT
 kill $server
 wait $server
@@ -81,10 +92,12 @@ cat ../host/line
 )
 def test_two_machines_speak_tls_after_the_commands_that_it_shows(tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text().partition("### Beyond this machine\n")[2].partition("\n#")[0]
-    host, alice = (inspect.cleandoc(each) for each in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE))
+    host, team = (inspect.cleandoc(each) for each in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE))
+    connection, revoke = re.findall(r"`((?:connection=|vault-grpc token )[^`]*)`", section)
+    script = TWO_MACHINES.format(host=host, team=team, connection=connection, revoke=revoke)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VAULT_GRPC_")}
     done = subprocess.run(
-        [*NETWORK, "sh", "-c", TWO_MACHINES.format(host=host, alice=alice)],
+        [*NETWORK, "sh", "-c", script],
         cwd=tmp_path,
         env={**clean, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
