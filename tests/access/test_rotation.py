@@ -1,10 +1,12 @@
 """Tokens rotated under load: no call fails, and a write that is sent again over the change is applied once."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
+from vault import AsyncRemoteVault, BytesWrapper, ConnectionSettings
 from vault.store.limits import BLOCK_SIZE
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
@@ -87,3 +89,51 @@ async def test_no_call_fails_while_tokens_are_rotated_and_retries_are_applied_on
     written = sum(client.written for client in clients)
     assert written - CLIENTS <= store.unit_info("u").objects <= written  # the last ones were cancelled
     assert store.check().ok
+
+
+async def test_clients_with_a_file_of_their_token_notice_no_rotation(store: EmbeddedStore, tmp_path: Path) -> None:
+    identities, file = IdentityFile(tmp_path), tmp_path / "a.token"
+    token = identities.add("a", "u:*")
+    file.write_text(token)
+    written, progress = [0] * 3, asyncio.Semaphore(0)
+    structure = {"u": (BytesWrapper, 0)}
+    async with asking(store, identities) as (server, _), AsyncExitStack() as stack:
+        settings = ConnectionSettings(token=file)
+        vaults = [
+            await stack.enter_async_context(AsyncRemoteVault(server.address, structure, connection=settings))
+            for _ in written
+        ]
+        changes = await stack.enter_async_context(await vaults[0].watch("u", since=0))
+
+        async def work(number: int) -> None:
+            while True:
+                data = BytesWrapper(bytes([number]) * (3 * BLOCK_SIZE if written[number] % 3 == 0 else 100))
+                await vaults[number].put("u", f"{number} {written[number]}", data)
+                written[number] += 1
+                progress.release()
+                assert await vaults[number].exists("u", f"{number} {written[number] - 1}")
+
+        async def all_wrote(times: int) -> None:
+            wanted = [count + times + 1 for count in written]
+            while any(count < least for count, least in zip(written, wanted, strict=True)):
+                await progress.acquire()
+
+        async with asyncio.TaskGroup() as group:
+            working = [group.create_task(work(number)) for number in range(len(written))]
+            for _ in range(ROTATIONS):
+                await all_wrote(1)
+                old = token
+                token = change_identities(identities.path, lambda before: rotate_token(before, "a", now=now()))
+                new = tmp_path / "a.token.new"
+                new.write_text(token)
+                new.replace(file)
+                await all_wrote(3)
+                identities.revoke("a", id_of(old))
+            await all_wrote(3)
+            for task in working:
+                task.cancel()
+        seen: set[str | None] = set()
+        async with asyncio.timeout(60):
+            while len(seen) < sum(written):  # each once, over watches that were cut
+                seen.add((await anext(changes)).name)
+    assert {f"{number} {each}" for number, count in enumerate(written) for each in range(count)} <= seen
