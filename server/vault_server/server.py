@@ -23,13 +23,15 @@ from vault.errors import ClosedError, InvalidArgumentError, UnavailableError, Un
 from vault.store.contract import AsyncStore, Store
 from vault.store.limits import check_seconds
 from vault.store.threaded import ThreadedStore
-from vault.v1 import vault_pb2, vault_pb2_grpc
+from vault.v1 import admin_pb2_grpc, vault_pb2, vault_pb2_grpc
 
 from vault_server.access.control import AccessControl
 from vault_server.access.listeners import Listener, given_away, listeners_of
 from vault_server.access.settings import AccessSettings
 from vault_server.client_connections import ClientConnections
 from vault_server.listen_address import Listen
+from vault_server.rpc.admin_service import SERVICE_NAME as ADMIN
+from vault_server.rpc.admin_service import AdminService
 from vault_server.rpc.admission import Calls
 from vault_server.rpc.authentication import Authentication
 from vault_server.rpc.health import SERVICE_NAME as HEALTH
@@ -236,6 +238,9 @@ class _Running:
             store = AsyncEmbeddedStore(store) if isinstance(store, EmbeddedStore) else ThreadedStore(store)
             self._adapters.push_async_callback(store.close)
         self._service = VaultService(store, settings, self._refusals)
+        self._admin: AdminService | None = None
+        if access.has_admin:
+            self._admin = AdminService(access, self._calls, store, settings)
 
     async def start(
         self,
@@ -243,7 +248,7 @@ class _Running:
         services: Sequence[Service],
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> tuple[str, ...]:
-        names = (SERVICE_NAME, *(service.name for service in services))
+        names = (SERVICE_NAME, *([ADMIN] if self._admin is not None else ()), *(service.name for service in services))
         self._health = Health(names)
         options = dict(self._settings.options())
         most = max(1, self._settings.connections // len(listeners))
@@ -255,6 +260,8 @@ class _Running:
             self._expiring = asyncio.get_running_loop().create_task(authentication.keep_expiring(), name="vault-expiry")
         try:
             self._access.start()
+            if self._admin is not None:
+                await self._admin.start()
             shown = []
             for listener in listeners:
                 listen = listener.listen
@@ -266,6 +273,8 @@ class _Running:
                 # Its generic handlers, which services add as well, do without.
                 server.add_registered_method_handlers = lambda *_: None  # type: ignore[method-assign]
                 vault_pb2_grpc.add_VaultServiceServicer_to_server(self._service, server)
+                if self._admin is not None:
+                    admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, server)
                 for service in services:
                     service.add(server)
                 health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -308,6 +317,8 @@ class _Running:
             if self._expiring is not None:
                 self._expiring.cancel()
             self._refusals.close()
+            if self._admin is not None:
+                self._admin.stop()
             self._access.stop()
             await self._adapters.aclose()
 

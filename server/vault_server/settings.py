@@ -41,6 +41,7 @@ class ServerSettings:
         share_port: Other servers, by the same user, may listen on the same port; the kernel spreads the
             connections. For the workers of one server, on one store.
         worker: Which of the workers of one server it is, from 0; None: there is only one.
+        workers_folder: Where the sockets are by which these ask each other; nobody else may get in.
         group_access: The group of a unix socket may connect, too (0660); otherwise its owner alone (0600).
 
     Raises:
@@ -85,6 +86,7 @@ class ServerSettings:
     budget: Budget = DEFAULT_BUDGET
     share_port: bool = switch()
     worker: int | None = None
+    workers_folder: str | None = None
     group_access: bool = switch()
 
     def __post_init__(self) -> None:

@@ -29,8 +29,7 @@ def stub(channel: grpc.aio.Channel) -> Stub:
     return stub_of(channel)
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
+def serving() -> Iterator[Serve]:
     """Starts `vault-grpc serve` with the arguments given; ends what the test leaves running."""
     with contextlib.ExitStack() as stack:
 
@@ -47,3 +46,6 @@ def serve() -> Iterator[Serve]:
             return served
 
         yield begin
+
+
+serve = pytest.fixture(serving, name="serve")

@@ -57,14 +57,16 @@ def whole(data: bytes, data_id: int = 1, unit: str = "u", **spec: str) -> list[p
     return [start(data_id, unit, **spec), *blocks(data), commit(len(data), checksum(data))]
 
 
-async def say(stub: Stub, requests: Sequence[pb.UploadRequest]) -> list[pb.UploadResponse]:
+async def say(
+    stub: Stub, requests: Sequence[pb.UploadRequest], metadata: Sequence[tuple[str, str]] = ()
+) -> list[pb.UploadResponse]:
     """Sends the requests, ends the stream, and returns the replies.
 
     When the server refuses one request while the next is being sent, grpc.aio may report its own failed send
     in place of the server's status. Then the same is said again, under the same request id.
     """
     while True:
-        call = stub.Upload(_each(requests))
+        call = stub.Upload(_each(requests), metadata=tuple(metadata))
         try:
             return [reply async for reply in call]
         except grpc.aio.AioRpcError as error:

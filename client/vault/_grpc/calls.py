@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 
 from vault._runtime.backoff import Backoff
 from vault.errors import ClosedError, ProtocolError, UnauthenticatedError, UnavailableError, VaultError
@@ -63,7 +64,7 @@ class Unreadable:
 
 def make_stub(channel: Any) -> VaultServiceStub:
     """A stub of the service with the codecs of `vault.wire.block_codec`. A reply may be Unreadable: see `readable`."""
-    stub: VaultServiceStub = VaultServiceStub(channel)
+    stub = _Stub(channel)
     for method in _SERVICE.methods:
         path = f"/{_SERVICE.full_name}/{method.name}"
         codecs = CODECS[path]
@@ -71,6 +72,29 @@ def make_stub(channel: Any) -> VaultServiceStub:
         parse = _parser(codecs.parse_response)
         setattr(stub, method.name, make(path, request_serializer=codecs.serialize_request, response_deserializer=parse))
     return stub
+
+
+class _Stub(VaultServiceStub):
+    """With the methods of AdminService, too, which next to nobody calls: each is made when it is asked for."""
+
+    def __init__(self, channel: Any) -> None:
+        super().__init__(channel)  # type: ignore[call-arg]  # of the stub file
+        self._channel = channel
+
+    def __getattr__(self, name: str) -> Any:
+        from vault.v1 import admin_pb2  # noqa: PLC0415  # see above
+
+        service = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
+        if name not in service.methods_by_name:
+            raise AttributeError(name)
+        reply = GetMessageClass(service.methods_by_name[name].output_type)
+        call = self._channel.unary_unary(
+            f"/{service.full_name}/{name}",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=_parser(reply.FromString),
+        )
+        setattr(self, name, call)
+        return call
 
 
 def _parser(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

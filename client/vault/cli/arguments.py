@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import click
@@ -91,6 +91,22 @@ def parse_age(text: str) -> timedelta:
     return age
 
 
+def parse_expires(text: str) -> datetime:
+    """`90d`, from now; or a date, at its beginning in UTC, or a time with its zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return datetime.now(UTC) + parse_age(text)
+    except (InvalidArgumentError, OverflowError) as error:
+        raise InvalidArgumentError(
+            f"bad time {text[:40]!r}: 90d, 12h, …, or a date as 2027-02-25, at its beginning in UTC", reason="BAD_TIME"
+        ) from error
+
+
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """A parameter whose parser raises InvalidArgumentError; click then says which parameter it was.
 
@@ -153,6 +169,7 @@ PRINCIPAL = Parsed("principal", _checked(check_principal))
 PREFIX = Parsed("prefix", _checked(check_prefix))
 SIZE = Parsed("size", parse_size)
 AGE = Parsed("age", parse_age)
+EXPIRES = Parsed("time", parse_expires)
 
 
 class NumberRange(click.FloatRange):

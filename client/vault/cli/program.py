@@ -40,6 +40,7 @@ _OWN = {
     "quota": ("vault.cli.quota:quota", "Show or set how much units and principals may hold."),
     "watch": ("vault.cli.watching:watch", "Print changes as they are committed."),
     "ping": ("vault.cli.ping:ping", "Ask a vault who it is, and how fast it answers."),
+    "admin": ("vault.cli.admin:admin", "Administer a server: tokens, networks, calls, what is retained."),
     "completion": ("vault.cli.completion:completion", "Print what a shell needs to complete commands."),
 }
 

@@ -8,6 +8,7 @@ from vault._runtime.watched_file import FilePoller, WatchedFile
 from vault_server.access.audit import AuditLog
 from vault_server.access.authentication import Authenticator, watched_identities
 from vault_server.access.certificates import ServerCertificate, watched_certificate
+from vault_server.access.grants import Principal
 from vault_server.access.networks import Allowlist
 from vault_server.access.settings import AccessSettings
 
@@ -44,6 +45,14 @@ class AccessControl:
         self.identities: WatchedFile[Authenticator] | None = None
         if settings.tokens is not None:
             self.identities = self.files.add(watched_identities(settings.tokens))
+
+    @property
+    def has_admin(self) -> bool:
+        """Whether somebody is named who may administer the server."""
+        if self.identities is None:
+            return False
+        known = self.identities.content.identities
+        return any(Principal(each.name, each.grants).is_admin for each in known.values())
 
     def start(self) -> None:
         """Begins to look at its files, for the running event loop."""

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import tomli_w
-from vault._runtime.fsync import sync
 from vault.errors import InvalidArgumentError, NotFoundError, UnavailableError
 
 from vault_server.access.identities import Identities
+from vault_server.access.replaced_file import hand_over, replace_file
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ def change_identities(path: str | os.PathLike[str], change: Callable[[Identities
     with _locked(target):
         before = _read(target)
         after, result = change(Identities() if before is None else before)
-        _replace(target, f"{_HEAD}\n{tomli_w.dumps(after.document())}")
+        replace_file(target, f"{_HEAD}\n{tomli_w.dumps(after.document())}")
     return result
 
 
@@ -101,7 +100,7 @@ def _locked(target: Path) -> Iterator[None]:
     lock = target.with_name(f"{target.name}.lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _hand_over(descriptor, target)
+        hand_over(descriptor, target)
         end = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -128,31 +127,3 @@ def _read(path: Path) -> Identities | None:
             return parse_identities(file.read())
         except InvalidArgumentError as error:
             raise InvalidArgumentError(f"{path}: {error.message}", reason=error.reason) from error
-
-
-def _replace(target: Path, text: str) -> None:
-    new = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  # a descriptor
-            _hand_over(descriptor, target)
-            file.write(text)
-            file.flush()
-            sync(descriptor)
-        new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync(folder)
-    finally:
-        os.close(folder)
-
-
-def _hand_over(descriptor: int, target: Path) -> None:
-    """Gives what root makes beside somebody's file to him."""
-    if os.geteuid() == 0:
-        with contextlib.suppress(FileNotFoundError):
-            owner = target.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -8,33 +8,16 @@ from typing import Any, Final
 
 import click
 from vault.cli import streams
-from vault.cli.arguments import AGE, Parsed, parse_age
+from vault.cli.arguments import AGE, EXPIRES, Parsed
 from vault.cli.options import json_option
 from vault.cli.output import write_json, write_line
 from vault.cli.wording import time_text
-from vault.errors import InvalidArgumentError
 from vault.store.limits import check_principal
 
 from vault_server.access import token_changes
 from vault_server.access.grants import Grant
 from vault_server.access.identities import Identities, Identity, certificate_name
 from vault_server.access.identity_file import change_identities, read_identities
-
-
-def _parse_expires(text: str) -> datetime:
-    """`90d`, from now; or a date, at its beginning in UTC, or a time with its zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    try:
-        return _now() + parse_age(text)
-    except (InvalidArgumentError, OverflowError) as error:
-        raise InvalidArgumentError(
-            f"bad time {text[:40]!r}: 90d, 12h, …, or a date as 2027-02-25, at its beginning in UTC", reason="BAD_TIME"
-        ) from error
 
 
 def _parse_principal(text: str) -> str:
@@ -46,7 +29,7 @@ _FILE: Final = click.argument("file", type=click.Path(path_type=Path, dir_okay=F
 _NAME: Final = click.argument("name", type=Parsed("name", _parse_principal))
 _EXPIRES: Final = click.option(
     "--expires",
-    type=Parsed("time", _parse_expires),
+    type=EXPIRES,
     metavar="90d|DATE",
     allow_from_autoenv=False,
     help="When the token ends, and what runs by it: so much later, or at a date's beginning in UTC. Without: never.",

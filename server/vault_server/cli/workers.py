@@ -14,10 +14,13 @@ import contextlib
 import logging
 import os
 import pickle
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from vault._runtime.allocator import tune_allocator
@@ -39,6 +42,9 @@ _READY: Final = b"ready\n"
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0  # beyond the grace
 _LAST_BACKOFF: Final = 15.0
+_SHORT: Final = 60
+"""Characters of a temporary folder's path, to which a socket's name fits (107 bytes)."""
+
 _GIVE_UP: Final = 5
 """Starts that may fail in a row while no worker serves; then starting again has no sense."""
 
@@ -60,7 +66,10 @@ def serve_with_workers(serving: Serving, announce: Callable[[Sequence[str]], Non
         # is to do at a first opening.
         EmbeddedStore(serving.directory, serving.store).close()
         AccessControl(serving.access).stop()
-        serving = replace(serving, listen=listen, server=replace(serving.server, share_port=True))
+        server = replace(serving.server, share_port=True)
+        if serving.access.tokens is not None:  # then there may be an administrator, who asks about all of them
+            server = replace(server, workers_folder=stack.enter_context(_private_folder()))
+        serving = replace(serving, listen=listen, server=server)
         asyncio.run(_Parent(serving).run(announce))
 
 
@@ -217,6 +226,17 @@ class _Worker:
                 self._process.kill()
 
 
+@contextlib.contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder of this user alone, with a path that is short enough for sockets."""
+    usual = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="vault-grpc-", dir=usual if len(usual) <= _SHORT else "/tmp")  # noqa: S108
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _environment() -> dict[str, str]:
     """A worker's: without the token of who started the server, which is for clients."""
     return {name: value for name, value in os.environ.items() if not name.startswith("VAULT_GRPC_TOKEN")}
@@ -225,7 +245,7 @@ def _environment() -> dict[str, str]:
 def work() -> None:
     tune_allocator()
     serving: Serving = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the parent
-    start_thread(_end_with_parent, "vault-parent")
+    start_thread(partial(_end_with_parent, serving.server.workers_folder), "vault-parent")
     configure(serving.log_format, serving.log_level, serving.log_file)
 
     def announce(_addresses: Sequence[str]) -> None:
@@ -234,9 +254,11 @@ def work() -> None:
     asyncio.run(serve_until_signal(serving, announce))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: str | None) -> None:
     while os.read(sys.stdin.fileno(), 1):
         continue  # nothing is sent
+    if folder is not None:  # which the parent has left behind
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

@@ -178,6 +178,9 @@ class Calls:
     def of(self, methods: Collection[str]) -> list[Call]:
         return [call for call in self._calls if call.method in methods]
 
+    def running(self) -> list[Call]:
+        return list(self._calls)
+
     def cut(self, decide: Callable[[Call], VaultError | None]) -> int:
         """Ends the calls for which this returns an error, with it. Returns how many."""
         count = 0
