@@ -9,6 +9,7 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import UploadSpec
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.uploads import resumption
+from vault_server.storage.uploads.suspended_limits import too_many
 
 from tests.storage.objects import UNIT, run
 from tests.storage.resuming import REQUEST, age, folder, go_on, kept, suspend, write
@@ -118,3 +119,17 @@ def test_a_window_that_is_none_is_refused(directory: Path) -> None:
         with pytest.raises(InvalidArgumentError, match="resume_window") as caught:
             EmbeddedStore(directory, StoreOptions(resume_window=window))  # type: ignore[arg-type]
         assert caught.value.reason == "BAD_SETTING"
+
+
+def test_nobodys_suspended_writes_go_for_the_sake_of_anothers() -> None:
+    kept = [(n, "greedy" if n % 10 else "polite", n % 7 + 1) for n in range(100)]
+    for number, size in ((50, 10**6), (10**6, 100), (30, 60), (0, 0)):
+        dropped = list(too_many(kept, number, size))
+        left = [each for each in kept if each[0] not in dropped]
+        assert len(left) <= number
+        assert sum(each[2] for each in left) <= size
+        for principal in ("greedy", "polite"):
+            of_it = [each[0] for each in kept if each[1] == principal]
+            assert [each for each in dropped if each in of_it] == of_it[: len([e for e in dropped if e in of_it])]
+        if number >= 30 and size >= 100:
+            assert all(each in left for each in kept if each[1] == "polite")

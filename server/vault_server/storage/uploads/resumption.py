@@ -24,11 +24,12 @@ from vault_server.storage.uploads import journal
 from vault_server.storage.uploads.incoming import Incoming
 from vault_server.storage.uploads.journal import FolderLock, Found, JournaledFile
 from vault_server.storage.uploads.staged_bytes import StagedBytes
+from vault_server.storage.uploads.suspended_limits import too_many
 
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 64 << 30
-"""What suspended writes may hold, in number and bytes. Above either the ones that wait longest go first: a
-client that begins and disappears again and again fills no disk, and locks nobody else out."""
+"""What suspended writes may hold, in number and bytes. Above either the ones that wait longest go first, of the
+principal who has most: a client that begins and disappears again and again fills no disk, and locks nobody else out."""
 
 _SOONEST: Final = 0.05
 _IDLE_SECONDS: Final = 60.0  # between two looks while nothing is due, at least
@@ -284,13 +285,9 @@ class Resumption:
 def _hold_to_limits(entries: list[_Entry]) -> None:
     suspended = [entry for entry in entries if _is_free(entry.folder)]
     suspended.sort(key=lambda entry: entry.found.touched)
-    number, size = len(suspended), sum(entry.found.held for entry in suspended)
-    for entry in suspended:
-        if number <= MOST_SUSPENDED and size <= MOST_BYTES:
-            return
-        if _remove(entry.folder):
-            number -= 1
-            size -= entry.found.held
+    told = ((entry.folder, entry.folder.suffix, entry.found.held) for entry in suspended)
+    for folder in too_many(told, MOST_SUSPENDED, MOST_BYTES):
+        _remove(folder)
 
 
 def _if_free(folder: Path) -> FolderLock | None:

@@ -152,8 +152,9 @@ class AsyncCommits:
         """The entries of the next group. Principals take turns, first those that were in a group longest ago."""
         while self._queue and self._queue[0].is_over:
             self._queue.popleft()
+        queued = tuple(self._queue)  # other threads add to it meanwhile
         turns: FairQueue[_Entry] = FairQueue()
-        for entry in sorted(self._queue, key=lambda entry: self._served.get(entry.principal, 0)):
+        for entry in sorted(queued, key=lambda entry: self._served.get(entry.principal, 0)):
             if not entry.is_over:
                 turns.push(entry.principal, entry)
         group: list[_Entry] = []
@@ -164,7 +165,7 @@ class AsyncCommits:
             if group and writes > MOST_WRITES:
                 break
             group.append(entry)
-        waiting = {entry.principal for entry in self._queue}
+        waiting = {entry.principal for entry in queued}
         self._groups += 1
         self._served = {principal: number for principal, number in self._served.items() if principal in waiting}
         self._served.update((entry.principal, self._groups) for entry in group)

@@ -15,10 +15,12 @@ from vault_server.storage.decision.writes import ContentWrite, RequestKey, reque
 from vault_server.storage.generic._sync.protocols import Staged
 from vault_server.storage.generic._sync.writer import StagedWriter
 from vault_server.storage.uploads.incoming import Incoming
+from vault_server.storage.uploads.suspended_limits import too_many
 
 MOST_SUSPENDED: Final = 1000
 MOST_BYTES: Final = 256 << 20
-"""What suspended writes may hold, in number and bytes. Above either, those that wait longest go first."""
+"""What suspended writes may hold, in number and bytes. Above either, those that wait longest go first, of the principal
+who has most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,10 @@ class Suspended:
     def _expire(self) -> None:
         now = time.monotonic()
         suspended = self._suspended.copy()  # another thread may change it meanwhile
-        held = sum(kept.incoming.size for kept in suspended.values())
         for key, kept in suspended.items():
-            if kept.until > now and len(self._suspended) <= MOST_SUSPENDED and held <= MOST_BYTES:
-                return
-            held -= kept.incoming.size
+            if kept.until > now:
+                break
+            self.drop(key)
+        told = ((key, key[0], kept.incoming.size) for key, kept in suspended.items() if kept.until > now)
+        for key in too_many(told, MOST_SUSPENDED, MOST_BYTES):
             self.drop(key)
