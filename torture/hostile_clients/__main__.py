@@ -1,9 +1,11 @@
 """Peers that take too much: `scripts/torture/hostile_clients`.
 
-Fuzzes every RPC with mutated messages; then lets peers hold what they can, and others ask for much at once, each
-beside a polite client, whose waits are told; and asks the server to end while all of them are at it. Exits 1 when a
-request is answered UNKNOWN or INTERNAL, when the polite client is refused or waits for longer than `--most`, when
-the server does not end within its grace, when there is a trace in its log, or when its store is not sound.
+Fuzzes every RPC with mutated messages; then lets peers hold what they can, and others ask for much at once, from
+another address or as another principal than a polite client, whose waits are told before, during and after, beside the
+server's memory and descriptors; and asks the server to end while all of them are at it. Exits 1 when a request is
+answered UNKNOWN or INTERNAL, when the polite client is refused or one of its calls waits for longer than `--most`, when
+the server takes more memory than `--memory` or all descriptors, or does not end within its grace, when there is a trace
+in its log, or when its store is not sound.
 """
 
 import argparse
@@ -15,17 +17,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from vault.store.values import SmallUpload, UploadSpec, checksum
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.server.process import COMMAND
-from torture.hostile_clients.attacks import ATTACKS, Peers, fill
+from torture.hostile_clients.attacks import ATTACKS, FLOODS, Peers, fill
 from torture.hostile_clients.fuzz import fuzz
 from torture.hostile_clients.greedy import REQUESTS, greedy
-from torture.hostile_clients.polite import waits
+from torture.hostile_clients.polite import polite
 
 _GRACE = 2.0
 
@@ -46,11 +49,61 @@ class Violations(list[str]):
     """What was promised and does not hold."""
 
 
+MODES = {
+    "address": "nobody is asked who calls; the polite client and the others have an address each",
+    "token": "everybody has a token of its own",
+    "no token": "only the polite client has a token",
+}
+
+
+@dataclass
+class Served:
+    """A server, and who calls it.
+
+    Attributes:
+        addresses: Of its IPv4 and of its IPv6 listener.
+        token, others: The polite client's, and that of the others.
+    """
+
+    process: "subprocess.Popen[str]"
+    addresses: list[str]
+    token: str = ""
+    others: str = ""
+
+    def end(self, violations: Violations) -> None:
+        """Asks it to end, as soon as it can."""
+        if self.process.poll() is not None:
+            return
+        self.process.terminate()
+        began = time.monotonic()
+        try:
+            self.process.wait(_GRACE + 20)
+        except subprocess.TimeoutExpired:
+            violations.append(f"the server did not end within {_GRACE + 20:.0f} s")
+            self.process.kill()
+            self.process.wait()
+        print(f"    SIGTERM: ended with {self.process.returncode} after {time.monotonic() - began:.1f} s")
+
+    def holds(self) -> tuple[int, int]:
+        """Its memory, in MiB, and its descriptors."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        memory = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(memory.split()[1]) >> 10, len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
 @contextmanager
-def serving(folder: Path, arguments: argparse.Namespace, violations: Violations) -> Iterator[str]:
+def serving(folder: Path, mode: str, arguments: argparse.Namespace, violations: Violations) -> Iterator[Served]:
     """A server; whether it ends in time."""
     command = f'ulimit -n {arguments.descriptors}; exec "$@"'
-    options = ["--listen", "127.0.0.1:0", "--grace", str(_GRACE), *arguments.serve]
+    options = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--grace", str(_GRACE), *arguments.serve]
+    tokens = ["", ""]
+    if mode != "address":
+        path = folder / "tokens.toml"
+        path.unlink(missing_ok=True)
+        for number, name in enumerate(("polite", "hostile")):
+            add = [arguments.command, "token", "add", path, name, "--grant", "*:*"]
+            tokens[number] = subprocess.run(add, capture_output=True, text=True, check=True).stdout.split()[-1]
+        options += ["--tokens", str(path)]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             ["sh", "-c", command, "sh", arguments.command, "serve", folder / "store", *options],
@@ -60,25 +113,48 @@ def serving(folder: Path, arguments: argparse.Namespace, violations: Violations)
         )
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().rpartition(" ")[2].strip()
+        addresses = [process.stdout.readline().rpartition(" ")[2].strip() for _ in range(2)]
+        yield Served(process, addresses, tokens[0], tokens[1] if mode == "token" else "")
     finally:
-        process.terminate()
-        began = time.monotonic()
+        Served(process, []).end(violations)
+
+
+@contextmanager
+def attacking(served: Served, name: str, arguments: argparse.Namespace) -> Iterator[None]:
+    """One of the attacks, while the block runs."""
+    if name in REQUESTS:
+        with greedy(served.addresses[1], name, arguments.clients, served.others):
+            time.sleep(1)
+            yield
+        return
+    with Peers(served.addresses[0], "127.0.0.2", served.others) as peers:
         try:
-            process.wait(_GRACE + 20)
-            print(f"    SIGTERM beside it: ended with {process.returncode} after {time.monotonic() - began:.1f} s")
-        except subprocess.TimeoutExpired:
-            violations.append(f"the server did not end within {_GRACE + 20:.0f} s")
-            process.kill()
-            process.wait()
+            {**ATTACKS, **FLOODS}[name](peers, arguments.peers)
+        except OSError as error:
+            print(f"    the server refused some: {error}")
+        time.sleep(1)
+        yield
 
 
-def beside(name: str, address: str, arguments: argparse.Namespace, violations: Violations) -> None:
-    """How long a polite client waits."""
-    told = waits(address, arguments.seconds)
-    print(f"  {name}: {told}", flush=True)
-    if told.errors or max(told.seconds) > arguments.most:
-        violations.append(f"beside {name}: {told}")
+def beside(folder: Path, name: str, mode: str, arguments: argparse.Namespace, violations: Violations) -> None:
+    """How long a polite client waits before, during and after an attack, and what the server holds."""
+    with serving(folder, mode, arguments, violations) as served, polite(served.addresses[0], served.token) as measure:
+        measure(1)  # both are warm then
+        before = measure(arguments.seconds)
+        with attacking(served, name, arguments):
+            during = measure(arguments.seconds)
+            memory, descriptors = served.holds()
+        after = measure(arguments.seconds)
+        with attacking(served, name, arguments):
+            served.end(violations)  # beside them
+    ratio = during.percentile(0.99) / max(before.percentile(0.99), 1e-4)
+    print(f"  {name}, {mode}: {memory} MiB, {descriptors} descriptors, p99 {ratio:.1f} x", flush=True)
+    for when, found in (("before", before), ("during", during), ("after", after)):
+        print(f"    {when}: {found}", flush=True)
+        if found.errors or (found.seconds and max(found.seconds) > arguments.most):
+            violations.append(f"{when} {name}, {mode}: {found}")
+    if memory > arguments.memory or descriptors >= arguments.descriptors:
+        violations.append(f"during {name}, {mode}: {memory} MiB, {descriptors} descriptors")
 
 
 def main() -> int:
@@ -90,6 +166,11 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=100_000, help="in the unit that listings look through")
     parser.add_argument("--seconds", type=float, default=10, help="beside each")
     parser.add_argument("--most", type=float, default=30, help="seconds that a polite call may take")
+    parser.add_argument("--memory", type=int, default=1500, help="MiB that the server may take")
+    parser.add_argument("--attack", action="append", choices=[*ATTACKS, *FLOODS, *REQUESTS], help="only this one")
+    parser.add_argument(
+        "--mode", action="append", choices=list(MODES), help="; ".join(f"{k}: {v}" for k, v in MODES.items())
+    )
     parser.add_argument("--descriptors", type=int, default=1024, help="that the server may have")
     parser.add_argument("--command", default=str(COMMAND), help="the vault-grpc that serves")
     parser.add_argument("--serve", action="append", default=[], metavar="OPTION", help="for serve: --serve=--workers=2")
@@ -100,26 +181,14 @@ def main() -> int:
     violations = Violations()
     folder = Path(tempfile.mkdtemp(prefix="vault-hostile-", dir=arguments.directory))
     prepare(folder, arguments.objects)
-    with serving(folder, arguments, violations) as address:
-        outcome = asyncio.run(fuzz(address, seed, arguments.requests))
-        print(f"  {arguments.requests} mutated requests: {dict(outcome.codes.most_common())}", flush=True)
-        violations += outcome.violations
-        beside("nobody", address, arguments, violations)
-    for name, attack in ATTACKS.items():
-        # The peers outlive the server: it is to end beside them.
-        with ExitStack() as stack, serving(folder, arguments, violations) as address:
-            peers = stack.enter_context(Peers(address))
-            try:
-                attack(peers, arguments.peers)
-            except OSError as error:
-                print(f"    the server refused some: {error}")
-            time.sleep(1)
-            beside(f"{arguments.peers} {name}", address, arguments, violations)
-    for name in REQUESTS:
-        with ExitStack() as stack, serving(folder, arguments, violations) as address:
-            stack.enter_context(greedy(address, name, arguments.clients))
-            time.sleep(5)
-            beside(f"{arguments.clients} clients with {name}", address, arguments, violations)
+    if arguments.requests:
+        with serving(folder, "address", arguments, violations) as served:
+            outcome = asyncio.run(fuzz(served.addresses[0], seed, arguments.requests))
+            print(f"  {arguments.requests} mutated requests: {dict(outcome.codes.most_common())}", flush=True)
+            violations += outcome.violations
+    for name in arguments.attack or (*ATTACKS, *FLOODS, *REQUESTS):
+        for mode in arguments.mode or MODES:
+            beside(folder, name, mode, arguments, violations)
     log = (folder / "log").read_text(errors="replace")
     print(f"  log: {len(log)} bytes")
     if "Traceback" in log:

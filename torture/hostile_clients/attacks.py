@@ -12,11 +12,13 @@ from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
 
-from torture.hostile_clients.http2 import Connection, silent
+from torture.hostile_clients.http2 import RST_STREAM, Connection, silent
 
 LARGE: Final = 7
 """The id of an object of some blocks, in unit "u", that attackers begin to load."""
 
+_EXISTS: Final = pb.ExistsRequest(unit="u", keys=[pb.Key(data_id=LARGE)]).SerializeToString()
+_CANCEL: Final = b"\0\0\0\x08"
 _REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 _LIST_SERVICES: Final = b"\x3a\x00"
 
@@ -26,11 +28,13 @@ class Peers:
 
     Args:
         source: The address that they come from.
+        token: That their calls show.
     """
 
-    def __init__(self, address: str, source: str = "") -> None:
+    def __init__(self, address: str, source: str = "", token: str = "") -> None:
         self.address = address
         self.source = source
+        self.token = token
         self.connections: list[Connection] = []
         self.stack = contextlib.ExitStack()
         self._over = threading.Event()
@@ -38,7 +42,7 @@ class Peers:
         self._thread.start()
 
     def connect(self, window: int = 65535) -> Connection:
-        connection = Connection(self.address, window=window, source=self.source)
+        connection = Connection(self.address, window=window, source=self.source, token=self.token)
         self.connections.append(connection)
         return connection
 
@@ -132,6 +136,28 @@ def unread_reflection(peers: Peers, count: int) -> None:
     peers.calls(count, _REFLECTION, _LIST_SERVICES, window=0)
 
 
+def rapid_resets(peers: Peers, count: int) -> None:
+    """Connections on which calls are begun and taken back at once, over and over."""
+    over = threading.Event()
+
+    def flood() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError), Connection(peers.address, source=peers.source, token=peers.token) as one:
+                for _ in range(count):
+                    stream = one.call("Exists", _EXISTS, end=True)
+                    one.frame(RST_STREAM, 0, stream, _CANCEL)
+                    one.read()
+                    if one.closed or over.is_set():
+                        break
+
+    threads = [threading.Thread(target=flood, daemon=True) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        peers.stack.callback(each.join)
+    peers.stack.callback(over.set)
+
+
 Attack = Callable[[Peers, int], None]
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -145,6 +171,11 @@ ATTACKS: Final[dict[str, Attack]] = {
     "health watches that nobody reads": unread_health,
     "reflection that nobody reads": unread_reflection,
 }
+"""What holds something, and does nothing more."""
+
+FLOODS: Final[dict[str, Attack]] = {"rapid resets": rapid_resets}
+"""What goes on until the peers end."""
+
 OBJECT = payload(24 * BLOCK_SIZE)
 
 

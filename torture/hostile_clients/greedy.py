@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,41 +47,63 @@ def _listing() -> bytes:
     return pb.ListRequest(unit="many", prefix="", tags={"nobody": "has", "this": "pair"}).SerializeToString()
 
 
+def _exists() -> bytes:
+    return pb.ExistsRequest(unit="u", keys=[pb.Key(data_id=7)]).SerializeToString()
+
+
+def _upload() -> bytes:
+    spec = pb.UploadSpec(data_id=secrets.randbelow(1 << 60) + 1, request_id=secrets.token_bytes(16))
+    item = pb.UploadManyRequest.Item(spec=spec, data=b"x", checksum=checksum(b"x"))
+    return pb.UploadManyRequest(unit="u", items=[item]).SerializeToString()
+
+
 REQUESTS: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
     "load_many of 10,000": ("LoadMany", lambda: load_many(ITEMS)),
     "stat_many of 10,000": ("Stat", lambda: _keys("nothing")),
     "upload_many of 10,000": ("UploadMany", _uploads),
     "delete_many of 10,000": ("Delete", _deletes),
     "list of what nobody has": ("List", _listing),
+    "exists of one": ("Exists", _exists),
+    "upload_many of one": ("UploadMany", _upload),
 }
 
 
-async def _ask(address: str, method: str, make: Callable[[], bytes], clients: int) -> None:
+async def _ask(
+    address: str, method: str, make: Callable[[], bytes], clients: int, token: str, ready: Callable[[], None]
+) -> None:
+    metadata = [("authorization", f"Bearer {token}")] if token else None
+
     async def one() -> None:
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
             call: Any = channel.unary_unary(SERVICE + method)
             while True:
                 try:
-                    await call(made.pop() if method == "UploadMany" and made else request)
+                    one_of = made.pop() if made else make() if make is _upload else request
+                    await call(one_of, metadata=metadata)
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(0.05)
+                ready()
 
     request = make()
-    made = [make() for _ in range(100)] if method == "UploadMany" else []  # each batch is stored once
+    made = [make() for _ in range(100)] if make is _uploads else []  # each batch is stored once
     await asyncio.gather(*(one() for _ in range(clients)))
 
 
-def _run(address: str, name: str, clients: int) -> None:
+def _run(address: str, name: str, clients: int, token: str, begun: Any) -> None:
+    os.nice(10)  # as if it had a machine of its own
     method, make = REQUESTS[name]
-    asyncio.run(_ask(address, method, make, clients))
+    asyncio.run(_ask(address, method, make, clients, token, begun.set))
 
 
 @contextmanager
-def greedy(address: str, name: str, clients: int) -> Iterator[None]:
+def greedy(address: str, name: str, clients: int, token: str = "") -> Iterator[None]:
     """So many clients that each ask again as soon as they are answered."""
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(address, name, clients), daemon=True)
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    process = context.Process(target=_run, args=(address, name, clients, token, begun), daemon=True)
     process.start()
     try:
+        assert begun.wait(60)
         yield
     finally:
         process.kill()

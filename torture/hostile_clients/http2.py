@@ -29,15 +29,17 @@ class Connection:
 
     Args:
         source: The address that it comes from, of several that this machine has.
+        token: That its calls show.
     """
 
-    def __init__(self, address: str, *, window: int = 65535, source: str = "") -> None:
+    def __init__(self, address: str, *, window: int = 65535, source: str = "", token: str = "") -> None:
         if address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(address.removeprefix("unix:"))
         else:
             host, _, port = address.rpartition(":")
             self.socket = socket.create_connection((host.strip("[]"), int(port)), 10, (source, 0) if source else None)
+        self._token = token
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self.frame(SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW_SIZE, window))
         self.calls: list[int] = []
@@ -67,6 +69,7 @@ class Connection:
             ":authority": "localhost",
             "te": "trailers",
             "content-type": content_type,
+            **({"authorization": f"Bearer {self._token}"} if self._token else {}),
         }
         self.frame(HEADERS, _END_HEADERS, stream, b"".join(map(_literal, fields.keys(), fields.values())))
         for message in messages:
