@@ -15,7 +15,7 @@ already.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,6 +113,12 @@ class ObjectCache(Generic[FlightT]):
                 self._units[name] = UnitCache(unit)
             else:
                 part.declare(unit)
+
+    def follow_all_but(self, units: Collection[str]) -> None:
+        """Changes of these units are not told of, from the next epoch on; of the others they are."""
+        with self.lock:
+            for name, part in self._units.items():
+                part.is_followed = name not in units
 
     def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
         """The short way of `look_up`: opens the ticket with an object that is here and current. Returns whether."""

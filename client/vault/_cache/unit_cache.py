@@ -25,6 +25,7 @@ class UnitCache:
             be some with an open ticket among them: it costs less to leave those out when it matters.
         bytes: Of all entries, as they are stored.
         in_flight: Requests to the store whose replies may bring objects here, and what is noted meanwhile.
+        is_followed: Whether changes of its objects are told of; where not, none of them is current.
     """
 
     def __init__(self, unit: UnitSettings) -> None:
@@ -33,6 +34,7 @@ class UnitCache:
         self.idle: OrderedDict[int, int] = OrderedDict()
         self.bytes = 0
         self.in_flight = InFlight()
+        self.is_followed = True
         self.declare(unit)
 
     def declare(self, unit: UnitSettings) -> None:
@@ -237,7 +239,7 @@ class UnitCache:
 
     def _epoch_of(self, info: ObjectInfo, epoch: int, sent: int) -> int:
         """Under which epoch it is current; `epoch` is the one that held before the request was sent."""
-        return epoch if self.in_flight.is_certain(info, sent) else 0
+        return epoch if self.is_followed and self.in_flight.is_certain(info, sent) else 0
 
 
 def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:

@@ -48,36 +48,51 @@ async def visible_page(
     page_token: str,
 ) -> UnitPage:
     """`Store.unit_page` of those in which the principal has any scope: figures of those that he may list, and the
-    names of the others. Its token names the last of them, or where the caller began."""
+    names of the others. Its token names the last of them, or the one that the page comes after."""
     check_prefix(prefix)
     check_page_size(page_size)
     mark = query_mark((await store.capabilities()).store_id, principal.name, prefix)
-    after, _, cursor = (read_token(page_token, mark, ListOrder.NAME) or "/").partition("/")
+    after, skipped, cursor = _place(read_token(page_token, mark, ListOrder.NAME))
     limit = page_size or DEFAULT_PAGE_SIZE
     found: list[UnitInfo] = []
     narrowed = _narrowed(principal, prefix)
     if narrowed is None:
         return UnitPage(found, "")
 
-    def page(token: str) -> UnitPage:
+    def page(token: str, skipped: int) -> UnitPage:
         last = found[-1].unit if found else after
-        return UnitPage(found, write_token(f"{last}/{cursors.keep(narrowed, token)}", mark))
+        return UnitPage(found, write_token(f"{last}/{skipped}/{cursors.keep(narrowed, token)}", mark))
 
-    token, size, looked_at = cursors.find(narrowed, cursor), limit + 1, 0
-    while looked_at < MOST_SCANNED:
+    token, size = cursors.find(narrowed, cursor), limit + 1
+    most, passed = (MOST_SCANNED, skipped) if token else (MOST_SCANNED + skipped, 0)
+    while most > 0:
         part = await store.unit_page(prefix=narrowed, page_size=min(size, MAX_PAGE_SIZE), page_token=token)
-        for info in part.units:
-            scopes = scopes_in(info.unit) if info.unit > after else ()
+        ahead = [info for info in part.units if info.unit > after]
+        for info in ahead:
+            scopes = scopes_in(info.unit)
             if scopes and len(found) == limit:
-                return page(token)
+                return page(token, 0)
+            passed += 1
             if scopes:
                 found.append(info if "list" in scopes else UnitInfo(info.unit))
+                passed = 0
         token = part.next_page_token
         if not token:
             return UnitPage(found, "")
-        looked_at += len(part.units) or MOST_SCANNED
+        if not part.units:  # the store has looked through as many that are none any more
+            passed += MOST_SCANNED
+        most -= len(ahead) if part.units else MOST_SCANNED
         size *= 2
-    return page(token)
+    return page(token, passed)
+
+
+def _place(bound: str | None) -> tuple[str, int, str]:
+    """The unit that a page comes after, how many after it were looked through in vain, and the cursor."""
+    try:
+        after, skipped, cursor = ("/0/" if bound is None else bound).split("/")
+        return after, int(skipped), cursor
+    except ValueError:  # nobody was given this
+        return "", 0, ""
 
 
 def _narrowed(principal: Principal, prefix: str) -> str | None:

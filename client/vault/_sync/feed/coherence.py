@@ -14,7 +14,7 @@ from vault._cache.cache import ObjectCache
 from vault._runtime.elapsed import elapsed
 from vault._runtime.fork import never_free
 from vault._runtime.sync_async import Background, Event, Lock
-from vault.errors import InvalidArgumentError, RevisionCompactedError, VaultError
+from vault.errors import InvalidArgumentError, PermissionDeniedError, RevisionCompactedError, VaultError
 from vault.store.contract import Store
 from vault.store.limits import WATCH_LEASE
 from vault.store.values import Change
@@ -93,7 +93,8 @@ class WatchCoherence(Coherence):
     An epoch lasts as long as one stream is live: from its first sign of life until it is lost, or
     nothing came for longer than a server that is alive would let pass; also when something comes after all.
     What was loaded under an earlier epoch is revalidated. A unit that is added ends the epoch: the next load ends the
-    stream, too, and the one after it is of that unit as well.
+    stream, too, and the one after it is of that unit as well. Units that may not be watched are left out: their objects
+    are revalidated at each load. When the stream is lost, which it is when grants change, they are tried again.
     """
 
     def __init__(self, store: Store, cache: ObjectCache[Any]) -> None:
@@ -158,9 +159,12 @@ class WatchCoherence(Coherence):
             watch.close()
 
     def _follow(self) -> None:
+        refused: set[str] = set()
         while not self._over:
             follower = self._follower
-            follower.units = self._followed = self._units
+            self._followed = self._units
+            follower.units = [unit for unit in self._followed if unit not in refused]
+            self._cache.follow_all_but(refused)
             try:
                 follower.take(*follower.ask())
                 while not self._over and self._followed is self._units:
@@ -168,7 +172,15 @@ class WatchCoherence(Coherence):
                     if isinstance(event, Change):
                         self._cache.apply(event)
                     self._heard()
+            except PermissionDeniedError as error:
+                _log.info("cached objects of a unit are revalidated: %s", error)
+                unit = error.context.get("unit")
+                if unit in follower.units and len(follower.units) > 1:
+                    refused.add(unit)
+                    continue
+                refused.clear()
             except VaultError as error:  # also a ClosedError, which a server may send
+                refused.clear()
                 if self._followed is self._units:
                     _log.info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
