@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vault._runtime import watched_file
 from vault._runtime.watched_file import FilePoller, WatchedFile
 from vault.errors import InvalidArgumentError
 
@@ -83,7 +84,7 @@ def test_a_link_that_was_changed_is_followed(tmp_path: Path) -> None:
 
 
 def lines(log: pytest.LogCaptureFixture) -> list[str]:
-    return [str(record.msg) for record in log.records]
+    return [str(record.msg) for record in log.records if record.name == watched_file.__name__]
 
 
 GONE = "file is not usable, the last good one stays: %(file)s: %(detail)s"

@@ -2,19 +2,25 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vault import AsyncRemoteVault, BytesWrapper, ConnectionSettings, RemoteVault
-from vault.errors import UnavailableError, UntrustedError
+from vault import AsyncRemoteStore, AsyncRemoteVault, BytesWrapper, ConnectionSettings, RemoteStore, RemoteVault
+from vault._grpc.credentials import LOOK
+from vault.errors import InvalidArgumentError, UnavailableError, UntrustedError
+from vault.store import open_store
 from vault_server import AccessSettings, EmbeddedStore, Server
 
+from tests.cli.program import Program
 from tests.remote.test_http_proxy import ConnectProxy
 from tests.tls import Authority, Pair, replace
+from tests.waiting import assert_soon
 
 STRUCTURE = {"files": (BytesWrapper, 0)}
 LONG = 1000.0
@@ -209,3 +215,123 @@ def test_one_handshake_is_looked_at_for_all_who_fail_at_once(store: EmbeddedStor
         outcomes = asyncio.run(ask(f"{server.address}?proxy=http://{proxy.address}"))
         assert [type(each) for each in outcomes] == [UntrustedError] * 50
         assert len(proxy.requests) <= 6  # gRPC's own, and one
+
+
+LARGE = bytes(range(256)) * (80 << 10)  # 20 MiB
+
+
+def test_files_are_read_again_and_nothing_that_runs_is_cut(store: EmbeddedStore, tmp_path: Path) -> None:
+    """One vault, whose certificate becomes another, a broken one, one that is refused, and a good one again."""
+    cert, key = CLIENT.write(tmp_path)
+    settings = ConnectionSettings(ca=OURS.write(tmp_path), cert=str(cert), key=key, timeout=60)
+    with (
+        serving(store, tmp_path, SERVER, OURS.pem) as server,
+        RemoteVault(server.address, STRUCTURE, connection=settings) as vault,
+    ):
+        data_id = vault.upload("files", BytesWrapper(LARGE))
+        with vault.open("files", data_id) as reader:
+            begun = reader.read(1 << 20)
+            for content in (b"half a certifi", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None):
+                cert.unlink() if content is None else replace(cert, content)
+                time.sleep(2 * LOOK)
+                assert vault.units() == ["files"]
+            OTHERS.issue("client.example").write(tmp_path)
+            assert_soon(lambda: refused(vault))
+            OURS.issue("client.example").write(tmp_path)
+            assert_soon(lambda: not refused(vault))
+            assert begun + reader.read() == LARGE
+
+
+def refused(vault: RemoteVault) -> bool:
+    try:
+        return vault.units() != ["files"]
+    except UntrustedError as error:
+        return "does not accept the client's certificate" in error.message
+
+
+def test_an_authority_that_is_new_is_trusted_when_its_file_says_so(store: EmbeddedStore, tmp_path: Path) -> None:
+    ca = OURS.write(tmp_path)
+    with serving(store, tmp_path, SERVER) as server:
+        port = int(server.address.rpartition(":")[2])
+        vault = RemoteVault(server.address, STRUCTURE, connection=ConnectionSettings(ca=ca, timeout=60))
+        assert vault.units() == []
+    with vault, serving(store, tmp_path, OTHERS.server(), port=port):
+        with pytest.raises(UntrustedError, match="not of an authority that is trusted here"):
+            vault.units()
+        replace(ca, OURS.pem + OTHERS.pem)
+
+        def trusts() -> bool:
+            with contextlib.suppress(UntrustedError):
+                return vault.units() == []
+            return False
+
+        assert_soon(trusts)
+
+
+def test_the_command_says_in_one_line_what_is_not_trusted_and_takes_files_from_flags_and_variables(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    ca, other = OURS.write(tmp_path), OTHERS.write(tmp_path, "other")
+    cert, key = CLIENT.write(tmp_path)
+    with serving(store, tmp_path, SERVER, OURS.pem) as server:
+        command = Program(server.address)
+        variables = {"VAULT_GRPC_CA": str(ca), "VAULT_GRPC_CERT": str(cert), "VAULT_GRPC_KEY": str(key)}
+        flags = ("--ca", str(ca), "--cert", str(cert), "--key", str(key))
+        assert command.run("units", env=variables).returncode == 0
+        assert command.run("units", *flags, env=dict.fromkeys(variables, "/nowhere")).returncode == 0
+        for arguments, code, text in (
+            (("--ca", str(other)), 9, "not of an authority that is trusted here"),
+            (("--server-name", "other.example"), 9, "not for 'other.example'"),
+            (("--key", str(ca)), 2, "there is no private key in the second, in PEM"),
+        ):
+            done = command.run("units", *flags, *arguments)
+            assert (done.returncode, done.stderr.count(b"\n")) == (code, 1)
+            assert text in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"cert": "c.crt"}, "a cert without a key"),
+        ({"key": b"-----BEGIN "}, "a key without a cert"),
+        ({"ca": ""}, "bad ca: not the path of a file"),
+        ({"ca": 5}, "bad ca: the path of a file, or its bytes, not int"),
+        ({"ca": b"PEM"}, "bad ca: the bytes given are no PEM"),
+        ({"ca": OURS.pem.decode()}, "bad ca: text is the path of a file"),
+        ({"server_name": "a:1"}, "bad server_name"),
+        ({"server_name": ""}, "bad server_name"),
+        ({"ca": "/nowhere/ca"}, "bad ca: /nowhere/ca: No such file or directory"),
+        ({"ca": "/"}, "bad ca: /: "),
+        ({"ca": CLIENT.key}, "bad ca: there is no certificate in it"),
+        ({"cert": CLIENT.key, "key": CLIENT.key}, "bad cert and key: there is no certificate in the first"),
+        ({"cert": CLIENT.cert, "key": CLIENT.cert}, "bad cert and key: there is no private key in the second"),
+        ({"cert": CLIENT.cert, "key": SERVER.key}, "bad cert and key: the key is not that of the certificate"),
+        ({"cert": CLIENT.cert, "key": "/nowhere/key"}, "bad cert and key: /nowhere/key: No such file"),
+    ],
+)
+def test_what_can_be_no_certificates_is_refused_before_anything_is_sent(given: dict[str, Any], text: str) -> None:
+    for kind in (RemoteVault, AsyncRemoteVault, RemoteStore, AsyncRemoteStore):
+        with pytest.raises(InvalidArgumentError, match=re.escape(text)) as caught:
+            kind("grpcs://127.0.0.1:1", connection=ConnectionSettings(**given))
+        assert caught.value.reason == "BAD_SETTING"
+
+
+@pytest.mark.parametrize("address", ["grpc://127.0.0.1:1", "unix:/tmp/nowhere"])
+@pytest.mark.parametrize("given", [{"ca": OURS.pem}, shown(CLIENT), {"server_name": "a"}])
+def test_certificates_are_refused_where_nothing_is_encrypted(
+    address: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"{next(iter(given))} is for an encrypted channel, grpcs://"):
+        open_store(address, ConnectionSettings(**given))
+    with pytest.raises(InvalidArgumentError, match="for a server, grpcs://host:port, and this is none"):
+        open_store("memory://", ConnectionSettings(**given))
+    monkeypatch.setenv("VAULT_GRPC_CA", "/nowhere")
+    open_store(address).close()
+    with pytest.raises(InvalidArgumentError, match="/nowhere"):
+        open_store("grpcs://127.0.0.1:1")
+
+
+def test_one_variable_of_a_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAULT_GRPC_KEY", "key")
+    with pytest.raises(InvalidArgumentError, match="VAULT_GRPC_CERT without VAULT_GRPC_KEY, or the other way round"):
+        open_store("grpcs://127.0.0.1:1")

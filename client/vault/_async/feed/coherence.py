@@ -13,7 +13,13 @@ from vault._cache.cache import ObjectCache
 from vault._runtime.elapsed import elapsed
 from vault._runtime.fork import never_free
 from vault._runtime.sync_async import AsyncBackground, AsyncEvent, AsyncLock
-from vault.errors import InvalidArgumentError, PermissionDeniedError, RevisionCompactedError, VaultError
+from vault.errors import (
+    InvalidArgumentError,
+    PermissionDeniedError,
+    RevisionCompactedError,
+    UnauthenticatedError,
+    VaultError,
+)
 from vault.store.contract import AsyncStore
 from vault.store.limits import WATCH_LEASE
 from vault.store.values import Change
@@ -178,12 +184,16 @@ class AsyncWatchCoherence(AsyncCoherence):
                     refused.add(unit)
                     continue
                 refused.clear()
+                if unit is None:  # it is the address that is refused
+                    self._cache.clear()
             except VaultError as error:  # also a ClosedError, which a server may send
                 refused.clear()
                 if self._followed is self._units:
                     _log.info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
                     follower.revision = None
+                elif isinstance(error, UnauthenticatedError):  # nothing is kept of what may not be shown any more
+                    self._cache.clear()
                 elif error.reason == "OTHER_STORE":
                     self._cache.clear()
                     self._follower = AsyncFollower(self._store, self._units)
