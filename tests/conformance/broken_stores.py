@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
@@ -18,6 +18,8 @@ from vault.store.values import (
     NotModified,
     ObjectInfo,
     Page,
+    PrincipalInfo,
+    PrincipalLimits,
     Progress,
     PutSpec,
     SmallPut,
@@ -366,6 +368,16 @@ class TellsNothingOfExpiries(AsyncFace):
 class ForgetsLimits(AsyncFace):
     async def set_unit_limits(self, unit: str, limits: UnitLimits) -> UnitInfo:
         return replace(await super().unit_info(unit), limits=limits)
+
+
+class ForgetsLimitsOfPrincipals(AsyncFace):
+    async def set_principal_limits(self, principal: str, limits: PrincipalLimits) -> PrincipalInfo:
+        return replace(await super().principal_info(principal), limits=limits)
+
+
+class ChargesNobody(AsyncFace):
+    def for_principal(self, principal: str) -> Self:  # that is it
+        return self
 
 
 class RefusesWhereItShouldEvict(AsyncFace):

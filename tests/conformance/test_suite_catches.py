@@ -10,6 +10,7 @@ from vault.store.values import ListOrder
 from vault.testing import AsyncFace, StoreConformance
 from vault.testing.store import expiry, feed
 from vault.testing.store.objects import put
+from vault.testing.store.principals import PrincipalConformance
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.conformance import broken_stores as stores
@@ -75,11 +76,18 @@ BROKEN: list[Broken] = [
     (stores.TellsNothingOfExpiries, "test_it_is_told_of_as_a_deletion_though_nobody_does_anything", {}),
     (stores.ForgetsLimits, "test_what_goes_over_a_limit_is_refused_and_changes_nothing", {}),
     (stores.ForgetsLimits, "test_limits_are_kept_whatever_is_written", {}),
+    (stores.ForgetsLimitsOfPrincipals, "test_limits_of_a_principal_are_kept", {}),
+    (stores.ForgetsLimitsOfPrincipals, "test_what_would_go_over_is_refused_and_changes_nothing", {"whose": "ann"}),
+    (stores.ChargesNobody, "test_whoever_writes_the_bytes_is_charged_until_they_go", {"whose": "ann"}),
     (stores.RefusesWhereItShouldEvict, "test_what_was_stored_longest_ago_goes_first", {}),
     (stores.CountsWhatWasDeleted, "test_every_kind_of_write_is_counted", {}),
     (stores.StaysOpen, "test_leaving_the_with_block_closes", {}),
     (stores.MakesUnitsOfAnyName, "test_a_bad_unit_is_refused", {}),
 ]
+
+
+class _Suite(StoreConformance, PrincipalConformance):
+    __test__ = False
 
 
 @pytest.mark.parametrize(
@@ -88,7 +96,7 @@ BROKEN: list[Broken] = [
 async def test_a_broken_promise_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: type[AsyncFace], test: str, options: dict[str, Any]
 ) -> None:
-    suite = StoreConformance()
+    suite = _Suite()
     monkeypatch.setattr(StoreConformance, "retains", True)
     held_to = getattr(suite, test)
     with EmbeddedStore(tmp_path / "sound", StoreOptions(durability="relaxed")) as store:

@@ -10,7 +10,6 @@ from vault.store.limits import BLOCK_SIZE, MAX_LEASE
 from vault.store.outcomes import single
 from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, UpdateSpec, WriteStatus, checksum
 from vault.testing.cases import each
-from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     WAYS,
     fetch,
@@ -23,12 +22,13 @@ from vault.testing.store.objects import (
     stat,
     upload_spec,
 )
+from vault.testing.store.quotas import ChargeConformance
 from vault.testing.store.resuming import write_rest, write_some
 
 DATA = payload(3 * BLOCK_SIZE + 17)
 
 
-class PrincipalConformance(StoreHarness):
+class PrincipalConformance(ChargeConformance):
     """`Store.for_principal`. For stores that have it: StoreConformance goes without."""
 
     @pytest.fixture

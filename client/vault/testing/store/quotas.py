@@ -1,15 +1,36 @@
-"""What holds for principals: they keep the limits that are set, and are told in pages."""
+"""What holds for principals: they keep the limits that are set, are told in pages, and charged for what they write."""
 
 import secrets
 
 import pytest
 
-from vault.errors import InvalidArgumentError
+from vault.errors import InvalidArgumentError, StorageFullError
 from vault.store.contract import AsyncStore
-from vault.store.limits import MAX_DATA_ID
-from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo
+from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID
+from vault.store.outcomes import single
+from vault.store.values import (
+    CopySpec,
+    DeleteSpec,
+    MetadataSpec,
+    ObjectInfo,
+    PrincipalInfo,
+    PrincipalLimits,
+    PutSpec,
+    UnitInfo,
+)
 from vault.testing.store.harness import StoreHarness
-from vault.testing.store.objects import put, raises_refusal
+from vault.testing.store.objects import (
+    blocks_of,
+    payload,
+    put,
+    raises_refusal,
+    remove,
+    replace,
+    send,
+    small_put,
+    small_upload,
+    upload_spec,
+)
 from vault.testing.store.units import LIMITS
 
 
@@ -109,3 +130,97 @@ class QuotaConformance(StoreHarness):
         first = await subject.principal_page(prefix=principal, page_size=1)
         with raises_refusal(InvalidArgumentError, "BAD_PAGE_TOKEN"):
             await subject.unit_page(prefix=principal, page_token=first.next_page_token)
+
+
+class ChargeConformance(StoreHarness):
+    """Who is charged for what, and what limits do. For stores that have `for_principal`."""
+
+    @pytest.fixture
+    def whose(self) -> str:
+        """A principal to whom nothing is charged."""
+        return f"who-{secrets.token_hex(4)}"
+
+    async def test_whoever_writes_the_bytes_is_charged_until_they_go(
+        self, subject: AsyncStore, unit: str, whose: str
+    ) -> None:
+        mine, other = subject.for_principal(whose), subject.for_principal(f"{whose}-other")
+
+        async def assert_charged(objects: int, size: int, others: tuple[int, int] = (0, 0)) -> None:
+            info = await subject.principal_info(whose)
+            assert (info.objects, info.bytes) == (objects, size)
+            info = await other.principal_info(f"{whose}-other")
+            assert (info.objects, info.bytes) == others
+
+        one = await put(mine, unit, b"1", upload_spec(name="one"))
+        item = small_upload(b"22")
+        for _ in range(2):  # the same once more, as a retry
+            await mine.upload_many(unit, [item])
+        await assert_charged(2, 3)
+        await mine.put_many(unit, [small_put(PutSpec("one"), b"333"), small_put(PutSpec("three"), b"4444")])
+        await assert_charged(3, 9)
+        await other.set_metadata(unit, MetadataSpec("one", name="first", tags={"a": "b"}))
+        single(await other.copy_many(unit, [CopySpec("three", "copy")]))
+        await assert_charged(3, 9, (1, 4))
+        await replace(other, unit, "first", b"55555")
+        await replace(subject, unit, item.spec.data_id, b"6")
+        await assert_charged(1, 4, (2, 9))
+        await subject.set_metadata(unit, MetadataSpec("copy", name="three", replace=True))
+        await assert_charged(0, 0, (2, 9))
+        await remove(mine, unit, one.data_id)
+        await remove(subject, unit, "three")
+        await assert_charged(0, 0)
+        assert await principal_infos(subject, whose) == []
+
+    async def test_what_would_go_over_is_refused_and_changes_nothing(
+        self, subject: AsyncStore, unit: str, whose: str
+    ) -> None:
+        mine = subject.for_principal(whose)
+        for limits, name in (
+            (PrincipalLimits(max_objects=2), "max_objects"),
+            (PrincipalLimits(max_bytes=8), "max_bytes"),
+        ):
+            await subject.set_principal_limits(whose, limits)
+            items = [small_upload(b"data") for _ in range(3)]
+            outcomes = await mine.upload_many(unit, items)
+            assert [isinstance(outcome, ObjectInfo) for outcome in outcomes] == [True, True, False]
+            refused = outcomes[2]
+            assert isinstance(refused, StorageFullError)
+            assert (refused.reason, refused.context["principal"]) == ("QUOTA", whose)
+            assert refused.context["limit"] == getattr(limits, name)
+            async with self.unchanged(subject, unit):
+                with raises_refusal(StorageFullError, "QUOTA"):
+                    await put(mine, unit, b"1")
+                with raises_refusal(StorageFullError, "QUOTA"):
+                    await send(await mine.put(unit, PutSpec("new")), b"1")
+                with raises_refusal(StorageFullError, "QUOTA"):
+                    single(await mine.copy_many(unit, [CopySpec(items[0].spec.data_id)]))
+            await put(subject, unit, b"data")
+            assert await mine.delete_many(unit, [DeleteSpec(item.spec.data_id) for item in items[:2]]) != [0, 0]
+
+    async def test_what_is_over_a_new_limit_stays_and_may_become_less(
+        self, subject: AsyncStore, unit: str, whose: str
+    ) -> None:
+        mine = subject.for_principal(whose)
+        info = await put(mine, unit, b"data", upload_spec(name="name"))
+        limits = PrincipalLimits(0, 0)
+        assert await subject.set_principal_limits(whose, limits) == PrincipalInfo(whose, 1, 4, limits)
+        await replace(mine, unit, "name", b"less")
+        await replace(mine, unit, "name", b"1")
+        with raises_refusal(StorageFullError, "QUOTA"):
+            await replace(mine, unit, "name", b"22")
+        await mine.set_metadata(unit, MetadataSpec("name", tags={"a": "b"}))
+        await remove(mine, unit, info.data_id)
+        assert await subject.principal_info(whose) == PrincipalInfo(whose, limits=limits)
+
+    async def test_a_stream_of_too_much_is_refused_before_its_end(
+        self, subject: AsyncStore, unit: str, whose: str
+    ) -> None:
+        await subject.set_principal_limits(whose, PrincipalLimits(max_bytes=3 * BLOCK_SIZE))
+        data = payload(20 * BLOCK_SIZE)
+        async with await subject.for_principal(whose).upload(unit, upload_spec()) as writer:
+            written = 0
+            with raises_refusal(StorageFullError, "QUOTA"):
+                for block in blocks_of(data):
+                    await writer.write(block)
+                    written += 1
+            assert written < 8
