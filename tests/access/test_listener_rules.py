@@ -140,3 +140,17 @@ def test_a_name_with_one_address_beyond_the_machine_is_not_local(monkeypatch: py
 def test_settings_that_need_each_other_are_given_together(given: dict[str, str]) -> None:
     with pytest.raises(InvalidArgumentError, match="tls_cert"):
         AccessSettings(**given)  # type: ignore[arg-type]  # paths
+
+
+@pytest.mark.parametrize("wrong", [5, b"c", "", "a\0b", True, ["c"]])
+@pytest.mark.parametrize("name", ["tls_cert", "tls_key", "tls_client_ca", "tokens", "allow_file", "audit"])
+def test_what_is_no_path_is_refused(name: str, wrong: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=name) as caught:
+        AccessSettings(**{name: wrong})  # type: ignore[arg-type]  # that is what is tested
+    assert caught.value.reason == "BAD_SETTING"
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.0/8", ["10.0.0.0/8"], (5,), None])
+def test_networks_are_a_tuple_of_texts(wrong: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="allow"):
+        AccessSettings(allow=wrong)  # type: ignore[arg-type]  # that is what is tested

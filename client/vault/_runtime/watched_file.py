@@ -14,6 +14,7 @@ from vault.errors import InvalidArgumentError, VaultError
 
 T = TypeVar("T")
 
+_Path: TypeAlias = str | os.PathLike[str]
 _Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 
 logger: Final = logging.getLogger(__name__)
@@ -50,12 +51,12 @@ class WatchedFile(Generic[T]):
 
     def __init__(
         self,
-        paths: str | Sequence[str],
+        paths: _Path | Sequence[_Path],
         parse: Callable[..., T],
         *,
         check: Callable[[os.stat_result], None] | None = None,
     ) -> None:
-        given = (paths,) if isinstance(paths, str) else tuple(paths)
+        given = [os.fspath(each) for each in ((paths,) if isinstance(paths, str | os.PathLike) else paths)]
         self._paths = tuple(map(os.path.abspath, given))  # wherever the program goes later
         self._name = ", ".join(given)
         self._parse = parse

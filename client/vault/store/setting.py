@@ -10,6 +10,7 @@
 Flags, environment variables and keys of configuration files are made of the fields: see `vault.cli.setting_options`.
 """
 
+import os
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
@@ -32,7 +33,7 @@ class Setting:
         flag: Where that is not --NAME.
     """
 
-    kind: Literal["seconds", "number", "whole", "switch", "choice", "text", "texts", "units"]
+    kind: Literal["seconds", "number", "whole", "switch", "choice", "text", "texts", "path", "units"]
     help: str | None = None
     metavar: str | None = None
     optional: bool = False
@@ -66,7 +67,13 @@ class Setting:
                     raise InvalidArgumentError(f"bad {name} {shown(value)}: a tuple of units", reason=self.reason)
                 for unit in value:
                     check_unit(unit)
-            case "text" | "texts":
+            case "path":
+                if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
+                    raise InvalidArgumentError(f"bad {name} {shown(value)}: the path of a file", reason=self.reason)
+            case "texts":
+                if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
+                    raise InvalidArgumentError(f"bad {name} {shown(value)}: a tuple of texts", reason=self.reason)
+            case "text":
                 pass  # whoever reads it knows what it may be
 
 
@@ -113,7 +120,7 @@ def texts(default: tuple[str, ...], help_text: str, *, metavar: str) -> Any:
 
 def path(help_text: str) -> Any:
     """The path of a file; None by default."""
-    return _field(None, kind="text", help=help_text, metavar="FILE")
+    return _field(None, kind="path", help=help_text, metavar="FILE")
 
 
 def units(help_text: str | None = None) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -60,7 +61,9 @@ class AuditLog:
         """The one that a server's settings ask for. Raises as the constructor."""
         if settings.audit is None:
             return None
-        return cls(settings.audit, reads=settings.audit_reads, best_effort=settings.audit_best_effort, worker=worker)
+        return cls(
+            os.fspath(settings.audit), reads=settings.audit_reads, best_effort=settings.audit_best_effort, worker=worker
+        )
 
     def require(self, *, frees: bool = False) -> None:
         """Refuses a write whose line would find no room, before anything is done.

@@ -9,6 +9,8 @@ from vault._runtime.extras import extra
 from vault._runtime.watched_file import NotYetUsableError, WatchedFile
 from vault.errors import InvalidArgumentError
 
+from vault_server.access.settings import FilePath
+
 logger: Final = logging.getLogger(__name__)
 
 WARN_BEFORE: Final = dt.timedelta(days=14)
@@ -75,7 +77,9 @@ class ServerCertificate:
             logger.warning("the server's certificate expires soon", extra=found)
 
 
-def watched_certificate(cert: str, key: str, client_authorities: str | None) -> WatchedFile[ServerCertificate]:
+def watched_certificate(
+    cert: FilePath, key: FilePath, client_authorities: FilePath | None
+) -> WatchedFile[ServerCertificate]:
     """The certificate in these files, read again when they change. What is not valid at that time does not take the
     place of what was; at first it is taken all the same.
 

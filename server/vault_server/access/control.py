@@ -1,6 +1,7 @@
 """What a running server knows of who may connect: one object that its parts are given."""
 
 import asyncio
+import os
 from typing import Final
 
 from vault._runtime.watched_file import FilePoller, WatchedFile
@@ -44,7 +45,7 @@ class AccessControl:
             self.files.add(self.certificate)
         self.identities: WatchedFile[Authenticator] | None = None
         if settings.tokens is not None:
-            self.identities = self.files.add(watched_identities(settings.tokens))
+            self.identities = self.files.add(watched_identities(os.fspath(settings.tokens)))
 
     @property
     def has_admin(self) -> bool:

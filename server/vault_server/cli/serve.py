@@ -27,6 +27,7 @@ _KEYS: Final = settings_by_key(Serving)
 
 _KINDS: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "text": ((str,), "a text"),
+    "path": ((str,), "a path"),
     "texts": ((str, list), "a text or a list of texts"),
     "choice": ((str,), "a text"),
     "units": ((list,), "a list"),
