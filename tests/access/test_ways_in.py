@@ -4,11 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vault import ConnectionSettings
+from vault._sync.remote.store import RemoteStore
 from vault.v1 import vault_pb2 as pb
+from vault.wire.status import error_from_rpc
 from vault_server import EmbeddedStore, Server, ServerSettings
 from vault_server.access.settings import AccessSettings
 
@@ -183,3 +190,25 @@ def test_a_unix_socket_is_open_to_others_at_no_moment_whatever_the_umask(
         looking.terminate()
         modes, _ = looking.communicate(timeout=30)
     assert modes.split() == [mode]
+
+
+def test_a_stranger_holds_few_watches_of_health_in_nobodys_way(address: str, identities: Identities) -> None:
+    request = health_pb2.HealthCheckRequest()
+    with grpc.insecure_channel(address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        held = [health.Watch(request, timeout=60) for _ in range(400)]
+        reasons = Counter(map(_reason, held))
+        assert reasons.keys() == {"", "RATE_LIMITED"}
+        assert reasons["RATE_LIMITED"] > 100
+        assert health.Check(request).status == health_pb2.HealthCheckResponse.SERVING
+        with RemoteStore(address, ConnectionSettings(token=identities.right.token)) as store:
+            assert not store.exists_many("docs", ["none"])[0]
+
+
+def _reason(call: Any) -> str:
+    """Why a stream was refused; empty: it goes on."""
+    try:
+        next(call)
+    except grpc.RpcError as error:
+        return error_from_rpc(error).reason
+    return ""

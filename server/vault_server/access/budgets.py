@@ -13,11 +13,15 @@ from vault.store.setting import check_settings, seconds, whole
 CALLS: Final = 0
 TRANSFERS: Final = 1
 WATCHES: Final = 2
-NAMES: Final = ("calls", "uploads and downloads", "watches")
+HEALTH: Final = 3
+NAMES: Final = ("calls", "uploads and downloads", "watches", "watches of health")
 """The kinds of calls, which are counted apart."""
 
 NAMED: Final = 8
 """Times a caller's budget that an address has where callers have names: several of them may share it."""
+
+_MOST_HEALTH: Final = 256
+"""Watches of health of a caller, and of an address: nobody is asked who he is for them, and each takes 25 KB."""
 
 _MOST: Final = (1 << 63) - 1
 _MOST_ACCOUNTS: Final = 8192
@@ -138,8 +142,8 @@ class Account:
 
     def __init__(self, budget: Budget) -> None:
         self.changes: Mapping[str, Any] | None = None
-        self.running = [0, 0, 0]
-        self.waiting: list[deque[Future[None]] | None] = [None, None, None]
+        self.running = [0] * len(NAMES)
+        self.waiting: list[deque[Future[None]] | None] = [None] * len(NAMES)
         self.held = self.staged = self._excess = 0
         self.writes: dict[object, None] = {}
         self.suspended: dict[bytes, tuple[int, float]] = {}
@@ -149,7 +153,7 @@ class Account:
     def set_budget(self, budget: Budget) -> None:
         """It may use this from now on."""
         self.budget = budget
-        self.limits = (budget.calls, budget.transfers, budget.watches)
+        self.limits = (budget.calls, budget.transfers, budget.watches, _MOST_HEALTH)
 
     def wake(self, kind: int) -> None:
         """Lets the call go on that waits for the longest time."""

@@ -200,7 +200,7 @@ class Calls:
         if method == WATCH:
             return WaitLimits(idle, None, self._settings.slow_watcher, budgets.WATCHES)
         if method == _HEALTH_WATCH:
-            return WaitLimits(idle, None, idle, budgets.WATCHES)
+            return WaitLimits(idle, None, idle, budgets.HEALTH)
         kind = budgets.TRANSFERS if method in TRANSFERS else budgets.CALLS
         return WaitLimits(idle, None, idle if method.startswith(_VAULT) else None, kind)
 
