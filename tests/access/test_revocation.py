@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,8 @@ from vault_server import EmbeddedStore, Service
 from vault_server.access.tokens import id_of
 
 from tests.access.identified import IdentityFile, asking, bearer
-from tests.server.conftest import serve
-from tests.server.process import Serve
 from tests.server.raw_calls import Stub, block, commit, start, stub_of, whole
-
-__all__ = ["serve"]
+from torture.revocation.harness import revoking
 
 HANGS = 30.0
 
@@ -231,36 +227,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-async def test_every_worker_cuts_what_runs_by_a_token_that_was_revoked(
-    serve: Serve, tmp_path: Path, identities: IdentityFile
-) -> None:
-    lost, stays = identities.add("lost", "u:*"), identities.add("stays", "u:*")
-    served = serve(
-        tmp_path / "store",
-        "--listen",
-        "127.0.0.1:0",
-        "--workers",
-        "4",
-        "--tokens",
-        identities.path,
-        "--scrub-rate",
-        "0",
-    )
-    async with AsyncExitStack() as stack:
-        options = (("grpc.use_local_subchannel_pool", 1),)  # a connection each, which the kernel spreads
-        channels = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(served.address, options)) for _ in range(16)
-        ]
-        watches = {}
-        for token in (lost, stays):
-            watches[token] = [
-                stub_of(channel).Watch(pb.WatchRequest(units=["u"]), metadata=bearer(token)) for channel in channels
-            ]
-            for watch in watches[token]:
-                await watch.read()
-        identities.revoke("lost")
-        errors = await asyncio.gather(*map(end_of, watches[lost]))
-        assert {error.reason for error in errors} == {"REVOKED"}
-        assert all([await refused(stub_of(channel), lost) for channel in channels])
-        assert not any([await refused(stub_of(channel), stays) for channel in channels])
-        assert not any(watch.done() for watch in watches[stays])
+async def test_every_worker_ends_what_runs_by_a_token_that_does_not_hold_any_more(tmp_path: Path) -> None:
+    figures = await revoking(tmp_path, 1, rounds=6)
+    assert len(figures.ended) > 2
+    assert sum(figures.ended.values()) == 6 * 16
