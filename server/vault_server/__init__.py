@@ -6,7 +6,8 @@ from vault._runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vault_server.access.settings import AccessSettings
-    from vault_server.server import AsyncServer, Server, Service
+    from vault_server.rpc.running_server import Service
+    from vault_server.server import AsyncServer, Server
     from vault_server.settings import ServerSettings
     from vault_server.storage import AsyncEmbeddedStore, AsyncMemoryStore, EmbeddedStore, MemoryStore, StoreOptions
 
@@ -25,7 +26,8 @@ __all__ = [
 
 _HOMES = {
     "access.settings": "AccessSettings",
-    "server": "AsyncServer Server Service",
+    "rpc.running_server": "Service",
+    "server": "AsyncServer Server",
     "settings": "ServerSettings",
     "storage": "AsyncEmbeddedStore AsyncMemoryStore EmbeddedStore MemoryStore StoreOptions",
 }
