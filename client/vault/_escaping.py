@@ -36,6 +36,15 @@ def redact(text: str) -> str:
     return _TOKEN.sub(r"\1***", text) if "vt_" in text else text
 
 
+class Secret(str):
+    """Text that is sent, and not shown by who prints what holds it: the variables of a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 def json_line(document: Any, **options: Any) -> str:
     """A document as JSON (`options` of json.dumps) in one line of printable ASCII, valid in every locale."""
     return json.dumps(document, **options).replace("\x7f", "\\u007f")  # which JSON lets be as it is

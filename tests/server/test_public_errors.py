@@ -1,24 +1,22 @@
 """What the storage fails with is told to peers without a path of the server, and kept whole in its log."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from vault.errors import StorageError
-from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec, checksum
+from vault.store.values import UploadSpec
 from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore
 from vault_server.rpc.public_errors import public_error
 
 from tests.server.conftest import serve
+from tests.server.every_call import calls_of
 from tests.server.process import Serve
-from tests.server.raw_calls import Stub, block, commit, start, stub_of
+from tests.server.raw_calls import Stub, stub_of
 
 __all__ = ["serve"]
 
@@ -35,31 +33,9 @@ def fill(store: EmbeddedStore) -> None:
 
 async def answers(stub: Stub) -> list[bytes]:
     """What every RPC answers, as bytes, statuses with their details."""
-    small: dict[str, Any] = {"data": DATA, "checksum": checksum(DATA)}
-
-    def new() -> dict[str, Any]:
-        return {"request_id": secrets.token_bytes(16)}
-
-    update = pb.UpdateManyRequest.Item(spec=pb.UpdateSpec(key=KEY, **new()), **small)
-    upload = pb.UploadManyRequest.Item(spec=pb.UploadSpec(data_id=secrets.randbelow(1 << 60) + 9, **new()), **small)
-    calls: list[Any] = [
-        stub.Load(pb.LoadRequest(unit="u", key=KEY)),
-        stub.LoadMany(pb.LoadManyRequest(unit="u", items=[pb.LoadManyRequest.Item(key=KEY)])),
-        stub.Exists(pb.ExistsRequest(unit="u", keys=[KEY, pb.Key(name="name")])),
-        stub.Stat(pb.StatRequest(unit="u", keys=[KEY])),
-        stub.List(pb.ListRequest(unit="u")),
-        stub.ListUnits(pb.ListUnitsRequest()),
-        stub.UploadMany(pb.UploadManyRequest(unit="u", items=[upload])),
-        stub.UpdateMany(pb.UpdateManyRequest(unit="u", items=[update])),
-        stub.SetMetadata(pb.SetMetadataRequest(unit="u", key=KEY, name="other", **new())),
-        stub.Upload(iter([start(secrets.randbelow(1 << 60) + 9), block(0, payload(BLOCK_SIZE)), commit(BLOCK_SIZE)])),
-        stub.GetWriteStatus(pb.GetWriteStatusRequest(unit="u", **new())),
-        stub.AbortWrite(pb.AbortWriteRequest(unit="u", **new())),
-        stub.Delete(pb.DeleteRequest(unit="u", items=[pb.DeleteRequest.Item(key=KEY, **new())])),
-        stub.GetCapabilities(pb.GetCapabilitiesRequest()),
-    ]
     told: list[bytes] = []
-    for call in calls:
+    for begin in calls_of(stub).values():
+        call = begin()
         try:
             if hasattr(call, "__aiter__"):
                 told += [reply.SerializeToString() async for reply in call]

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from vault._escaping import Secret
 from vault._grpc.address import Address, host_and_port
 from vault._grpc.certificates import Certificates, checked_pair, checked_roots, system_roots
 from vault._runtime.watched_file import WatchedFile
 from vault.errors import InvalidArgumentError, UnauthenticatedError, VaultError
-from vault.store.connection import ConnectionSettings, Pem, Token, bad_setting, check_token
+from vault.store.connection import ConnectionSettings, Pem, Token, bad_setting, check_token, hidden
 
 T = TypeVar("T")
 
@@ -19,15 +20,6 @@ Metadata = tuple[tuple[str, str], ...]
 
 LOOK: Final = 0.2
 """Seconds for which a file is believed to be what it was."""
-
-
-class _Secret(str):
-    """Text that is sent, and not shown by who prints what holds it: the variables of a traceback."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'…'"
 
 
 class _Fixed(Generic[T]):
@@ -91,7 +83,7 @@ class Credentials:
         token = self._token() if callable(self._token) else self._token.content
         sent = self._sent
         if sent is None or sent[0] != token:
-            sent = self._sent = token, (("authorization", _Secret(f"Bearer {token}")),)
+            sent = self._sent = token, (("authorization", Secret(f"Bearer {token}")),)
         return sent[1]
 
     def has_changed(self, metadata: Metadata | None) -> bool:
@@ -131,7 +123,7 @@ class Credentials:
 
     def _make_token(self, route: Address, given: Token | None) -> "_Source[str] | Callable[[], str] | None":
         if given is None:
-            text, path = _variable("VAULT_GRPC_TOKEN"), _variable("VAULT_GRPC_TOKEN_FILE")
+            text, path = hidden(_variable("VAULT_GRPC_TOKEN")), _variable("VAULT_GRPC_TOKEN_FILE")
             if text is not None and path is not None:
                 raise bad_setting("VAULT_GRPC_TOKEN and VAULT_GRPC_TOKEN_FILE are both set: one of them says who calls")
             if (text is None and path is None) or not (route.is_encrypted or route.is_local()):
@@ -177,12 +169,12 @@ def _variable(name: str) -> str | None:
 
 
 def _token_of_file(content: bytes) -> str:
-    return check_token("what it holds", content.decode("utf-8", "replace").strip())
+    return check_token("what it holds", hidden(content.decode("utf-8", "replace").strip()))
 
 
 def _token_of_function(function: Callable[[], str]) -> str:
     try:
-        token = function()
+        token = hidden(function())
     except VaultError:
         raise
     except Exception as error:

@@ -69,9 +69,11 @@ class WatchedFile(Generic[T]):
         try:
             self._bytes = self._load()
             self._content = parse(*self._bytes)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised anew
             reason = error.reason if isinstance(error, VaultError) else None
-            raise InvalidArgumentError(f"{self._name}: {self._said(error)}", reason=reason or "BAD_SETTING") from error
+            why = f"{self._name}: {self._said(error)}"
+            # Without its frames, whose variables hold what the files do.
+            raise InvalidArgumentError(why, reason=reason or "BAD_SETTING") from error.with_traceback(None)
 
     @property
     def content(self) -> T:

@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, TypeVar
 
+from vault._escaping import Secret
 from vault.errors import InvalidArgumentError
 from vault.store.location import HOST
 from vault.store.setting import check_settings, seconds, secret
+
+T = TypeVar("T")
 
 Pem = str | os.PathLike[str] | bytes
 """Certificates or a key in PEM: a file's path, or the bytes."""
@@ -70,6 +73,7 @@ class ConnectionSettings:
         if self.server_name is not None:
             _check_server_name(self.server_name)
         if isinstance(self.token, str):
+            object.__setattr__(self, "token", hidden(self.token))
             check_token("the token", self.token)
         elif isinstance(self.token, os.PathLike):
             _check_path("token", self.token)
@@ -97,6 +101,11 @@ def check_token(what: str, token: object) -> str:
             f"{what} is none: 1 to {MAX_TOKEN} visible characters of ASCII, without spaces and line ends among them"
         )
     return token
+
+
+def hidden(token: T) -> T:
+    """The same; of text some that is not shown by who prints the variables of a traceback."""
+    return Secret(token) if isinstance(token, str) else token  # type: ignore[return-value]  # text, too
 
 
 def given_names(connection: ConnectionSettings) -> list[str]:

@@ -44,6 +44,7 @@ class WorkerGroup:
             path = self._path(self._index)
             path.unlink(missing_ok=True)  # of one that was killed
             self._server = await asyncio.start_unix_server(self._serve, path)
+            path.chmod(0o600)
 
     def stop(self) -> None:
         """Harmless when repeated."""
