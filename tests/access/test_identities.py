@@ -42,6 +42,9 @@ certificates = st.from_regex(
 )
 
 
+budgets = st.none() | st.fixed_dictionaries({}, optional={"transfers": st.integers(0, 9), "work": st.floats(0.1, 5)})
+
+
 @st.composite
 def identities(draw: st.DrawFn) -> Identities:
     made = []
@@ -53,7 +56,9 @@ def identities(draw: st.DrawFn) -> Identities:
         known = tuple(each for each in dict.fromkeys(certs) if each not in seen)
         seen.update(known, (each.id for each in ours), (each.sha256 for each in ours))
         given_grants = tuple(draw(st.lists(grants, max_size=3)))
-        made.append(Identity(name=name, grants=given_grants, certificates=known, tokens=tuple(ours)))
+        made.append(
+            Identity(name=name, grants=given_grants, certificates=known, tokens=tuple(ours), budget=draw(budgets))
+        )
     return Identities(made)
 
 
@@ -102,6 +107,9 @@ A_TOKEN = f'[[principal.token]]\nid = "1"\nsha256 = "{HASH}"\ncreated = 2026-11-
         (ONE + A_TOKEN.replace("Z", ""), "token 1: created is a time with its zone"),
         (ONE + A_TOKEN + "expires = 2027-01-01", "token 1: expires is a time with its zone"),
         (ONE + A_TOKEN + 'expire = "never"', "token 1: unknown key 'expire'; known are id, sha256, created, expires"),
+        (ONE + "budget = 3", "principal 'a': budget is a table"),
+        (ONE + "[principal.budget]\nuploads = 3", "principal 'a': unknown in a budget: uploads"),
+        (ONE + "[principal.budget]\ntransfers = -3", "principal 'a': "),
         (ONE + "[principal.token]", "token is written as"),
     ],
 )  # fmt: skip
