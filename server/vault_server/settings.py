@@ -67,7 +67,9 @@ class ServerSettings:
         "moved for 10 s. Without it: what a quarter of the descriptors is enough for.",
     )
     max_streams: int = _limit(1000, "Calls of one connection at the same time, watches counted; its next ones wait.")
-    handshake_timeout: float = _time(10.0, "How long a new connection may take to say that it speaks HTTP/2.")
+    handshake_timeout: float = _time(
+        10.0, "How long a new connection may take for TLS, and to say that it speaks HTTP/2."
+    )
     # Over a line that carries 3.5 KB a second a block is through in them.
     idle_timeout: float = _time(
         300.0,
