@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import checksum, new_request_id
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import error_from_rpc
-from vault_server import EmbeddedStore, Service
+from vault_server import AsyncServer, EmbeddedStore, Service
+from vault_server.access.settings import AccessSettings
 from vault_server.access.tokens import id_of
 
 from tests.access.identified import IdentityFile, asking, bearer
 from tests.server.raw_calls import Stub, block, commit, start, stub_of, whole
+from tests.tls import LOOPBACK, Authority
 from torture.revocation.harness import revoking
 
 HANGS = 30.0
@@ -119,6 +122,30 @@ async def test_what_runs_by_a_token_ends_with_it_and_nothing_else_does(
         assert not goes_on.calls["watch"].done()
         assert not goes_on.calls["silent"].done()
     assert store.stat_many("u", [101]) == [None]
+
+
+async def test_what_runs_by_a_certificate_ends_when_the_file_does_not_name_it_any_more(
+    store: EmbeddedStore, identities: IdentityFile, tmp_path: Path
+) -> None:
+    identities.add_certificate("lost", "dns:lost.example", "u:*")
+    identities.add_certificate("stays", "dns:stays.example", "u:*")
+    authority = Authority()
+    cert, key = authority.issue(*LOOPBACK).write(tmp_path)
+    access = AccessSettings(
+        tls_cert=cert, tls_key=key, tls_client_ca=authority.write(tmp_path), tokens=identities.path
+    )  # fmt: skip
+    async with AsyncServer(store, access=access) as server, AsyncExitStack() as stack:
+        watches: dict[str, Any] = {}
+        for name in ("lost", "stays"):
+            own = authority.issue(f"{name}.example")
+            credentials = grpc.ssl_channel_credentials(authority.pem, own.key, own.cert)
+            address = server.address.removeprefix("grpcs://")
+            channel = await stack.enter_async_context(grpc.aio.secure_channel(address, credentials))
+            watches[name] = stub_of(channel).Watch(pb.WatchRequest(units=["u"]))
+            await watches[name].read()
+        identities.revoke("lost")
+        assert (await end_of(watches["lost"])).reason == "REVOKED"
+        assert not watches["stays"].done()
 
 
 async def test_a_write_of_who_was_revoked_is_in_nobodys_way(store: EmbeddedStore, identities: IdentityFile) -> None:
