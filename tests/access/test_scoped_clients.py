@@ -11,13 +11,13 @@ import grpc
 import pytest
 from vault import ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault._sync.remote.store import RemoteStore
-from vault.errors import NotFoundError, PermissionDeniedError, UnsupportedError
-from vault.store import Key, LoadItem, LoadResult, ObjectInfo, Store, WrapperStore
+from vault.errors import NotFoundError, PermissionDeniedError, UnknownUnitError, UnsupportedError
+from vault.store import Change, Key, LoadItem, LoadResult, ObjectInfo, Store, WrapperStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, checksum
-from vault.testing.store.objects import upload_spec
+from vault.testing.store.objects import small_upload, upload_spec
 from vault.v1 import vault_pb2
-from vault_server import EmbeddedStore, Server
+from vault_server import EmbeddedStore, Server, ServerSettings
 from vault_server.access.settings import AccessSettings
 
 from tests.access.identified import IdentityFile, bearer
@@ -133,6 +133,27 @@ def test_a_server_over_a_server_cannot_ask_who_calls(shared: Shared, tmp_path: P
         with pytest.raises(UnsupportedError, match="RemoteStore does not: ask at the server that has the objects"):
             edge.start()
         edge.stop()
+
+
+def test_of_the_units_that_a_server_allows_each_principal_sees_its_own(shared: Shared) -> None:
+    settings = ServerSettings(allowed_units=("both", "theirs"))
+    access = AccessSettings(tokens=str(shared.identities.path))
+    with (
+        Server(shared.store, settings=settings, access=access) as server,
+        RemoteStore(server.address, ConnectionSettings(token=shared.ann, timeout=10)) as ann,
+    ):
+        assert ann.capabilities().allowed_units == ("both",)
+        assert ann.exists_many("theirs", ["secret-name"]) == [0]
+        with pytest.raises(UnknownUnitError) as refused:
+            ann.exists_many("shown", ["name"])
+        assert "theirs" not in str(refused.value)
+        assert list(ann.unit_page().units) == []
+        (info,) = ann.upload_many("both", [small_upload(b"x")])
+        assert isinstance(info, ObjectInfo)
+        assert [each.unit for each in ann.unit_page().units] == ann.list_units() == ["both"]
+        with ann.watch(since=0) as watch:
+            changes = (event for event in watch if isinstance(event, Change))
+            assert next(changes).data_id == info.data_id, "what is in other units is passed over"
 
 
 # -- What a vault sees
