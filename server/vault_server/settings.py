@@ -20,6 +20,9 @@ _UNUSED: Final = 20.0
 MAX_NUMBER: Final = (1 << 31) - 1
 """The largest number that gRPC holds, which to it is no limit."""
 
+_MOST_PENDING: Final = 8192
+"""Calls that wait to be begun. They take 16 KiB each; without a limit rapid resets took 8 GiB in some seconds."""
+
 _limit = partial(whole, least=1, most=MAX_NUMBER)
 _time = partial(seconds, most=MAX_GRPC_SECONDS)
 
@@ -119,10 +122,11 @@ class ServerSettings:
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", milliseconds(self.min_ping_interval)),
             *FLOW_CONTROL,  # how far a client may send ahead of the disk, each write
-            # Calls that arrive faster than they are begun wait. gRPC cancels some of them from 1,000 on, and all from
-            # 3,000, without a reason that would let a client wait and ask again: max_concurrent_rpcs gives one.
-            ("grpc.server.max_pending_requests", MAX_NUMBER),
-            ("grpc.server.max_pending_requests_hard_limit", MAX_NUMBER),
+            # Calls that arrive faster than they are begun wait, in memory: also those that are taken back at once, of
+            # which max_concurrent_streams counts none. Beyond this gRPC cancels them, and says no reason that would let
+            # a client wait and ask again, so that it is above what honest ones have.
+            ("grpc.server.max_pending_requests", _MOST_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
             ("grpc.server_handshake_timeout_ms", milliseconds(self.handshake_timeout)),
             ("grpc.max_connection_idle_ms", milliseconds(min(self.idle_timeout, _UNUSED))),
             ("grpc.max_concurrent_streams", self.max_streams),

@@ -56,7 +56,7 @@ class Budget:
         flag="--caller-calls",
     )
     calls_per_second: int = whole(
-        500,
+        300,
         "Calls of a caller a second, while others call, too; more wait, for a moment.",
         least=0,
         most=_MOST,
@@ -88,7 +88,7 @@ class Budget:
         flag="--caller-staged-bytes",
     )
     work: float = seconds(
-        0.5,
+        0.25,
         "Time a second that a caller's listings and large batches may take, while others call, too.",
         zero=True,
         most=MAX_SECONDS,
