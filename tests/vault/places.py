@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vault import Datatype, RemoteVault, UnitSettings, Vault
-from vault_server import EmbeddedStore, Server
+from vault_server import AccessSettings, EmbeddedStore, Server
 
 from tests.waiting import assert_soon
 
@@ -44,15 +44,16 @@ STRUCTURE: dict[str, UnitSettings | tuple[type[Datatype], int]] = {"notes": (Not
 class Place:
     """Where vaults are opened; they are closed with it."""
 
-    def __init__(self, kind: str, directory: Path) -> None:
+    def __init__(self, kind: str, directory: Path, access: AccessSettings | None = None) -> None:
         self.kind = kind
+        self._access = access
         self.location: str
         self.directory = directory / "store"
         self._stack = ExitStack()
         if kind == "remote":
             self.store = self._stack.enter_context(EmbeddedStore(self.directory))
-            self.server = self._stack.enter_context(Server(self.store))
-            self.location = f"grpc://{self.server.address}"
+            self.server = self._stack.enter_context(Server(self.store, access=access))
+            self.location = f"{'' if access else 'grpc://'}{self.server.address}"
         else:
             self.location = str(self.directory)
 
@@ -69,7 +70,7 @@ class Place:
         """Stops the server, and starts another at the same address on the same store."""
         address = self.server.address
         self.server.stop(grace=0)
-        self.server = self._stack.enter_context(Server(self.store, listen=address))
+        self.server = self._stack.enter_context(Server(self.store, address, access=self._access))
 
     def close(self) -> None:
         self._stack.close()
