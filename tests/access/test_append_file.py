@@ -109,19 +109,23 @@ def test_sighup_opens_the_log_anew_and_ends_nothing(workers: int, serve: Serve, 
     log, old = tmp_path / "log", tmp_path / "log.1"
     served = serve(
         tmp_path / "own", "--listen", "127.0.0.1:0", "--workers", str(workers), "--log-file", log,
-        "--log-format", "json", "--log-level", "debug",
+        "--log-format", "json", "--log-level", "debug", "--audit", tmp_path / "audit",
     )  # fmt: skip
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     log.rename(old)
+    (tmp_path / "audit").rename(tmp_path / "audit.1")
     served.process.send_signal(signal.SIGHUP)
     # The parent's line, and each worker's.
-    expected = 1 if workers == 1 else workers + 1
+    expected = 2 if workers == 1 else 2 * workers + 1
     assert_soon(lambda: log.exists() and log.read_text().count("opened anew") == expected)
     written = old.read_bytes()
     with grpc.insecure_channel(served.address) as channel:
         VaultServiceStub(channel).GetCapabilities(pb.GetCapabilitiesRequest(), timeout=20)
+        VaultServiceStub(channel).AbortWrite(pb.AbortWriteRequest(unit="u", request_id=bytes(16)), timeout=20)
     assert_soon(lambda: "GetCapabilities" in log.read_text())
     assert old.read_bytes() == written
+    assert (tmp_path / "audit.1").read_text() == ""
+    assert "AbortWrite" in (tmp_path / "audit").read_text()
     served.process.terminate()
     code, out, err = served.end()
     assert (code, out, err) == (0, "", "")

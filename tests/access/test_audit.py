@@ -25,6 +25,7 @@ from vault_server.access.append_file import reopen_files
 from vault_server.access.audit import AuditLog
 from vault_server.rpc.call_audit import READS
 
+from tests.access.identified import IdentityFile, bearer
 from tests.faults.filesystems import mounted, why_not
 from tests.server.conftest import serve
 from tests.server.every_call import SECRET, batch, calls_of, new
@@ -200,6 +201,30 @@ def test_an_audit_that_cannot_be_opened_keeps_the_server_from_starting(serve: Se
         code, _, err = served.end()
         assert code == 1
         assert "cannot write the audit" in err
+
+
+async def test_who_may_not_is_there_once_and_then_counted_and_what_he_asked_for_is_no_write(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    identities = IdentityFile(tmp_path)
+    reader = bearer(identities.add("reader", "docs:read"))
+    path = tmp_path / "audit"
+    access = AccessSettings(tokens=str(identities.path), audit=str(path))
+    async with AsyncServer(store, access=access) as server, grpc.aio.insecure_channel(server.address) as channel:
+        stub = stub_of(channel)
+        for metadata in [reader] * 20 + [bearer("vt_3f2a_" + "x" * 43)] * 10 + [()] * 5:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.Delete(batch(pb.DeleteRequest, {"key": pb.Key(name="n"), **new()}), metadata=tuple(metadata))
+        await stub.Stat(pb.StatRequest(unit="docs", keys=[pb.Key(name="n")]), metadata=tuple(reader))
+    lines = lines_of(path)
+    assert {line["event"] for line in lines} <= {"refused", "refusals"}
+    first = [line for line in lines if line["event"] == "refused"]
+    assert all(line["address"] == "ipv4:127.0.0.1" and line["method"].endswith("/Delete") for line in first)
+    by_reason: Counter[tuple[str, str]] = Counter((line["principal"], line["reason"]) for line in first)
+    for line in lines:
+        by_reason.update({(line["principal"], reason): count for reason, count in line.get("reasons", {}).items()})
+    assert by_reason == {("reader", "PERMISSION_DENIED"): 20, ("", "UNAUTHENTICATED"): 15}
+    assert len(lines) < 20
 
 
 def test_workers_write_whole_lines_to_one_file(serve: Serve, tmp_path: Path) -> None:

@@ -97,11 +97,17 @@ class AppendFile:
 
 def reopen_files() -> None:
     """Opens each of this process anew, under its name. What fails is logged, and goes on as it was."""
+    outcomes: dict[str, OSError | None] = {}
     for file in list(_open_files):
         try:
             file.reopen()
         except OSError as error:
-            extra = {"file": str(file.path), "detail": error.strerror}
-            logger.error("a file cannot be opened anew: the old one is kept", extra=extra)  # noqa: TRY400
+            outcomes[str(file.path)] = error
         else:
-            logger.info("a file was opened anew", extra={"file": str(file.path)})
+            outcomes[str(file.path)] = None
+    for path, failed in outcomes.items():  # now: the log may be among them
+        if failed is None:
+            logger.info("a file was opened anew", extra={"file": path})
+        else:
+            extra = {"file": path, "detail": failed.strerror}
+            logger.error("a file cannot be opened anew: the old one is kept", extra=extra)
