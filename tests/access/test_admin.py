@@ -455,14 +455,18 @@ def test_calls_are_listed_and_cut(place: Any) -> None:
     assert program.run("admin", "cut", env=env).returncode == 2
 
 
-def test_what_is_retained_is_purged_at_a_server_and_in_a_directory(place: Any, tmp_path: Path) -> None:
-    program, _, env = place
-    for location in (program, Inside(str(tmp_path / "own"))):
+def test_what_is_retained_is_purged_at_a_server_and_in_a_directory_that_is_served_or_not(
+    place: Any, tmp_path: Path
+) -> None:
+    program, folder, env = place
+    alone, served = Inside(str(tmp_path / "own")), Inside(str(folder / "own"))
+    for writing, purging in ((program, program), (alone, alone), (program, served)):
         for data in (b"1" * 100_000, b"2"):
-            assert location.run("put", "-f", "-", "-u", "files", "--name", "purged", data=data, env=env).returncode == 0
-        done = location.run("admin", "purge", "--unit", "files", "--json", env=env)
+            done = writing.run("put", "-f", "-", "-u", "files", "--name", "purged", data=data, env=env)
+            assert done.returncode == 0
+        done = purging.run("admin", "purge", "--unit", "files", "--json", env=env)
         assert json.loads(done.stdout)["bytes"] >= 100_000
-        done = location.run("admin", "purge", env=env)
+        done = purging.run("admin", "purge", env=env)
         assert done.stderr == b"removed 0 generations (0 B)\n"
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import errno
+import json
 import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-from vault._escaping import json_line, redact
+from vault._escaping import redact
 from vault.errors import StorageError, StorageFullError
 from vault.wire.error_table import cut
 
@@ -23,6 +24,8 @@ ROOM: Final = 256 << 10
 _MOST_TEXT: Final = 256  # bytes of one value that a peer chose
 _MOST_PENDING: Final = 1000  # lines that could not be written, and are when there is room again
 _MOST_REFUSED: Final = 1024  # principals and addresses whose refusals are counted apart
+
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes one for each line
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EAGAIN})
 
@@ -168,7 +171,8 @@ class AuditLog:
     def _line(self, fields: Mapping[str, Any]) -> bytes:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         shown = {key: _shown(value) for key, value in fields.items() if value is not None}
-        return (json_line({"time": now, **self._always, **shown}, separators=(",", ":")) + "\n").encode()
+        line = _to_json({"time": now, **self._always, **shown}).replace("\x7f", "\\u007f")  # as `json_line`
+        return f"{line}\n".encode("ascii")
 
     def _catch_up(self) -> None:
         """Writes the lines that are missing; then all is well again."""
@@ -212,7 +216,9 @@ def _error(trouble: OSError | None) -> StorageError:
 def _shown(value: Any) -> Any:
     """A value as it may stand in the audit."""
     if isinstance(value, str):
-        return cut(redact(value), _MOST_TEXT)
+        # Most are short and plain.
+        plain = len(value) <= _MOST_TEXT and value.isascii()
+        return redact(value) if plain else cut(redact(value), _MOST_TEXT)
     if isinstance(value, Mapping):
         return {str(_shown(str(key))): _shown(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
