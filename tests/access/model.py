@@ -9,7 +9,9 @@ THEIRS: Final = "theirs"
 ALLOWED: Final = ("127.0.0.1/32", "::1/128")
 SCOPES: Final = ("read", "write", "delete", "list", "watch", "admin")
 
-Answer = Literal["done", "nothing", "denied", "unknown caller", "address", "no such method", "no connection", "other"]
+Answer = Literal[
+    "done", "nothing", "denied", "unknown caller", "address", "no such method", "no connection", "no answer", "other"
+]
 """What comes of a call. nothing: as if the unit held none; address: it may not connect from there."""
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,8 +13,7 @@ from typing import Any, Final
 
 import grpc
 import tomli_w
-from vault_server import EmbeddedStore, Server
-from vault_server.access.settings import AccessSettings
+from vault_server import EmbeddedStore
 
 from tests.access.model import ALLOWED, DOCS, SCOPES, Who
 from tests.server.process import Served
@@ -46,6 +47,7 @@ class Identities:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._listed: dict[str, dict[str, Any]] = {}
+        self._gone: set[str] = set()
         self.right = self.add(_new("right", docs=_ALL))
         self.admin = self.add(Principal(title="admin", admin=True, token=_token()))
         self.leaving = self.add(_new("leaving", docs=_ALL))
@@ -68,7 +70,7 @@ class Identities:
         ]
         self.strangers: list[Principal] = [*unknown, _unknown(expired), _unknown(revoked)]
         self.known: list[Principal] = [self.right, self.admin, *by_scope, tenant, everything, nothing]
-        self.write()
+        self._write()
         self.revoke(revoked)
 
     @property
@@ -90,13 +92,19 @@ class Identities:
         return principal
 
     def revoke(self, principal: Principal) -> None:
-        """Takes his token back, and whatever somebody else has written."""
-        left = [entry for title, entry in self._listed.items() if title != principal.title]
-        replace(self.path, tomli_w.dumps({"principal": left}).encode())
+        """Takes his token back."""
+        self._gone.add(principal.title)
+        self._write()
 
-    def write(self) -> None:
-        """As they are, but for those who are to be revoked."""
-        replace(self.path, tomli_w.dumps({"principal": list(self._listed.values())}).encode())
+    def restore(self, principal: Principal) -> None:
+        """Gives it back to him."""
+        self._gone.remove(principal.title)
+        self._write()
+
+    def _write(self) -> None:
+        """Without what somebody else has written."""
+        listed = [entry for title, entry in self._listed.items() if title not in self._gone]
+        replace(self.path, tomli_w.dumps({"principal": listed}).encode())
 
 
 def _hash(principal: Principal) -> str:
@@ -140,6 +148,21 @@ LISTEN: Final = {
 """By kind: where a process listens that has all of them."""
 
 
+WRONG: Final = """
+import sys
+from contextlib import ExitStack
+from vault_server import AccessSettings, EmbeddedStore, Server
+directory, tokens, *pairs = sys.argv[1:]
+with ExitStack() as stack:
+    store = stack.enter_context(EmbeddedStore(directory))
+    for cert, key in zip(pairs[::2], pairs[1::2]):
+        access = AccessSettings(tls_cert=cert, tls_key=key, tokens=tokens)
+        print(stack.enter_context(Server(store, access=access)).address, flush=True)
+    sys.stdin.read()
+"""
+"""Servers with certificates that no client accepts."""
+
+
 class Site:
     """A server that listens in each way, others whose certificates are wrong, their store and who is known there.
 
@@ -147,11 +170,13 @@ class Site:
         store: Opened beside the server.
         addresses: host:port, by kind of listener.
         identities: Who there is.
+        log: The server's.
         ways: To them.
     """
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack, *flags: str) -> None:
         self.identities = Identities(folder / "tokens.toml")
+        self.log = folder / "log"
         networks = replace(folder / "networks", "".join(f"{each}\n" for each in ALLOWED).encode())
         self.ca, self.other = Authority(), Authority("Another authority")
         cert, key = self.ca.server().write(folder)
@@ -167,6 +192,7 @@ class Site:
         served = Served(
             *(folder / "storage", *listen, *access, *flags),
             *("--tokens", self.identities.path, "--allow-file", networks),
+            streams=f"2>'{self.log}'",  # a pipe that nobody reads would hold it up
         )
         stack.callback(served.end)
         stack.callback(served.kill)
@@ -177,11 +203,15 @@ class Site:
         }
         self.store = stack.enter_context(EmbeddedStore(folder / "storage"))
         wrong = {"expired": self.ca.expired(), "wrong name": self.ca.wrong_name(), "name": self.ca.common_name_only()}
-        for kind, pair in wrong.items():
-            cert, key = pair.write(folder, kind.replace(" ", "-"))
-            settings = AccessSettings(tls_cert=str(cert), tls_key=str(key), tokens=str(self.identities.path))
-            server = stack.enter_context(Server(self.store, "127.0.0.1:0", access=settings))
-            self.addresses[kind] = server.address.rpartition("/")[2]
+        pairs = [path for kind, pair in wrong.items() for path in pair.write(folder, kind.replace(" ", "-"))]
+        command: list[str | Path] = [sys.executable, "-c", WRONG, folder / "storage", self.identities.path, *pairs]
+        process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stack.callback(process.stdin.close)  # which ends it
+        self.addresses |= {kind: process.stdout.readline().strip().rpartition("/")[2] for kind in wrong}
         self.ways = list(self._ways())
 
     def way(self, title: str) -> Way:
