@@ -76,13 +76,13 @@ async def _ask(
     async def one() -> None:
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
             call: Any = channel.unary_unary(SERVICE + method)
+            ready()
             while True:
                 try:
                     one_of = made.pop() if made else make() if make is _upload else request
                     await call(one_of, metadata=metadata)
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(0.05)
-                ready()
 
     request = make()
     made = [make() for _ in range(100)] if make is _uploads else []  # each batch is stored once

@@ -75,7 +75,10 @@ class _Entry:
     @property
     def principal(self) -> str:
         """Whose it is; the writes of one entry are one caller's."""
-        return next((item.principal for item in self.items if not isinstance(item, VaultError)), "")
+        for item in self.items:
+            if not isinstance(item, VaultError):
+                return item.principal
+        return ""
 
 
 class Writer:
