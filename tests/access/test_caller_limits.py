@@ -83,7 +83,7 @@ def test_more_transfers_than_may_run_all_finish(store: EmbeddedStore) -> None:
         keys = pool.map(lambda n: client.exists_many("u", [n + 1000]), range(64))
         assert all(generation for (generation,) in keys)
     account = account_of(calls, "127.0.0.1")
-    assert (account.running, account.held, account.staged) == ([0, 0, 0], 0, 0)
+    assert not any([*account.running, account.held, account.staged])
 
 
 def test_over_its_staged_bytes_a_caller_goes_on_with_one_upload_after_the_other(store: EmbeddedStore) -> None:
@@ -149,7 +149,7 @@ def test_a_flood_of_resets_ends_its_connection_and_a_polite_client_gets_through(
         assert_soon(flood)
         gets_through(address)
         assert_soon(lambda: account_of(calls).held == 0)
-    assert account_of(calls).running == [0, 0, 0]
+    assert not any(account_of(calls).running)
 
 
 def test_who_is_over_the_rate_waits_and_all_is_done(store: EmbeddedStore) -> None:
