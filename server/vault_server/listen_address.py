@@ -42,6 +42,10 @@ class Listen:
         if text.startswith("unix-abstract:"):
             raise _bad(text, "a unix socket has a path")
         address, question, query = text.partition("?")
+        if text.startswith("unix:"):  # whose path may have one, not encoded
+            address, question, query = text.rpartition("?")
+            if query.partition("=")[0] not in _OPTIONS:
+                address, question, query = text, "", ""
         try:
             options: dict[str, Any] = dict(map(_option, query.split("&") if question else ()))
             if not address.startswith("unix:"):

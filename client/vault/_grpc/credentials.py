@@ -81,6 +81,8 @@ class Credentials:
             return None
         self._look()
         token = self._token() if callable(self._token) else self._token.content
+        # As metadata, which costs next to nothing; gRPC's credentials of a call, for which its threads ask Python, take
+        # 500 µs more than the 450 of a small call over TLS (grpcio 1.85, loopback, both sides).
         sent = self._sent
         if sent is None or sent[0] != token:
             sent = self._sent = token, (("authorization", Secret(f"Bearer {token}")),)

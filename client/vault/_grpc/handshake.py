@@ -116,7 +116,8 @@ def _of_own(certificates: Certificates) -> str:
     if certificates.pair is None:
         return "it wants to see a client's certificate: cert=FILE and key=FILE (--cert, --key) give one"
     return (
-        "it does not accept the client's certificate: it has expired, or is of an authority that is not trusted there"
+        "it does not accept the client's certificate: it has expired, is of an authority that is not trusted there, or "
+        "has a key that is neither RSA's nor of the curves P-256 and P-384"
     )
 
 

@@ -38,7 +38,10 @@ _BAD_ARGUMENT: Final = (
     "INVALID_ARGUMENT", "BAD_UNIT", "BAD_ID", "BAD_NAME", "BAD_TAGS", "BAD_DATATYPE", "BAD_GENERATION", "BAD_REVISION",
     "BAD_REQUEST_ID", "BAD_OFFSET", "BAD_SIZE", "BAD_CHECKSUM", "BAD_DATA", "BAD_PAGE_SIZE", "BAD_PAGE_TOKEN",
     "BATCH_TOO_LARGE", "MESSAGE_TOO_LARGE", "BAD_EXPIRY", "BAD_TIME", "BAD_LIMIT", "BAD_LEASE", "BAD_DELIMITER",
-    "BAD_ORDER", "BAD_PRINCIPAL", "BAD_GRANT", "BAD_NETWORK", "BAD_TOKEN",
+    "BAD_ORDER", "BAD_PRINCIPAL", "BAD_GRANT", "BAD_NETWORK", "BAD_TOKEN", "BAD_CERTIFICATE", "BAD_IDENTITIES",
+)  # fmt: skip
+_NOT_FOUND: Final = (
+    "OBJECT_NOT_FOUND", "WRITE_NOT_FOUND", "PRINCIPAL_NOT_FOUND", "TOKEN_NOT_FOUND", "FILE_NOT_FOUND",
 )  # fmt: skip
 _STORAGE: Final = (
     "STORAGE_FAILED", "REGISTER_DAMAGED", "REGISTER_TOO_OLD", "DIRECTORY_CHANGED", "NETWORK_FILESYSTEM",
@@ -52,7 +55,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "BAD_RANGE": Row(errors.InvalidArgumentError, code_pb2.OUT_OF_RANGE),
     "UNKNOWN_UNIT": Row(errors.UnknownUnitError, code_pb2.INVALID_ARGUMENT),
     # Preconditions.
-    **dict.fromkeys(("OBJECT_NOT_FOUND", "WRITE_NOT_FOUND"), Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
+    **dict.fromkeys(_NOT_FOUND, Row(errors.NotFoundError, code_pb2.NOT_FOUND)),
     **dict.fromkeys(
         ("GENERATION_MISMATCH", "REVISION_MISMATCH", "WRITE_TAKEN_OVER"), Row(errors.ConflictError, code_pb2.ABORTED)
     ),
