@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import ObjectInfo, checksum
 from vault_server import EmbeddedStore
 from vault_server.storage.decision.rows import pack_tags
 from vault_server.storage.decision.writes import Content, Upload, request_hash

@@ -14,7 +14,7 @@ import pytest
 from vault import ConnectionSettings, RemoteVault, TextWrapper, Vault
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, UnknownUnitError
 from vault.store.limits import BLOCK_SIZE, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.testing.store.objects import assert_failed_with, blocks_of, payload, small_upload
 from vault.v1 import vault_pb2 as pb
 from vault.v1.vault_pb2_grpc import VaultServiceStub

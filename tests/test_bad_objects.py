@@ -8,7 +8,8 @@ import pytest
 from vault import BytesWrapper, Datatype, JsonWrapper, TextWrapper, Vault
 from vault.errors import DecodeError, EncodeError, InvalidArgumentError, StorageFullError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import checksum
 from vault.testing.store.objects import payload
 from vault_server import EmbeddedStore
 

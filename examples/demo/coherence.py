@@ -12,7 +12,8 @@ from rich.console import Console
 from vault import RemoteVault, TextWrapper, Vault
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import LoadResult
-from vault.store.values import Key, LoadItem, ObjectInfo
+from vault.store.specs import LoadItem
+from vault.store.values import Key, ObjectInfo
 
 from .narration import step, time_text
 from .processes import DemoError, ServerProcess

@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from vault._sync.files.transfer import upload_file
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id, new_request_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id, new_request_id
+from vault.store.values import ObjectInfo, checksum
 from vault.v1 import admin_pb2
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import error_from_rpc

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 from vault.cli.program import Program
-from vault.store.values import new_data_id
+from vault.store.specs import new_data_id
 
 from tests.access.calling import DATA, Place
 from tests.access.model import ALLOWED, DOCS, THEIRS, Who

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from vault.store.values import checksum, new_data_id, new_request_id
+from vault.store.specs import new_data_id, new_request_id
+from vault.store.values import checksum
 from vault.v1 import admin_pb2
 from vault.v1 import vault_pb2 as pb
 

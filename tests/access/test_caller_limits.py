@@ -10,7 +10,8 @@ from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
 from vault.errors import UnavailableError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore, Server, ServerSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vault import ConnectionSettings, RemoteStore
 from vault.errors import PermissionDeniedError
-from vault.store.values import PrincipalInfo, PrincipalLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits
 from vault_server import EmbeddedStore, Server
 from vault_server.access.settings import AccessSettings
 

@@ -10,7 +10,8 @@ import grpc
 import pytest
 from vault.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError, VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import checksum, new_request_id
+from vault.store.specs import new_request_id
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import error_from_rpc
 from vault_server import AsyncServer, EmbeddedStore, Service

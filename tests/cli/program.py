@@ -18,7 +18,7 @@ from vault import ConnectionSettings
 from vault._sync.files.transfer import upload_file
 from vault.cli.program import _ended
 from vault.store.registry import open_store
-from vault.store.values import UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
 
 COMMAND = Path(sys.executable).with_name("vault-grpc")
 UNIT = "files"

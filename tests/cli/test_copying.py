@@ -15,7 +15,8 @@ from vault.cli.choice import Choice, Renaming
 from vault.cli.copying import Copying, copy
 from vault.cli.tally import Tally
 from vault.errors import VaultError
-from vault.store.values import Block, DeleteSpec, Key, LoadItem, MetadataSpec, ObjectInfo, PutSpec, SmallPut, checksum
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, PutSpec, SmallPut
+from vault.store.values import Block, Key, ObjectInfo, checksum
 from vault.store.wrapper import WrapperStore
 from vault_server import EmbeddedStore, Server
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vault.cli.folder import Target
 from vault.errors import InvalidArgumentError
-from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault_server import EmbeddedStore
 
 from tests.cli.folders import files_of, make

@@ -12,7 +12,7 @@ from vault import ConnectionSettings
 from vault._escaping import holds_hidden
 from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError
-from vault.store.values import MetadataSpec
+from vault.store.specs import MetadataSpec
 from vault_server import EmbeddedStore, Server
 
 from tests import before

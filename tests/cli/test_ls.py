@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from vault.errors import unsupported
-from vault.store.values import CopySpec, Page, UnitInfo
+from vault.store.specs import CopySpec
+from vault.store.usage import UnitInfo
+from vault.store.values import Page
 from vault.store.wrapper import WrapperStore
 from vault_server import EmbeddedStore, Server
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import xxhash
-from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault_server import EmbeddedStore, Server, StoreOptions
 
 from tests.cli.program import UNIT, Program

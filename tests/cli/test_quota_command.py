@@ -2,7 +2,7 @@
 
 import pytest
 from vault.errors import StorageFullError
-from vault.store.values import PrincipalInfo, PrincipalLimits, UnitLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitLimits
 from vault_server import EmbeddedStore
 
 from tests.cli.program import UNIT, Inside, Program, on_terminal, plain

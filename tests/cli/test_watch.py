@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vault.store.values import DeleteSpec, MetadataSpec
+from vault.store.specs import DeleteSpec, MetadataSpec
 from vault_server import EmbeddedStore
 
 from tests.cli.program import COMMAND, UNIT, Inside, Program

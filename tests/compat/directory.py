@@ -14,19 +14,10 @@ from typing import Any
 
 from vault import RemoteStore
 from vault.errors import VaultError
+from vault.store import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, new_data_id
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Change,
-    DeleteSpec,
-    MetadataSpec,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.values import Change, checksum
 from vault.testing.store.objects import blocks_of, payload
 from vault_server import EmbeddedStore
 

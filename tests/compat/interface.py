@@ -5,8 +5,8 @@ import inspect
 import json
 from collections.abc import Iterator
 
+import vault.store
 from vault import Ticket, Vault
-from vault.store import values
 from vault.store.contract import Store
 
 
@@ -26,7 +26,8 @@ def _of(kind: type, shown: str) -> Iterator[str]:
 
 
 def _specs() -> Iterator[str]:
-    for name, kind in vars(values).items():
+    for name in dir(vault.store):
+        kind = getattr(vault.store, name)
         if dataclasses.is_dataclass(kind) and name.endswith("Spec"):
             yield from (f"{name}.{field.name}" for field in dataclasses.fields(kind))
 

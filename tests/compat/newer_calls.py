@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from vault import AsyncVault, TextWrapper
-from vault.store.contract import AsyncBlockWriter, AsyncStore
-from vault.store.values import (
+from vault.store import (
     CopySpec,
     DeleteSpec,
-    ListOrder,
     MetadataSpec,
     PrincipalLimits,
     PutSpec,
@@ -20,8 +18,9 @@ from vault.store.values import (
     Times,
     UnitLimits,
     UpdateSpec,
-    checksum,
 )
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.values import ListOrder, checksum
 from vault.testing.store.objects import blocks_of
 
 REFUSED: Final = "UnsupportedError, and nothing was done"

@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from vault import RemoteStore
 from vault.errors import InvalidArgumentError, UnsupportedError
+from vault.store import SmallUpload, UploadSpec
 from vault.store.contract import Store
-from vault.store.values import ListOrder, ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.store.values import ListOrder, ObjectInfo, checksum
 from vault.testing.store.objects import expected_entries
 
 from tests.compat.older import ROOT, Older

@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 from vault import RemoteStore
 from vault.errors import VaultError
+from vault.store import CopySpec, MetadataSpec, PrincipalLimits, PutSpec, SmallPut, UnitLimits, UpdateSpec
 from vault.store.contract import Store
-from vault.store.values import (
-    CopySpec,
-    MetadataSpec,
-    PrincipalLimits,
-    PutSpec,
-    SmallPut,
-    UnitLimits,
-    UpdateSpec,
-    checksum,
-)
+from vault.store.values import checksum
 from vault.testing.store.objects import payload
 from vault_server import EmbeddedStore
 from vault_server.storage.decision.writes import Put, Write

@@ -7,30 +7,20 @@ from typing import Any, Self
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncWatch, LoadResult
 from vault.store.limits import BLOCK_SIZE
-from vault.store.threaded import _ThreadedReader, _ThreadedWriter
-from vault.store.values import (
-    Block,
-    Change,
+from vault.store.specs import (
     DeleteSpec,
-    Key,
     LoadItem,
     MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    Page,
-    PrincipalInfo,
-    PrincipalLimits,
-    Progress,
     PutSpec,
     SmallPut,
     SmallUpload,
-    UnitInfo,
-    UnitLimits,
     UpdateSpec,
     UploadSpec,
-    checksum,
     new_request_id,
 )
+from vault.store.threaded import _ThreadedReader, _ThreadedWriter
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Block, Change, Key, NotModified, ObjectInfo, Page, Progress, checksum
 from vault.testing import AsyncFace
 from vault.testing.store.sync_and_async import AsyncWatchFace
 from vault_server import EmbeddedStore

@@ -12,10 +12,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store.values import (
-    Block,
+from vault.store.specs import (
     DeleteSpec,
-    ListOrder,
     LoadItem,
     MetadataSpec,
     PutSpec,
@@ -24,8 +22,8 @@ from vault.store.values import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    checksum,
 )
+from vault.store.values import Block, ListOrder, checksum
 from vault.testing.congruence import assert_congruent
 from vault.testing.store import bad_values as bad
 from vault.testing.store.bad_input import ACTS, UNIT_ACTS, Act

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vault.store.values import MetadataSpec
+from vault.store.specs import MetadataSpec
 from vault_server import EmbeddedStore
 
 from tests.storage.objects import blob_of, delete, update, upload

@@ -14,7 +14,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import UnavailableError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault.testing.store.objects import blocks_of, drain, payload, put, reading, upload_spec
 from vault_server import EmbeddedStore, Server, ServerSettings, process_limits
 from vault_server.rpc import admission

@@ -13,7 +13,8 @@ real_ns, hours = time.time_ns, [0]
 time.time_ns = lambda: real_ns() + hours[0] * 3600 * 10**9
 
 from vault import BytesWrapper, ConnectionSettings, RemoteStore, RemoteVault
-from vault.store.values import Change, MetadataSpec
+from vault.store.specs import MetadataSpec
+from vault.store.values import Change
 from vault_server import EmbeddedStore, Server
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload
 

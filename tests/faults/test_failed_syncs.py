@@ -57,7 +57,7 @@ SWEPT = (
     PROGRAM
     + """
 from tests.storage.objects import queue_deletes, queue_uploads, small
-from vault.store.values import DeleteSpec
+from vault.store.specs import DeleteSpec
 store.close()
 store = EmbeddedStore(sys.argv[1], StoreOptions(retention=0))
 again = []

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 from vault.errors import VaultError
-from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec, checksum
+from vault.store.specs import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore, failpoints
 from vault_server.storage.failpoints import Point
 

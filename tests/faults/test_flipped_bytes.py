@@ -12,7 +12,8 @@ from vault import BytesWrapper, Datatype, RemoteStore, RemoteVault, Vault
 from vault.errors import BatchError, CorruptionError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Key, LoadItem
+from vault.store.specs import LoadItem
+from vault.store.values import Key
 from vault_server import EmbeddedStore, Server
 from vault_server.storage import ProblemKind
 

@@ -13,7 +13,8 @@ from vault import ConnectionSettings, RemoteStore
 from vault.errors import StorageFullError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import CopySpec, DeleteSpec, ObjectInfo, checksum
+from vault.store.specs import CopySpec, DeleteSpec
+from vault.store.values import ObjectInfo, checksum
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import KINDS, Mounted, mounted, why_not

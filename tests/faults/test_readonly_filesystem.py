@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from vault.errors import StorageError, VaultError
-from vault.store.values import DeleteSpec, MetadataSpec
+from vault.store.specs import DeleteSpec, MetadataSpec
 from vault_server import EmbeddedStore
 
 from tests.faults.filesystems import mounted, why_not

@@ -12,7 +12,8 @@ from pathlib import Path
 from vault._sync.files.object_writer import ObjectWriter
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo, UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import ObjectInfo
 from vault_server import EmbeddedStore
 
 SIZES = [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 3 * BLOCK_SIZE + 5]

@@ -17,7 +17,8 @@ from vault._sync.files.object_reader import open_reader as open_sync_reader
 from vault.errors import ClosedError, ConflictError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpdate, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.files.objects import put, some_bytes, staged_files

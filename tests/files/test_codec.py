@@ -26,7 +26,8 @@ from vault.store._sync.reopening import reopener
 from vault.store.blocks import Encoded
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, NotModified, ObjectInfo, UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Block, NotModified, ObjectInfo
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import SIZES, some_bytes

@@ -24,7 +24,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum, new_data_id
+from vault.store.specs import DeleteSpec, SmallUpdate, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 
 from tests.files.objects import put, some_bytes, staged_files

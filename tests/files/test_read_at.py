@@ -12,7 +12,7 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec
+from vault.store.specs import DeleteSpec
 from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server, StoreOptions
 

@@ -10,7 +10,7 @@ from vault._sync.files.object_reader import open_reader
 from vault.errors import ClosedError, ConflictError, CorruptionError, NotFoundError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec
+from vault.store.specs import DeleteSpec
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.files.objects import SIZES, put, some_bytes

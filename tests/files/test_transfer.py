@@ -18,7 +18,8 @@ from vault.errors import ConflictError, CorruptionError, NotFoundError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.progress import ProgressCallback
-from vault.store.values import ObjectInfo, UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import ObjectInfo
 from vault_server import AsyncEmbeddedStore, EmbeddedStore, Server
 
 from tests.files.objects import DATA, SIZES, Watcher, put, some_bytes

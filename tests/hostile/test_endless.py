@@ -11,7 +11,7 @@ import pytest
 from vault import ConnectionSettings, RemoteVault
 from vault.errors import ProtocolError, UnavailableError, VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore
 

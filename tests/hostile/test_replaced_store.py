@@ -10,7 +10,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, SmallUpload, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore, Server
 

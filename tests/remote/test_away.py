@@ -21,7 +21,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, InvalidArgumentError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UploadSpec, checksum, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.ports import held_port

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
-from vault.store.values import ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import ObjectInfo, checksum
 from vault_server import EmbeddedStore, Server
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,8 @@ from vault._async.remote.store import MOST_UNITS, AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import CorruptionError, InvalidArgumentError, UnavailableError, VaultError
 from vault.store.contract import LoadResult
-from vault.store.values import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum
+from vault.store.specs import LoadItem, SmallUpload, UploadSpec
+from vault.store.values import LoadedObject, checksum
 from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy

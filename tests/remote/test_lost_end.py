@@ -8,7 +8,8 @@ import pytest
 from vault import ConnectionSettings
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
-from vault.store.values import Block, UploadSpec, checksum, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore, Server
 
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from vault.errors import ConflictError, VaultError
 from vault.store.contract import AsyncStore
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, checksum
+from vault.store.specs import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec
+from vault.store.values import ChangeKind, checksum
 from vault.testing.store.objects import put as uploaded
 from vault.testing.store.objects import raises_refusal, send, small_put, stat, upload_spec
 from vault_server import EmbeddedStore, Server

@@ -10,7 +10,8 @@ from vault import ConnectionSettings, Vault
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError, NotFoundError, ProtocolError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo, SmallUpdate, UpdateSpec, checksum
+from vault.store.specs import SmallUpdate, UpdateSpec
+from vault.store.values import ObjectInfo, checksum
 from vault.v1 import vault_pb2 as pb
 from vault.wrappers import BytesWrapper
 from vault_server import EmbeddedStore, Server, ServerSettings

@@ -6,7 +6,8 @@ from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ChecksumError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UploadSpec, checksum, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore, Server
 
 DATA = bytes(BLOCK_SIZE)

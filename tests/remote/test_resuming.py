@@ -10,15 +10,8 @@ import pytest
 from vault.errors import UnavailableError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    ChangeKind,
-    DeleteSpec,
-    UpdateSpec,
-    UploadSpec,
-    WriteStatus,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import DeleteSpec, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import ChangeKind, WriteStatus, checksum
 from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
 

@@ -16,12 +16,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    ObjectInfo,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.specs import UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo, checksum
 from vault.testing.store.objects import blocks_of
 from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import EmbeddedStore, Server
@@ -37,7 +33,8 @@ from tests.waiting import assert_soon
 VANISHING = """
 import sys
 from vault._sync.remote.store import RemoteStore
-from vault.store.values import Block, UploadSpec, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import Block, checksum
 from vault.store.limits import BLOCK_SIZE
 store = RemoteStore(sys.argv[1])
 writer = store.upload("u", UploadSpec(5, request_id=b"v" * 16))

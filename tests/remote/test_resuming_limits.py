@@ -17,12 +17,8 @@ from vault.errors import ConflictError, NotFoundError, UnavailableError
 from vault.store._async.reopening import reopener
 from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader
 from vault.store.limits import BLOCK_SIZE, EXACT_BELOW
-from vault.store.values import (
-    Block,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.specs import UpdateSpec, UploadSpec
+from vault.store.values import Block, checksum
 from vault.testing.store.objects import blocks_of, drain
 from vault_server import EmbeddedStore, Server
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
-from vault.store.values import LoadedObject, LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import LoadItem, SmallUpload, UploadSpec, new_data_id
+from vault.store.values import LoadedObject, checksum
 from vault_server import EmbeddedStore, Server
 
 

@@ -11,20 +11,8 @@ from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
 from vault.errors import InvalidArgumentError, StorageFullError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    DeleteSpec,
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import DeleteSpec, LoadItem, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import Block, LoadedObject, NotModified, ObjectInfo, checksum
 from vault_server import EmbeddedStore, Server, ServerSettings
 
 FULL_TAGS = {f"key {number}": "v" * 1000 for number in range(64)}

@@ -26,7 +26,8 @@ from vault.errors import (
 )
 from vault.store import open_store
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
-from vault.store.values import ChangeKind, SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import ChangeKind, checksum
 from vault.testing.store.objects import blocks_of
 from vault.testing.store.sync_and_async import AsyncFace
 from vault_server import AccessSettings, EmbeddedStore, Server

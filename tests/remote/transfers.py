@@ -10,10 +10,7 @@ from typing import Any
 
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    ObjectInfo,
-    checksum,
-)
+from vault.store.values import ObjectInfo, checksum
 from vault.testing.store.objects import blocks_of
 from vault_server import EmbeddedStore
 

@@ -4,7 +4,8 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore
 from vault_server.rpc.batch_slices import BatchSlices

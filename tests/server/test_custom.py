@@ -14,8 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vault import AsyncRemoteStore, ConnectionSettings, RemoteStore
 from vault.errors import InvalidArgumentError, NotFoundError, StorageFullError, UnavailableError
 from vault.store.contract import AsyncBlockWriter
+from vault.store.specs import UploadSpec
 from vault.store.threaded import ThreadedStore
-from vault.store.values import Key, ObjectInfo, UploadSpec, checksum
+from vault.store.values import Key, ObjectInfo, checksum
 from vault.testing.store.objects import blocks_of
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore, ServerSettings, Service

@@ -12,7 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings
 

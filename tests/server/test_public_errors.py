@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 from vault.errors import StorageError
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore

@@ -10,7 +10,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import ConflictError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, ObjectInfo, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo, checksum
 
 from tests.files.objects import put, some_bytes
 from tests.server.process import Serve

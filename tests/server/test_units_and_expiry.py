@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from vault.store.values import UnitInfo, UnitLimits, checksum
+from vault.store.usage import UnitInfo, UnitLimits
+from vault.store.values import checksum
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import error_from_rpc, item_error_from_wire
 from vault_server import EmbeddedStore

@@ -7,7 +7,8 @@ import grpc
 from hypothesis import given
 from hypothesis import strategies as st
 from vault._async.remote.store import AsyncRemoteStore
-from vault.store.values import Change, ChangeKind, ObjectInfo, Progress, SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import Change, ChangeKind, ObjectInfo, Progress, checksum
 from vault.v1 import vault_pb2 as pb
 from vault.wire.messages import watch_events_from_wire
 from vault_server import AsyncEmbeddedStore, AsyncServer, EmbeddedStore

@@ -17,7 +17,8 @@ import psutil
 import pytest
 from vault import RemoteVault, SlowConsumerError, TextWrapper, Vault
 from vault._sync.remote.store import RemoteStore
-from vault.store.values import Change, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import Change, checksum
 from vault.v1 import vault_pb2 as pb
 from vault_server import AsyncServer, EmbeddedStore, Server, ServerSettings, StoreOptions
 from vault_server.rpc.admission import WATCH

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from vault.errors import VaultError
 from vault.store.contract import Store
-from vault.store.values import DeleteSpec, PutSpec, SmallPut, SmallUpdate, UpdateSpec, checksum
+from vault.store.specs import DeleteSpec, PutSpec, SmallPut, SmallUpdate, UpdateSpec
+from vault.store.values import checksum
 from vault_server import EmbeddedStore
 
 from tests.storage.objects import UNIT

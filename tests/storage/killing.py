@@ -15,18 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from vault.errors import VaultError
-from vault.store.values import (
-    CopySpec,
-    DeleteSpec,
-    MetadataSpec,
-    PrincipalLimits,
-    PutSpec,
-    SmallUpdate,
-    UnitLimits,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, SmallUpdate, UpdateSpec, UploadSpec
+from vault.store.usage import PrincipalLimits, UnitLimits
+from vault.store.values import checksum
 from vault.testing.store.objects import small_put
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.decision.writes import Delete, Upload

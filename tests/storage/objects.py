@@ -13,17 +13,8 @@ from typing import Any
 from vault.errors import VaultError
 from vault.store.contract import BlockReader, BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    DeleteSpec,
-    Key,
-    ObjectInfo,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import DeleteSpec, SmallUpload, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import Block, Key, ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision.writes import Delete, Upload
 from vault_server.storage.files.blobs import blob_generation

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vault.errors import VaultError
-from vault.store.values import MetadataSpec, PutSpec, UploadSpec
+from vault.store.specs import MetadataSpec, PutSpec, UploadSpec
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Outcome, Retention
 from vault_server.storage.decision.writes import Put, SetMetadata, Upload, Write

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import StorageError, VaultError
-from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec
+from vault.store.values import Block, checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import LARGE, SMALL, UNIT, read, small, update, upload

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo, UploadSpec, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore
 
 from tests.storage.objects import UNIT, blocks_of

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from vault import RemoteStore
-from vault.store.values import Block, UploadSpec, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import Block, checksum
 from vault_server import Server, ServerSettings
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, check_directory, opener
 from vault_server.storage.commit.collection import SETTLING_COMMITS

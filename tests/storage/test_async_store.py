@@ -10,19 +10,8 @@ import pytest
 from vault.errors import ClosedError, ConflictError, RevisionCompactedError, VaultError
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    Change,
-    DeleteSpec,
-    LoadedObject,
-    LoadItem,
-    MetadataSpec,
-    ObjectInfo,
-    Progress,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, UpdateSpec, UploadSpec
+from vault.store.values import Block, Change, LoadedObject, ObjectInfo, Progress, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 
 from tests.storage.objects import (

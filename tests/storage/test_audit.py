@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from vault.errors import CorruptionError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import LoadItem, checksum
+from vault.store.specs import LoadItem
+from vault.store.values import checksum
 from vault_server.storage import CheckReport, EmbeddedStore, Problem, ProblemKind
 
 from tests.storage.objects import FLIPPED, LARGE, SMALL, UNIT, blob_of, flip, read, reader_of, succeeded, upload

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from vault.errors import AlreadyExistsError, StorageError
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server.storage import StoreOptions
 from vault_server.storage.clock import wall_clock
 from vault_server.storage.memory import MemoryStore

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from vault.errors import AlreadyExistsError, CorruptionError, NotFoundError, StorageFullError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import CopySpec, ObjectInfo, PutSpec, SmallPut, UnitLimits, checksum
+from vault.store.specs import CopySpec, PutSpec, SmallPut
+from vault.store.usage import UnitLimits
+from vault.store.values import ObjectInfo, checksum
 from vault_server import MemoryStore
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions
 

@@ -13,7 +13,7 @@ from tests.storage.objects import LARGE, UNIT, read, staged_files, start, upload
 STREAMING = """
 import sys
 from tests.storage.objects import LARGE, UNIT, blocks_of
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 writer = store.upload(UNIT, UploadSpec(7, "half"))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from vault.errors import CorruptionError, NotFoundError, RevisionCompactedError, StorageError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import DeleteSpec, LoadItem
+from vault.store.specs import DeleteSpec, LoadItem
 from vault_server.storage import EmbeddedStore, check_directory
 from vault_server.storage.decision.rows import Row
 from vault_server.storage.maintenance.rebuild.contents import IMPLAUSIBLE, Left

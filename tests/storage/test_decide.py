@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault.errors import CorruptionError, VaultError
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, PutSpec, UpdateSpec, UploadSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo
 from vault_server.storage.decision.decide import decide, preview
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.rows import to_info

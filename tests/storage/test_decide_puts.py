@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from vault.errors import ConflictError, VaultError
 from vault.store.columns import to_time
-from vault.store.values import ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, Times, UpdateSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, Times, UpdateSpec
+from vault.store.values import ChangeKind, ObjectInfo
 from vault_server.storage.decision.decide import preview
 from vault_server.storage.decision.writes import Delete, Put, SetMetadata, Update, Write
 

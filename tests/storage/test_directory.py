@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from vault import ConnectionSettings, RemoteStore
 from vault.errors import StorageError
-from vault.store.values import Block, DeleteSpec, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, UploadSpec
+from vault.store.values import Block, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.failpoints import Point, reached

@@ -12,18 +12,8 @@ from pathlib import Path
 import pytest
 from vault.errors import CorruptionError
 from vault.store.contract import Store
-from vault.store.values import (
-    Block,
-    Change,
-    ChangeKind,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    Progress,
-    PutSpec,
-    SmallPut,
-    checksum,
-)
+from vault.store.specs import DeleteSpec, MetadataSpec, PutSpec, SmallPut
+from vault.store.values import Block, Change, ChangeKind, ObjectInfo, Progress, checksum
 from vault_server import EmbeddedStore, MemoryStore, StoreOptions
 from vault_server.storage import check_directory
 from vault_server.storage.clock import DAY, StoreClock, sound_clock, wall_clock

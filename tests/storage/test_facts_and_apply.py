@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Account, Retention, Usage

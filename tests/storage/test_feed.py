@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError
-from vault.store.values import Change, ChangeKind, MetadataSpec, Progress
+from vault.store.specs import MetadataSpec
+from vault.store.values import Change, ChangeKind, Progress
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.feed.feed import PAGE
 

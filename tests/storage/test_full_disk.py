@@ -11,7 +11,7 @@ LIMITED = """
 import resource, sys
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, blocks_of, read, small, staged_files, upload
 from vault.errors import StorageFullError
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 
@@ -152,7 +152,7 @@ NO_DESCRIPTORS = (
     + """
 import os
 from vault.errors import StorageError
-from vault.store.values import MetadataSpec
+from vault.store.specs import MetadataSpec
 store.close()
 store = EmbeddedStore(sys.argv[1])
 hog = []

@@ -43,7 +43,8 @@ from pathlib import Path
 from tests.storage.objects import LARGE, SMALL, UNIT, blob_files, delete, read, reader_of, small, staged_files
 from tests.storage.objects import stat, succeeded, update, upload
 from vault.errors import ConflictError, StorageFullError
-from vault.store.values import SmallUpdate, UpdateSpec, checksum
+from vault.store.specs import SmallUpdate, UpdateSpec
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.failpoints import switch_on
 
@@ -183,7 +184,7 @@ with EmbeddedStore(root) as store:
 """
 
 RESUMABLE = """
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from tests.storage.objects import write_all
 # Here the bytes do not fit, there what begins the write does not, and in between it is their checksums.
 for pages in range(250, 258):

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from vault.errors import AlreadyExistsError, ClosedError, ConflictError, StorageError
-from vault.store.values import ChangeKind, ObjectInfo, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import ChangeKind, ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore, failpoints
 from vault_server.storage.decision.writes import Upload
 from vault_server.storage.failpoints import Point
@@ -191,7 +192,7 @@ ROOM = """
 import os, signal, sys
 from tests.storage.objects import INLINE, LARGE, UNIT, blocks_of, queue_deletes, upload
 from tests.storage.test_group_commit import held
-from vault.store.values import DeleteSpec, UpdateSpec
+from vault.store.specs import DeleteSpec, UpdateSpec
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.failpoints import switch_on
 

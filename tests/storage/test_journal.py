@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import ObjectInfo, PutSpec, Times, UpdateSpec
+from vault.store.specs import PutSpec, Times, UpdateSpec
+from vault.store.values import ObjectInfo
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.decision.writes import NOTHING, Put, Update, Upload
 from vault_server.storage.uploads.resumption import fingerprint

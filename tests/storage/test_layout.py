@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vault.store.blocks import BlockCutter
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server import EmbeddedStore
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "LAYOUT.md").read_text()

@@ -6,7 +6,8 @@ import pytest
 from vault import BytesWrapper, RemoteVault, Vault
 from vault.errors import InvalidArgumentError
 from vault.store.listing import Listing
-from vault.store.values import ListOrder, ObjectInfo, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import ListOrder, ObjectInfo, checksum
 from vault_server import Server
 from vault_server.storage import EmbeddedStore
 from vault_server.storage.decision import listing

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from vault.store.contract import Store
 from vault.store.listing import Listing
-from vault.store.values import ListOrder, ObjectInfo, Page, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import ListOrder, ObjectInfo, Page, checksum
 from vault.testing.store.objects import expected_entries
 from vault.wire import flat_listing
 from vault_server import MemoryStore

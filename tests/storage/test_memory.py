@@ -16,19 +16,17 @@ from vault import AsyncVault, RemoteStore, Vault
 from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedError, VaultError
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
+from vault.store.specs import (
     DeleteSpec,
-    LoadedObject,
     LoadItem,
     MetadataSpec,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    checksum,
     new_data_id,
 )
+from vault.store.values import Block, LoadedObject, checksum
 from vault_server import EmbeddedStore, MemoryStore, Server, StoreOptions
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Retention
@@ -331,7 +329,8 @@ CHILD = """
 import asyncio, os, signal
 from vault.errors import ClosedError
 from vault.store.contract import BlockReader
-from vault.store.values import Block, DeleteSpec, LoadItem, MetadataSpec, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, UpdateSpec, UploadSpec
+from vault.store.values import Block, checksum
 from vault_server import AsyncMemoryStore, MemoryStore
 
 signal.alarm(40)

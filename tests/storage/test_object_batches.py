@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault.errors import CorruptionError, VaultError
 from vault.store.columns import LoadedObjects, ObjectInfos
-from vault.store.values import Key, LoadItem, SmallUpload, UploadSpec, checksum
+from vault.store.specs import LoadItem, SmallUpload, UploadSpec
+from vault.store.values import Key, checksum
 from vault.testing.congruence import comparable, outcome
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.generic._sync.reading_store import BATCH_BYTES

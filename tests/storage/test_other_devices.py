@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vault.store.values import Block, CopySpec, UploadSpec, checksum
+from vault.store.specs import CopySpec, UploadSpec
+from vault.store.values import Block, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.faults.filesystems import why_not
@@ -133,7 +134,7 @@ def test_what_a_killed_process_staged_elsewhere_is_removed_or_resumed(
 import os, signal, sys
 from pathlib import Path
 from tests.storage.test_other_devices import begin, staged_in
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 writer = begin(store, UploadSpec(1, request_id=b"0" * 16), 2, resumable=sys.argv[2] == "True")

@@ -10,19 +10,9 @@ import pytest
 from vault.errors import StorageFullError, VaultError
 from vault.store.contract import BlockWriter
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    DeleteSpec,
-    MetadataSpec,
-    PrincipalInfo,
-    PrincipalLimits,
-    PutSpec,
-    UnitLimits,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_request_id,
-)
+from vault.store.specs import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec, new_request_id
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitLimits
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore, MemoryStore, StoreOptions
 from vault_server.storage import check_directory
 from vault_server.storage.decision.writes import NOTHING, Delete, Put, SetMetadata, Update, Upload, Write

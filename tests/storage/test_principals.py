@@ -13,7 +13,8 @@ import pytest
 from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.outcomes import single
-from vault.store.values import CopySpec, DeleteSpec, Key, MetadataSpec, UpdateSpec
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, UpdateSpec
+from vault.store.values import Key
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore, StoreOptions, check_directory
 from vault_server.storage.memory import MemoryStore
 

@@ -51,7 +51,7 @@ import os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is what is tried here
 from tests.storage.objects import LARGE, UNIT, blocks_of, read, upload
 from vault.errors import ClosedError
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 upload(store, LARGE, data_id=1)

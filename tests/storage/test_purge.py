@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from vault.errors import ConflictError, InvalidArgumentError, StorageError
 from vault.store.contract import BlockReader
-from vault.store.values import PutSpec
+from vault.store.specs import PutSpec
 from vault.testing.store.objects import small_put
 from vault_server.storage import AsyncEmbeddedStore, AsyncMemoryStore, EmbeddedStore, MemoryStore
 

@@ -10,19 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vault.errors import StorageFullError, VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    DeleteSpec,
-    MetadataSpec,
-    PrincipalInfo,
-    PrincipalLimits,
-    PutSpec,
-    UnitLimits,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_request_id,
-)
+from vault.store.specs import DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec, new_request_id
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitLimits
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore, MemoryStore, StoreOptions
 from vault_server.storage.decision import quota
 from vault_server.storage.decision.writes import Delete, Put, SetMetadata, Update, Upload, Write

@@ -7,7 +7,8 @@ import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import LoadedObject, LoadItem, NotModified
+from vault.store.specs import LoadItem
+from vault.store.values import LoadedObject, NotModified
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.generic._sync.reading_store import BATCH_BYTES
 from vault_server.storage.memory import MemoryStore

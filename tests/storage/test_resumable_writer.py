@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, UnavailableError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec, WriteStatus, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import WriteStatus, checksum
 from vault_server.storage import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.storage.objects import UNIT, blocks_of, read, run, start

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.uploads import resumption
 from vault_server.storage.uploads.suspended_limits import too_many
@@ -86,7 +86,7 @@ import os, resource, sys, time
 from tests.storage.objects import UNIT, LARGE, read, upload
 from tests.storage.resuming import age, kept, suspend
 from vault.errors import StorageFullError
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.store.limits import BLOCK_SIZE
 from vault_server.storage import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store.contract import BlockReader
-from vault.store.values import SmallUpdate, UpdateSpec, checksum
+from vault.store.specs import SmallUpdate, UpdateSpec
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import retirement
 

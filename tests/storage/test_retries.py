@@ -2,7 +2,8 @@
 
 import pytest
 from vault.errors import AlreadyExistsError, InvalidArgumentError
-from vault.store.values import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, checksum
+from vault.store.specs import DeleteSpec, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, read, stat, update, upload, write_all

@@ -10,7 +10,8 @@ import pytest
 from vault import ConnectionSettings, RemoteStore
 from vault.errors import VaultError
 from vault.store.contract import BlockWriter
-from vault.store.values import Block, ObjectInfo, UploadSpec, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import Block, ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.files.staging import leftovers
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from vault.errors import NotFoundError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UploadSpec, WriteStatus, checksum, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Block, WriteStatus, checksum
 from vault_server.storage.generic._sync import suspended
 from vault_server.storage.memory import MemoryStore
 

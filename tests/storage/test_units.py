@@ -8,7 +8,9 @@ import pytest
 from vault import RemoteStore
 from vault.errors import UnknownUnitError
 from vault.store.contract import Store
-from vault.store.values import PutSpec, SmallPut, UnitInfo, UnitLimits, checksum
+from vault.store.specs import PutSpec, SmallPut
+from vault.store.usage import UnitInfo, UnitLimits
+from vault.store.values import checksum
 from vault_server import EmbeddedStore, MemoryStore, Server, ServerSettings, StoreOptions
 from vault_server.storage import check_directory
 from vault_server.storage.index import units
@@ -19,7 +21,7 @@ LIMITED = UnitLimits(max_objects=7, max_bytes=70, when_full="evict")
 
 LIMITING = """
 import os, sys
-from vault.store.values import UnitLimits
+from vault.store.usage import UnitLimits
 from vault_server import EmbeddedStore
 store = EmbeddedStore(sys.argv[1])
 store.set_unit_limits("files", UnitLimits(max_objects=7, max_bytes=70, when_full="evict"))

@@ -14,18 +14,8 @@ from vault.errors import (
     VaultError,
 )
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    Change,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    SmallUpdate,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import DeleteSpec, MetadataSpec, SmallUpdate, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import Block, Change, ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from tests.storage.objects import (

@@ -20,7 +20,8 @@ from vault import AsyncVault, ConnectionSettings, Vault
 from vault.errors import ClosedError
 from vault.store.blocks import BlockCutter
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Change, UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
+from vault.store.values import Change
 
 from tests.vault.places import STRUCTURE, Note
 

@@ -9,7 +9,7 @@ from typing import Any
 from vault import AsyncVault, ConnectionSettings, Vault
 from vault.store.blocks import BlockCutter
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec, new_data_id
+from vault.store.specs import UploadSpec, new_data_id
 
 from tests.vault.places import STRUCTURE, Note
 

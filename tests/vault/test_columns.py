@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from vault._display import first_of
 from vault.errors import NotFoundError
 from vault.store.columns import Columns, LoadedObjects, LoadItems, ObjectInfos, from_time, to_time
-from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.store.specs import LoadItem
+from vault.store.values import LoadedObject, NotModified, ObjectInfo
 
 numbers = st.integers(1, (1 << 63) - 1)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(fold=0))

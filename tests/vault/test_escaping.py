@@ -16,7 +16,8 @@ from vault._sync.remote.store import RemoteStore
 from vault.errors import BatchError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import Store
 from vault.store.limits import check_key, check_new
-from vault.store.values import Block, SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import Block, checksum
 from vault.testing.store.bad_values import HIDDEN, SEEN
 from vault_server import EmbeddedStore, Server
 

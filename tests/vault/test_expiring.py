@@ -14,7 +14,8 @@ from vault import AsyncVault, RemoteStore, RemoteVault, TextWrapper, Vault
 from vault._runtime.elapsed import elapsed
 from vault.errors import ConflictError, InvalidArgumentError, NotFoundError
 from vault.store.contract import Store
-from vault.store.values import MetadataSpec, ObjectInfo, PutSpec, SmallPut, checksum
+from vault.store.specs import MetadataSpec, PutSpec, SmallPut
+from vault.store.values import ObjectInfo, checksum
 from vault.store.wrapper import WrapperStore
 from vault.v1 import vault_pb2 as pb
 from vault.wire.store_time import TIMED, StoreTime

@@ -16,21 +16,20 @@ from vault import AsyncVault, Change, ConnectionSettings
 from vault.errors import VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
     LoadItem,
     MetadataSpec,
-    PrincipalLimits,
     PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
-    UnitLimits,
     UpdateSpec,
     UploadSpec,
-    checksum,
 )
+from vault.store.usage import PrincipalLimits, UnitLimits
+from vault.store.values import checksum
 from vault_server import AsyncMemoryStore, AsyncServer, EmbeddedStore
 
 from tests.vault.places import STRUCTURE, Note, Place

@@ -24,7 +24,8 @@ from vault._display import MOST_ROWS
 from vault._escaping import escape_hidden
 from vault.store.columns import ObjectInfos
 from vault.store.listing import Level
-from vault.store.values import Page, UnitInfo, UploadedId, checksum
+from vault.store.usage import UnitInfo
+from vault.store.values import Page, UploadedId, checksum
 from vault.wrappers import JsonDatatype
 from vault_datatypes import MsgspecWrapper, PydanticWrapper
 

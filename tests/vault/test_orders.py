@@ -32,18 +32,8 @@ from vault import (
 )
 from vault._async.feed import follower
 from vault.store.contract import AsyncWatch, LoadResult
-from vault.store.values import (
-    DeleteSpec,
-    LoadItem,
-    MetadataSpec,
-    ObjectInfo,
-    Progress,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-)
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo, Progress, checksum
 from vault_server import EmbeddedStore
 from vault_server.storage import AsyncEmbeddedStore, StoreOptions
 

@@ -13,7 +13,8 @@ import pytest
 from vault import RemoteVault, Store, Vault
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import Watch
-from vault.store.values import Change, MetadataSpec, Progress
+from vault.store.specs import MetadataSpec
+from vault.store.values import Change, Progress
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of

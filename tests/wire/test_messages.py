@@ -11,24 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, ProtocolError, VaultError
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import (
-    Capabilities,
-    Change,
-    ChangeKind,
+from vault.store.specs import (
     DeleteSpec,
-    LoadedObject,
     LoadItem,
     MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    Page,
-    Progress,
     SmallObject,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
     UploadSpec,
 )
+from vault.store.values import Capabilities, Change, ChangeKind, LoadedObject, NotModified, ObjectInfo, Page, Progress
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as m
 from vault.wire import request_messages as r

@@ -21,7 +21,7 @@ from vault.errors import (
     UnavailableError,
     VaultError,
 )
-from vault.store import values as model
+from vault.store import limits, specs, values
 from vault.wire.error_table import TABLE
 from vault.wire.status import DETAILS_KEY, error_from_rpc, item_error_from_wire, item_error_to_wire, status_of
 
@@ -75,7 +75,7 @@ def test_every_reason_comes_back_alone_and_in_a_batch(reason: str) -> None:
 
 def test_every_reason_that_a_server_may_raise_is_in_the_table() -> None:
     server = Path(str(vault_server.__file__)).parent
-    sources = [Path(str(model.__file__)), *server.rglob("*.py")]
+    sources = [*(Path(str(each.__file__)) for each in (limits, specs, values)), *server.rglob("*.py")]
     raised = re.compile(r'(?:\breason=|: )"([A-Z]+_[A-Z_]+)"')
     used = {reason for path in sources for reason in raised.findall(path.read_text())}
     # Before there is a server, or where it would listen.

@@ -24,7 +24,8 @@ from pathlib import Path
 from vault._escaping import json_line
 from vault._sync.files.transfer import download_file
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import SmallUpload, UploadSpec, new_data_id
+from vault.store.values import checksum
 from vault_server import EmbeddedStore
 
 from tests.storage.objects import upload

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault_server import EmbeddedStore, StoreOptions
 
 from tests.server.process import COMMAND

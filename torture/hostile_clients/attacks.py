@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault.testing.store.objects import blocks_of, payload
 from vault.v1 import vault_pb2 as pb
 from vault_server import EmbeddedStore

@@ -12,7 +12,8 @@ from typing import Any
 from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
 from vault.errors import VaultError
-from vault.store.values import LoadItem, SmallUpload, UploadSpec, checksum, new_data_id
+from vault.store.specs import LoadItem, SmallUpload, UploadSpec, new_data_id
+from vault.store.values import checksum
 
 
 @dataclass

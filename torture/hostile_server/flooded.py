@@ -12,7 +12,7 @@ from contextlib import suppress
 import psutil
 from vault.errors import VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import UploadSpec
+from vault.store.specs import UploadSpec
 from vault.testing.store.objects import blocks_of
 
 from torture.hostile_server.walk import client

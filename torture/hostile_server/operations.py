@@ -10,26 +10,19 @@ from vault import AsyncVault, Datatype
 from vault.errors import BatchError, VaultError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    Change,
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
-    LoadedObject,
     LoadItem,
     MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    PrincipalLimits,
-    Progress,
     PutSpec,
     SmallUpload,
     Times,
-    UnitLimits,
     UpdateSpec,
     UploadSpec,
-    checksum,
 )
+from vault.store.usage import PrincipalLimits, UnitLimits
+from vault.store.values import Block, Change, LoadedObject, NotModified, ObjectInfo, Progress, checksum
 from vault.testing.store.objects import blocks_of, small_put
 from vault_server import EmbeddedStore
 

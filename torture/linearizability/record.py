@@ -21,7 +21,7 @@ from vault import (
     UnavailableError,
     VaultError,
 )
-from vault.store.values import DeleteSpec, PutSpec
+from vault.store.specs import DeleteSpec, PutSpec
 from vault_server import EmbeddedStore
 
 from tests.faults.ports import held_port

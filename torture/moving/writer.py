@@ -8,7 +8,8 @@ from vault import RemoteStore
 from vault.errors import StorageError
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UploadSpec, checksum
+from vault.store.specs import UploadSpec
+from vault.store.values import Block, checksum
 from vault_server import EmbeddedStore
 
 UNIT = "moved"

@@ -19,7 +19,8 @@ from typing import Final, Protocol, TypeVar
 
 from vault.errors import StorageError, VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, ObjectInfo, SmallUpload, UploadSpec, checksum
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, SmallUpload, UploadSpec
+from vault.store.values import ObjectInfo, checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.index import connections
 

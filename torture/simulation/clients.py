@@ -13,9 +13,7 @@ from vault.errors import UnavailableError, VaultError
 from vault.store.columns import from_time
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    Change,
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
     MetadataSpec,
@@ -25,8 +23,8 @@ from vault.store.values import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    checksum,
 )
+from vault.store.values import Block, Change, checksum
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.options import StoreOptions
 

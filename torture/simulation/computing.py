@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 from vault import AsyncVault, TextWrapper
 from vault._runtime import backoff
 from vault.store import AsyncWrapperStore
-from vault.store.values import ObjectInfo, SmallPut
+from vault.store.specs import SmallPut
+from vault.store.values import ObjectInfo
 from vault_server.storage.memory import AsyncMemoryStore
 from vault_server.storage.memory._async.engine import AsyncMemoryLeases
 

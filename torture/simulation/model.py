@@ -8,16 +8,8 @@ from typing import Any, NamedTuple
 
 from vault.errors import VaultError
 from vault.store.columns import from_time
-from vault.store.values import (
-    ChangeKind,
-    CopySpec,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    PutSpec,
-    UpdateSpec,
-    UploadSpec,
-)
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import ChangeKind, ObjectInfo
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, unpack_tags
 
 from torture.simulation.world import ViolationError, World

@@ -16,17 +16,9 @@ from typing import Any, Final, Self
 from vault._runtime.sync_async import AsyncEvent
 from vault.errors import StorageError, UnavailableError, VaultError
 from vault.store.listing import Listing
-from vault.store.values import (
-    Change,
-    Key,
-    LoadItem,
-    LoadResult,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    UnitInfo,
-    UnitLimits,
-)
+from vault.store.specs import LoadItem
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Change, Key, LoadResult, ObjectInfo
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Plan, Retention
 from vault_server.storage.decision.rows import Row

@@ -31,19 +31,8 @@ from vault.store.blocks import check_whole
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.progress import Meter
-from vault.store.values import (
-    CopySpec,
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    PutSpec,
-    SmallPut,
-    Times,
-    checksum,
-    new_data_id,
-    new_request_id,
-)
+from vault.store.specs import CopySpec, LoadItem, PutSpec, SmallPut, Times, new_data_id, new_request_id
+from vault.store.values import LoadedObject, NotModified, ObjectInfo, checksum
 
 _Objects = Sequence[tuple[ObjectInfo, str | None]]
 _Copy = tuple[ObjectInfo, PutSpec]

@@ -15,7 +15,8 @@ from vault.errors import InvalidArgumentError, VaultError, object_not_found
 from vault.store.blocks import check_whole
 from vault.store.contract import Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import LoadedObject, LoadItem, ObjectInfo, checksum
+from vault.store.specs import LoadItem
+from vault.store.values import LoadedObject, ObjectInfo, checksum
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from vault.cli.wording import counted, label
 from vault.errors import VaultError, object_not_found
 from vault.store.contract import Store
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import DeleteSpec, Key, MetadataSpec, ObjectInfo
+from vault.store.specs import DeleteSpec, MetadataSpec
+from vault.store.values import Key, ObjectInfo
 
 
 @click.command()

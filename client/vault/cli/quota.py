@@ -13,7 +13,7 @@ from vault.cli.output import write_records
 from vault.errors import InvalidArgumentError
 from vault.store.contract import Store
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 _NO_LIMIT: Final = "none"
 

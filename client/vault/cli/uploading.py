@@ -16,17 +16,8 @@ from vault.cli.tally import Tally
 from vault.errors import AlreadyExistsError, VaultError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import check_name, check_new
-from vault.store.values import (
-    ObjectInfo,
-    PutSpec,
-    SmallPut,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    UploadSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import PutSpec, SmallPut, SmallUpdate, SmallUpload, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import ObjectInfo, checksum
 
 STREAM = "-"
 """As a FILE: standard input or output."""

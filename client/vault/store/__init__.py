@@ -26,42 +26,46 @@ if TYPE_CHECKING:  # `as` exports a name
         open_store as open_store,
     )
     from vault.store.threaded import ThreadedStore as ThreadedStore
-    from vault.store.values import (
-        Block as Block,
-        Capabilities as Capabilities,
-        Change as Change,
-        ChangeKind as ChangeKind,
+    from vault.store.specs import (
         CopySpec as CopySpec,
         DeleteSpec as DeleteSpec,
-        Key as Key,
-        LoadedObject as LoadedObject,
         LoadItem as LoadItem,
-        ListOrder as ListOrder,
         MetadataSpec as MetadataSpec,
-        NotModified as NotModified,
-        ObjectInfo as ObjectInfo,
-        ObjectRanges as ObjectRanges,
-        Page as Page,
-        Progress as Progress,
         PutSpec as PutSpec,
         SmallObject as SmallObject,
         SmallPut as SmallPut,
         SmallUpdate as SmallUpdate,
         SmallUpload as SmallUpload,
         Times as Times,
+        UpdateSpec as UpdateSpec,
+        UploadSpec as UploadSpec,
+        new_data_id as new_data_id,
+        new_request_id as new_request_id,
+    )
+    from vault.store.usage import (
         UnitInfo as UnitInfo,
         UnitLimits as UnitLimits,
         UnitPage as UnitPage,
-        UpdateSpec as UpdateSpec,
         PrincipalInfo as PrincipalInfo,
         PrincipalLimits as PrincipalLimits,
         PrincipalPage as PrincipalPage,
+    )
+    from vault.store.values import (
+        Block as Block,
+        Capabilities as Capabilities,
+        Change as Change,
+        ChangeKind as ChangeKind,
+        Key as Key,
+        LoadedObject as LoadedObject,
+        ListOrder as ListOrder,
+        NotModified as NotModified,
+        ObjectInfo as ObjectInfo,
+        ObjectRanges as ObjectRanges,
+        Page as Page,
+        Progress as Progress,
         UploadedId as UploadedId,
-        UploadSpec as UploadSpec,
         WriteStatus as WriteStatus,
         checksum as checksum,
-        new_data_id as new_data_id,
-        new_request_id as new_request_id,
     )
     from vault.store.wrapper import AsyncWrapperStore as AsyncWrapperStore, WrapperStore as WrapperStore
 
@@ -74,12 +78,15 @@ _HOMES = {
     "limits": "BLOCK_SIZE",
     "progress": "ProgressCallback",
     "registry": "StoreOpener open_async_store open_store",
+    "specs": (
+        "CopySpec DeleteSpec LoadItem MetadataSpec PutSpec SmallObject SmallPut SmallUpdate SmallUpload Times "
+        "UpdateSpec UploadSpec new_data_id new_request_id"
+    ),
     "threaded": "ThreadedStore",
+    "usage": "PrincipalInfo PrincipalLimits PrincipalPage UnitInfo UnitLimits UnitPage",
     "values": (
-        "Block Capabilities Change ChangeKind CopySpec DeleteSpec Key ListOrder LoadItem LoadedObject MetadataSpec "
-        "NotModified ObjectInfo ObjectRanges Page PrincipalInfo PrincipalLimits PrincipalPage Progress PutSpec "
-        "SmallObject SmallPut SmallUpdate SmallUpload Times UnitInfo UnitLimits UnitPage UpdateSpec UploadedId "
-        "UploadSpec WriteStatus checksum new_data_id new_request_id"
+        "Block Capabilities Change ChangeKind Key ListOrder LoadedObject NotModified ObjectInfo ObjectRanges Page "
+        "Progress UploadedId WriteStatus checksum"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",
 }

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
 from vault._display import ShownAsRows, first_of
 from vault.errors import VaultError
-from vault.store.values import Key, LoadedObject, LoadItem, LoadResult, ObjectInfo
+from vault.store.specs import LoadItem
+from vault.store.values import Key, LoadedObject, LoadResult, ObjectInfo
 
 ItemT = TypeVar("ItemT")
 OtherT = TypeVar("OtherT", bound=VaultError | None)

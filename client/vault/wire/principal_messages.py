@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from vault.errors import InvalidArgumentError, ProtocolError
 from vault.store.limits import MAX_DATA_ID, MAX_PAGE_SIZE, check_principal
-from vault.store.values import PrincipalInfo, PrincipalLimits, PrincipalPage
+from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage
 from vault.v1 import vault_pb2 as pb
 
 

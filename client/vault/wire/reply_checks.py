@@ -14,27 +14,27 @@ from vault.store.contract import LoadResult
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_LEASE, MAX_PAGE_SIZE, check_unit
 from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
+from vault.store.specs import (
+    CopySpec,
+    DeleteSpec,
+    LoadItem,
+    MetadataSpec,
+    PutSpec,
+    SmallWrite,
+    UpdateSpec,
+    UploadSpec,
+    WriteSpec,
+)
+from vault.store.usage import UnitInfo, UnitLimits, UnitPage
 from vault.store.values import (
     Capabilities,
     Change,
-    CopySpec,
-    DeleteSpec,
     Key,
     LoadedObject,
-    LoadItem,
-    MetadataSpec,
     NotModified,
     ObjectInfo,
     Page,
     Progress,
-    PutSpec,
-    SmallWrite,
-    UnitInfo,
-    UnitLimits,
-    UnitPage,
-    UpdateSpec,
-    UploadSpec,
-    WriteSpec,
     WriteStatus,
 )
 

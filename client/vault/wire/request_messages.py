@@ -15,11 +15,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vault.errors import InvalidArgumentError, ProtocolError
 from vault.store.columns import from_time
 from vault.store.listing import Listing
-from vault.store.values import (
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
-    Key,
-    ListOrder,
     LoadItem,
     MetadataSpec,
     PutSpec,
@@ -31,6 +29,7 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
 )
+from vault.store.values import Key, ListOrder
 from vault.v1 import vault_pb2 as pb
 from vault.wire.time_messages import duration, fill_timestamp, seconds_from_wire, time_from_wire
 

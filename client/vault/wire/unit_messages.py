@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from vault.errors import InvalidArgumentError, ProtocolError
-from vault.store.values import UnitInfo, UnitLimits, UnitPage
+from vault.store.usage import UnitInfo, UnitLimits, UnitPage
 from vault.v1 import vault_pb2 as pb
 
 _WHEN_FULL: Final[Mapping[int, Literal["refuse", "evict"]]] = {

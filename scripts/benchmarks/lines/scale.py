@@ -4,7 +4,8 @@ import statistics
 import time
 from pathlib import Path
 
-from vault.store.values import SmallUpload, UploadSpec, checksum
+from vault.store.specs import SmallUpload, UploadSpec
+from vault.store.values import checksum
 from vault_server.storage import EmbeddedStore, StoreOptions
 
 from scripts.benchmarks.harness import Bench, Contender, Series

@@ -6,7 +6,8 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 from vault.errors import InvalidArgumentError, UnavailableError
 from vault.store.contract import AsyncStore, LoadResult
-from vault.store.values import LoadedObject, LoadItem, NotModified, ObjectInfo, Page
+from vault.store.specs import LoadItem
+from vault.store.values import LoadedObject, NotModified, ObjectInfo, Page
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages, request_messages
 from vault.wire.error_table import item_error_to_wire

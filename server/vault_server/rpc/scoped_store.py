@@ -18,18 +18,9 @@ from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
 from vault.errors import UnknownUnitError, VaultError, unsupported
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.limits import check_batch, check_generation, check_spec, check_unit
-from vault.store.values import (
-    Capabilities,
-    Change,
-    CopySpec,
-    MetadataSpec,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    PrincipalPage,
-    Progress,
-    UnitPage,
-)
+from vault.store.specs import CopySpec, MetadataSpec
+from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage, UnitPage
+from vault.store.values import Capabilities, Change, ObjectInfo, Progress
 
 from vault_server.access.grants import Principal, Scope, denied
 from vault_server.rpc.scoped_units import Cursors, visible_page

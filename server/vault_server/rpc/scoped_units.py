@@ -7,7 +7,8 @@ from typing import Final
 
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_PAGE_SIZE, check_page_size, check_prefix
-from vault.store.values import ListOrder, UnitInfo, UnitPage
+from vault.store.usage import UnitInfo, UnitPage
+from vault.store.values import ListOrder
 
 from vault_server.access.grants import Principal, Scope
 from vault_server.storage.decision.listing import DEFAULT_PAGE_SIZE, MOST_SCANNED

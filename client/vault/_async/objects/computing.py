@@ -21,7 +21,8 @@ from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError, VaultError
 from vault.plain import Plain
 from vault.store.contract import AsyncStore
-from vault.store.values import ObjectInfo, PutSpec
+from vault.store.specs import PutSpec
+from vault.store.values import ObjectInfo
 
 _log = logging.getLogger(__name__)
 

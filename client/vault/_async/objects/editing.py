@@ -13,7 +13,8 @@ from vault._cache.entry import Entry
 from vault._runtime.backoff import Backoff
 from vault._runtime.sync_async import AsyncClock, AsyncLock
 from vault.errors import ConflictError, InvalidArgumentError, VaultError, object_not_found
-from vault.store.values import Key, ObjectInfo, UpdateSpec
+from vault.store.specs import UpdateSpec
+from vault.store.values import Key, ObjectInfo
 
 
 class AsyncEditor:

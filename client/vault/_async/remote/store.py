@@ -18,7 +18,8 @@ from vault.store import limits
 from vault.store.columns import LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import AsyncBlockReader, AsyncWatch, LoadResult
-from vault.store.values import Block, Key, LoadedObject, LoadItem, NotModified, ObjectInfo, ObjectRanges
+from vault.store.specs import LoadItem
+from vault.store.values import Block, Key, LoadedObject, NotModified, ObjectInfo, ObjectRanges
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies

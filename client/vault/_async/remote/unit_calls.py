@@ -3,7 +3,7 @@
 from vault._async.remote.asking import AsyncAsking, check_page_token
 from vault._grpc.calls import Attempts
 from vault.store.limits import check_page_size, check_prefix, check_principal, check_spec, check_unit
-from vault.store.values import PrincipalInfo, PrincipalLimits, PrincipalPage, UnitInfo, UnitLimits, UnitPage
+from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage, UnitInfo, UnitLimits, UnitPage
 from vault.v1 import vault_pb2 as pb
 from vault.wire import principal_messages, unit_messages
 from vault.wire import reply_checks as replies

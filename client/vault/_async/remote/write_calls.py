@@ -9,11 +9,10 @@ from vault.errors import ProtocolError, VaultError
 from vault.store import limits
 from vault.store.contract import AsyncBlockWriter
 from vault.store.outcomes import single
-from vault.store.values import (
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
     MetadataSpec,
-    ObjectInfo,
     PutSpec,
     SmallPut,
     SmallUpdate,
@@ -22,9 +21,9 @@ from vault.store.values import (
     UpdateSpec,
     UploadSpec,
     WriteSpec,
-    WriteStatus,
     check_small_batch,
 )
+from vault.store.values import ObjectInfo, WriteStatus
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies

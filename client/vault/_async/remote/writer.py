@@ -14,7 +14,8 @@ from vault._runtime.sync_async import AsyncAffinity, AsyncClock
 from vault.errors import ClosedError, ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store.contract import AsyncBlockWriter
 from vault.store.limits import MAX_DATA_ID, check_commit, check_spec
-from vault.store.values import Block, ObjectInfo, WriteSpec
+from vault.store.specs import WriteSpec
+from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire.block_codec import WRITE_BLOCK, encode_block

@@ -8,7 +8,8 @@ from vault._async.vault.base import AsyncVaultBase, all_or_error, pairs
 from vault._async.vault.describing import KeyT
 from vault.errors import VaultError
 from vault.store.outcomes import single
-from vault.store.values import CopySpec, Key, ObjectInfo
+from vault.store.specs import CopySpec
+from vault.store.values import Key, ObjectInfo
 
 
 class AsyncCopying(AsyncVaultBase):

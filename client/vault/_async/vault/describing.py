@@ -9,7 +9,8 @@ from vault._async.objects.batches import in_batches
 from vault._async.vault.base import AsyncVaultBase, all_or_error, listed, pairs
 from vault.errors import VaultError
 from vault.store.limits import check_expires_in, check_name, check_type
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.specs import MetadataSpec
+from vault.store.values import Key, ObjectInfo
 
 KeyT = TypeVar("KeyT", bound=Key)
 

@@ -5,7 +5,9 @@ from typing import Literal, TypeVar
 
 from vault._async.vault.describing import KeyT
 from vault._async.vault.unit_base import AsyncUnitBase
-from vault.store.values import Key, MetadataSpec, ObjectInfo, UnitInfo
+from vault.store.specs import MetadataSpec
+from vault.store.usage import UnitInfo
+from vault.store.values import Key, ObjectInfo
 
 T = TypeVar("T")
 

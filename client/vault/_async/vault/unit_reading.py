@@ -13,7 +13,8 @@ from vault.datatype import Datatype
 from vault.errors import BatchError, VaultError
 from vault.store.listing import Level
 from vault.store.progress import Progress
-from vault.store.values import Key, ObjectInfo, UnitInfo
+from vault.store.usage import UnitInfo
+from vault.store.values import Key, ObjectInfo
 
 T = TypeVar("T")
 D = TypeVar("D")

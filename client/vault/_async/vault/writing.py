@@ -16,16 +16,8 @@ from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import check_flag, check_key, check_new, shown
 from vault.store.outcomes import single, validated
 from vault.store.progress import Progress
-from vault.store.values import (
-    DeleteSpec,
-    Key,
-    ObjectInfo,
-    PutSpec,
-    UpdateSpec,
-    UploadedId,
-    UploadSpec,
-    new_data_id,
-)
+from vault.store.specs import DeleteSpec, PutSpec, UpdateSpec, UploadSpec, new_data_id
+from vault.store.values import Key, ObjectInfo, UploadedId
 
 
 class AsyncWriting(AsyncVaultBase):

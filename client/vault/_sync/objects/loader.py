@@ -19,7 +19,8 @@ from vault.store._sync.reopening import reopener
 from vault.store.columns import LoadItems
 from vault.store.contract import Store, LoadResult
 from vault.store.limits import MAX_BATCH_ITEMS
-from vault.store.values import Key, LoadedObject, LoadItem, NotModified, ObjectInfo
+from vault.store.specs import LoadItem
+from vault.store.values import Key, LoadedObject, NotModified, ObjectInfo
 
 Fetched = Entry | VaultError | None
 

@@ -13,19 +13,8 @@ from vault.store.blocks import Encoded
 from vault.store.contract import BlockWriter
 from vault.store.limits import MAX_BATCH_ITEMS
 from vault.store.outcomes import single
-from vault.store.values import (
-    Change,
-    ChangeKind,
-    DeleteSpec,
-    Key,
-    MetadataSpec,
-    ObjectInfo,
-    SmallObject,
-    SmallWrite,
-    UpdateSpec,
-    UploadSpec,
-    WriteSpec,
-)
+from vault.store.specs import DeleteSpec, MetadataSpec, SmallObject, SmallWrite, UpdateSpec, UploadSpec, WriteSpec
+from vault.store.values import Change, ChangeKind, Key, ObjectInfo
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 

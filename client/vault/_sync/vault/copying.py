@@ -9,7 +9,8 @@ from vault._sync.vault.base import VaultBase, all_or_error, pairs
 from vault._sync.vault.describing import KeyT
 from vault.errors import VaultError
 from vault.store.outcomes import single
-from vault.store.values import CopySpec, Key, ObjectInfo
+from vault.store.specs import CopySpec
+from vault.store.values import Key, ObjectInfo
 
 
 class Copying(VaultBase):

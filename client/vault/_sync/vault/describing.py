@@ -10,7 +10,8 @@ from vault._sync.objects.batches import in_batches
 from vault._sync.vault.base import VaultBase, all_or_error, listed, pairs
 from vault.errors import VaultError
 from vault.store.limits import check_expires_in, check_name, check_type
-from vault.store.values import Key, MetadataSpec, ObjectInfo
+from vault.store.specs import MetadataSpec
+from vault.store.values import Key, ObjectInfo
 
 KeyT = TypeVar("KeyT", bound=Key)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from vault._sync.vault.base import VaultBase
 from vault._runtime.fork import fork_count, refuse_inherited
 from vault.store.limits import check_prefix
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.usage import UnitInfo, UnitLimits
 from vault.wire.reply_checks import check_units
 
 

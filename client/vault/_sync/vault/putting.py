@@ -8,7 +8,8 @@ from vault._sync.vault.base import VaultBase, all_or_error, pairs, require_one_e
 from vault.datatype import Datatype
 from vault.store.limits import check_name
 from vault.store.progress import Progress
-from vault.store.values import ObjectInfo, PutSpec, new_data_id
+from vault.store.specs import PutSpec, new_data_id
+from vault.store.values import ObjectInfo
 
 
 class Putting(VaultBase):

@@ -6,7 +6,9 @@ from typing import Literal, TypeVar
 
 from vault._sync.vault.describing import KeyT
 from vault._sync.vault.unit_base import UnitBase
-from vault.store.values import Key, MetadataSpec, ObjectInfo, UnitInfo
+from vault.store.specs import MetadataSpec
+from vault.store.usage import UnitInfo
+from vault.store.values import Key, ObjectInfo
 
 T = TypeVar("T")
 

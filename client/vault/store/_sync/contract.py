@@ -25,35 +25,32 @@ from vault.store.limits import (
     check_unit,
 )
 from vault.store.ranges import RangeAssembly
-from vault.store.values import (
-    Block,
-    Capabilities,
-    Change,
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
-    Key,
-    ListOrder,
     LoadItem,
-    LoadResult,
     MetadataSpec,
-    NotModified,
-    ObjectInfo,
-    ObjectRanges,
-    Page,
-    PrincipalInfo,
-    PrincipalLimits,
-    PrincipalPage,
     PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
-    UnitInfo,
-    UnitLimits,
-    UnitPage,
     UpdateSpec,
     UploadSpec,
-    WriteStatus,
     check_small_batch,
+)
+from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage, UnitInfo, UnitLimits, UnitPage
+from vault.store.values import (
+    Block,
+    Capabilities,
+    Change,
+    Key,
+    ListOrder,
+    LoadResult,
+    NotModified,
+    ObjectInfo,
+    ObjectRanges,
+    Page,
+    WriteStatus,
 )
 
 

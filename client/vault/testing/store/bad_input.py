@@ -9,8 +9,7 @@ from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.outcomes import single
-from vault.store.values import (
-    Block,
+from vault.store.specs import (
     DeleteSpec,
     LoadItem,
     MetadataSpec,
@@ -18,10 +17,11 @@ from vault.store.values import (
     SmallPut,
     SmallUpdate,
     SmallUpload,
-    UnitLimits,
     UpdateSpec,
     UploadSpec,
 )
+from vault.store.usage import UnitLimits
+from vault.store.values import Block
 from vault.testing.cases import each
 from vault.testing.store.bad_values import (
     CHECKSUMS,

@@ -16,16 +16,8 @@ from vault.errors import (
 from vault.store.columns import Columns, LoadedObjects, LoadItems, ObjectInfos
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store.values import (
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    SmallUpdate,
-    SmallUpload,
-    UpdateSpec,
-    checksum,
-)
+from vault.store.specs import LoadItem, SmallUpdate, SmallUpload, UpdateSpec
+from vault.store.values import LoadedObject, NotModified, ObjectInfo, checksum
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     assert_failed_with,

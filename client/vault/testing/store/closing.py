@@ -7,7 +7,8 @@ import pytest
 from vault.errors import ClosedError, UnavailableError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store.values import DeleteSpec, LoadItem, MetadataSpec, Progress, UpdateSpec
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, UpdateSpec
+from vault.store.values import Progress
 from vault.testing.store.feed import PATIENCE
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import blocks_of, payload, put, reading, small_update, small_upload, upload_spec

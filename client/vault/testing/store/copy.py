@@ -8,7 +8,8 @@ import pytest
 from vault.errors import AlreadyExistsError, ConflictError, CorruptionError, InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Change, CopySpec, ObjectInfo, PutSpec, SmallPut, UploadSpec, checksum, new_data_id
+from vault.store.specs import CopySpec, PutSpec, SmallPut, UploadSpec, new_data_id
+from vault.store.values import Change, ObjectInfo, checksum
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     assert_failed_with,

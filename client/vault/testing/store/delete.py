@@ -5,7 +5,7 @@ import pytest
 from vault.errors import ConflictError, InvalidArgumentError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
-from vault.store.values import DeleteSpec, MetadataSpec
+from vault.store.specs import DeleteSpec, MetadataSpec
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     assert_failed_with,

@@ -16,20 +16,9 @@ from vault.errors import InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import MAX_EXPIRES_IN
 from vault.store.outcomes import single
-from vault.store.values import (
-    Change,
-    ChangeKind,
-    DeleteSpec,
-    ListOrder,
-    LoadedObject,
-    LoadItem,
-    MetadataSpec,
-    ObjectInfo,
-    Progress,
-    PutSpec,
-    UnitLimits,
-    UpdateSpec,
-)
+from vault.store.specs import DeleteSpec, LoadItem, MetadataSpec, PutSpec, UpdateSpec
+from vault.store.usage import UnitLimits
+from vault.store.values import Change, ChangeKind, ListOrder, LoadedObject, ObjectInfo, Progress
 from vault.testing.store.feed import PATIENCE
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

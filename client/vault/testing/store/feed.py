@@ -7,7 +7,8 @@ import pytest
 
 from vault.errors import UnsupportedError
 from vault.store.contract import AsyncStore, AsyncWatch
-from vault.store.values import Change, ChangeKind, DeleteSpec, MetadataSpec, ObjectInfo, Progress, UpdateSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec
+from vault.store.values import Change, ChangeKind, ObjectInfo, Progress
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import put, remove, replace, small_upload, upload_spec
 

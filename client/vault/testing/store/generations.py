@@ -5,7 +5,8 @@ import pytest
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import MetadataSpec, NotModified, ObjectInfo
+from vault.store.specs import MetadataSpec
+from vault.store.values import NotModified, ObjectInfo
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import every_size, payload, put, raises_refusal, remove, replace, stat, upload_spec
 

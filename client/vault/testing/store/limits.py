@@ -9,7 +9,9 @@ import pytest
 from vault.errors import AlreadyExistsError, ConflictError, NotFoundError, StorageFullError, VaultError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Change, ChangeKind, DeleteSpec, MetadataSpec, UnitLimits, UpdateSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec
+from vault.store.usage import UnitLimits
+from vault.store.values import Change, ChangeKind
 from vault.testing.store.feed import PATIENCE
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

@@ -7,7 +7,8 @@ import pytest
 from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_PAGE_SIZE
-from vault.store.values import MetadataSpec, ObjectInfo
+from vault.store.specs import MetadataSpec
+from vault.store.values import ObjectInfo
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import listed, put, raises_refusal, remove, replace, small_upload, upload_spec

@@ -5,7 +5,8 @@ import pytest
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, LoadedObject, LoadItem, NotModified, checksum
+from vault.store.specs import LoadItem
+from vault.store.values import Block, LoadedObject, NotModified, checksum
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

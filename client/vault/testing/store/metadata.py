@@ -6,7 +6,8 @@ from datetime import timedelta
 from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError, NotFoundError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_TAGS
-from vault.store.values import Change, ChangeKind, MetadataSpec
+from vault.store.specs import MetadataSpec
+from vault.store.values import Change, ChangeKind
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

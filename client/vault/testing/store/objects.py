@@ -12,23 +12,18 @@ from vault.errors import VaultError
 from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_PAGE_SIZE
 from vault.store.outcomes import single
-from vault.store.values import (
-    Block,
+from vault.store.specs import (
     DeleteSpec,
-    Key,
-    ListOrder,
-    NotModified,
-    ObjectInfo,
     PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    checksum,
     new_data_id,
     new_request_id,
 )
+from vault.store.values import Block, Key, ListOrder, NotModified, ObjectInfo, checksum
 
 E = TypeVar("E", bound=VaultError)
 

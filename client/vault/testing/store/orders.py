@@ -7,7 +7,8 @@ import pytest
 from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import ListOrder, MetadataSpec, ObjectInfo
+from vault.store.specs import MetadataSpec
+from vault.store.values import ListOrder, ObjectInfo
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

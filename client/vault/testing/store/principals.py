@@ -8,7 +8,8 @@ from vault.errors import AlreadyExistsError, ClosedError, InvalidArgumentError, 
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_LEASE
 from vault.store.outcomes import single
-from vault.store.values import CopySpec, DeleteSpec, MetadataSpec, UpdateSpec, WriteStatus, checksum
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, UpdateSpec
+from vault.store.values import WriteStatus, checksum
 from vault.testing.cases import each
 from vault.testing.store.objects import (
     WAYS,

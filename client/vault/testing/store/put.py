@@ -16,17 +16,8 @@ from vault.errors import (
 )
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Change,
-    ChangeKind,
-    MetadataSpec,
-    PutSpec,
-    SmallPut,
-    Times,
-    UpdateSpec,
-    checksum,
-    new_data_id,
-)
+from vault.store.specs import MetadataSpec, PutSpec, SmallPut, Times, UpdateSpec, new_data_id
+from vault.store.values import Change, ChangeKind, checksum
 from vault.testing.cases import each
 from vault.testing.store import bad_values as bad
 from vault.testing.store.batches import infos_of

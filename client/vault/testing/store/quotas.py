@@ -8,16 +8,9 @@ from vault.errors import InvalidArgumentError, StorageFullError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID
 from vault.store.outcomes import single
-from vault.store.values import (
-    CopySpec,
-    DeleteSpec,
-    MetadataSpec,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    PutSpec,
-    UnitInfo,
-)
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo
+from vault.store.values import ObjectInfo
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     blocks_of,

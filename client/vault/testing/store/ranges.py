@@ -8,7 +8,8 @@ import pytest
 from vault.errors import ConflictError, CorruptionError, InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE, EXACT_BELOW, MAX_RANGES
-from vault.store.values import MetadataSpec, ObjectRanges
+from vault.store.specs import MetadataSpec
+from vault.store.values import ObjectRanges
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

@@ -9,7 +9,8 @@ from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.outcomes import single
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UpdateSpec, UploadSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec, UploadSpec
+from vault.store.values import ObjectInfo
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (
     WAYS,

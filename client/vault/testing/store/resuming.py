@@ -15,7 +15,8 @@ from vault.errors import (
 )
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, UpdateSpec, UploadSpec, WriteStatus, checksum
+from vault.store.specs import UpdateSpec, UploadSpec
+from vault.store.values import Block, WriteStatus, checksum
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import blocks_of, fetch, payload, put, raises_refusal, replace, stat, upload_spec

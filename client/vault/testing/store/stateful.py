@@ -22,16 +22,8 @@ from hypothesis.stateful import invariant, precondition, rule
 from vault.errors import InvalidArgumentError
 from vault.store.contract import BlockReader, Store
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import (
-    Block,
-    Key,
-    ListOrder,
-    LoadedObject,
-    LoadItem,
-    NotModified,
-    ObjectInfo,
-    checksum,
-)
+from vault.store.specs import LoadItem
+from vault.store.values import Block, Key, ListOrder, LoadedObject, NotModified, ObjectInfo, checksum
 from vault.testing.store.objects import expected_entries
 from vault.testing.store.stateful_writes import UNIT, WriteRules, keys, names, tags
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from vault.errors import AlreadyExistsError, ConflictError, NotFoundError, VaultError
-from vault.store.values import Key, ObjectInfo, PutSpec
+from vault.store.specs import PutSpec
+from vault.store.values import Key, ObjectInfo
 
 
 @dataclass

@@ -12,22 +12,18 @@ from vault.errors import AlreadyExistsError, ConflictError, InvalidArgumentError
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.outcomes import single
-from vault.store.values import (
-    Change,
-    ChangeKind,
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
-    Key,
     MetadataSpec,
-    ObjectInfo,
     PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    checksum,
 )
+from vault.store.values import Change, ChangeKind, Key, ObjectInfo, checksum
 from vault.testing.store.objects import blocks_of, payload
 from vault.testing.store.stateful_dict import Dict, Expected
 

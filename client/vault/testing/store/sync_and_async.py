@@ -30,8 +30,9 @@ from vault.store.contract import (
     Store,
     Watch,
 )
+from vault.store.specs import PutSpec, UpdateSpec, UploadSpec
 from vault.store.threaded import ThreadedStore
-from vault.store.values import Block, Change, Key, NotModified, ObjectInfo, Progress, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import Block, Change, Key, NotModified, ObjectInfo, Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")

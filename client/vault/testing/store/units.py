@@ -7,7 +7,9 @@ import pytest
 from vault.errors import InvalidArgumentError
 from vault.store.contract import AsyncStore
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import DeleteSpec, MetadataSpec, ObjectInfo, UnitInfo, UnitLimits, UpdateSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec
+from vault.store.usage import UnitInfo, UnitLimits
+from vault.store.values import ObjectInfo
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import put, raises_refusal, remove, replace, small_update, small_upload, upload_spec
 

@@ -5,7 +5,8 @@ import pytest
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, NotFoundError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, MetadataSpec, UpdateSpec, checksum, new_request_id
+from vault.store.specs import MetadataSpec, UpdateSpec, new_request_id
+from vault.store.values import Block, checksum
 from vault.testing.cases import each
 from vault.testing.store.harness import StoreHarness
 from vault.testing.store.objects import (

@@ -18,7 +18,8 @@ from vault.errors import (
     VaultError,
 )
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Key, MetadataSpec, checksum
+from vault.store.specs import MetadataSpec
+from vault.store.values import Key, checksum
 from vault.testing.store.objects import assert_failed_with, payload, raises_refusal
 from vault.testing.vault.harness import Document, Streamed, VaultHarness, long_text, read, text_of
 from vault.wrappers import BytesWrapper, JsonWrapper

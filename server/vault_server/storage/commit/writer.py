@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
-from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock

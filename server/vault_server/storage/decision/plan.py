@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from vault.errors import VaultError
-from vault.store.values import Key, ObjectInfo, PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Key, ObjectInfo
 
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, Row
 from vault_server.storage.decision.writes import Content

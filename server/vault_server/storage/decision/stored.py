@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from vault.errors import VaultError
 from vault.store.limits import BLOCK_SIZE, check_generation, check_key
-from vault.store.values import Key, LoadedObject, LoadItem, LoadResult, NotModified, ObjectInfo
+from vault.store.specs import LoadItem
+from vault.store.values import Key, LoadedObject, LoadResult, NotModified, ObjectInfo
 
 from vault_server.storage.decision.refusals import cut_short
 from vault_server.storage.decision.writes import Content

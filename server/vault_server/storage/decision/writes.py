@@ -7,17 +7,8 @@ from typing import Any, ClassVar, Final
 
 import xxhash
 from vault.store.columns import from_time
-from vault.store.values import (
-    ChangeKind,
-    CopySpec,
-    DeleteSpec,
-    Key,
-    MetadataSpec,
-    ObjectInfo,
-    PutSpec,
-    UpdateSpec,
-    UploadSpec,
-)
+from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
+from vault.store.values import ChangeKind, Key, ObjectInfo
 
 from vault_server.storage.decision.rows import Row, signed
 

@@ -8,19 +8,9 @@ from typing import Any, Final
 from vault._runtime.sync_async import Background
 from vault.errors import VaultError
 from vault.store.listing import Listing
-from vault.store.values import (
-    Change,
-    Key,
-    LoadItem,
-    LoadResult,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    SmallWrite,
-    UnitInfo,
-    UnitLimits,
-    WriteStatus,
-)
+from vault.store.specs import LoadItem, SmallWrite
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Change, Key, LoadResult, ObjectInfo, WriteStatus
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Outcome

@@ -7,7 +7,8 @@ from functools import partial
 
 from vault.errors import VaultError
 from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Block, SmallWrite
+from vault.store.specs import SmallWrite
+from vault.store.values import Block
 
 from vault_server.storage.decision.refusals import cut_short
 from vault_server.storage.decision.rows import unpack_checksums

@@ -8,7 +8,9 @@ from vault.errors import VaultError
 from vault.store.columns import LoadItems
 from vault.store.limits import check_key
 from vault.store.listing import Listing
-from vault.store.values import Change, Key, LoadItem, LoadResult, ObjectInfo, PrincipalInfo, UnitInfo
+from vault.store.specs import LoadItem
+from vault.store.usage import PrincipalInfo, UnitInfo
+from vault.store.values import Change, Key, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vault.store.values import PrincipalInfo, PrincipalLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits
 
 from vault_server.storage.decision.plan import Account
 from vault_server.storage.index.expiring import NOW

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from vault.errors import CorruptionError
 from vault.store.limits import MAX_DATA_ID
-from vault.store.values import UnitInfo, UnitLimits
+from vault.store.usage import UnitInfo, UnitLimits
 
 from vault_server.storage.decision.listing import MOST_SCANNED, prefix_end
 from vault_server.storage.decision.plan import Found, Oldest, Usage

@@ -16,19 +16,9 @@ from typing import Any, Final
 
 from vault.errors import ClosedError, RevisionCompactedError
 from vault.store.listing import Listing
-from vault.store.values import (
-    Change,
-    ChangeKind,
-    Key,
-    ListOrder,
-    LoadItem,
-    LoadResult,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    UnitInfo,
-    UnitLimits,
-)
+from vault.store.specs import LoadItem
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Change, ChangeKind, Key, ListOrder, LoadResult, ObjectInfo
 
 from vault_server.storage.clock import wall_clock
 from vault_server.storage.decision import listing as pages

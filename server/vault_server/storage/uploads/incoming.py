@@ -7,7 +7,8 @@ from typing import Any
 import xxhash
 from vault.errors import ChecksumError, ConflictError, InvalidArgumentError, VaultError
 from vault.store.limits import BLOCK_SIZE, check_commit, check_small, check_spec
-from vault.store.values import Block, SmallWrite
+from vault.store.specs import SmallWrite
+from vault.store.values import Block
 from vault.store.values import checksum as checksum_of
 
 from vault_server.storage.decision.rows import pack_checksums

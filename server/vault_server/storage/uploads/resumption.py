@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, UnavailableError, VaultError, write_not_found
-from vault.store.values import PutSpec, UploadSpec, WriteStatus
+from vault.store.specs import PutSpec, UploadSpec
+from vault.store.values import WriteStatus
 
 from vault_server.storage.decision.refusals import other_write
 from vault_server.storage.decision.writes import ContentWrite, RequestKey, request_hash

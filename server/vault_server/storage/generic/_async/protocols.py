@@ -10,19 +10,9 @@ from typing import Any, Protocol
 
 from vault.errors import VaultError
 from vault.store.listing import Listing
-from vault.store.values import (
-    Change,
-    Key,
-    LoadItem,
-    LoadResult,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    SmallWrite,
-    UnitInfo,
-    UnitLimits,
-    WriteStatus,
-)
+from vault.store.specs import LoadItem, SmallWrite
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Change, Key, LoadResult, ObjectInfo, WriteStatus
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Oldest, Outcome, Plan

@@ -24,21 +24,18 @@ from vault.store.limits import (
 )
 from vault.store.listing import Listing
 from vault.store.ranges import RangeAssembly
+from vault.store.specs import LoadItem
+from vault.store.usage import PrincipalInfo, PrincipalPage, UnitInfo, UnitPage
 from vault.store.values import (
     Capabilities,
     Change,
     Key,
     ListOrder,
     LoadedObject,
-    LoadItem,
     NotModified,
     ObjectInfo,
     ObjectRanges,
     Page,
-    PrincipalInfo,
-    PrincipalPage,
-    UnitInfo,
-    UnitPage,
 )
 
 from vault_server.storage.clock import StoreClock

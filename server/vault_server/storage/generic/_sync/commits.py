@@ -9,7 +9,7 @@ from typing import Final
 
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
-from vault.store.values import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
 from vault_server.storage.clock import StoreClock

@@ -19,24 +19,20 @@ from vault.store.limits import (
     check_spec,
 )
 from vault.store.outcomes import merged, single, validated
-from vault.store.values import (
+from vault.store.specs import (
     CopySpec,
     DeleteSpec,
     MetadataSpec,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
     PutSpec,
     SmallPut,
     SmallUpdate,
     SmallUpload,
-    UnitInfo,
-    UnitLimits,
     UpdateSpec,
     UploadSpec,
-    WriteStatus,
     check_small_batch,
 )
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import ObjectInfo, WriteStatus
 
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.leases import holder_of

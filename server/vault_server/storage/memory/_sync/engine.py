@@ -10,18 +10,9 @@ from vault._runtime.elapsed import elapsed_ns
 from vault._runtime.sync_async import Lock
 from vault.errors import VaultError
 from vault.store.listing import Listing
-from vault.store.values import (
-    Change,
-    Key,
-    LoadItem,
-    LoadResult,
-    ObjectInfo,
-    PrincipalInfo,
-    PrincipalLimits,
-    SmallWrite,
-    UnitInfo,
-    UnitLimits,
-)
+from vault.store.specs import LoadItem, SmallWrite
+from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
+from vault.store.values import Change, Key, LoadResult, ObjectInfo
 
 from vault_server.storage.decision import leases
 from vault_server.storage.decision.leases import Lease, lease_key
