@@ -175,7 +175,7 @@ def again(module: ModuleType, fixtures: set[str]) -> dict[str, Any]:
         for name, test in vars(module).items()
         if name.startswith("test_")
         and fixtures & set(inspect.signature(test).parameters)
-        and re.search(r"\b(Server|Proxy)\(", inspect.getsource(test)) is None
+        and re.search(r"\b(Server|Proxy|Cable)\(", inspect.getsource(test)) is None
     }
 
 
