@@ -68,8 +68,8 @@ vault-grpc get video.mp4 copy.mp4 --unit files
 cmp video.mp4 copy.mp4
 VAULT_GRPC_TOKEN_FILE= vault-grpc ls --unit files 2>&1 && exit 1
 env -u VAULT_GRPC_CA -u VAULT_GRPC_TOKEN_FILE python -c 'from pathlib import Path
-from vault import ConnectionSettings, Vault
-with Vault("grpcs://storage.example:50051", {connection}) as vault:
+from vault import Vault
+with Vault("grpcs://storage.example:50051", {options}) as vault:
     assert vault.unit("files", bytes).exists("video.mp4")'
 export VAULT_GRPC_TOKEN_FILE=reports.token
 vault-grpc cat video.mp4 --unit files | cmp video.mp4
@@ -93,8 +93,8 @@ cat ../host/line
 def test_two_machines_speak_tls_after_the_commands_that_it_shows(tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text().partition("### Beyond this machine\n")[2].partition("\n#")[0]
     host, team = (inspect.cleandoc(each) for each in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE))
-    connection, revoke = re.findall(r"`((?:connection=|vault-grpc token )[^`]*)`", section)
-    script = TWO_MACHINES.format(host=host, team=team, connection=connection, revoke=revoke)
+    options, revoke = re.findall(r"`(?:Vault\(location, )?(ca=.*?|vault-grpc token .*?)\)?`", section)
+    script = TWO_MACHINES.format(host=host, team=team, options=options, revoke=revoke)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VAULT_GRPC_")}
     done = subprocess.run(
         [*NETWORK, "sh", "-c", script],

@@ -1,6 +1,7 @@
 """ConnectionSettings go whole from a vault, or a command, to the channel."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from vault import AsyncRemoteStore, AsyncVault, ConnectionSettings, RemoteStore,
 from vault._runtime.backoff import Backoff
 from vault.errors import InvalidArgumentError
 from vault.store import open_store
+from vault.store.connection import ConnectionOptions
 
 WAYS: dict[str, Callable[[Any, Path], object]] = {
     "RemoteStore": lambda given, _: RemoteStore("127.0.0.1:1", given),
@@ -28,6 +30,20 @@ def test_what_are_no_settings_of_a_connection_is_refused_and_nothing_made(way: s
         WAYS[way](given, tmp_path)
     assert caught.value.reason == "BAD_SETTING"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vault_takes_each_setting_as_a_keyword_too() -> None:
+    assert list(ConnectionOptions.__annotations__) == [each.name for each in fields(ConnectionSettings)]
+    for kind in (Vault, RemoteVault):
+        with kind("grpcs://127.0.0.1:1", connection=ConnectionSettings(timeout=3), server_name="a.example") as vault:
+            assert isinstance(vault._store, RemoteStore)
+            assert vault._store._channel.timeout == 3
+        with pytest.raises(InvalidArgumentError, match="timeout"):
+            kind("grpc://127.0.0.1:1", timeout=0)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+            kind("grpc://127.0.0.1:1", colour=1)  # type: ignore[call-arg]
+    with pytest.raises(InvalidArgumentError, match="ca"):
+        Vault("memory://", ca="ca.crt")
 
 
 def test_a_password_in_the_proxy_is_not_printed_with_them() -> None:

@@ -5,8 +5,8 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Final, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Final, TypedDict, TypeVar
 
 from vault._escaping import Secret
 from vault.errors import InvalidArgumentError
@@ -82,6 +82,24 @@ class ConnectionSettings:
             raise bad_setting(
                 f"bad token: text, the Path of a file, or a function that is not asynchronous, not {kind}"
             )
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """The fields of ConnectionSettings as keywords of a call."""
+
+    proxy: str | None
+    ca: Pem | None
+    cert: Pem | None
+    key: Pem | None
+    server_name: str | None
+    token: Token | None
+    timeout: float
+
+
+def with_options(connection: ConnectionSettings, options: ConnectionOptions) -> ConnectionSettings:
+    """The settings with what was said by keyword. Raises as ConnectionSettings; TypeError for an unknown keyword."""
+    check_connection(connection)
+    return replace(connection, **options) if options else connection
 
 
 def check_connection(connection: object) -> None:

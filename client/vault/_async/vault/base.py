@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from vault._async.feed.coherence import check_consistency, make_coherence
 from vault._async.feed.subscription import AsyncSubscription
@@ -23,7 +23,7 @@ from vault._runtime.sync_async import AsyncAffinity, other_loop
 from vault.datatype import Datatype
 from vault.errors import BatchError, ClosedError, InvalidArgumentError, VaultError
 from vault.plain import Plain
-from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionOptions, ConnectionSettings, with_options
 from vault.store.contract import AsyncStore
 from vault.store.limits import check_key, shown
 from vault.store.registry import AsyncLocation
@@ -46,6 +46,7 @@ class AsyncVaultBase:
         auto_update: bool = True,
         consistency: str = "watch",
         connection: ConnectionSettings = DEFAULT_CONNECTION,
+        **options: Unpack[ConnectionOptions],
     ) -> None:
         """Opens a vault. A directory is opened here, which reads from it; a server is called at the first call.
 
@@ -65,7 +66,9 @@ class AsyncVaultBase:
                 long as that takes to arrive; this vault's own writes show at once. "strict": it asks at every
                 load, a round trip without bytes; a load shows every write that was acknowledged before it. An
                 embedded vault always shows every acknowledged write, of other processes too.
-            connection: How a server is reached, and for how long its answers are waited for.
+            connection: How a server is reached, who calls, and for how long its answers are waited for.
+            options: Fields of `connection`, each in its place: `ca`, `cert`, `key`, `server_name`, `token`, `proxy`,
+                `timeout`.
 
         Raises:
             InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,
@@ -81,7 +84,7 @@ class AsyncVaultBase:
         self._affinity = AsyncAffinity("the vault")
         self._closed = self._ended = False
         self._closer = 0  # the thread that closes it
-        self._store, self._owns_store = AsyncLocation.open(location, connection)
+        self._store, self._owns_store = AsyncLocation.open(location, with_options(connection, options))
         self._cache: ObjectCache[AsyncSharedFlight] = self._new_cache()
         self._coherence = make_coherence(consistency, self._store, self._cache)
         for name, unit in self._structure.units.items():

@@ -1,10 +1,11 @@
 """AsyncRemoteVault: a vault on a storage host."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 from vault._async.vault.facade import AsyncVault
 from vault._grpc.address import parse_address
-from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings, check_connection
+from vault.store.connection import DEFAULT_CONNECTION, ConnectionOptions, ConnectionSettings, with_options
 from vault.unit import UnitLike
 
 
@@ -21,6 +22,7 @@ class AsyncRemoteVault(AsyncVault):
         auto_update: bool = True,
         consistency: str = "watch",
         connection: ConnectionSettings = DEFAULT_CONNECTION,
+        **options: Unpack[ConnectionOptions],
     ) -> None:
         """Does no I/O: it connects at the first call. Everything but `address` is as for AsyncVault.
 
@@ -30,7 +32,7 @@ class AsyncRemoteVault(AsyncVault):
         Raises:
             InvalidArgumentError: BAD_ADDRESS, and what AsyncVault raises for the rest.
         """
-        check_connection(connection)
+        connection = with_options(connection, options)
         parse_address(address, connection.proxy)
         super().__init__(
             address if address.startswith(("unix:", "grpc://", "grpcs://")) else f"grpc://{address}",
