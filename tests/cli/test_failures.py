@@ -134,6 +134,7 @@ WRITING: dict[str, list[list[str]]] = {
     "du": [["du"]],
     "quota": [["quota"], ["quota", "--principal", "ann", "--max-objects", "7"]],
     "watch": [["watch", "--since", "0"]],
+    "admin": [["admin", "purge", "--json"]],
     "ping": [["ping"]],
     "completion": [["completion", "bash"]],
     "cp": [["cp", "a", "b"]],
@@ -144,7 +145,7 @@ WRITING: dict[str, list[list[str]]] = {
 
 _ONE_BY_ONE = """
 import os, sys
-from vault.cli import program, objects, listing, transfer, copying, watching, usage, quota, ping, completion
+from vault.cli import program, objects, listing, transfer, copying, watching, usage, quota, ping, completion, admin
 from vault_server import EmbeddedStore
 output = int(sys.argv[1])
 for line in sys.stdin.read().splitlines():
@@ -167,7 +168,7 @@ def test_every_command_says_that_a_device_is_full_and_nothing_when_its_reader_is
     embedded.put("a", b"1")
     folder = make(tmp_path / "in", {"in": b"2"})
     places = {"FILE": str(folder / "in"), "FOLDER": str(make(folder / "more", {"x": b"3"})), "OUT": str(tmp_path / "o")}
-    unit = {"find", "units", "du", "quota", "watch", "ping", "completion"}
+    unit = {"find", "units", "du", "quota", "watch", "ping", "completion", "admin"}
     lines = [
         [places.get(word, word) for word in words] + ([] if words[0] in unit else ["-u", UNIT])
         for commands in WRITING.values()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from vault._runtime.blocking import start_thread
+from vault._runtime.sync_async import Event
 from vault.errors import InvalidArgumentError, VaultError
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ class FilePoller:
 
     def __init__(self) -> None:
         self._files: list[WatchedFile[Any]] = []
-        self._stopped = threading.Event()
+        self._stopped = Event()
         self._started = False
 
     def add(self, file: WatchedFile[T]) -> WatchedFile[T]:
