@@ -1,29 +1,18 @@
 """What is charged to principals, and their limits: these RPCs of VaultService."""
 # ruff: noqa: N802  # the names of its methods are those of the generated base class
 
-from abc import abstractmethod
 from contextlib import aclosing
 from typing import Any
 
-from vault.store.contract import AsyncStore
 from vault.store.limits import check_batch
 from vault.v1 import vault_pb2 as pb
-from vault.v1 import vault_pb2_grpc
 from vault.wire import principal_messages
 
-from vault_server.rpc.batch_slices import BatchSlices
-from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.vault_calls import VaultCalls
 
 
-class PrincipalCalls(vault_pb2_grpc.VaultServiceServicer):
-    """Of VaultService, which has the store, and whose turns for looking things up they take."""
-
-    _store: AsyncStore
-    _lookups: BatchSlices
-
-    @abstractmethod
-    def _store_for(self, context: CallContext) -> AsyncStore:
-        """The store as the caller may use it."""
+class PrincipalCalls(VaultCalls):
+    """Of VaultService, whose turns for looking things up they take."""
 
     async def StatPrincipals(self, request: pb.StatPrincipalsRequest, context: Any) -> pb.StatPrincipalsResponse:
         reply = pb.StatPrincipalsResponse(revision=self._store.revision)

@@ -2,130 +2,34 @@
 # ruff: noqa: N802, ARG002  # the names and the arguments of its methods are those of the generated base class
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from google.protobuf.message import Message
 from vault.errors import object_not_found
-from vault.store.columns import any_expires, from_time, rows_of
-from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.columns import rows_of
 from vault.store.limits import check_batch
 from vault.store.ranges import RangeAssembly
-from vault.store.values import LoadedObject, NotModified, ObjectInfo
+from vault.store.values import LoadedObject, NotModified
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages, time_messages, unit_messages
+from vault.wire import messages, unit_messages
 from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
-from vault.wire.store_time import TIMED
 
-from vault_server.access.grants import ANYBODY, SCOPES
-from vault_server.rpc.batch_slices import BatchSlices
-from vault_server.rpc.call_context import CallContext
+from vault_server.access.grants import SCOPES
 from vault_server.rpc.principal_calls import PrincipalCalls
-from vault_server.rpc.refusal_log import RefusalLog
-from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_results, fit_stat, load_some, room_for_parts
-from vault_server.rpc.scoped_store import ScopedStores
-from vault_server.rpc.watch_groups import EncodedGroups
-from vault_server.rpc.write_stream import run_write
-from vault_server.settings import ServerSettings
-from vault_server.storage.decision.refusals import require_allowed
-
-Begin = Callable[..., Awaitable[AsyncBlockWriter]]
-Response = TypeVar("Response", pb.UploadResponse, pb.UpdateResponse, pb.PutResponse)
+from vault_server.rpc.reply_limits import fit_list, fit_objects, fit_stat, load_some, room_for_parts
+from vault_server.rpc.write_calls import WriteCalls
 
 
-def _streamed_write(
-    response: type[Response], spec_from_start: Callable[[Any], Any], begin_of: Callable[[AsyncStore], Begin]
-) -> Any:
-    """The RPC that begins a write with a method of the store, and answers so."""
-
-    async def write(
-        self: "VaultService", request_iterator: AsyncIterator[Any], context: Any
-    ) -> AsyncIterator[Response]:
-        revision = self._store.revision
-
-        async def begin(request: Any) -> AsyncBlockWriter:
-            start = request.start
-            self._check_unit(start.unit, context)
-            spec = spec_from_start(start)
-            writer = await begin_of(self._store_for(context))(start.unit, spec, resumable=start.resumable)
-            counted: AsyncBlockWriter = context.counted(writer, spec.request_id)
-            return counted
-
-        async with aclosing(run_write(request_iterator, begin)) as told:
-            async for each in told:
-                if isinstance(each, ObjectInfo):
-                    reply = response(revision=max(revision, each.revision))
-                    messages.fill_object_info(reply.info, each)
-                    self._say_time(reply, [each])
-                    yield reply
-                elif each is None:
-                    yield response(revision=revision)
-                else:
-                    yield response(persisted_size=each, revision=revision)
-
-    return write
-
-
-def _small_writes(
-    response: type[Message],
-    item_from_wire: Callable[[Any], Any],
-    write_of: Callable[[AsyncStore], Callable[..., Awaitable[Sequence[Any]]]],
-    fill: Callable[[Any, Any], None] = messages.fill_write_result,
-    options_of: Callable[[Any], dict[str, Any]] = lambda _: {},
-) -> Any:
-    """The RPC that does a batch of writes with a method of the store, and fills in their outcomes."""
-    rpc = response.DESCRIPTOR.name.removesuffix("Response")
-
-    async def write(self: "VaultService", request: Any, context: Any) -> Any:
-        reply: Any = response()
-        options = options_of(request)
-        for unit in options.values():
-            self._check_unit(unit, context)
-        store = self._store_for(context)
-
-        async def commit(items: Sequence[Any]) -> None:
-            newest = 0
-            specs = [item_from_wire(item) for item in items]
-            results = await write_of(store)(request.unit, specs, **options)
-            for result in self._refusals.shown(rpc, context, rows_of(results)):
-                fill(reply.results.add(), result)
-                newest = max(newest, _revision_of(result))
-            if rpc in TIMED:
-                self._say_time(reply, results)
-            reply.revision = max(reply.revision, newest)
-
-        await self._batch(self._writes, context, request.unit, request.items, reply, commit)
-        fit_results(reply, reply.results, self._limit)
-        return reply
-
-    return write
-
-
-class VaultService(PrincipalCalls):
+class VaultService(PrincipalCalls, WriteCalls):
     """The RPCs of vault.v1. Errors are raised as VaultError; CallInterceptor turns them into status.
 
     Blocks come and go as `block_codec` has them, encoded or as Block, between the other messages of a stream.
 
-    Each `context` is a CallContext, which the generated base class knows nothing of.
-
     A reply's revision is read before the store is asked, since the reply must show every change up to it.
     """
-
-    def __init__(self, store: AsyncStore, settings: ServerSettings, refusals: RefusalLog) -> None:
-        self._store = store
-        self._refusals = refusals
-        self._allowed = sorted(settings.allowed_units)
-        self._scoped = ScopedStores(store, self._allowed)
-        self._limit = settings.max_message_size
-        # So many rows take 5 ms or so; so many objects, that a batch which cannot fit a reply does not fill the
-        # memory; so many items are committed together.
-        self._lookups = BatchSlices(2, size=256, small=256)
-        self._loads = BatchSlices(2, size=32, small=32)
-        self._writes = BatchSlices(1, size=1000, small=64)
-        self._groups = EncodedGroups()
 
     async def GetCapabilities(self, request: pb.GetCapabilitiesRequest, context: Any) -> pb.GetCapabilitiesResponse:
         revision = self._store.revision
@@ -295,78 +199,6 @@ class VaultService(PrincipalCalls):
         fit_objects(reply, self._limit)
         return reply
 
-    Upload = _streamed_write(
-        pb.UploadResponse, lambda start: requests.upload_spec_from_wire(start.spec), lambda store: store.upload
-    )
-    Update = _streamed_write(
-        pb.UpdateResponse, lambda start: requests.update_spec_from_wire(start.spec), lambda store: store.update
-    )
-    Put = _streamed_write(pb.PutResponse, requests.write_from_wire, lambda store: store.put)
-
-    async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
-        self._check_unit(request.unit, context)
-        revision = self._store.revision
-        status = await self._store_for(context).write_status(request.unit, request.request_id)
-        reply = messages.write_status_to_wire(status)
-        reply.revision = revision if status.info is None else max(revision, status.info.revision)
-        self._say_time(reply, [status.info])
-        return reply
-
-    async def AbortWrite(self, request: pb.AbortWriteRequest, context: Any) -> pb.AbortWriteResponse:
-        self._check_unit(request.unit, context)
-        revision = self._store.revision
-        await self._store_for(context).abort_write(request.unit, request.request_id)
-        return pb.AbortWriteResponse(revision=revision)
-
-    UploadMany = _small_writes(pb.UploadManyResponse, requests.small_upload_from_wire, lambda store: store.upload_many)
-    UpdateMany = _small_writes(pb.UpdateManyResponse, requests.small_update_from_wire, lambda store: store.update_many)
-    PutMany = _small_writes(pb.PutManyResponse, requests.small_put_from_wire, lambda store: store.put_many)
-    Delete = _small_writes(
-        pb.DeleteResponse,
-        requests.delete_spec_from_wire,
-        lambda store: store.delete_many,
-        messages.fill_delete_result,
-    )
-    DeleteMany = _small_writes(
-        pb.DeleteManyResponse,
-        requests.delete_item_from_wire,
-        lambda store: store.delete_many,
-        messages.fill_delete_result,
-    )
-    SetMetadataMany = _small_writes(
-        pb.SetMetadataManyResponse, requests.metadata_item_from_wire, lambda store: store.set_metadata_many
-    )
-    Copy = _small_writes(
-        pb.CopyResponse,
-        requests.copy_from_wire,
-        lambda store: store.copy_many,
-        options_of=lambda request: {"to_unit": request.to_unit or request.unit},
-    )
-
-    async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
-        self._check_unit(request.unit, context)
-        revision = self._store.revision
-        info = await self._store_for(context).set_metadata(request.unit, requests.metadata_spec_from_wire(request))
-        reply = pb.SetMetadataResponse(revision=max(revision, info.revision))
-        messages.fill_object_info(reply.info, info)
-        self._say_time(reply, [info])
-        return reply
-
-    async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Any) -> pb.AcquireLeaseResponse:
-        self._check_unit(request.unit, context)
-        revision = self._store.revision
-        seconds = time_messages.seconds_from_wire(request.duration)
-        remaining = await self._store_for(context).acquire_lease(request.unit, request.name, request.holder, seconds)
-        reply = messages.lease_to_wire(remaining, seconds)
-        reply.revision = revision
-        return reply
-
-    async def ReleaseLease(self, request: pb.ReleaseLeaseRequest, context: Any) -> pb.ReleaseLeaseResponse:
-        self._check_unit(request.unit, context)
-        revision = self._store.revision
-        await self._store_for(context).release_lease(request.unit, request.name, request.holder)
-        return pb.ReleaseLeaseResponse(revision=revision)
-
     async def Watch(  # type: ignore[override]  # encoded groups, see above
         self, request: pb.WatchRequest, context: Any
     ) -> AsyncIterator[pb.WatchResponse | bytes]:
@@ -384,44 +216,3 @@ class VaultService(PrincipalCalls):
             else:
                 async for event in watch:
                     yield messages.watch_event_to_wire(event)
-
-    async def _batch(
-        self,
-        slices: BatchSlices,
-        context: CallContext,
-        unit: str,
-        items: Sequence[Any],
-        reply: Any,
-        answer: Callable[[Sequence[Any]], Awaitable[None]],
-    ) -> None:
-        """Answers a batch, a slice at a time."""
-        self._check_unit(unit, context)
-        reply.revision = self._store.revision
-        check_batch(items)
-        async with aclosing(slices.of(context.caller, items)) as parts:
-            async for part in parts:
-                await answer(part)
-
-    def _say_time(self, reply: Any, results: Sequence[Any]) -> None:
-        """Says the store's time in a reply with an object that expires."""
-        if any_expires(results):
-            time_messages.fill_timestamp(reply.store_time, from_time(self._store.time))
-
-    def _store_for(self, context: CallContext) -> AsyncStore:
-        """The store as the caller may use it."""
-        return self._store if context.principal is ANYBODY else self._scoped.of(context)
-
-    def _check_unit(self, unit: str, context: CallContext) -> None:
-        """A server may be held to a list of units, as its Store may be; of a caller's own, by his own store."""
-        if self._allowed and context.principal is ANYBODY:
-            require_allowed(unit, self._allowed)
-
-
-def _revision_of(result: Any) -> int:
-    """Of the change that a write made; 0: it made none."""
-    if isinstance(result, tuple):
-        revision: int = result[3]
-        return revision
-    if isinstance(result, ObjectInfo):
-        return result.revision
-    return result if isinstance(result, int) else 0
