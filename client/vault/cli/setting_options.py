@@ -58,7 +58,7 @@ def _offered(kind: type) -> Iterator[tuple[Field[Any], Setting]]:
 
 def _option(field: Field[Any], setting: Setting) -> Callable[[F], F]:
     return click.option(
-        setting.flag or f"--{field.name.replace('_', '-')}",
+        setting.flag or f"--{(setting.name or field.name).replace('_', '-')}",
         setting.name or field.name,
         type=type_of(replace(setting, above=setting.above and not _zero_is_none(field, setting))),
         is_flag=setting.kind == "switch",

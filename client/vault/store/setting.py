@@ -30,7 +30,7 @@ class Setting:
         least, most: Of numbers, both included; with `above`, `least` is not.
         reason: Of the error for any other value.
         name: Of its variable and key, where that is not the field's.
-        flag: Where that is not --NAME.
+        flag: Where that is not --NAME, of that name.
     """
 
     kind: Literal["seconds", "number", "whole", "switch", "choice", "text", "texts", "path", "units"]

@@ -4,6 +4,7 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Final, Self
 
 from vault.errors import InvalidArgumentError
@@ -35,6 +36,8 @@ _BURST: Final = 0.1
 _TOGETHER: Final = 30.0
 """Seconds for which somebody counts as a caller after a call."""
 
+_count = partial(whole, least=0, most=_MOST)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
@@ -47,45 +50,20 @@ class Budget:
         InvalidArgumentError: A value that cannot work.
     """
 
-    calls: int = whole(
+    calls: int = _count(
         256,
         "Calls of a caller at the same time, without transfers and watches; others wait, for a moment.",
-        least=0,
-        most=_MOST,
         name="caller_calls",
-        flag="--caller-calls",
     )
-    calls_per_second: int = whole(
-        300,
-        "Calls of a caller a second, while others call, too; more wait, for a moment.",
-        least=0,
-        most=_MOST,
-        name="caller_rate",
-        flag="--caller-rate",
+    calls_per_second: int = _count(
+        300, "Calls of a caller a second, while others call, too; more wait, for a moment.", name="caller_rate"
     )
-    transfers: int = whole(
-        256,
-        "Uploads and downloads of a caller at the same time.",
-        least=0,
-        most=_MOST,
-        name="caller_transfers",
-        flag="--caller-transfers",
-    )
-    watches: int = whole(
-        2000,
-        "Watches of a caller at the same time.",
-        least=0,
-        most=_MOST,
-        name="caller_watches",
-        flag="--caller-watches",
-    )
-    staged_bytes: int = whole(
+    transfers: int = _count(256, "Uploads and downloads of a caller at the same time.", name="caller_transfers")
+    watches: int = _count(2000, "Watches of a caller at the same time.", name="caller_watches")
+    staged_bytes: int = _count(
         64 << 30,
         "Bytes of a caller's unfinished uploads, suspended ones included. Over it only one of them goes on.",
-        least=0,
-        most=_MOST,
         name="caller_staged_bytes",
-        flag="--caller-staged-bytes",
     )
     work: float = seconds(
         0.25,
@@ -93,7 +71,6 @@ class Budget:
         zero=True,
         most=MAX_SECONDS,
         name="caller_work",
-        flag="--caller-work",
     )
 
     def __post_init__(self) -> None:
