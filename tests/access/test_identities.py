@@ -74,8 +74,10 @@ def test_what_was_written_is_read_again(before: Identities) -> None:
     | st.sampled_from(["[[principal]]\n", "principal = []\n"]).flatmap(lambda head: st.text().map(head.__add__))
 )
 def test_any_text_is_read_or_refused(text: str) -> None:
+    found = Identities()
     with contextlib.suppress(InvalidArgumentError):  # and nothing else
-        parse_identities(text.encode("utf-8", "surrogatepass"))
+        found = parse_identities(text.encode("utf-8", "surrogatepass"))
+    assert list(parse_identities(tomli_w.dumps(found.document()).encode()).values()) == list(found.values())
 
 
 ONE = '[[principal]]\nname = "a"\n'

@@ -23,7 +23,7 @@ from vault_server import AccessSettings, AsyncServer, EmbeddedStore, Server, Ser
 from tests.server.process import Serve, Served
 from tests.server.raw_calls import Stub, load, say, stub_of, whole
 from tests.tls import Authority, Pair, replace
-from tests.waiting import assert_soon
+from tests.waiting import assert_ended, assert_soon
 
 ALONE = [("grpc.use_local_subchannel_pool", 1)]
 
@@ -81,7 +81,7 @@ def serial_at(address: str, authority: Authority) -> int:
         return int(str(found["serialNumber"]), 16)
 
 
-def soon_shown(address: str, authority: Authority, pair: Pair) -> None:
+def assert_soon_shown(address: str, authority: Authority, pair: Pair) -> None:
     assert_soon(lambda: serial_at(address, authority) == pair.serial)
 
 
@@ -117,7 +117,7 @@ def test_openssl_is_shown_tls_1_3_and_1_2_and_nothing_older(
             assert "Cipher is (NONE)" in said, said
         new = authority.server()
         new.write(tmp_path, "server")
-        soon_shown(server.address, authority, new)
+        assert_soon_shown(server.address, authority, new)
         assert "Verify return code: 0 (ok)" in openssl(server.address, authority, tmp_path)
 
 
@@ -130,10 +130,10 @@ async def test_running_calls_go_on_over_a_change_of_the_certificate(
         await watch.read()
         go_on = asyncio.Event()
         data = os.urandom(BLOCK_SIZE + 1)
-        writing = asyncio.create_task(upload(stub, 1, data, go_on))
+        writing = asyncio.create_task(assert_uploaded(stub, 1, data, go_on))
         new = authority.server()
         new.write(tmp_path, "server")
-        await asyncio.to_thread(soon_shown, server.address, authority, new)
+        await asyncio.to_thread(assert_soon_shown, server.address, authority, new)
         go_on.set()
         await writing
         while (event := await watch.read()) and event.change.data_id != 1:  # type: ignore[attr-defined]  # or EOF
@@ -190,7 +190,7 @@ def test_what_is_broken_leaves_the_last_good_pair_with_one_line(
             (tmp_path / "server.key").rmdir()
         new = authority.server()
         new.write(tmp_path, "server")
-        soon_shown(server.address, authority, new)
+        assert_soon_shown(server.address, authority, new)
         assert lines()[1:3] == ["file is good again", "certificate was read again"]
     for secret in (first.key, new.key):
         assert secret.decode().splitlines()[1] not in caplog.text
@@ -202,7 +202,7 @@ def test_a_certificate_that_is_not_valid_yet_is_shown_as_soon_as_it_is(
     with Server(store, access=access) as server:
         new = authority.issue("localhost", begins=dt.timedelta(seconds=2))
         new.write(tmp_path, "server")
-        soon_shown(server.address, authority, new)
+        assert_soon_shown(server.address, authority, new)
         assert dt.datetime.now(dt.UTC) > dt.datetime.fromtimestamp(new_begin(new), dt.UTC)
 
 
@@ -274,8 +274,7 @@ def test_a_handshake_has_an_end(access: AccessSettings, sent: bytes, store: Embe
     settings = ServerSettings(handshake_timeout=0.5)
     with Server(store, access=access, settings=settings) as server, connect(server.address) as silent:
         silent.sendall(sent)
-        while silent.recv(4096):
-            continue
+        assert_ended(silent)
 
 
 class TestServe:
@@ -323,7 +322,7 @@ class TestServe:
         assert "--insecure-plaintext" not in err
 
 
-async def upload(stub: Stub, data_id: int, data: bytes, go_on: asyncio.Event) -> None:
+async def assert_uploaded(stub: Stub, data_id: int, data: bytes, go_on: asyncio.Event) -> None:
     async def requests() -> AsyncIterator[pb.UploadRequest]:
         head, *rest = whole(data, data_id)
         yield head
@@ -336,7 +335,9 @@ async def upload(stub: Stub, data_id: int, data: bytes, go_on: asyncio.Event) ->
     assert replies[-1].info.checksum == checksum(data)
 
 
-async def download(stub: Stub, data_id: int, data: bytes, go_on: asyncio.Event, began: asyncio.Semaphore) -> None:
+async def assert_downloaded(
+    stub: Stub, data_id: int, data: bytes, go_on: asyncio.Event, began: asyncio.Semaphore
+) -> None:
     found = b""
     async for reply in stub.Load(pb.LoadRequest(unit="u", key=pb.Key(data_id=data_id))):
         if reply.WhichOneof("part") == "block":
@@ -359,11 +360,11 @@ async def test_no_transfer_of_fifty_fails_when_the_certificate_changes_under_the
             go_on, began = asyncio.Event(), asyncio.Semaphore(0)
             async with asyncio.TaskGroup() as transfers:
                 for index, stub in enumerate(stubs[:25]):
-                    transfers.create_task(download(stub, 1, data, go_on, began))
-                    transfers.create_task(upload(stubs[25 + index], 2 + 25 * number + index, data, go_on))
+                    transfers.create_task(assert_downloaded(stub, 1, data, go_on, began))
+                    transfers.create_task(assert_uploaded(stubs[25 + index], 2 + 25 * number + index, data, go_on))
                 for _ in range(25):
                     await began.acquire()
                 new = authority.server()
                 new.write(tmp_path, "server")
-                await asyncio.to_thread(soon_shown, server.address, authority, new)
+                await asyncio.to_thread(assert_soon_shown, server.address, authority, new)
                 go_on.set()
