@@ -1,11 +1,10 @@
 """What is charged to principals, and their limits, as messages of vault.v1, and back, held against what was asked."""
 
-from itertools import pairwise
-
 from vault.errors import InvalidArgumentError, ProtocolError
-from vault.store.limits import MAX_DATA_ID, MAX_PAGE_SIZE, check_principal
+from vault.store.limits import MAX_DATA_ID, check_principal
 from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage
 from vault.v1 import vault_pb2 as pb
+from vault.wire.reply_checks import check_page_of
 
 
 def principal_limits_to_wire(limits: PrincipalLimits) -> pb.PrincipalLimits:
@@ -50,20 +49,7 @@ def limited_from_wire(wire: pb.PrincipalInfo, principal: str, limits: PrincipalL
 
 
 def principal_page_from_wire(wire: pb.StatPrincipalsResponse, asked: pb.StatPrincipalsRequest) -> PrincipalPage:
-    """A page of principals: no more than was asked for, each once and in order, and with the prefix."""
+    """A page of principals, held against what was asked."""
     infos = [principal_info_from_wire(info, info.principal) for info in wire.principals]
-    if len(infos) > (asked.page_size or MAX_PAGE_SIZE):
-        raise ProtocolError(f"the server sent {len(infos)} principals for a page of {asked.page_size or MAX_PAGE_SIZE}")
-    if wire.next_page_token and wire.next_page_token == asked.page_token:
-        raise ProtocolError("the server sent a page that leads to itself")
-    names = [info.principal for info in infos]
-    try:
-        for name in names:
-            check_principal(name)
-    except InvalidArgumentError as error:
-        raise ProtocolError(f"the server listed a principal that can be none: {error}") from error
-    if any(one >= other for one, other in pairwise(names)):
-        raise ProtocolError("the server listed principals out of order, or twice")
-    if not all(name.startswith(asked.prefix) for name in names):
-        raise ProtocolError(f"the server listed principals that do not begin with {asked.prefix!r}")
+    check_page_of("principal", [info.principal for info in infos], wire.next_page_token, asked, check_principal)
     return PrincipalPage(infos, wire.next_page_token)

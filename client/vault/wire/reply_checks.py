@@ -5,7 +5,7 @@ Of what a server says, this is what its client can know to be wrong. What it can
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -293,14 +293,36 @@ def check_places(page: Page, listing: Listing, last: Key | None) -> Key | None:
 
 def check_units(units: Sequence[str]) -> list[str]:
     """The units of a store: each once, in order."""
+    return _check_names("unit", units, check_unit)
+
+
+def _check_names(what: str, names: Sequence[str], check: Callable[[str], None]) -> list[str]:
+    """What may be names of such, each once, in order."""
     try:
-        for unit in units:
-            check_unit(unit)
+        for name in names:
+            check(name)
     except InvalidArgumentError as error:
-        raise ProtocolError(f"the server listed a unit that can be none: {error}") from error
-    if any(one >= other for one, other in pairwise(units)):
-        raise ProtocolError("the server listed units out of order, or twice")
-    return list(units)
+        raise ProtocolError(f"the server listed a {what} that can be none: {error}") from error
+    if any(one >= other for one, other in pairwise(names)):
+        raise ProtocolError(f"the server listed {what}s out of order, or twice")
+    return list(names)
+
+
+def check_page_of(
+    what: str,
+    names: Sequence[str],
+    next_page_token: str,
+    asked: "pb.StatUnitsRequest | pb.StatPrincipalsRequest",
+    check: Callable[[str], None],
+) -> None:
+    """A page of units, or of principals: no more than was asked for, each once and in order, and with the prefix."""
+    most = asked.page_size or MAX_PAGE_SIZE
+    if len(names) > most:
+        raise ProtocolError(f"the server sent {len(names)} {what}s for a page of {most}")
+    if next_page_token and next_page_token == asked.page_token:
+        raise ProtocolError("the server sent a page that leads to itself")
+    if not all(name.startswith(asked.prefix) for name in _check_names(what, names, check)):
+        raise ProtocolError(f"the server listed {what}s that do not begin with {asked.prefix!r}")
 
 
 def check_lease_of(acquired: bool, remaining: float) -> float:  # noqa: FBT001  # as it was answered
@@ -331,15 +353,10 @@ def check_limited(info: UnitInfo, unit: str, limits: UnitLimits) -> UnitInfo:
     return info
 
 
-def check_unit_page(page: UnitPage, *, prefix: str, page_size: int, page_token: str) -> UnitPage:
-    """A page of units: no more than was asked for, each once and in order, and with the prefix."""
-    if len(page.units) > (page_size or MAX_PAGE_SIZE):
-        raise ProtocolError(f"the server sent {len(page.units)} units for a page of {page_size or MAX_PAGE_SIZE}")
-    if page.next_page_token and page.next_page_token == page_token:
-        raise ProtocolError("the server sent a page that leads to itself")
-    units = check_units([check_unit_info(info, info.unit).unit for info in page.units])
-    if not all(unit.startswith(prefix) for unit in units):
-        raise ProtocolError(f"the server listed units that do not begin with {prefix!r}")
+def check_unit_page(page: UnitPage, asked: "pb.StatUnitsRequest") -> UnitPage:
+    """A page of units, with figures that can be theirs."""
+    units = [check_unit_info(info, info.unit).unit for info in page.units]
+    check_page_of("unit", units, page.next_page_token, asked, check_unit)
     return page
 
 
