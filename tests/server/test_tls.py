@@ -191,7 +191,7 @@ def test_what_is_broken_leaves_the_last_good_pair_with_one_line(
         new = authority.server()
         new.write(tmp_path, "server")
         assert_soon_shown(server.address, authority, new)
-        assert lines()[1:3] == ["file is good again", "certificate was read again"]
+        assert_soon(lambda: lines()[1:3] == ["file is good again", "certificate was read again"])
     for secret in (first.key, new.key):
         assert secret.decode().splitlines()[1] not in caplog.text
 
