@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from vault._async.files.block_stream import AsyncBlocks, AsyncBlockSource, AsyncRanges, sought, to_read
 from vault._async.files.range_reader import AsyncRangeReader
+from vault._runtime.gathered_bytes import gathered_bytes
 from vault._runtime.sync_async import AsyncAffinity, AsyncFile
 from vault.errors import ClosedError, object_not_found
 from vault.store._async.reopening import reopener
@@ -119,7 +120,7 @@ class AsyncObjectReader(AsyncFile):
             self._position += wanted
             return data
         through = (self._position + wanted - 1) // BLOCK_SIZE
-        gathered = io.BytesIO()  # gives its bytes away without a copy
+        gathered = gathered_bytes(wanted)
         for index, start, stop in spans(self._position, wanted):
             block = await self._block(index, through)
             self._position += stop - start

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from vault._async.files.block_stream import AsyncBlockSource
 from vault._runtime.blocking import AsyncBlocking, AsyncHook
+from vault._runtime.gathered_bytes import gathered_bytes
 from vault._runtime.sync_async import AsyncBridge, AsyncReturned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
@@ -112,7 +113,7 @@ class AsyncCodec:
     async def _whole(source: AsyncBlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered = io.BytesIO()
+        gathered = gathered_bytes(source.info.size)
         for index in range(source.info.block_count):
             gathered.write(await source.passing_block(index))
         return gathered.getvalue()

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from vault._sync.files.block_stream import Blocks, BlockSource, Ranges, sought, to_read
 from vault._sync.files.range_reader import RangeReader
+from vault._runtime.gathered_bytes import gathered_bytes
 from vault._runtime.sync_async import Affinity, File
 from vault.errors import ClosedError, object_not_found
 from vault.store._sync.reopening import reopener
@@ -120,7 +121,7 @@ class ObjectReader(File):
             self._position += wanted
             return data
         through = (self._position + wanted - 1) // BLOCK_SIZE
-        gathered = io.BytesIO()  # gives its bytes away without a copy
+        gathered = gathered_bytes(wanted)
         for index, start, stop in spans(self._position, wanted):
             block = self._block(index, through)
             self._position += stop - start

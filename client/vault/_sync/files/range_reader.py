@@ -1,11 +1,11 @@
 # Generated from _async/files/range_reader.py by scripts/unasync: DO NOT CHANGE.
 """Parts of one generation of an object, each asked for by itself."""
 
-import io
 from collections.abc import Sequence
 from typing import Final
 
 from vault._sync.files.block_stream import BlockSource
+from vault._runtime.gathered_bytes import gathered_bytes
 from vault.errors import ConflictError, InvalidArgumentError
 from vault.store._sync.reopening import deleted, reopener, replaced
 from vault.store.blocks import check_parts, check_same, spans
@@ -39,7 +39,7 @@ class RangeReader:
             if parts is not None:
                 return parts[0]
         source = BlockSource(self._info, reopener(self._store, self._info), kept=0)
-        gathered = io.BytesIO()  # gives its bytes away without a copy
+        gathered = gathered_bytes(length)
         through = (offset + length - 1) // BLOCK_SIZE
         try:
             for index, start, stop in spans(offset, length):

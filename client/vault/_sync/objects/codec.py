@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from vault._sync.files.block_stream import BlockSource
 from vault._runtime.blocking import Blocking, Hook
+from vault._runtime.gathered_bytes import gathered_bytes
 from vault._runtime.sync_async import Bridge, Returned
 from vault._sync.files.object_reader import ObjectReader
 from vault.datatype import Datatype
@@ -113,7 +114,7 @@ class Codec:
     def _whole(source: BlockSource) -> bytes:
         """All the object's bytes, once in memory: `_load` is promised bytes, and a BytesIO gives its own away,
         where a join of the blocks, or bytes made of a bytearray, would hold them twice."""
-        gathered = io.BytesIO()
+        gathered = gathered_bytes(source.info.size)
         for index in range(source.info.block_count):
             gathered.write(source.passing_block(index))
         return gathered.getvalue()
