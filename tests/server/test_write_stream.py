@@ -126,6 +126,21 @@ async def test_a_dialogue_gone_wrong_says_why_and_stores_nothing(
     assert staged(tmp_path) == []
 
 
+@pytest.mark.parametrize("before", [0, 1, 3])
+async def test_a_bad_block_is_told_of_while_nothing_more_is_sent(
+    before: int, stub: Stub, store: EmbeddedStore, tmp_path: Path
+) -> None:
+    call = stub.Upload()
+    for request in (start(), *blocks(BLOCK * before), block(before * BLOCK_SIZE, BLOCK, wrong=1)):
+        await call.write(request)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        while True:
+            await call.read()
+    assert isinstance(told(caught.value), ChecksumError)
+    assert store.list_units() == []
+    await nothing_staged(tmp_path)
+
+
 async def test_a_client_that_cancels_in_the_middle_leaves_nothing(
     stub: Stub, store: EmbeddedStore, tmp_path: Path
 ) -> None:
