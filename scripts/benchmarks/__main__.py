@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from scripts.benchmarks import page, report
 from scripts.benchmarks.harness import Bench
 from scripts.benchmarks.lines import LINES
-from scripts.benchmarks.outcome import Line, Outcome
 
-PAIRED = ("load-small", "load-cached", "load-many", "upload-many", "embedded-load", "download-file")
-"""The lines that a change must not make slower."""
+PAIRED = [line.name for line in LINES.values() if line.paired]
 
 
 @contextmanager
@@ -28,17 +27,6 @@ def checkout(commit: str) -> Iterator[Path]:
         )
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         yield Path(folder)
-
-
-def compare(arguments: argparse.Namespace, folder: Path) -> int:
-    """Both trees' Vault, in turn."""
-    with (
-        checkout(arguments.against) as tree,
-        Bench(folder, quick=arguments.quick, runs=arguments.runs, against=tree) as bench,
-    ):
-        for name in arguments.only or PAIRED:
-            report.show_pairs(LINES[name], LINES[name].measure(bench))
-    return 0
 
 
 def parse() -> argparse.Namespace:
@@ -53,7 +41,7 @@ def parse() -> argparse.Namespace:
         metavar="COMMIT",
         help=f"Vault of this tree and of that commit in turn, without peers; without --only: {', '.join(PAIRED)}",
     )
-    parser.add_argument("--runs", type=int, metavar="N", help="measured runs of each (5; 3 in a quick run)")
+    parser.add_argument("--runs", type=int, metavar="N", help="measured runs of each (5; 2 in a quick run)")
     parser.add_argument(
         "--directory",
         type=Path,
@@ -63,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help="where JSON and plots go (docs for a whole run, whose PERFORMANCE.md it fills; .bench otherwise)",
+        help="where JSON, tables and plots go (docs for a whole run, whose PERFORMANCE.md it fills; .bench otherwise)",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.only or ()) - LINES.keys():
@@ -71,21 +59,22 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def run(bench: Bench, chosen: list[Line]) -> tuple[list[tuple[Line, Outcome]], dict[str, str]]:
+def run(bench: Bench, chosen: list[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Every line, one after another; one that fails does not take the others with it."""
-    outcomes, failed = [], {}
-    for line in chosen:
+    results, failed = [], {}
+    for name in chosen:
         began = time.monotonic()
         try:
-            outcome = line.measure(bench)
+            if bench.against:
+                report.show_pairs(LINES[name], bench.measure(LINES[name]))
+                continue
+            results.append(report.result(LINES[name], bench.measure(LINES[name])))
         except Exception as error:  # noqa: BLE001  # whatever a peer raises
-            failed[line.name] = f"{type(error).__name__}: {error}"
-            print(f"\n{line.name}: FAILED: {failed[line.name]}", flush=True)
+            failed[name] = f"{type(error).__name__}: {error}"
+            print(f"\n{name}: FAILED: {failed[name]}", flush=True)
             continue
-        report.show(line, outcome)
-        print(f"    ({time.monotonic() - began:.0f} s)", flush=True)
-        outcomes.append((line, outcome))
-    return outcomes, failed
+        print(f"\n{report.show(results[-1])}\n\n({time.monotonic() - began:.0f} s)", flush=True)
+    return results, failed
 
 
 def main() -> int:
@@ -94,40 +83,36 @@ def main() -> int:
         for line in LINES.values():
             print(f"{line.name:24} {line.title}")
         return 0
-    if arguments.against:
-        with tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder:
-            return compare(arguments, Path(folder))
-    whole = not arguments.quick and not arguments.only
-    output: Path = arguments.output or Path("docs" if whole else ".bench")
-    output.mkdir(parents=True, exist_ok=True)
-    chosen = [line for line in LINES.values() if not arguments.only or line.name in arguments.only]
-    with (
-        tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder,
-        Bench(Path(folder), quick=arguments.quick, runs=arguments.runs) as bench,
-    ):
-        found = report.circumstances(bench)
-        outcomes, failed = run(bench, chosen)
-        found["left_out"] = sorted(bench.left_out)
+    whole = not (arguments.quick or arguments.only or arguments.against)
+    chosen = [name for name in LINES if name in (arguments.only or (PAIRED if arguments.against else LINES))]
+    with tempfile.TemporaryDirectory(prefix="vault-bench-", dir=arguments.directory) as folder:
+        if arguments.against:
+            with (
+                checkout(arguments.against) as tree,
+                Bench(Path(folder), quick=arguments.quick, runs=arguments.runs, against=tree) as bench,
+            ):
+                return 1 if run(bench, chosen)[1] else 0
+        with Bench(Path(folder), quick=arguments.quick, runs=arguments.runs) as bench:
+            found = report.circumstances(bench)
+            found["lines"], found["failed"] = run(bench, chosen)
+            found["left_out"] = sorted(bench.left_out)
     for reason in found["left_out"]:
         print(f"left out: {reason}")
-    report.summary(outcomes)
-    found["failed"] = failed
-    found["lines"] = [report.to_json(line, outcome) for line, outcome in outcomes]
+    report.summary(found["lines"])
+    output: Path = arguments.output or Path("docs" if whole else ".bench")
+    output.mkdir(parents=True, exist_ok=True)
     written = output / "performance.json"
     written.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    print(f"{written}{draw(found, output)}")
-    if whole and (document := output / "PERFORMANCE.md").exists():
-        page.put(found, document)
-        print(document)
-    return 1 if failed else 0
+    print(written, *page.put(found, output), *draw(found, output), sep=", ")
+    return 1 if found["failed"] else 0
 
 
-def draw(found: dict[str, object], output: Path) -> str:
+def draw(found: dict[str, Any], output: Path) -> list[Path | str]:
     try:
-        from scripts.benchmarks import plots  # noqa: PLC0415  # matplotlib may not be to be had
+        from scripts.benchmarks import plots  # matplotlib may not be to be had
     except ModuleNotFoundError as error:
-        return f"; no plots: {error}"
-    return "".join(f", {path}" for path in plots.draw(found, output))
+        return [f"no plots: {error}"]
+    return list(plots.draw(found, output))
 
 
 if __name__ == "__main__":

@@ -5,116 +5,128 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from scripts.benchmarks.data import MIB, file_digest, make_file
-from scripts.benchmarks.servers import STARTERS, Server, Starter, import_from, missing, vault_server
+import psutil
 
+from scripts.benchmarks.data import MIB, Source, make_source
+from scripts.benchmarks.servers import Command, Server, Start, import_from
+from scripts.benchmarks.table import PEERS, PLACES, Contender, Large, Line, Quick, lacking
 
-@dataclass(frozen=True)
-class Run:
-    """What one run took. `client_cpu` and `server_cpu`: seconds, user and system, all processes of that side."""
-
-    seconds: float
-    client_cpu: float
-    server_cpu: float
-    count: int
-    p50: float | None = None
-    p99: float | None = None
-
-
-@dataclass(frozen=True)
-class Series:
-    """The runs of one contender."""
-
-    name: str
-    runs: list[Run]
-    amount: float
-    """GB in one run, or operations."""
-
-    @property
-    def seconds(self) -> float:
-        """Of a GB or an operation: the median of the runs."""
-        return statistics.median(run.seconds for run in self.runs) / self.amount
-
-    def cpu(self, side: Literal["client", "server"]) -> float:
-        """Seconds of processor for a GB or an operation, over all runs: short ones are counted in coarse steps."""
-        used = [run.client_cpu if side == "client" else run.server_cpu for run in self.runs]
-        return sum(used) / len(used) / self.amount
-
-    def percentile(self, which: Literal["p50", "p99"]) -> float | None:
-        """Seconds of one operation, where each was timed: the median of the runs."""
-        found = [run.p50 if which == "p50" else run.p99 for run in self.runs]
-        timed = [seconds for seconds in found if seconds is not None]
-        return statistics.median(timed) if timed else None
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        each = [run.seconds / self.amount for run in self.runs]
-        return min(each), max(each)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contender:
-    """Somebody who does the work.
-
-    Attributes:
-        name: As the tables show it.
-        side: MODULE.FUNCTION in scripts/benchmarks/peers.
-        place: The server, a name of `servers.STARTERS` or of `Bench.start`; or a directory.
-        arguments: For the side; `{client}` in a text becomes the client's number.
-        clients: Processes that do it at once.
-        size: Bytes that each client moves in one run; None: operations are counted.
-        tree: The checkout whose Vault it runs; None: the installed one.
-    """
-
-    name: str
-    side: str
-    place: str | Path
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    clients: int = 1
-    size: int | None = None
-    tree: Path | None = None
-
-    @property
-    def peer(self) -> str:
-        return self.side.split(".")[0]
+SAMPLED = 0.02  # seconds between two looks at how much memory is resident
 
 
 class Client:
     """A client process, see `client.py`."""
 
-    def __init__(self, side: str, arguments: Mapping[str, Any], tree: Path | None = None) -> None:
-        command = [sys.executable, "-m", "scripts.benchmarks.client", side, json.dumps(arguments)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=import_from(tree)
-        )
-        self._side = side
+    def __init__(self, command: Command, environment: Mapping[str, str] | None) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(list(command), stdin=pipe, stdout=pipe, text=True, env=environment)
 
     def say(self, step: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{step}\n")
-        self._process.stdin.flush()
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{step}\n")
+        self.process.stdin.flush()
 
     def hear(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"the client {self._side} ended; what it says is above")
+        assert self.process.stdout is not None
+        if not (answer := self.process.stdout.readline()):
+            raise RuntimeError("a client ended; what it says is above")
         found: dict[str, Any] = json.loads(answer)
         return found
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-        self._process.stdout.close()
+        try:
+            self.process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
+
+class Entrant:
+    """A contender with its processes, and what they took."""
+
+    def __init__(self, line: Line, name: str, clients: list[Client], server: Server | None, size: int) -> None:
+        self.name = name
+        self.runs: list[dict[str, Any]] = []
+        self._line = line
+        self._clients = clients
+        self._server = server
+        self._size = size if line.unit == "s/GB" else 0
+        self._before: dict[str, int] = {}
+        self._most: dict[str, int] = {}
+
+    def hear(self) -> list[dict[str, Any]]:
+        return [client.hear() for client in self._clients]
+
+    def _all(self, step: str) -> list[dict[str, Any]]:
+        for client in self._clients:
+            client.say(step)
+        return self.hear()
+
+    def run(self, *, measured: bool) -> None:
+        self._all("before")
+        with self._watching_memory():
+            server_cpu = self._server.cpu() if self._server else 0.0
+            began = time.perf_counter()
+            answers = self._all("run")
+            seconds = time.perf_counter() - began
+            server_cpu = self._server.cpu() - server_cpu if self._server else 0.0
+        more = self._all("after")[0]
+        if not measured:
+            return
+        each = [answer["seconds"] for answer in answers]
+        amount = self._size * len(answers) / 1e9 or sum(answer["count"] for answer in answers)
+        run = {
+            "wall": (each[0] if len(each) == 1 else seconds) / amount,  # its own clock leaves out the pipe to it
+            "client": sum(answer["cpu"] for answer in answers) / amount,
+            "server": server_cpu / amount,
+            "spread": max(each) / min(each),
+        }
+        self.runs.append({**{key: answers[0][key] for key in ("p50", "p99") if key in answers[0]}, **more, **run})
+
+    def figures(self) -> dict[str, Any]:
+        """Of a GB, or of an operation: the median of the runs' seconds, and of what else there is. Processor time is
+        that of all runs together: short ones are counted in coarse steps. MiB by which each side's memory grew."""
+        found: dict[str, Any] = {"name": self.name, "runs": [run["wall"] for run in self.runs]}
+        for key in self.runs[0]:
+            average = statistics.mean if key in ("client", "server") else statistics.median
+            found[key] = average(run[key] for run in self.runs)
+        found["cpu"] = found["client"] + found["server"]
+        if "p50" in found:
+            found["tail"] = found["p99"] / found["p50"] if found["p50"] else 0.0
+        return found | {f"{side}_memory": (self._most[side] - self._before[side]) / MIB for side in self._before}
+
+    @contextmanager
+    def _watching_memory(self) -> Iterator[None]:
+        """Where the line is about memory: what is resident before the first run, and at most since."""
+        if not self._line.memory:
+            yield
+            return
+        sides = {"client": psutil.Process(self._clients[0].process.pid)}
+        if self._server:
+            sides["server"] = self._server.process
+        self._before = self._before or {side: process.memory_info().rss for side, process in sides.items()}
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(SAMPLED):
+                for side, process in sides.items():
+                    self._most[side] = max(self._most.get(side, 0), process.memory_info().rss)
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 class Bench:
@@ -122,19 +134,17 @@ class Bench:
 
     Attributes:
         against: A checkout of another commit: Vault of this one and of that run in turn, and no peers.
-        servers: Those that run, by name.
     """
 
     def __init__(self, folder: Path, *, quick: bool, runs: int | None = None, against: Path | None = None) -> None:
         self.folder = folder
         self.quick = quick
-        self.runs = runs or (3 if quick else 5)
+        self.runs = runs or (2 if quick else 5)
         self.against = against
-        self.large = 64 * MIB if quick else 1024 * MIB
         self.left_out: set[str] = set()
-        self.servers: dict[str, Server] = {}
+        self._servers: dict[tuple[str, Path | None], Server] = {}
+        self._sources: dict[int, Source] = {}
         self._stack = ExitStack()
-        self._files: dict[int, tuple[Path, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -142,122 +152,74 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def scaled(self, count: int) -> int:
-        """A number of operations, fewer in a quick run."""
-        return max(1, count // 5) if self.quick else count
-
-    def source(self, size: int) -> tuple[Path, int]:
-        """A file of so many bytes, and its XXH3-64."""
-        if size not in self._files:
-            path = self.folder / f"large-{size}"
-            make_file(path, size)
-            self._files[size] = path, file_digest(path)
-        return self._files[size]
-
-    def start(self, name: str, starter: Starter) -> Server:
-        """A server of one's own, under a name that contenders can give as their place; it runs to the end."""
-        self.servers[name] = self._stack.enter_context(starter(self.folder / name))
-        return self.servers[name]
-
-    def server(self, name: str) -> Server:
-        return self.servers.get(name) or self.start(name, STARTERS[name])
-
-    def available(self, contenders: Iterable[Contender]) -> list[Contender]:
-        """Those whose libraries and programs are here."""
-        found = []
-        for contender in contenders:
-            if lacking := missing(contender.peer):
-                self.left_out.add(f"{contender.name}: {lacking} is not installed")
-            else:
-                found.append(contender)
-        return found
-
-    def compare(self, contenders: Sequence[Contender], *, settle: bool = False) -> list[Series]:
-        """Lets them run in turn, each once unmeasured and then `runs` times.
-
-        Args:
-            settle: What was written before goes to the disk before each run, so that nobody waits for another's.
-        """
-        if self.against:
-            contenders = self._from_both_trees(contenders, self.against)
-        runs: dict[str, list[Run]] = {}
+    def measure(self, line: Line) -> list[Entrant]:
+        """Lets them run in turn, each once unmeasured and then so many times."""
         with ExitStack() as stack:
-            entered = [stack.enter_context(self._enter(contender)) for contender in self.available(contenders)]
-            for number in range(self.runs + 1):
-                for entrant in entered if number % 2 else reversed(entered):
-                    if settle:
+            entrants = [stack.enter_context(self._enter(line, one)) for one in self._contenders(line)]
+            for entrant in entrants:
+                entrant.hear()
+            for number in [1] if line.once else range(self.runs + 1):
+                for entrant in entrants if number % 2 else reversed(entrants):
+                    if line.settle:
                         os.sync()
-                    run = entrant.run()
-                    if number:  # the first warms up
-                        runs.setdefault(entrant.contender.name, []).append(run)
-        return [Series(entrant.contender.name, runs[entrant.contender.name], entrant.amount) for entrant in entered]
+                    entrant.run(measured=bool(number))
+            return entrants
 
-    def _from_both_trees(self, contenders: Sequence[Contender], tree: Path) -> list[Contender]:
-        """Vault of this tree and of the other one, each with a server, or a directory, of its own."""
-        pairs = []
-        for ours in [contender for contender in contenders if contender.peer == "ours"]:
-            place = ours.place.with_name(f"{ours.place.name}-before") if isinstance(ours.place, Path) else "before"
-            if place == "before" and place not in self.servers:
-                self.start(place, vault_server(tree=tree))
-            pairs += [ours, replace(ours, name=f"{ours.name}, before", place=place, tree=tree)]
-        return pairs
+    def _contenders(self, line: Line) -> Iterator[Contender]:
+        """Those whose libraries and programs are here; or Vault of both trees, each with places of its own."""
+        for one in line.contenders:
+            needs = PEERS[one.peer].needs + (PLACES[one.where].needs if one.where in PLACES else ())
+            if self.against and not one.ours:
+                continue
+            if lack := lacking(needs):
+                self.left_out.add(f"{line.name}, {one.named}: {lack} is not to be had here")
+                continue
+            yield one
+            if self.against:
+                yield replace(one, name=f"{one.named}, before", tree=self.against)
 
     @contextmanager
-    def _enter(self, contender: Contender) -> Iterator["_Entrant"]:
-        server = None if isinstance(contender.place, Path) else self.server(contender.place)
-        place = str(contender.place) if server is None else server.address
+    def _enter(self, line: Line, one: Contender) -> Iterator[Entrant]:
+        folder = self.folder / (one.where if one.tree is None else f"{one.where}-before")
+        server = self._server(one, folder) if one.where in PLACES else None
+        arguments = {name: self._resolved(value) for name, value in {**line.arguments, **one.arguments}.items()}
+        if "store" in arguments:  # the server's own
+            arguments["store"] = str(folder / "store")
+        asked = {
+            "place": server.address if server else str(folder),
+            "settings": {**PEERS[one.peer].settings, **(server.settings if server else {})},
+            "arguments": arguments,
+        }
+        command = ["scripts.benchmarks.client", PEERS[one.peer].client, one.operation or line.operation]
         with ExitStack() as stack:
             clients = []
-            for number in range(contender.clients):
-                client = Client(contender.side, _arguments(contender, place, number), contender.tree)
-                stack.callback(client.close)
-                clients.append(client)
-            for client in clients:
-                client.hear()
-            yield _Entrant(contender, clients, server)
+            for number in range(one.clients):
+                text = json.dumps(asked).replace("{client}", str(number))
+                prefix = server.prefix if server else ()
+                clients.append(Client([*prefix, sys.executable, "-m", *command, text], import_from(one.tree)))
+                stack.callback(clients[-1].close)
+            source = arguments.get("source")
+            yield Entrant(line, one.named, clients, server, source.size if source else 0)
 
+    def _server(self, one: Contender, folder: Path) -> Server:
+        key = one.where, one.tree
+        if key not in self._servers:
+            folder.mkdir()
+            start = PLACES[one.where].start(Start(folder, self.quick, one.tree))
+            self._servers[key] = self._stack.enter_context(start)
+        return self._servers[key]
 
-class _Entrant:
-    def __init__(self, contender: Contender, clients: list[Client], server: Server | None) -> None:
-        self.contender = contender
-        self.amount = 0.0
-        self._clients = clients
-        self._server = server
-
-    def run(self) -> Run:
-        self._all("before")
-        server_cpu = self._server_cpu()
-        began = time.perf_counter()
-        answers = self._all("run")
-        seconds = time.perf_counter() - began
-        server_cpu = self._server_cpu() - server_cpu
-        self._all("after")
-        count = sum(answer["count"] for answer in answers)
-        size = self.contender.size
-        self.amount = count if size is None else size * len(answers) / 1e9
-        return Run(
-            # One client's own clock leaves out the pipe to it.
-            answers[0]["seconds"] if len(answers) == 1 else seconds,
-            sum(answer["cpu"] for answer in answers),
-            server_cpu,
-            count,
-            answers[0].get("p50"),
-            answers[0].get("p99"),
-        )
-
-    def _all(self, step: str) -> list[dict[str, Any]]:
-        for client in self._clients:
-            client.say(step)
-        return [client.hear() for client in self._clients]
-
-    def _server_cpu(self) -> float:
-        return 0.0 if self._server is None else self._server.cpu()
-
-
-def _arguments(contender: Contender, place: str, number: int) -> dict[str, Any]:
-    filled = {
-        key: value.replace("{client}", str(number)) if isinstance(value, str) else value
-        for key, value in contender.arguments.items()
-    }
-    first = "directory" if isinstance(contender.place, Path) else "address"
-    return {first: place, **filled}
+    def _resolved(self, value: Any) -> Any:
+        """An argument of the table: what depends on how large the run is, and on where its files are."""
+        match value:
+            case Quick():
+                return value.quick if self.quick else value.whole
+            case Large():
+                size = self._resolved(value.size)
+                if size not in self._sources:
+                    self._sources[size] = make_source(self.folder / f"large-{size}", size)
+                return self._sources[size]
+            case str():
+                return value.replace("{folder}", str(self.folder))
+            case _:
+                return value

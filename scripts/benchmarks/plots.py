@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 OURS, PEER, MISSED, SERVER = "#1f5fa8", "#b8c0c8", "#c8553d", "#7fa7d1"
@@ -44,13 +43,8 @@ def _ratios(lines: dict[str, Any]) -> Figure | None:
     for place, (_, verdict) in enumerate(rows):
         axes.barh(place, verdict["value"] - 1, left=1, color=OURS if verdict["met"] else MISSED, height=0.6)
         axes.plot([verdict["target"]] * 2, [place - 0.4, place + 0.4], color="black", linewidth=2)
-        axes.annotate(
-            f"{verdict['value']:.2g} x" if verdict["value"] < 100 else f"{verdict['value']:.0f} x",
-            (max(verdict["value"], 1, verdict["target"]), place),
-            xytext=(5, 0),
-            textcoords="offset points",
-            verticalalignment="center",
-        )
+        end = max(verdict["value"], 1, verdict["target"])
+        axes.annotate(f"{verdict['value']:.2g} x", (end, place), (5, -4), textcoords="offset points")
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
@@ -66,35 +60,23 @@ def _large(lines: dict[str, Any]) -> Figure | None:
     shown = [lines[name] for name in LARGE if name in lines]
     if not shown:
         return None
-    figure = Figure(figsize=(10, 0.8 + sum(0.8 + 0.3 * len(line["contenders"]) for line in shown)))
-    grid = figure.subplots(
-        len(shown), 2, squeeze=False, sharex="col", height_ratios=[len(line["contenders"]) for line in shown]
-    )
+    sizes = [len(line["contenders"]) for line in shown]
+    figure = Figure(figsize=(10, 0.8 + sum(0.8 + 0.3 * size for size in sizes)))
+    grid = figure.subplots(len(shown), 2, squeeze=False, sharex="col", height_ratios=sizes)
     for (speed, cost), line in zip(grid, shown, strict=True):
-        _speed(speed, line)
-        _cost(cost, line)
+        names, wall, client, server = (
+            [one[key] for one in line["contenders"]] for key in ("name", "wall", "client", "server")
+        )
+        colours = [OURS if name.startswith("Vault") else PEER for name in names]
+        speed.barh(names, [1 / seconds for seconds in wall], color=colours)
+        speed.set_title(line["line"], loc="left")
+        cost.barh(names, client, color=OURS, label="client")
+        cost.barh(names, server, left=client, color=SERVER, label="server")
+        cost.set_yticks([])
+        for axes in (speed, cost):
+            axes.invert_yaxis()
     grid[-1][0].set_xlabel("GB/s")
     grid[-1][1].set_xlabel("CPU seconds a GB")
     grid[0][1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.tight_layout()
     return figure
-
-
-def _speed(axes: Axes, line: dict[str, Any]) -> None:
-    names = [one["name"] for one in line["contenders"]]
-    axes.barh(names, [1 / one["wall"] for one in line["contenders"]], color=[_colour(name) for name in names])
-    axes.invert_yaxis()
-    axes.set_title(line["line"], loc="left")
-
-
-def _cost(axes: Axes, line: dict[str, Any]) -> None:
-    places = range(len(line["contenders"]))
-    client = [one["client_cpu"] for one in line["contenders"]]
-    axes.barh(places, client, color=OURS, label="client")
-    axes.barh(places, [one["server_cpu"] for one in line["contenders"]], left=client, color=SERVER, label="server")
-    axes.set_yticks([])
-    axes.invert_yaxis()
-
-
-def _colour(name: str) -> str:
-    return OURS if name.startswith("Vault") else PEER

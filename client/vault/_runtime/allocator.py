@@ -5,7 +5,7 @@ heap, and the kernel hands out zeroed pages for the next one, one page fault for
 several such buffers for each block. With the settings below `vault-grpc serve` takes 254 to 308 ms of processor time
 for 256 MiB out rather than 483 to 536, and 366 to 371 rather than 663 to 700 for 256 MiB in; larger values gained
 nothing more, and keep more memory. Two heaps rather than one for each thread: an upload of 2 GiB then grows a server by
-21 MiB rather than 32 to 41, for the same processor time (`scripts/benchmarks/large_object.py`).
+21 MiB rather than 32 to 41, for the same processor time (`scripts/bench --only memory`).
 """
 
 import os

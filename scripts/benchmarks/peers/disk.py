@@ -1,79 +1,82 @@
-"""On the disk of this machine: diskcache, and one fsynced file an object.
+"""On the disk of this machine: diskcache, one fsynced file an object, and a copy that is fsynced.
 
 diskcache as https://grantjenks.com/docs/diskcache/tutorial.html has it. Its own setting (synchronous NORMAL) may lose
 the last writes with the machine; where Vault is durable it is told `sqlite_synchronous=2` (FULL), which is.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import diskcache
 
-from scripts.benchmarks.data import new_file, same, small
-from scripts.benchmarks.work import Work, one_after_another
+from scripts.benchmarks.data import MIB, new_file, small
+from scripts.benchmarks.work import Peer
 
 
-@contextmanager
-def _cache(directory: str, *, durable: bool) -> Iterator[diskcache.Cache]:
-    with diskcache.Cache(directory, sqlite_synchronous=2 if durable else 1) as cache:
-        yield cache
+class Diskcache(Peer):
+    def __init__(self, place: str, *, durable: bool = True) -> None:
+        self.cache = diskcache.Cache(place, sqlite_synchronous=2 if durable else 1)
+        self._mine = os.getpid()
+        self._written = 0
+        self.get = self.cache.get
+        self.delete = self.cache.delete
 
+    def close(self) -> None:
+        self.cache.close()
 
-@contextmanager
-def load(directory: str, *, objects: int, count: int) -> Iterator[Work]:
-    with _cache(directory, durable=True) as cache:
+    def keys(self, objects: int) -> list[int]:
         for number in range(objects):
-            cache.add(number, small(number))
-        yield one_after_another(
-            lambda number: cache.get(number % objects),
-            count,
-            after=lambda data: same(data, small((count - 1) % objects)),
-        )
+            self.cache.add(number, small(number))
+        return list(range(objects))
+
+    def set(self, number: int, data: bytes) -> None:
+        self.cache.set((self._mine, number), data)
+        self._written = number + 1
+
+    def clear(self) -> None:
+        with self.cache.transact():
+            for number in range(self._written):
+                self.cache.delete((self._mine, number))
+
+    def fill(self, items: list[bytes]) -> list[tuple[int, int]]:
+        with self.cache.transact():
+            for number, item in enumerate(items):
+                self.cache.set((self._mine, number), item)
+        return [(self._mine, number) for number in range(len(items))]
+
+    def memoize(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        memoized: Callable[[Any], Any] = self.cache.memoize(name=function.__name__)(function)
+        return memoized
 
 
-@contextmanager
-def upload(directory: str, *, count: int, durable: bool) -> Iterator[Work]:
-    with _cache(directory, durable=durable) as cache:
-        mine = os.getpid()
-
-        def after(_: object) -> None:
-            with cache.transact():
-                for number in range(count):
-                    cache.delete((mine, number))
-
-        yield one_after_another(lambda number: cache.set((mine, number), small(number)), count, after=after)
-
-
-@contextmanager
-def delete(directory: str, *, count: int, durable: bool) -> Iterator[Work]:
-    with _cache(directory, durable=durable) as cache:
-        mine = os.getpid()
-
-        def before() -> None:
-            with cache.transact():
-                for number in range(count):
-                    cache.set((mine, number), small(number))
-
-        yield one_after_another(
-            lambda number: cache.delete((mine, number)), count, before=before, after=lambda done: same(done, True)
-        )
-
-
-@contextmanager
-def upload_fsynced(directory: str, *, count: int) -> Iterator[Work]:
+class Fsynced(Peer):
     """Written beside its place, fsynced, renamed, the folder fsynced: what appears whole and stays."""
-    folder = Path(directory)
-    folder.mkdir(exist_ok=True)
-    mine = os.getpid()
 
-    def operation(number: int) -> None:
-        with new_file(folder / f"{mine}-{number}", durable=True) as file:
-            file.write(small(number))
+    def __init__(self, place: str) -> None:
+        self._folder = Path(place)
+        self._folder.mkdir(exist_ok=True)
+        self._mine = os.getpid()
+        self._written: list[Path] = []
 
-    def after(_: object) -> None:
-        for number in range(count):
-            (folder / f"{mine}-{number}").unlink()
+    def set(self, number: int, data: bytes) -> None:
+        path = self._folder / f"{self._mine}-{number}"
+        with new_file(path, durable=True) as file:
+            file.write(data)
+        self._written.append(path)
 
-    yield one_after_another(operation, count, after=after)
+    def clear(self) -> None:
+        for path in self._written:
+            path.unlink()
+        self._written.clear()
+
+    def send(self, path: str) -> Path:
+        copy = self._folder / "copy"
+        with Path(path).open("rb") as source, new_file(copy, durable=True) as file:
+            shutil.copyfileobj(source, file, MIB)
+        return copy
+
+    def forget(self, sent: Path) -> None:
+        sent.unlink()

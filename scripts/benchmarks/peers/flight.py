@@ -1,26 +1,25 @@
 """Arrow Flight (pyarrow, C++ on both sides): bytes as a column of uint8, in batches of 1 MiB, without a copy.
 
-https://arrow.apache.org/docs/python/flight.html. The server streams out of a mapped file with RecordBatchStream,
-which runs in C++ without the GIL; DoPut reads and discards; DoAction answers a small object out of memory.
-Flight verifies nothing, so its client adds up XXH3-64 over what it gets.
+https://arrow.apache.org/docs/python/flight.html. The server streams out of a mapped file with RecordBatchStream, which
+runs in C++ without the GIL; DoAction answers a small object out of memory. DoPut reads and discards, or, asked for it,
+writes, fsyncs and renames, as Vault does. Flight verifies nothing, so its client adds up XXH3-64 over what it gets.
 
     python -m scripts.benchmarks.peers.flight FOLDER
 """
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.flight as fl
-import xxhash
 
-from scripts.benchmarks.data import MIB, new_file, same, small
-from scripts.benchmarks.work import Work, one_after_another
+from scripts.benchmarks.data import MIB, new_file, small
+from scripts.benchmarks.work import Peer
 
 SCHEMA = pa.schema([("bytes", pa.uint8())])
+UPLOADED = "flight-upload"
 
 
 def batches(path: str | Path) -> Iterator[pa.RecordBatch]:
@@ -32,6 +31,11 @@ def batches(path: str | Path) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([column], schema=SCHEMA)
 
 
+def buffers(chunks: Iterator[Any]) -> Iterator[pa.Buffer]:
+    for chunk in chunks:
+        yield chunk.data.column(0).buffers()[1]
+
+
 class Server(fl.FlightServerBase):
     def __init__(self, folder: Path) -> None:
         super().__init__("grpc://127.0.0.1:0")
@@ -41,73 +45,56 @@ class Server(fl.FlightServerBase):
         path = self._folder / ticket.ticket.decode()
         return fl.RecordBatchStream(pa.RecordBatchReader.from_batches(SCHEMA, batches(path)))
 
-    def do_put(self, _context: Any, _descriptor: Any, reader: Any, _writer: Any) -> None:
-        for _ in reader:
-            pass
+    def do_put(self, _context: Any, descriptor: Any, reader: Any, _writer: Any) -> None:
+        name = descriptor.path[0].decode()
+        if name == "nowhere":
+            for _ in reader:
+                pass
+            return
+        with new_file(self._folder / name, durable=True) as file:
+            for piece in buffers(reader):
+                file.write(piece)
 
     def do_action(self, _context: Any, action: fl.Action) -> list[pa.Buffer]:
+        if action.type == "forget":
+            (self._folder / UPLOADED).unlink()
+            return []
         return [pa.py_buffer(small(int(action.body.to_pybytes())))]
 
 
-def _pieces(client: fl.FlightClient, source: str) -> Iterator[pa.Buffer]:
-    for chunk in client.do_get(fl.Ticket(Path(source).name.encode())):
-        yield chunk.data.column(0).buffers()[1]
+class Flight(Peer):
+    """`keeps`: what it uploads is on the server's disk when `send` returns."""
 
+    def __init__(self, place: str, *, keeps: bool = False) -> None:
+        self._client = fl.connect(f"grpc://{place}")
+        self._keeps = keeps
 
-@contextmanager
-def download_file(address: str, *, source: str, target: str, digest: int, durable: bool) -> Iterator[Work]:
-    with fl.connect(f"grpc://{address}") as client:
+    def close(self) -> None:
+        self._client.close()
 
-        def run() -> None:
-            found = xxhash.xxh3_64()
-            with new_file(Path(target), durable=durable) as file:
-                for piece in _pieces(client, source):
-                    found.update(piece)
-                    file.write(piece)
-            same(found.intdigest(), digest)
+    def pieces(self, name: str) -> Iterator[pa.Buffer]:
+        return buffers(self._client.do_get(fl.Ticket(name.encode())))
 
-        yield Work(run=run)
+    def kept(self, name: str) -> list[pa.Buffer]:
+        """`read_all` leaves the bytes in as many pieces as there were batches; nobody joins them."""
+        table = self._client.do_get(fl.Ticket(name.encode())).read_all()
+        return [chunk.buffers()[1] for chunk in table.column(0).chunks]
 
+    def send(self, path: str) -> None:
+        name = UPLOADED if self._keeps else "nowhere"
+        writer, _ = self._client.do_put(fl.FlightDescriptor.for_path(name), SCHEMA)
+        with writer:
+            for batch in batches(path):
+                writer.write_batch(batch)
 
-@contextmanager
-def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]:
-    """`read_all` leaves the bytes in as many pieces as there were batches; nobody joins them."""
-    with fl.connect(f"grpc://{address}") as client:
+    def forget(self, _sent: None) -> None:
+        if self._keeps:
+            list(self._client.do_action(fl.Action("forget", b"")))
 
-        def run() -> pa.Table:
-            table = client.do_get(fl.Ticket(Path(source).name.encode())).read_all()
-            found = xxhash.xxh3_64()
-            for chunk in table.column(0).chunks:
-                found.update(chunk.buffers()[1])
-            same(found.intdigest(), digest)
-            return table
-
-        yield Work(run=run)
-
-
-@contextmanager
-def upload_file(address: str, *, source: str) -> Iterator[Work]:
-    with fl.connect(f"grpc://{address}") as client:
-
-        def run() -> None:
-            writer, _ = client.do_put(fl.FlightDescriptor.for_path("upload"), SCHEMA)
-            with writer:
-                for batch in batches(source):
-                    writer.write_batch(batch)
-
-        yield Work(run=run)
-
-
-@contextmanager
-def load(address: str, *, objects: int, count: int) -> Iterator[Work]:
-    with fl.connect(f"grpc://{address}") as client:
-
-        def operation(number: int) -> bytes:
-            (result,) = client.do_action(fl.Action("load", str(number % objects).encode()))
-            data: bytes = result.body.to_pybytes()
-            return data
-
-        yield one_after_another(operation, count, after=lambda data: same(data, small((count - 1) % objects)))
+    def get(self, key: int) -> bytes:
+        (result,) = self._client.do_action(fl.Action("load", str(key).encode()))
+        data: bytes = result.body.to_pybytes()
+        return data
 
 
 if __name__ == "__main__":

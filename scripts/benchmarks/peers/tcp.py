@@ -1,95 +1,92 @@
-"""A copy over loopback TCP: sendfile on one side, one buffer of 1 MiB on the other. The limit.
+"""A copy over TCP: sendfile on one side, one buffer of 1 MiB on the other. The limit.
 
-python -m scripts.benchmarks.peers.tcp FOLDER
+python -m scripts.benchmarks.peers.tcp FOLDER [HOST]
 """
 
 import socket
 import socketserver
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import xxhash
-
-from scripts.benchmarks.data import MIB, new_file, same
-from scripts.benchmarks.work import Work
+from scripts.benchmarks.data import MIB, Source, same
+from scripts.benchmarks.work import Peer
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """`get NAME`: that file's bytes. `put`: reads to the end, discards, answers the size."""
+    """`get NAME OFFSET LENGTH`: that part of the file. `put - 0 LENGTH`: reads so many bytes, and discards them."""
 
     rbufsize = 0
 
     def handle(self) -> None:
-        what, name = self.rfile.readline().decode().strip().split(" ")
+        what, name, offset, length = self.rfile.readline().decode().split()
         if what == "get":
             with Path(sys.argv[1], name).open("rb") as file:
-                self.connection.sendfile(file)
+                self.connection.sendfile(file, int(offset), int(length))
             return
-        buffer, size = bytearray(MIB), 0
-        while taken := self.connection.recv_into(buffer):
-            size += taken
-        self.wfile.write(b"%d\n" % size)
+        for _ in pieces(self.connection, int(length)):
+            pass
+        self.wfile.write(b"done\n")
 
 
-def _pieces(connection: socket.socket) -> Iterator[memoryview]:
+def pieces(connection: socket.socket, length: int) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(MIB))
-    while taken := connection.recv_into(buffer):
+    while length and (taken := connection.recv_into(buffer[:length])):
+        length -= taken
         yield buffer[:taken]
 
 
-@contextmanager
-def _ask(address: str, what: str) -> Iterator[socket.socket]:
-    host, port = address.split(":")
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(f"{what}\n".encode())
-        yield connection
+class Tcp(Peer):
+    """`connections`: as many parts at once; what arrives in parts is discarded."""
 
+    def __init__(self, place: str, *, connections: int = 1) -> None:
+        host, port = place.split(":")
+        self._address = host, int(port)
+        self._connections = connections
 
-@contextmanager
-def download_file(address: str, *, source: str, target: str, digest: int, durable: bool) -> Iterator[Work]:
-    def run() -> None:
-        found = xxhash.xxh3_64()
-        with (
-            _ask(address, f"get {Path(source).name}") as connection,
-            new_file(Path(target), durable=durable) as file,
-        ):
-            for piece in _pieces(connection):
-                found.update(piece)
-                file.write(piece)
-        same(found.intdigest(), digest)
+    @contextmanager
+    def _ask(self, what: str) -> Iterator[socket.socket]:
+        with socket.create_connection(self._address) as connection:
+            connection.sendall(f"{what}\n".encode())
+            yield connection
 
-    yield Work(run=run)
+    def hold(self, source: Source) -> str:
+        self._size = source.size
+        return source.name
 
+    def pieces(self, name: str) -> Iterator[memoryview]:
+        with self._ask(f"get {name} 0 {self._size}") as connection:
+            yield from pieces(connection, self._size)
 
-@contextmanager
-def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]:
-    size = Path(source).stat().st_size
+    def fetch_path(self, name: str, _nowhere: str) -> None:
+        """All parts at once, discarded."""
 
-    def run() -> bytearray:
-        data, place = bytearray(size), 0
-        with _ask(address, f"get {Path(source).name}") as connection, memoryview(data) as view:
-            while taken := connection.recv_into(view[place:]):
-                place += taken
-        same(xxhash.xxh3_64_intdigest(data), digest)
-        return data
+        def part(number: int) -> None:
+            size = self._size // self._connections
+            with self._ask(f"get {name} {number * size} {size}") as connection:
+                same(sum(len(piece) for piece in pieces(connection, size)), size)
 
-    yield Work(run=run)
+        self._at_once(part)
 
+    def send(self, path: str) -> None:
+        size = Path(path).stat().st_size // self._connections
 
-@contextmanager
-def upload_file(address: str, *, source: str) -> Iterator[Work]:
-    def run() -> int:
-        with _ask(address, "put -") as connection, Path(source).open("rb") as file:
-            connection.sendfile(file)
-            connection.shutdown(socket.SHUT_WR)
-            return int(connection.makefile().readline())
+        def part(number: int) -> None:
+            with self._ask(f"put - 0 {size}") as connection, Path(path).open("rb") as file:
+                connection.sendfile(file, number * size, size)
+                same(connection.makefile().readline(), "done\n")
 
-    yield Work(run=run, after=lambda size: same(size, Path(source).stat().st_size))
+        self._at_once(part)
+
+    def _at_once(self, part: Callable[[int], None]) -> None:
+        with ThreadPoolExecutor(self._connections) as pool:
+            list(pool.map(part, range(self._connections)))
 
 
 if __name__ == "__main__":
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        print(f"127.0.0.1:{server.server_address[1]}", flush=True)
+    host = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+    with socketserver.ThreadingTCPServer((host, 0), Handler) as server:
+        print(f"{host}:{server.server_address[1]}", flush=True)
         server.serve_forever()

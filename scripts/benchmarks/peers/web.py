@@ -7,27 +7,23 @@ when it is answered, as Vault's is.
     python -m scripts.benchmarks.peers.web FOLDER
 """
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import uvicorn
-import xxhash
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from scripts.benchmarks.data import new_file, same
 from scripts.benchmarks.servers import free_port
-from scripts.benchmarks.work import Work
+from scripts.benchmarks.work import Peer
 
 
 def application(folder: Path) -> FastAPI:
     app = FastAPI()
-    (folder / "web").mkdir(exist_ok=True)
 
     @app.get("/{name}")
     def get(name: str) -> FileResponse:
@@ -35,71 +31,41 @@ def application(folder: Path) -> FastAPI:
 
     @app.put("/{name}")
     async def put(name: str, request: Request) -> dict[str, int]:
-        path = folder / "web" / name
-        size = 0
-        with new_file(path, durable=False) as file:
-            async for piece in request.stream():
-                size += await run_in_threadpool(file.write, piece)
-            await run_in_threadpool(_keep, file.fileno(), folder / "web")
+        size, writing = 0, new_file(folder / name, durable=True)
+        file = writing.__enter__()
+        async for piece in request.stream():
+            size += await run_in_threadpool(file.write, piece)
+        await run_in_threadpool(writing.__exit__, None, None, None)
         return {"size": size}
 
     @app.delete("/{name}")
     def delete(name: str) -> None:
-        (folder / "web" / name).unlink()
+        (folder / name).unlink()
 
     return app
 
 
-def _keep(file: int, folder: Path) -> None:
-    os.fsync(file)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class Web(Peer):
+    def __init__(self, place: str) -> None:
+        self._client = httpx.Client(base_url=f"http://{place}", timeout=60)
 
+    def close(self) -> None:
+        self._client.close()
 
-@contextmanager
-def download_file(address: str, *, source: str, target: str, digest: int, durable: bool) -> Iterator[Work]:
-    with httpx.Client(base_url=f"http://{address}", timeout=60) as client:
+    def pieces(self, name: str) -> Iterator[bytes]:
+        with self._client.stream("GET", name) as reply:
+            yield from reply.raise_for_status().iter_bytes()
 
-        def run() -> None:
-            found = xxhash.xxh3_64()
-            with client.stream("GET", Path(source).name) as reply, new_file(Path(target), durable=durable) as file:
-                for piece in reply.raise_for_status().iter_bytes():
-                    found.update(piece)
-                    file.write(piece)
-            same(found.intdigest(), digest)
+    def whole(self, name: str) -> bytes:
+        return self._client.get(name).raise_for_status().content
 
-        yield Work(run=run)
+    def send(self, path: str) -> None:
+        with Path(path).open("rb") as file:
+            reply = self._client.put("web-upload", content=file).raise_for_status()
+        same(reply.json()["size"], Path(path).stat().st_size)
 
-
-@contextmanager
-def download_memory(address: str, *, source: str, digest: int) -> Iterator[Work]:
-    with httpx.Client(base_url=f"http://{address}", timeout=60) as client:
-
-        def run() -> bytes:
-            data: bytes = client.get(Path(source).name).raise_for_status().content
-            same(xxhash.xxh3_64_intdigest(data), digest)
-            return data
-
-        yield Work(run=run)
-
-
-@contextmanager
-def upload_file(address: str, *, source: str, client: int = 0) -> Iterator[Work]:
-    with httpx.Client(base_url=f"http://{address}", timeout=60) as http:
-
-        def run() -> int:
-            with Path(source).open("rb") as file:
-                size: int = http.put(f"upload-{client}", content=file).raise_for_status().json()["size"]
-            return size
-
-        def after(size: int) -> None:
-            same(size, Path(source).stat().st_size)
-            http.delete(f"upload-{client}").raise_for_status()
-
-        yield Work(run=run, after=after)
+    def forget(self, _sent: None) -> None:
+        self._client.delete("web-upload").raise_for_status()
 
 
 if __name__ == "__main__":
