@@ -1,6 +1,5 @@
 """Values as notebooks and interactive sessions show them: HTML tables, and listings cut where they are long. No I/O."""
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -77,6 +76,8 @@ def size_text(size: int) -> str:
 
 
 def _escaped(text: str) -> str:
+    import html  # noqa: PLC0415  # notebooks alone
+
     return html.escape(escape_hidden(text))
 
 

@@ -6,13 +6,15 @@ entry-point group `vault.datatypes`, under the type's module and name; neither i
 
 import copy
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Generic, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, get_origin
 
 from vault.datatype import Datatype
 from vault.errors import DecodeError, InvalidArgumentError
 from vault.store.values import UploadedId
 from vault.wrappers import BytesWrapper, JsonWrapper, TextWrapper, Wrapper
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -144,5 +146,7 @@ def wrapper_of(kind: type) -> type[Wrapper] | None:
 
 
 @cache
-def _entries() -> dict[str, EntryPoint]:
+def _entries() -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # noqa: PLC0415  # it takes longer than all of Vault
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -3,13 +3,18 @@
 import dataclasses
 import inspect
 import json
-import pickle
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from vault._runtime.lazy import LazyModule
 from vault.datatype import Datatype, decoding, encoding
 from vault.errors import DecodeError, EncodeError
 from vault.store.limits import shown
 from vault.store.values import UploadedId
+
+if TYPE_CHECKING:
+    import pickle
+else:
+    pickle = LazyModule("pickle")
 
 _MAX_NESTED: Final = 500  # levels; Python's own JSON reader ends at its recursion limit, less what calls it
 
@@ -151,7 +156,7 @@ class PickleWrapper(Wrapper, runs_code=True):
     @classmethod
     def _load(cls, raw: bytes) -> Self:
         with decoding(cls):
-            return cls(pickle.loads(raw))  # noqa: S301  # stated in the class's text
+            return cls(pickle.loads(raw))  # stated in the class's text
 
 
 def _to_pickle(holder: Datatype, data: Any) -> bytes:
@@ -159,7 +164,7 @@ def _to_pickle(holder: Datatype, data: Any) -> bytes:
         raw = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
         if holder._verify:  # noqa: SLF001  # an option of the class
             try:
-                loaded = pickle.loads(raw)  # noqa: S301  # what was just pickled here
+                loaded = pickle.loads(raw)  # what was just pickled here
             except Exception as error:
                 raise EncodeError(
                     f"{shown(data)} is pickled, and cannot be unpickled ({type(error).__name__}: {error}): "
@@ -234,7 +239,7 @@ class PickleDatatype(Datatype, runs_code=True):
     @classmethod
     def _load(cls, raw: bytes) -> Self:
         with decoding(cls):
-            loaded = pickle.loads(raw)  # noqa: S301  # stated in the class's text
+            loaded = pickle.loads(raw)  # stated in the class's text
             if not isinstance(loaded, cls):
                 raise DecodeError(f"the pickle holds a {type(loaded).__name__}, not a {cls.__name__}")
             return loaded

@@ -3,16 +3,23 @@
 Pairs of one shape, as in `vault._runtime.sync_async`; the sync ones call.
 """
 
-import asyncio
 import contextvars
-import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from vault._runtime.lazy import LazyModule
 from vault.errors import ClosedError, InvalidArgumentError, UnavailableError
+
+if TYPE_CHECKING:
+    import asyncio
+    import inspect
+    from concurrent import futures
+else:
+    asyncio = LazyModule("asyncio")  # for those who have an event loop
+    futures = LazyModule("concurrent.futures")
+    inspect = LazyModule("inspect")
 
 T = TypeVar("T")
 
@@ -39,7 +46,7 @@ def no_thread(error: RuntimeError) -> UnavailableError:
     return UnavailableError(f"the system has no thread left for this: {error}", reason="OVERLOADED")
 
 
-def on_thread(executor: Executor | None, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+def on_thread(executor: "futures.Executor | None", function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
     """Runs the function in a thread of the executor; None: of the event loop's own.
 
     Raises:
@@ -79,7 +86,7 @@ class AsyncHook:
     async def run(function: Callable[..., T], *args: Any) -> T:
         # In a thread of its own: hooks that wait for the loop could take every thread of a pool, and what
         # they wait for may need one of them.
-        executor = ThreadPoolExecutor(1, thread_name_prefix="vault-hook")
+        executor = futures.ThreadPoolExecutor(1, thread_name_prefix="vault-hook")
         try:
             call = partial(contextvars.copy_context().run, function, *args)
             return await on_thread(executor, call)

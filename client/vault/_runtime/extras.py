@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import requires
 
 
 @contextmanager
@@ -28,6 +27,8 @@ def extra(name: str, part: str) -> Iterator[None]:
 
 def install(name: str) -> str:
     """The command that installs an extra's libraries, however this project was installed."""
+    from importlib.metadata import requires  # noqa: PLC0415  # seldom
+
     marker = re.compile(rf"extra\s*==\s*['\"]{name}['\"]")
     libraries = [line.partition(";")[0].strip() for line in requires("vault-grpc") or () if marker.search(line)]
     return "pip install " + " ".join(f"'{library}'" for library in libraries)

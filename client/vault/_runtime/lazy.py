@@ -1,9 +1,27 @@
-"""Public names of a package, each imported from its module when it is first used."""
+"""Modules that are imported when they are first used, and the public names of a package, likewise."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
+
+
+class LazyModule:
+    """A module of the standard library that most programs do without: `import` in the place of it costs milliseconds.
+
+    if TYPE_CHECKING:
+        import asyncio
+    else:
+        asyncio = LazyModule("asyncio")
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(import_module(self._name), name)
+        setattr(self, name, value)
+        return value
 
 
 def public_names(public: Mapping[str, str]) -> Iterator[str]:

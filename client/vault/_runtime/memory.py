@@ -3,13 +3,13 @@
 import gc
 import os
 
-import psutil
-
 from vault._runtime.libc import c_function
 
 
 def resident() -> int:
     """Bytes of this process in memory."""
+    import psutil  # noqa: PLC0415  # most programs never ask
+
     return psutil.Process(os.getpid()).memory_info().rss
 
 

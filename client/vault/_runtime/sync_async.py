@@ -5,18 +5,23 @@ becomes right with the second. The async ones belong to the event loop they are 
 sync ones may be shared by threads.
 """
 
-import asyncio
 import contextlib
 import io
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from vault._runtime.blocking import start_thread
 from vault._runtime.eventcount import LOOK, EventCount
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault._runtime.lazy import LazyModule
 from vault.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = LazyModule("asyncio")  # for those who have an event loop
 
 T = TypeVar("T")
 
@@ -24,8 +29,16 @@ AsyncReturned = Awaitable[T]
 Returned = Annotated[T, "as it is"]
 """What a function given as an argument returns."""
 
-AsyncLock = asyncio.Lock
 Lock = threading.Lock
+
+if TYPE_CHECKING:
+    AsyncLock = asyncio.Lock
+else:
+
+    def __getattr__(name: str) -> object:
+        if name == "AsyncLock":
+            return asyncio.Lock
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class AsyncAffinity:

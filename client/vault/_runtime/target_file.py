@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import re
-import secrets
 import select
 import stat
 from collections.abc import Iterator
@@ -179,7 +178,7 @@ class PartFile:
         parts = [f"{stem}{digest}{slot}" for slot in range(_SLOTS)]
         for part in parts:
             _remove_dead(part)
-        for self._part in (*parts, *(stem + secrets.token_hex(8) for _ in range(_SLOTS))):
+        for self._part in (*parts, *(stem + os.urandom(8).hex() for _ in range(_SLOTS))):
             with contextlib.suppress(FileExistsError):
                 file = io.FileIO(self._part, "x", opener=lambda path, flags: _create(path, flags, mode))
                 if _lock(file.fileno(), self._part, unlockable=True):

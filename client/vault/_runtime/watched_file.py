@@ -1,17 +1,22 @@
 """Files that are read again when they change: certificates, tokens, identities, allowed networks."""
 
-import asyncio
 import contextlib
 import logging
 import os
 import stat
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from vault._runtime.blocking import start_thread
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import Event
 from vault.errors import InvalidArgumentError, VaultError
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = LazyModule("asyncio")  # for those who have an event loop
 
 T = TypeVar("T")
 
@@ -210,7 +215,7 @@ class FilePoller:
         """Ends, for ever. What is being read meanwhile is not delivered once the event loop is closed."""
         self._stopped.set()
 
-    def _poll(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _poll(self, loop: "asyncio.AbstractEventLoop") -> None:
         while not self._stopped.wait(POLL_SECONDS):
             for file in self._files:
                 if file.look():

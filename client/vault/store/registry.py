@@ -1,7 +1,7 @@
 """From a location to a Store: a directory, a URL whose scheme names one, or a Store itself."""
 
 import os
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from typing import Any, Final, Protocol
 
 from vault.errors import InvalidArgumentError
@@ -19,10 +19,11 @@ GROUP = "vault.stores"
 """The entry-point group in which packages offer Stores, each under the scheme of its URLs."""
 
 _SERVERS: Final = {
-    "grpc": EntryPoint("grpc", "vault._grpc_opener:opener", GROUP),
-    "grpcs": EntryPoint("grpcs", "vault._grpc_opener:tls_opener", GROUP),
+    "grpc": "opener",
+    "grpcs": "tls_opener",
 }
-"""As this package offers them in the group: nothing is searched for the schemes that are asked for most."""
+"""As this package offers them in the group, in `vault._grpc_opener`: nothing is searched for the schemes that are asked
+for most."""
 
 
 class StoreOpener(Protocol):
@@ -71,8 +72,10 @@ def _opener(location: str | os.PathLike[str], connection: ConnectionSettings) ->
     """Who opens what is there, and of what: what follows the scheme; of a server, also how it is reached."""
     scheme, rest = parse_location(location)
     if scheme in _SERVERS:
-        return _SERVERS[scheme].load(), rest, connection
+        return getattr(import_module("vault._grpc_opener"), _SERVERS[scheme]), rest, connection
     check_no_server(connection)
+    from importlib.metadata import entry_points  # noqa: PLC0415  # servers need none, and it takes a while
+
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme not in known:
         offered = ", ".join(sorted(known)) or "none"

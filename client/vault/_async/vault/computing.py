@@ -5,16 +5,18 @@ import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
 from vault._async.objects.computing import AsyncWanted, wrapped
 from vault._async.vault.reading import AsyncReading
 from vault._async.vault.writing import AsyncWriting
-from vault._call_names import CallNames
 from vault._runtime.sync_async import AsyncReturned
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain
 from vault.store.limits import check_expires_in, check_name, check_new, check_seconds, check_tags, shown
+
+if TYPE_CHECKING:
+    from vault._call_names import CallNames
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +69,7 @@ class AsyncMemoized(Generic[P, T]):
         vault: "AsyncComputing",
         unit: str,
         function: Callable[P, AsyncReturned[T]],
-        names: CallNames,
+        names: "CallNames",
         options: ComputingOptions,
     ) -> None:
         """Made by `memoize`."""
@@ -240,6 +242,8 @@ class AsyncComputing(AsyncReading, AsyncWriting):
         options.validate()
 
         def decorate(function: Callable[P, AsyncReturned[T]]) -> AsyncMemoized[P, T]:
+            from vault._call_names import CallNames  # noqa: PLC0415  # for those who memoize: it takes a while
+
             names = CallNames(function, name=name, version=version, key=key, ignore=ignore)
             return AsyncMemoized(self, unit, function, names, options)
 

@@ -1,6 +1,5 @@
 """Names that are like one that is not there: for the text of an error, and so of bounded cost."""
 
-import difflib
 import heapq
 from collections.abc import Iterable
 from typing import Final
@@ -45,6 +44,8 @@ def _alike(end: str, others: Iterable[str], shared: int) -> list[str]:
 
     As difflib's get_close_matches, but for `shared`, the characters that all begin with.
     """
+    import difflib  # noqa: PLC0415  # seldom
+
     matcher = difflib.SequenceMatcher(b=end)
     found: list[tuple[float, str]] = []
     for other in others:

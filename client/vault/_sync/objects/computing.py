@@ -3,7 +3,7 @@
 
 import logging
 import math
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -177,7 +177,7 @@ class Computations:
 
     def _alone(self, wanted: Wanted, computation: Computation) -> Answer | None:
         """The value, by the one caller in this process whose turn it is; None: look again."""
-        unit, name, holder = wanted.unit, wanted.name, secrets.token_bytes(16)
+        unit, name, holder = wanted.unit, wanted.name, os.urandom(16)
         backoff = Backoff(0.005, 0.2)
         perhaps = True  # it has the lease: also when the answer to that does not reach it
         try:

@@ -6,16 +6,18 @@ import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
 from vault._sync.objects.computing import Wanted, wrapped
 from vault._sync.vault.reading import Reading
 from vault._sync.vault.writing import Writing
-from vault._call_names import CallNames
 from vault._runtime.sync_async import Returned
 from vault.errors import InvalidArgumentError
 from vault.plain import Plain
 from vault.store.limits import check_expires_in, check_name, check_new, check_seconds, check_tags, shown
+
+if TYPE_CHECKING:
+    from vault._call_names import CallNames
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +70,7 @@ class Memoized(Generic[P, T]):
         vault: "Computing",
         unit: str,
         function: Callable[P, Returned[T]],
-        names: CallNames,
+        names: "CallNames",
         options: ComputingOptions,
     ) -> None:
         """Made by `memoize`."""
@@ -241,6 +243,8 @@ class Computing(Reading, Writing):
         options.validate()
 
         def decorate(function: Callable[P, Returned[T]]) -> Memoized[P, T]:
+            from vault._call_names import CallNames  # noqa: PLC0415  # for those who memoize: it takes a while
+
             names = CallNames(function, name=name, version=version, key=key, ignore=ignore)
             return Memoized(self, unit, function, names, options)
 
