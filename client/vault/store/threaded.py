@@ -148,6 +148,9 @@ class _ThreadedReader(AsyncBlockReader):
         while isinstance(block := await _run(self._pool, next, blocks, None), Block):
             yield block
 
+    def every(self, stride: int) -> bool:
+        return self._reader.every(stride)
+
     async def map(self) -> memoryview | None:
         return await _run(self._pool, self._reader.map)
 

@@ -615,6 +615,7 @@ class LoadRequest(_message.Message):
     IF_GENERATION_FIELD_NUMBER: _builtins.int
     IF_GENERATION_NOT_MATCH_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    STRIDE_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     offset: _builtins.int
     """bytes; at most the object's size"""
@@ -633,6 +634,12 @@ class LoadRequest(_message.Message):
     preconditions above are then about this generation. A name leads to the
     object that bears it now. A reader that lost its stream goes on with this.
     """
+    stride: _builtins.int
+    """Above 1: of the blocks of the range only the first and each stride-th after
+    it, as one of several streams, on connections of their own, that share the
+    range. A server that does so says it in `LoadResponse.stride`; an older one,
+    and an edge, sends all of them.
+    """
     @_builtins.property
     def key(self) -> Global___Key: ...
     def __init__(
@@ -645,10 +652,11 @@ class LoadRequest(_message.Message):
         if_generation: _builtins.int | None = ...,
         if_generation_not_match: _builtins.int | None = ...,
         generation: _builtins.int | None = ...,
+        stride: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "generation", b"generation", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "generation", b"generation", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length", "offset", b"offset", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_generation", b"_generation", "_if_generation", b"_if_generation", "_if_generation_not_match", b"_if_generation_not_match", "_length", b"_length", "generation", b"generation", "if_generation", b"if_generation", "if_generation_not_match", b"if_generation_not_match", "key", b"key", "length", b"length", "offset", b"offset", "stride", b"stride", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__generation: _TypeAlias = _typing.Literal["generation"]  # noqa: Y015
     _WhichOneofArgType__generation: _TypeAlias = _typing.Literal["_generation", b"_generation"]  # noqa: Y015
@@ -678,8 +686,11 @@ class LoadResponse(_message.Message):
     BLOCK_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     STORE_TIME_FIELD_NUMBER: _builtins.int
+    STRIDE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """on the first message"""
+    stride: _builtins.int
+    """with `info`: the request's, when it is gone by"""
     @_builtins.property
     def info(self) -> Global___ObjectInfo: ...
     @_builtins.property
@@ -698,10 +709,11 @@ class LoadResponse(_message.Message):
         block: Global___Block | None = ...,
         revision: _builtins.int = ...,
         store_time: _timestamp_pb2.Timestamp | None = ...,
+        stride: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "revision", b"revision", "store_time", b"store_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "info", b"info", "not_modified", b"not_modified", "part", b"part", "revision", b"revision", "store_time", b"store_time", "stride", b"stride"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["info", "not_modified", "block"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015

@@ -152,7 +152,8 @@ class VaultService(PrincipalCalls, WriteCalls):
             yield pb.LoadResponse(not_modified=pb.NotModified(generation=found.generation), revision=revision)
             return
         async with found:
-            reply = pb.LoadResponse(revision=revision)
+            stride = request.stride if request.stride > 1 and found.every(request.stride) else 0
+            reply = pb.LoadResponse(revision=revision, stride=stride)
             messages.fill_object_info(reply.info, found.info)
             self._say_time(reply, [found.info])
             yield reply

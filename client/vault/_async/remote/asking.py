@@ -57,6 +57,7 @@ class AsyncAsking(AsyncStore):
         self._see(reply.revision)
         if method in TIMED:
             self._time.see(reply, sent)
+            self._channel.distance.see(elapsed() - sent)
         return reply
 
     async def _lacking(self, method: str, error: ProtocolError) -> VaultError:

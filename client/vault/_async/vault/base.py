@@ -68,7 +68,7 @@ class AsyncVaultBase:
                 embedded vault always shows every acknowledged write, of other processes too.
             connection: How a server is reached, who calls, and for how long its answers are waited for.
             options: Fields of `connection`, each in its place: `ca`, `cert`, `key`, `server_name`, `token`, `proxy`,
-                `timeout`.
+                `timeout`, `connections`.
 
         Raises:
             InvalidArgumentError: BAD_LOCATION, UNKNOWN_SCHEME, BAD_ADDRESS, BAD_STRUCTURE, BAD_UNIT, BAD_LIMIT,

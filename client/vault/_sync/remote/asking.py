@@ -58,6 +58,7 @@ class Asking(Store):
         self._see(reply.revision)
         if method in TIMED:
             self._time.see(reply, sent)
+            self._channel.distance.see(elapsed() - sent)
         return reply
 
     def _lacking(self, method: str, error: ProtocolError) -> VaultError:

@@ -4,6 +4,7 @@
 import math
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,13 +15,20 @@ from vault._grpc.address import parse_address
 from vault._grpc.calls import Attempts, OverdueError
 from vault._grpc.certificates import Certificates
 from vault._grpc.credentials import Credentials, Metadata
-from vault._grpc.settings import OPTIONS
+from vault._grpc.distance import MOST_CONNECTIONS, Distance
+from vault._grpc.settings import FURTHER_OPTIONS, OPTIONS
 from vault._runtime.blocking import Blocking
+from vault._runtime.elapsed import elapsed
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import Affinity, Clock, Lock
 from vault.errors import UnauthenticatedError, UnavailableError, UntrustedError, VaultError
 from vault.store.connection import ConnectionSettings, check_connection
+from vault.v1 import vault_pb2 as pb
 from vault.wire.status import error_from_rpc
+
+MOST_SPREAD: Final = 2
+"""Transfers that have several connections at a time: two take all that two cores carry, and a server bounds how many
+streams a caller has."""
 
 _EXAMINED: Final = 1.0
 """Seconds for which what an examined handshake has shown is believed."""
@@ -34,6 +42,12 @@ class Channel:
     under a request id) is sent again while the server is away. When nothing came for a call for too long, the next ones
     get a connection of their own: the one that there is may be dead, with nobody to say so. So they do when the files
     of certificates have changed. A call that is refused with a token that has changed since is sent once more.
+
+    A large transfer over a distance gets further connections, each in a place of its own.
+
+    Attributes:
+        distance: What is known of how far away the server is.
+        spread: The transfers that have several connections.
     """
 
     def __init__(self, address: str, connection: ConnectionSettings) -> None:
@@ -45,6 +59,9 @@ class Channel:
         self.address = self._route.shown
         self.timeout = float(connection.timeout)
         self.patience = calls.patience_of(self.timeout)
+        self.distance = Distance()
+        self.spread: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._for_transfer = connection.connections
         self._affinity = Affinity(f"the connection to {self.address}")
         self.is_closed = False
         self._begin()
@@ -54,7 +71,7 @@ class Channel:
         self._lock = threading.Lock()
         self._examining = Lock()
         self._examined: tuple[float, Certificates | None, str | None] | None = None
-        self._connection: Connection | None = None
+        self._connections: list[Connection | None] = [None] * MOST_CONNECTIONS
         self._retired: list[tuple[Connection, float]] = []  # makes no new calls; until when it may have unary ones
 
     def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
@@ -80,18 +97,25 @@ class Channel:
                     self._pause(attempts, error, metadata)
 
     def stream(
-        self, method: str, request: Any, *, idle: float | None = None, attempts: Attempts | None = None
+        self,
+        method: str,
+        request: Any,
+        *,
+        idle: float | None = None,
+        attempts: Attempts | None = None,
+        place: int = 0,
     ) -> "Receiver":
         """One request, many replies; returns when the first is here.
 
         Args:
             idle: Seconds between two messages, where the stream has a pace of its own; the timeout otherwise.
             attempts: Those of the transfer that this stream goes on with.
+            place: Of the connection.
         """
         attempts = attempts or Attempts(self.address, self.timeout)
         self._tidy()
         while True:
-            call = self._connect().begin(method, request, metadata=self._credentials.metadata())
+            call = self.begin(method, request, place)
             patience = attempts.first_patience
             try:
                 first = calls.something(call.next(patience), self.address, method)
@@ -105,6 +129,22 @@ class Channel:
             except BaseException:
                 call.cancel()
                 raise
+
+    def begin(self, method: str, request: Any, place: int) -> Call:
+        """Sends a request on the connection in that place, once, and waits for nothing."""
+        return self._connect(place).begin(method, request, metadata=self._credentials.metadata())
+
+    def connections_for_transfer(self) -> int:
+        """How many a large transfer gets; asks the server for nothing but a reply, if none has come of late."""
+        if self._for_transfer == 1 or self.distance.is_refused or len(self.spread) >= MOST_SPREAD:
+            return 1
+        if self._for_transfer is not None:
+            return self._for_transfer
+        if not self.distance.is_known:
+            sent = elapsed()
+            self.unary("GetCapabilities", pb.GetCapabilitiesRequest(), timeout=min(self.patience, 2.0))
+            self.distance.see(elapsed() - sent)
+        return self.distance.connections
 
     def duplex(self, method: str, start: Any, attempts: Attempts | None = None) -> tuple[Duplex, Any]:
         """Messages both ways; returns when the first reply to `start` is here, with that reply.
@@ -142,13 +182,13 @@ class Channel:
         self.is_closed = True
         with self._lock:
             ending = [connection for connection, _ in self._retired]
-            ending += [] if self._connection is None else [self._connection]
-            self._connection, self._retired = None, []
+            ending += [connection for connection in self._connections if connection is not None]
+            self._connections, self._retired = [None] * MOST_CONNECTIONS, []
         Connection.end_all(ending)
 
     def renew(self) -> None:
         """In a forked child: forgets the parent's connections."""
-        for connection in (self._connection, *(each for each, _ in self._retired)):
+        for connection in (*self._connections, *(each for each, _ in self._retired)):
             if connection is not None:
                 connection.never_free()
         self._affinity.renew()
@@ -159,7 +199,7 @@ class Channel:
         """Raises InvalidArgumentError, OTHER_LOOP, where it is asynchronous, on another event loop than at first."""
         self._affinity.require()
 
-    def _connect(self) -> Connection:
+    def _connect(self, place: int = 0) -> Connection:
         if self.is_closed:
             raise calls.closed(self.address)
         self.require_own_loop()
@@ -167,14 +207,14 @@ class Channel:
         with self._lock:
             if self.is_closed:  # meanwhile
                 raise calls.closed(self.address)
-            connection = self._connection
+            connection = self._connections[place]
             if connection is None or connection.is_doubtful or connection.certificates is not certificates:
                 if connection is not None:
                     self._retired.append((connection, time.monotonic() + self.timeout))
-                    self._connection = None
-                options = [*OPTIONS, *self._credentials.options]
+                    self._connections[place] = None
+                options = [*OPTIONS, *self._credentials.options, *(FURTHER_OPTIONS if place else ())]
                 connection = Connection(self.address, self._route.target, options, certificates)
-                self._connection = connection
+                self._connections[place] = connection
             return connection
 
     def stall(self, call: Call) -> None:
@@ -184,9 +224,9 @@ class Channel:
     def _retire(self, connection: Connection) -> None:
         """The connection gets no new calls."""
         with self._lock:
-            if connection is self._connection:
+            if connection in self._connections:
                 self._retired.append((connection, time.monotonic() + self.timeout))
-                self._connection = None
+                self._connections[self._connections.index(connection)] = None
 
     def _tidy(self) -> None:
         """Closes the retired connections whose calls are over."""
@@ -245,16 +285,17 @@ class Receiver:
         message = self.first
         while message is not None:
             yield message
-            message = self._receive()
+            message = self.receive()
 
-    def _receive(self) -> Any:
+    def receive(self, seconds: float | None = None) -> Any:
+        """The next message, within so many seconds, if not those of every one; None at the end."""
         self._affinity.require()
-        address = self._channel.address
+        address, seconds = self._channel.address, seconds or self._idle
         try:
-            return calls.readable(self._call.next(self._idle), address)
+            return calls.readable(self._call.next(seconds), address)
         except OverdueError as error:
             self._channel.stall(self._call)
-            raise calls.stalled(address, self._idle) from error
+            raise calls.stalled(address, seconds) from error
         except grpc.RpcError as error:
             calls.untie(error)
             if self._cancelled:

@@ -1,28 +1,38 @@
 # Generated from _async/remote/reader.py by scripts/unasync: DO NOT CHANGE.
-"""A download from a server that survives its connection: opened again after the last block that came."""
+"""A download from a server that survives its connections, by as many of them as the distance is worth."""
 
 from collections.abc import Iterator, Callable
-from typing import Any
+from typing import Final
 
 from vault._sync.remote.channel import Channel, Receiver
-from vault._grpc.calls import Attempts
-from vault._runtime.sync_async import Affinity, Clock
-from vault.errors import ConflictError, NotFoundError, ProtocolError, UnavailableError
-from vault.store.blocks import check_same, cut_short
+from vault._sync.remote.stripe import Stripe
+from vault._runtime.sync_async import Affinity
+from vault.errors import ClosedError, ConflictError, NotFoundError, VaultError
+from vault.store.blocks import cut_short
 from vault.store.contract import BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages as wire
-from vault.wire import request_messages
-from vault.wire.reply_checks import check_opened
+
+LOOK: Final = 2
+"""Blocks that are read before others are asked for on more connections: whoever reads a head does not go on."""
+
+LEAD: Final = 4
+"""Blocks that the first stream brings meanwhile: a window, while connections are made and requests are on their
+way."""
+
+LEAST_SPREAD: Final = 32
+"""Blocks left, from which on more connections are worth the 4 MiB that the first stream has sent in vain."""
+
+_PATIENCE: Final = 2.0  # seconds to wait for connections that are not needed
 
 
 class RemoteReader(BlockReader):
     """Blocks as a server streams them.
 
-    When the connection is lost, or silent for too long, the same generation is opened anew from the block after
-    the last one that came, until nothing has come for the timeout.
+    Much that comes from far away comes in stripes, each by a stream on a connection of its own: a stream has no more
+    than its window under way. The stripes take turns, and each stream sends ahead as far as its window goes, so nothing
+    is kept here. The first stream stays until all the others have begun, and goes on where they cannot.
     """
 
     def __init__(
@@ -35,83 +45,99 @@ class RemoteReader(BlockReader):
     ) -> None:
         self.info = info
         self._channel = channel
-        self._receiver = receiver
         self._seen = seen
-        self._attempts = Attempts(channel.address, channel.timeout)
         self._closed = False
         self._affinity = Affinity.here(f"the reader of object {info.data_id}")
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
         end = min(request.offset + request.length, info.size) if request.HasField("length") else info.size
         self._end = min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, info.size) if end > request.offset else self._next
+        self._stripes = [Stripe(channel, info, seen, (self._next, self._end), receiver=receiver)]
+        self._begun: list[Stripe] = []  # those to come
+        self._first = self._next  # where the first stripe begins
+        self._look = self._next + LOOK * BLOCK_SIZE
+        self._join = self._end
 
     def __iter__(self) -> Iterator[Block]:
-        messages = iter(self._receiver)
-        self._attempts.begin()
-        while not self._closed:
-            self._affinity.require()
-            try:
-                message = next(messages, None)
-            except UnavailableError as error:
-                if self._next >= self._end:  # only the end of the stream was lost
-                    return
-                self._go_on(error)
-                messages = iter(self._receiver)
-                continue
-            if message is None:
-                if self._next < self._end:
-                    raise cut_short(self.info, self._next // BLOCK_SIZE)
-                return
-            if isinstance(message, Block):
-                self._take(message)
-                yield message
-                self._attempts.begin()
-            elif message is not self._receiver.first:
-                raise ProtocolError("the server sent a Load message that is no block, after the first")
+        try:
+            while (block := self._following()) is not None:
+                self._next += len(block.data)
+                yield block
+        except BaseException:
+            self._cancel()
+            raise
 
     def close(self) -> None:
         self._affinity.require_closable()
         self._closed = True
-        self._receiver.cancel()
+        self._cancel()
 
-    def _take(self, block: Block) -> None:
-        """The next block, and no other."""
-        due = min(BLOCK_SIZE, self.info.size - self._next) if self._next < self._end else 0
-        if block.offset != self._next or len(block.data) != due:
-            raise ProtocolError(
-                f"object {self.info.data_id} in unit {self.info.unit!r}: {due} bytes at {self._next} were due, and "
-                f"{len(block.data)} bytes at {block.offset} came",
-                unit=self.info.unit,
-                data_id=self.info.data_id,
-            )
-        self._next += due
+    def _cancel(self) -> None:
+        self._channel.spread.discard(self)
+        for stripe in self._stripes + self._begun:
+            stripe.cancel()
 
-    def _go_on(self, error: UnavailableError) -> None:
-        """Opens the rest."""
-        self._receiver.cancel()
-        Clock.sleep(self._attempts.wait(error))
+    def _following(self) -> Block | None:
+        """The next block; None at the end, or when it is closed."""
         if self._closed:
+            return None
+        self._affinity.require()
+        if self._next >= self._end:
+            for stripe in self._stripes:  # which says, perhaps, how it failed
+                stripe.next()
+            self._cancel()
+            return None
+        if self._next == self._look:
+            self._spread()
+        if self._next == self._join and self._begun:
+            self._take_turns()
+        turn = (self._next - self._first) // BLOCK_SIZE % len(self._stripes)
+        block = self._stripes[turn].next()
+        if block is None and not self._closed:
+            raise cut_short(self.info, self._next // BLOCK_SIZE)
+        return block
+
+    def _spread(self) -> None:
+        """Asks for what is left in stripes, where it is much and the distance is long."""
+        left = -(-(self._end - self._next) // BLOCK_SIZE)
+        if left < LEAST_SPREAD:
             return
-        info = self.info
-        request = pb.LoadRequest(
-            unit=info.unit,
-            offset=self._next,
-            length=self._end - self._next,
-            if_generation=info.generation,  # for a server of before `generation`
-            generation=info.generation,
-        )
-        request_messages.fill_key(request.key, info.data_id)
         try:
-            self._receiver = self._channel.stream(
-                "Load", request, idle=self._attempts.patience, attempts=self._attempts
-            )
-        except (ConflictError, NotFoundError) as gone:
-            raise ConflictError(
-                f"object {info.data_id} in unit {info.unit!r} was replaced or deleted while it was read, and the "
-                "connection was lost: what was not read yet of its old bytes is gone",
-                **{"unit": info.unit, "data_id": info.data_id, **gone.context},
-            ) from gone
-        first: Any = self._receiver.first
-        if isinstance(first, Block) or first.WhichOneof("part") != "info":
-            raise ProtocolError("the server went on with a Load without saying with which object")
-        self._seen(first.revision)
-        check_same(info, check_opened(wire.object_info_from_wire(first.info), request))
+            count = min(self._channel.connections_for_transfer(), left - LEAD)
+            self._join = self._next + LEAD * BLOCK_SIZE
+            if count <= 1:
+                return
+            self._channel.spread.add(self)
+            for place in range(count):
+                span = self._join + place * BLOCK_SIZE, self._end
+                stripe = Stripe(self._channel, self.info, self._seen, span, stride=count, place=place)
+                self._begun.append(stripe)
+        except VaultError:
+            self._stay_alone()
+
+    def _take_turns(self) -> None:
+        """Goes on with the stripes, when all of them have begun."""
+        try:
+            for stripe in self._begun:
+                if not stripe.open(_PATIENCE):
+                    self._channel.distance.refused()
+                    self._stay_alone()
+                    return
+        except (ConflictError, NotFoundError):  # what is open is read to its end
+            self._stay_alone()
+            return
+        except ClosedError:
+            raise
+        except VaultError:
+            self._channel.distance.refused()
+            self._stay_alone()
+            return
+        before, self._stripes, self._begun = self._stripes, self._begun, []
+        self._first = self._next
+        for stripe in before:
+            stripe.cancel()
+
+    def _stay_alone(self) -> None:
+        self._channel.spread.discard(self)
+        begun, self._begun = self._begun, []
+        for stripe in begun:
+            stripe.cancel()

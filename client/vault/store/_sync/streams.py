@@ -26,6 +26,11 @@ class BlockReader(ABC):
     def close(self) -> None:
         """Lets go of the file or stream. Harmless when repeated."""
 
+    def every(self, stride: int) -> bool:  # noqa: ARG002  # for those that can
+        """From the first block on gives only each `stride`-th, as one of several readers that share an object. To be
+        called before the first. Returns whether it does; False: all come."""
+        return False
+
     def map(self) -> memoryview | None:
         """The object's bytes, mapped read-only from a local file and verified; None where that can't be."""
         return None

@@ -82,6 +82,19 @@ class LoadConformance(StoreHarness):
             found = [Block(block.offset, bytes(block.data), block.checksum) async for block in reader]
         assert found == wanted
 
+    @each("stride", [1, 2, 3, 5])
+    async def test_a_reader_gives_each_block_of_a_stride_or_all_of_them(
+        self, subject: AsyncStore, unit: str, stride: int
+    ) -> None:
+        data = payload(4 * BLOCK_SIZE + 11)
+        info = await put(subject, unit, data)
+        reader = await subject.load(unit, info.data_id, offset=BLOCK_SIZE + 5)
+        assert isinstance(reader, AsyncBlockReader)
+        async with reader:
+            step = stride if reader.every(stride) else 1
+            found = [Block(block.offset, bytes(block.data), block.checksum) async for block in reader]
+        assert found == blocks_of(data)[1::step]
+
     @each("size", [0, 1, 1000, BLOCK_SIZE])
     async def test_a_range_may_start_at_the_very_end(self, subject: AsyncStore, unit: str, size: int) -> None:
         info = await put(subject, unit, payload(size))

@@ -191,6 +191,9 @@ class ReaderFace(BlockReader):
     def __iter__(self) -> Iterator[Block]:
         return _from_loop(self._reader, self._run)
 
+    def every(self, stride: int) -> bool:
+        return self._reader.every(stride)
+
     def map(self) -> memoryview | None:
         mapped: memoryview | None = self._run(self._reader.map())
         return mapped

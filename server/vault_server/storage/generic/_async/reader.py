@@ -28,6 +28,7 @@ class AsyncContentReader(AsyncBlockReader):
         self._checksums = unpack_checksums(found.content.blocks)
         self._next = 0
         self._end = self.info.block_count
+        self._stride = 1
         self._affinity = AsyncAffinity.here(f"the reader of object {self.info.data_id}")
 
     def select(self, offset: int, length: int | None) -> None:
@@ -36,16 +37,20 @@ class AsyncContentReader(AsyncBlockReader):
         self._next = offset // BLOCK_SIZE
         self._end = -(-end // BLOCK_SIZE) if offset < end else self._next
 
+    def every(self, stride: int) -> bool:
+        self._stride = stride
+        return True
+
     async def __aiter__(self) -> AsyncIterator[Block]:
         while self._next < self._end:
             index = self._next
             try:
-                block = await self.block(index, ahead=index + 1 < self._end)
+                block = await self.block(index, ahead=self._stride == 1 and index + 1 < self._end)
             except VaultError:
                 if self._end < 0:  # it was closed meanwhile
                     return
                 raise
-            self._next = index + 1
+            self._next = index + self._stride
             yield block
         await self.close()
 
