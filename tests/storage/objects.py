@@ -142,7 +142,7 @@ def flip(directory: Path) -> None:
         file.write(bytes([LARGE[FLIPPED] ^ 1]))
 
 
-def queue_uploads(store: EmbeddedStore, items: Sequence[SmallUpload]) -> "Future[list[Any]]":
+def queue_uploads(store: EmbeddedStore, items: Sequence[SmallUpload]) -> "Future[Sequence[Any]]":
     """What `upload_many` waits for, to be waited for later."""
     contents = store.blobs.contents(UNIT, items)
     writes = [
@@ -152,6 +152,6 @@ def queue_uploads(store: EmbeddedStore, items: Sequence[SmallUpload]) -> "Future
     return store.engine.writer.write_many(writes)
 
 
-def queue_deletes(store: EmbeddedStore, items: Sequence[DeleteSpec]) -> "Future[list[Any]]":
+def queue_deletes(store: EmbeddedStore, items: Sequence[DeleteSpec]) -> "Future[Sequence[Any]]":
     """What `delete_many` waits for, to be waited for later."""
     return store.engine.writer.write_many([Delete(UNIT, spec) for spec in items])

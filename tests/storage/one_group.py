@@ -19,7 +19,7 @@ def run(
 ) -> list[Outcome]:
     plan = decide(index.facts(writes, retention), writes, clock, retention)
     index.apply(plan)
-    return plan.outcomes
+    return list(plan.outcomes)
 
 
 def uploaded(*ids: int, named: bool = False) -> DictIndex:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -247,7 +247,7 @@ def writes_of(principal: str, first: int, count: int) -> list[Upload]:
 
 def test_one_principals_many_writes_delay_anothers_by_one_group(store: EmbeddedStore) -> None:
     writer = store.engine.writer
-    futures: list[Future[list[Any]]] = []
+    futures: list[Future[Sequence[Any]]] = []
 
     def submit() -> None:
         futures.extend(writer.write_many(writes_of("greedy", 1000 * n + 1, 1000)) for n in range(4))

@@ -22,7 +22,7 @@ from torture.simulation.world import ClockLock, Node, SimulatedBlobs, SimulatedI
 class _AcknowledgesFirst(AsyncCommits):
     """Answers, and applies after it: what if that fails?"""
 
-    async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+    async def _decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         facts = await self._index.facts(asked(writes))
         plan = decide(facts, writes, self._clock.wall(), self._retention)
         try:
@@ -44,7 +44,7 @@ class _PlacesAfterwards(AsyncCommits):
 class _TakesUnknownForRefused(AsyncCommits):
     """Removes what it has placed when the connection is lost at the commit, which may have been done."""
 
-    async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+    async def _decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         try:
             return await super()._decided(writes)
         except UnavailableError:

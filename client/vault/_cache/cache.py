@@ -28,6 +28,7 @@ from vault._cache.working_copy import WorkingCopy
 from vault._display import ShownAsFields
 from vault._runtime.fork import renew_after_fork
 from vault._runtime.memory import resident
+from vault.store.columns import ObjectInfos
 from vault.store.values import Change, Key, ObjectInfo
 from vault.unit import UnitSettings
 
@@ -274,6 +275,12 @@ class ObjectCache(Generic[FlightT]):
         if (unit := self._units.get(change.unit)) is not None:
             with self.lock:
                 unit.apply(change)
+
+    def wrote(self, unit: str, infos: ObjectInfos[Any]) -> None:
+        """These were written, new or in the place of others, but for those that are none: as `apply` of each."""
+        if (part := self._units.get(unit)) is not None:
+            with self.lock:
+                part.wrote(infos)
 
     def some_changed(self, unit: str, revision: int) -> None:
         """Some object of the unit, unknown which, changed at this revision: whatever is older is revalidated."""

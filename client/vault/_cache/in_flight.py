@@ -57,6 +57,11 @@ class InFlight:
         """When a request was sent whose reply nothing has overtaken."""
         return self._clock
 
+    @property
+    def is_noting(self) -> bool:
+        """Whether there is a request for which it has to be noted what becomes known."""
+        return bool(self._requests)
+
     def note(self, key: Key, revision: int) -> None:
         """At this revision the object changed, or an object got this name."""
         if not self._requests:

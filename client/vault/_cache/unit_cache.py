@@ -10,6 +10,7 @@ from typing import Any
 
 from vault._cache.entry import Entry
 from vault._cache.in_flight import InFlight
+from vault.store.columns import ObjectInfos
 from vault.store.values import Change, ChangeKind, Key, ObjectInfo
 from vault.unit import UnitSettings
 
@@ -150,6 +151,16 @@ class UnitCache:
             self._unname(entry)
         else:
             self.remove(entry)
+
+    def wrote(self, infos: ObjectInfos[Any]) -> None:
+        """See `ObjectCache.wrote`."""
+        if not self.entries and not self.in_flight.is_noting:
+            return
+        for info in infos:
+            if isinstance(info, ObjectInfo):
+                self.apply(
+                    Change(info.revision, info.unit, info.data_id, ChangeKind.UPDATED, info.generation, info.name)
+                )
 
     def some_changed(self, revision: int) -> None:
         """Some object changed at this revision, unknown which: whatever is older is revalidated."""

@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # `as` exports a name
         checksum as checksum,
     )
     from vault.store.wrapper import AsyncWrapperStore as AsyncWrapperStore, WrapperStore as WrapperStore
+    from vault.store.write_columns import SmallPuts as SmallPuts, SmallUploads as SmallUploads
 
 # By module, what is public of it. Nothing is imported before it is used.
 _HOMES = {
@@ -89,6 +90,7 @@ _HOMES = {
         "Progress UploadedId WriteStatus checksum"
     ),
     "wrapper": "AsyncWrapperStore WrapperStore",
+    "write_columns": "SmallPuts SmallUploads",
 }
 
 if not TYPE_CHECKING:  # to a type checker it would mean that the package has every name

@@ -66,12 +66,17 @@ class Columns(Sequence[ItemT]):
         rows: list[tuple[Any, ...]] = []
         others: dict[int, ItemT] = {}
         for index, item in enumerate(items):
-            if isinstance(item, cls._kind):
+            if cls._holds(item):
                 rows.append(cls.row_of(item))
             else:
                 others[index] = item
                 rows.append(cls.FILLER)
         return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
+
+    @classmethod
+    def _holds(cls, item: object) -> bool:
+        """Whether it is made of columns, rather than one of the others."""
+        return isinstance(item, cls._kind)
 
     @staticmethod
     def row_of(item: Any) -> tuple[Any, ...]:
@@ -90,11 +95,13 @@ class Columns(Sequence[ItemT]):
     def __getitem__(self, index: int) -> ItemT: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[ItemT]: ...
+    def __getitem__(self, index: slice) -> Self: ...
 
-    def __getitem__(self, index: int | slice) -> ItemT | list[ItemT]:
+    def __getitem__(self, index: int | slice) -> ItemT | Self:
         if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
+            places = range(len(self))[index]
+            others = {places.index(at): other for at, other in self.others.items() if at in places}
+            return type(self)([column[index] for column in self.columns], others)
         if self.others and (place := range(len(self))[index]) in self.others:
             item: ItemT = self.others[place]
         else:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -11,7 +11,6 @@ from vault._frozen import made_fast
 from vault.errors import InvalidArgumentError
 from vault.store.limits import (
     MAX_DATA_ID,
-    check_batch,
     check_data_id,
     check_datatype,
     check_expires_in,
@@ -278,9 +277,3 @@ if TYPE_CHECKING:
     """Any of these."""
 else:  # with a parameter it would note that on each object that it makes, which a frozen one refuses
     SmallUpload = SmallUpdate = SmallPut = SmallWrite = SmallObject
-
-
-def check_small_batch(items: Sequence[SmallWrite], spec: type | tuple[type, ...]) -> None:
-    """The items of a batch of writes, and the type of their specs."""
-    check_batch(items, SmallObject)
-    check_batch([item.spec for item in items], spec)

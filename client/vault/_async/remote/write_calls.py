@@ -21,9 +21,9 @@ from vault.store.specs import (
     UpdateSpec,
     UploadSpec,
     WriteSpec,
-    check_small_batch,
 )
 from vault.store.values import ObjectInfo, WriteStatus
+from vault.store.write_columns import check_small_batch
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies

@@ -1,14 +1,17 @@
 """Writing a vault's objects under names that may be taken: put."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from vault._async.files.transfer import PathOrFile, upload_file
 from vault._async.vault.base import AsyncVaultBase, all_or_error, pairs, require_one_each
 from vault.datatype import Datatype
+from vault.errors import VaultError
 from vault.store.limits import check_name
 from vault.store.progress import Progress
 from vault.store.specs import PutSpec, new_data_id
 from vault.store.values import ObjectInfo
+from vault.store.write_columns import SmallPuts, new_columns
 
 
 class AsyncPutting(AsyncVaultBase):
@@ -94,7 +97,15 @@ class AsyncPutting(AsyncVaultBase):
         def spec_of(index: int, data: Datatype) -> PutSpec:
             return self._put_spec(unit, wanted[index][0], data, tags[index] if tags else None, None, expires_in)
 
-        return all_or_error(await self._writes.write_many(unit, objects, spec_of))
+        names = [name for name, _ in wanted]
+        refused = bad_names(names) if None in names else {}  # to a spec that is no name, rather than a bad one
+
+        def columns_of(places: Sequence[int], datatypes: Sequence[str], data: Sequence[bytes]) -> SmallPuts:
+            number = len(places)
+            columns = new_columns(places, datatypes, data, names, tags)
+            return SmallPuts((*columns, (None,) * number, (expires_in,) * number))
+
+        return all_or_error(list(await self._writes.write_many(unit, objects, spec_of, columns_of, refused)))
 
     async def put_file(
         self,
@@ -139,6 +150,18 @@ class AsyncPutting(AsyncVaultBase):
     ) -> PutSpec:
         self._codecs[unit].check(data)
         return new_put(type(data), name, tags, if_generation, expires_in)
+
+
+def bad_names(names: Sequence[str | None]) -> dict[int, VaultError]:
+    """What is wrong with those that are none, by their places."""
+    errors: dict[int, VaultError] = {}
+    for place, name in enumerate(names):
+        if name is None:
+            try:
+                check_name(cast(str, name))
+            except VaultError as error:
+                errors[place] = error
+    return errors
 
 
 def new_put(

@@ -13,11 +13,13 @@ from vault._async.vault.putting import new_put
 from vault._cache.cache import Held
 from vault.datatype import Datatype
 from vault.errors import InvalidArgumentError, VaultError
+from vault.store.columns import ObjectInfos
 from vault.store.limits import check_flag, check_key, check_new, shown
 from vault.store.outcomes import single, validated
 from vault.store.progress import Progress
 from vault.store.specs import DeleteSpec, PutSpec, UpdateSpec, UploadSpec, new_data_id
 from vault.store.values import Key, ObjectInfo, UploadedId
+from vault.store.write_columns import SmallUploads, new_columns
 
 
 class AsyncWriting(AsyncVaultBase):
@@ -131,7 +133,12 @@ class AsyncWriting(AsyncVaultBase):
         def spec_of(index: int, data: Datatype) -> UploadSpec:
             return self._new(unit, data, names[index] if names else None, tags[index] if tags else None)
 
-        results = await self._writes.write_many(unit, items, spec_of)
+        def columns_of(places: Sequence[int], datatypes: Sequence[str], data: Sequence[bytes]) -> SmallUploads:
+            return SmallUploads(new_columns(places, datatypes, data, names, tags))
+
+        results = await self._writes.write_many(unit, items, spec_of, columns_of)
+        if isinstance(results, ObjectInfos) and not results.others:
+            return list(results.data_ids)
         return all_or_error([each if isinstance(each, VaultError) else each.data_id for each in results])
 
     async def upload_file(

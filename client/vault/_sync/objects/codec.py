@@ -2,7 +2,7 @@
 """From objects to blocks and back, for one unit."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from vault._sync.files.block_stream import BlockSource
@@ -56,6 +56,14 @@ class Codec:
         self.check(data)
         raw = Blocking.run(self._dump_small if type(data).streams() else self._dump, data)
         return None if raw is None else Encoded(type(data).datatype_tag, raw)
+
+    def encode_some(self, objects: Sequence[Datatype], most: int) -> list[bytes | VaultError | None]:
+        """As `encode`, of the first of several: their bytes, or what is wrong with one, or None.
+
+        Args:
+            most: Bytes after which it ends, as it does after an object that does not fit a block.
+        """
+        return Blocking.run(self._encode_some, objects, most)
 
     def write(self, begin: Begin, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Writes an object in blocks: `encoded`, where it is whole already, or as its class streams it.
@@ -130,6 +138,27 @@ class Codec:
             for block in cutter.rest():
                 writer.write(block)
             return writer.commit(cutter.size, cutter.checksum)
+
+    def _encode_some(self, objects: Sequence[Datatype], most: int) -> list[bytes | VaultError | None]:
+        found: list[bytes | VaultError | None] = []
+        dumps: dict[type[Datatype], Callable[[Datatype], bytes | None]] = {}
+        for data in objects:
+            kind = type(data)
+            raw: bytes | VaultError | None
+            try:
+                dump = dumps.get(kind)
+                if dump is None:
+                    self.check(data)
+                    dump = dumps[kind] = self._dump_small if kind.streams() else self._dump
+                raw = dump(data)
+            except VaultError as error:
+                raw = error
+            found.append(raw)
+            if not isinstance(raw, VaultError):
+                most -= BLOCK_SIZE if raw is None else len(raw)
+                if raw is None or most <= 0 or len(raw) > BLOCK_SIZE:
+                    break
+        return found
 
     def _dump(self, data: Datatype) -> bytes:
         try:

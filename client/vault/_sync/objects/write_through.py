@@ -1,7 +1,8 @@
 # Generated from _async/objects/write_through.py by scripts/unasync: DO NOT CHANGE.
 """Writing objects to the store, with the cache brought up to each write before it returns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from vault._sync.objects.loader import Parts, SharedFlight
@@ -10,11 +11,13 @@ from vault._cache.working_copy import WorkingCopy
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, EncodeError, VaultError
 from vault.store.blocks import Encoded
+from vault.store.columns import ObjectInfos
 from vault.store.contract import BlockWriter
-from vault.store.limits import MAX_BATCH_ITEMS
+from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store.outcomes import single
-from vault.store.specs import DeleteSpec, MetadataSpec, SmallObject, SmallWrite, UpdateSpec, UploadSpec, WriteSpec
+from vault.store.specs import DeleteSpec, MetadataSpec, SmallObject, UpdateSpec, UploadSpec, WriteSpec
 from vault.store.values import Change, ChangeKind, Key, ObjectInfo
+from vault.store.write_columns import SmallPuts, SmallUploads
 
 _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
@@ -57,46 +60,50 @@ class WriteThrough:
         return self.wrote(self._write(unit, spec, data))
 
     def write_many(
-        self, unit: str, objects: Sequence[Datatype], spec_of: Callable[[int, Datatype], WriteSpec]
-    ) -> list[ObjectInfo | VaultError]:
+        self,
+        unit: str,
+        objects: Sequence[Datatype],
+        spec_of: Callable[[int, Datatype], WriteSpec],
+        columns_of: Callable[[Sequence[int], Sequence[str], Sequence[bytes]], SmallUploads | SmallPuts],
+        refused: Mapping[int, VaultError] = MappingProxyType({}),
+    ) -> Sequence[ObjectInfo | VaultError]:
         """What became of each object; of two that get in each other's way, the first comes first.
 
         Args:
-            spec_of: What is to become of the object at a place, of one type for all. What it raises is the outcome.
+            spec_of: What is to become of the object at a place, when it does not fit a block. What it raises is the
+                outcome.
+            columns_of: What is to become of those at these places, of these datatypes and bytes.
+            refused: By place, what is not written.
         """
         codec = self._codecs[unit]
-        results: list[Any] = [None] * len(objects)
-        batch: dict[int, SmallWrite] = {}
-        size = 0
-
-        def flush() -> None:
-            nonlocal size
-            if batch:
-                outcomes = self._send(unit, list(batch.values()))
-                for index, outcome in zip(batch, outcomes, strict=True):
-                    results[index] = outcome if isinstance(outcome, VaultError) else self.wrote(outcome)
-            batch.clear()
-            size = 0
-
-        for index, data in enumerate(objects):
-            try:
-                spec = spec_of(index, data)
-                encoded = codec.encode(data)
-            except VaultError as error:
-                results[index] = error
-                continue
-            if encoded is None or not encoded.fits_block:
-                flush()
+        results: list[Any] = []
+        while (start := len(results)) < len(objects):
+            end = start + MAX_BATCH_ITEMS
+            encoded: list[Any] = codec.encode_some(objects[start:end], _BYTES_AT_A_TIME)
+            for at in range(len(encoded)) if refused else ():
+                encoded[at] = refused.get(start + at, encoded[at])
+            small = [at for at, raw in enumerate(encoded) if isinstance(raw, bytes) and len(raw) <= BLOCK_SIZE]
+            if small:
+                raws = encoded
+                places: Sequence[int] = range(start, start + len(small))
+                if len(small) < len(encoded):
+                    raws, places = [encoded[at] for at in small], [start + at for at in small]
+                tag_of = _Tags()
+                columns = columns_of(places, [tag_of[type(objects[place])] for place in places], raws)
+                outcomes = self._wrote_many(unit, self._send(unit, columns))
+                if len(small) == len(objects):
+                    return outcomes  # as it is: it may be columns
+                for at, outcome in zip(small, outcomes, strict=True):
+                    encoded[at] = outcome
+            results += encoded
+            if isinstance(raw := encoded[-1], bytes | None):
+                data = objects[len(results) - 1]
                 try:
-                    results[index] = self.wrote(self._stream(unit, spec, data, encoded))
+                    spec = spec_of(len(results) - 1, data)
+                    whole = None if raw is None else Encoded(type(data).datatype_tag, raw)
+                    results[-1] = self.wrote(self._stream(unit, spec, data, whole))
                 except VaultError as error:
-                    results[index] = error
-                continue
-            batch[index] = SmallObject(spec, encoded.data, encoded.checksum)
-            size += len(encoded.data)
-            if size >= _BYTES_AT_A_TIME or len(batch) == MAX_BATCH_ITEMS:
-                flush()
-        flush()
+                    results[-1] = error
         return results
 
     def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
@@ -140,6 +147,12 @@ class WriteThrough:
         """This vault wrote an object: its cache shows nothing older from here on."""
         self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
         return info
+
+    def _wrote_many(self, unit: str, outcomes: Sequence[ObjectInfo | VaultError]) -> Sequence[ObjectInfo | VaultError]:
+        """As `wrote`, of those that were stored."""
+        infos: ObjectInfos[VaultError] = ObjectInfos.of(outcomes)
+        self._cache.wrote(unit, infos)
+        return infos
 
     def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
         """Writes a working copy under the generation it was made from.
@@ -198,6 +211,10 @@ class WriteThrough:
 
     def _send(self, unit: str, items: Sequence[SmallObject[Any]]) -> Sequence[ObjectInfo | VaultError]:
         """Writes objects of at most one block each, whose specs are of one type; each with its own outcome."""
+        if isinstance(items, SmallUploads):
+            return self._store.upload_many(unit, items)
+        if isinstance(items, SmallPuts):
+            return self._store.put_many(unit, items)
         match items[0].spec:
             case UploadSpec():
                 return self._store.upload_many(unit, items)
@@ -209,6 +226,14 @@ class WriteThrough:
     def _stream(self, unit: str, spec: WriteSpec, data: Datatype, encoded: Encoded | None) -> ObjectInfo:
         """Writes an object that does not fit a block; `encoded` where it is whole already."""
         return self._codecs[unit].write(lambda: self.begin(unit, spec), data, encoded)
+
+
+class _Tags(dict[type[Datatype], str]):
+    """The tags of Datatypes, each asked for once."""
+
+    def __missing__(self, kind: type[Datatype]) -> str:
+        tag = self[kind] = kind.datatype_tag
+        return tag
 
 
 def _naming(error: EncodeError, key: Key) -> EncodeError:

@@ -36,7 +36,6 @@ from vault.store.specs import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    check_small_batch,
 )
 from vault.store.usage import PrincipalInfo, PrincipalLimits, PrincipalPage, UnitInfo, UnitLimits, UnitPage
 from vault.store.values import (
@@ -52,6 +51,7 @@ from vault.store.values import (
     Page,
     WriteStatus,
 )
+from vault.store.write_columns import check_small_batch
 
 
 class Store(ABC):

@@ -17,7 +17,7 @@ from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.decide import decide
 from vault_server.storage.decision.plan import Facts, Plan, Retention
 from vault_server.storage.decision.quota import evicted_first, learn, more_to_know, require_progress
-from vault_server.storage.decision.writes import PlacingWrite, Write
+from vault_server.storage.decision.writes import Batch, PlacingWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -68,7 +68,7 @@ class Committer:
         self._reserve = reserve
         self._retention = retention
 
-    def commit(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[list[Any], bool]:
+    def commit(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[Sequence[Any], bool]:
         """The outcome of each write, or of the task, once they are durable; and whether the store's revision moved.
 
         Args:
@@ -87,17 +87,19 @@ class Committer:
                     raise PartlyCommittedError(outcomes, error) from error
                 raise
             moved = moved or more
+            if not callable(work) and len(answers) == len(work):
+                return answers, moved  # as it is: it may be columns
             outcomes += answers
             if callable(work) or len(outcomes) == len(work):
                 return outcomes, moved
 
-    def _transact(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[list[Any], bool]:
+    def _transact(self, work: Sequence[Item] | Task, *, first: bool, collecting: bool) -> tuple[Sequence[Any], bool]:
         """One transaction: as `commit`, of the first of the writes where others have to wait; no outcomes: it made room
         for them."""
         retention = self._retention if first else replace(self._retention, grace=0)
         placement = Placement(self._blobs, self._staging)
 
-        def transact(connection: sqlite3.Connection) -> tuple[list[Any], Plan | None, bool]:
+        def transact(connection: sqlite3.Connection) -> tuple[Sequence[Any], Plan | None, bool]:
             if not first:
                 _checkpoint(connection)
             _begin(connection)
@@ -130,7 +132,7 @@ class Committer:
         retention: Retention,
         *,
         full_ends_it: bool,
-    ) -> tuple[list[Any], Plan | None, int, int]:
+    ) -> tuple[Sequence[Any], Plan | None, int, int]:
         """Does it: the outcomes, the plan of the writes, and the store's revision before and after."""
         if callable(work):
             begun_at = _revision(connection)
@@ -145,11 +147,11 @@ class Committer:
     def _finish(
         self,
         connection: sqlite3.Connection,
-        outcomes: list[Any],
+        outcomes: Sequence[Any],
         plan: Plan | None,
         begun_at: int,
         revision: int,
-    ) -> tuple[list[Any], Plan | None, bool]:
+    ) -> tuple[Sequence[Any], Plan | None, bool]:
         reached("before COMMIT")
         connection.execute("COMMIT")
         reached("committed")
@@ -168,17 +170,19 @@ class Committer:
         retention: Retention,
         *,
         full_ends_it: bool,
-    ) -> tuple[list[Any], Plan]:
+    ) -> tuple[Sequence[Any], Plan]:
         """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
         refused, and the others are decided without it; see `_transact`."""
-        writes = [item for item in items if not isinstance(item, VaultError)]
+        is_batch = isinstance(items, Batch)
+        writes: Sequence[Any] = items if is_batch else [item for item in items if not isinstance(item, VaultError)]
         known, expired = self._facts(connection, writes, retention)
         wall = self._clock.wall()
         refused: dict[int, VaultError] = {}
         while True:
             accepted = [write for write in writes if id(write) not in refused] if refused else writes
-            plan = decide(known, [*expired, *accepted], wall, retention)
-            del plan.outcomes[: len(expired)]
+            plan = decide(known, [*expired, *accepted] if expired else accepted, wall, retention)
+            if expired:
+                plan.outcomes = plan.outcomes[len(expired) :]
             if plan.undecided is not None:
                 unit = plan.undecided.unit
                 if most := more_to_know(known, plan, len(writes)):
@@ -192,6 +196,8 @@ class Committer:
             if not failed:
                 break
             errors = {id(new.content): error for new, error in failed}
+            if is_batch and not refused:
+                items = writes = list(items)  # from here on each of them is told by its id
             for write in writes:
                 if isinstance(write, PlacingWrite) and id(write.content) in errors:
                     refused[id(write)] = errors[id(write.content)]

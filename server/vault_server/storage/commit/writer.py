@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from vault._runtime.sync_async import Background
 from vault.errors import ClosedError, StorageError, VaultError
+from vault.store.columns import Columns
 from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 
 from vault_server.fair_queue import FairQueue
@@ -28,7 +29,7 @@ from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.stored import Purged
-from vault_server.storage.decision.writes import Delete, PlacingWrite, Write
+from vault_server.storage.decision.writes import Batch, Content, Delete, PlacingWrite, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -53,7 +54,7 @@ T = TypeVar("T")
 class _Entry:
     """Writes of one caller, or a task, which has a transaction of its own."""
 
-    answer: Callable[[list[Any]], None]
+    answer: Callable[[Sequence[Any]], None]
     items: Sequence[Item] = ()
     task: Task | None = None
 
@@ -122,19 +123,20 @@ class Writer:
         self._enqueue(_Entry(lambda outcomes: _settle(future, outcomes[0]), [write]))
         return future
 
-    def write_many(self, items: Sequence[Item]) -> "Future[list[Any]]":
+    def write_many(self, items: Sequence[Item]) -> "Future[Sequence[Any]]":
         """Queues writes for one transaction; the future has each one's outcome or VaultError, in order. Raises as
         `write` does."""
-        future: Outcome[list[Any]] = Outcome()
+        future: Outcome[Sequence[Any]] = Outcome()
 
-        def answer(outcomes: list[Any]) -> None:
-            unexpected = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, VaultError)]
+        def answer(outcomes: Sequence[Any]) -> None:
+            some = outcomes.others.values() if isinstance(outcomes, Columns) else outcomes
+            unexpected = [o for o in some if isinstance(o, BaseException) and not isinstance(o, VaultError)]
             _settle(future, unexpected[0] if unexpected else outcomes)
 
         self._enqueue(_Entry(answer, items))
         return future
 
-    def commit(self, writes: Sequence[Write]) -> list[Any]:
+    def commit(self, writes: Sequence[Write]) -> Sequence[Any]:
         """The same, waited for; see `generic`'s Committing."""
         return self.write_many(writes).result()
 
@@ -284,11 +286,11 @@ class Writer:
             outcomes = outcomes[entry.outcomes :]
         reached("answered")
 
-    def _recover(self, entries: list[_Entry], error: Exception) -> tuple[list[_Entry], list[Any]] | None:
+    def _recover(self, entries: list[_Entry], error: Exception) -> tuple[list[_Entry], Sequence[Any]] | None:
         """Does what can be done after a transaction that failed: entries that are not answered yet, and their outcomes;
         None when all are refused."""
         told = self._told(error)
-        items = [item for entry in entries for item in entry.items]
+        items = _items(entries)
         if _is_of_rows(error) and len(items) > 1:
             with self._sweeper.sparing():
                 return entries, self._commit_apart(items)
@@ -306,7 +308,7 @@ class Writer:
             return None
         return entries, again
 
-    def _commit_with_room(self, entries: list[_Entry]) -> list[Any] | None:
+    def _commit_with_room(self, entries: list[_Entry]) -> Sequence[Any] | None:
         """As `_commit`, after one that failed because the disk was full; None when it is of no use."""
         try:
             self._commit([_Entry(_ignore, task=self._sweeper.make_room)], first=False)
@@ -315,7 +317,7 @@ class Writer:
             _log.warning("there is no room on the disk, after all: %s", error)
             return None
 
-    def _commit_apart(self, items: Sequence[Item]) -> list[Any]:
+    def _commit_apart(self, items: Sequence[Item]) -> Sequence[Any]:
         """The outcomes of a group that damaged rows were in the way of: committed in halves, so that in the end only
         those are refused that they are of."""
         try:
@@ -324,12 +326,12 @@ class Writer:
             if len(items) == 1 or not _is_of_rows(error):
                 return [self._told(error)] * len(items)
         half = len(items) // 2
-        return self._commit_apart(items[:half]) + self._commit_apart(items[half:])
+        return [*self._commit_apart(items[:half]), *self._commit_apart(items[half:])]
 
-    def _commit(self, entries: Sequence[_Entry], *, first: bool) -> list[Any]:
+    def _commit(self, entries: Sequence[_Entry], *, first: bool) -> Sequence[Any]:
         """The outcome of each write or task, once they are durable; see `Committer.commit`."""
         task = entries[0].task if entries else None
-        work = [item for entry in entries for item in entry.items] if task is None else task
+        work = _items(entries) if task is None else task
         try:
             outcomes, moved = self._committer.commit(work, first=first, collecting=not self._closed)
         except PartlyCommittedError as part:
@@ -368,7 +370,16 @@ def _settle(future: Future[Any], outcome: Any) -> None:
         future.set_result(outcome)
 
 
-def _ignore(_: list[Any]) -> None:
+def _items(entries: Sequence[_Entry]) -> Sequence[Item]:
+    """What is in the entries; of one, as it came."""
+    return entries[0].items if len(entries) == 1 else [item for entry in entries for item in entry.items]
+
+
+def _content(item: Item) -> Content | None:
+    return item.content if isinstance(item, PlacingWrite) else None
+
+
+def _ignore(_: Sequence[Any]) -> None:
     """Nobody waits for it."""
 
 
@@ -383,8 +394,10 @@ def _is_of_rows(error: Exception) -> bool:
 def _discard(entries: list[_Entry], *, release: bool = False) -> None:
     """Removes staged files that were not placed; with `release` not those of writes that can go on later."""
     for entry in entries:
-        for item in entry.items:
-            staged = item.content.staged if isinstance(item, PlacingWrite) else None
+        items = entry.items
+        contents = items.contents if isinstance(items, Batch) else map(_content, items)
+        for content in contents:
+            staged = None if content is None else content.staged
             if staged is not None:
                 try:
                     if release:

@@ -15,12 +15,14 @@ from vault.store.columns import from_time
 from vault.store.limits import check_new
 from vault.store.values import Key, ObjectInfo
 
+from vault_server.storage.decision.columns import decide_new
 from vault_server.storage.decision.group import Group, require_unchanged
 from vault_server.storage.decision.plan import Answer, Facts, Outcome, Plan, Retention
 from vault_server.storage.decision.quota import UndecidedError
 from vault_server.storage.decision.refusals import copy_onto_itself, name_taken, other_write, require_generation
 from vault_server.storage.decision.rows import Row, pack_tags, signed, to_info
 from vault_server.storage.decision.writes import (
+    Batch,
     ContentWrite,
     Copy,
     Delete,
@@ -42,6 +44,8 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retenti
         clock: The time, in microseconds since 1970.
         retention: How long what is replaced stays.
     """
+    if isinstance(writes, Batch) and (plan := decide_new(facts, writes, clock, retention)) is not None:
+        return plan
     group = Group(facts, clock, retention)
     outcomes: list[Outcome] = []
     try:

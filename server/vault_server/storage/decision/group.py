@@ -208,7 +208,7 @@ class Group:
             facts.revision,
             self.revision,
             self.now,
-            self._floor() if self._changes else None,
+            new_floor(facts, self.now, self._retention) if self._changes else None,
             contents=list(self._contents.values()),
             dropped=self._dropped,
             trash=self._trash,
@@ -242,8 +242,8 @@ class Group:
                 elif before.name is not None and before.name != after.name:
                     plan.unnamed.append(key)
             if old != new:
-                plan.untagged += _tag_rows(key, old)
-                plan.tagged += _tag_rows(key, new)
+                plan.untagged += tag_rows(key, old)
+                plan.tagged += tag_rows(key, new)
         for unit, revision in self._units.items():
             before_it = facts.units.get(unit, Usage(unit))
             objects, size = counts[unit]
@@ -253,14 +253,14 @@ class Group:
         plan.charges += [(name, objects, size) for name, (objects, size) in charges.items() if objects or size]
         return plan
 
-    def _floor(self) -> int | None:
-        """Where the feed begins from now on; None: where it did."""
-        facts, retention = self._facts, self._retention
-        for revision, committed_at in facts.floors:
-            enough = facts.feed_floor + retention.step <= revision <= facts.revision - retention.history
-            if enough and committed_at <= self.now - retention.window:
-                return revision
-        return None
+
+def new_floor(facts: Facts, now: int, retention: Retention) -> int | None:
+    """Where the feed begins from now on; None: where it did."""
+    for revision, committed_at in facts.floors:
+        enough = facts.feed_floor + retention.step <= revision <= facts.revision - retention.history
+        if enough and committed_at <= now - retention.window:
+            return revision
+    return None
 
 
 def require_unchanged(row: Row, spec: UpdateSpec | MetadataSpec | DeleteSpec) -> None:
@@ -276,6 +276,7 @@ def _charge(charges: dict[str, list[int]], principal: str, objects: int, size: i
     count[1] += size
 
 
-def _tag_rows(key: tuple[str, int], packed: str | None) -> list[tuple[str, str, str, int]]:
+def tag_rows(key: tuple[str, int], packed: str | None) -> list[tuple[str, str, str, int]]:
+    """The rows of `tags` for an object's."""
     unit, data_id = key
     return [(unit, tag, value, data_id) for tag, value in unpack_tags(packed).items()] if packed else []

@@ -1,6 +1,6 @@
 """What a decision is made of, and what it comes to. Rows are tuples in the order of `rows`' columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -229,7 +229,7 @@ class Plan:
         inlined: Bytes by which retained generations keep the index from giving room back, about.
     """
 
-    outcomes: list[Outcome]
+    outcomes: Sequence[Outcome]
     begun_at: int
     revision: int
     clock: int
@@ -251,7 +251,7 @@ class Plan:
     undecided: Undecided | None = None
     inlined: int = 0
 
-    def answers(self, items: Iterable[Item], refused: Callable[[Item], VaultError | None]) -> list[Outcome]:
+    def answers(self, items: Sequence[Item], refused: Callable[[Item], VaultError | None]) -> Sequence[Outcome]:
         """The outcomes of items that were refused before it, and of the others, which it is of; of the first ones
         only, where one could not be decided."""
         decided = iter(self.outcomes)

@@ -184,6 +184,11 @@ def signed(checksum: int) -> int:
     return checksum - (1 << 64) if checksum >> 63 else checksum
 
 
+def all_signed(checksums: Iterable[int]) -> "array[int]":
+    """Several, likewise."""
+    return array("q", array("Q", checksums).tobytes())
+
+
 def unsigned(stored: int) -> int:
     """The inverse of `signed`."""
     return stored + (1 << 64) if stored < 0 else stored

@@ -1,16 +1,18 @@
 """What callers ask a commit for, and what has to be known to decide on it."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from itertools import repeat
+from typing import Any, ClassVar, Final, overload
 
 import xxhash
 from vault.store.columns import from_time
 from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
 from vault.store.values import ChangeKind, Key, ObjectInfo
+from vault.store.write_columns import SmallPuts, SmallUploads
 
-from vault_server.storage.decision.rows import Row, signed
+from vault_server.storage.decision.rows import Row, all_signed, signed
 
 
 @dataclass(slots=True, eq=False)
@@ -127,6 +129,46 @@ PlacingWrite = ContentWrite | Copy
 
 Write = PlacingWrite | Delete | Drop | SetMetadata
 
+
+class Batch(Sequence[Upload | Put]):
+    """Valid uploads, or puts, of one caller into one unit, as columns. A write is made when it is looked at, each time
+    anew.
+
+    Attributes:
+        contents: The bytes of each.
+    """
+
+    __slots__ = ("contents", "items", "principal", "unit")
+
+    def __init__(
+        self, unit: str, items: SmallUploads | SmallPuts, contents: Sequence[Content], principal: str = ""
+    ) -> None:
+        self.unit = unit
+        self.items = items
+        self.contents = contents
+        self.principal = principal
+
+    @property
+    def kind(self) -> type[Upload | Put]:
+        """What its writes are."""
+        return Upload if isinstance(self.items, SmallUploads) else Put
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    @overload
+    def __getitem__(self, index: int) -> Upload | Put: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "list[Upload | Put]": ...
+
+    def __getitem__(self, index: int | slice) -> "Upload | Put | list[Upload | Put]":
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        spec: Any = self.items[index].spec
+        return self.kind(self.unit, spec, self.contents[index], self.principal)
+
+
 RequestKey = tuple[str, bytes]
 """What a request is known by: the principal whose it is, and its id."""
 
@@ -164,6 +206,27 @@ def request_hash(write: Write) -> int:
         if not isinstance(spec, CopySpec) and spec.if_revision is not None:
             text += f" if_revision={spec.if_revision}"
     return signed(xxhash.xxh3_64_intdigest(f"{write.kind} {write.unit} {text}".encode()))
+
+
+def request_hashes(batch: Batch) -> Sequence[int]:
+    """`request_hash` of each write."""
+    ids, names, tags, datatypes = batch.items.columns[:4]
+    ends: Iterable[str]
+    if names.count(None) == len(names) and not any(tags) and len(set(datatypes)) == 1:  # what is alike is made once
+        ends = repeat(_text(datatypes[0]), len(ids))
+        middles: Iterable[str] = repeat("-", len(ids))
+    else:
+        ends = map("".join, zip(map(_text, datatypes), map(_tags, tags), strict=True))
+        middles = map(_text, names)
+    begin = f"{batch.kind.kind} {batch.unit} "
+    if isinstance(batch.items, SmallPuts):
+        conditions = zip(batch.items.if_generations, batch.items.expires_in, strict=True)
+        ends = [f"{when} {_seconds(until)} None {end}" for (when, until), end in zip(conditions, ends, strict=True)]
+    hashes = [
+        xxhash.xxh3_64_intdigest(f"{begin}{data_id} {middle} {end}".encode())
+        for data_id, middle, end in zip(ids, middles, ends, strict=True)
+    ]
+    return all_signed(hashes)
 
 
 def _key(key: Key) -> str:
@@ -205,6 +268,8 @@ class Asked:
 
 def asked(writes: Iterable[Write]) -> Asked:
     """What has to be known to decide on these writes."""
+    if isinstance(writes, Batch):
+        return _asked_by(writes)
     found = Asked([], [], [], [], [], set(), set())
     for write in writes:
         unit, spec = write.unit, write.spec
@@ -227,3 +292,12 @@ def asked(writes: Iterable[Write]) -> Asked:
         if isinstance(spec, MetadataSpec) and spec.name:
             found.new_names.append((unit, spec.name))
     return found
+
+
+def _asked_by(batch: Batch) -> Asked:
+    unit = batch.unit
+    ids = [(unit, data_id) for data_id in batch.items.data_ids]
+    names = [(unit, name) for name in batch.items.names if name is not None]
+    principals = {batch.principal} if batch.principal else set()
+    told = ([], names) if batch.kind is Upload else (names, [])
+    return Asked([], told[0], ids, told[1], list(batch.items.request_ids), {unit}, principals)

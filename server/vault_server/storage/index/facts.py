@@ -1,7 +1,7 @@
 """What the index knows of what a group of writes is about: a few statements, however many they are."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -20,6 +20,12 @@ from vault_server.storage.index.units import usage_of
 
 LAST_REVISION: Final = (1 << 63) - (1 << 20)
 """A store that says that it is beyond is damaged: the next one might not be a number that SQLite has."""
+
+_PREFIX: Final = 12
+"""Bytes that the request ids of a batch have in common; of those of two batches, hardly ever."""
+
+_SPARSE: Final = 4
+"""Ids are asked for as one range where there are no more in it than so many times them."""
 
 _OBJECTS: Final = (
     "WITH k (unit, key) AS (VALUES {{pairs}}) SELECT {columns} FROM k CROSS JOIN objects i ON i.unit = k.unit"
@@ -49,6 +55,11 @@ _FIRST[0] = (  # most groups have one write
     f"EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, {_UNIT} "
     "FROM meta m LEFT JOIN units u ON u.unit = ?"
 )
+_SPAN: Final = (
+    f"SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id >= ? AND data_id <= ?), "  # noqa: S608  # likewise
+    f"EXISTS (SELECT 1 FROM changes WHERE request_id >= ? AND request_id <= ?), m.revision, m.clock, m.feed_floor, "
+    f"{_UNIT} FROM meta m LEFT JOIN units u ON u.unit = ?"
+)
 _KNOWN: Final = (
     "SELECT EXISTS (SELECT 1 FROM changes WHERE request_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND "
     "data_id = ?) OR EXISTS (SELECT 1 FROM objects WHERE unit = ? AND name = ?) OR EXISTS (SELECT 1 FROM units WHERE "
@@ -68,16 +79,10 @@ def facts(connection: sqlite3.Connection, writes: Iterable[Write], retention: Re
 def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention) -> Facts:
     """What there is to know of what is wanted, likewise."""
     found = Facts(0, 0, 0, {}, {}, {}, {})
-    units = list(wanted.units)
-    ids, answered = wanted.ids, []
-    for start in range(0, len(wanted.requests) or 1, MOST_KEYS):
-        end = start + MOST_KEYS
-        new_ids, requests, part = wanted.new_ids[start:end], wanted.requests[start:end], units[start:end]
-        power = power_for(requests)
-        size = 1 << power
-        values = [*chain.from_iterable(new_ids), *NULLS[: 2 * (size - len(new_ids))]]
-        values += (*requests, *NULLS[: size - len(requests)], *part, *NULLS[: size - len(part)])
-        rows = connection.execute(_FIRST[power], values).fetchall()
+    ids = wanted.ids
+    answered: list[bytes] = []
+    for statement, values, new_ids, requests in _questions(wanted):
+        rows = connection.execute(statement, values).fetchall()
         for _, _, revision, clock, floor, *unit in rows:
             found.revision, found.clock, found.feed_floor = revision, clock, floor
             if unit[0] is not None:
@@ -115,6 +120,27 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
         bounds = (found.revision - retention.history, found.feed_floor + retention.step)
         found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
     return found
+
+
+def _questions(
+    wanted: Asked,
+) -> Iterator[tuple[str, Sequence[Any], Sequence[tuple[str, int]], Sequence[bytes]]]:
+    """The first statements and their values, and the new ids and the requests that each asks about."""
+    units, new_ids, requests = list(wanted.units), wanted.new_ids, wanted.requests
+    if len(units) == 1 and len(new_ids) == len(requests) > 1:
+        (unit, first), (_, last) = min(new_ids), max(new_ids)
+        span = min(requests), max(requests)
+        if last - first < _SPARSE * len(new_ids) and span[0][:_PREFIX] == span[1][:_PREFIX]:  # a batch, or part of one
+            yield _SPAN, (unit, first, last, *span, unit), new_ids, requests
+            return
+    for start in range(0, len(requests) or 1, MOST_KEYS):
+        end = start + MOST_KEYS
+        some_ids, some, part = new_ids[start:end], requests[start:end], units[start:end]
+        power = power_for(some)
+        size = 1 << power
+        values = [*chain.from_iterable(some_ids), *NULLS[: 2 * (size - len(some_ids))]]
+        values += (*some, *NULLS[: size - len(some)], *part, *NULLS[: size - len(part)])
+        yield _FIRST[power], values, some_ids, some
 
 
 def is_known(connection: sqlite3.Connection, wanted: Asked) -> bool:

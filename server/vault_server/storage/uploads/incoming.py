@@ -10,6 +10,7 @@ from vault.store.limits import BLOCK_SIZE, check_commit, check_small, check_spec
 from vault.store.specs import SmallWrite
 from vault.store.values import Block
 from vault.store.values import checksum as checksum_of
+from vault.store.write_columns import SmallPuts, SmallUploads
 
 from vault_server.storage.decision.rows import pack_checksums
 from vault_server.storage.decision.writes import Content
@@ -108,23 +109,40 @@ def small_content(data: bytes, checksum: int) -> Content:
 
 
 def small_contents(
-    items: Sequence[SmallWrite], stage: Callable[[Content], None] = lambda _: None
+    items: Sequence[SmallWrite], stage: Callable[[Content], None] | None = None
 ) -> list[Content | VaultError]:
     """The content of each item of a batch, or what refuses it.
 
     Args:
+        items: Columns are valid, as their `are_valid` says.
         stage: Takes the bytes out of a content that is not to have them in itself.
     """
-    contents: list[Content | VaultError] = []
-    for item in items:
-        try:
-            item.spec.validate()
-            content = small_content(item.data, item.checksum)
-            stage(content)
-            contents.append(content)
-        except VaultError as error:
-            contents.append(error)
+    contents = _of_columns(items) if isinstance(items, SmallUploads | SmallPuts) else None
+    if contents is None:
+        contents = []
+        for item in items:
+            try:
+                item.spec.validate()
+                contents.append(small_content(item.data, item.checksum))
+            except VaultError as error:
+                contents.append(error)
+    if stage is not None:
+        for at, content in enumerate(contents):
+            if isinstance(content, Content):
+                try:
+                    stage(content)
+                except VaultError as error:
+                    contents[at] = error
     return contents
+
+
+def _of_columns(items: SmallUploads | SmallPuts) -> list[Content | VaultError] | None:
+    """None: not all of them match their checksums."""
+    data, checksums = items.data, items.checksums
+    if list(map(xxhash.xxh3_64_intdigest, data)) != list(checksums):
+        return None
+    blocks = [checksum.to_bytes(8, "little") if each else b"" for each, checksum in zip(data, checksums, strict=True)]
+    return list(map(Content, map(len, data), checksums, blocks, data))
 
 
 def taken_over(unit: str) -> ConflictError:

@@ -173,7 +173,9 @@ class AsyncCommits:
 
     async def _commit(self, group: list[_Entry]) -> None:
         try:
-            outcomes = await self._decided([write for entry in group for write in entry.writes])
+            one = len(group) == 1  # as it came: it may be columns
+            writes = group[0].writes if one else [write for entry in group for write in entry.writes]
+            outcomes = await self._decided(writes)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers
             for entry in group:
                 entry.error = error
@@ -183,12 +185,14 @@ class AsyncCommits:
             entry.outcomes = outcomes[start : start + len(entry.writes)]
             start += len(entry.writes)
 
-    async def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+    async def _decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         async with self._index.lock:
             while len(outcomes) < len(writes):
-                plan, answers = await self._plan(writes[len(outcomes) :])
+                plan, answers = await self._plan(writes[len(outcomes) :] if outcomes else writes)
                 await self._apply(plan)
+                if len(answers) == len(writes):
+                    return answers
                 outcomes += answers
         return outcomes
 
@@ -207,9 +211,9 @@ class AsyncCommits:
             return None if content is None else unplaced.get(content)
 
         while True:
-            accepted = [*expired, *(write for write in writes if refused(write) is None)]
-            plan = decide(facts, accepted, self._clock.wall(), self._retention)
-            del plan.outcomes[: len(expired)]
+            accepted = [write for write in writes if refused(write) is None] if unplaced else writes
+            plan = decide(facts, [*expired, *accepted] if expired else accepted, self._clock.wall(), self._retention)
+            plan.outcomes = plan.outcomes[len(expired) :]
             if plan.undecided is not None:
                 unit = plan.undecided.unit
                 if most := more_to_know(facts, plan, len(writes)):
@@ -221,7 +225,8 @@ class AsyncCommits:
                     return require_progress(decide(facts, drops, self._clock.wall(), self._retention)), ()
             failed = await self._place(plan)
             if not failed:
-                return plan, plan.answers(writes, refused)
+                whole = not unplaced and len(plan.outcomes) == len(writes)
+                return plan, plan.outcomes if whole else plan.answers(writes, refused)
             unplaced.update(failed)
 
     async def _facts(self, writes: Sequence[Write]) -> Facts:

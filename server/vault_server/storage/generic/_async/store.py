@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from vault._runtime.sync_async import AsyncReturned
 from vault.errors import VaultError, object_not_found
+from vault.store.columns import Columns
 from vault.store.contract import AsyncBlockWriter
 from vault.store.limits import (
     check_batch,
@@ -28,10 +29,10 @@ from vault.store.specs import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    check_small_batch,
 )
 from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 from vault.store.values import ObjectInfo, WriteStatus
+from vault.store.write_columns import SmallPuts, SmallUploads, check_small_batch, valid_columns
 
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.leases import holder_of
@@ -41,6 +42,7 @@ from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import (
     NOTHING,
+    Batch,
     Content,
     ContentWrite,
     Copy,
@@ -137,7 +139,7 @@ class AsyncEngineStore(AsyncReadingStore):
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_small_batch(items, UploadSpec)
-        return await self.finish(self._write_small(Upload, unit, items))
+        return await self.finish(self._write_small(Upload, unit, items, SmallUploads))
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
@@ -147,7 +149,7 @@ class AsyncEngineStore(AsyncReadingStore):
     async def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_small_batch(items, (PutSpec, UpdateSpec))
-        return await self.finish(self._write_small(_put, unit, items))
+        return await self.finish(self._write_small(_put, unit, items, SmallPuts))
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
@@ -213,13 +215,24 @@ class AsyncEngineStore(AsyncReadingStore):
         return facts
 
     async def _write_small(
-        self, make: Callable[[str, Any, Content, str], Write], unit: str, items: Sequence[Any]
-    ) -> list[Any]:
-        contents = await self.blobs.contents(unit, items)
+        self,
+        make: Callable[[str, Any, Content, str], Write],
+        unit: str,
+        items: Sequence[Any],
+        kind: type[SmallUploads | SmallPuts] | None = None,
+    ) -> Sequence[Any]:
+        """Args: kind: The columns that a batch may be; None: it goes item by item."""
+        columns = valid_columns(kind, items) if kind is not None and len(items) > 1 else None
+        wanted = (list(items) if isinstance(items, Columns) else items) if columns is None else columns
+        contents = await self.blobs.contents(unit, wanted)
+        if columns is not None:
+            sound = [content for content in contents if isinstance(content, Content)]
+            if len(sound) == len(contents):
+                return await self.commits.commit(Batch(unit, columns, sound, self.principal))
         return await self._commit(
             [
                 content if isinstance(content, VaultError) else make(unit, item.spec, content, self.principal)
-                for item, content in zip(items, contents, strict=True)
+                for item, content in zip(wanted, contents, strict=True)
             ]
         )
 

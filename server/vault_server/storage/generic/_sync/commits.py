@@ -174,7 +174,9 @@ class Commits:
 
     def _commit(self, group: list[_Entry]) -> None:
         try:
-            outcomes = self._decided([write for entry in group for write in entry.writes])
+            one = len(group) == 1  # as it came: it may be columns
+            writes = group[0].writes if one else [write for entry in group for write in entry.writes]
+            outcomes = self._decided(writes)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers
             for entry in group:
                 entry.error = error
@@ -184,12 +186,14 @@ class Commits:
             entry.outcomes = outcomes[start : start + len(entry.writes)]
             start += len(entry.writes)
 
-    def _decided(self, writes: list[Write]) -> Sequence[Outcome]:
+    def _decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         with self._index.lock:
             while len(outcomes) < len(writes):
-                plan, answers = self._plan(writes[len(outcomes) :])
+                plan, answers = self._plan(writes[len(outcomes) :] if outcomes else writes)
                 self._apply(plan)
+                if len(answers) == len(writes):
+                    return answers
                 outcomes += answers
         return outcomes
 
@@ -208,9 +212,9 @@ class Commits:
             return None if content is None else unplaced.get(content)
 
         while True:
-            accepted = [*expired, *(write for write in writes if refused(write) is None)]
-            plan = decide(facts, accepted, self._clock.wall(), self._retention)
-            del plan.outcomes[: len(expired)]
+            accepted = [write for write in writes if refused(write) is None] if unplaced else writes
+            plan = decide(facts, [*expired, *accepted] if expired else accepted, self._clock.wall(), self._retention)
+            plan.outcomes = plan.outcomes[len(expired) :]
             if plan.undecided is not None:
                 unit = plan.undecided.unit
                 if most := more_to_know(facts, plan, len(writes)):
@@ -222,7 +226,8 @@ class Commits:
                     return require_progress(decide(facts, drops, self._clock.wall(), self._retention)), ()
             failed = self._place(plan)
             if not failed:
-                return plan, plan.answers(writes, refused)
+                whole = not unplaced and len(plan.outcomes) == len(writes)
+                return plan, plan.outcomes if whole else plan.answers(writes, refused)
             unplaced.update(failed)
 
     def _facts(self, writes: Sequence[Write]) -> Facts:

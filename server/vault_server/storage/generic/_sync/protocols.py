@@ -169,7 +169,8 @@ class Blobs(Protocol):
     """Bytes that are too many for the index, under names that are never given out twice."""
 
     def contents(self, unit: str, items: Sequence[SmallWrite]) -> list[Content | VaultError]:
-        """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it."""
+        """Each item's bytes, verified, and staged where they are too many for the index; or what refuses it. Items that
+        are columns are valid."""
 
     def copy(self, unit: str, found: Stored) -> Content | None:
         """The same bytes for an object of a unit, staged where they are a blob's; None: there is no such blob.

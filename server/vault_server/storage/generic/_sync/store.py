@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from vault._runtime.sync_async import Returned
 from vault.errors import VaultError, object_not_found
+from vault.store.columns import Columns
 from vault.store.contract import BlockWriter
 from vault.store.limits import (
     check_batch,
@@ -29,10 +30,10 @@ from vault.store.specs import (
     SmallUpload,
     UpdateSpec,
     UploadSpec,
-    check_small_batch,
 )
 from vault.store.usage import PrincipalInfo, PrincipalLimits, UnitInfo, UnitLimits
 from vault.store.values import ObjectInfo, WriteStatus
+from vault.store.write_columns import SmallPuts, SmallUploads, check_small_batch, valid_columns
 
 from vault_server.storage.decision.decide import preview, require_room
 from vault_server.storage.decision.leases import holder_of
@@ -42,6 +43,7 @@ from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Purged
 from vault_server.storage.decision.writes import (
     NOTHING,
+    Batch,
     Content,
     ContentWrite,
     Copy,
@@ -138,7 +140,7 @@ class EngineStore(ReadingStore):
     def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_small_batch(items, UploadSpec)
-        return self.finish(self._write_small(Upload, unit, items))
+        return self.finish(self._write_small(Upload, unit, items, SmallUploads))
 
     def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
@@ -148,7 +150,7 @@ class EngineStore(ReadingStore):
     def put_many(self, unit: str, items: Sequence[SmallPut]) -> Sequence[ObjectInfo | VaultError]:
         self._require_unit(unit)
         check_small_batch(items, (PutSpec, UpdateSpec))
-        return self.finish(self._write_small(_put, unit, items))
+        return self.finish(self._write_small(_put, unit, items, SmallPuts))
 
     def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         self._require_unit(unit)
@@ -214,13 +216,24 @@ class EngineStore(ReadingStore):
         return facts
 
     def _write_small(
-        self, make: Callable[[str, Any, Content, str], Write], unit: str, items: Sequence[Any]
-    ) -> list[Any]:
-        contents = self.blobs.contents(unit, items)
+        self,
+        make: Callable[[str, Any, Content, str], Write],
+        unit: str,
+        items: Sequence[Any],
+        kind: type[SmallUploads | SmallPuts] | None = None,
+    ) -> Sequence[Any]:
+        """Args: kind: The columns that a batch may be; None: it goes item by item."""
+        columns = valid_columns(kind, items) if kind is not None and len(items) > 1 else None
+        wanted = (list(items) if isinstance(items, Columns) else items) if columns is None else columns
+        contents = self.blobs.contents(unit, wanted)
+        if columns is not None:
+            sound = [content for content in contents if isinstance(content, Content)]
+            if len(sound) == len(contents):
+                return self.commits.commit(Batch(unit, columns, sound, self.principal))
         return self._commit(
             [
                 content if isinstance(content, VaultError) else make(unit, item.spec, content, self.principal)
-                for item, content in zip(items, contents, strict=True)
+                for item, content in zip(wanted, contents, strict=True)
             ]
         )
 
