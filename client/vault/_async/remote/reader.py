@@ -13,12 +13,10 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 
-LOOK: Final = 2
-"""Blocks that are read before others are asked for on more connections: whoever reads a head does not go on."""
-
 LEAD: Final = 4
-"""Blocks that the first stream brings meanwhile: a window, while connections are made and requests are on their
-way."""
+"""Blocks that the first stream brings meanwhile: its window, while connections are made and requests are on their way.
+Whoever opens a stream to an object's end reads on: to wait for two blocks first took 0.72 of four raw connections, and
+at once 0.85 (256 MiB, round trips of 80 ms)."""
 
 LEAST_SPREAD: Final = 32
 """Blocks left, from which on more connections are worth the 4 MiB that the first stream has sent in vain."""
@@ -53,8 +51,7 @@ class AsyncRemoteReader(AsyncBlockReader):
         self._stripes = [AsyncStripe(channel, info, seen, (self._next, self._end), receiver=receiver)]
         self._begun: list[AsyncStripe] = []  # those to come
         self._first = self._next  # where the first stripe begins
-        self._look = self._next + LOOK * BLOCK_SIZE
-        self._join = self._end
+        self._join: int | None = None  # where they do; None: nobody has looked yet
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         try:
@@ -85,7 +82,7 @@ class AsyncRemoteReader(AsyncBlockReader):
                 await stripe.next()
             self._cancel()
             return None
-        if self._next == self._look:
+        if self._join is None:
             await self._spread()
         if self._next == self._join and self._begun:
             await self._take_turns()
@@ -97,12 +94,12 @@ class AsyncRemoteReader(AsyncBlockReader):
 
     async def _spread(self) -> None:
         """Asks for what is left in stripes, where it is much and the distance is long."""
+        self._join = self._next + LEAD * BLOCK_SIZE
         left = -(-(self._end - self._next) // BLOCK_SIZE)
         if left < LEAST_SPREAD:
             return
         try:
             count = min(await self._channel.connections_for_transfer(), left - LEAD)
-            self._join = self._next + LEAD * BLOCK_SIZE
             if count <= 1:
                 return
             self._channel.spread.add(self)

@@ -14,12 +14,10 @@ from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block, ObjectInfo
 from vault.v1 import vault_pb2 as pb
 
-LOOK: Final = 2
-"""Blocks that are read before others are asked for on more connections: whoever reads a head does not go on."""
-
 LEAD: Final = 4
-"""Blocks that the first stream brings meanwhile: a window, while connections are made and requests are on their
-way."""
+"""Blocks that the first stream brings meanwhile: its window, while connections are made and requests are on their way.
+Whoever opens a stream to an object's end reads on: to wait for two blocks first took 0.72 of four raw connections, and
+at once 0.85 (256 MiB, round trips of 80 ms)."""
 
 LEAST_SPREAD: Final = 32
 """Blocks left, from which on more connections are worth the 4 MiB that the first stream has sent in vain."""
@@ -54,8 +52,7 @@ class RemoteReader(BlockReader):
         self._stripes = [Stripe(channel, info, seen, (self._next, self._end), receiver=receiver)]
         self._begun: list[Stripe] = []  # those to come
         self._first = self._next  # where the first stripe begins
-        self._look = self._next + LOOK * BLOCK_SIZE
-        self._join = self._end
+        self._join: int | None = None  # where they do; None: nobody has looked yet
 
     def __iter__(self) -> Iterator[Block]:
         try:
@@ -86,7 +83,7 @@ class RemoteReader(BlockReader):
                 stripe.next()
             self._cancel()
             return None
-        if self._next == self._look:
+        if self._join is None:
             self._spread()
         if self._next == self._join and self._begun:
             self._take_turns()
@@ -98,12 +95,12 @@ class RemoteReader(BlockReader):
 
     def _spread(self) -> None:
         """Asks for what is left in stripes, where it is much and the distance is long."""
+        self._join = self._next + LEAD * BLOCK_SIZE
         left = -(-(self._end - self._next) // BLOCK_SIZE)
         if left < LEAST_SPREAD:
             return
         try:
             count = min(self._channel.connections_for_transfer(), left - LEAD)
-            self._join = self._next + LEAD * BLOCK_SIZE
             if count <= 1:
                 return
             self._channel.spread.add(self)
