@@ -3,6 +3,9 @@
 import asyncio
 import math
 import random
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +22,7 @@ from vault._grpc.distance import MOST_CONNECTIONS, Distance
 from vault._sync.remote import reader as sync_reader
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
-from vault.store.contract import AsyncBlockReader, AsyncStore
+from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.specs import UpdateSpec, UploadSpec
 from vault.store.values import checksum
@@ -33,6 +36,7 @@ from vault_server.storage.options import StoreOptions
 from tests.faults.proxy import Proxy
 from tests.remote.transfers import DATA, TIMEOUT, Restarting, fetch, send
 from tests.waiting import assert_soon
+from torture.interrupts.delivery import run
 
 AWAY = 0.01
 """Seconds one way: 20 ms there and back."""
@@ -143,7 +147,7 @@ async def test_a_large_download_from_afar_comes_over_several_connections(
         proxy.delay(AWAY)
         async with open_far(proxy.address, None) as remote:
             assert await fetch(remote, 5) == DATA
-        assert 4 <= proxy.connections <= MOST_CONNECTIONS
+        assert 5 <= proxy.connections <= 1 + MOST_CONNECTIONS
         assert proxy.forwarded["down"] < len(DATA) + 10 * BLOCK_SIZE, "one window was sent in vain, and no more"
 
 
@@ -170,7 +174,7 @@ async def test_a_vault_loads_files_and_reads_by_several_connections(
     with RemoteVault(proxy.address, {"u": (BytesWrapper, 1)}, connections=3, cache=False) as vault:
         vault.download_file("u", 5, tmp_path / "file")
         assert (tmp_path / "file").read_bytes() == FEW
-        assert proxy.connections == 3
+        assert proxy.connections == 1 + 3
         with vault.open("u", 5) as reader:
             assert reader.read(10) == FEW[:10]
             assert reader.read() == FEW[10:]
@@ -247,7 +251,7 @@ async def test_it_goes_on_when_the_connections_say_nothing_any_more(
                     frozen.append(proxy.blackhole())
 
             assert await fetch(remote, 5, freeze) == FEW
-            assert frozen == [connections]
+            assert frozen == [1 if connections == 1 else 1 + connections]
             proxy.cut()
 
 
@@ -367,7 +371,7 @@ async def test_closing_in_the_middle_ends_all_streams(local: Server, proxy: Prox
                 for _ in range(count):
                     await anext(blocks)
             assert_soon(lambda: not transfers_of(local))
-        assert proxy.connections <= 4
+        assert proxy.connections == 1 + 4
         reader = await opened(remote)
         blocks = aiter(reader)
         for _ in range(8):
@@ -402,3 +406,76 @@ async def test_a_task_that_is_cancelled_leaves_no_stream(local: Server, proxy: P
                 await task
             proxy.restore()
             assert_soon(lambda: not transfers_of(local))
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore::ResourceWarning",
+)
+@pytest.mark.parametrize("within", ["own", "grpc"])
+def test_after_an_interrupt_anywhere_it_is_read_again(local: Server, soon: None, within: str) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    with RemoteStore(local.address, ConnectionSettings(timeout=TIMEOUT, connections=3)) as remote:
+
+        def read() -> bytes:
+            reader = remote.load("u", 5)
+            assert isinstance(reader, BlockReader)
+            with reader:
+                return b"".join([bytes(block.data) for block in reader])
+
+        points, found, error = run(read, 0, within)
+        assert (found, error) == (FEW, None)
+        for point in sorted(random.Random(seed).sample(range(1, points.count + 1), 8)):
+            _, found, error = run(read, point, within)
+            assert found == FEW or isinstance(error, KeyboardInterrupt), f"seed {seed}, point {point}: {error!r}"
+            assert read() == FEW, f"seed {seed}, point {point}"
+    assert_soon(lambda: not transfers_of(local))
+
+
+FORK = """
+    import os, sys
+    from vault import ConnectionSettings, RemoteStore
+    from vault._sync.remote import reader as module
+    from vault.errors import ClosedError
+
+    module.LEAST_SPREAD = 2
+    store = RemoteStore(sys.argv[1], ConnectionSettings(timeout=10, connections=3))
+    reader = store.load("u", 5)
+    blocks = iter(reader)
+    taken = [next(blocks).offset for _ in range(7)]
+    assert len(reader._stripes) == 3
+    child = os.fork()
+    if child == 0:
+        try:
+            next(blocks)
+        except ClosedError:
+            reader.close()
+            again = [block.offset for block in store.load("u", 5)]
+            os._exit(0 if len(again) == 13 else 1)
+        os._exit(2)
+    _, status = os.waitpid(child, 0)
+    taken += [block.offset for block in blocks]
+    store.close()
+    sys.exit(os.waitstatus_to_exitcode(status) or taken != [number << 20 for number in range(13)])
+"""
+
+
+def test_a_reader_stays_the_parents_over_a_fork(local: Server) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(FORK), local.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# Connections
+
+
+async def test_connections_that_age_cut_nothing(store: EmbeddedStore, proxy: Proxy, soon: None, open_far: Open) -> None:
+    put(store, FEW)
+    with Server(store, settings=ServerSettings(max_connection_age=0.5)) as server:
+        proxy.target = server.address
+        async with open_far(proxy.address) as remote:
+            proxy.throttle(len(FEW) / 2, "down")
+            assert await fetch(remote, 5) == FEW
+            assert await fetch(remote, 5) == FEW
+    assert proxy.connections > 4

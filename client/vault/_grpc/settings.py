@@ -48,5 +48,10 @@ OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.enable_retries", 0),
 ]
 
-FURTHER_OPTIONS: Final[list[tuple[str, Any]]] = [("grpc.client_idle_timeout_ms", milliseconds(KEEPALIVE))]
+FURTHER_OPTIONS: Final[list[tuple[str, Any]]] = [
+    ("grpc.client_idle_timeout_ms", milliseconds(KEEPALIVE)),
+    # Whoever reads the streams serves their sockets, and no thread of gRPC's for each connection: a fork while several
+    # of those ran ended the child (gRPC's epoll1 polling engine, a failed check; one thread does no harm).
+    ("SingleThreadedUnaryStream", 1),  # grpc.experimental.ChannelOptions; grpc.aio has no such threads
+]
 """Of the connections beside a channel's first one, for large transfers: they end when there is none."""

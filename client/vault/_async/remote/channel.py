@@ -70,7 +70,7 @@ class AsyncChannel:
         self._lock = threading.Lock()
         self._examining = AsyncLock()
         self._examined: tuple[float, Certificates | None, str | None] | None = None
-        self._connections: list[AsyncConnection | None] = [None] * MOST_CONNECTIONS
+        self._connections: list[AsyncConnection | None] = [None] * (1 + MOST_CONNECTIONS)
         self._retired: list[tuple[AsyncConnection, float]] = []  # makes no new calls; until when it may have unary ones
 
     async def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
@@ -182,7 +182,7 @@ class AsyncChannel:
         with self._lock:
             ending = [connection for connection, _ in self._retired]
             ending += [connection for connection in self._connections if connection is not None]
-            self._connections, self._retired = [None] * MOST_CONNECTIONS, []
+            self._connections, self._retired = [None] * (1 + MOST_CONNECTIONS), []
         await AsyncConnection.end_all(ending)
 
     def renew(self) -> None:

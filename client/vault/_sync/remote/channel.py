@@ -71,7 +71,7 @@ class Channel:
         self._lock = threading.Lock()
         self._examining = Lock()
         self._examined: tuple[float, Certificates | None, str | None] | None = None
-        self._connections: list[Connection | None] = [None] * MOST_CONNECTIONS
+        self._connections: list[Connection | None] = [None] * (1 + MOST_CONNECTIONS)
         self._retired: list[tuple[Connection, float]] = []  # makes no new calls; until when it may have unary ones
 
     def unary(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
@@ -183,7 +183,7 @@ class Channel:
         with self._lock:
             ending = [connection for connection, _ in self._retired]
             ending += [connection for connection in self._connections if connection is not None]
-            self._connections, self._retired = [None] * MOST_CONNECTIONS, []
+            self._connections, self._retired = [None] * (1 + MOST_CONNECTIONS), []
         Connection.end_all(ending)
 
     def renew(self) -> None:

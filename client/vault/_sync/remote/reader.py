@@ -104,9 +104,9 @@ class RemoteReader(BlockReader):
             if count <= 1:
                 return
             self._channel.spread.add(self)
-            for place in range(count):
-                span = self._join + place * BLOCK_SIZE, self._end
-                stripe = Stripe(self._channel, self.info, self._seen, span, stride=count, place=place)
+            for number in range(count):
+                span = self._join + number * BLOCK_SIZE, self._end
+                stripe = Stripe(self._channel, self.info, self._seen, span, stride=count, place=1 + number)
                 self._begun.append(stripe)
         except VaultError:
             self._stay_alone()
