@@ -69,6 +69,8 @@ class AsyncFeedCoherence(AsyncCoherence):
 
     async def epoch(self) -> int:
         epoch, since = self._epoch, self._since
+        if self._store.revision == since:
+            return epoch
         try:
             revision, changes = await self._store.changes(since)
         except RevisionCompactedError:

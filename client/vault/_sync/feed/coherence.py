@@ -70,6 +70,8 @@ class FeedCoherence(Coherence):
 
     def epoch(self) -> int:
         epoch, since = self._epoch, self._since
+        if self._store.revision == since:
+            return epoch
         try:
             revision, changes = self._store.changes(since)
         except RevisionCompactedError:

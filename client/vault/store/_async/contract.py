@@ -57,7 +57,7 @@ class AsyncStore(ABC):
     """Bytes in units. See the module's text for what holds for all of it.
 
     Attributes:
-        local_feed: `changes` is cheap (microseconds) and shows every commit of every process
+        local_feed: `revision` and `changes` are cheap (microseconds) and show every commit of every process
             as soon as it is acknowledged. Where False, caches follow `watch` instead.
         local_bytes: No network is between: a block costs as much as a part of it, and a stream as much as a call.
     """

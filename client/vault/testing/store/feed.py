@@ -174,6 +174,7 @@ class FeedConformance(StoreHarness):
             return
         start = await self._start(subject, unit)
         expected = await self._history(subject, unit)
+        assert subject.revision >= expected[-1].revision
         revision, changes = await subject.changes(start)
         assert revision >= expected[-1].revision
         assert [change for change in changes if change.unit == unit] == expected

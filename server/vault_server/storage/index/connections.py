@@ -27,6 +27,7 @@ from vault.errors import ClosedError, StorageError, VaultError
 from vault_server.storage.clock import StoreClock
 from vault_server.storage.files.directory import CHANGED, REGISTER, TURN, StoreDirectory
 from vault_server.storage.files.revision_note import note_revision
+from vault_server.storage.index.wal_index import WalIndex
 from vault_server.storage.os_errors import damaged, is_busy, register_error
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Connections:
         self._writing = _Slot(lasting=True)
         self._feeding = _Slot(lasting=True)
         self._reading = [_Slot(lasting=True)]
+        self._log = WalIndex(self.path)
         self._look_at = 0.0
         self._turn: int | None = None
         self._paused = False
@@ -161,6 +163,11 @@ class Connections:
         """Runs `look` on the connection of the feed, which nobody else uses."""
         return self._use(self._feeding, look)
 
+    def commit_mark(self) -> bytes | None:
+        """What differs after every commit of any process, for the price of a look; None where it cannot be known, or
+        it is time to look at the directory."""
+        return self._log.header() if time.monotonic() < self._look_at else None
+
     def _use(self, slot: _Slot, function: Callable[[sqlite3.Connection], T]) -> T:
         """
         Raises:
@@ -218,6 +225,7 @@ class Connections:
         try:
             connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # opens the log, too
             self._directory.opened()
+            self._log.open()
         except BaseException:
             self._drop(slot)
             raise
@@ -264,9 +272,12 @@ class Connections:
         """Closes the slot's connection, of which the lock is held."""
         connection, slot.connection = slot.connection, None
         if connection is not None:
-            if all(each.connection is None for each in self._slots()):
+            last = all(each.connection is None for each in self._slots())
+            if last:
                 self._directory.closing()
             connection.close()
+            if last:
+                self._log.close()
 
 
 def _take_turn(directory: StoreDirectory) -> int:
