@@ -168,6 +168,17 @@ async def test_one_connection_is_enough_nearby_and_for_what_is_small(
             assert stripes_of(reader) == 1
 
 
+async def test_what_is_large_and_near_comes_over_one_too(store: EmbeddedStore, proxy: Proxy, open_far: Open) -> None:
+    put(store, DATA)
+    with Server(store) as server:
+        proxy.target = server.address
+        async with open_far(proxy.address, None) as remote:
+            channel: Any = getattr(remote, "_store", remote)
+            channel._channel.distance.see(0.005)  # as a call that a busy machine did not hold up
+            assert await fetch(remote, 5) == DATA
+        assert proxy.connections == 1
+
+
 async def test_a_vault_loads_files_and_reads_by_several_connections(
     local: Server, proxy: Proxy, soon: None, tmp_path: Path
 ) -> None:
