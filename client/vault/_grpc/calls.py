@@ -133,16 +133,17 @@ class Attempts:
             life for so long, beside SIGNS times the timeout: they are no progress, and keep nobody for ever.
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, began: float | None = None) -> None:
         self._address = address
         self._timeout = timeout
         self.rereading = 0.0
         self._backoff = Backoff(0.1, 1.0)
-        self.begin()
+        self.begin(began)
 
-    def begin(self) -> None:
-        """The time counts from now: somebody begins to wait, or something has moved."""
-        self._began = time.monotonic()
+    def begin(self, began: float | None = None) -> None:
+        """The time counts from now, if not from then on, by `time.monotonic`: somebody begins to wait, or something has
+        moved."""
+        self._began = time.monotonic() if began is None else began
         self._deadline = self._began + self._timeout
         self._backoff.reset()
         self._patience = patience_of(self._timeout)

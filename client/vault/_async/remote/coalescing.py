@@ -83,7 +83,19 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
             UnavailableError: There was none in time.
             VaultError: The request that it was in was refused as a whole.
         """
-        caller = _Caller(question, time.monotonic() + self._timeout)
+        deadline = time.monotonic() + self._timeout
+        flight = AsyncFlight()
+        async with flight.lock:
+            if self._is_alone(flight):
+                try:
+                    (answer,) = await self._ask([question], self._timeout)
+                finally:
+                    self._wake_next(flight)
+                self._took(answer)
+                return answer
+        return await self._ask_together(_Caller(question, deadline))
+
+    async def _ask_together(self, caller: _Caller) -> AnswerT:
         while not caller.is_answered:
             flight = AsyncFlight()
             async with flight.lock:
@@ -93,6 +105,14 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
         if caller.error is not None:
             raise caller.error
         return cast("AnswerT", caller.answer)
+
+    def _is_alone(self, flight: AsyncFlight) -> bool:
+        """Whether few requests are on their way, and nobody waits: then the flight is one more of them."""
+        with self._lock:
+            alone = len(self._asking) < AT_ONCE and not self._waiting
+            if alone:
+                self._asking.append(flight)
+            return alone
 
     def _may_ask(self, caller: _Caller, flight: AsyncFlight) -> bool:
         """Whether the caller asks now; otherwise it is in the queue."""
@@ -134,8 +154,11 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
             raise
         finally:
             self._wake_next(flight)
-        self._mean_size += 0.2 * (sum(map(self._size_of, answers)) / len(answers) - self._mean_size)
+        self._took(*answers)
         return answers[0]
+
+    def _took(self, *answers: AnswerT) -> None:
+        self._mean_size += 0.2 * (sum(map(self._size_of, answers)) / len(answers) - self._mean_size)
 
     def _take_others(self, caller: _Caller, others: list[_Caller], flight: AsyncFlight) -> None:
         most = min(_MOST, max(1, int(_BYTES / max(self._mean_size, 1.0))))

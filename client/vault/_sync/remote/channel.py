@@ -80,21 +80,26 @@ class Channel:
         Args:
             timeout: Seconds, if not those of every call.
         """
-        attempts = Attempts(self.address, timeout or self.timeout)
-        patience = attempts.first_patience
+        timeout = timeout or self.timeout
+        attempts: Attempts | None = None  # made when one has failed, which next to none does
+        began = time.monotonic()
+        patience = seconds = calls.patience_of(timeout)
         if self._retired:
             self._tidy()
         while True:
             connection, metadata = self._connect(), self._credentials.metadata()
             try:
-                reply = connection.unary(method, request, min(patience, attempts.remaining), metadata)
+                reply = connection.unary(method, request, seconds, metadata)
                 return calls.something(reply, self.address, method)
             except grpc.RpcError as error:
+                if attempts is None:
+                    attempts = Attempts(self.address, timeout, began)
                 if calls.timed_out(error) and patience < math.inf:  # on this connection; perhaps it is that
                     self._retire(connection)
                     patience = math.inf
                 else:
                     self._pause(attempts, error, metadata)
+                seconds = min(patience, attempts.remaining)
 
     def stream(
         self,
@@ -204,6 +209,9 @@ class Channel:
             raise calls.closed(self.address)
         self.require_own_loop()
         certificates = self._credentials.certificates()
+        connection = self._connections[place]
+        if connection is not None and not connection.is_doubtful and connection.certificates is certificates:
+            return connection
         with self._lock:
             if self.is_closed:  # meanwhile
                 raise calls.closed(self.address)

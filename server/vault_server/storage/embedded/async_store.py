@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, TypeVar, cast
 
 from vault._runtime.blocking import on_thread_or_here
@@ -9,7 +11,9 @@ from vault._runtime.fork import renew_after_fork
 from vault._runtime.sync_async import AsyncAffinity, AsyncReturned
 from vault.errors import ClosedError
 from vault.store.contract import AsyncBlockWriter, BlockWriter
+from vault.store.limits import EXACT_BELOW, MAX_READ_BYTES
 from vault.store.progress import ProgressCallback
+from vault.store.values import Key, ObjectRanges
 
 from vault_server.storage.clock import StoreClock
 from vault_server.storage.decision.writes import ContentWrite
@@ -85,6 +89,22 @@ class AsyncEmbeddedStore(AsyncEngineStore):
 
     async def finish(self, work: AsyncReturned[T]) -> T:
         return await self._threads.finish(work)
+
+    async def read(
+        self,
+        unit: str,
+        key: Key,
+        ranges: Sequence[tuple[int, int | None]],
+        *,
+        if_generation: int | None = None,
+        generation: int | None = None,
+        exact_below: int = EXACT_BELOW,
+        max_bytes: int = MAX_READ_BYTES,
+    ) -> ObjectRanges | None:
+        """All of it on one thread: to open a file, to read a block and to close it took three hops, of 60 µs each."""
+        self.require_open()
+        reading = partial(self._store.read, unit, key, ranges, if_generation=if_generation, generation=generation)
+        return await self._threads.call(partial(reading, exact_below=exact_below, max_bytes=max_bytes))
 
     async def begin(self, write: ContentWrite, *, resumable: bool) -> AsyncBlockWriter:
         beginning = self._threads.call(lambda: self._store.begin(write, resumable=resumable))
