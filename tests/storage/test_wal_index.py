@@ -67,7 +67,7 @@ def test_no_commit_of_another_process_is_missed(tmp_path: Path) -> None:
                 writer.stdin.write("\n")
                 writer.stdin.flush()
         assert writer.returncode == 0
-        assert store.engine.connections.commit_mark() is not None
+        assert store.engine.connections._log.header() is not None
 
 
 def test_commits_of_threads_and_of_another_store_are_seen_at_once(tmp_path: Path) -> None:
