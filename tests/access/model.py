@@ -130,6 +130,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "VaultService.UploadMany": _writes("write"),
     "VaultService.UpdateMany": _writes("write"),
     "VaultService.PutMany": _writes("write"),
+    "VaultService.WriteColumns": _writes("write"),
     "VaultService.Delete": _writes("delete"),
     "VaultService.DeleteMany": _writes("delete"),
     "VaultService.SetMetadata": _writes("write"),

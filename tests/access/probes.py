@@ -10,8 +10,10 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from vault.store.specs import new_data_id, new_request_id
 from vault.store.values import checksum
+from vault.store.write_columns import SmallUploads, new_columns
 from vault.v1 import admin_pb2
 from vault.v1 import vault_pb2 as pb
+from vault.wire.write_columns import write_columns_to_wire
 
 from tests.access.calling import (
     BLOCK,
@@ -197,6 +199,9 @@ _VAULT: Final[Mapping[str, Make]] = {
     ),
     "PutMany": asking_for_one(
         lambda _: pb.PutManyRequest(unit=DOCS, items=[pb.PutManyRequest.Item(put=_put(), **_SENT)])
+    ),
+    "WriteColumns": asking(
+        lambda _: write_columns_to_wire(DOCS, SmallUploads(new_columns([0, 1], [""] * 2, [DATA] * 2, None, None)))
     ),
     "Delete": asking_for_one(
         lambda place: pb.DeleteRequest(

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from vault.store.values import checksum
+from vault.store.write_columns import SmallUploads, new_columns
 from vault.v1 import vault_pb2
+from vault.wire.write_columns import write_columns_to_wire
 from vault_server import EmbeddedStore, Server, StoreOptions
 from vault_server.access.grants import SCOPES, Grant, Principal, Scope
 from vault_server.access.settings import AccessSettings
@@ -201,6 +203,9 @@ KINDS: dict[str, Kind] = {
     ),
     "UpdateMany": Kind(("write",), lambda u, k: [pb.UpdateManyRequest(unit=u, items=[_small(key={"name": "other"})])]),
     "PutMany": Kind(("write",), lambda u, k: [plain(u, "mine")]),
+    "WriteColumns": Kind(
+        ("write",), lambda u, k: [write_columns_to_wire(u, SmallUploads(new_columns([0], [""], [b"x"], None, None)))]
+    ),
     "SetMetadata": Kind(
         ("write",), lambda u, k: [pb.SetMetadataRequest(unit=u, key={"name": "other"}, request_id=new())]
     ),

@@ -6,7 +6,9 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from vault.store.values import checksum
+from vault.store.write_columns import SmallUploads, new_columns
 from vault.v1 import vault_pb2 as pb
+from vault.wire.write_columns import write_columns_to_wire
 
 from tests.server.raw_calls import Stub, whole
 
@@ -70,6 +72,9 @@ def calls_of(stub: Stub) -> dict[str, Callable[[], Any]]:
         ),
         "PutMany": lambda: stub.PutMany(
             batch(pb.PutManyRequest, *({"put": put(f"put{n}"), **bytes_of} for n in range(30)))
+        ),
+        "WriteColumns": lambda: stub.WriteColumns(
+            write_columns_to_wire("u", SmallUploads(new_columns([0, 1], [""] * 2, [SECRET] * 2, None, None)))
         ),
         "SetMetadata": lambda: stub.SetMetadata(
             pb.SetMetadataRequest(unit="u", key=key, tags=pb.Tags(tags={"a": "b"}), **new())

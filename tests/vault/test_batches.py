@@ -164,7 +164,7 @@ def test_hundreds_of_small_objects_take_one_round_trip(tmp_path: Path) -> None:
         RemoteVault(server.address, STRUCTURE, consistency="strict") as vault,
     ):
         ids = vault.upload_many("notes", [Note(str(n)) for n in range(500)])
-        assert calls.since() == ["UploadMany"]
+        assert calls.since() == ["WriteColumns"]
         texts(vault.load_many("notes", ids))
         assert calls.since() == ["LoadMany"]
         vault.exists_many("notes", ids)

@@ -63,13 +63,18 @@ class Columns(Sequence[ItemT]):
         """Columns of these items; themselves when that is what they are."""
         if isinstance(items, cls):
             return items
+        return cls.of_rows([cls.row_of(item) if cls._holds(item) else item for item in items])
+
+    @classmethod
+    def of_rows(cls, given: Iterable[Any]) -> Self:
+        """Columns of what `rows` gives."""
         rows: list[tuple[Any, ...]] = []
         others: dict[int, ItemT] = {}
-        for index, item in enumerate(items):
-            if cls._holds(item):
-                rows.append(cls.row_of(item))
+        for index, row in enumerate(given):
+            if isinstance(row, tuple):
+                rows.append(row)
             else:
-                others[index] = item
+                others[index] = row
                 rows.append(cls.FILLER)
         return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
 
@@ -88,6 +93,13 @@ class Columns(Sequence[ItemT]):
         """The item that has these values."""
         raise NotImplementedError
 
+    def at(self, places: Sequence[int]) -> Self:
+        """Columns of the items at some places."""
+        if len(places) == len(self) and list(places) == list(range(len(self))):
+            return self
+        others = {index: self.others[place] for index, place in enumerate(places) if place in self.others}
+        return type(self)([[column[place] for place in places] for column in self.columns], others)
+
     def __len__(self) -> int:
         return len(self.columns[0])
 
@@ -99,9 +111,7 @@ class Columns(Sequence[ItemT]):
 
     def __getitem__(self, index: int | slice) -> ItemT | Self:
         if isinstance(index, slice):
-            places = range(len(self))[index]
-            others = {places.index(at): other for at, other in self.others.items() if at in places}
-            return type(self)([column[index] for column in self.columns], others)
+            return self.at(range(len(self))[index])
         if self.others and (place := range(len(self))[index]) in self.others:
             item: ItemT = self.others[place]
         else:

@@ -2058,6 +2058,159 @@ class PutManyResponse(_message.Message):
 Global___PutManyResponse: _TypeAlias = PutManyResponse  # noqa: Y015
 
 @_typing.final
+class WriteColumnsRequest(_message.Message):
+    """Columns: one value for each object, in order. Numbers are 8 bytes each,
+    little-endian, as a packed `repeated fixed64` is on the wire; a client may
+    declare them so.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WriteColumnsRequest._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: WriteColumnsRequest._Kind.ValueType  # 0
+        KIND_UPLOAD: WriteColumnsRequest._Kind.ValueType  # 1
+        """each as an item of UploadMany: a new object"""
+        KIND_PUT: WriteColumnsRequest._Kind.ValueType  # 2
+        """each as a PutSpec without preconditions"""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: WriteColumnsRequest.Kind.ValueType  # 0
+    KIND_UPLOAD: WriteColumnsRequest.Kind.ValueType  # 1
+    """each as an item of UploadMany: a new object"""
+    KIND_PUT: WriteColumnsRequest.Kind.ValueType  # 2
+    """each as a PutSpec without preconditions"""
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DATA_IDS_FIELD_NUMBER: _builtins.int
+    REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    CHECKSUMS_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    DATATYPES_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    kind: Global___WriteColumnsRequest.Kind.ValueType
+    data_ids: _builtins.bytes
+    request_ids: _builtins.bytes
+    """16 bytes each"""
+    sizes: _builtins.bytes
+    """of each object's bytes"""
+    checksums: _builtins.bytes
+    """likewise"""
+    data: _builtins.bytes
+    """of all, one after the other"""
+    @_builtins.property
+    def datatypes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """one for each, or one for all"""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """one for each, empty: none; or none at all"""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tags]:
+        """one for each, or none at all"""
+
+    @_builtins.property
+    def expires_in(self) -> _duration_pb2.Duration:
+        """of all that are put; as PutSpec"""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        kind: Global___WriteColumnsRequest.Kind.ValueType = ...,
+        data_ids: _builtins.bytes = ...,
+        request_ids: _builtins.bytes = ...,
+        sizes: _builtins.bytes = ...,
+        checksums: _builtins.bytes = ...,
+        data: _builtins.bytes = ...,
+        datatypes: _abc.Iterable[_builtins.str] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        tags: _abc.Iterable[Global___Tags] | None = ...,
+        expires_in: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_in", b"expires_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "data", b"data", "data_ids", b"data_ids", "datatypes", b"datatypes", "expires_in", b"expires_in", "kind", b"kind", "names", b"names", "request_ids", b"request_ids", "sizes", b"sizes", "tags", b"tags", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteColumnsRequest: _TypeAlias = WriteColumnsRequest  # noqa: Y015
+
+@_typing.final
+class WriteColumnsResponse(_message.Message):
+    """Columns, as of WriteColumnsRequest, with 0 for what failed. What is not here
+    is as it was asked for; `revision` of each is its generation, and
+    `written_at` its `updated_at`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_IDS_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    CHECKSUMS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    data_ids: _builtins.bytes
+    generations: _builtins.bytes
+    checksums: _builtins.bytes
+    """of the bytes that are stored"""
+    created_at: _builtins.bytes
+    """microseconds since 1970, signed"""
+    updated_at: _builtins.bytes
+    """likewise"""
+    expires_at: _builtins.bytes
+    """likewise, 0: never; or none at all"""
+    revision: _builtins.int
+    @_builtins.property
+    def failed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """places of those that failed, ascending"""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
+        """of each of those"""
+
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        data_ids: _builtins.bytes = ...,
+        generations: _builtins.bytes = ...,
+        checksums: _builtins.bytes = ...,
+        created_at: _builtins.bytes = ...,
+        updated_at: _builtins.bytes = ...,
+        expires_at: _builtins.bytes = ...,
+        failed: _abc.Iterable[_builtins.int] | None = ...,
+        errors: _abc.Iterable[Global___ItemError] | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "created_at", b"created_at", "data_ids", b"data_ids", "errors", b"errors", "expires_at", b"expires_at", "failed", b"failed", "generations", b"generations", "revision", b"revision", "store_time", b"store_time", "updated_at", b"updated_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteColumnsResponse: _TypeAlias = WriteColumnsResponse  # noqa: Y015
+
+@_typing.final
 class SetMetadataManyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

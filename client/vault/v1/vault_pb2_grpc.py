@@ -120,6 +120,11 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.PutManyRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.PutManyResponse.FromString,
                 _registered_method=True)
+        self.WriteColumns = channel.unary_unary(
+                '/vault.v1.VaultService/WriteColumns',
+                request_serializer=vault_dot_v1_dot_vault__pb2.WriteColumnsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.WriteColumnsResponse.FromString,
+                _registered_method=True)
         self.SetMetadataMany = channel.unary_unary(
                 '/vault.v1.VaultService/SetMetadataMany',
                 request_serializer=vault_dot_v1_dot_vault__pb2.SetMetadataManyRequest.SerializeToString,
@@ -348,6 +353,18 @@ class VaultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WriteColumns(self, request, context):
+        """Stores or puts many objects of at most one block each, in one round trip: as
+        UploadMany or PutMany, with the same outcomes, without a message for each of
+        them. What those can say besides is not said here.
+
+        INVALID_ARGUMENT: columns of different lengths, or `data` of another size
+        than `sizes` come to. Nothing was done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetMetadataMany(self, request, context):
         """Changes names, tags and expiries of many objects. As SetMetadata, with more
         that can be asked for; each item succeeds or fails alone.
@@ -539,6 +556,11 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.PutMany,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.PutManyRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.PutManyResponse.SerializeToString,
+            ),
+            'WriteColumns': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteColumns,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.WriteColumnsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.WriteColumnsResponse.SerializeToString,
             ),
             'SetMetadataMany': grpc.unary_unary_rpc_method_handler(
                     servicer.SetMetadataMany,
@@ -1061,6 +1083,33 @@ class VaultService:
             '/vault.v1.VaultService/PutMany',
             vault_dot_v1_dot_vault__pb2.PutManyRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.PutManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/WriteColumns',
+            vault_dot_v1_dot_vault__pb2.WriteColumnsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.WriteColumnsResponse.FromString,
             options,
             channel_credentials,
             insecure,

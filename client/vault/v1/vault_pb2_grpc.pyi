@@ -137,6 +137,14 @@ class VaultServiceStub:
     """Puts many objects of at most one block each, in one round trip. Order is
     kept; each item succeeds or fails alone.
     """
+    WriteColumns: _grpc.UnaryUnaryMultiCallable[_vault_pb2.WriteColumnsRequest, _vault_pb2.WriteColumnsResponse]
+    """Stores or puts many objects of at most one block each, in one round trip: as
+    UploadMany or PutMany, with the same outcomes, without a message for each of
+    them. What those can say besides is not said here.
+
+    INVALID_ARGUMENT: columns of different lengths, or `data` of another size
+    than `sizes` come to. Nothing was done.
+    """
     SetMetadataMany: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataManyRequest, _vault_pb2.SetMetadataManyResponse]
     """Changes names, tags and expiries of many objects. As SetMetadata, with more
     that can be asked for; each item succeeds or fails alone.
@@ -283,6 +291,14 @@ class VaultServiceAsyncStub(VaultServiceStub):
     PutMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.PutManyRequest, _vault_pb2.PutManyResponse]  # type: ignore[assignment]
     """Puts many objects of at most one block each, in one round trip. Order is
     kept; each item succeeds or fails alone.
+    """
+    WriteColumns: _aio.UnaryUnaryMultiCallable[_vault_pb2.WriteColumnsRequest, _vault_pb2.WriteColumnsResponse]  # type: ignore[assignment]
+    """Stores or puts many objects of at most one block each, in one round trip: as
+    UploadMany or PutMany, with the same outcomes, without a message for each of
+    them. What those can say besides is not said here.
+
+    INVALID_ARGUMENT: columns of different lengths, or `data` of another size
+    than `sizes` come to. Nothing was done.
     """
     SetMetadataMany: _aio.UnaryUnaryMultiCallable[_vault_pb2.SetMetadataManyRequest, _vault_pb2.SetMetadataManyResponse]  # type: ignore[assignment]
     """Changes names, tags and expiries of many objects. As SetMetadata, with more
@@ -529,6 +545,20 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_vault_pb2.PutManyResponse, _abc.Awaitable[_vault_pb2.PutManyResponse]]:
         """Puts many objects of at most one block each, in one round trip. Order is
         kept; each item succeeds or fails alone.
+        """
+
+    @_abc_1.abstractmethod
+    def WriteColumns(
+        self,
+        request: _vault_pb2.WriteColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.WriteColumnsResponse, _abc.Awaitable[_vault_pb2.WriteColumnsResponse]]:
+        """Stores or puts many objects of at most one block each, in one round trip: as
+        UploadMany or PutMany, with the same outcomes, without a message for each of
+        them. What those can say besides is not said here.
+
+        INVALID_ARGUMENT: columns of different lengths, or `data` of another size
+        than `sizes` come to. Nothing was done.
         """
 
     @_abc_1.abstractmethod

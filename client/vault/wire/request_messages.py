@@ -286,7 +286,7 @@ def fill_metadata_item(wire: pb.SetMetadataManyRequest.Item, spec: MetadataSpec)
     if spec.expires_in == math.inf:
         wire.never_expires = True
     elif spec.expires_in is not None:
-        _fill_seconds(wire.expires_in, spec.expires_in)
+        fill_seconds(wire.expires_in, spec.expires_in)
     wire.request_id = spec.request_id
 
 
@@ -324,7 +324,7 @@ def _fill_put(wire: pb.PutSpec, spec: PutSpec) -> None:
     if spec.if_generation is not None:
         wire.if_generation = spec.if_generation
     if spec.expires_in is not None:
-        _fill_seconds(wire.expires_in, spec.expires_in)
+        fill_seconds(wire.expires_in, spec.expires_in)
     if spec.times is not None:
         for name in _TIMES:
             fill_timestamp(getattr(wire, name), from_time(getattr(spec.times, name)))
@@ -376,5 +376,5 @@ def _moment(name: str, wire: Timestamp) -> datetime:
         ) from None
 
 
-def _fill_seconds(wire: Duration, seconds: float) -> None:
+def fill_seconds(wire: Duration, seconds: float) -> None:
     wire.FromNanoseconds(round(seconds * 1e6) * 1000)

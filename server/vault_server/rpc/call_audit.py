@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 from google.protobuf.json_format import MessageToDict
 from vault.errors import PermissionDeniedError, UnauthenticatedError, VaultError
+from vault.v1 import vault_pb2 as pb
+from vault.wire.write_columns import first_keys
 
 from vault_server.access.audit import AuditLog
 from vault_server.rpc.admission import CHECK, HOUSEKEEPING, UPLOADS, Call
@@ -120,6 +122,10 @@ def _asked(method: str, request: Any) -> dict[str, Any]:
         return asked  # another service's, which may hold secrets
     fields = _fields(request)
     asked["to_unit"] = (getattr(request, "to_unit", "") or None) if "to_unit" in fields else None
+    if isinstance(request, pb.WriteColumnsRequest):
+        asked["keys"] = first_keys(request, _MOST_KEYS)
+        asked["items"] = len(request.data_ids) // 8
+        return asked
     items = _items(request)
     if items:
         asked["keys"] = [_key_of(item) for item in items[:_MOST_KEYS]]
@@ -158,11 +164,12 @@ def _outcome(reply: Any) -> dict[str, Any]:
         return {}
     fields = _fields(reply)
     done: dict[str, Any] = {}
+    failed = [error.reason for error in reply.errors] if "errors" in fields else []
     if "results" in fields:
         failed = [result.error.reason for result in reply.results if result.HasField("error")]
-        if failed:
-            done["failed"] = len(failed)
-            done["reasons"] = sorted(set(failed))[:_MOST_KEYS]
+    if failed:
+        done["failed"] = len(failed)
+        done["reasons"] = sorted(set(failed))[:_MOST_KEYS]
     if "info" in fields and hasattr(reply.info, "revision") and reply.info.revision:
         done["revision"] = reply.info.revision
     elif "revision" in fields:

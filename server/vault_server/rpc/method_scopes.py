@@ -29,6 +29,7 @@ _VAULT: Final[Mapping[str, MethodScope]] = {
     "UploadMany": "write",
     "UpdateMany": "write",
     "PutMany": "write",
+    "WriteColumns": "write",
     "Copy": "write",  # and read where it comes from
     "SetMetadata": "write",  # and delete where another object's name is taken, as in SetMetadataMany
     "SetMetadataMany": "write",

@@ -12,7 +12,7 @@ from vault.v1 import vault_pb2 as pb
 from vault.wire import messages, request_messages
 from vault.wire.error_table import item_error_to_wire
 
-Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item, pb.DeleteResponse.Result)
+Item = TypeVar("Item", pb.WriteResult, pb.LoadManyResponse.Item, pb.DeleteResponse.Result, pb.ItemError)
 
 _FRAME: Final = 8
 """Bytes that a message in a repeated field takes on top of its own: its tag and its length."""
@@ -74,7 +74,7 @@ def fit_results(reply: Message, items: Sequence[Item], limit: int) -> None:
         if size <= limit:
             break
         size -= largest.ByteSize()
-        largest.error.CopyFrom(error)
+        (largest if isinstance(largest, pb.ItemError) else largest.error).CopyFrom(error)
         size += largest.ByteSize()
 
 

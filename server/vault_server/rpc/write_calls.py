@@ -6,11 +6,13 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from vault.store.columns import rows_of
+from vault.errors import VaultError
+from vault.store.columns import ObjectInfos, rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
 from vault.store.values import ObjectInfo
+from vault.store.write_columns import SmallUploads
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages, time_messages
+from vault.wire import messages, time_messages, write_columns
 from vault.wire import request_messages as requests
 from vault.wire.store_time import TIMED
 
@@ -138,6 +140,25 @@ class WriteCalls(VaultCalls):
         lambda store: store.copy_many,
         options_of=lambda request: {"to_unit": request.to_unit or request.unit},
     )
+
+    async def WriteColumns(self, request: pb.WriteColumnsRequest, context: Any) -> pb.WriteColumnsResponse:
+        self._check_unit(request.unit, context)
+        items = write_columns.write_columns_from_wire(request)
+        reply = pb.WriteColumnsResponse()
+        store = self._store_for(context)
+
+        async def commit(some: Any) -> None:
+            write = store.upload_many if isinstance(some, SmallUploads) else store.put_many
+            outcomes: ObjectInfos[VaultError] = ObjectInfos.of(await write(request.unit, some))
+            shown = self._refusals.shown("WriteColumns", context, outcomes.others.values())
+            outcomes = ObjectInfos(outcomes.columns, dict(zip(outcomes.others, shown, strict=True)))
+            write_columns.add_outcomes(reply, outcomes)
+            self._say_time(reply, outcomes)
+            reply.revision = max(reply.revision, max(outcomes.revisions, default=0))
+
+        await self._batch(self._writes, context, request.unit, items, reply, commit)
+        fit_results(reply, reply.errors, self._limit)
+        return reply
 
     async def SetMetadata(self, request: pb.SetMetadataRequest, context: Any) -> pb.SetMetadataResponse:
         self._check_unit(request.unit, context)

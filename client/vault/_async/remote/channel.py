@@ -67,6 +67,7 @@ class AsyncChannel:
         renew_after_fork(self)
 
     def _begin(self) -> None:
+        self.lacking: set[str] = set()  # methods that the server which is connected to was found not to have
         self._lock = threading.Lock()
         self._examining = AsyncLock()
         self._examined: tuple[float, Certificates | None, str | None] | None = None
@@ -222,6 +223,7 @@ class AsyncChannel:
                 options = [*OPTIONS, *self._credentials.options, *(FURTHER_OPTIONS if place else ())]
                 connection = AsyncConnection(self.address, self._route.target, options, certificates)
                 self._connections[place] = connection
+                self.lacking = set()
             return connection
 
     def stall(self, call: AsyncCall) -> None:

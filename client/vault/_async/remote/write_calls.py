@@ -1,12 +1,15 @@
 """Writes, asked of a server: by the first of its methods that can say what is asked for."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from vault._async.remote.asking import AsyncAsking
+from vault._async.remote.split_batches import ask_all, take_sized
 from vault._async.remote.writer import AsyncRemoteWriter, WriteMessage
-from vault.errors import ProtocolError, VaultError
+from vault.errors import ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
+from vault.store.columns import ObjectInfos
 from vault.store.contract import AsyncBlockWriter
 from vault.store.outcomes import single
 from vault.store.specs import (
@@ -23,13 +26,19 @@ from vault.store.specs import (
     WriteSpec,
 )
 from vault.store.values import ObjectInfo, WriteStatus
-from vault.store.write_columns import check_small_batch
+from vault.store.write_columns import SmallPuts, SmallUploads, check_small_batch, valid_columns
 from vault.v1 import vault_pb2 as pb
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
 from vault.wire import request_messages as requests
+from vault.wire import write_columns as packing
 
 SmallT = TypeVar("SmallT", bound=SmallWrite)
+
+_WRITE_COLUMNS: Final = "WriteColumns"
+
+_COLUMNS: Final = 2
+"""Items from which a batch goes as columns."""
 
 
 class AsyncWriteCalls(AsyncAsking):
@@ -76,6 +85,8 @@ class AsyncWriteCalls(AsyncAsking):
     async def upload_many(self, unit: str, items: Sequence[SmallUpload]) -> Sequence[ObjectInfo | VaultError]:
         limits.check_unit(unit)
         check_small_batch(items, UploadSpec)
+        if (outcomes := await self._write_columns(unit, SmallUploads, items)) is not None:
+            return outcomes
         return await self._write_small("UploadMany", unit, items, requests.fill_small_upload)
 
     async def update_many(self, unit: str, items: Sequence[SmallUpdate]) -> Sequence[ObjectInfo | VaultError]:
@@ -90,6 +101,8 @@ class AsyncWriteCalls(AsyncAsking):
         check_small_batch(items, (PutSpec, UpdateSpec))
         if all(isinstance(item.spec, UpdateSpec) for item in items):
             return await self.update_many(unit, cast(Sequence[SmallUpdate], items))
+        if (outcomes := await self._write_columns(unit, SmallPuts, items)) is not None:
+            return outcomes
         return await self._write_small("PutMany", unit, items, requests.fill_small_put)
 
     async def delete_many(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
@@ -150,6 +163,35 @@ class AsyncWriteCalls(AsyncAsking):
         except ProtocolError as error:
             raise await self._lacking(method, error) from error.__cause__
         return writer
+
+    async def _write_columns(
+        self, unit: str, kind: type[SmallUploads | SmallPuts], items: Sequence[Any]
+    ) -> Sequence[ObjectInfo | VaultError] | None:
+        """What a batch came to that WriteColumns can say; None: it cannot, or the server does not have it, which has
+        done nothing then."""
+        if len(items) < _COLUMNS or _WRITE_COLUMNS in self._channel.lacking:
+            return None
+        columns = valid_columns(kind, items)
+        if columns is None or not packing.can_say(columns):
+            return None
+        sizes = packing.sizes_of(columns)
+
+        def take(pending: deque[int], most: int) -> tuple[Any, Sequence[int]]:
+            run = take_sized(sizes, pending, most)
+            return packing.write_columns_to_wire(unit, columns.at(run)), run
+
+        async def ask(request: Any, run: Sequence[int], timeout: float) -> Sequence[ObjectInfo | VaultError]:
+            reply = await self._unary(_WRITE_COLUMNS, request, timeout=timeout)
+            return packing.outcomes_from_wire(reply, unit, columns.at(run))
+
+        try:
+            answers = await ask_all(ask, len(columns), take, timeout=self._channel.timeout, writes=True)
+        except UnsupportedError as error:
+            if error.context.get("method") != _WRITE_COLUMNS:
+                raise
+            self._channel.lacking.add(_WRITE_COLUMNS)
+            return None
+        return answers if isinstance(answers, ObjectInfos) else ObjectInfos.of_rows(answers)
 
     async def _write_small(
         self, method: str, unit: str, items: Sequence[SmallT], fill: Callable[[Any, SmallT], None]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from vault._sync.remote.channel import Channel
-from vault._sync.remote.split_batches import ask_all
+from vault._sync.remote.split_batches import ask_all, take_parts
 from vault._runtime.elapsed import elapsed
 from vault.errors import InvalidArgumentError, ProtocolError, UnsupportedError, VaultError
 from vault.store.connection import ConnectionSettings
@@ -103,14 +103,15 @@ class Asking(Store):
     ) -> list[AnswerT]:
         """`ask_all` by a method, whose messages have these fields; `read` makes an answer of a part of the reply."""
 
-        def ask(request: Any, asked: Sequence[QuestionT], timeout: float) -> list[AnswerT]:
+        def ask(request: Any, run: Sequence[int], timeout: float) -> list[AnswerT]:
             reply = self._unary(method, request, timeout=timeout)
-            return [read(part, item) for part, item in replies.pairs(getattr(reply, answers), asked)]
+            return [read(part, items[place]) for part, place in replies.pairs(getattr(reply, answers), run)]
 
         units = {"unit": unit} if to_unit is None else {"unit": unit, "to_unit": to_unit}
         begin = partial(getattr(pb, f"{method}Request"), **units)
+        take = partial(take_parts, items, begin, fill, questions)
         timeout = timeout or self._channel.timeout
-        return ask_all(ask, items, begin, fill, timeout=timeout, field=questions, writes=writes)
+        return list(ask_all(ask, len(items), take, timeout=timeout, writes=writes))
 
     def _see(self, revision: int) -> None:
         if revision > self._revision:

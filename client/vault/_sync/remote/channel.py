@@ -68,6 +68,7 @@ class Channel:
         renew_after_fork(self)
 
     def _begin(self) -> None:
+        self.lacking: set[str] = set()  # methods that the server which is connected to was found not to have
         self._lock = threading.Lock()
         self._examining = Lock()
         self._examined: tuple[float, Certificates | None, str | None] | None = None
@@ -223,6 +224,7 @@ class Channel:
                 options = [*OPTIONS, *self._credentials.options, *(FURTHER_OPTIONS if place else ())]
                 connection = Connection(self.address, self._route.target, options, certificates)
                 self._connections[place] = connection
+                self.lacking = set()
             return connection
 
     def stall(self, call: Call) -> None:

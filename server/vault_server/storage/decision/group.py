@@ -118,7 +118,7 @@ class Group:
 
     def expiry(self, seconds: float | None) -> int | None:
         """When something expires that is to be there for so long; None: never."""
-        return None if seconds is None or seconds == math.inf else self.now + round(seconds * 1e6)
+        return expiry_after(self.now, seconds)
 
     def make_room(self, write: PlacingWrite, before: Row | None) -> None:
         """Evicts what has to go for an object that comes into the place of another; raises StorageFullError, QUOTA."""
@@ -252,6 +252,11 @@ class Group:
             )
         plan.charges += [(name, objects, size) for name, (objects, size) in charges.items() if objects or size]
         return plan
+
+
+def expiry_after(now: int, seconds: float | None) -> int | None:
+    """When something expires that is to be there for so long; None: never."""
+    return None if seconds is None or seconds == math.inf else now + round(seconds * 1e6)
 
 
 def new_floor(facts: Facts, now: int, retention: Retention) -> int | None:
