@@ -1,6 +1,13 @@
 """How long to wait before trying again."""
 
-import random
+from typing import TYPE_CHECKING
+
+from vault._runtime.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import random
+else:
+    random = LazyModule("random")
 
 
 class Backoff:
@@ -13,7 +20,7 @@ class Backoff:
     def next(self) -> float:
         """Seconds to wait now; those after it are longer."""
         wait, self._wait = self._wait, min(self._wait * 2, self._last)
-        return wait * random.uniform(0.5, 1.5)  # noqa: S311  # not for secrets
+        return wait * random.uniform(0.5, 1.5)  # not for secrets
 
     def reset(self) -> None:
         """It worked: the next wait is short again."""

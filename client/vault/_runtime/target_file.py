@@ -6,7 +6,6 @@ Errors are OSError, as Python says them: they are about the caller's own files, 
 import contextlib
 import errno
 import fcntl
-import hashlib
 import io
 import os
 import re
@@ -14,12 +13,18 @@ import select
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vault._runtime.fsync import sync
+from vault._runtime.lazy import LazyModule
 from vault._runtime.local_file import LOOK_SECONDS, write_all
 from vault._runtime.sync_async import Event
 from vault._runtime.sync_file_range import Writeback
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = LazyModule("hashlib")
 
 _LINKS: Final = 40
 """Symbolic links that are followed for one path, as Linux does."""

@@ -1,7 +1,6 @@
 """What batches of uploads and puts take, as columns: one for each field of the objects that are to be written."""
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -159,7 +158,7 @@ def new_columns(
         names, tags: None: none has any.
     """
     number = len(places)
-    first = secrets.randbelow(MAX_DATA_ID - number) + 1
+    first = 1 + int.from_bytes(os.urandom(8)) % (MAX_DATA_ID - number)
     batch = os.urandom(_REQUEST_ID - _PLACE)
     return (
         range(first, first + number),

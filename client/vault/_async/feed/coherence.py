@@ -4,14 +4,14 @@ One interface, three ways. `epoch` is called before each lookup: it says under w
 the cache is current now (see `vault._cache.cache`), 0 when that is unknown and the store has to be asked.
 """
 
-import logging
 import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vault._async.feed.follower import AsyncFollower
 from vault._cache.cache import ObjectCache
 from vault._runtime.elapsed import elapsed
 from vault._runtime.fork import never_free
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import AsyncBackground, AsyncEvent, AsyncLock
 from vault.errors import (
     InvalidArgumentError,
@@ -28,7 +28,14 @@ CONSISTENCIES: Final = ("watch", "strict")
 
 _ENDING: Final = 2.0  # seconds to wait for what runs in the background: gRPC may never let it go
 
-_log = logging.getLogger("vault.coherence")
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
+
+
+def _log() -> "logging.Logger":
+    return logging.getLogger("vault.coherence")
 
 
 class AsyncCoherence:
@@ -180,7 +187,7 @@ class AsyncWatchCoherence(AsyncCoherence):
                         self._cache.apply(event)
                     self._heard()
             except PermissionDeniedError as error:
-                _log.info("cached objects of a unit are revalidated: %s", error)
+                _log().info("cached objects of a unit are revalidated: %s", error)
                 unit = error.context.get("unit")
                 if unit in follower.units and len(follower.units) > 1:
                     refused.add(unit)
@@ -191,7 +198,7 @@ class AsyncWatchCoherence(AsyncCoherence):
             except VaultError as error:  # also a ClosedError, which a server may send
                 refused.clear()
                 if self._followed is self._units:
-                    _log.info("the change feed was lost, cached objects are revalidated: %s", error)
+                    _log().info("the change feed was lost, cached objects are revalidated: %s", error)
                 if isinstance(error, RevisionCompactedError):
                     follower.revision = None
                 elif isinstance(error, UnauthenticatedError):  # nothing is kept of what may not be shown any more
@@ -200,7 +207,7 @@ class AsyncWatchCoherence(AsyncCoherence):
                     self._cache.clear()
                     self._follower = AsyncFollower(self._store, self._units)
             except Exception:  # noqa: BLE001  # whatever it is, the next attempt may do better
-                _log.exception("the change feed could not be followed, cached objects are revalidated")
+                _log().exception("the change feed could not be followed, cached objects are revalidated")
             finally:
                 self._live = 0
                 await follower.drop()

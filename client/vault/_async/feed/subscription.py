@@ -1,16 +1,19 @@
 """An application's own place in the change feed, kept over lost connections."""
 
-import logging
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vault._async.feed.follower import AsyncFollower
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import AsyncAffinity, AsyncBackground, AsyncEvent
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import AsyncStore, AsyncWatch
 from vault.store.values import Change
 
-_log = logging.getLogger("vault.watch")
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
 
 
 class AsyncSubscription:
@@ -98,7 +101,7 @@ class AsyncSubscription:
                 event = await follower.next()
             except (UnavailableError, SlowConsumerError) as error:
                 if not self._closed:
-                    _log.info(
+                    logging.getLogger("vault.watch").info(
                         "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
                     )
                     await self._pause()

@@ -1,6 +1,5 @@
 """Values that are computed where they are not there: one computation of a name at a time, wherever it is asked for."""
 
-import logging
 import math
 import os
 import threading
@@ -8,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vault._async.objects.lease_renewal import LEASE, AsyncLeaseRenewal
 from vault._async.objects.loader import AsyncParts
@@ -16,6 +15,7 @@ from vault._async.objects.write_through import AsyncWriteThrough
 from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import AsyncCall
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import AsyncClock, AsyncEvent, AsyncFlight, AsyncReturned
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError, VaultError
@@ -24,7 +24,10 @@ from vault.store.contract import AsyncStore
 from vault.store.specs import PutSpec
 from vault.store.values import ObjectInfo
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
 
 _LOOK: Final = 1.0
 """Seconds at a time to wait for a computation of this process: whoever was to tell may have been interrupted."""
@@ -212,7 +215,7 @@ class AsyncComputations:
         try:
             await self._store.release_lease(unit, name, holder)
         except VaultError as error:  # it ends by itself
-            _log.info("the lease on %r in unit %r could not be released: %s", name, unit, error)
+            logging.getLogger(__name__).info("the lease on %r in unit %r could not be released: %s", name, unit, error)
 
     async def _computed(self, wanted: AsyncWanted, computation: AsyncComputation, before: ObjectInfo | None) -> Answer:
         """Computes the value and stores it in the place of `before`; what is stored then."""

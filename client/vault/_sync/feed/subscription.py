@@ -1,17 +1,20 @@
 # Generated from _async/feed/subscription.py by scripts/unasync: DO NOT CHANGE.
 """An application's own place in the change feed, kept over lost connections."""
 
-import logging
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vault._sync.feed.follower import Follower
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import Affinity, Background, Event
 from vault.errors import ClosedError, SlowConsumerError, UnavailableError
 from vault.store.contract import Store, Watch
 from vault.store.values import Change
 
-_log = logging.getLogger("vault.watch")
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
 
 
 class Subscription:
@@ -99,7 +102,7 @@ class Subscription:
                 event = follower.next()
             except (UnavailableError, SlowConsumerError) as error:
                 if not self._closed:
-                    _log.info(
+                    logging.getLogger("vault.watch").info(
                         "the change feed was lost after revision %d, and is asked for again: %s", self.revision, error
                     )
                     self._pause()

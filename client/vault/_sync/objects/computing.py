@@ -1,7 +1,6 @@
 # Generated from _async/objects/computing.py by scripts/unasync: DO NOT CHANGE.
 """Values that are computed where they are not there: one computation of a name at a time, wherever it is asked for."""
 
-import logging
 import math
 import os
 import threading
@@ -9,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vault._sync.objects.lease_renewal import LEASE, LeaseRenewal
 from vault._sync.objects.loader import Parts
@@ -17,6 +16,7 @@ from vault._sync.objects.write_through import WriteThrough
 from vault._runtime.backoff import Backoff
 from vault._runtime.blocking import Call
 from vault._runtime.fork import fork_count, is_inherited, refuse_inherited
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import Clock, Event, Flight, Returned
 from vault.datatype import Datatype
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError, NotFoundError, UnavailableError, VaultError
@@ -25,7 +25,10 @@ from vault.store.contract import Store
 from vault.store.specs import PutSpec
 from vault.store.values import ObjectInfo
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
 
 _LOOK: Final = 1.0
 """Seconds at a time to wait for a computation of this process: whoever was to tell may have been interrupted."""
@@ -213,7 +216,7 @@ class Computations:
         try:
             self._store.release_lease(unit, name, holder)
         except VaultError as error:  # it ends by itself
-            _log.info("the lease on %r in unit %r could not be released: %s", name, unit, error)
+            logging.getLogger(__name__).info("the lease on %r in unit %r could not be released: %s", name, unit, error)
 
     def _computed(self, wanted: Wanted, computation: Computation, before: ObjectInfo | None) -> Answer:
         """Computes the value and stores it in the place of `before`; what is stored then."""

@@ -1,15 +1,18 @@
 # Generated from _async/objects/lease_renewal.py by scripts/unasync: DO NOT CHANGE.
 """Renews leases in the background for as long as somebody needs them."""
 
-import logging
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from vault._runtime.lazy import LazyModule
 from vault._runtime.sync_async import Background, Event
 from vault.errors import VaultError
 from vault.store.contract import Store
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = LazyModule("logging")
 
 LEASE: Final = 10.0
 """Seconds after which the lease of a computer that died is another's."""
@@ -67,4 +70,6 @@ class LeaseRenewal:
                     if holder not in self._leases:  # removed meanwhile, and perhaps taken again by that
                         self._store.release_lease(unit, name, holder)
                 except VaultError as error:
-                    _log.info("the lease on %r in unit %r could not be renewed: %s", name, unit, error)
+                    logging.getLogger(__name__).info(
+                        "the lease on %r in unit %r could not be renewed: %s", name, unit, error
+                    )
