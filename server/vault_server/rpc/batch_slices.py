@@ -46,10 +46,14 @@ class BatchSlices:
         self._turns: FairQueue[Hashable] = FairQueue()  # of callers' accounts
         self._waiting: dict[Hashable, FairQueue[asyncio.Future[None]]] = {}  # by account
 
+    def is_small(self, items: Sequence[object]) -> bool:
+        """Whether a batch waits for no turn."""
+        return len(items) <= self._small
+
     async def of(self, caller: Caller, items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         """The items in slices, of which a small batch is one; a turn lasts while the caller is at work on one. Close
         it when done."""
-        if len(items) <= self._small:
+        if self.is_small(items):
             yield items
             return
         for begin in range(0, len(items), self._size):

@@ -208,19 +208,27 @@ class _Running(AsyncIterator[Any]):
         if self.audit is not None:
             self.audit.admitted()
 
-    async def __anext__(self) -> Any:
+    async def receive(self) -> Any:
+        """The next message; None at the end."""
         call = self.call
-        if not self._ended:
-            call.reading = time.monotonic()
-            message = await self.context.read()
-            call.reading = None
-            call.for_message = call.limits.message
-            if message is not grpc.aio.EOF:
-                if call.request is None:
-                    call.request = message
-                return message
+        if self._ended:
+            return None
+        call.reading = time.monotonic()
+        message = await self.context.read()
+        call.reading = None
+        call.for_message = call.limits.message
+        if message is grpc.aio.EOF:
             self._ended = True
-        raise StopAsyncIteration
+            return None
+        if call.request is None:
+            call.request = message
+        return message
+
+    async def __anext__(self) -> Any:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
     async def __aenter__(self) -> Self:
         return self
@@ -283,7 +291,7 @@ _Take: TypeAlias = Callable[[_Running, Any], Awaitable[Any]]
 
 async def _one(running: _Running, _messages: Any) -> Any:
     """The only message of a call, which is admitted when it is here."""
-    message = await anext(running, None)
+    message = await running.receive()
     if message is None:
         await asyncio.sleep(0)  # where the call was cancelled, that comes first
         raise ProtocolError("a call without a message", reason="EMPTY_MESSAGE")
