@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from vault import RemoteVault
 from vault.errors import NotFoundError, StorageError, StorageFullError
 from vault.store.values import checksum
+from vault.store.write_columns import SmallUploads, new_columns
 from vault.v1 import vault_pb2 as pb
+from vault.wire.write_columns import write_columns_to_wire
 from vault_server import AccessSettings, AsyncServer, EmbeddedStore, MemoryStore
 from vault_server.access.append_file import reopen_files
 from vault_server.access.audit import AuditLog
@@ -192,6 +194,26 @@ def test_a_full_disk_of_the_audit_refuses_writes_before_they_are_done_but_delete
             served.terminate()
         told = [(line["method"].rpartition("/")[2], line["outcome"]) for line in lines_of(disk.path / "audit")]
     assert told == [("PutMany", "OK"), ("Delete", "OK"), ("PutMany", "OK")]
+
+
+async def test_a_batch_in_columns_is_one_line_that_says_what_of_it_failed(store: EmbeddedStore, tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    access = AccessSettings(audit=str(path))
+    names = [f"n{at}" for at in range(12)]
+    items = SmallUploads(new_columns(range(12), [""] * 12, [SECRET] * 12, names, None))
+    requests = [secrets.token_bytes(16) for _ in items]
+    nameless = SmallUploads((items.data_ids, (None,) * 12, *items.columns[2:4], requests, *items.columns[5:]))
+    async with AsyncServer(store, access=access) as server, grpc.aio.insecure_channel(server.address) as channel:
+        for each in (items, nameless):
+            await stub_of(channel).WriteColumns(write_columns_to_wire("u", each))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub_of(channel).WriteColumns(pb.WriteColumnsRequest(unit="u", data_ids=bytes(15)))
+    one, other, bent = (line for line in lines_of(path) if line["event"] == "call")
+    assert (one["keys"], one["items"], one["outcome"], one["revision"]) == (names[:10], 12, "OK", 12)
+    assert (other["keys"], other["failed"], other["reasons"]) == (list(items.data_ids[:10]), 12, ["OBJECT_EXISTS"])
+    assert (bent["items"], bent["outcome"]) == (1, "INVALID_ARGUMENT")
+    assert "failed" not in one
+    assert SECRET.decode() not in path.read_text()
 
 
 def test_an_audit_that_cannot_be_opened_keeps_the_server_from_starting(serve: Serve, tmp_path: Path) -> None:
