@@ -31,28 +31,16 @@ def checkout(commit: str) -> Iterator[Path]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Vault beside its peers, in one run.")
-    parser.add_argument(
-        "--quick", action="store_true", help="small sizes and few runs: under 3 minutes, coarse figures"
-    )
-    parser.add_argument("--only", action="append", metavar="LINE", help="this line alone; may be repeated")
-    parser.add_argument("--list", action="store_true", help="name the lines and end")
-    parser.add_argument(
-        "--against",
-        metavar="COMMIT",
-        help=f"Vault of this tree and of that commit in turn, without peers; without --only: {', '.join(PAIRED)}",
-    )
-    parser.add_argument("--runs", type=int, metavar="N", help="measured runs of each (5; 2 in a quick run)")
-    parser.add_argument(
-        "--directory",
-        type=Path,
-        default=Path("/var/tmp"),
-        help="where the files go: on the disk in question (%(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="where JSON, tables and plots go (docs for a whole run, whose PERFORMANCE.md it fills; .bench otherwise)",
-    )
+    add = parser.add_argument
+    pairs = f"Vault of this tree and of that commit in turn, without peers; without --only: {', '.join(PAIRED)}"
+    filled = "where JSON, tables and plots go (docs for a whole run, whose PERFORMANCE.md it fills; .bench otherwise)"
+    add("--quick", action="store_true", help="small sizes and few runs: under 3 minutes, coarse figures")
+    add("--only", action="append", metavar="LINE", help="this line alone; may be repeated")
+    add("--list", action="store_true", help="name the lines and end")
+    add("--against", metavar="COMMIT", help=pairs)
+    add("--runs", type=int, metavar="N", help="measured runs of each (5; 2 in a quick run)")
+    add("--directory", type=Path, default=Path("/var/tmp"), help="of the files: on the disk in question (%(default)s)")
+    add("--output", type=Path, help=filled)
     arguments = parser.parse_args()
     if unknown := set(arguments.only or ()) - LINES.keys():
         parser.error(f"no such line: {', '.join(sorted(unknown))}; there are {', '.join(LINES)}")

@@ -7,10 +7,10 @@ from scripts.benchmarks.data import GIB, KIB, MIB
 from scripts.benchmarks.table import Contender, Large, Line, Quick, Target
 from scripts.benchmarks.traffic import USES
 
-GIGABYTE: Final = {"source": Large(Quick(GIB, 64 * MIB))}
-QUARTER: Final = {"source": Large(Quick(GIB // 4, 16 * MIB))}
+GIGABYTE: Final = {"source": Large(Quick(GIB, 32 * MIB))}
+QUARTER: Final = {"source": Large(Quick(GIB // 4, 8 * MIB))}
 HALF: Final = {"source": Large(Quick(512 * MIB, 64 * MIB))}
-MUCH: Final = {"source": Large(Quick(4 * GIB, 512 * MIB))}
+MUCH: Final = {"source": Large(Quick(4 * GIB, 256 * MIB))}
 SOME: Final = {"source": Large(16 * MIB), "count": Quick(1000, 200)}
 OUT: Final = {"target": "{folder}/out-{client}"}
 BATCH: Final = {"objects": 1000}
@@ -196,7 +196,7 @@ def embedded() -> Iterator[Line]:
 
 def whole() -> Iterator[Line]:
     yield Line(
-        "memory", "growth of resident memory in a transfer of 4 GiB (512 MiB in a quick run), each side", "", MUCH,
+        "memory", "growth of resident memory in a transfer of 4 GiB (256 MiB in a quick run), each side", "", MUCH,
         (Contender("vault", "upload", operation="upload_file", place="memory-up"),
          Contender("vault", "download", {**OUT, "durable": True}, "download_file", "memory-down")),
         tuple(Target(of=way, figure=f"{side}_memory", most=32)

@@ -100,7 +100,7 @@ def folders(vault: Vault) -> None:
 
 def huge(vault: Vault) -> None:
     with vault.open_writer("files", name="huge") as writer:
-        for _ in range(1024):
+        for _ in range(256):
             writer.write(LARGE[:MIB])
 
 
@@ -137,7 +137,7 @@ USES = {
         lambda vault: len(vault.list_level("folders").prefixes), 50, folders, most=4096
     ),
     "one column of one row group of an 80 MB Parquet file": Use(column, None, table, calls=4, most=1.2),
-    "a copy of 1 GiB": Use(lambda vault: vault.copy("files", "huge", "copy").size, 1 << 30, huge),
+    "a copy of 256 MiB": Use(lambda vault: vault.copy("files", "huge", "copy").size, 256 * MIB, huge),
 }  # fmt: skip
 
 

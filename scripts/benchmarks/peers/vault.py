@@ -21,7 +21,7 @@ class Kept(list[bytes]):
     """What is written to it, piece by piece."""
 
     def write(self, piece: bytes) -> int:
-        self.append(bytes(piece))  # nothing is copied of what is bytes already
+        self.append(piece)
         return len(piece)
 
 
