@@ -81,12 +81,11 @@ def far() -> Iterator[Line]:
                   ("rate", 400, None), ("client_memory", None, 64), ("server_memory", None, 64))),
         unit="s/GB", settle=True, memory=True)
     yield Line(
-        "distance-tcp", "the same over real TCP, 20 ms, beside TCP on four connections", "", {},
-        tuple(Contender(peer, f"{name}, {way}", {**more, **also}, operation, place)
+        "distance-tcp", "the same over real TCP, 20 ms, on four connections, beside TCP on four", "", {},
+        tuple(Contender(peer, f"{name}, {way}", {**more, **also}, operation)
               for way, operation, more in WAYS
-              for peer, name, place, also in (
-                  ("vault", "Vault", "tunnel", {}),
-                  ("tcp-4", "TCP", "", {"durable": True} if way == "down" else {}))),
+              for peer, name, also in (
+                  ("vault-4", "Vault", {}), ("tcp-4", "TCP", {"durable": True} if way == "down" else {}))),
         tuple(Target(f"TCP, {way}", least, "discards what arrives, verifies nothing", of=f"Vault, {way}")
               for way, least in (("down", 0.8), ("up", 0.6))), unit="s/GB", settle=True)
 

@@ -73,6 +73,7 @@ PEERS: Final = {
     "vault": Peer("Vault", "vault.Vault", "vault"),
     "vault-cached": Peer("Vault, remote", "vault.Vault", "vault", (), CACHED),
     "vault-tuned": Peer("Vault, tune_allocator()", "vault.Vault", "vault", (), {"tuned": True}),
+    "vault-4": Peer("Vault, 4 connections", "vault.Vault", "tunnel", (), {"connections": 4}),
     "vault-async": Peer("Vault, async", "vault.AsyncVault", "vault"),
     "embedded": Peer("Vault", "vault.Vault", "embedded"),
     "embedded-cached": Peer("Vault, embedded", "vault.Vault", "embedded", (), CACHED),

@@ -33,10 +33,13 @@ class Vault(Peer):
 
     verifies = True
 
-    def __init__(self, place: str, *, cache: bool = False, tuned: bool = False, ca: str | None = None) -> None:
+    def __init__(
+        self, place: str, *, cache: bool = False, tuned: bool = False, ca: str | None = None, connections: int = 0
+    ) -> None:
         if tuned:
             vault.tune_allocator()
         more: dict[str, Any] = {} if ca is None else {"connection": vault.ConnectionSettings(ca=ca)}
+        more |= {"connections": connections} if connections else {}
         self.place = place if place.startswith("/") or "://" in place else f"grpc://{place}"
         self.vault = vault.Vault(self.place, {UNIT: (vault.BytesWrapper, 0)}, cache=cache, **more)
         self._ca = ca
