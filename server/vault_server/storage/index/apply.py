@@ -1,7 +1,9 @@
 """Applying a plan: one statement for each kind of row that it changes, however many there are."""
 
 import sqlite3
-from typing import Final
+from collections.abc import Sequence
+from itertools import compress
+from typing import Any, Final
 
 from vault_server.storage.decision.plan import Plan
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, signed
@@ -14,13 +16,47 @@ _DELETE: Final = "DELETE FROM objects WHERE unit = ? AND data_id = ?"
 _UNNAME: Final = "UPDATE objects SET name = NULL WHERE unit = ? AND data_id = ?"
 _CHANGED: Final = Row._fields[2:]
 _UPDATE: Final = f"UPDATE objects SET {' = ?, '.join(_CHANGED)} = ? WHERE unit = ? AND data_id = ?"  # noqa: S608  # names
-_MARKS: Final = ", ".join("?" * len(Row._fields))
-INSERT: Final = f"INSERT INTO objects ({', '.join(Row._fields)}) VALUES ({_MARKS})"  # noqa: S608  # likewise
-_CONTENT: Final = "INSERT INTO contents VALUES (?, ?, ?, ?, ?)"
+
+
+_SEVERAL: Final = 8
+"""Rows from which it pays to look at their columns first; of one, it takes 6 µs more."""
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # names
+
+
+class _Inserts:
+    """INSERT of many rows, without the columns that are NULL in all of them: sqlite3 takes 0.8 µs to bind a None, as it
+    looks for an adapter each time, and 0.1 for an int: of a thousand new objects a quarter of all."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        self._table = table
+        self._columns = columns
+        self._whole = _insert(table, columns)
+        self._statements: dict[tuple[bool, ...], str] = {}
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts the rows."""
+        if len(rows) < _SEVERAL:
+            connection.executemany(self._whole, rows)
+            return
+        values = list(zip(*rows, strict=True))
+        given = tuple([each[0] is not None or each.count(None) < len(each) for each in values])
+        statement = self._statements.get(given)
+        if statement is None:
+            statement = self._statements[given] = _insert(self._table, list(compress(self._columns, given)))
+        connection.executemany(statement, zip(*compress(values, given), strict=True))
+
+
+INSERT: Final = _insert("objects", Row._fields)
+_OBJECTS: Final = _Inserts("objects", Row._fields)
+_CONTENTS: Final = _Inserts("contents", ("number", "checksum", "file", "blocks", "data"))
+_CHANGES: Final = _Inserts("changes", CHANGE_COLUMNS)
 _RETIRE: Final = f"INSERT INTO retired VALUES ({', '.join('?' * len(RETIRED_COLUMNS))})"  # noqa: S608  # marks
 _DROP: Final = "DELETE FROM contents WHERE number = ?"
 _TRASH: Final = "INSERT OR REPLACE INTO trash VALUES (?, ?)"
-_CHANGE: Final = f"INSERT INTO changes VALUES ({', '.join('?' * len(CHANGE_COLUMNS))})"  # noqa: S608  # likewise
 _COUNT: Final = (
     "INSERT INTO units (unit, objects, bytes, revision, when_full) VALUES (?, ?, ?, ?, 0) ON CONFLICT (unit) DO UPDATE "
     "SET objects = excluded.objects, bytes = excluded.bytes, revision = excluded.revision"
@@ -46,10 +82,10 @@ def apply(connection: sqlite3.Connection, plan: Plan) -> None:
         reached("object written")
     if plan.contents:
         kept = [(number, signed(new.checksum), new.file, new.blocks, new.data) for number, _, _, new in plan.contents]
-        connection.executemany(_CONTENT, kept)
+        _CONTENTS.run(connection, kept)
         reached("contents written")
     if plan.inserted:
-        connection.executemany(INSERT, plan.inserted)
+        _OBJECTS.run(connection, plan.inserted)
         reached("object written")
     if plan.tagged:
         connection.executemany(_TAG, plan.tagged)
@@ -64,7 +100,7 @@ def apply(connection: sqlite3.Connection, plan: Plan) -> None:
         connection.executemany(_TRASH, [(file, plan.revision) for file in plan.trash])
     if plan.changes:
         reached("before the change is recorded")
-        connection.executemany(_CHANGE, plan.changes)
+        _CHANGES.run(connection, plan.changes)
         reached("change recorded")
         connection.executemany(_COUNT, [usage[:4] for usage in plan.units])
         connection.execute("UPDATE meta SET revision = ?, clock = ?", (plan.revision, plan.clock))
