@@ -153,7 +153,7 @@ def test_listing_walks_indexes_and_sorts_nothing(store: EmbeddedStore) -> None:
     ]
     for statement, arguments in statements:
         plan = store.engine.connections.read(
-            lambda connection, s=statement, a=arguments: connection.execute(f"EXPLAIN QUERY PLAN {s}", a).fetchall()  # type: ignore[misc]
+            lambda connection, s=statement, a=arguments: connection.execute(f"EXPLAIN QUERY PLAN {s}", a).fetchall()
         )
         steps = [step[3] for step in plan]
         # The store's time, which is looked for where something expires: the only row, and the last.

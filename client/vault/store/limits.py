@@ -89,6 +89,14 @@ def check_key(key: int | str) -> None:
         raise _bad("key", key, f"an id (int) or a name (str), not {type(key).__name__}", "BAD_ID")
 
 
+def check_keys(keys: Sequence[int | str]) -> None:
+    """Ids and names."""
+    if len(keys) > 1 and set(map(type, keys)) == {int} and min(keys) >= 1 and max(keys) <= MAX_DATA_ID:  # type: ignore[operator]  # numbers
+        return
+    for key in keys:
+        check_key(key)
+
+
 def check_tags(tags: Mapping[str, str]) -> None:
     """Tags: few and short enough."""
     if not isinstance(tags, Mapping):

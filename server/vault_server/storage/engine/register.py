@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from vault.errors import VaultError
+from vault.errors import CorruptionError, VaultError
 from vault.store.columns import LoadItems
-from vault.store.limits import check_key
+from vault.store.limits import check_keys
 from vault.store.listing import Listing
 from vault.store.specs import LoadItem
 from vault.store.usage import PrincipalInfo, UnitInfo
@@ -15,19 +15,19 @@ from vault.store.values import Change, Key, LoadResult, ObjectInfo
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
 from vault_server.storage.decision.stored import Stored, load_small
-from vault_server.storage.decision.writes import Asked
+from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import Feed
 from vault_server.storage.index.connections import Connections
 from vault_server.storage.index.facts import facts_of, is_known
 from vault_server.storage.index.listing import list_units, page
 from vault_server.storage.index.object_batches import (
+    Rows,
     find_all_small,
     find_generations,
     find_infos,
-    take_small,
     to_loaded,
 )
-from vault_server.storage.index.objects import find_small, find_stored, require_sound
+from vault_server.storage.index.objects import find_small, find_stored, require_sound, to_small
 from vault_server.storage.index.principals import principal_infos, principal_page
 from vault_server.storage.index.retirement import find_retired
 from vault_server.storage.index.units import find_units, unit_page
@@ -46,44 +46,42 @@ class Register:
 
     def facts(self, asked: Asked) -> Facts:
         one_upload = len(asked.requests) == len(asked.new_ids) == 1
-        if one_upload and not self._connections.read(lambda connection: is_known(connection, asked), alone=True):
+        if one_upload and not self._connections.read(is_known, asked, alone=True):
             return Facts()
-        return self._connections.read(lambda connection: facts_of(connection, asked, Retention()))
+        return self._connections.read(facts_of, asked, Retention())
 
     def generations(self, unit: str, keys: Sequence[Key]) -> list[int]:
-        return self._connections.read(lambda connection: find_generations(connection, unit, keys))
+        return self._connections.read(find_generations, unit, keys, alone=len(keys) == 1)
 
     def find(self, unit: str, keys: Sequence[Key]) -> Sequence[ObjectInfo | None]:
-        return self._connections.read(lambda connection: find_infos(connection, unit, keys), alone=len(keys) == 1)
+        return self._connections.read(find_infos, unit, keys, alone=len(keys) == 1)
 
     def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
-        return self._connections.read(lambda connection: _small(connection, unit, items, room), alone=len(items) == 1)
+        return self._connections.read(_small, unit, items, room, alone=len(items) == 1)
 
     def stored(self, unit: str, key: Key) -> Stored | None:
-        return self._connections.read(lambda connection: find_stored(connection, unit, key), alone=True)
+        return self._connections.read(find_stored, unit, key, alone=True)
 
     def retained(self, unit: str, data_id: int, generation: int) -> Stored | None:
-        return self._connections.read(
-            lambda connection: find_retired(connection, unit, data_id, generation), alone=True
-        )
+        return self._connections.read(find_retired, unit, data_id, generation, alone=True)
 
     def page(self, listing: Listing, span: Span, limit: int) -> Listed:
-        return self._connections.read(lambda connection: page(connection, listing, span, limit))
+        return self._connections.read(page, listing, span, limit)
 
     def units(self) -> list[str]:
         return self._connections.read(list_units)
 
     def unit_infos(self, units: Sequence[str]) -> list[UnitInfo]:
-        return self._connections.read(lambda connection: find_units(connection, units))
+        return self._connections.read(find_units, units)
 
     def unit_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[UnitInfo], str | None]:
-        return self._connections.read(lambda connection: unit_page(connection, prefix, after, limit))
+        return self._connections.read(unit_page, prefix, after, limit)
 
     def principal_infos(self, principals: Sequence[str]) -> list[PrincipalInfo]:
-        return self._connections.read(lambda connection: principal_infos(connection, principals))
+        return self._connections.read(principal_infos, principals)
 
     def principal_page(self, prefix: str, after: str | None, limit: int) -> tuple[list[PrincipalInfo], str | None]:
-        return self._connections.read(lambda connection: principal_page(connection, prefix, after, limit))
+        return self._connections.read(principal_page, prefix, after, limit)
 
     def changes(self, since: int, limit: int | None = None, units: Sequence[str] = ()) -> tuple[int, Sequence[Change]]:
         if limit is None:
@@ -98,23 +96,37 @@ class Register:
 def _small(
     connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
 ) -> Sequence[LoadResult | Stored]:
-    found = None
-    if len(items) > 1 and _are_plain(batch := LoadItems.of(items)):  # columns of one take longer
-        found = find_all_small(connection, unit, batch.keys, room)
-        loaded = None if found is None else to_loaded(found, batch.keys, room)
-        if loaded is not None:
-            return loaded
-    find = partial(find_small, connection, unit) if found is None else partial(take_small, found)
-    return load_small(items, room, find, require_sound)
+    keys = _plain_keys(items)
+    found = find_all_small(connection, unit, keys, room) if keys else None
+    loaded = to_loaded(found, keys, room) if found else None
+    if loaded is not None:
+        return loaded
+    return load_small(items, room, partial(_find_small, connection, unit, found), require_sound)
 
 
-def _are_plain(items: LoadItems) -> bool:
-    """Whether each of them can be asked for, and without a condition."""
-    if items.if_generation_not_match.count(None) < len(items):
-        return False
+def _find_small(
+    connection: sqlite3.Connection, unit: str, found: Rows | None, key: Key
+) -> tuple[ObjectInfo, Content | None] | None:
+    row = find_small(connection, unit, key) if found is None else found.get(key)
+    if isinstance(row, CorruptionError):
+        raise row
+    return None if row is None else to_small(row)
+
+
+def _plain_keys(items: Sequence[LoadItem]) -> Sequence[Key]:
+    """Those of the items, where each of them can be asked for, and without a condition; otherwise none."""
+    if len(items) == 1:  # columns of one take longer
+        item = items[0]
+        keys: Sequence[Key] = (item.key,)
+        plain = item.if_generation_not_match is None
+    else:
+        batch = LoadItems.of(items)
+        keys = batch.keys
+        plain = batch.if_generation_not_match.count(None) == len(keys)
+    if not plain:
+        return ()
     try:
-        for key in items.keys:
-            check_key(key)
+        check_keys(keys)
     except VaultError:
-        return False
-    return True
+        return ()
+    return keys

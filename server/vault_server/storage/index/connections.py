@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from vault._runtime.fsync import FULL
 from vault.errors import ClosedError, StorageError, VaultError
@@ -130,8 +130,8 @@ class Connections:
         if self._turn is not None and self._synchronous == "FULL":
             note_revision(self._turn, revision)
 
-    def read(self, query: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
-        """Runs `query` in a read transaction: all of it sees one state of the register.
+    def read(self, query: Callable[..., T], *args: Any, alone: bool = False) -> T:
+        """Runs `query`, of a connection and `args`, in a read transaction: all of it sees one state of the register.
 
         `query` may run more than once.
 
@@ -141,7 +141,7 @@ class Connections:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                return self._query(query) if alone else self._query(partial(_in_transaction, query))
+                return self._query(query, args) if alone else self._query(_in_transaction, (query, args))
             except sqlite3.Error as error:
                 if not is_busy(error) or time.monotonic() > deadline:
                     raise register_error(error, f"read the register {str(self.path)!r}", self.path) from error
@@ -149,7 +149,7 @@ class Connections:
                 raise damaged(self.path, f"cannot be read: {error}") from error
             time.sleep(0.01)
 
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def _query(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         # Two threads may come upon the same one: then one waits for the other's query.
         for slot in self._reading:
             if not slot.lock.locked():
@@ -157,7 +157,7 @@ class Connections:
         else:
             slot = _Slot(lasting=len(self._reading) < _IDLE_READERS)
             self._reading.append(slot)
-        return self._use(slot, query)
+        return self._use(slot, query, args)
 
     def follow(self, look: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `look` on the connection of the feed, which nobody else uses."""
@@ -168,7 +168,7 @@ class Connections:
         it is time to look at the directory."""
         return self._log.header() if time.monotonic() < self._look_at else None
 
-    def _use(self, slot: _Slot, function: Callable[[sqlite3.Connection], T]) -> T:
+    def _use(self, slot: _Slot, function: Callable[..., T], args: tuple[Any, ...] = ()) -> T:
         """
         Raises:
             ClosedError: The store is closed.
@@ -181,7 +181,7 @@ class Connections:
             with slot.lock:
                 if not self._paused or self._closed:
                     try:
-                        return function(slot.connection or self._connection(slot))
+                        return function(slot.connection or self._connection(slot), *args)
                     except BaseException as error:
                         self._drop_failed(slot, error)
                         if isinstance(error, _UNFIT) and not isinstance(error, VaultError):
@@ -301,10 +301,10 @@ def _end_turn(turn: int) -> None:
         _log.warning("an error on closing the file of the turn to write: %s", error)
 
 
-def _in_transaction(query: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+def _in_transaction(connection: sqlite3.Connection, query: Callable[..., T], args: tuple[Any, ...]) -> T:
     connection.execute("BEGIN")
     try:
-        return query(connection)
+        return query(connection, *args)
     finally:
         if connection.in_transaction:  # an I/O error has ended it already
             connection.execute("COMMIT")

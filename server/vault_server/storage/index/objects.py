@@ -57,10 +57,9 @@ def find_stored(connection: sqlite3.Connection, unit: str, key: Key) -> Stored |
     return None if found is None else to_stored(found)
 
 
-def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[ObjectInfo, Content | None] | None:
-    """The object, and of one of at most a block its content, unverified; in one statement."""
-    found = _find(connection, _SELECT_SMALL, unit, key)
-    return None if found is None else to_small(found)
+def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Any, ...] | None:
+    """The row of the object, and of one of at most a block its content; in one statement."""
+    return _find(connection, _SELECT_SMALL, unit, key)
 
 
 def to_small(found: tuple[Any, ...]) -> tuple[ObjectInfo, Content | None]:

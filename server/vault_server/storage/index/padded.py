@@ -1,7 +1,7 @@
 """One statement for many keys: prepared for a few sizes, and filled up to the next one."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -28,20 +28,30 @@ def select(
     pairs: bool = False,
     first: Sequence[Any] = (),
 ) -> list[Any]:
-    """The rows that the keys, which may be pairs, lead to. They are filled up with NULL, which finds nothing.
+    """The rows that the keys, which may be pairs, lead to; see `selected`."""
+    return [row for cursor in selected(connection, statements, keys, pairs=pairs, first=first) for row in cursor]
+
+
+def selected(
+    connection: sqlite3.Connection,
+    statements: Sequence[str],
+    keys: Sequence[Any],
+    *,
+    pairs: bool = False,
+    first: Sequence[Any] = (),
+) -> Iterator[sqlite3.Cursor]:
+    """Cursors on the rows that the keys, which may be pairs, lead to. These are filled up with NULL, which finds none.
 
     Args:
         statements: Of `for_sizes`.
         first: Values that come before the keys.
     """
-    found: list[Any] = []
     for start in range(0, len(keys), MOST_KEYS):
         some = keys[start : start + MOST_KEYS]
         power = power_for(some)
         values = chain.from_iterable(some) if pairs else some
         padding = NULLS[: ((1 << power) - len(some)) * (1 + pairs)]
-        found += connection.execute(statements[power], [*first, *values, *padding]).fetchall()
-    return found
+        yield connection.execute(statements[power], [*first, *values, *padding])
 
 
 def power_for(keys: Sequence[object]) -> int:

@@ -16,6 +16,7 @@ from vault.store.limits import (
     check_batch,
     check_generation,
     check_key,
+    check_keys,
     check_page_size,
     check_prefix,
     check_principal,
@@ -301,8 +302,7 @@ class AsyncReadingStore(AsyncStore, ABC):
     def _check_keys(self, unit: str, keys: Sequence[Key]) -> None:
         self._require_unit(unit)
         check_batch(keys)
-        for key in keys:
-            check_key(key)
+        check_keys(keys)
 
     async def _loaded(self, item: LoadItem, found: Stored, data: bytes | VaultError | None) -> LoadResult:
         """The outcome for an object whose blob was read; where it is gone, for what there is by now."""
