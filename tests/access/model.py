@@ -108,6 +108,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "VaultService.Stat": _finds("read"),
     "VaultService.Load": _finds("read"),
     "VaultService.LoadMany": _finds("read"),
+    "VaultService.LoadColumns": _finds("read"),
     "VaultService.Read": _finds("read"),
     "VaultService.List": _finds("list"),
     "VaultService.List a level of names": _finds("list"),

@@ -152,6 +152,10 @@ _VAULT: Final[Mapping[str, Make]] = {
     ),
     "Load": doing(_load),
     "LoadMany": asking_for_one(lambda _: pb.LoadManyRequest(unit=DOCS, items=[pb.LoadManyRequest.Item(key=_THERE)])),
+    "LoadColumns": asking(
+        lambda _: pb.LoadColumnsRequest(unit=DOCS, data_ids=bytes(8), names=[_THERE.name]),
+        lambda reply: any(reply.data_ids),
+    ),
     "Read": asking(lambda _: pb.ReadRequest(unit=DOCS, key=_THERE, ranges=[pb.ReadRequest.Range(offset=0)])),
     "List": asking(lambda _: pb.ListRequest(unit=DOCS), lambda reply: bool(reply.objects)),
     "List a level of names": asking(

@@ -187,6 +187,11 @@ KINDS: dict[str, Kind] = {
         lambda u, k: [pb.LoadManyRequest(unit=u, items=[{"key": {"name": k}}, {"key": {"data_id": 7}}])],
         True,
     ),
+    "LoadColumns": Kind(
+        ("read",),
+        lambda u, k: [pb.LoadColumnsRequest(unit=u, data_ids=bytes(8) + b"\7" + bytes(7), names=[k, ""])],
+        True,
+    ),
     "List": Kind(("list",), lambda u, k: [pb.ListRequest(unit=u, page_size=2)], True),
     "List, by name": Kind(("list",), lambda u, k: [pb.ListRequest(unit=u, prefix="", delimiter="-")], True),
     "StatUnits": Kind(("list",), lambda u, k: [pb.StatUnitsRequest(units=[u])], True),
@@ -307,7 +312,7 @@ def test_no_reply_holds_anything_of_a_unit_without_a_scope(host: Host, data: st.
         )
         if may:
             assert answer.code not in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED), answer
-            if name in ("Load", "Read", "LoadMany"):
+            if name in ("Load", "Read", "LoadMany", "LoadColumns"):
                 assert host.marks[unit].data in answer.raw, "or nothing would be shown by what is looked for"
             if name == "Watch":
                 assert host.marks[unit].told.encode() in answer.raw

@@ -51,6 +51,7 @@ def calls_of(stub: Stub) -> dict[str, Callable[[], Any]]:
         "WhoAmI": lambda: stub.WhoAmI(pb.WhoAmIRequest()),
         "Load": lambda: stub.Load(pb.LoadRequest(unit="u", key=key)),
         "LoadMany": lambda: stub.LoadMany(pb.LoadManyRequest(unit="u", items=[pb.LoadManyRequest.Item(key=key)])),
+        "LoadColumns": lambda: stub.LoadColumns(pb.LoadColumnsRequest(unit="u", data_ids=bytes(8), names=["name"])),
         "Read": lambda: stub.Read(pb.ReadRequest(unit="u", key=key, ranges=[pb.ReadRequest.Range(length=5)])),
         "GetWriteStatus": lambda: stub.GetWriteStatus(pb.GetWriteStatusRequest(unit="u", **new())),
         "Watch": lambda: stub.Watch(pb.WatchRequest(units=["u"]), timeout=0.2),

@@ -166,7 +166,7 @@ def test_hundreds_of_small_objects_take_one_round_trip(tmp_path: Path) -> None:
         ids = vault.upload_many("notes", [Note(str(n)) for n in range(500)])
         assert calls.since() == ["WriteColumns"]
         texts(vault.load_many("notes", ids))
-        assert calls.since() == ["LoadMany"]
+        assert calls.since() == ["LoadColumns"]
         vault.exists_many("notes", ids)
         assert calls.since() == ["Exists"]
         texts(vault.load_many("notes", ids))  # asked after: no bytes, some messages' worth of metadata

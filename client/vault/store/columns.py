@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
 from vault._display import ShownAsRows, first_of
 from vault.errors import VaultError
+from vault.store.limits import check_keys
 from vault.store.specs import LoadItem
 from vault.store.values import Key, LoadedObject, LoadResult, ObjectInfo
 
@@ -264,6 +265,17 @@ class LoadItems(Columns[LoadItem]):
 
     keys = Column[Key](0)
     if_generation_not_match = Column[int | None](1)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether each of them can be asked for, and without a condition."""
+        if self.others or self.if_generation_not_match.count(None) < len(self):
+            return False
+        try:
+            check_keys(self.keys)
+        except VaultError:
+            return False
+        return True
 
 
 _FIELDS: Final = attrgetter(*ObjectInfo.__slots__)

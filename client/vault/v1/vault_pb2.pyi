@@ -846,6 +846,142 @@ class LoadManyResponse(_message.Message):
 Global___LoadManyResponse: _TypeAlias = LoadManyResponse  # noqa: Y015
 
 @_typing.final
+class LoadColumnsRequest(_message.Message):
+    """Columns: one value for each object, in order. Numbers are 8 bytes each,
+    little-endian, as a packed `repeated fixed64` is on the wire; a client may
+    declare them so.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    DATA_IDS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    data_ids: _builtins.bytes
+    """0 for one that is asked for by its name"""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """one for each, empty for an id; or none at all"""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        data_ids: _builtins.bytes = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_ids", b"data_ids", "names", b"names", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadColumnsRequest: _TypeAlias = LoadColumnsRequest  # noqa: Y015
+
+@_typing.final
+class LoadColumnsResponse(_message.Message):
+    """Columns, as of LoadColumnsRequest. Where there is no such object, and where an
+    item failed, numbers are 0 and texts are empty.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_IDS_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    CHECKSUMS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    WRITTEN_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    DATATYPES_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    NOT_SENT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    STORE_TIME_FIELD_NUMBER: _builtins.int
+    data_ids: _builtins.bytes
+    generations: _builtins.bytes
+    revisions: _builtins.bytes
+    sizes: _builtins.bytes
+    checksums: _builtins.bytes
+    created_at: _builtins.bytes
+    """microseconds since 1970, signed"""
+    updated_at: _builtins.bytes
+    """likewise"""
+    written_at: _builtins.bytes
+    """Likewise, -2^63: not known; or none at all: each as `updated_at`."""
+    expires_at: _builtins.bytes
+    """likewise, 0: never; or none at all"""
+    data: _builtins.bytes
+    """of all that are sent, one after the other"""
+    revision: _builtins.int
+    @_builtins.property
+    def datatypes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """one for each, or one for all"""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """one for each, empty: none; or none at all"""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tags]:
+        """one for each, or none at all"""
+
+    @_builtins.property
+    def not_sent(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Places of those that come without their bytes, ascending: stream them with
+        Load, or ask again. Every other object comes with them.
+        """
+
+    @_builtins.property
+    def failed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """places of those that failed, ascending"""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
+        """of each of those"""
+
+    @_builtins.property
+    def store_time(self) -> _timestamp_pb2.Timestamp:
+        """as StatResponse.store_time"""
+
+    def __init__(
+        self,
+        *,
+        data_ids: _builtins.bytes = ...,
+        generations: _builtins.bytes = ...,
+        revisions: _builtins.bytes = ...,
+        sizes: _builtins.bytes = ...,
+        checksums: _builtins.bytes = ...,
+        created_at: _builtins.bytes = ...,
+        updated_at: _builtins.bytes = ...,
+        written_at: _builtins.bytes = ...,
+        expires_at: _builtins.bytes = ...,
+        datatypes: _abc.Iterable[_builtins.str] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        tags: _abc.Iterable[Global___Tags] | None = ...,
+        data: _builtins.bytes = ...,
+        not_sent: _abc.Iterable[_builtins.int] | None = ...,
+        failed: _abc.Iterable[_builtins.int] | None = ...,
+        errors: _abc.Iterable[Global___ItemError] | None = ...,
+        revision: _builtins.int = ...,
+        store_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_time", b"store_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "created_at", b"created_at", "data", b"data", "data_ids", b"data_ids", "datatypes", b"datatypes", "errors", b"errors", "expires_at", b"expires_at", "failed", b"failed", "generations", b"generations", "names", b"names", "not_sent", b"not_sent", "revision", b"revision", "revisions", b"revisions", "sizes", b"sizes", "store_time", b"store_time", "tags", b"tags", "updated_at", b"updated_at", "written_at", b"written_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadColumnsResponse: _TypeAlias = LoadColumnsResponse  # noqa: Y015
+
+@_typing.final
 class LoadedObject(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -70,6 +70,11 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.LoadManyRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.LoadManyResponse.FromString,
                 _registered_method=True)
+        self.LoadColumns = channel.unary_unary(
+                '/vault.v1.VaultService/LoadColumns',
+                request_serializer=vault_dot_v1_dot_vault__pb2.LoadColumnsRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.LoadColumnsResponse.FromString,
+                _registered_method=True)
         self.Upload = channel.stream_stream(
                 '/vault.v1.VaultService/Upload',
                 request_serializer=vault_dot_v1_dot_vault__pb2.UploadRequest.SerializeToString,
@@ -245,6 +250,18 @@ class VaultServiceServicer:
         fails alone. An object over one block, and any that would take the reply
         over `max_message_size`, comes back as its `info` alone: stream it with
         Load, or ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadColumns(self, request, context):
+        """Many small objects in one round trip: as LoadMany, with the same outcomes,
+        without a message for each of them. What that can say besides is not said
+        here.
+
+        INVALID_ARGUMENT: columns of different lengths, or an item with an id and a
+        name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -506,6 +523,11 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.LoadMany,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.LoadManyRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.LoadManyResponse.SerializeToString,
+            ),
+            'LoadColumns': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadColumns,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.LoadColumnsRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.LoadColumnsResponse.SerializeToString,
             ),
             'Upload': grpc.stream_stream_rpc_method_handler(
                     servicer.Upload,
@@ -813,6 +835,33 @@ class VaultService:
             '/vault.v1.VaultService/LoadMany',
             vault_dot_v1_dot_vault__pb2.LoadManyRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.LoadManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/LoadColumns',
+            vault_dot_v1_dot_vault__pb2.LoadColumnsRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.LoadColumnsResponse.FromString,
             options,
             channel_credentials,
             insecure,

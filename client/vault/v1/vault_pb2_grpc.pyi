@@ -76,6 +76,14 @@ class VaultServiceStub:
     over `max_message_size`, comes back as its `info` alone: stream it with
     Load, or ask again.
     """
+    LoadColumns: _grpc.UnaryUnaryMultiCallable[_vault_pb2.LoadColumnsRequest, _vault_pb2.LoadColumnsResponse]
+    """Many small objects in one round trip: as LoadMany, with the same outcomes,
+    without a message for each of them. What that can say besides is not said
+    here.
+
+    INVALID_ARGUMENT: columns of different lengths, or an item with an id and a
+    name.
+    """
     Upload: _grpc.StreamStreamMultiCallable[_vault_pb2.UploadRequest, _vault_pb2.UploadResponse]
     """Stores one new object. The client sends `start`, then blocks in order, then
     `commit`; a stream that ends without a commit stores nothing. The server
@@ -230,6 +238,14 @@ class VaultServiceAsyncStub(VaultServiceStub):
     fails alone. An object over one block, and any that would take the reply
     over `max_message_size`, comes back as its `info` alone: stream it with
     Load, or ask again.
+    """
+    LoadColumns: _aio.UnaryUnaryMultiCallable[_vault_pb2.LoadColumnsRequest, _vault_pb2.LoadColumnsResponse]  # type: ignore[assignment]
+    """Many small objects in one round trip: as LoadMany, with the same outcomes,
+    without a message for each of them. What that can say besides is not said
+    here.
+
+    INVALID_ARGUMENT: columns of different lengths, or an item with an id and a
+    name.
     """
     Upload: _aio.StreamStreamMultiCallable[_vault_pb2.UploadRequest, _vault_pb2.UploadResponse]  # type: ignore[assignment]
     """Stores one new object. The client sends `start`, then blocks in order, then
@@ -424,6 +440,20 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         fails alone. An object over one block, and any that would take the reply
         over `max_message_size`, comes back as its `info` alone: stream it with
         Load, or ask again.
+        """
+
+    @_abc_1.abstractmethod
+    def LoadColumns(
+        self,
+        request: _vault_pb2.LoadColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.LoadColumnsResponse, _abc.Awaitable[_vault_pb2.LoadColumnsResponse]]:
+        """Many small objects in one round trip: as LoadMany, with the same outcomes,
+        without a message for each of them. What that can say besides is not said
+        here.
+
+        INVALID_ARGUMENT: columns of different lengths, or an item with an id and a
+        name.
         """
 
     @_abc_1.abstractmethod

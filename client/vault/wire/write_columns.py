@@ -198,7 +198,7 @@ def _wrong(what: str) -> ProtocolError:
     return ProtocolError(f"the server answered a batch of writes so: {what}")
 
 
-def first_keys(wire: pb.WriteColumnsRequest, most: int) -> list[str | int]:
+def first_keys(wire: pb.WriteColumnsRequest | pb.LoadColumnsRequest, most: int) -> list[str | int]:
     """The names, or the ids of those without, of the first objects of a request, whatever was sent."""
     number = min(most, len(wire.data_ids) // 8)
     ids = unpack("data_ids", wire.data_ids[: 8 * number], number, InvalidArgumentError)

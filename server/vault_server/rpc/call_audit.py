@@ -122,7 +122,7 @@ def _asked(method: str, request: Any) -> dict[str, Any]:
         return asked  # another service's, which may hold secrets
     fields = _fields(request)
     asked["to_unit"] = (getattr(request, "to_unit", "") or None) if "to_unit" in fields else None
-    if isinstance(request, pb.WriteColumnsRequest):
+    if isinstance(request, pb.WriteColumnsRequest | pb.LoadColumnsRequest):
         asked["keys"] = first_keys(request, _MOST_KEYS)
         asked["items"] = len(request.data_ids) // 8
         return asked

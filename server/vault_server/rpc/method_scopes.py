@@ -19,6 +19,7 @@ _VAULT: Final[Mapping[str, MethodScope]] = {
     "Stat": "read",
     "Load": "read",
     "LoadMany": "read",
+    "LoadColumns": "read",
     "Read": "read",
     "List": "list",
     "StatUnits": "list",

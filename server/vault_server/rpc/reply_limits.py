@@ -27,11 +27,8 @@ _PART: Final = 64
 """Bytes that a range adds to a reply beside its own: offset, length and checksum, twice where a block ends in it."""
 
 
-async def load_some(
-    store: AsyncStore, unit: str, asked: Sequence[pb.LoadManyRequest.Item], room: int
-) -> Sequence[LoadResult]:
+async def load_some(store: AsyncStore, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult]:
     """Objects, while a reply has `room` bytes for them; without their data where it has none."""
-    items = [request_messages.load_item_from_wire(item) for item in asked]
     if room > _RESERVE:
         return await store.load_many(unit, items)
     infos = await store.stat_many(unit, [item.key for item in items])

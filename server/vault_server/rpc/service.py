@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from vault.errors import object_not_found
-from vault.store.columns import rows_of
+from vault.store.columns import LoadedObjects, LoadItems, rows_of
 from vault.store.limits import check_batch
 from vault.store.ranges import RangeAssembly
-from vault.store.values import LoadedObject, NotModified
+from vault.store.values import Key, LoadedObject, NotModified
 from vault.v1 import vault_pb2 as pb
-from vault.wire import messages, unit_messages
+from vault.wire import load_columns, messages, unit_messages
 from vault.wire import request_messages as requests
 from vault.wire.block_codec import LOAD_BLOCK, encode_block
 
@@ -189,7 +189,8 @@ class VaultService(PrincipalCalls, WriteCalls):
 
         async def load(items: Sequence[pb.LoadManyRequest.Item]) -> None:
             nonlocal room
-            results = await load_some(store, request.unit, items, room)
+            wanted = [requests.load_item_from_wire(item) for item in items]
+            results = await load_some(store, request.unit, wanted, room)
             self._say_time(reply, results)
             for result in self._refusals.shown("LoadMany", context, rows_of(results)):
                 messages.fill_load_result(reply.items.add(), result)
@@ -198,6 +199,26 @@ class VaultService(PrincipalCalls, WriteCalls):
 
         await self._batch(self._loads, context, request.unit, request.items, reply, load)
         fit_objects(reply, self._limit)
+        return reply
+
+    async def LoadColumns(self, request: pb.LoadColumnsRequest, context: Any) -> pb.LoadColumnsResponse:
+        self._check_unit(request.unit, context)
+        keys = load_columns.keys_from_wire(request)
+        reply = pb.LoadColumnsResponse()
+        store = self._store_for(context)
+
+        async def load(some: Sequence[Key]) -> None:
+            items = LoadItems((some, (None,) * len(some)))
+            results = await load_some(store, request.unit, items, self._limit - reply.ByteSize())
+            loaded = results if isinstance(results, LoadedObjects) else LoadedObjects.of(results)
+            if any(isinstance(other, LoadedObject) for other in loaded.others.values()):  # of a store behind a server
+                loaded = LoadedObjects.of(list(loaded))
+            shown = self._refusals.shown("LoadColumns", context, loaded.others.values())
+            loaded = LoadedObjects(loaded.columns, dict(zip(loaded.others, shown, strict=True)))
+            self._say_time(reply, loaded)
+            load_columns.add_loaded(reply, loaded, self._limit)
+
+        await self._batch(self._load_columns, context, request.unit, keys, reply, load)
         return reply
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above

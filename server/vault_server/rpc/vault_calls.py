@@ -33,6 +33,7 @@ class VaultCalls(vault_pb2_grpc.VaultServiceServicer):
         # memory; so many items are committed together.
         self._lookups = BatchSlices(2, size=256, small=256)
         self._loads = BatchSlices(2, size=32, small=32)
+        self._load_columns = BatchSlices(2, size=256, small=64)
         self._writes = BatchSlices(1, size=1000, small=64)
         self._groups = EncodedGroups()
 

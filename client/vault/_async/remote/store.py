@@ -1,5 +1,6 @@
 """AsyncRemoteStore: the Store contract, asked of a server over gRPC."""
 
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -8,6 +9,7 @@ from vault._async.remote.channel import AsyncReceiver
 from vault._async.remote.coalescing import AsyncCoalescing
 from vault._async.remote.listing_calls import AsyncListingCalls
 from vault._async.remote.reader import AsyncRemoteReader
+from vault._async.remote.split_batches import ask_all, take_sized
 from vault._async.remote.unit_calls import AsyncUnitCalls
 from vault._async.remote.watch import AsyncRemoteWatch
 from vault._async.remote.write_calls import AsyncWriteCalls
@@ -15,16 +17,19 @@ from vault._grpc.settings import MAX_MESSAGE_SIZE
 from vault._runtime.elapsed import elapsed
 from vault.errors import NotFoundError, ProtocolError, UnsupportedError, VaultError
 from vault.store import limits
-from vault.store.columns import LoadItems
+from vault.store.columns import LoadedObjects, LoadItems
 from vault.store.connection import DEFAULT_CONNECTION, ConnectionSettings
 from vault.store.contract import AsyncBlockReader, AsyncWatch, LoadResult
 from vault.store.specs import LoadItem
 from vault.store.values import Block, Key, LoadedObject, NotModified, ObjectInfo, ObjectRanges
 from vault.v1 import vault_pb2 as pb
+from vault.wire import load_columns as columns
 from vault.wire import messages as wire
 from vault.wire import reply_checks as replies
 from vault.wire import request_messages as requests
 from vault.wire import time_messages
+
+_LOAD_COLUMNS: Final = "LoadColumns"
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
@@ -195,9 +200,38 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
             requests.fill_load_item(request.items.add(), items[0])
             reply = await self._unary("LoadMany", request, timeout=timeout)
             return [read(result, item) for result, item in replies.pairs(reply.items, items)]
+        if (loaded := await self._load_columns(unit, items, timeout)) is not None:
+            return loaded
         return await self._ask_valid(
             "LoadMany", unit, items, requests.fill_load_item, read, answers="items", timeout=timeout
         )
+
+    async def _load_columns(
+        self, unit: str, items: Sequence[LoadItem], timeout: float | None
+    ) -> Sequence[LoadResult] | None:
+        """What LoadColumns brings; None: it cannot be asked so, or the server does not have it."""
+        wanted = LoadItems.of(items)
+        if _LOAD_COLUMNS in self._channel.lacking or not wanted.are_plain:
+            return None
+        keys = wanted.keys
+        sizes = [columns.KEY_BYTES + (4 * len(key) + columns.KEY_BYTES if isinstance(key, str) else 0) for key in keys]
+
+        def take(pending: deque[int], most: int) -> tuple[pb.LoadColumnsRequest, Sequence[int]]:
+            run = take_sized(sizes, pending, most)
+            return columns.keys_to_wire(unit, [keys[place] for place in run]), run
+
+        async def ask(request: pb.LoadColumnsRequest, run: Sequence[int], seconds: float) -> LoadedObjects:
+            reply = await self._unary(_LOAD_COLUMNS, request, timeout=seconds)
+            return columns.loaded_from_wire(reply, unit, [keys[place] for place in run])
+
+        try:
+            answers = await ask_all(ask, len(keys), take, timeout=timeout or self._channel.timeout)
+        except UnsupportedError as error:
+            if error.context.get("method") != _LOAD_COLUMNS:
+                raise
+            self._channel.lacking.add(_LOAD_COLUMNS)
+            return None
+        return answers if isinstance(answers, LoadedObjects) else LoadedObjects.of_rows(answers)
 
     async def acquire_lease(self, unit: str, name: str, holder: bytes, seconds: float) -> float:
         limits.check_unit(unit)
