@@ -4,11 +4,14 @@ import contextlib
 import io
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from vault import BytesWrapper, Datatype, TextWrapper
 from vault._async.objects.codec import AsyncCodec
 from vault._sync.objects.codec import Codec
@@ -19,15 +22,18 @@ from vault.errors import (
     DecodeError,
     EncodeError,
     InvalidArgumentError,
+    NotFoundError,
     StorageFullError,
+    VaultError,
 )
 from vault.store._async.reopening import reopener as async_reopener
 from vault.store._sync.reopening import reopener
 from vault.store.blocks import Encoded
+from vault.store.columns import LoadedObjects
 from vault.store.contract import BlockWriter, Store
 from vault.store.limits import BLOCK_SIZE
 from vault.store.specs import UploadSpec, new_data_id
-from vault.store.values import Block, NotModified, ObjectInfo
+from vault.store.values import Block, LoadedObject, NotModified, ObjectInfo, checksum
 from vault_server import AsyncEmbeddedStore, EmbeddedStore
 
 from tests.files.objects import SIZES, some_bytes
@@ -280,6 +286,68 @@ class FaultyWriter(BlockWriter):
 def faulty(store: Store, faults: list[Exception | None]) -> Any:
     spec = UploadSpec(new_data_id(), datatype="Pieces")
     return lambda: FaultyWriter(store.upload("files", spec), faults.pop(0))
+
+
+class Picky(Datatype):
+    """Loads what begins with a letter; of digits it makes no Datatype."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def _dump(self) -> bytes:
+        return self.raw
+
+    @staticmethod
+    def _load(raw: bytes) -> Any:
+        if raw[:1].isdigit():
+            return int(raw)
+        if not raw[:1].isalpha():
+            raise StopIteration("no letter")
+        return Picky(raw)
+
+
+def test_a_batch_is_decoded_as_its_objects_alone() -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([b"a", b"b" * 5000, b"7", b"!", b""]),
+                st.sampled_from([Picky.datatype_tag, "", "another"]),
+                st.sampled_from([0, 0, 0, 1]),  # bits of the checksum that are wrong
+                st.sampled_from([0, 0, 0, 1]),  # bytes that are missing
+            )
+        ),
+        st.booleans(),
+    )
+    def holds(drawn: list[tuple[bytes, str, int, int]], others: bool) -> None:
+        items: list[Any] = []
+        for at, (raw, tag, wrong, missing) in enumerate(drawn, 1):
+            now = datetime.now(UTC)
+            info = ObjectInfo("u", at, at, at, len(raw) + missing, checksum(raw) ^ wrong, tag, None, {}, now, now)
+            items.append(LoadedObject(info, raw))
+        if others:
+            items[1:1] = [None, NotFoundError("gone")]
+        found = codec.decode_some(LoadedObjects.of(items))
+        for item, got in zip(items, found, strict=True):
+            if not isinstance(item, LoadedObject):
+                assert got is item
+                continue
+            assert item.data is not None
+            assert told(got) == told(alone(item.info, item.data))
+
+    def alone(info: ObjectInfo, raw: bytes) -> Any:
+        try:
+            return codec.decode(info, raw)
+        except VaultError as error:
+            return error
+
+    def told(found: Any) -> Any:
+        if isinstance(found, VaultError):
+            return type(found), str(found), found.context, type(found.__cause__)
+        return type(found), found.raw
+
+    codec = Codec("u", Picky)
+    holds()
 
 
 def test_a_block_that_changed_on_its_way_is_sent_once_more(any_store: Store) -> None:

@@ -15,7 +15,7 @@ already.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -213,12 +213,20 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             self.settle()
             self._misses += loaded
-            entry, fresh = Entry(info, data), True
-            if self.enabled:
-                entry, fresh = self._units[info.unit].fill(entry, epoch, sent)
-            self._hold(entry, held, key)
+            filled = self._fill(info, data, epoch, held, key, sent)
             self._evictions += self._units[info.unit].evict()
-            return entry, fresh
+            return filled
+
+    def fill_some(
+        self, unit: str, objects: Iterable[tuple[Key, ObjectInfo, Any]], epoch: int, held: Held, *, sent: int | None
+    ) -> list[tuple[Entry, bool]]:
+        """`fill` of several objects of a unit that were loaded, each by a key."""
+        with self.lock:
+            self.settle()
+            filled = [self._fill(info, data, epoch, held, key, sent) for key, info, data in objects]
+            self._misses += len(filled)
+            self._evictions += self._units[unit].evict()
+            return filled
 
     def revalidate(self, entry: Entry, info: ObjectInfo, epoch: int, *, sent: int | None = None) -> bool:
         """Takes in what the store says of an object that is here, after a `Stale`.
@@ -350,6 +358,15 @@ class ObjectCache(Generic[FlightT]):
     def _has_expired(self, entry: Entry) -> bool:
         expires_at = entry.info.expires_at
         return expires_at is not None and expires_at <= self._time()
+
+    def _fill(
+        self, info: ObjectInfo, data: Any, epoch: int, held: Held, key: Key, sent: int | None
+    ) -> tuple[Entry, bool]:
+        entry, fresh = Entry(info, data), True
+        if self.enabled:
+            entry, fresh = self._units[info.unit].fill(entry, epoch, sent)
+        self._hold(entry, held, key)
+        return entry, fresh
 
     def _hold(self, entry: Entry, held: Held, key: Key) -> None:
         held[key] = entry

@@ -241,6 +241,14 @@ class LoadedObjects(_Objects[LoadResult]):
 
     data = Column[bytes | None](13)
 
+    def info(self, at: int) -> ObjectInfo:
+        """What is known of the object at this place, which is none of the others."""
+        return ObjectInfos.item_of(*[column[at] for column in self.columns[:-1]])
+
+    def infos(self) -> Iterator[ObjectInfo]:
+        """`info` of each, one after the other; of the others what their filler comes to."""
+        return map(ObjectInfos.item_of, *self.columns[:-1])
+
     @staticmethod
     def row_of(item: LoadedObject) -> tuple[Any, ...]:
         return (*ObjectInfos.row_of(item.info), item.data)

@@ -1,8 +1,9 @@
 """Getting objects out of the cache, or out of the store into it: one load per object at a time."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 from vault._async.feed.coherence import AsyncCoherence
@@ -13,9 +14,10 @@ from vault._cache.lookup import Hit, Join, Miss, Stale
 from vault._cache.memory import MemoryWatermark
 from vault._runtime.blocking import AsyncBlocking
 from vault._runtime.sync_async import AsyncAffinity, AsyncFlight
+from vault.datatype import Datatype
 from vault.errors import ConflictError, ProtocolError, UnavailableError, VaultError
 from vault.store._async.reopening import reopener
-from vault.store.columns import LoadItems
+from vault.store.columns import LoadedObjects, LoadItems
 from vault.store.contract import AsyncStore, LoadResult
 from vault.store.limits import MAX_BATCH_ITEMS
 from vault.store.specs import LoadItem
@@ -166,14 +168,22 @@ class AsyncLoader:
         with self._cache.request(unit) as sent:
             # As a list when there is one: columns of one take longer.
             items = [LoadItem(keys[0])] if len(keys) == 1 else LoadItems((keys, [None] * len(keys)))
-            results = await self._store.load_many(unit, items)
-            for key, result in zip(keys, results, strict=True):
+            results: Sequence[Any] = await self._store.load_many(unit, items)
+            infos: Iterator[Any] = repeat(None, len(results))
+            if isinstance(results, LoadedObjects):
+                infos = results.infos()
+                results = await self._codecs[unit].decode_some(results)
+            arrived: list[tuple[Key, ObjectInfo, Any]] = []
+            for key, result, info in zip(keys, results, infos, strict=True):
                 loads[key] = loads.get(key, 0) + 1
-                last = loads[key] == _MOST_LOADS
+                if info is not None and isinstance(result, Datatype):
+                    arrived.append((key, info, result))
+                    continue
                 try:
                     loaded = await self._decode(unit, key, result)
                 except VaultError as error:
-                    if isinstance(error, ConflictError) and not last:  # replaced while its Datatype sought in it
+                    # Replaced while its Datatype sought in it, perhaps.
+                    if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
                         again.append(key)
                     else:
                         done[key] = error
@@ -181,11 +191,12 @@ class AsyncLoader:
                 if loaded is None:
                     self._cache.absent(unit, key)
                     done[key] = None
-                    continue
-                info, data = loaded
+                else:
+                    arrived.append((key, *loaded))
+            entries = self._cache.fill_some(unit, arrived, epoch, held, sent=sent)
+            for (key, info, _), (entry, fresh) in zip(arrived, entries, strict=True):
                 size += info.size
-                entry, fresh = self._cache.fill(info, data, epoch, held, key, sent=sent)
-                if fresh or last:
+                if fresh or loads[key] == _MOST_LOADS:
                     done[key] = entry
                 else:
                     self._cache.release(held, key)
