@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from vault._async.files.block_stream import AsyncBlockSource
@@ -110,7 +111,7 @@ class AsyncCodec:
         source = AsyncBlockSource(info, reopen, reader)
         try:
             check_empty(info)
-            decoder = self._decoder(info)
+            decoder = self._decoder(info.datatype, lambda: info)
             if decoder.streams():
                 return await AsyncHook.run(self._load_from, decoder, info, _Across(source, AsyncBridge()))
             raw = await self._whole(source)
@@ -201,7 +202,7 @@ class AsyncCodec:
         )
 
     def _decode(self, info: ObjectInfo, raw: bytes) -> Any:
-        decoder = self._decoder(info)
+        decoder = self._decoder(info.datatype, lambda: info)
         if len(raw) != info.size or checksum(raw) != info.checksum:
             raise _not_as_stored(info)
         return self._load(decoder, info, raw)
@@ -218,7 +219,7 @@ class AsyncCodec:
             try:
                 decoder = decoders.get(datatype)
                 if decoder is None:
-                    decoder = decoders[datatype] = self._decoder(loaded.info(at))
+                    decoder = decoders[datatype] = self._decoder(datatype, partial(loaded.info, at))
                 if len(raw) != size or checksum(raw) != stored:
                     raise _not_as_stored(loaded.info(at))
                 try:
@@ -230,10 +231,11 @@ class AsyncCodec:
                 objects.append(error)
         return objects
 
-    def _decoder(self, info: ObjectInfo) -> type[Datatype]:
+    def _decoder(self, datatype: str, of_what: Callable[[], ObjectInfo]) -> type[Datatype]:
         try:
-            return self._datatype.decoder_for(info.datatype)
+            return self._datatype.decoder_for(datatype)
         except DecodeError as error:
+            info = of_what()
             raise DecodeError(
                 f"object {info.data_id} in unit {info.unit!r}: {error}{self._undeclared('Type')}",
                 reason=error.reason,

@@ -163,46 +163,63 @@ class AsyncLoader:
         """Loads objects that are not here. Returns those that were changed while they were on their way."""
         if not keys:
             return []
-        again = []
-        size = 0
-        with self._cache.request(unit) as sent:
-            # As a list when there is one: columns of one take longer.
-            items = [LoadItem(keys[0])] if len(keys) == 1 else LoadItems((keys, [None] * len(keys)))
-            results: Sequence[Any] = await self._store.load_many(unit, items)
-            infos: Iterator[Any] = repeat(None, len(results))
-            if isinstance(results, LoadedObjects):
-                infos = results.infos()
-                results = await self._codecs[unit].decode_some(results)
-            arrived: list[tuple[Key, ObjectInfo, Any]] = []
-            for key, result, info in zip(keys, results, infos, strict=True):
-                loads[key] = loads.get(key, 0) + 1
-                if info is not None and isinstance(result, Datatype):
-                    arrived.append((key, info, result))
-                    continue
-                try:
-                    loaded = await self._decode(unit, key, result)
-                except VaultError as error:
-                    # Replaced while its Datatype sought in it, perhaps.
-                    if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
-                        again.append(key)
-                    else:
-                        done[key] = error
-                    continue
-                if loaded is None:
-                    self._cache.absent(unit, key)
-                    done[key] = None
-                else:
-                    arrived.append((key, *loaded))
-            entries = self._cache.fill_some(unit, arrived, epoch, held, sent=sent)
-            for (key, info, _), (entry, fresh) in zip(arrived, entries, strict=True):
-                size += info.size
-                if fresh or loads[key] == _MOST_LOADS:
-                    done[key] = entry
-                else:
-                    self._cache.release(held, key)
-                    again.append(key)
+        if self._cache.enabled:
+            with self._cache.request(unit) as sent:
+                again, size = await self._load_as_sent(unit, keys, done, held, loads, epoch, sent)
+        else:  # and nothing is noted of a request
+            again, size = await self._load_as_sent(unit, keys, done, held, loads, epoch, None)
         await self.took(size)
         return again
+
+    async def _load_as_sent(
+        self,
+        unit: str,
+        keys: Sequence[Key],
+        done: dict[Key, Fetched],
+        held: Held,
+        loads: dict[Key, int],
+        epoch: int,
+        sent: int | None,
+    ) -> tuple[list[Key], int]:
+        """`_load`, and how many bytes came."""
+        again = []
+        size = 0
+        # As a list when there is one: columns of one take longer.
+        items = [LoadItem(keys[0])] if len(keys) == 1 else LoadItems((keys, [None] * len(keys)))
+        results: Sequence[Any] = await self._store.load_many(unit, items)
+        infos: Iterator[Any] = repeat(None, len(results))
+        if isinstance(results, LoadedObjects):
+            infos = results.infos()
+            results = await self._codecs[unit].decode_some(results)
+        arrived: list[tuple[Key, ObjectInfo, Any]] = []
+        for key, result, info in zip(keys, results, infos, strict=True):
+            loads[key] = loads.get(key, 0) + 1
+            if info is not None and isinstance(result, Datatype):
+                arrived.append((key, info, result))
+                continue
+            try:
+                loaded = await self._decode(unit, key, result)
+            except VaultError as error:
+                # Replaced while its Datatype sought in it, perhaps.
+                if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
+                    again.append(key)
+                else:
+                    done[key] = error
+                continue
+            if loaded is None:
+                self._cache.absent(unit, key)
+                done[key] = None
+            else:
+                arrived.append((key, *loaded))
+        entries = self._cache.fill_some(unit, arrived, epoch, held, sent=sent)
+        for (key, info, _), (entry, fresh) in zip(arrived, entries, strict=True):
+            size += info.size
+            if fresh or loads[key] == _MOST_LOADS:
+                done[key] = entry
+            else:
+                self._cache.release(held, key)
+                again.append(key)
+        return again, size
 
     async def took(self, size: int) -> None:
         """So many bytes came in: looks after the memory, when it is time to."""
