@@ -80,15 +80,11 @@ async def _receive(
     yield reported
     reported_at = time.monotonic()
     blocks = 0
-    writing = _Writing(writer)
-    async with (
-        writing,
-        contextlib.aclosing(_with_checks(requests, lambda: writer.persisted_size < received, writing)) as messages_in,
-    ):
+    async with contextlib.aclosing(_with_checks(requests, lambda: writer.persisted_size < received)) as messages_in:
         async for request in messages_in:
             checked = request is None
             if isinstance(request, Block):
-                await writing.begin(request)
+                await writer.write(request)
                 received += len(request.data)
                 blocks += 1
             elif request is not None:
@@ -99,7 +95,6 @@ async def _receive(
                         "a message after the commit: nothing may follow it but the end of the stream",
                         reason="ALREADY_COMMITTED",
                     )
-                await writing.ended()
                 commit = request.commit
                 yield await writer.commit(commit.size, commit.checksum if commit.HasField("checksum") else None)
                 return
@@ -109,43 +104,10 @@ async def _receive(
             if size > reported and (due or checked):
                 yield size
                 reported, reported_at = size, time.monotonic()
-        await writing.ended()
     raise ProtocolError(
         f"the stream ended after {blocks} blocks (of at most {BLOCK_SIZE} bytes) without a commit: nothing is stored",
         reason="NOT_COMMITTED",
     )
-
-
-class _Writing:
-    """Writes one block while the next one is received.
-
-    Attributes:
-        task: That writes; None: nothing is to be waited for.
-    """
-
-    def __init__(self, writer: AsyncBlockWriter) -> None:
-        self._writer = writer
-        self.task: asyncio.Task[None] | None = None
-
-    async def begin(self, block: Block) -> None:
-        """Begins with a block once the one before it is written. Raises what that one failed with."""
-        await self.ended()
-        self.task = asyncio.get_running_loop().create_task(self._writer.write(block))
-
-    async def ended(self) -> None:
-        """Waits for the block that is being written, and raises what it failed with."""
-        if self.task is not None:
-            await self.task
-            self.task = None
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        task, self.task = self.task, None
-        if task is not None and not task.cancelled():
-            await asyncio.wait([task])
-            task.exception()  # seen: what ended the write is another error
 
 
 async def _give_up(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: bool) -> None:
@@ -158,10 +120,9 @@ async def _give_up(beginning: "asyncio.Future[AsyncBlockWriter]", *, resumable: 
 
 
 async def _with_checks(
-    requests: AsyncIterator[Request | Block], behind: Callable[[], bool], writing: _Writing
+    requests: AsyncIterator[Request | Block], behind: Callable[[], bool]
 ) -> AsyncGenerator[Request | Block | None, None]:
-    """The requests; and None when a block is written, and from time to time while the next request is waited for and
-    the store is behind.
+    """The requests; and None from time to time while the next one is waited for and the store is behind.
 
     A store behind another server learns what is persisted there some time after it wrote it, and the client
     may wait for exactly that before it sends more.
@@ -173,16 +134,9 @@ async def _with_checks(
             coming = asyncio.ensure_future(anext(requests, None))
             try:
                 pause = _FIRST_CHECK
-                while not coming.done() and behind():
-                    if writing.task is not None:
-                        await asyncio.wait([coming, writing.task], return_when=asyncio.FIRST_COMPLETED)
-                        if writing.task.done():
-                            await writing.ended()
-                    else:
-                        await asyncio.wait([coming], timeout=pause)
-                        pause = min(2 * pause, _LAST_CHECK)
-                    if not coming.done():
-                        yield None
+                while behind() and not (await asyncio.wait([coming], timeout=pause))[0]:
+                    yield None
+                    pause = min(2 * pause, _LAST_CHECK)
                 request = await coming
             finally:
                 coming.cancel()

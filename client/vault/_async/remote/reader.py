@@ -15,8 +15,8 @@ from vault.v1 import vault_pb2 as pb
 
 LEAD: Final = 4
 """Blocks that the first stream brings meanwhile: its window, while connections are made and requests are on their way.
-Whoever opens a stream to an object's end reads on: to wait for two blocks first took 0.72 of four raw connections, and
-at once 0.85 (256 MiB, round trips of 80 ms)."""
+Whoever opens a stream to an object's end reads on: to wait for two blocks first is a round trip or two that nobody
+needs."""
 
 LEAST_SPREAD: Final = 32
 """Blocks left, from which on more connections are worth the 4 MiB that the first stream has sent in vain."""
