@@ -202,12 +202,13 @@ class Proxy:
         return len(cut)
 
     async def _finish(self) -> None:
-        await asyncio.sleep(0)  # a connection that was just taken is known in the loop's next round
-        self._cut(reset=True)
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        for _ in range(4):  # a connection that was just taken is known some rounds of the loop later
+            await asyncio.sleep(0)
+            self._cut(reset=True)
+            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
         await asyncio.sleep(0)  # aborted transports close their sockets in the loop's next round
 
 

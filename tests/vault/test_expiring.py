@@ -254,7 +254,8 @@ def test_time_is_never_behind_that_of_the_server() -> None:
 def test_every_reply_with_an_object_may_say_the_time() -> None:
     with_objects = set()
     for method in pb.DESCRIPTOR.services_by_name["VaultService"].methods:
-        if _holds(method.output_type, "ObjectInfo"):
+        in_columns = "generations" in method.output_type.fields_by_name and method.name != "Exists"
+        if in_columns or _holds(method.output_type, "ObjectInfo"):
             with_objects.add(method.name)
     assert with_objects == TIMED
 

@@ -60,7 +60,7 @@ def _of_plain(route: Address, deadline: float) -> str | None:
     context.verify_mode = ssl.CERT_NONE  # nothing is believed that comes
     if not route.server:
         return None
-    with _connect(route, deadline) as raw, context.wrap_socket(raw):
+    with _connect(route, deadline) as raw, _wrapped(raw, context):
         return f"it speaks TLS: its address is grpcs://{route.server}"
 
 
@@ -70,7 +70,7 @@ def _of_tls(route: Address, certificates: Certificates, deadline: float) -> str 
         for _ in range(2):  # a server that ends may cut one handshake short, but not two
             with (
                 _connect(route, deadline) as raw,
-                context.wrap_socket(raw, server_hostname=certificates.name) as secure,
+                _wrapped(raw, context, certificates.name) as secure,
             ):
                 if secure.selected_alpn_protocol() != "h2":
                     return "it speaks TLS but not HTTP/2, so no gRPC: is the port the right one?"
@@ -88,6 +88,11 @@ def _of_tls(route: Address, certificates: Certificates, deadline: float) -> str 
         if "ALERT" not in reason or not any(word in reason for word in ("CERTIFICATE", "CA", "HANDSHAKE_FAILURE")):
             return None
     return _of_own(certificates)
+
+
+def _wrapped(raw: socket.socket, context: ssl.SSLContext, name: str | None = None) -> ssl.SSLSocket:
+    raw.getpeername()  # one that was reset by now raises here: `wrap_socket` would leave it open, for nobody to close
+    return context.wrap_socket(raw, server_hostname=name)
 
 
 def _goes_on(secure: ssl.SSLSocket) -> bool:
