@@ -173,6 +173,8 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
         limits.check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
         if len(items) == 1:
             return [self._load_one(unit, items[0])]
+        if (loaded := self._load_columns(unit, items)) is not None:
+            return loaded
         return self._load_items(unit, items)
 
     def _load_one(self, unit: str, item: LoadItem) -> LoadResult:
@@ -201,16 +203,16 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
             requests.fill_load_item(request.items.add(), items[0])
             reply = self._unary("LoadMany", request, timeout=timeout)
             return [read(result, item) for result, item in replies.pairs(reply.items, items)]
-        if (loaded := self._load_columns(unit, items, timeout)) is not None:
-            return loaded
         return self._ask_valid(
             "LoadMany", unit, items, requests.fill_load_item, read, answers="items", timeout=timeout
         )
 
-    def _load_columns(
-        self, unit: str, items: Sequence[LoadItem], timeout: float | None
-    ) -> Sequence[LoadResult] | None:
-        """What LoadColumns brings; None: it cannot be asked so, or the server does not have it."""
+    def _load_columns(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult] | None:
+        """What LoadColumns brings; None: it cannot be asked so, or the server does not have it.
+
+        Not for single loads that go together: of so few, each of which is looked at alone, columns take half as long
+        again as LoadMany.
+        """
         wanted = LoadItems.of(items)
         if _LOAD_COLUMNS in self._channel.lacking or not wanted.are_plain:
             return None
@@ -226,7 +228,7 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
             return columns.loaded_from_wire(reply, unit, [keys[place] for place in run])
 
         try:
-            answers = ask_all(ask, len(keys), take, timeout=timeout or self._channel.timeout)
+            answers = ask_all(ask, len(keys), take, timeout=self._channel.timeout)
         except UnsupportedError as error:
             if error.context.get("method") != _LOAD_COLUMNS:
                 raise
