@@ -62,13 +62,13 @@ def changed(data_id: int, revision: int, kind: ChangeKind = ChangeKind.UPDATED, 
     return Change(revision, "u", data_id, kind, revision, name)
 
 
-def held(cache: Cache, *data_ids: int, epoch: int = 1) -> list[int]:
+def held(cache: Cache, *keys: Key, epoch: int = 1) -> list[Key]:
     """Those that are there and current."""
-    found = []
-    for data_id in data_ids:
-        match cache.look_up("u", data_id, epoch, Flight()):
+    found: list[Key] = []
+    for key in keys:
+        match cache.look_up("u", key, epoch, Flight()):
             case Hit(entry):
-                found.append(data_id)
+                found.append(key)
                 cache.unpin(entry)
             case Stale(entry):
                 cache.unpin(entry)

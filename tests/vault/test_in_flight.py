@@ -34,14 +34,35 @@ def test_a_change_that_overtakes_a_load_by_name_is_not_lost() -> None:
     cache.unpin(entry)
 
 
-def test_a_change_of_an_unknown_object_puts_all_older_ones_in_doubt() -> None:
+@pytest.mark.parametrize("only_names", [False, True])
+def test_a_change_of_an_unknown_object_or_name_puts_all_older_ones_in_doubt_until_the_feed_tells(
+    only_names: bool,
+) -> None:
     cache = make()
-    put(cache, info(1, 5))
-    put(cache, info(2, 9))
+    put(cache, info(1, 5, name="a"))
+    put(cache, info(2, 9, name="b"))
     with cache.request("u") as sent:
-        cache.some_changed("u", 8)
-        put(cache, info(3, 7), sent=sent)
-    assert held(cache, 1, 2, 3) == [2]
+        cache.some_changed("u", 8, only_names=only_names)
+        put(cache, info(3, 7, name="c"), sent=sent)
+    put(cache, info(4, 7, name="d"))
+    for reached in (0, 6, 7):
+        cache.reached = reached
+        assert held(cache, 1, 2, 3, 4) == ([1, 2, 3, 4] if only_names else [2])
+        assert held(cache, "a", "b", "c", "d") == ["b"]
+    cache.reached = 8
+    assert held(cache, 1, 2, 3, 4, "a", "b", "c", "d") == [1, 2, 3, 4, "a", "b", "c", "d"]
+
+
+def test_a_stream_that_begins_anew_ends_every_doubt_and_knows_nothing_yet() -> None:
+    cache = make()
+    cache.some_changed("u", 80, only_names=False)
+    cache.reached = 70
+    cache.follow_all_but(())
+    assert not cache.reached
+    put(cache, info(1, 5), epoch=2)  # of a store that was put back to an older copy
+    assert held(cache, 1, epoch=2) == [1]
+    cache.some_changed("u", 6, only_names=False)
+    assert held(cache, 1, epoch=2) == []
 
 
 def test_what_changes_while_requests_are_always_in_flight_takes_no_memory() -> None:

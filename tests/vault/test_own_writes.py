@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from vault import RemoteVault, Store, Vault
+from vault._cache.cache import Held
+from vault._cache.lookup import Hit
+from vault._sync.objects.loader import SharedFlight
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import Watch
 from vault.store.specs import MetadataSpec
-from vault.store.values import Change, Progress
+from vault.store.values import Change, Key, Progress
 from vault_server import EmbeddedStore, Server
 
 from tests.vault.places import STRUCTURE, Note, Place, following, text_of
@@ -33,7 +36,10 @@ class DeafWatch(Watch):
         self._watch = watch
 
     def __iter__(self) -> Iterator[Change | Progress]:
-        return (event for event in self._watch if isinstance(event, Progress))
+        events = iter(self._watch)
+        yield (began := next(events))
+        for _ in events:
+            yield Progress(began.revision)
 
     def close(self) -> None:
         self._watch.close()
@@ -184,6 +190,53 @@ def test_a_name_that_moves_shows_at_once(deaf: Vault, old: int) -> None:
     assert text_of(deaf, "b") is None
     deaf.set_metadata("notes", other, name="")
     assert text_of(deaf, "a") is None
+
+
+UNNAMINGS: dict[str, Callable[[Vault, int], object]] = {
+    **DELETIONS,
+    "rename": lambda vault, _: vault.rename("notes", "a", "elsewhere"),
+    "rename by id": lambda vault, key: vault.rename("notes", key, "elsewhere"),
+    "a name taken away": lambda vault, _: vault.set_metadata("notes", "a", name=""),
+    "a name taken away by id": lambda vault, key: vault.set_metadata("notes", key, name=""),
+    "rename over another": lambda vault, key: vault.rename("notes", key, "b", replace=True),
+}
+
+
+@pytest.mark.parametrize("how", UNNAMINGS)
+def test_a_name_that_others_moved_leads_to_nothing_once_its_object_has_it_no_more(
+    deaf: Vault, old: int, how: str, remote: Place
+) -> None:
+    """That the name had moved to that object was not heard of: here it led to another one."""
+    others = remote.open()
+    kept = deaf.upload("notes", Note("kept"))
+    others.delete("notes", old)
+    moved = others.upload("notes", Note("moved"), name="a")
+    others.upload("notes", Note("other"), name="b")
+    assert text_of(deaf, "a") == "old"
+    assert text_of(deaf, kept) == "kept"
+    UNNAMINGS[how](deaf, moved)
+    assert text_of(deaf, "a") is None
+    assert text_of(deaf, kept) == "kept"
+
+
+def test_writes_of_which_it_is_not_known_what_they_changed_cost_nothing_once_the_feed_has_told(remote: Place) -> None:
+    vault = remote.open()
+    kept = [vault.upload("notes", Note(name), name=name) for name in ("a", "b")]
+    keys: list[Key] = [*kept, "a", "b"]
+    for key in keys:
+        text_of(vault, key)
+    following(vault)
+    for key in keys:
+        text_of(vault, key)
+    vault.delete("notes", vault.upload("notes", Note("gone"), name="c"))
+    vault.upload("notes", Note("gone"), name="c")
+    vault.delete("notes", "c")
+    latest = vault.upload("notes", Note("latest"))
+    assert_soon(lambda: vault._cache.reached >= vault.stat("notes", latest).revision)  # type: ignore[union-attr]
+    for key in keys:
+        held: Held = {}
+        assert isinstance(vault._cache.look_up("notes", key, vault._coherence.epoch(), SharedFlight(), held), Hit)
+        vault._cache.release(held, key)
 
 
 def test_threads_that_share_a_vault_see_each_others_writes_at_once(deaf: Vault) -> None:

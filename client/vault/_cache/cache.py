@@ -81,6 +81,7 @@ class ObjectCache(Generic[FlightT]):
             at which no interrupt comes, nor does a finalizer wait for a lock.
         lock: Held around everything here, by every call but `settle`.
         enabled: Whether anything is kept. When not, every load is its caller's own, and nobody need look here first.
+        reached: The changes up to this revision have been applied; 0: that is not known, or no matter.
         inherited: Whether it is what a forked child has of its parent's, and is not to be touched.
     """
 
@@ -98,6 +99,7 @@ class ObjectCache(Generic[FlightT]):
         self._flights: dict[tuple[str, Key], FlightT] = {}
         self.dropped: deque[Entry] = deque()
         self.inherited = False
+        self.reached = 0
         self._clock = 0
         self._hits = self._misses = self._evictions = self._pins = 0
         renew_after_fork(self)
@@ -116,18 +118,26 @@ class ObjectCache(Generic[FlightT]):
                 part.declare(unit)
 
     def follow_all_but(self, units: Collection[str]) -> None:
-        """Changes of these units are not told of, from the next epoch on; of the others they are."""
+        """Changes of these units are not told of, from the next epoch on; of the others they are.
+
+        No epoch holds meanwhile.
+        """
         with self.lock:
+            self.reached = 0
             for name, part in self._units.items():
                 part.is_followed = name not in units
+                part.end_doubt()
 
     def open_current(self, unit: str, key: Key, epoch: int, ticket: Ticket) -> bool:
         """The short way of `look_up`: opens the ticket with an object that is here and current. Returns whether."""
         with self.lock:
             if self.dropped:
                 self.settle()
-            entry = self._units[unit].find(key)
+            part = self._units[unit]
+            entry = part.find(key)
             if entry is None or not epoch or entry.epoch != epoch:
+                return False
+            if part.doubted_up_to and part.is_in_doubt(entry, key, self.reached):
                 return False
             # As `share` does it: a call more would be a fiftieth of a load.
             info, data = entry.state
@@ -152,8 +162,15 @@ class ObjectCache(Generic[FlightT]):
         """
         with self.lock:
             self.settle()
-            entry = self._units[unit].find(key)
-            current = entry is not None and bool(epoch) and entry.epoch == epoch and not self._has_expired(entry)
+            part = self._units[unit]
+            entry = part.find(key)
+            current = (
+                entry is not None
+                and bool(epoch)
+                and entry.epoch == epoch
+                and not self._has_expired(entry)
+                and not (part.doubted_up_to and part.is_in_doubt(entry, key, self.reached))
+            )
             if entry is not None and entry.is_being_written and not current:
                 # The store may have the new bytes already. Who loaded them now would not share them with whoever
                 # writes them, and the next two edits of the object would be two.
@@ -290,11 +307,16 @@ class ObjectCache(Generic[FlightT]):
             with self.lock:
                 part.wrote(infos)
 
-    def some_changed(self, unit: str, revision: int) -> None:
-        """Some object of the unit, unknown which, changed at this revision: whatever is older is revalidated."""
+    def some_changed(self, unit: str, revision: int, *, only_names: bool) -> None:
+        """A write of this vault changed an object of the unit, unknown which: whatever is older is revalidated until
+        the changes up to this revision have been applied.
+
+        Args:
+            only_names: It is known which, but not what it was called: what is found by a name is revalidated.
+        """
         with self.lock:
             if (part := self._units.get(unit)) is not None:
-                part.some_changed(revision)
+                part.some_changed(revision, only_names=only_names)
 
     def share(self, entry: Entry, ticket: Ticket) -> None:
         """Opens the ticket with an object that another ticket has."""

@@ -26,7 +26,6 @@ class InFlight:
         self._requests: dict[int, None] = {}  # by when they were sent
         self._notes: OrderedDict[Key, tuple[int, int]] = OrderedDict()  # when, and of which revision
         self._absent: OrderedDict[Key, int] = OrderedDict()  # when
-        self._some_changed = (0, 0)  # as in _notes: of some object, unknown which
         self._dropped_up_to = 0  # what was noted up to then may be kept no longer
 
     def __len__(self) -> int:
@@ -78,11 +77,6 @@ class InFlight:
         if info.name is not None:
             self.note(info.name, info.revision)
 
-    def note_some(self, revision: int) -> None:
-        """At this revision some object changed, unknown which."""
-        self._clock += 1
-        self._some_changed = (self._clock, max(revision, self._some_changed[1]))
-
     def note_absent(self, key: Key) -> None:
         """The store said that there is no such object, or none of this name."""
         if not self._requests:
@@ -110,11 +104,9 @@ class InFlight:
 
     def is_certain(self, info: ObjectInfo, sent: int) -> bool:
         """Whether it may count as current: nothing that was noted speaks against it."""
-        changed_at, changed = self._some_changed
         return (
             self.is_newest(info, sent)
             and sent >= self._dropped_up_to
-            and (sent >= changed_at or changed <= info.revision)
             and sent >= self._absent.get(info.data_id, 0)
             and (info.name is None or sent >= self._absent.get(info.name, 0))
         )

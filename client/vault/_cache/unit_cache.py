@@ -27,6 +27,7 @@ class UnitCache:
         bytes: Of all entries, as they are stored.
         in_flight: Requests to the store whose replies may bring objects here, and what is noted meanwhile.
         is_followed: Whether changes of its objects are told of; where not, none of them is current.
+        doubted_up_to: The revision of the newest own write of which it is not known yet what it changed; 0: of none.
     """
 
     def __init__(self, unit: UnitSettings) -> None:
@@ -36,6 +37,8 @@ class UnitCache:
         self.bytes = 0
         self.in_flight = InFlight()
         self.is_followed = True
+        self.doubted_up_to = 0
+        self._objects_doubted_up_to = 0
         self.declare(unit)
 
     def declare(self, unit: UnitSettings) -> None:
@@ -162,12 +165,26 @@ class UnitCache:
                     Change(info.revision, info.unit, info.data_id, ChangeKind.UPDATED, info.generation, info.name)
                 )
 
-    def some_changed(self, revision: int) -> None:
-        """Some object changed at this revision, unknown which: whatever is older is revalidated."""
-        self.in_flight.note_some(revision)
-        for entry in self.entries.values():
-            if entry.info.revision < revision:
-                entry.epoch = 0
+    def some_changed(self, revision: int, *, only_names: bool) -> None:
+        """See `ObjectCache.some_changed`."""
+        self.doubted_up_to = max(self.doubted_up_to, revision)
+        if not only_names:
+            self._objects_doubted_up_to = max(self._objects_doubted_up_to, revision)
+
+    def is_in_doubt(self, entry: Entry, key: Key, reached: int) -> bool:
+        """Whether a write of which it is not known what it changed may be of what the key leads to, and newer.
+
+        Args:
+            reached: The changes up to this revision have been applied, and what they made outdated is not here.
+        """
+        if reached >= self.doubted_up_to:
+            self.end_doubt()
+            return False
+        return entry.info.revision < (self.doubted_up_to if isinstance(key, str) else self._objects_doubted_up_to)
+
+    def end_doubt(self) -> None:
+        """What is current from here on was asked for after every write of this vault."""
+        self.doubted_up_to = self._objects_doubted_up_to = 0
 
     def remove(self, entry: Entry) -> None:
         """Takes an entry out; open tickets keep it."""

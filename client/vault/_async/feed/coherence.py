@@ -48,8 +48,9 @@ class AsyncCoherence:
     def add(self, unit: str) -> None:
         """A unit whose objects the cache holds from now on. Harmless when repeated."""
 
-    def wrote_somewhere(self, unit: str, revision: int) -> None:
-        """A write of this vault changed some object of the unit, unknown which."""
+    def wrote_somewhere(self, unit: str, revision: int, *, only_names: bool) -> None:
+        """A write of this vault changed some object of the unit, unknown which; or took a name from one, unknown which
+        name."""
 
     def renew(self, cache: ObjectCache[Any]) -> None:
         """In a forked child: begins anew, with a new cache."""
@@ -141,8 +142,8 @@ class AsyncWatchCoherence(AsyncCoherence):
                 self._is_following = False
                 self._live = 0
 
-    def wrote_somewhere(self, unit: str, revision: int) -> None:
-        self._cache.some_changed(unit, revision)
+    def wrote_somewhere(self, unit: str, revision: int, *, only_names: bool) -> None:
+        self._cache.some_changed(unit, revision, only_names=only_names)
 
     def renew(self, cache: ObjectCache[Any]) -> None:
         never_free((self._follower, self._background))  # the parent's stream
@@ -185,6 +186,8 @@ class AsyncWatchCoherence(AsyncCoherence):
                     event = await follower.next()
                     if isinstance(event, Change):
                         self._cache.apply(event)
+                    if event is not None:
+                        self._cache.reached = event.revision
                     self._heard()
             except PermissionDeniedError as error:
                 _log().info("cached objects of a unit are revalidated: %s", error)

@@ -109,16 +109,20 @@ class WriteThrough:
     def delete(self, unit: str, items: Sequence[DeleteSpec]) -> list[int | VaultError]:
         """Deletes objects, each with its own outcome: the revision, 0 where there was none."""
         outcomes = self._store.delete_many(unit, items)
-        somewhere = 0
+        newest, newest_by_name = 0, 0
         for item, revision in zip(items, outcomes, strict=True):
             if isinstance(revision, VaultError) or not revision:
                 continue
+            newest = max(newest, revision)
             if isinstance(item.key, int):
                 self._cache.apply(Change(revision, unit, item.key, ChangeKind.DELETED, 0))
-            else:  # the reply does not say which object had that name
-                somewhere = max(somewhere, revision)
-        if somewhere:
-            self._coherence.wrote_somewhere(unit, somewhere)
+            else:
+                newest_by_name = max(newest_by_name, revision)
+        # The reply says neither which object had that name nor which name an object had.
+        if newest_by_name:
+            self._coherence.wrote_somewhere(unit, newest_by_name, only_names=False)
+        if newest > newest_by_name:
+            self._coherence.wrote_somewhere(unit, newest, only_names=True)
         return outcomes
 
     def set_metadata(self, unit: str, spec: MetadataSpec) -> ObjectInfo:
@@ -134,14 +138,12 @@ class WriteThrough:
         return outcomes
 
     def _described(self, unit: str, items: Sequence[MetadataSpec], outcomes: Sequence[ObjectInfo | VaultError]) -> None:
-        somewhere = 0
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, ObjectInfo):
                 self._changed(outcome, ChangeKind.METADATA)
-                if item.replace:  # the reply does not say whether there was an object of that name, nor which
-                    somewhere = max(somewhere, outcome.revision)
-        if somewhere:
-            self._coherence.wrote_somewhere(unit, somewhere)
+                # The reply does not say which name it had, nor which object had the name that it has now.
+                if item.name is not None:
+                    self._coherence.wrote_somewhere(unit, outcome.revision, only_names=not item.replace)
 
     def _changed(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""
