@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import ConnectionSettings
 from vault._sync.remote.store import RemoteStore
-from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError
+from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError, VaultError, object_not_found
 from vault.store.columns import LoadedObjects
 from vault.store.limits import BLOCK_SIZE, MAX_BATCH_ITEMS
 from vault.store.specs import LoadItem, MetadataSpec, PutSpec, SmallObject
@@ -300,7 +300,7 @@ def test_what_has_no_room_is_left_out_first_come_first_served() -> None:
         loaded: Any = store.load_many(UNIT, [LoadItem(key) for key in (5, 6, 1, 3)])
     for limit in range(0, 3 << 20, 40_000):
         reply = pb.LoadColumnsResponse()
-        wire.add_loaded(reply, LoadedObjects.of(loaded), limit)
+        wire.fill_loaded(reply, LoadedObjects.of(loaded), limit)
         assert reply.ByteSize() <= max(limit, 4096)
         found = wire.loaded_from_wire(reply, UNIT, [5, 6, 1, 3])
         for got, wanted in zip(found, loaded, strict=True):
@@ -310,3 +310,60 @@ def test_what_has_no_room_is_left_out_first_come_first_served() -> None:
                 assert isinstance(got, LoadedObject)
                 assert got in (wanted, LoadedObject(wanted.info, None))
     assert list(found) == list(loaded)
+
+
+KINDS = st.lists(
+    st.tuples(
+        st.integers(1, 700),  # so many alike
+        st.sampled_from([0, 500, 4100, 9000, 16_000, BLOCK_SIZE]),
+        st.sampled_from(["", "n", "ä" * 200]),
+        st.sampled_from(["", "d", "é" * 60]),
+        st.sampled_from([{}, {"k": "v"}, {f"{at:02}": "v" * 1000 for at in range(60)}]),
+        st.sampled_from([None, object_not_found(UNIT, 1), UnavailableError("w" * 2000)]),
+        st.booleans(),  # one of them is another outcome, or all are
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(KINDS, st.sampled_from([2 * BLOCK_SIZE, 4 * BLOCK_SIZE]))
+def test_no_reply_is_larger_than_a_message_whatever_is_asked_for(kinds: Any, limit: int) -> None:
+    rows: list[Any] = []
+    for number, size, name, datatype, tags, other, all_other in kinds:
+        data = bytes(size)
+        for at in range(number):
+            if all_other or not at:
+                rows.append(other)
+                continue
+            data_id = len(rows) + 1
+            info = (UNIT, data_id, data_id, data_id, size, checksum(data), datatype, name and f"{name}{data_id}", tags)
+            rows.append((*info, 1, 2, None, 3, data))
+    loaded = LoadedObjects.of_rows(rows)
+    reply = pb.LoadColumnsResponse()
+    wire.fill_loaded(reply, loaded, limit)
+    assert reply.ByteSize() <= limit
+    found = wire.loaded_from_wire(reply, UNIT, list(range(1, len(rows) + 1)))
+    for got, wanted in zip(found.rows(), loaded.rows(), strict=True):
+        if isinstance(wanted, tuple) and not isinstance(got, VaultError):
+            sent = got.data if isinstance(got, LoadedObject) else got[-1]
+            assert sent is None or sent == wanted[-1]
+        else:
+            assert got is wanted or isinstance(got, VaultError)
+
+
+@pytest.mark.parametrize("size", [9000, 16_000])
+def test_a_batch_that_fills_its_reply_is_answered_within_the_limit(size: int) -> None:
+    data = bytes(size)
+    with MemoryStore() as store, Server(store) as server, grpc.insecure_channel(server.address) as channel:
+        for number in range(1, 1001):
+            put(store, PutSpec(None, number), data)
+        call = channel.unary_unary(
+            f"/vault.v1.VaultService/{METHOD}",
+            request_serializer=pb.LoadColumnsRequest.SerializeToString,
+            response_deserializer=pb.LoadColumnsResponse.FromString,
+        )
+        reply = call(wire.keys_to_wire(UNIT, list(range(1, 1001))), timeout=20)  # refused where it is larger than 4 MiB
+        assert not reply.errors
+        assert (1000 - len(reply.not_sent)) * size == len(reply.data) > (3 << 20)

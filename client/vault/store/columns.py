@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
@@ -78,6 +79,20 @@ class Columns(Sequence[ItemT]):
                 others[index] = row
                 rows.append(cls.FILLER)
         return cls(tuple(zip(*rows, strict=True)) if rows else ((),) * len(cls.FILLER), others)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Columns of the items of all of these, of which there is one at least."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = [
+            list(chain.from_iterable(columns)) for columns in zip(*[part.columns for part in parts], strict=True)
+        ]
+        starts = accumulate(map(len, parts[:-1]), initial=0)
+        others = {
+            start + at: other for start, part in zip(starts, parts, strict=True) for at, other in part.others.items()
+        }
+        return cls(columns, others)
 
     @classmethod
     def _holds(cls, item: object) -> bool:

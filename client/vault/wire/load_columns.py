@@ -15,14 +15,17 @@ from vault.wire.packed import one_each, pack, split, unpack
 _NOT_KNOWN: Final = -(1 << 63)
 _OF_NOTHING: Final = checksum(b"")
 
-_ROW: Final = 72
-"""Bytes of a reply for an object beside its texts and its bytes, at most."""
+_ROW: Final = 80
+"""Bytes of a reply for an object beside its texts and its bytes, at most: nine numbers, and its places."""
 
 _TEXT: Final = 8
 """Bytes of a text's tag and length, at most."""
 
-_ERROR: Final = 512
-"""Bytes of an error, about."""
+_HEAD: Final = 256
+"""Bytes of the tags and lengths of all columns, at most."""
+
+_FULL: Final = UnavailableError("the object did not fit the reply; ask for it again", reason="OVERLOADED")
+_LEFT_OUT: Final = item_error_to_wire(_FULL).ByteSize() + _TEXT
 
 KEY_BYTES: Final = 8
 """Bytes of a request for an item beside its name."""
@@ -51,45 +54,37 @@ def keys_from_wire(wire: pb.LoadColumnsRequest) -> Sequence[Key]:
     return [name or data_id for name, data_id in zip(wire.names, data_ids, strict=True)]
 
 
-def add_loaded(wire: pb.LoadColumnsResponse, loaded: LoadedObjects, limit: int) -> None:
-    """Appends some of the objects, which follow those before; without the bytes that a reply of `limit` bytes has no
-    room for, and an error that says to ask again for what does not fit at all. First come, first served."""
-    before = len(wire.data_ids) // 8
-    number = len(loaded)
-    loaded = _fitting(loaded, limit - wire.ByteSize())
-    wire.data_ids += pack(loaded.data_ids)
-    wire.generations += pack(loaded.generations)
-    wire.revisions += pack(loaded.revisions)
-    wire.sizes += pack(loaded.sizes)
-    wire.checksums += pack(loaded.checksums)
-    wire.created_at += pack(loaded.created_at, signed=True)
-    wire.updated_at += pack(loaded.updated_at, signed=True)
+def fill_loaded(wire: pb.LoadColumnsResponse, loaded: LoadedObjects, limit: int) -> None:
+    """Writes the objects, at once: a message is copied whenever a column of it grows. Without the bytes that a reply of
+    `limit` bytes has no room for, and an error that says to ask again for what does not fit at all. First come, first
+    served."""
+    loaded = fitting(loaded, limit - wire.ByteSize())
+    others = loaded.others
+    wire.data_ids = pack(loaded.data_ids)
+    wire.generations = pack(loaded.generations)
+    wire.revisions = pack(loaded.revisions)
+    wire.sizes = pack(loaded.sizes)
+    wire.checksums = pack(loaded.checksums)
+    wire.created_at = pack(loaded.created_at, signed=True)
+    wire.updated_at = pack(loaded.updated_at, signed=True)
     written_at = list(loaded.written_at)
-    if wire.written_at or written_at != list(loaded.updated_at):
-        if not wire.written_at:
-            wire.written_at = wire.updated_at[: 8 * before]
+    if written_at != list(loaded.updated_at):
         known = [_NOT_KNOWN if moment is None else moment for moment in written_at]
-        wire.written_at += pack(known, signed=True)
-    if wire.expires_at or loaded.expires_at.count(None) < number:
-        wire.expires_at += bytes(8 * before - len(wire.expires_at))
-        wire.expires_at += pack([moment or 0 for moment in loaded.expires_at], signed=True)
-    _add_datatypes(wire.datatypes, loaded, before)
-    if wire.names or any(loaded.names):
-        wire.names.extend([""] * (before - len(wire.names)))
+        wire.written_at = pack(known, signed=True)
+    if loaded.expires_at.count(None) < len(loaded):
+        wire.expires_at = pack([moment or 0 for moment in loaded.expires_at], signed=True)
+    alike = {datatype for at, datatype in enumerate(loaded.datatypes) if at not in others}
+    wire.datatypes.extend(alike if len(alike) <= 1 else loaded.datatypes)
+    if any(loaded.names):
         wire.names.extend([name or "" for name in loaded.names])
-    if wire.tags or any(loaded.tags):
-        wire.tags.extend([pb.Tags() for _ in range(before - len(wire.tags))])
+    if any(loaded.tags):
         wire.tags.extend([pb.Tags(tags=tags) for tags in loaded.tags])
     if None in loaded.data:
-        wire.not_sent.extend(
-            before + at for at, data in enumerate(loaded.data) if data is None and at not in loaded.others
-        )
-        wire.data += b"".join([data for data in loaded.data if data])
-    else:
-        wire.data += b"".join(loaded.data)  # type: ignore[arg-type]  # bytes all
-    for at, error in sorted(loaded.others.items()):
+        wire.not_sent.extend(at for at, data in enumerate(loaded.data) if data is None and at not in others)
+    wire.data = b"".join([data for data in loaded.data if data])
+    for at, error in sorted(others.items()):
         if error is not None:
-            wire.failed.append(before + at)
+            wire.failed.append(at)
             wire.errors.add().CopyFrom(item_error_to_wire(error))
 
 
@@ -159,53 +154,38 @@ def loaded_from_wire(wire: pb.LoadColumnsResponse, unit: str, keys: Sequence[Key
     return LoadedObjects((*infos, data), others)
 
 
-def _fitting(loaded: LoadedObjects, room: int) -> LoadedObjects:
+def fitting(loaded: LoadedObjects, room: int) -> LoadedObjects:
     """The objects as far as there is room for them; a text takes up to four bytes a character."""
     number = len(loaded)
-    rows = [_ROW] * number
+    room -= _HEAD + number * _ROW
+    texts = [0] * number
     if any(loaded.names) or any(loaded.tags) or len(set(loaded.datatypes)) > 1:
         for at, (name, tags, datatype) in enumerate(zip(loaded.names, loaded.tags, loaded.datatypes, strict=True)):
-            texts = (name or "", datatype, *tags, *tags.values())
-            rows[at] += sum(4 * len(text) + _TEXT for text in texts)
+            texts[at] = sum(4 * len(text) + _TEXT for text in (name or "", datatype, *tags, *tags.values()))
     elif number:
-        room -= 4 * len(loaded.datatypes[0])
+        room -= 4 * len(loaded.datatypes[0]) + _TEXT
     for at, error in loaded.others.items():
         if error is not None:
-            rows[at] += _ERROR + 4 * len(str(error))
-    if sum(rows) + sum(len(data) for data in loaded.data if data) <= room:
+            texts[at] += item_error_to_wire(error).ByteSize() + _TEXT
+    if sum(texts) + sum(len(data) for data in loaded.data if data) <= room:
         return loaded
     columns = [list(column) for column in loaded.columns]
     data = columns[-1]
     others = dict(loaded.others)
-    full = UnavailableError("the object did not fit the reply; ask for it again", reason="OVERLOADED")
-    room -= number * _ROW + _ERROR
+    room -= sum(min(text, _LEFT_OUT) for text in texts)  # what comes in vain takes as much
     for at in range(number):
-        text = rows[at] - _ROW
-        if text > room:
-            others[at] = full
+        if texts[at] - _LEFT_OUT > max(room, 0):
+            others[at] = _FULL
             for column, value in zip(columns, LoadedObjects.FILLER, strict=True):
                 column[at] = value
             continue
-        room -= text
+        room -= max(texts[at] - _LEFT_OUT, 0)
         size = len(data[at] or b"")
         if size > room:
             data[at] = None
         else:
             room -= size
     return LoadedObjects(columns, others)
-
-
-def _add_datatypes(wire: Any, loaded: LoadedObjects, before: int) -> None:
-    """One for all, while those that are there have the same."""
-    datatypes = [datatype for at, datatype in enumerate(loaded.datatypes) if at not in loaded.others]
-    alike = set(datatypes) | set(wire)
-    if len(alike) <= 1 and (not before or len(wire) <= 1):
-        if not wire and alike:
-            wire.append(alike.pop())
-        return
-    if len(wire) <= 1:
-        wire.extend([wire[0] if wire else ""] * (before - len(wire)))
-    wire.extend(loaded.datatypes)
 
 
 def _places(name: str, places: Sequence[int], number: int) -> Sequence[int]:

@@ -205,20 +205,25 @@ class VaultService(PrincipalCalls, WriteCalls):
         self._check_unit(request.unit, context)
         keys = load_columns.keys_from_wire(request)
         reply = pb.LoadColumnsResponse()
+        room = self._limit
         store = self._store_for(context)
+        parts: list[LoadedObjects] = []
 
         async def load(some: Sequence[Key]) -> None:
+            nonlocal room
             items = LoadItems((some, (None,) * len(some)))
-            results = await load_some(store, request.unit, items, self._limit - reply.ByteSize())
+            results = await load_some(store, request.unit, items, room)
             loaded = results if isinstance(results, LoadedObjects) else LoadedObjects.of(results)
             if any(isinstance(other, LoadedObject) for other in loaded.others.values()):  # of a store behind a server
                 loaded = LoadedObjects.of(list(loaded))
             shown = self._refusals.shown("LoadColumns", context, loaded.others.values())
             loaded = LoadedObjects(loaded.columns, dict(zip(loaded.others, shown, strict=True)))
             self._say_time(reply, loaded)
-            load_columns.add_loaded(reply, loaded, self._limit)
+            parts.append(load_columns.fitting(loaded, room))  # now: what is left out is not held until the last part
+            room -= sum(len(data) for data in parts[-1].data if data)
 
         await self._batch(self._load_columns, context, request.unit, keys, reply, load)
+        load_columns.fill_loaded(reply, LoadedObjects.joined(parts), self._limit)
         return reply
 
     async def Watch(  # type: ignore[override]  # encoded groups, see above
