@@ -11,6 +11,7 @@ from vault.errors import ClosedError, InvalidArgumentError, RevisionCompactedErr
 from vault.store.specs import MetadataSpec
 from vault.store.values import Change, ChangeKind, Progress
 from vault_server.storage import EmbeddedStore, StoreOptions
+from vault_server.storage.engine.register import Register
 from vault_server.storage.feed.feed import PAGE
 
 from tests.storage.objects import LARGE, SMALL, UNIT, delete, small, update, upload
@@ -167,3 +168,26 @@ def test_a_revision_from_the_future_is_another_stores(store: EmbeddedStore) -> N
         store.watch(since=-1)
     with pytest.raises(InvalidArgumentError):
         store.watch(["../x"])
+
+
+def test_what_another_thread_has_seen_meanwhile_is_told_and_no_sign_of_another_store(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(store, SMALL)
+    index = store.index
+    assert isinstance(index, Register)
+    feed = index.feed
+    look = feed.refresh
+
+    def refresh_and_be_overtaken() -> int:
+        revision = look()
+        upload(store, SMALL)
+        look()  # of the other thread
+        return revision
+
+    monkeypatch.setattr(feed, "refresh", refresh_and_be_overtaken)
+    revision, changes = store.changes(0)
+    assert [change.revision for change in changes] == [1, 2]
+    assert revision == 2
+    with pytest.raises(RevisionCompactedError, match="revision 9 is not in this store's feed, which is at 2"):
+        store.changes(9)

@@ -90,14 +90,11 @@ class Feed:
             RevisionCompactedError: `since` is older than the feed's history, or of another store.
         """
         revision = self.refresh()
-        if since == revision:
-            return revision, []
+        refuse_future(since, revision)
         changes: list[Change] = []
-        while since < revision:
+        while since < revision:  # a page may go beyond: others look as well
             since, more = self.page(since)
             changes += more
-        if since > revision:
-            refuse_future(since, revision)
         return since, changes
 
     def holds(self, since: int) -> bool:
