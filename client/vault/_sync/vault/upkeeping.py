@@ -6,6 +6,7 @@ from typing import Any
 from vault._cache.cache import ObjectCache
 from vault._cache.memory import MemoryWatermark
 from vault._runtime.blocking import Blocking
+from vault._runtime.memory import resident
 from vault._runtime.sync_async import Affinity, Background, Event
 from vault.store.limits import check_seconds
 
@@ -24,6 +25,7 @@ class Upkeeping:
 
     def start(self) -> None:
         """Begins. Called for you."""
+        resident()  # imports what it takes: by a thread, just when an interrupt ends the program, that ends it with 1
         self._background.start()
 
     def is_alive(self) -> bool:
