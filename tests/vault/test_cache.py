@@ -254,5 +254,5 @@ def test_threads_leave_the_books_straight() -> None:
     stats = cache.stats()
     part = cache._units["u"]
     assert stats.open_tickets == 0
-    assert stats.entries == len(part.idle) <= 20
+    assert stats.entries == part.count_idle() <= 20
     assert stats.bytes == sum(entry.info.size for entry in part.entries.values()) <= 500

@@ -55,7 +55,7 @@ def edited_last(vault: Vault, key: int | str) -> None:
     first, second = vault.load("notes", key), vault.load("notes", key)
     assert first is not None
     assert second is not None
-    first._auto_update = second._auto_update = False
+    vault._writes.auto_update = False
     first.get_ref().text = "new"
     second.get_ref()
     first.close()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Generic, Protocol
 
 from vault._cache.entry import Entry
@@ -133,13 +134,15 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             if self.dropped:
                 self.settle()
-            part = self._units[unit]
-            entry = part.find(key)
+            # As `find` and `share` do it: a call more would be a twentieth of a load.
+            part = self._units.get(unit)
+            if part is None:
+                return False
+            entry = part.entries.get(key) if type(key) is int else part.find(key)
             if entry is None or not epoch or entry.epoch != epoch:
                 return False
             if part.doubted_up_to and part.is_in_doubt(entry, key, self.reached):
                 return False
-            # As `share` does it: a call more would be a fiftieth of a load.
             info, data = entry.state
             if info.expires_at is not None and info.expires_at <= self._time():
                 return False
@@ -327,6 +330,20 @@ class ObjectCache(Generic[FlightT]):
             self._pins += 1
             ticket._closed = False  # noqa: SLF001
 
+    def let_go(self, ticket: Ticket) -> None:
+        """The ticket is closed. Harmless when repeated, also after an interrupt."""
+        with self.lock:
+            entry = ticket._entry  # noqa: SLF001
+            if entry is not None:
+                unit = self._use(entry)
+                ticket._entry = None  # noqa: SLF001  # no call between these, at which an interrupt might come
+                entry.pins -= 1
+                self._pins -= 1
+                if unit is not None and unit.is_over_limit:
+                    self._evictions += unit.evict()
+            if self.dropped:
+                self.settle()
+
     def release(self, held: Held, key: Key) -> None:
         """The caller holds what it has of this key no longer."""
         with self.lock:
@@ -343,13 +360,15 @@ class ObjectCache(Generic[FlightT]):
         """
         with self.lock:
             self.settle()
-            idle = sum(unit.count_idle() for unit in self._units.values())
-            wanted, gone, freed = share * idle, 0, 0
-            while gone < idle and (freed < amount or gone < wanted):
-                with_idle = (unit for unit in self._units.values() if unit.idle)
-                unit = min(with_idle, key=lambda unit: next(iter(unit.idle.values())))
-                entry = unit.entries[next(iter(unit.idle))]
-                unit.remove(entry)
+            units = self._units.values()
+            wanted = share * sum(unit.count_idle() for unit in units)
+            gone = freed = 0
+            while freed < amount or gone < wanted:
+                idle = [entry for unit in units if (entry := unit.longest_idle()) is not None]
+                if not idle:
+                    break
+                entry = min(idle, key=attrgetter("used"))
+                entry.held_by.remove(entry)
                 freed += entry.size
                 gone += 1
                 self._evictions += 1
@@ -399,16 +418,17 @@ class ObjectCache(Generic[FlightT]):
         """Takes note of what was dropped, with `lock` held."""
         while self.dropped:
             entry = self.dropped[0]
-            unit = entry.held_by
-            if unit is None or entry.pins != 1:
-                del self.dropped[0]
-                entry.pins -= 1
-                self._pins -= 1
-                continue
-            self._clock += 1
-            unit.let_go(entry, self._clock)
+            unit = self._use(entry)
             del self.dropped[0]  # no call between these, at which an interrupt might come
             entry.pins -= 1
             self._pins -= 1
-            if unit.is_over_limit:
+            if unit is not None and unit.is_over_limit:
                 self._evictions += unit.evict()
+
+    def _use(self, entry: Entry) -> UnitCache | None:
+        """A ticket on it is about to be counted off. Returns the part that holds it."""
+        self._clock = entry.used = self._clock + 1
+        unit: UnitCache | None = entry.held_by
+        if unit is not None and not entry.is_queued:
+            unit.queue(entry)
+        return unit

@@ -12,7 +12,10 @@ class Entry:
     """One object at one generation, decoded. Tickets stand on it, the cache may hold it.
 
     Attributes:
-        pins: Open tickets. The cache alone changes this and the next six.
+        state: `info` and `data`, of one generation.
+        pins: Open tickets. The cache alone changes this and the next eight.
+        used: When the last ticket on it was closed, by the cache's clock.
+        is_queued: Whether it is among those that may go; see `UnitCache.idle`.
         held_by: The part of the cache that holds it; None when none does.
         epoch: When it was last known to be current; see `vault._cache.cache`.
         size, name: What it is counted and found as.
@@ -23,16 +26,17 @@ class Entry:
     """
 
     __slots__ = (
-        "_lock", "_state", "_working_copy", "epoch", "held_by", "name", "overtaken", "pins", "size", "write_lock",
-        "writing",
+        "_lock", "_working_copy", "epoch", "held_by", "is_queued", "name", "overtaken", "pins", "size", "state", "used",
+        "write_lock", "writing",
     )  # fmt: skip
 
     def __init__(self, info: ObjectInfo, data: Any) -> None:
-        self._state = (info, data)
+        self.state: tuple[ObjectInfo, Any] = (info, data)
         self._lock = threading.Lock()
         self._working_copy: WorkingCopy | None = None
         self.write_lock: Any = None
-        self.pins = 0
+        self.pins = self.used = 0
+        self.is_queued = False
         self.held_by: Any = None
         self.epoch = 0
         self.size = 0
@@ -41,18 +45,13 @@ class Entry:
         self.overtaken = 0
 
     @property
-    def state(self) -> tuple[ObjectInfo, Any]:
-        """`info` and `data`, of one generation."""
-        return self._state
-
-    @property
     def info(self) -> ObjectInfo:
-        return self._state[0]
+        return self.state[0]
 
     @property
     def data(self) -> Any:
         """The committed object."""
-        return self._state[1]
+        return self.state[1]
 
     @property
     def is_being_written(self) -> bool:
@@ -61,7 +60,7 @@ class Entry:
 
     def describe(self, info: ObjectInfo) -> None:
         """Newer metadata of the same generation."""
-        self._state = (info, self._state[1])
+        self.state = (info, self.state[1])
 
     def edit(self, make_lock: Callable[[], Any], editor: Editor) -> None:
         """Has the editor join the working copy, which is made when there is none."""
@@ -70,7 +69,7 @@ class Entry:
                 self.write_lock = make_lock()
             working = self._working_copy
             if working is None or working.broken:
-                info, data = self._state
+                info, data = self.state
                 working = WorkingCopy(_clone(data), info.generation)
             elif working.sealed:
                 working = WorkingCopy(_clone(working.data), working)
@@ -115,7 +114,7 @@ class Entry:
     def commit(self, working: WorkingCopy, info: ObjectInfo, data: Any) -> None:
         """The working copy was written, as `data`; it has one editor less."""
         with self._lock:
-            self._state = (info, data)
+            self.state = (info, data)
             working.written(info.generation)
             working.editors -= 1
             current = self._working_copy

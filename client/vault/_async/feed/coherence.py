@@ -43,6 +43,10 @@ class AsyncCoherence:
 
     async def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
+        return self.known_epoch()
+
+    def known_epoch(self) -> int:
+        """`epoch` where nothing has to be asked or taken in for it; otherwise 0."""
         return 0
 
     def add(self, unit: str) -> None:
@@ -75,10 +79,14 @@ class AsyncFeedCoherence(AsyncCoherence):
         self._epoch = 1
         self._skipping = AsyncLock()
 
+    def known_epoch(self) -> int:
+        epoch, since = self._epoch, self._since  # first: changes up to there are in the cache
+        return epoch if self._store.revision == since else 0
+
     async def epoch(self) -> int:
+        if known := self.known_epoch():
+            return known
         epoch, since = self._epoch, self._since
-        if self._store.revision == since:
-            return epoch
         try:
             revision, changes = await self._store.changes(since)
         except RevisionCompactedError:
@@ -133,6 +141,9 @@ class AsyncWatchCoherence(AsyncCoherence):
     async def epoch(self) -> int:
         if not self._is_following:
             await self._follow_all()
+        return self.known_epoch()
+
+    def known_epoch(self) -> int:
         return self._live if elapsed() - self._heard_at < WATCH_LEASE else 0
 
     def add(self, unit: str) -> None:

@@ -1,6 +1,7 @@
 """AsyncTicket: an open handle on a cached object."""
 
 import warnings
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from vault._async.objects.write_through import AsyncWriteThrough
@@ -42,20 +43,18 @@ class AsyncTicket(Generic[T]):
     """
 
     __slots__ = (
-        "__weakref__", "_auto_update", "_cache", "_closed", "_data", "_entry", "_info", "_plain", "_working_copy",
-        "_writes",
+        "__weakref__", "_cache", "_closed", "_data", "_entry", "_info", "_plain", "_working_copy", "_writes",
     )  # fmt: skip
 
     _info: ObjectInfo
     _data: Any
     _plain: Plain[T]  # of an AsyncPlainTicket
 
-    def __init__(self, writes: AsyncWriteThrough, cache: ObjectCache[Any], *, auto_update: bool) -> None:
+    def __init__(self, writes: AsyncWriteThrough) -> None:
         """It is closed until it has an object, from the cache or by `take`; closing takes that away again."""
         self._writes = writes
-        self._cache = cache
+        self._cache: ObjectCache[Any] = writes.cache
         self._entry: Entry | None = None
-        self._auto_update = auto_update
         self._working_copy: WorkingCopy | None = None
         self._closed = True
 
@@ -205,7 +204,7 @@ class AsyncTicket(Generic[T]):
             raise self._closed_error()
         try:
             if entry is not None:
-                await self._writes.write_back(entry, working, last_only=not self._auto_update)
+                await self._writes.write_back(entry, working, last_only=not self._writes.auto_update)
                 self._info = entry.info
         except BaseException:
             working.broken = True
@@ -239,8 +238,14 @@ class AsyncTicket(Generic[T]):
             raise self._closed_error()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        if kind is None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if self._working_copy is None:  # neither written nor given up: a call less for most tickets
+            self._closed = True
+            self._data = None
+            self._let_go()
+        elif kind is None:
             await self.close()
         else:
             await self.discard()
@@ -252,14 +257,9 @@ class AsyncTicket(Generic[T]):
 
     def _let_go(self) -> None:
         """Also again, after one that was interrupted."""
-        self.__class__ = AsyncTicket  # see AsyncOpenTicket
-        if self._entry is not None:
-            self._cache.dropped += (self._entry,)
-            self._entry = None
-        cache = self._cache
-        if not cache.inherited:
-            with cache.lock:
-                cache.settle()
+        if not self._cache.inherited:
+            self._cache.let_go(self)
+        self.__class__ = AsyncTicket  # only now: see AsyncOpenTicket
 
     def _closed_error(self) -> ClosedError:
         if self._cache.inherited:
@@ -321,7 +321,7 @@ class AsyncPlainTicket(AsyncOpenTicket[T]):
 
     def get_data(self) -> T:
         """See AsyncTicket."""
-        return self._plain.value(super().get_data())
+        return self._plain.value(AsyncTicket.get_data(self))
 
     def get_clone(self) -> T:
         """See AsyncTicket."""

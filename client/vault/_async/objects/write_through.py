@@ -22,12 +22,19 @@ _BYTES_AT_A_TIME: Final = 16 << 20  # dumped and not yet sent
 
 
 class AsyncWriteThrough:
-    """Uploads, updates, deletes and writes back for one vault."""
+    """Uploads, updates, deletes and writes back for one vault.
 
-    def __init__(self, parts: AsyncParts) -> None:
+    Attributes:
+        affinity: The vault's.
+        cache: The vault's: what its tickets need, and their writes go into.
+        auto_update: Whether each edited ticket writes back when it closes, or the last one of an object.
+    """
+
+    def __init__(self, parts: AsyncParts, *, auto_update: bool) -> None:
         self.affinity = parts.affinity
+        self.cache = parts.cache
+        self.auto_update = auto_update
         self._store = parts.store
-        self._cache = parts.cache
         self._coherence = parts.coherence
         self._codecs = parts.codecs
         self._closed = False
@@ -114,7 +121,7 @@ class AsyncWriteThrough:
                 continue
             newest = max(newest, revision)
             if isinstance(item.key, int):
-                self._cache.apply(Change(revision, unit, item.key, ChangeKind.DELETED, 0))
+                self.cache.apply(Change(revision, unit, item.key, ChangeKind.DELETED, 0))
             else:
                 newest_by_name = max(newest_by_name, revision)
         # The reply says neither which object had that name nor which name an object had.
@@ -146,13 +153,13 @@ class AsyncWriteThrough:
 
     def _changed(self, info: ObjectInfo, kind: ChangeKind) -> ObjectInfo:
         """This vault wrote an object: its cache shows nothing older from here on."""
-        self._cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
+        self.cache.apply(Change(info.revision, info.unit, info.data_id, kind, info.generation, info.name))
         return info
 
     def _wrote_many(self, unit: str, outcomes: Sequence[ObjectInfo | VaultError]) -> Sequence[ObjectInfo | VaultError]:
         """As `wrote`, of those that were stored."""
         infos: ObjectInfos[VaultError] = ObjectInfos.of(outcomes)
-        self._cache.wrote(unit, infos)
+        self.cache.wrote(unit, infos)
         return infos
 
     async def write_back(self, entry: Entry, working: WorkingCopy, *, last_only: bool) -> None:
@@ -175,7 +182,7 @@ class AsyncWriteThrough:
                     await self._write_back(entry, working)
         except BaseException:
             working.broken = True
-            self._cache.forget(entry)
+            self.cache.forget(entry)
             raise
 
     async def _write_back(self, entry: Entry, working: WorkingCopy) -> None:
@@ -194,10 +201,10 @@ class AsyncWriteThrough:
         epoch = await self._coherence.epoch()
         flight = AsyncSharedFlight()
         async with flight.lock:
-            with self._cache.writing(entry, flight) as sent:
+            with self.cache.writing(entry, flight) as sent:
                 spec = UpdateSpec(data_id, if_generation=generation, datatype=type(data).datatype_tag)
                 info = await self._write(unit, spec, data)
-                self._cache.written(entry, working, info, data, epoch, sent=sent)
+                self.cache.written(entry, working, info, data, epoch, sent=sent)
 
     async def _write(self, unit: str, spec: WriteSpec, data: Datatype) -> ObjectInfo:
         try:

@@ -214,7 +214,7 @@ class AsyncVaultBase:
     def _assemble(self) -> None:
         parts = AsyncParts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
         self._loader = AsyncLoader(parts)
-        self._writes = AsyncWriteThrough(parts)
+        self._writes = AsyncWriteThrough(parts, auto_update=self._auto_update)
         self._computations = AsyncComputations(parts, self._writes)
         self._editor = AsyncEditor(self._loader, self._writes, self._cache)
         self._upkeepings: list[AsyncUpkeeping] = []
@@ -222,7 +222,7 @@ class AsyncVaultBase:
         self._declaring = threading.Lock()
 
     def _ticket(self) -> AsyncTicket:
-        return AsyncOpenTicket(self._writes, self._cache, auto_update=self._auto_update)
+        return AsyncOpenTicket(self._writes)
 
     def _declare(
         self,

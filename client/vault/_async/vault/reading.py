@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from vault._async.feed.subscription import AsyncSubscription
 from vault._async.files.transfer import PathOrFile, download_file
 from vault._async.objects.batches import in_batches
-from vault._async.objects.ticket import AsyncTicket
+from vault._async.objects.ticket import AsyncOpenTicket, AsyncTicket
 from vault._async.vault.base import all_or_error, bad_keys, listed
 from vault._async.vault.listing import AsyncListings
 from vault._async.vault.near_names import not_found
@@ -18,6 +18,8 @@ from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import check_key, check_name
 from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo
+
+_KEYS: Final = (int, str)  # a bool is no id, and equals one
 
 
 class AsyncReading(AsyncPartialReading, AsyncListings):
@@ -93,9 +95,18 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
             ...         print(ticket.get_data().data)
             hello
         """
+        ticket: AsyncTicket[Any] = AsyncOpenTicket(self._writes)
+        # What is here and known to be current without a question is valid as well: each call more would show.
+        if (
+            self._cache.enabled
+            and type(key) in _KEYS
+            and type(unit) is str
+            and not (self._closed or self._affinity.is_foreign)
+            and self._cache.open_current(unit, key, self._coherence.known_epoch(), ticket)
+        ):
+            return ticket
         self._require_held(unit)
         check_key(key)
-        ticket = self._ticket()
         epoch = None
         if self._cache.enabled:
             epoch = await self._coherence.epoch()

@@ -44,6 +44,10 @@ class Coherence:
 
     def epoch(self) -> int:
         """The epoch that holds now. Everything that this way knows of is in the cache when it returns."""
+        return self.known_epoch()
+
+    def known_epoch(self) -> int:
+        """`epoch` where nothing has to be asked or taken in for it; otherwise 0."""
         return 0
 
     def add(self, unit: str) -> None:
@@ -76,10 +80,14 @@ class FeedCoherence(Coherence):
         self._epoch = 1
         self._skipping = Lock()
 
+    def known_epoch(self) -> int:
+        epoch, since = self._epoch, self._since  # first: changes up to there are in the cache
+        return epoch if self._store.revision == since else 0
+
     def epoch(self) -> int:
+        if known := self.known_epoch():
+            return known
         epoch, since = self._epoch, self._since
-        if self._store.revision == since:
-            return epoch
         try:
             revision, changes = self._store.changes(since)
         except RevisionCompactedError:
@@ -134,6 +142,9 @@ class WatchCoherence(Coherence):
     def epoch(self) -> int:
         if not self._is_following:
             self._follow_all()
+        return self.known_epoch()
+
+    def known_epoch(self) -> int:
         return self._live if elapsed() - self._heard_at < WATCH_LEASE else 0
 
     def add(self, unit: str) -> None:

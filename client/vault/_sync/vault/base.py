@@ -215,7 +215,7 @@ class VaultBase:
     def _assemble(self) -> None:
         parts = Parts(self._store, self._cache, self._coherence, self._codecs, self._memory, self._affinity)
         self._loader = Loader(parts)
-        self._writes = WriteThrough(parts)
+        self._writes = WriteThrough(parts, auto_update=self._auto_update)
         self._computations = Computations(parts, self._writes)
         self._editor = Editor(self._loader, self._writes, self._cache)
         self._upkeepings: list[Upkeeping] = []
@@ -223,7 +223,7 @@ class VaultBase:
         self._declaring = threading.Lock()
 
     def _ticket(self) -> Ticket:
-        return OpenTicket(self._writes, self._cache, auto_update=self._auto_update)
+        return OpenTicket(self._writes)
 
     def _declare(
         self,

@@ -3,12 +3,12 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from vault._sync.feed.subscription import Subscription
 from vault._sync.files.transfer import PathOrFile, download_file
 from vault._sync.objects.batches import in_batches
-from vault._sync.objects.ticket import Ticket
+from vault._sync.objects.ticket import OpenTicket, Ticket
 from vault._sync.vault.base import all_or_error, bad_keys, listed
 from vault._sync.vault.listing import Listings
 from vault._sync.vault.near_names import not_found
@@ -19,6 +19,8 @@ from vault.errors import InvalidArgumentError, VaultError
 from vault.store.limits import check_key, check_name
 from vault.store.progress import Progress
 from vault.store.values import Key, ObjectInfo
+
+_KEYS: Final = (int, str)  # a bool is no id, and equals one
 
 
 class Reading(PartialReading, Listings):
@@ -94,9 +96,18 @@ class Reading(PartialReading, Listings):
             ...         print(ticket.get_data().data)
             hello
         """
+        ticket: Ticket[Any] = OpenTicket(self._writes)
+        # What is here and known to be current without a question is valid as well: each call more would show.
+        if (
+            self._cache.enabled
+            and type(key) in _KEYS
+            and type(unit) is str
+            and not (self._closed or self._affinity.is_foreign)
+            and self._cache.open_current(unit, key, self._coherence.known_epoch(), ticket)
+        ):
+            return ticket
         self._require_held(unit)
         check_key(key)
-        ticket = self._ticket()
         epoch = None
         if self._cache.enabled:
             epoch = self._coherence.epoch()
