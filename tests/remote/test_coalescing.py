@@ -92,6 +92,22 @@ async def test_tasks_share_requests_and_each_gets_its_own(store: EmbeddedStore) 
     assert counting.calls["LoadMany"] < 100
 
 
+async def test_tasks_that_go_on_asking_fill_their_requests(store: EmbeddedStore) -> None:
+    fill(store)
+    counting = Counting()
+    with Server(store, interceptors=[counting]) as server:
+        async with AsyncRemoteStore(server.address, ConnectionSettings(timeout=20)) as remote:
+
+            async def work(number: int) -> None:
+                for step in range(20):
+                    data_id = (number * 7 + step) % OBJECTS + 1
+                    (result,) = await remote.load_many("u", [LoadItem(data_id)])
+                    assert is_whole(result, data_id)
+
+            await asyncio.gather(*map(work, range(64)))
+    assert counting.calls["LoadMany"] < 64 * 20 / 20
+
+
 async def test_one_caller_s_trouble_is_his_own(tmp_path: Path) -> None:
     keys: list[Any] = [*range(1, OBJECTS + 1), 10**6, "missing", -5, 1.5]
     with EmbeddedStore(tmp_path) as damaged_store, Server(damaged_store) as server:

@@ -3,6 +3,10 @@
 A request costs far more than a question in it. So while AT_ONCE requests are on their way, whoever comes next waits
 for one of them to return, and then all who wait go together in one. Nobody waits where few are ahead, and no timer
 says when. A question is never in a request that left before it was asked.
+
+Where requests are of many questions, fewer are on their way at once, and who asks lets those go first who got an answer
+at the same moment and are about to ask again: 64 tasks are two requests by turns, one answered while the next is made,
+and not four of one question and one of sixty.
 """
 
 import copy
@@ -13,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 from vault._runtime.fork import renew_after_fork
-from vault._runtime.sync_async import AsyncEvent, AsyncFlight, AsyncReturned
+from vault._runtime.sync_async import AsyncClock, AsyncEvent, AsyncFlight, AsyncReturned
 from vault.errors import UnavailableError, VaultError
 
 QuestionT = TypeVar("QuestionT")
@@ -22,6 +26,8 @@ AnswerT = TypeVar("AnswerT")
 AT_ONCE: Final = 4
 """Requests on their way before callers are coalesced: more would be answered one after the other anyway."""
 
+_MANY: Final = 8  # questions in a request, in the mean
+_OF_MANY_AT_ONCE: Final = 2
 _MOST: Final = 64  # questions in a request
 _BYTES: Final = 1 << 20  # of the answers to a request, by what the last ones took: the first of them waits for the last
 
@@ -74,6 +80,8 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
         """In a forked child: nobody waits, nothing is on its way."""
         self._lock = threading.Lock()
         self._asking: list[AsyncFlight] = []
+        self._at_once = AT_ONCE
+        self._mean_number = 0.0
         self._waiting: deque[_Caller] = deque()
 
     async def ask(self, question: QuestionT) -> AnswerT:
@@ -109,9 +117,10 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
     def _is_alone(self, flight: AsyncFlight) -> bool:
         """Whether few requests are on their way, and nobody waits: then the flight is one more of them."""
         with self._lock:
-            alone = len(self._asking) < AT_ONCE and not self._waiting
+            alone = len(self._asking) < self._at_once == AT_ONCE and not self._waiting
             if alone:
                 self._asking.append(flight)
+                self._leaves(1)
             return alone
 
     def _may_ask(self, caller: _Caller, flight: AsyncFlight) -> bool:
@@ -119,9 +128,9 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
         with self._lock:
             if caller.asked is not None and not caller.asked.is_over():  # another asks for it
                 return False
-            if len(self._asking) >= AT_ONCE:
+            if len(self._asking) >= self._at_once:
                 self._asking = [each for each in self._asking if not each.is_over()]  # whose caller was interrupted
-            if len(self._asking) < AT_ONCE:
+            if len(self._asking) < self._at_once:
                 self._asking.append(flight)
                 return True
             if not caller.is_queued or caller.asked is not None:  # who asked for it was interrupted
@@ -144,6 +153,8 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
         """Asks, for whoever waits as well."""
         others: list[_Caller] = []
         try:
+            if self._at_once < AT_ONCE:
+                await AsyncClock.sleep(0)
             self._take_others(caller, others, flight)
             time_left = max(caller.deadline - time.monotonic(), 0.001)
             answers = await self._ask([caller.question, *(each.question for each in others)], time_left)
@@ -171,6 +182,12 @@ class AsyncCoalescing(Generic[QuestionT, AnswerT]):
                 others.append(each)
                 self._waiting.popleft()
                 each.is_queued = False
+            self._leaves(1 + len(others))
+
+    def _leaves(self, number: int) -> None:
+        """A request of so many questions, with the lock held."""
+        self._mean_number += 0.2 * (number - self._mean_number)
+        self._at_once = AT_ONCE if self._mean_number < _MANY else _OF_MANY_AT_ONCE
 
     def _queue_again(self, others: list[_Caller], error: BaseException) -> None:
         """The request failed: those who have time left, or whose request it was not, queue again."""
