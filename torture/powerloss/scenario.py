@@ -226,7 +226,7 @@ class Scenario:
     """`checkpoint_pages`: pages in the write-ahead log after which it is brought into the register."""
 
     actors: tuple[tuple[Step, ...], ...]
-    checkpoint_pages: int = 4000
+    checkpoint_pages: int = 1000
     retention: float = 0.05
 
     def states(self, actor: int) -> list[State]:
