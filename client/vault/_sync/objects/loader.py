@@ -77,8 +77,12 @@ class Loader:
         wanted = list(dict.fromkeys(keys))
         loads: dict[Key, int] = {}
         while wanted:
-            wanted = self._pass(unit, wanted, done, held, loads, epoch)
-            epoch = None  # others may hold by now
+            if self._cache.enabled:
+                wanted = self._pass(unit, wanted, done, held, loads, epoch)
+                epoch = None  # others may hold by now
+            else:  # then nobody waits for anybody, and nothing here is outdated
+                again = self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0)
+                wanted = again + wanted[MAX_BATCH_ITEMS:]
         return done
 
     def _pass(
@@ -91,8 +95,6 @@ class Loader:
         epoch: int | None,
     ) -> list[Key]:
         """Gets what can be had now. Returns what has to be looked at again."""
-        if not self._cache.enabled:  # then nobody waits for anybody, and nothing here is outdated
-            return self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0) + wanted[MAX_BATCH_ITEMS:]
         if epoch is None:
             epoch = self._coherence.epoch()
         checks: dict[Key, Entry] = {}
@@ -164,15 +166,41 @@ class Loader:
         """Loads objects that are not here. Returns those that were changed while they were on their way."""
         if not keys:
             return []
+        load = self._load_one if len(keys) == 1 else self._load_some
         if self._cache.enabled:
             with self._cache.request(unit) as sent:
-                again, size = self._load_as_sent(unit, keys, done, held, loads, epoch, sent)
+                again, size = load(unit, keys, done, held, loads, epoch, sent)
         else:  # and nothing is noted of a request
-            again, size = self._load_as_sent(unit, keys, done, held, loads, epoch, None)
+            again, size = load(unit, keys, done, held, loads, epoch, None)
         self.took(size)
         return again
 
-    def _load_as_sent(
+    def _load_one(
+        self,
+        unit: str,
+        keys: Sequence[Key],
+        done: dict[Key, Fetched],
+        held: Held,
+        loads: dict[Key, int],
+        epoch: int,
+        sent: int | None,
+    ) -> tuple[list[Key], int]:
+        """`_load` of one, and how many bytes came. In columns it would take longer."""
+        (key,) = keys
+        again: list[Key] = []
+        (result,) = self._store.load_many(unit, [LoadItem(key)])
+        loaded = self._taken_in(unit, key, result, done, loads, again)
+        if loaded is None:
+            return again, 0
+        info, data = loaded
+        entry, fresh = self._cache.fill(info, data, epoch, held, key, sent=sent)
+        if fresh or loads[key] == _MOST_LOADS:
+            done[key] = entry
+            return again, info.size
+        self._cache.release(held, key)
+        return [key], info.size
+
+    def _load_some(
         self,
         unit: str,
         keys: Sequence[Key],
@@ -183,34 +211,19 @@ class Loader:
         sent: int | None,
     ) -> tuple[list[Key], int]:
         """`_load`, and how many bytes came."""
-        again = []
+        again: list[Key] = []
         size = 0
-        # As a list when there is one: columns of one take longer.
-        items = [LoadItem(keys[0])] if len(keys) == 1 else LoadItems((keys, [None] * len(keys)))
-        results: Sequence[Any] = self._store.load_many(unit, items)
+        results: Sequence[Any] = self._store.load_many(unit, LoadItems((keys, [None] * len(keys))))
         infos: Iterator[Any] = repeat(None, len(results))
         if isinstance(results, LoadedObjects):
             infos = results.infos()
             results = self._codecs[unit].decode_some(results)
         arrived: list[tuple[Key, ObjectInfo, Any]] = []
         for key, result, info in zip(keys, results, infos, strict=True):
-            loads[key] = loads.get(key, 0) + 1
             if info is not None and isinstance(result, Datatype):
+                loads[key] = loads.get(key, 0) + 1
                 arrived.append((key, info, result))
-                continue
-            try:
-                loaded = self._decode(unit, key, result)
-            except VaultError as error:
-                # Replaced while its Datatype sought in it, perhaps.
-                if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
-                    again.append(key)
-                else:
-                    done[key] = error
-                continue
-            if loaded is None:
-                self._cache.absent(unit, key)
-                done[key] = None
-            else:
+            elif (loaded := self._taken_in(unit, key, result, done, loads, again)) is not None:
                 arrived.append((key, *loaded))
         entries = self._cache.fill_some(unit, arrived, epoch, held, sent=sent)
         for (key, info, _), (entry, fresh) in zip(arrived, entries, strict=True):
@@ -222,12 +235,33 @@ class Loader:
                 again.append(key)
         return again, size
 
+    def _taken_in(
+        self, unit: str, key: Key, result: LoadResult, done: dict[Key, Fetched], loads: dict[Key, int], again: list[Key]
+    ) -> tuple[ObjectInfo, Any] | None:
+        """The object that came; None: none did, which is noted in `done`, or it has to be loaded again."""
+        loads[key] = loads.get(key, 0) + 1
+        try:
+            loaded = self._decode(unit, key, result)
+        except VaultError as error:
+            # Replaced while its Datatype sought in it, perhaps.
+            if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
+                again.append(key)
+            else:
+                done[key] = error
+            return None
+        if loaded is None:
+            self._cache.absent(unit, key)
+            done[key] = None
+        return loaded
+
     def took(self, size: int) -> None:
         """So many bytes came in: looks after the memory, when it is time to."""
         if self._memory.took(size):
             Blocking.run(self._memory.relieve, self._cache.shed)
 
     def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
+        if type(result) is LoadedObject and result.data is not None:
+            return result.info, self._codecs[unit].decode(result.info, result.data)
         match result:
             case None:
                 return None
@@ -240,6 +274,4 @@ class Loader:
                 if not isinstance(reader, NotModified):
                     reopen = reopener(self._store, reader.info)
                     return reader.info, self._codecs[unit].load_stream(reader, reopen)
-            case LoadedObject(info, bytes() as data):
-                return info, self._codecs[unit].decode(info, data)
         raise ProtocolError(f"the store answered a load with {type(result).__name__}", unit=unit)

@@ -93,23 +93,25 @@ class Coalescing(Generic[QuestionT, AnswerT]):
             VaultError: The request that it was in was refused as a whole.
         """
         deadline = time.monotonic() + self._timeout
-        flight = Flight()
-        with flight.lock:
-            if self._is_alone(flight):
-                try:
-                    (answer,) = self._ask([question], self._timeout)
-                finally:
-                    self._wake_next(flight)
-                self._took(answer)
-                return answer
+        if self._at_once == AT_ONCE and not self._waiting:
+            flight = Flight()
+            with flight.lock:
+                if self._is_alone(flight):
+                    try:
+                        (answer,) = self._ask([question], self._timeout)
+                    finally:
+                        self._wake_next(flight)
+                    self._took(answer)
+                    return answer
         return self._ask_together(_Caller(question, deadline))
 
     def _ask_together(self, caller: _Caller) -> AnswerT:
         while not caller.is_answered:
-            flight = Flight()
-            with flight.lock:
-                if self._may_ask(caller, flight):
-                    return self._ask_for_all(caller, flight)
+            if not self._has_to_wait(caller):
+                flight = Flight()
+                with flight.lock:
+                    if not self._has_to_wait(caller, flight):
+                        return self._ask_for_all(caller, flight)
             self._wait(caller)
         if caller.error is not None:
             raise caller.error
@@ -118,27 +120,29 @@ class Coalescing(Generic[QuestionT, AnswerT]):
     def _is_alone(self, flight: Flight) -> bool:
         """Whether few requests are on their way, and nobody waits: then the flight is one more of them."""
         with self._lock:
-            alone = len(self._asking) < self._at_once == AT_ONCE and not self._waiting
+            alone = len(self._asking) < AT_ONCE and not self._waiting
             if alone:
                 self._asking.append(flight)
                 self._leaves(1)
             return alone
 
-    def _may_ask(self, caller: _Caller, flight: Flight) -> bool:
-        """Whether the caller asks now; otherwise it is in the queue."""
+    def _has_to_wait(self, caller: _Caller, flight: Flight | None = None) -> bool:
+        """Whether another asks, or the caller is in the queue now; otherwise it may ask, and the flight is on its
+        way."""
         with self._lock:
-            if caller.asked is not None and not caller.asked.is_over():  # another asks for it
-                return False
+            if caller.asked is not None and not caller.asked.is_over():
+                return True
             if len(self._asking) >= self._at_once:
                 self._asking = [each for each in self._asking if not each.is_over()]  # whose caller was interrupted
             if len(self._asking) < self._at_once:
-                self._asking.append(flight)
-                return True
+                if flight is not None:
+                    self._asking.append(flight)
+                return False
             if not caller.is_queued or caller.asked is not None:  # who asked for it was interrupted
                 caller.asked = None
                 caller.is_queued = True
                 self._waiting.append(caller)
-            return False
+            return True
 
     def _wait(self, caller: _Caller) -> None:
         """Until there are news; or for a while, when it may be that nobody is left to bring them."""
