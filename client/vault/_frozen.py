@@ -16,6 +16,12 @@ def __init__(self, {names}):
 """
 
 
+def thawed(cls: type[T]) -> type[T]:
+    """The twin of a frozen class that its instances are of while they are made, and nobody else has them."""
+    body = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(cls.__name__, (cls,), body)
+
+
 def made_fast(cls: type[T]) -> type[T]:
     """A dataclass, frozen and with slots, with another `__init__` that does the same.
 
@@ -24,11 +30,10 @@ def made_fast(cls: type[T]) -> type[T]:
     which is not frozen.
     """
     slow: Any = cls.__init__
-    thawed = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     scope: dict[str, Any] = {
         "cls": cls,
         "slow": slow,
-        "twin": type(cls.__name__, (cls,), thawed),
+        "twin": thawed(cls),
         "set_class": object.__dict__["__class__"].__set__,
     }
     names, lines = [], []

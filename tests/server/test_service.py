@@ -8,10 +8,9 @@ from typing import Any
 import grpc
 import pytest
 from vault.errors import InvalidArgumentError, NotFoundError, RevisionCompactedError, UnknownUnitError, VaultError
-from vault.store.columns import from_time
 from vault.store.limits import BLOCK_SIZE
 from vault.store.specs import MetadataSpec, PutSpec, SmallPut, SmallUpload, UploadSpec
-from vault.store.values import checksum
+from vault.store.values import checksum, from_time
 from vault.v1 import vault_pb2 as pb
 from vault.wire.status import item_error_from_wire
 from vault.wire.time_messages import fill_timestamp

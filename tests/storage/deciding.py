@@ -7,9 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 from vault.errors import VaultError
-from vault.store.columns import to_time
 from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
-from vault.store.values import ObjectInfo, checksum
+from vault.store.values import ObjectInfo, checksum, to_time
 from vault_server.storage.decision.plan import Account, Answer, Facts, Found, Outcome, Plan, Retention, Usage
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, RETIRED_COLUMNS, Row, pack_checksums, unpack_tags
 from vault_server.storage.decision.writes import (

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from vault.errors import ConflictError, VaultError
-from vault.store.columns import to_time
 from vault.store.specs import DeleteSpec, MetadataSpec, Times, UpdateSpec
-from vault.store.values import ChangeKind, ObjectInfo
+from vault.store.values import ChangeKind, ObjectInfo, to_time
 from vault_server.storage.decision.decide import preview
 from vault_server.storage.decision.writes import Delete, Put, SetMetadata, Update, Write
 

@@ -4,9 +4,8 @@ import dataclasses
 import math
 
 import pytest
-from vault.store.columns import to_time
 from vault.store.specs import DeleteSpec, MetadataSpec, Times, UpdateSpec, UploadSpec
-from vault.store.values import ObjectInfo
+from vault.store.values import ObjectInfo, to_time
 from vault_server.storage.decision.writes import Delete, SetMetadata, Update, Upload, Write, request_hash
 
 from tests.storage.deciding import DictIndex, content

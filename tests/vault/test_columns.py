@@ -1,7 +1,9 @@
 """Columns: whatever items they are made of, they are the sequence of these."""
 
+import pickle
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError
+from copy import copy
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault._display import first_of
 from vault.errors import NotFoundError
-from vault.store.columns import Columns, LoadedObjects, LoadItems, ObjectInfos, from_time, to_time
+from vault.store.columns import Columns, LoadedObjects, LoadItems, ObjectInfos
 from vault.store.specs import LoadItem
-from vault.store.values import LoadedObject, NotModified, ObjectInfo
+from vault.store.values import LoadedObject, NotModified, ObjectInfo, from_time, info_of_row, row_of_info, to_time
 
 numbers = st.integers(1, (1 << 63) - 1)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(fold=0))
@@ -88,6 +90,32 @@ def test_a_column_has_a_value_for_each_item(items: list[Any]) -> None:
 def test_a_time_is_kept_to_the_microsecond(moment: datetime) -> None:
     assert to_time(from_time(moment)) == moment
     assert from_time(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=1)) == 1
+
+
+@given(
+    infos,
+    st.none() | times,
+    st.none() | times,
+    st.permutations(["created_at", "updated_at", "written_at", "expires_at", "tags"]),
+)
+def test_an_info_of_a_row_is_the_one_of_its_times_whatever_is_looked_at_first(
+    made: ObjectInfo, written_at: datetime | None, expires_at: datetime | None, order: list[str]
+) -> None:
+    made = replace(made, written_at=written_at, expires_at=expires_at)
+    row = row_of_info(made)
+    info = info_of_row(*row)
+    assert row_of_info(info) == row
+    assert [getattr(info, name) for name in order] == [getattr(made, name) for name in order]
+    for same in (info_of_row(*row), copy(info_of_row(*row)), pickle.loads(pickle.dumps(info_of_row(*row)))):
+        assert type(same) is ObjectInfo
+        assert same == made
+        assert repr(same) == repr(made)
+        assert row_of_info(same) == row
+    for name in ("created", "_nothing"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(info_of_row(*row), name)
+    with pytest.raises(FrozenInstanceError):
+        info_of_row(*row).created_at = None  # type: ignore[misc,assignment]
 
 
 def test_columns_and_what_comes_out_of_them_cannot_be_changed_by_those_who_have_them() -> None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from vault.errors import UnavailableError, VaultError
-from vault.store.columns import from_time
 from vault.store.contract import AsyncBlockReader
 from vault.store.limits import BLOCK_SIZE
 from vault.store.specs import (
@@ -24,7 +23,7 @@ from vault.store.specs import (
     UpdateSpec,
     UploadSpec,
 )
-from vault.store.values import Block, Change, checksum
+from vault.store.values import Block, Change, checksum, from_time
 from vault_server.storage.generic._async.index_store import AsyncIndexStore
 from vault_server.storage.options import StoreOptions
 

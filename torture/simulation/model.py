@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vault.errors import VaultError
-from vault.store.columns import from_time
 from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
-from vault.store.values import ChangeKind, ObjectInfo
+from vault.store.values import ChangeKind, ObjectInfo, from_time
 from vault_server.storage.decision.rows import CHANGE_COLUMNS, unpack_tags
 
 from torture.simulation.world import ViolationError, World

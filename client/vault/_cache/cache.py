@@ -344,6 +344,19 @@ class ObjectCache(Generic[FlightT]):
             if self.dropped:
                 self.settle()
 
+    def open_apart(self, info: ObjectInfo, data: Any, ticket: Ticket) -> None:
+        """Opens the ticket with an object that was loaded for it alone, and is not kept."""
+        entry = Entry(info, data)
+        with self.lock:
+            if self.dropped:
+                self.settle()
+            ticket._info, ticket._data = info, data  # noqa: SLF001
+            ticket._entry = entry  # noqa: SLF001  # no call from here on, as in `share`
+            entry.pins = 1
+            self._pins += 1
+            self._misses += 1
+            ticket._closed = False  # noqa: SLF001
+
     def release(self, held: Held, key: Key) -> None:
         """The caller holds what it has of this key no longer."""
         with self.lock:

@@ -1,33 +1,18 @@
 """What batch calls take and give: sequences that are kept as columns, and whose items are made when looked at."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain
-from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 from vault._display import ShownAsRows, first_of
 from vault.errors import VaultError
 from vault.store.limits import check_keys
 from vault.store.specs import LoadItem
-from vault.store.values import Key, LoadedObject, LoadResult, ObjectInfo
+from vault.store.values import Key, LoadedObject, LoadResult, ObjectInfo, info_of_row, row_of_info
 
 ItemT = TypeVar("ItemT")
 OtherT = TypeVar("OtherT", bound=VaultError | None)
 ValueT = TypeVar("ValueT")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def to_time(microseconds: int) -> datetime:
-    """A time as columns have it; exact, unlike `datetime.fromtimestamp` of a float."""
-    return _EPOCH + timedelta(0, 0, microseconds)
-
-
-def from_time(moment: datetime) -> int:
-    """The inverse of `to_time`."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 class Column(Generic[ValueT]):
@@ -200,50 +185,8 @@ class ObjectInfos(_Objects[ObjectInfo | OtherT], ShownAsRows):
     def _shown(self) -> tuple[Sequence[ObjectInfo | OtherT], dict[str, object]]:
         return self, {}
 
-    @staticmethod
-    def row_of(item: ObjectInfo) -> tuple[Any, ...]:
-        *values, created_at, updated_at, written_at, expires_at = _FIELDS(item)
-        return (
-            *values,
-            from_time(created_at),
-            updated := from_time(updated_at),
-            updated if written_at is updated_at else written_at and from_time(written_at),
-            expires_at and from_time(expires_at),
-        )
-
-    @staticmethod
-    def item_of(
-        unit: str,
-        data_id: int,
-        generation: int,
-        revision: int,
-        size: int,
-        checksum: int,
-        datatype: str,
-        name: str | None,
-        tags: Mapping[str, str],
-        created_at: int,
-        updated_at: int,
-        written_at: int | None,
-        expires_at: int | None,
-    ) -> ObjectInfo:
-        created = to_time(created_at)
-        updated = created if updated_at == created_at else to_time(updated_at)
-        return ObjectInfo(
-            unit,
-            data_id,
-            generation,
-            revision,
-            size,
-            checksum,
-            datatype,
-            name,
-            dict(tags),
-            created,
-            updated,
-            updated if written_at == updated_at else None if written_at is None else to_time(written_at),
-            None if expires_at is None else to_time(expires_at),
-        )
+    row_of = staticmethod(row_of_info)
+    item_of = staticmethod(info_of_row)
 
 
 class LoadedObjects(_Objects[LoadResult]):
@@ -299,6 +242,3 @@ class LoadItems(Columns[LoadItem]):
         except VaultError:
             return False
         return True
-
-
-_FIELDS: Final = attrgetter(*ObjectInfo.__slots__)

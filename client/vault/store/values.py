@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Literal, Self
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import xxhash
 
 from vault._display import ShownAsFields, ShownAsRows
-from vault._frozen import made_fast
+from vault._frozen import made_fast, thawed
 from vault.errors import CorruptionError, VaultError
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -21,9 +22,48 @@ Key = int | str
 """An object's id, or its name."""
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_time(microseconds: int) -> datetime:
+    """A time as columns and rows have it; exact, unlike `datetime.fromtimestamp` of a float."""
+    return _EPOCH + timedelta(0, 0, microseconds)
+
+
+def from_time(moment: datetime) -> int:
+    """The inverse of `to_time`."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class _TimesWhenLookedAt:
+    """An ObjectInfo of a row has numbers, of which its times are made when somebody looks: few do, and they take longer
+    to make than all the rest of it."""
+
+    __slots__ = ("_moments",)
+
+    _moments: tuple[int, int, int | None, int | None]
+
+    if not TYPE_CHECKING:  # it would take every name for one of a field
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _TIMES:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            created_at, updated_at, written_at, _ = self._moments
+            created = to_time(created_at)
+            updated = created if updated_at == created_at else to_time(updated_at)
+            written = updated if written_at == updated_at else None if written_at is None else to_time(written_at)
+            for field_name, moment in zip(_TIMES, (created, updated, written), strict=True):
+                object.__setattr__(self, field_name, moment)
+            return object.__getattribute__(self, name)
+
+
+_TIMES: Final = ("created_at", "updated_at", "written_at")
+
+
 @made_fast
 @dataclass(frozen=True, slots=True)
-class ObjectInfo(ShownAsFields):
+class ObjectInfo(ShownAsFields, _TimesWhenLookedAt):
     """What a store knows of an object.
 
     Attributes:
@@ -74,6 +114,60 @@ class ObjectInfo(ShownAsFields):
         What only changes name, tags or expiry leaves it as it is.
         """
         return f'"{self.generation}-{self.checksum_hex}"'
+
+
+_UNTIMED: Final = attrgetter(*ObjectInfo.__slots__[:-4])
+_THAWED: Final = thawed(ObjectInfo)
+
+
+def info_of_row(
+    unit: str,
+    data_id: int,
+    generation: int,
+    revision: int,
+    size: int,
+    checksum: int,
+    datatype: str,
+    name: str | None,
+    tags: Mapping[str, str],
+    created_at: int,
+    updated_at: int,
+    written_at: int | None,
+    expires_at: int | None,
+) -> ObjectInfo:
+    """The ObjectInfo of these, its times given in microseconds since 1970; that they are some is the caller's to see
+    to."""
+    info: Any = object.__new__(_THAWED)
+    info.unit = unit
+    info.data_id = data_id
+    info.generation = generation
+    info.revision = revision
+    info.size = size
+    info.checksum = checksum
+    info.datatype = datatype
+    info.name = name
+    info.tags = dict(tags)
+    info._moments = created_at, updated_at, written_at, expires_at  # noqa: SLF001  # of this module
+    info.expires_at = None if expires_at is None else to_time(expires_at)  # a cache looks at it
+    info.__class__ = ObjectInfo
+    made: ObjectInfo = info
+    return made
+
+
+def row_of_info(item: Any) -> tuple[Any, ...]:
+    """The inverse of `info_of_row`."""
+    try:
+        moments = item._moments  # noqa: SLF001  # of this module
+    except AttributeError:  # it was made of times
+        written_at, expires_at = item.written_at, item.expires_at
+        updated = from_time(item.updated_at)
+        moments = (
+            from_time(item.created_at),
+            updated,
+            updated if written_at is item.updated_at else None if written_at is None else from_time(written_at),
+            None if expires_at is None else from_time(expires_at),
+        )
+    return *_UNTIMED(item), *moments
 
 
 class UploadedId(int):

@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from vault.errors import InvalidArgumentError, ProtocolError, UnavailableError
-from vault.store.columns import LoadedObjects, ObjectInfos, to_time
+from vault.store.columns import LoadedObjects, ObjectInfos
 from vault.store.limits import BLOCK_SIZE, MAX_DATA_ID, MAX_DATATYPE, MAX_TAGS
-from vault.store.values import Key, LoadedObject, checksum
+from vault.store.values import Key, LoadedObject, checksum, to_time
 from vault.v1 import vault_pb2 as pb
 from vault.wire.error_table import item_error_from_wire, item_error_to_wire
 from vault.wire.packed import one_each, pack, split, unpack

@@ -13,7 +13,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import InvalidArgumentError, ProtocolError
-from vault.store.columns import from_time
 from vault.store.listing import Listing
 from vault.store.specs import (
     CopySpec,
@@ -29,7 +28,7 @@ from vault.store.specs import (
     UpdateSpec,
     UploadSpec,
 )
-from vault.store.values import Key, ListOrder
+from vault.store.values import Key, ListOrder, from_time
 from vault.v1 import vault_pb2 as pb
 from vault.wire.time_messages import duration, fill_timestamp, seconds_from_wire, time_from_wire
 

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.errors import ProtocolError
-from vault.store.columns import to_time
+from vault.store.values import to_time
 
 _SECOND: Final = 1_000_000_000  # nanoseconds
 

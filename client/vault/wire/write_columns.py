@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Final
 
 from vault.errors import InvalidArgumentError, ProtocolError, VaultError
-from vault.store.columns import ObjectInfos, to_time
+from vault.store.columns import ObjectInfos
 from vault.store.limits import MAX_DATA_ID, check_batch
+from vault.store.values import to_time
 from vault.store.write_columns import SmallPuts, SmallUploads
 from vault.v1 import vault_pb2 as pb
 from vault.wire.error_table import item_error_from_wire, item_error_to_wire

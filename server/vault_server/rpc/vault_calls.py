@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from vault.store.columns import any_expires, from_time
+from vault.store.columns import any_expires
 from vault.store.contract import AsyncStore
 from vault.store.limits import check_batch
+from vault.store.values import from_time
 from vault.v1 import vault_pb2_grpc
 from vault.wire import time_messages
 

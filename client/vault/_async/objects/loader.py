@@ -84,6 +84,23 @@ class AsyncLoader:
                 wanted = again + wanted[MAX_BATCH_ITEMS:]
         return done
 
+    async def load_apart(self, unit: str, key: Key) -> tuple[ObjectInfo, Any] | None:
+        """An object for one caller alone, where nothing is kept: nobody waits for it, and it is not outdated by
+        anything."""
+        loads = 0
+        while True:
+            (result,) = await self._store.load_many(unit, [LoadItem(key)])
+            loads += 1
+            try:
+                loaded = await self._decode(unit, key, result)
+            except ConflictError:  # replaced while its Datatype sought in it, perhaps
+                if loads == _MOST_LOADS:
+                    raise
+                continue
+            if loaded is not None:
+                await self.took(loaded[0].size)
+            return loaded
+
     async def _pass(
         self,
         unit: str,
@@ -262,6 +279,8 @@ class AsyncLoader:
         if type(result) is LoadedObject and result.data is not None:
             return result.info, await self._codecs[unit].decode(result.info, result.data)
         match result:
+            case LoadedObject(info, bytes() as data):  # most
+                return info, await self._codecs[unit].decode(info, data)
             case None:
                 return None
             case VaultError():

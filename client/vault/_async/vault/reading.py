@@ -107,11 +107,15 @@ class AsyncReading(AsyncPartialReading, AsyncListings):
             return ticket
         self._require_held(unit)
         check_key(key)
-        epoch = None
-        if self._cache.enabled:
-            epoch = await self._coherence.epoch()
-            if self._cache.open_current(unit, key, epoch, ticket):
-                return ticket
+        if not self._cache.enabled:
+            loaded = await self._loader.load_apart(unit, key)
+            if loaded is None:
+                return None
+            self._cache.open_apart(*loaded, ticket)
+            return ticket
+        epoch = await self._coherence.epoch()
+        if self._cache.open_current(unit, key, epoch, ticket):
+            return ticket
         held: Held = {}
         left = held.values()
         try:

@@ -85,6 +85,23 @@ class Loader:
                 wanted = again + wanted[MAX_BATCH_ITEMS:]
         return done
 
+    def load_apart(self, unit: str, key: Key) -> tuple[ObjectInfo, Any] | None:
+        """An object for one caller alone, where nothing is kept: nobody waits for it, and it is not outdated by
+        anything."""
+        loads = 0
+        while True:
+            (result,) = self._store.load_many(unit, [LoadItem(key)])
+            loads += 1
+            try:
+                loaded = self._decode(unit, key, result)
+            except ConflictError:  # replaced while its Datatype sought in it, perhaps
+                if loads == _MOST_LOADS:
+                    raise
+                continue
+            if loaded is not None:
+                self.took(loaded[0].size)
+            return loaded
+
     def _pass(
         self,
         unit: str,
@@ -263,6 +280,8 @@ class Loader:
         if type(result) is LoadedObject and result.data is not None:
             return result.info, self._codecs[unit].decode(result.info, result.data)
         match result:
+            case LoadedObject(info, bytes() as data):  # most
+                return info, self._codecs[unit].decode(info, data)
             case None:
                 return None
             case VaultError():

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from vault.errors import VaultError, object_not_found
-from vault.store.columns import from_time
 from vault.store.limits import check_new
-from vault.store.values import Key, ObjectInfo
+from vault.store.values import Key, ObjectInfo, from_time
 
 from vault_server.storage.decision.columns import decide_new
 from vault_server.storage.decision.group import Group, require_unchanged

@@ -4,9 +4,8 @@ import math
 from typing import Any, Final
 
 from vault.errors import object_not_found
-from vault.store.columns import to_time
 from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec
-from vault.store.values import ChangeKind, Key, ObjectInfo
+from vault.store.values import ChangeKind, Key, ObjectInfo, to_time
 
 from vault_server.storage.decision.plan import (
     ROW_BYTES,

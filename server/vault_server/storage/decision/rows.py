@@ -4,12 +4,13 @@ import json
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from operator import le
 from typing import Any, Final, NamedTuple, cast
 
 from vault.errors import CorruptionError
-from vault.store.columns import ObjectInfos, to_time
-from vault.store.values import ObjectInfo
+from vault.store.columns import ObjectInfos
+from vault.store.values import ObjectInfo, from_time, info_of_row, to_time
 
 
 class Row(NamedTuple):
@@ -40,6 +41,8 @@ class Row(NamedTuple):
     principal: str = ""
     content: int = 0
 
+
+_LATEST: Final = from_time(datetime.max.replace(tzinfo=UTC))
 
 SHOWN: Final = 13
 """So many columns are in an ObjectInfo."""
@@ -110,9 +113,10 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
-        created = to_time(created_at)
-        updated = created if updated_at == created_at else to_time(updated_at)
-        return ObjectInfo(
+        if not (0 <= created_at <= written_at <= updated_at <= _LATEST and 0 <= (expires_at or 0) <= _LATEST):
+            for moment in (created_at, updated_at, written_at, expires_at or 0):
+                to_time(moment)
+        return info_of_row(
             unit,
             data_id,
             generation,
@@ -122,10 +126,10 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
             datatype,
             name,
             unpack_tags(packed),
-            created,
-            updated,
-            updated if written_at == updated_at else to_time(written_at),
-            None if expires_at is None else to_time(expires_at),
+            created_at,
+            updated_at,
+            written_at,
+            expires_at,
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise CorruptionError(

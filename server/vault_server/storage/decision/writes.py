@@ -7,9 +7,8 @@ from itertools import repeat
 from typing import Any, ClassVar, Final, overload
 
 import xxhash
-from vault.store.columns import from_time
 from vault.store.specs import CopySpec, DeleteSpec, MetadataSpec, PutSpec, UpdateSpec, UploadSpec
-from vault.store.values import ChangeKind, Key, ObjectInfo
+from vault.store.values import ChangeKind, Key, ObjectInfo, from_time
 from vault.store.write_columns import SmallPuts, SmallUploads
 
 from vault_server.storage.decision.rows import Row, all_signed, signed

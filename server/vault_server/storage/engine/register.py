@@ -6,14 +6,14 @@ from functools import partial
 
 from vault.errors import CorruptionError, VaultError
 from vault.store.columns import LoadItems
-from vault.store.limits import check_keys
 from vault.store.listing import Listing
 from vault.store.specs import LoadItem
 from vault.store.usage import PrincipalInfo, UnitInfo
-from vault.store.values import Change, Key, LoadResult, ObjectInfo
+from vault.store.values import Change, Key, LoadedObject, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
+from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import Feed
@@ -27,7 +27,7 @@ from vault_server.storage.index.object_batches import (
     find_infos,
     to_loaded,
 )
-from vault_server.storage.index.objects import find_small, find_stored, require_sound, to_small
+from vault_server.storage.index.objects import DATA, find_small, find_stored, holds_all, require_sound, to_small
 from vault_server.storage.index.principals import principal_infos, principal_page
 from vault_server.storage.index.retirement import find_retired
 from vault_server.storage.index.units import find_units, unit_page
@@ -57,7 +57,9 @@ class Register:
         return self._connections.read(find_infos, unit, keys, alone=len(keys) == 1)
 
     def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
-        return self._connections.read(_small, unit, items, room, alone=len(items) == 1)
+        if len(items) == 1:
+            return [self._connections.read(_one_small, unit, items[0], room, alone=True)]
+        return self._connections.read(_small, unit, items, room)
 
     def stored(self, unit: str, key: Key) -> Stored | None:
         return self._connections.read(find_stored, unit, key, alone=True)
@@ -93,12 +95,28 @@ class Register:
         return self.feed.refresh()
 
 
+def _one_small(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> LoadResult | Stored:
+    """In a quarter of the time that columns of one take."""
+    try:
+        item.validate()
+        row = find_small(connection, unit, item.key)
+        if row is None:
+            return None
+        info = to_info(row)
+        if item.if_generation_not_match is None and holds_all(row, info, room):
+            return LoadedObject(info, row[DATA])
+    except VaultError as error:
+        return error
+    (result,) = load_small([item], room, lambda _: to_small(row), require_sound)
+    return result
+
+
 def _small(
     connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
 ) -> Sequence[LoadResult | Stored]:
-    keys = _plain_keys(items)
-    found = find_all_small(connection, unit, keys, room) if keys else None
-    loaded = to_loaded(found, keys, room) if found else None
+    batch = LoadItems.of(items)
+    found = find_all_small(connection, unit, batch.keys, room) if batch.are_plain else None
+    loaded = to_loaded(found, batch.keys, room) if found else None
     if loaded is not None:
         return loaded
     return load_small(items, room, partial(_find_small, connection, unit, found), require_sound)
@@ -111,22 +129,3 @@ def _find_small(
     if isinstance(row, CorruptionError):
         raise row
     return None if row is None else to_small(row)
-
-
-def _plain_keys(items: Sequence[LoadItem]) -> Sequence[Key]:
-    """Those of the items, where each of them can be asked for, and without a condition; otherwise none."""
-    if len(items) == 1:  # columns of one take longer
-        item = items[0]
-        keys: Sequence[Key] = (item.key,)
-        plain = item.if_generation_not_match is None
-    else:
-        batch = LoadItems.of(items)
-        keys = batch.keys
-        plain = batch.if_generation_not_match.count(None) == len(keys)
-    if not plain:
-        return ()
-    try:
-        check_keys(keys)
-    except VaultError:
-        return ()
-    return keys

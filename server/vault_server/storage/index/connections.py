@@ -140,26 +140,23 @@ class Connections:
         Args:
             alone: It is one statement, which sees one state by itself.
         """
-        deadline = time.monotonic() + BUSY_SECONDS
+        began = time.monotonic()
         while True:
+            # Two threads may come upon the same one: then one waits for the other's query.
+            for slot in self._reading:
+                if not slot.lock.locked():
+                    break
+            else:
+                slot = _Slot(lasting=len(self._reading) < _IDLE_READERS)
+                self._reading.append(slot)
             try:
-                return self._query(query, args) if alone else self._query(_in_transaction, (query, args))
+                return self._use(slot, query, args) if alone else self._use(slot, _in_transaction, (query, args))
             except sqlite3.Error as error:
-                if not is_busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > began + BUSY_SECONDS:
                     raise register_error(error, f"read the register {str(self.path)!r}", self.path) from error
             except UnicodeDecodeError as error:  # SQLite quotes a text of the schema that is none
                 raise damaged(self.path, f"cannot be read: {error}") from error
             time.sleep(0.01)
-
-    def _query(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
-        # Two threads may come upon the same one: then one waits for the other's query.
-        for slot in self._reading:
-            if not slot.lock.locked():
-                break
-        else:
-            slot = _Slot(lasting=len(self._reading) < _IDLE_READERS)
-            self._reading.append(slot)
-        return self._use(slot, query, args)
 
     def follow(self, look: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `look` on the connection of the feed, which nobody else uses."""

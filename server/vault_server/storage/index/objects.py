@@ -62,6 +62,18 @@ def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Any
     return _find(connection, _SELECT_SMALL, unit, key)
 
 
+def holds_all(found: tuple[Any, ...], info: ObjectInfo, room: int) -> bool:
+    """Whether a row of `find_small` has all the bytes of its object, sound and no more than `room`."""
+    file, data, blocks, checksum = found[SHOWN:]
+    return (
+        file is None
+        and type(data) is bytes
+        and len(data) == info.size <= room
+        and checksum == found[5]
+        and blocks == (info.checksum.to_bytes(8, "little") if data else b"")
+    )
+
+
 def to_small(found: tuple[Any, ...]) -> tuple[ObjectInfo, Content | None]:
     """What a row of `find_small` says, unverified."""
     return to_info(found), _content(found)

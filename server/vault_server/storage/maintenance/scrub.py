@@ -17,8 +17,8 @@ from typing import Final
 
 from vault._runtime.sync_async import Background, Event
 from vault.errors import ClosedError, StorageError, VaultError
-from vault.store.columns import from_time, to_time
 from vault.store.limits import check_number, check_seconds
+from vault.store.values import from_time, to_time
 
 from vault_server.storage.engine.engine import Engine
 from vault_server.storage.files.directory import REGISTER

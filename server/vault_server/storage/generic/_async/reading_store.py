@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Final, Literal, Self, cast
+from typing import Any, ClassVar, Final, Literal, Self
 
 from vault._runtime.version import __version__
 from vault.errors import VaultError
-from vault.store.columns import LoadItems, to_time
+from vault.store.columns import LoadItems
 from vault.store.contract import AsyncBlockReader, AsyncStore, AsyncWatch, LoadResult
 from vault.store.limits import (
     BLOCK_SIZE,
@@ -37,6 +37,7 @@ from vault.store.values import (
     ObjectInfo,
     ObjectRanges,
     Page,
+    to_time,
 )
 
 from vault_server.storage.clock import StoreClock
@@ -271,14 +272,14 @@ class AsyncReadingStore(AsyncStore, ABC):
 
     async def load_many(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult]:
         self._require_unit(unit)
-        check_batch(items, None if isinstance(items, LoadItems) else LoadItem)
-        outcomes = await self.index.load_small(unit, items, BATCH_BYTES)
-        found = isinstance(outcomes, list) and [outcome for outcome in outcomes if isinstance(outcome, Stored)]
+        check_batch(items, None if type(items) is LoadItems else LoadItem)
+        outcomes: Sequence[Any] = await self.index.load_small(unit, items, BATCH_BYTES)
+        found = type(outcomes) is list and [outcome for outcome in outcomes if type(outcome) is Stored]
         if not found:
-            return cast("Sequence[LoadResult]", outcomes)
+            return outcomes
         read = iter(await self.blobs.read(found))
         return [
-            await self._loaded(item, outcome, next(read)) if isinstance(outcome, Stored) else outcome
+            await self._loaded(item, outcome, next(read)) if type(outcome) is Stored else outcome
             for item, outcome in zip(items, outcomes, strict=True)
         ]
 
