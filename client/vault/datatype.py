@@ -86,6 +86,7 @@ class Datatype:
     datatype_tag: ClassVar[str] = "Datatype"
     _defined: ClassVar[int] = next(_definitions)
     _is_base = True  # looked for in a class's own attributes: no unit holds objects of just this
+    _streams: ClassVar[bool] = False
     _runs_code: ClassVar[bool] = False
     _verify: ClassVar[bool] = True
     _max_decoded: ClassVar[int] = 512 << 20
@@ -121,6 +122,7 @@ class Datatype:
             if inspect.isfunction(written := cls.__dict__.get(hook)):
                 setattr(cls, hook, (classmethod if _takes_class(written) else staticmethod)(written))
         _complete(cls)
+        cls._streams = not all(hasattr(_definition(cls, hook)[1], "default") for hook in ("_dump_to", "_load_from"))
 
     def _dump(self) -> bytes:
         """This object as bytes; empty bytes are valid."""
@@ -149,7 +151,7 @@ class Datatype:
     @classmethod
     def streams(cls) -> bool:
         """Whether the class has streaming hooks of its own."""
-        return not all(hasattr(_definition(cls, hook)[1], "default") for hook in ("_dump_to", "_load_from"))
+        return cls._streams
 
     @classmethod
     def decoder_for(cls, tag: str) -> "type[Datatype]":

@@ -99,7 +99,7 @@ def check_keys(keys: Sequence[int | str]) -> None:
 
 def check_tags(tags: Mapping[str, str]) -> None:
     """Tags: few and short enough."""
-    if not isinstance(tags, Mapping):
+    if type(tags) is not dict and not isinstance(tags, Mapping):
         raise InvalidArgumentError(f"tags are a mapping of text to text, not {type(tags).__name__}", reason="BAD_TAGS")
     if len(tags) > MAX_TAGS:
         raise InvalidArgumentError(f"{len(tags)} tags: at most {MAX_TAGS} are allowed", reason="BAD_TAGS")

@@ -173,7 +173,7 @@ def new_columns(
 
 def check_small_batch(items: Sequence[SmallWrite], spec: type | tuple[type, ...]) -> None:
     """The items of a batch of writes, and the type of their specs."""
-    if isinstance(items, _Writes) and not items.others and issubclass(items.spec, spec):
+    if type(items) is not list and isinstance(items, _Writes) and not items.others and issubclass(items.spec, spec):
         check_batch(items)
         return
     check_batch(items, SmallObject)

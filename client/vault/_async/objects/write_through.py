@@ -219,9 +219,9 @@ class AsyncWriteThrough:
 
     async def _send(self, unit: str, items: Sequence[SmallObject[Any]]) -> Sequence[ObjectInfo | VaultError]:
         """Writes objects of at most one block each, whose specs are of one type; each with its own outcome."""
-        if isinstance(items, SmallUploads):
+        if type(items) is SmallUploads:
             return await self._store.upload_many(unit, items)
-        if isinstance(items, SmallPuts):
+        if type(items) is SmallPuts:
             return await self._store.put_many(unit, items)
         match items[0].spec:
             case UploadSpec():

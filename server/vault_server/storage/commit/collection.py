@@ -198,7 +198,8 @@ class Sweeper:
         if plan is not None and plan.retired:
             self._inlined += plan.inlined
             if plan.inlined:
-                self._crowded = self._inlined > max(inlined_limit(self._root) // 4, _TRIMMED_AT_ONCE)
+                many = self._inlined > _TRIMMED_AT_ONCE  # before the disk is asked
+                self._crowded = many and self._inlined > inlined_limit(self._root) // 4
             self._expect(_COLLECT_APART if self._crowded else max(retention, _COLLECT_APART))
         if not self._orphans:
             try:

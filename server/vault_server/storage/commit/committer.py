@@ -173,7 +173,7 @@ class Committer:
     ) -> tuple[Sequence[Any], Plan]:
         """Decides the writes, and names the files of those that are accepted. A write whose file cannot be named is
         refused, and the others are decided without it; see `_transact`."""
-        is_batch = isinstance(items, Batch)
+        is_batch = type(items) is Batch
         writes: Sequence[Any] = items if is_batch else [item for item in items if not isinstance(item, VaultError)]
         known, expired = self._facts(connection, writes, retention)
         wall = self._clock.wall()

@@ -29,7 +29,7 @@ from vault_server.storage.commit.outcome import Outcome
 from vault_server.storage.commit.placement import Placement
 from vault_server.storage.decision.plan import Retention
 from vault_server.storage.decision.stored import Purged
-from vault_server.storage.decision.writes import Batch, Content, Delete, PlacingWrite, Write
+from vault_server.storage.decision.writes import Batch, Delete, Write
 from vault_server.storage.failpoints import reached
 from vault_server.storage.files.blobs import Blobs
 from vault_server.storage.files.reserve import Reserve
@@ -129,9 +129,14 @@ class Writer:
         future: Outcome[Sequence[Any]] = Outcome()
 
         def answer(outcomes: Sequence[Any]) -> None:
-            some = outcomes.others.values() if isinstance(outcomes, Columns) else outcomes
-            unexpected = [o for o in some if isinstance(o, BaseException) and not isinstance(o, VaultError)]
-            _settle(future, unexpected[0] if unexpected else outcomes)
+            some = (
+                outcomes.others.values() if type(outcomes) is not list and isinstance(outcomes, Columns) else outcomes
+            )
+            for outcome in some:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, VaultError):
+                    future.set_exception(outcome)
+                    return
+            future.set_result(outcomes)
 
         self._enqueue(_Entry(answer, items))
         return future
@@ -375,10 +380,6 @@ def _items(entries: Sequence[_Entry]) -> Sequence[Item]:
     return entries[0].items if len(entries) == 1 else [item for entry in entries for item in entry.items]
 
 
-def _content(item: Item) -> Content | None:
-    return item.content if isinstance(item, PlacingWrite) else None
-
-
 def _ignore(_: Sequence[Any]) -> None:
     """Nobody waits for it."""
 
@@ -395,10 +396,9 @@ def _discard(entries: list[_Entry], *, release: bool = False) -> None:
     """Removes staged files that were not placed; with `release` not those of writes that can go on later."""
     for entry in entries:
         items = entry.items
-        contents = items.contents if isinstance(items, Batch) else map(_content, items)
+        contents = items.contents if type(items) is Batch else [getattr(item, "content", None) for item in items]
         for content in contents:
-            staged = None if content is None else content.staged
-            if staged is not None:
+            if content is not None and (staged := content.staged) is not None:
                 try:
                     if release:
                         staged.release()

@@ -43,7 +43,7 @@ def decide(facts: Facts, writes: Iterable[Write], clock: int, retention: Retenti
         clock: The time, in microseconds since 1970.
         retention: How long what is replaced stays.
     """
-    if isinstance(writes, Batch) and (plan := decide_new(facts, writes, clock, retention)) is not None:
+    if type(writes) is Batch and (plan := decide_new(facts, writes, clock, retention)) is not None:
         return plan
     group = Group(facts, clock, retention)
     outcomes: list[Outcome] = []

@@ -64,10 +64,15 @@ class Group:
         self._trash: list[str] = []
         self._inlined = 0
         self._expires: int | None = None
-        self._rooms = {
-            unit: Room(usage, facts.oldest.get(unit)) for unit, usage in facts.units.items() if usage.is_limited
-        }
-        self._allowances = {name: Allowance(account) for name, account in facts.accounts.items() if account.is_limited}
+        self._rooms: dict[str, Room] = {}
+        self._allowances: dict[str, Allowance] = {}
+        if facts.has_limits:
+            self._rooms = {
+                unit: Room(usage, facts.oldest.get(unit)) for unit, usage in facts.units.items() if usage.is_limited
+            }
+            self._allowances = {
+                name: Allowance(account) for name, account in facts.accounts.items() if account.is_limited
+            }
 
     def answer(self, write: Write) -> Answer | None:
         """What this request was answered; None when it was not applied."""

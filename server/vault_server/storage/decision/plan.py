@@ -182,9 +182,10 @@ class Facts:
     @property
     def has_limits(self) -> bool:
         """Whether there are any for what the writes add to."""
-        return any(usage.is_limited for usage in self.units.values()) or any(
-            account.is_limited for account in self.accounts.values()
-        )
+        for usage in self.units.values():  # not `any` of a generator: each commit asks
+            if usage.is_limited:
+                return True
+        return bool(self.accounts) and any(account.is_limited for account in self.accounts.values())
 
 
 class NewContent(NamedTuple):

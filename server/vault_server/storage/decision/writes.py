@@ -267,7 +267,7 @@ class Asked:
 
 def asked(writes: Iterable[Write]) -> Asked:
     """What has to be known to decide on these writes."""
-    if isinstance(writes, Batch):
+    if type(writes) is Batch:
         return _asked_by(writes)
     found = Asked([], [], [], [], [], set(), set())
     for write in writes:

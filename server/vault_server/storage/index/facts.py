@@ -102,6 +102,21 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
     names = wanted.names
     if wanted.new_names:
         names = names + select(connection, _NAMES, wanted.new_names, pairs=True)
+    if ids or names:
+        _find(connection, found, ids, names)
+    for change in select(connection, _ANSWERS, answered) if answered else ():
+        found.answers[change[_PRINCIPAL : _PRINCIPAL + 2]] = to_answer(change)
+    behind = found.revision - retention.history
+    if behind > 0 and behind >= found.feed_floor + retention.step:
+        bounds = (behind, found.feed_floor + retention.step)
+        found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
+    return found
+
+
+def _find(
+    connection: sqlite3.Connection, found: Facts, ids: Sequence[tuple[str, int]], names: Sequence[tuple[str, str]]
+) -> None:
+    """Adds the objects of ids and names."""
     damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
         for unit, key, *columns, file, disputed in select(connection, statements, keys, pairs=True) if keys else ():
@@ -114,12 +129,6 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
             else:
                 found.rows[row.unit, row.data_id] = Found(row, file)
     found.damaged = damaged
-    for change in select(connection, _ANSWERS, answered) if answered else ():
-        found.answers[change[_PRINCIPAL : _PRINCIPAL + 2]] = to_answer(change)
-    if found.revision - retention.history >= found.feed_floor + retention.step:
-        bounds = (found.revision - retention.history, found.feed_floor + retention.step)
-        found.floors = [(bound, _committed_at(connection, bound)) for bound in bounds]
-    return found
 
 
 def _questions(
@@ -127,6 +136,9 @@ def _questions(
 ) -> Iterator[tuple[str, Sequence[Any], Sequence[tuple[str, int]], Sequence[bytes]]]:
     """The first statements and their values, and the new ids and the requests that each asks about."""
     units, new_ids, requests = list(wanted.units), wanted.new_ids, wanted.requests
+    if len(requests) == 1:
+        yield _FIRST[0], (*(new_ids[0] if new_ids else NULLS[:2]), requests[0], units[0]), new_ids, requests
+        return
     if len(units) == 1 and len(new_ids) == len(requests) > 1:
         (unit, first), (_, last) = min(new_ids), max(new_ids)
         span = min(requests), max(requests)

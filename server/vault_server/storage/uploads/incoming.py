@@ -117,7 +117,9 @@ def small_contents(
         items: Columns are valid, as their `are_valid` says.
         stage: Takes the bytes out of a content that is not to have them in itself.
     """
-    contents = _of_columns(items) if isinstance(items, SmallUploads | SmallPuts) else None
+    contents = None
+    if type(items) is not list and isinstance(items, (SmallUploads, SmallPuts)):
+        contents = _of_columns(items)
     if contents is None:
         contents = []
         for item in items:

@@ -224,7 +224,9 @@ class EngineStore(ReadingStore):
     ) -> Sequence[Any]:
         """Args: kind: The columns that a batch may be; None: it goes item by item."""
         columns = valid_columns(kind, items) if kind is not None and len(items) > 1 else None
-        wanted = (list(items) if isinstance(items, Columns) else items) if columns is None else columns
+        wanted: Sequence[Any] = items if columns is None else columns
+        if columns is None and type(items) is not list and isinstance(items, Columns):
+            wanted = list(items)
         contents = self.blobs.contents(unit, wanted)
         if columns is not None:
             sound = [content for content in contents if isinstance(content, Content)]
