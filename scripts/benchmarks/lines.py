@@ -13,7 +13,7 @@ HALF: Final = {"source": Large(Quick(512 * MIB, 64 * MIB))}
 MUCH: Final = {"source": Large(Quick(4 * GIB, 256 * MIB))}
 SOME: Final = {"source": Large(16 * MIB), "count": Quick(1000, 200)}
 OUT: Final = {"target": "{folder}/out-{client}"}
-BATCH: Final = {"objects": 1000}
+BATCH: Final = {"objects": 1000, "batches": Quick(10, 5)}
 SINGLE: Final = {"objects": 1000, "count": Quick(2000, 400)}
 SHARED: Final = {"objects": 1000, "count": Quick(8000, 1600)}
 

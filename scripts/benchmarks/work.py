@@ -190,18 +190,26 @@ def load_tasks(peer: Any, *, objects: int, count: int, tasks: int) -> Work:
     )
 
 
-def load_many(peer: Any, *, objects: int) -> Work:
+def load_many(peer: Any, *, objects: int, batches: int) -> Work:
     keys = peer.keys(objects)
-    return Work(
-        run=lambda: peer.get_many(keys),
-        count=objects,
-        after=lambda found: same(found, [small(number) for number in range(objects)]),
-    )
+
+    def run() -> Any:
+        for _ in range(batches):
+            found = peer.get_many(keys)
+        return found
+
+    expected = [small(number) for number in range(objects)]
+    return Work(run=run, count=objects * batches, after=lambda found: same(found, expected))
 
 
-def upload_many(peer: Any, *, objects: int) -> Work:
+def upload_many(peer: Any, *, objects: int, batches: int) -> Work:
     items = [small(number) for number in range(objects)]
-    return Work(run=lambda: peer.set_many(items), count=objects, after=peer.delete_many)
+
+    def clear(sent: list[Any]) -> None:
+        for each in sent:
+            peer.delete_many(each)
+
+    return Work(run=lambda: [peer.set_many(items) for _ in range(batches)], count=objects * batches, after=clear)
 
 
 def upload(peer: Any, *, count: int) -> Work:
