@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from vault._async.files.object_reader import AsyncObjectReader, open_reader
-from vault._async.files.range_reader import AsyncRangeReader
+from vault._async.files.range_reader import STREAMED, AsyncRangeReader
 from vault._async.vault.base import AsyncVaultBase, listed
 from vault._async.vault.near_names import not_found
 from vault.errors import InvalidArgumentError
@@ -91,7 +91,7 @@ class AsyncPartialReading(AsyncVaultBase):
         groups = [ranges[start : start + MAX_RANGES] for start in range(0, len(ranges), MAX_RANGES)]
         for group in groups:
             check_ranges(group)
-        if len(groups) == 1:
+        if len(groups) == 1 and all((length or 0) < STREAMED for _, length in ranges):
             try:
                 found = await self._store.read(unit, key, ranges, exact_below=exact_below)
             except InvalidArgumentError as error:

@@ -16,6 +16,8 @@ from vault.store.values import ObjectInfo
 STREAMED: Final = 2 * BLOCK_SIZE
 """Bytes from which on a part is streamed: blocks of a stream are copied less often than those of one reply."""
 
+_AT_ONCE: Final = 3 * BLOCK_SIZE  # bytes of parts that one request is for: a reply holds as much
+
 
 class RangeReader:
     """Reads parts of what `info` shows, for any number of threads (or tasks) at a time."""
@@ -50,13 +52,25 @@ class RangeReader:
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Parts that are all there, as many of them in one request as a reply holds. Raises as `read`."""
-        if len(ranges) > 1:
-            parts = self._at_once(ranges)
-            if parts is None:
-                half = len(ranges) // 2
-                return [*self.read_many(ranges[:half]), *self.read_many(ranges[half:])]
-            return parts
-        return [self.read(*each) for each in ranges]
+        parts: list[bytes] = []
+        group: list[tuple[int, int]] = []
+        size = 0
+        for each in ranges:
+            if group and size + each[1] > _AT_ONCE:
+                parts += self._read_group(group)
+                group, size = [], 0
+            group.append(each)
+            size += each[1]
+        return parts + self._read_group(group)
+
+    def _read_group(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if len(ranges) <= 1:
+            return [self.read(*each) for each in ranges]
+        parts = self._at_once(ranges)
+        if parts is None:  # where whole blocks are moved for them
+            half = len(ranges) // 2
+            parts = [*self._read_group(ranges[:half]), *self._read_group(ranges[half:])]
+        return parts
 
     def _at_once(self, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """In one request; None where its answer would be too large."""

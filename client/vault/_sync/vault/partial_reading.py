@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from vault._sync.files.object_reader import ObjectReader, open_reader
-from vault._sync.files.range_reader import RangeReader
+from vault._sync.files.range_reader import STREAMED, RangeReader
 from vault._sync.vault.base import VaultBase, listed
 from vault._sync.vault.near_names import not_found
 from vault.errors import InvalidArgumentError
@@ -92,7 +92,7 @@ class PartialReading(VaultBase):
         groups = [ranges[start : start + MAX_RANGES] for start in range(0, len(ranges), MAX_RANGES)]
         for group in groups:
             check_ranges(group)
-        if len(groups) == 1:
+        if len(groups) == 1 and all((length or 0) < STREAMED for _, length in ranges):
             try:
                 found = self._store.read(unit, key, ranges, exact_below=exact_below)
             except InvalidArgumentError as error:
