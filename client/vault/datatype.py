@@ -164,7 +164,7 @@ class Datatype:
         Raises:
             DecodeError: No class of the family has the tag, or several do.
         """
-        if tag in {"", cls.datatype_tag}:
+        if tag == cls.datatype_tag or not tag:
             return cls
         found = [candidate for candidate in _family(cls) if candidate.datatype_tag == tag]
         if found and not cls._runs_code and any(map(attrgetter("_runs_code"), found)):

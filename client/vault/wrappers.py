@@ -59,7 +59,7 @@ class BytesWrapper(Wrapper):
 
     @classmethod
     def _load(cls, raw: bytes) -> Self:
-        return cls(bytes(raw))
+        return cls(raw if type(raw) is bytes else bytes(raw))
 
 
 class TextWrapper(Wrapper):

@@ -335,7 +335,7 @@ class ObjectCache(Generic[FlightT]):
         with self.lock:
             entry = ticket._entry  # noqa: SLF001
             if entry is not None:
-                unit = self._use(entry)
+                unit = None if entry.held_by is None else self._use(entry)
                 ticket._entry = None  # noqa: SLF001  # no call between these, at which an interrupt might come
                 entry.pins -= 1
                 self._pins -= 1

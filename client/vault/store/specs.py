@@ -27,6 +27,7 @@ from vault.store.limits import (
 from vault.store.values import Key
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class LoadItem:
     """One object wanted from a batch."""

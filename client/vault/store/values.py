@@ -220,6 +220,7 @@ class NotModified:
     generation: int
 
 
+@made_fast
 @dataclass(frozen=True, slots=True)
 class LoadedObject:
     """One object of a batch; `data` is None when it is too large for one and must be streamed."""

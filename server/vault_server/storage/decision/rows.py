@@ -42,7 +42,8 @@ class Row(NamedTuple):
     content: int = 0
 
 
-_LATEST: Final = from_time(datetime.max.replace(tzinfo=UTC))
+LATEST: Final = from_time(datetime.max.replace(tzinfo=UTC))
+"""The last of all times."""
 
 SHOWN: Final = 13
 """So many columns are in an ObjectInfo."""
@@ -113,7 +114,7 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
     try:
         if size < 0 or not 0 < generation <= revision:
             raise ValueError(f"size {size}, generation {generation}, revision {revision}")  # noqa: TRY301  # told below
-        if not (0 <= created_at <= written_at <= updated_at <= _LATEST and 0 <= (expires_at or 0) <= _LATEST):
+        if not (0 <= created_at <= written_at <= updated_at <= LATEST and 0 <= (expires_at or 0) <= LATEST):
             for moment in (created_at, updated_at, written_at, expires_at or 0):
                 to_time(moment)
         return info_of_row(
@@ -122,10 +123,10 @@ def to_info(row: tuple[Any, ...]) -> ObjectInfo:
             generation,
             revision,
             size,
-            unsigned(checksum),
+            checksum + (1 << 64) if checksum < 0 else checksum,  # as `unsigned`
             datatype,
             name,
-            unpack_tags(packed),
+            unpack_tags(packed) if packed else {},
             created_at,
             updated_at,
             written_at,

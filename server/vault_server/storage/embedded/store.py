@@ -86,7 +86,8 @@ class EmbeddedStore(StagingStore):
         return self.engine.feed.refresh()
 
     def require_open(self) -> None:
-        self.engine.require_open()
+        if self.engine.closed:
+            self.engine.require_open()
 
     def writer(self, write: ContentWrite, *, resumable: bool) -> FileWriter:
         return FileWriter(self, write, self.engine.writer, resumable=resumable)

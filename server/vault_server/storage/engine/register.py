@@ -4,16 +4,15 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from vault.errors import CorruptionError, VaultError
+from vault.errors import CorruptionError
 from vault.store.columns import LoadItems
 from vault.store.listing import Listing
 from vault.store.specs import LoadItem
 from vault.store.usage import PrincipalInfo, UnitInfo
-from vault.store.values import Change, Key, LoadedObject, LoadResult, ObjectInfo
+from vault.store.values import Change, Key, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
-from vault_server.storage.decision.rows import to_info
 from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Asked, Content
 from vault_server.storage.feed.feed import Feed
@@ -27,7 +26,7 @@ from vault_server.storage.index.object_batches import (
     find_infos,
     to_loaded,
 )
-from vault_server.storage.index.objects import DATA, find_small, find_stored, holds_all, require_sound, to_small
+from vault_server.storage.index.objects import find_small, find_stored, load_one, require_sound, to_small
 from vault_server.storage.index.principals import principal_infos, principal_page
 from vault_server.storage.index.retirement import find_retired
 from vault_server.storage.index.units import find_units, unit_page
@@ -58,7 +57,7 @@ class Register:
 
     def load_small(self, unit: str, items: Sequence[LoadItem], room: int) -> Sequence[LoadResult | Stored]:
         if len(items) == 1:
-            return [self._connections.read(_one_small, unit, items[0], room, alone=True)]
+            return [self._connections.read(load_one, unit, items[0], room, alone=True)]
         return self._connections.read(_small, unit, items, room)
 
     def stored(self, unit: str, key: Key) -> Stored | None:
@@ -95,22 +94,6 @@ class Register:
         return self.feed.refresh()
 
 
-def _one_small(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> LoadResult | Stored:
-    """In a quarter of the time that columns of one take."""
-    try:
-        item.validate()
-        row = find_small(connection, unit, item.key)
-        if row is None:
-            return None
-        info = to_info(row)
-        if item.if_generation_not_match is None and holds_all(row, info, room):
-            return LoadedObject(info, row[DATA])
-    except VaultError as error:
-        return error
-    (result,) = load_small([item], room, lambda _: to_small(row), require_sound)
-    return result
-
-
 def _small(
     connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
 ) -> Sequence[LoadResult | Stored]:
@@ -125,7 +108,9 @@ def _small(
 def _find_small(
     connection: sqlite3.Connection, unit: str, found: Rows | None, key: Key
 ) -> tuple[ObjectInfo, Content | None] | None:
-    row = find_small(connection, unit, key) if found is None else found.get(key)
+    if found is None:
+        return find_small(connection, unit, key)
+    row = found.get(key)
     if isinstance(row, CorruptionError):
         raise row
     return None if row is None else to_small(row)

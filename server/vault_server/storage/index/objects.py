@@ -5,14 +5,16 @@ Every function takes a connection and does one or two indexed lookups; transacti
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
-from vault.errors import CorruptionError
-from vault.store.limits import BLOCK_SIZE
-from vault.store.values import Key, ObjectInfo
+from vault.errors import CorruptionError, VaultError
+from vault.store.limits import BLOCK_SIZE, check_key
+from vault.store.specs import LoadItem
+from vault.store.values import Key, LoadedObject, LoadResult, ObjectInfo, info_of_row
 
-from vault_server.storage.decision.rows import SHOWN, Row, to_info, unsigned
-from vault_server.storage.decision.stored import Stored
+from vault_server.storage.decision.rows import LATEST, SHOWN, Row, to_info, unpack_tags, unsigned
+from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, unit_folder
 from vault_server.storage.index.expiring import LIVE
@@ -25,8 +27,8 @@ FILE, DATA, BLOCKS, CHECKSUM = range(SHOWN, SHOWN + 4)
 
 # The row is read by its number, not with the index that found it: what it says of itself must not come from there.
 _WHERE: Final = (
-    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.data_id = ?){LIVE}",  # noqa: S608  # a constant
-    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ? AND i.name = ?){LIVE}",  # noqa: S608  # likewise
+    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ?1 AND i.data_id = ?2){LIVE}",  # noqa: S608  # a constant
+    f" WHERE o.number = (SELECT i.number FROM objects i WHERE i.unit = ?1 AND i.name = ?2){LIVE}",  # noqa: S608  # likewise
 )
 
 
@@ -45,6 +47,54 @@ _SELECT_STORED: Final = _by_key(_STORED)
 _SELECT_SMALL: Final = _by_key(f"{_STORED} AND o.size <= {BLOCK_SIZE}")
 
 
+_VERIFIED: Final = [
+    f"SELECT o.{other}, o.generation, o.revision, o.checksum, o.datatype, o.tags, "  # noqa: S608  # names of columns
+    "o.created_at, o.updated_at, o.written_at, o.expires_at, c.blocks, "
+    f"CASE WHEN o.unit = ?1 AND o.{asked} = ?2 AND c.file IS NULL AND c.checksum = o.checksum "
+    "AND length(c.data) = o.size THEN c.data END "
+    f"FROM objects o LEFT JOIN contents c ON c.number = o.content AND o.size <= {BLOCK_SIZE}{where}"
+    for asked, other, where in zip(("data_id", "name"), ("name", "data_id"), _WHERE, strict=True)
+]
+"""What `find_small` selects, but for what is known then: the bytes are those that belong to what was asked for. Each
+column takes 0.4 µs, a comparison a tenth of that; of columns that are wanted all the same Python compares faster."""
+
+
+def load_one(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> LoadResult | Stored:
+    """`load_small` of one item: most are here, and sound."""
+    key: Any = item.key
+    if item.if_generation_not_match is None:
+        try:
+            check_key(key)
+            by_name = isinstance(key, str)
+            found = connection.execute(_VERIFIED[by_name], (unit, key)).fetchone()
+            if found is None:
+                return None
+            (other, generation, revision, checksum, datatype, tags,
+             created_at, updated_at, written_at, expires_at, blocks, data) = found  # fmt: skip
+            if checksum < 0:  # as `unsigned`
+                checksum += 1 << 64
+            if (
+                type(data) is bytes
+                and len(data) <= room
+                and blocks == (checksum.to_bytes(8, "little") if data else b"")
+                and 0 < generation <= revision
+                and 0 <= created_at <= written_at <= updated_at <= LATEST
+                and (expires_at is None or 0 <= expires_at <= LATEST)
+            ):
+                data_id, name = (other, key) if by_name else (key, other)
+                info = info_of_row(
+                    unit, data_id, generation, revision, len(data), checksum, datatype, name,
+                    unpack_tags(tags) if tags else {}, created_at, updated_at, written_at, expires_at,
+                )  # fmt: skip
+                return LoadedObject(info, data)
+        except VaultError as error:
+            return error
+        except (TypeError, ValueError, OverflowError):  # of a damaged row
+            pass
+    (result,) = load_small([item], room, partial(find_small, connection, unit), require_sound)
+    return result
+
+
 def find_info(connection: sqlite3.Connection, unit: str, key: Key) -> ObjectInfo | None:
     """The object, None when there is none."""
     found = _find(connection, _SELECT_INFO, unit, key)
@@ -57,25 +107,14 @@ def find_stored(connection: sqlite3.Connection, unit: str, key: Key) -> Stored |
     return None if found is None else to_stored(found)
 
 
-def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[Any, ...] | None:
-    """The row of the object, and of one of at most a block its content; in one statement."""
-    return _find(connection, _SELECT_SMALL, unit, key)
-
-
-def holds_all(found: tuple[Any, ...], info: ObjectInfo, room: int) -> bool:
-    """Whether a row of `find_small` has all the bytes of its object, sound and no more than `room`."""
-    file, data, blocks, checksum = found[SHOWN:]
-    return (
-        file is None
-        and type(data) is bytes
-        and len(data) == info.size <= room
-        and checksum == found[5]
-        and blocks == (info.checksum.to_bytes(8, "little") if data else b"")
-    )
+def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[ObjectInfo, Content | None] | None:
+    """The object, and of one of at most a block its content, unverified; in one statement."""
+    found = _find(connection, _SELECT_SMALL, unit, key)
+    return None if found is None else to_small(found)
 
 
 def to_small(found: tuple[Any, ...]) -> tuple[ObjectInfo, Content | None]:
-    """What a row of `find_small` says, unverified."""
+    """What a row says, unverified, that ends with the content's file, data, blocks and checksum."""
     return to_info(found), _content(found)
 
 
@@ -86,9 +125,10 @@ def to_stored(found: tuple[Any, ...], *, retired: bool = False) -> Stored:
 
 
 def _find(connection: sqlite3.Connection, statements: Sequence[str], unit: str, key: Key) -> tuple[Any, ...] | None:
-    found: tuple[Any, ...] | None = connection.execute(statements[isinstance(key, str)], (unit, key)).fetchone()
-    if found is not None:
-        require_asked(unit, key, found[0], found[1], found[7])
+    by_name = isinstance(key, str)
+    found: tuple[Any, ...] | None = connection.execute(statements[by_name], (unit, key)).fetchone()
+    if found is not None and (found[0] != unit or found[7 if by_name else 1] != key):
+        raise not_asked(unit, key, found[0], found[1], found[7])
     return found
 
 

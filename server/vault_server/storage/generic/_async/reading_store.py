@@ -274,10 +274,9 @@ class AsyncReadingStore(AsyncStore, ABC):
         self._require_unit(unit)
         check_batch(items, None if type(items) is LoadItems else LoadItem)
         outcomes: Sequence[Any] = await self.index.load_small(unit, items, BATCH_BYTES)
-        found = type(outcomes) is list and [outcome for outcome in outcomes if type(outcome) is Stored]
-        if not found:
+        if type(outcomes) is not list or Stored not in map(type, outcomes):
             return outcomes
-        read = iter(await self.blobs.read(found))
+        read = iter(await self.blobs.read([outcome for outcome in outcomes if type(outcome) is Stored]))
         return [
             await self._loaded(item, outcome, next(read)) if type(outcome) is Stored else outcome
             for item, outcome in zip(items, outcomes, strict=True)

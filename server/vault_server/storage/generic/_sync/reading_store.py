@@ -275,10 +275,9 @@ class ReadingStore(Store, ABC):
         self._require_unit(unit)
         check_batch(items, None if type(items) is LoadItems else LoadItem)
         outcomes: Sequence[Any] = self.index.load_small(unit, items, BATCH_BYTES)
-        found = type(outcomes) is list and [outcome for outcome in outcomes if type(outcome) is Stored]
-        if not found:
+        if type(outcomes) is not list or Stored not in map(type, outcomes):
             return outcomes
-        read = iter(self.blobs.read(found))
+        read = iter(self.blobs.read([outcome for outcome in outcomes if type(outcome) is Stored]))
         return [
             self._loaded(item, outcome, next(read)) if type(outcome) is Stored else outcome
             for item, outcome in zip(items, outcomes, strict=True)
