@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -161,7 +162,13 @@ def python(*, program: str, peer: Vault | None = None) -> Work:
         if not peer.vault.exists(UNIT, 1):
             peer.vault.upload(UNIT, BytesWrapper(small(0)), data_id=1)
         program = FIRST_LOAD.format(place=peer.place)
-    return Work(run=lambda: subprocess.run([sys.executable, "-c", program], check=True))
+    # Bytecode of its own, which the run that is not measured compiles: whatever is set, and whoever owns the modules.
+    compiled = tempfile.TemporaryDirectory()
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled.name}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return Work(
+        run=lambda: subprocess.run([sys.executable, "-c", program], check=True, env=environment), end=compiled.cleanup
+    )
 
 
 def memoized(peer: Any, *, size: int, count: int) -> Work:
