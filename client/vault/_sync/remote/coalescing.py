@@ -27,7 +27,7 @@ AnswerT = TypeVar("AnswerT")
 AT_ONCE: Final = 4
 """Requests on their way before callers are coalesced: more would be answered one after the other anyway."""
 
-_MANY: Final = 8  # questions in a request, in the mean
+_MANY: Final = range(8, 48)  # questions in a request, in the mean: of more, each is nearly full
 _OF_MANY_AT_ONCE: Final = 2
 _MOST: Final = 64  # questions in a request
 _BYTES: Final = 1 << 20  # of the answers to a request, by what the last ones took: the first of them waits for the last
@@ -192,7 +192,7 @@ class Coalescing(Generic[QuestionT, AnswerT]):
     def _leaves(self, number: int) -> None:
         """A request of so many questions, with the lock held."""
         self._mean_number += 0.2 * (number - self._mean_number)
-        self._at_once = AT_ONCE if self._mean_number < _MANY else _OF_MANY_AT_ONCE
+        self._at_once = _OF_MANY_AT_ONCE if int(self._mean_number) in _MANY else AT_ONCE
 
     def _queue_again(self, others: list[_Caller], error: BaseException) -> None:
         """The request failed: those who have time left, or whose request it was not, queue again."""
