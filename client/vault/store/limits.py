@@ -6,6 +6,7 @@ Every `check_…` raises InvalidArgumentError, whose text says what is allowed.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -59,9 +60,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no datatype ever had one, and a cla
 _NO_HIDDEN: Final = "control, formatting and line-separating characters are not for new ones"
 
 
+@lru_cache(maxsize=1024)
+def _is_unit(name: str) -> bool:
+    """Every call begins with this; most are about few units."""
+    return _UNIT.fullmatch(name) is not None
+
+
 def check_unit(unit: str) -> None:
     """A unit's name."""
-    if not isinstance(unit, str) or _UNIT.fullmatch(unit) is None:
+    if not isinstance(unit, str) or not _is_unit(unit):
         raise _bad("unit name", unit, "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit", "BAD_UNIT")
 
 
@@ -214,6 +221,8 @@ def check_batch(items: Sequence[object], kind: type | tuple[type, ...] | None = 
     """The items of a batch: a sequence, not too long, and all of a type, or of several, where one is given."""
     if type(items) is not list:  # as most are, and asking the abstract class takes a hundred times as long
         check_type("a batch", items, Sequence)
+    elif len(items) == 1 and type(items[0]) is kind:
+        return
     if len(items) > MAX_BATCH_ITEMS:
         raise InvalidArgumentError(
             f"{len(items)} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"

@@ -93,6 +93,9 @@ class Loader:
             (result,) = self._store.load_many(unit, [LoadItem(key)])
             loads += 1
             try:
+                if type(result) is LoadedObject and result.data is not None:  # most; as `_decode` of it
+                    self.took(len(result.data))
+                    return result.info, self._codecs[unit].decode(result.info, result.data)
                 loaded = self._decode(unit, key, result)
             except ConflictError:  # replaced while its Datatype sought in it, perhaps
                 if loads == _MOST_LOADS:
