@@ -24,7 +24,7 @@ from vault_server.storage.index.object_batches import (
     find_all_small,
     find_generations,
     find_infos,
-    to_loaded,
+    load_all,
 )
 from vault_server.storage.index.objects import find_small, find_stored, load_one, require_sound, to_small
 from vault_server.storage.index.principals import principal_infos, principal_page
@@ -98,10 +98,12 @@ def _small(
     connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
 ) -> Sequence[LoadResult | Stored]:
     batch = LoadItems.of(items)
-    found = find_all_small(connection, unit, batch.keys, room) if batch.are_plain else None
-    loaded = to_loaded(found, batch.keys, room) if found else None
-    if loaded is not None:
-        return loaded
+    found = None
+    if items and batch.are_plain:
+        loaded = load_all(connection, unit, batch.keys, room)
+        if loaded is not None:
+            return loaded
+        found = find_all_small(connection, unit, batch.keys, room)
     return load_small(items, room, partial(_find_small, connection, unit, found), require_sound)
 
 
