@@ -227,8 +227,10 @@ def check_batch(items: Sequence[object], kind: type | tuple[type, ...] | None = 
         raise InvalidArgumentError(
             f"{len(items)} items in one batch: at most {MAX_BATCH_ITEMS} are allowed", reason="BATCH_TOO_LARGE"
         )
+    if kind is None:
+        return
     kinds = {*map(type, items)}
-    if kind is not None and kinds != {kind} and not kinds.issubset(_several(kind)):
+    if kinds != {kind} and not kinds.issubset(_several(kind)):
         for index, item in enumerate(items):
             check_type(f"item {index} of the batch", item, kind)
 

@@ -73,7 +73,9 @@ def fill_loaded(wire: pb.LoadColumnsResponse, loaded: LoadedObjects, limit: int)
         wire.written_at = pack(known, signed=True)
     if loaded.expires_at.count(None) < len(loaded):
         wire.expires_at = pack([moment or 0 for moment in loaded.expires_at], signed=True)
-    alike = {datatype for at, datatype in enumerate(loaded.datatypes) if at not in others}
+    alike = set(loaded.datatypes)
+    if others:
+        alike = {datatype for at, datatype in enumerate(loaded.datatypes) if at not in others}
     wire.datatypes.extend(alike if len(alike) <= 1 else loaded.datatypes)
     if any(loaded.names):
         wire.names.extend([name or "" for name in loaded.names])
@@ -81,7 +83,7 @@ def fill_loaded(wire: pb.LoadColumnsResponse, loaded: LoadedObjects, limit: int)
         wire.tags.extend([pb.Tags(tags=tags) for tags in loaded.tags])
     if None in loaded.data:
         wire.not_sent.extend(at for at, data in enumerate(loaded.data) if data is None and at not in others)
-    wire.data = b"".join([data for data in loaded.data if data])
+    wire.data = b"".join(filter(None, loaded.data))
     for at, error in sorted(others.items()):
         if error is not None:
             wire.failed.append(at)
@@ -154,6 +156,11 @@ def loaded_from_wire(wire: pb.LoadColumnsResponse, unit: str, keys: Sequence[Key
     return LoadedObjects((*infos, data), others)
 
 
+def bytes_of(loaded: LoadedObjects) -> int:
+    """Of all the objects."""
+    return sum(map(len, filter(None, loaded.data)))
+
+
 def fitting(loaded: LoadedObjects, room: int) -> LoadedObjects:
     """The objects as far as there is room for them; a text takes up to four bytes a character."""
     number = len(loaded)
@@ -167,7 +174,7 @@ def fitting(loaded: LoadedObjects, room: int) -> LoadedObjects:
     for at, error in loaded.others.items():
         if error is not None:
             texts[at] += item_error_to_wire(error).ByteSize() + _TEXT
-    if sum(texts) + sum(len(data) for data in loaded.data if data) <= room:
+    if sum(texts) + bytes_of(loaded) <= room:
         return loaded
     columns = [list(column) for column in loaded.columns]
     data = columns[-1]

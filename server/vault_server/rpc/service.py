@@ -220,7 +220,7 @@ class VaultService(PrincipalCalls, WriteCalls):
             loaded = LoadedObjects(loaded.columns, dict(zip(loaded.others, shown, strict=True)))
             self._say_time(reply, loaded)
             parts.append(load_columns.fitting(loaded, room))  # now: what is left out is not held until the last part
-            room -= sum(len(data) for data in parts[-1].data if data)
+            room -= load_columns.bytes_of(parts[-1])
 
         await self._batch(self._load_columns, context, request.unit, keys, reply, load)
         load_columns.fill_loaded(reply, LoadedObjects.joined(parts), self._limit)
