@@ -57,6 +57,8 @@ class Sweeper:
         self._look_at = 0.0
         self._inlined = 0
         """Bytes that this process has retained in the register since it last looked how many there are."""
+        self._look_beyond = _TRIMMED_AT_ONCE
+        """So many of them before it is looked what room the disk has."""
         self._crowded = False
         self._sparing = False
         self._pause = _RETRY_SECONDS
@@ -123,7 +125,7 @@ class Sweeper:
     def _collect(self, connection: sqlite3.Connection) -> None:
         if self._crowded:
             trim(connection, inlined_limit(self._root))
-            self._inlined, self._crowded = 0, False
+            self._inlined, self._look_beyond, self._crowded = 0, _TRIMMED_AT_ONCE, False
         reached("before collection")
         again, seconds = collect(connection, now=wall_clock(), limit=_FILES_AT_ONCE)
         reached("collected")
@@ -197,9 +199,9 @@ class Sweeper:
         self.wanted = self.wanted or bool(self._orphans) or (plan is not None and bool(plan.trash))
         if plan is not None and plan.retired:
             self._inlined += plan.inlined
-            if plan.inlined:
-                many = self._inlined > _TRIMMED_AT_ONCE  # before the disk is asked
-                self._crowded = many and self._inlined > inlined_limit(self._root) // 4
+            if plan.inlined and self._inlined > self._look_beyond:
+                self._crowded = self._inlined > inlined_limit(self._root) // 4
+                self._look_beyond = self._inlined + _TRIMMED_AT_ONCE
             self._expect(_COLLECT_APART if self._crowded else max(retention, _COLLECT_APART))
         if not self._orphans:
             try:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from vault.errors import VaultError, object_not_found
 from vault.store.limits import check_new
-from vault.store.values import Key, ObjectInfo, from_time
+from vault.store.values import Key, ObjectInfo, from_time, info_of_row
 
 from vault_server.storage.decision.columns import decide_new
 from vault_server.storage.decision.group import Group, require_unchanged
@@ -176,7 +176,7 @@ def _upload(group: Group, write: Upload) -> Outcome:
     tags = pack_tags(spec.tags)
     after = Row(*begun, signed(content.checksum), *named, tags, now, now, now, None, write.principal, revision)
     group.change(write, None, after, content)
-    return ObjectInfo(*begun, content.checksum, *named, dict(spec.tags), *[group.moment] * 3)
+    return info_of_row(*begun, content.checksum, *named, spec.tags, now, now, now, None)
 
 
 def _update(group: Group, write: Update) -> Outcome:
@@ -193,9 +193,7 @@ def _update(group: Group, write: Update) -> Outcome:
     bytes_of = (signed(content.checksum), *named, tags)
     after = Row(*begun, *bytes_of, made, moment, moment, until, write.principal, revision)
     group.change(write, before, after, content)
-    updated_at = max(group.moment, known.updated_at)
-    told = (content.checksum, *named, told_tags)
-    return ObjectInfo(*begun, *told, known.created_at, updated_at, updated_at, known.expires_at)
+    return info_of_row(*begun, content.checksum, *named, told_tags, made, moment, moment, until)
 
 
 def _put(group: Group, write: Put) -> Outcome:

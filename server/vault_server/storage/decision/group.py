@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from vault.errors import object_not_found
 from vault.store.specs import DeleteSpec, MetadataSpec, UpdateSpec
-from vault.store.values import ChangeKind, Key, ObjectInfo, to_time
+from vault.store.values import ChangeKind, Key, ObjectInfo
 
 from vault_server.storage.decision.plan import (
     ROW_BYTES,
@@ -40,14 +40,13 @@ class Group:
     """What a group of writes has come to so far.
 
     Attributes:
-        now: The store's time, which never goes back; `moment`: the same as the contract has it.
+        now: The store's time, which never goes back.
         revision: Of the last change.
         rows: Objects, as the writes so far leave them; without those that they deleted. `names`: whose they are.
     """
 
     def __init__(self, facts: Facts, clock: int, retention: Retention) -> None:
         self.now = max(clock, facts.clock)
-        self.moment = to_time(self.now)
         self.revision = facts.revision
         self.rows = {key: found.row for key, found in facts.rows.items()}
         self.names = {(row.unit, row.name): row.data_id for row in self.rows.values() if row.name is not None}
@@ -55,7 +54,8 @@ class Group:
         self._clock = clock
         self._retention = retention
         self._requests: dict[tuple[str, bytes], tuple[Any, ...]] = {}
-        self._units: dict[str, int] = {}
+        self._units: dict[str, list[int]] = {}  # the revision, and objects and bytes more than before
+        self._charges: dict[str, list[int]] = {}  # objects and bytes, likewise
         self._touched: dict[tuple[str, int], None] = {}
         self._contents: dict[int, NewContent] = {}
         self._changes: list[tuple[Any, ...]] = []
@@ -179,7 +179,7 @@ class Group:
             if after.expires_at is not None:
                 self._expires = min(after.expires_at, self._expires or after.expires_at)
         self._touched[key] = None
-        self._units[unit] = revision
+        self._count(unit, before, after)
         if (room := self._rooms.get(unit)) is not None:
             room.count(before, after)
         if self._allowances:
@@ -187,6 +187,22 @@ class Group:
                 if row is not None and (allowance := self._allowances.get(row.principal)) is not None:
                     allowance.count(sign, sign * row.size)
         return kind
+
+    def _count(self, unit: str, before: Row | None, after: Row | None) -> None:
+        count = self._units.get(unit)
+        if count is None:
+            self._units[unit] = count = [0, 0, 0]
+        count[0] = self.revision
+        if before is not None:
+            count[1] -= 1
+            count[2] -= before.size
+            if before.principal:
+                _charge(self._charges, before.principal, -1, -before.size)
+        if after is not None:
+            count[1] += 1
+            count[2] += after.size
+            if after.principal:
+                _charge(self._charges, after.principal, 1, after.size)
 
     def _retire(self, row: Row) -> None:
         fresh = self._contents.get(row.content)
@@ -222,25 +238,15 @@ class Group:
             undecided=undecided,
             inlined=self._inlined,
         )
-        counts = {unit: [0, 0] for unit in self._units}
-        charges: dict[str, list[int]] = {}
         for key in self._touched:
-            found, after, count = facts.rows.get(key), self.rows.get(key), counts[key[0]]
+            found, after = facts.rows.get(key), self.rows.get(key)
             old = new = None
             if after is not None:
-                count[0] += 1
-                count[1] += after.size
                 new = after.tags
-                if after.principal:
-                    _charge(charges, after.principal, 1, after.size)
                 (plan.inserted if found is None else plan.updated).append(after)
             if found is not None:
                 before = found.row
-                count[0] -= 1
-                count[1] -= before.size
                 old = before.tags
-                if before.principal:
-                    _charge(charges, before.principal, -1, -before.size)
                 if after is None:
                     plan.deleted.append(key)
                 elif before.name is not None and before.name != after.name:
@@ -248,13 +254,10 @@ class Group:
             if old != new:
                 plan.untagged += tag_rows(key, old)
                 plan.tagged += tag_rows(key, new)
-        for unit, revision in self._units.items():
-            before_it = facts.units.get(unit, Usage(unit))
-            objects, size = counts[unit]
-            plan.units.append(
-                Usage(unit, before_it.objects + objects, before_it.bytes + size, revision, *before_it[4:])
-            )
-        plan.charges += [(name, objects, size) for name, (objects, size) in charges.items() if objects or size]
+        for unit, (revision, objects, size) in self._units.items():
+            of = facts.units.get(unit) or Usage(unit)
+            plan.units.append(Usage(unit, of.objects + objects, of.bytes + size, revision, *of[4:]))
+        plan.charges += [(name, objects, size) for name, (objects, size) in self._charges.items() if objects or size]
         return plan
 
 

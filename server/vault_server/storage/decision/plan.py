@@ -1,6 +1,6 @@
 """What a decision is made of, and what it comes to. Rows are tuples in the order of `rows`' columns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -172,7 +172,7 @@ class Facts:
     clock: int = 0
     feed_floor: int = 0
     rows: dict[tuple[str, int], Found] = field(default_factory=dict)
-    damaged: Mapping[tuple[str, Key], VaultError] = field(default_factory=dict)
+    damaged: dict[tuple[str, Key], VaultError] = field(default_factory=dict)
     answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
     units: dict[str, Usage] = field(default_factory=dict)
     floors: Sequence[tuple[int, int]] = ()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from vault.errors import CorruptionError, StorageError, VaultError
+from vault.errors import CorruptionError, StorageError
 from vault.store.values import Key
 
 from vault_server.storage.clock import DAY, sound_clock, wall_clock
@@ -55,6 +55,14 @@ _FIRST[0] = (  # most groups have one write
     f"EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, {_UNIT} "
     "FROM meta m LEFT JOIN units u ON u.unit = ?"
 )
+# One object by its id, as most deletions and updates have it, is found with the rest. It is there if its number is.
+_ONE: Final = (
+    f"SELECT o.number, EXISTS (SELECT 1 FROM changes WHERE request_id = ?), m.revision, m.clock, m.feed_floor, "  # noqa: S608  # likewise
+    f"{_UNIT}, {', '.join(f'o.{name}' for name in Row._fields)}, c.file, {DISPUTED} FROM meta m "
+    "LEFT JOIN units u ON u.unit = ? LEFT JOIN objects i ON i.unit = ? AND i.data_id = ? "
+    "LEFT JOIN objects o ON o.number = i.number LEFT JOIN contents c ON c.number = o.content"
+)
+_KNOWN_FROM: Final = 5 + len(Usage._fields)
 _SPAN: Final = (
     f"SELECT EXISTS (SELECT 1 FROM objects WHERE unit = ? AND data_id >= ? AND data_id <= ?), "  # noqa: S608  # likewise
     f"EXISTS (SELECT 1 FROM changes WHERE request_id >= ? AND request_id <= ?), m.revision, m.clock, m.feed_floor, "
@@ -81,12 +89,19 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
     found = Facts(0, 0, 0, {}, {}, {}, {})
     ids = wanted.ids
     answered: list[bytes] = []
-    for statement, values, new_ids, requests in _questions(wanted):
+    one = None
+    if len(ids) == len(wanted.requests) == 1 and not (wanted.names or wanted.new_names):
+        one = connection.execute(_ONE, (*wanted.requests, *wanted.units, *ids[0])).fetchone()
+    if one is not None:
+        ((unit, key),), ids = ids, []
+        _learn(connection, found, one[2:_KNOWN_FROM])
+        if one[0] is not None:
+            _add(found, unit, key, one[_KNOWN_FROM:-2], *one[-2:])
+        answered = wanted.requests if one[1] else []
+    for statement, values, new_ids, requests in _questions(wanted) if one is None else ():
         rows = connection.execute(statement, values).fetchall()
-        for _, _, revision, clock, floor, *unit in rows:
-            found.revision, found.clock, found.feed_floor = revision, clock, floor
-            if unit[0] is not None:
-                found.units[unit[0]] = usage_of(connection, *unit)
+        for row in rows:
+            _learn(connection, found, row[2:])
         if rows and rows[0][0]:
             ids = ids + select(connection, _IDS, new_ids, pairs=True)
         if rows and rows[0][1]:
@@ -113,22 +128,31 @@ def facts_of(connection: sqlite3.Connection, wanted: Asked, retention: Retention
     return found
 
 
+def _learn(connection: sqlite3.Connection, found: Facts, state: Sequence[Any]) -> None:
+    """What the register says of itself, and of a unit."""
+    found.revision, found.clock, found.feed_floor, *unit = state
+    if unit[0] is not None:
+        found.units[unit[0]] = usage_of(connection, *unit)
+
+
 def _find(
     connection: sqlite3.Connection, found: Facts, ids: Sequence[tuple[str, int]], names: Sequence[tuple[str, str]]
 ) -> None:
     """Adds the objects of ids and names."""
-    damaged: dict[tuple[str, Key], VaultError] = {}
     for statements, keys in ((_BY_ID, ids), (_BY_NAME, names)):
         for unit, key, *columns, file, disputed in select(connection, statements, keys, pairs=True) if keys else ():
-            row = Row._make(columns)
-            try:
-                require_asked(unit, key, row.unit, row.data_id, row.name)
-                require_undisputed(row, disputed)
-            except CorruptionError as error:
-                damaged[unit, key] = error
-            else:
-                found.rows[row.unit, row.data_id] = Found(row, file)
-    found.damaged = damaged
+            _add(found, unit, key, columns, file, disputed)
+
+
+def _add(found: Facts, unit: str, key: Key, columns: Sequence[Any], file: str | None, disputed: int) -> None:
+    row = Row._make(columns)
+    try:
+        require_asked(unit, key, row.unit, row.data_id, row.name)
+        require_undisputed(row, disputed)
+    except CorruptionError as error:
+        found.damaged[unit, key] = error
+    else:
+        found.rows[row.unit, row.data_id] = Found(row, file)
 
 
 def _questions(
