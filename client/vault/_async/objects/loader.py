@@ -92,9 +92,6 @@ class AsyncLoader:
             (result,) = await self._store.load_many(unit, [LoadItem(key)])
             loads += 1
             try:
-                if type(result) is LoadedObject and result.data is not None:  # most; as `_decode` of it
-                    await self.took(len(result.data))
-                    return result.info, await self._codecs[unit].decode(result.info, result.data)
                 loaded = await self._decode(unit, key, result)
             except ConflictError:  # replaced while its Datatype sought in it, perhaps
                 if loads == _MOST_LOADS:
@@ -279,11 +276,9 @@ class AsyncLoader:
             await AsyncBlocking.run(self._memory.relieve, self._cache.shed)
 
     async def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
-        if type(result) is LoadedObject and result.data is not None:
+        if type(result) is LoadedObject and result.data is not None:  # most
             return result.info, await self._codecs[unit].decode(result.info, result.data)
         match result:
-            case LoadedObject(info, bytes() as data):  # most
-                return info, await self._codecs[unit].decode(info, data)
             case None:
                 return None
             case VaultError():

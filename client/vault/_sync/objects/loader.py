@@ -93,9 +93,6 @@ class Loader:
             (result,) = self._store.load_many(unit, [LoadItem(key)])
             loads += 1
             try:
-                if type(result) is LoadedObject and result.data is not None:  # most; as `_decode` of it
-                    self.took(len(result.data))
-                    return result.info, self._codecs[unit].decode(result.info, result.data)
                 loaded = self._decode(unit, key, result)
             except ConflictError:  # replaced while its Datatype sought in it, perhaps
                 if loads == _MOST_LOADS:
@@ -280,11 +277,9 @@ class Loader:
             Blocking.run(self._memory.relieve, self._cache.shed)
 
     def _decode(self, unit: str, key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
-        if type(result) is LoadedObject and result.data is not None:
+        if type(result) is LoadedObject and result.data is not None:  # most
             return result.info, self._codecs[unit].decode(result.info, result.data)
         match result:
-            case LoadedObject(info, bytes() as data):  # most
-                return info, self._codecs[unit].decode(info, data)
             case None:
                 return None
             case VaultError():
