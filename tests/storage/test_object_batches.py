@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vault.errors import CorruptionError, VaultError
+from vault.errors import CorruptionError, StorageError, VaultError
 from vault.store.columns import LoadedObjects, ObjectInfos
 from vault.store.specs import LoadItem, SmallUpload, UploadSpec
-from vault.store.values import Key, checksum
+from vault.store.values import Key, LoadedObject, checksum
 from vault.testing.congruence import comparable, outcome
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.generic._sync.reading_store import BATCH_BYTES
+from vault_server.storage.index.connections import GIVEN
 from vault_server.storage.index.object_batches import find_all_small
 from vault_server.storage.index.padded import MOST_KEYS
 
@@ -129,6 +131,29 @@ def test_an_index_that_leads_to_another_object_is_told_of_in_a_batch_as_alone(st
             store.stat_many(UNIT, [1, 3])
         for asked in ([1, 2, 3], ["one", "three"], [3, 4]):
             assert_a_batch_is_its_items(store, asked)
+
+
+@pytest.mark.parametrize("column", ["datatype", "name", "tags"])
+def test_a_text_that_is_none_is_told_of_in_a_batch_as_alone(store: EmbeddedStore, column: str) -> None:
+    with damaging(store) as register:
+        register.execute(f"UPDATE objects SET {column} = CAST(x'ff' AS TEXT) WHERE data_id = 1")
+        for asked in ([1], [1, 3]):
+            with pytest.raises(StorageError, match="register"):
+                store.load_many(UNIT, [LoadItem(key) for key in asked])
+    (three,) = store.load_many(UNIT, [LoadItem(3)])
+    assert isinstance(three, LoadedObject)
+
+
+def test_a_row_is_not_held_after_it_was_read(store: EmbeddedStore) -> None:
+    connection = store.engine.connections.connect()
+    with closing(connection):
+        assert connection.only(f"SELECT {GIVEN}(?, NULL, x'01', 'a')", (1,)) == (1, None, b"\x01", "a")
+        assert connection.only(f"SELECT {GIVEN}(1) WHERE 0", ()) is None
+        assert connection.only(f"SELECT {GIVEN}()", ()) == ()
+        held = weakref.finalize(connection, list)
+        assert held.alive
+    del connection
+    assert not held.alive
 
 
 def test_a_batch_of_thousands_is_in_order_and_as_columns(tmp_path: Path) -> None:

@@ -47,11 +47,41 @@ _WAL_BYTES: Final = 64 << 20
 
 _PAUSED_SECONDS: Final = 0.001  # between two looks whether a fork, which takes milliseconds, is over
 
+GIVEN: Final = "given"
+"""The function of a RegisterConnection."""
+
 _UNFIT: Final = (TypeError, ValueError, AttributeError, OverflowError)
 """What comes of a value of a kind that its column does not have."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 T = TypeVar("T")
+
+
+class RegisterConnection(sqlite3.Connection):
+    """A connection that has a row as the arguments of a function: as columns it would take twice as long, since Python
+    names and describes each column whenever a statement is run.
+
+    The function has to be C all through: what an interrupt raises in one of Python's own, SQLite throws away. An
+    exception keeps, in C, what it is initialised with.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._given = Exception()
+        self.create_function(GIVEN, -1, self._given.__init__)  # type: ignore[misc]  # of this very instance
+
+    def only(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """What the function is called with by a statement that has one row at most, which is nothing but that call;
+        None where there is no row.
+
+        Raises:
+            sqlite3.Error: Of SQLITE_ERROR also where a text is none.
+        """
+        if self.execute(statement, values).fetchone() is None:
+            return None
+        given: tuple[Any, ...] = self._given.args
+        self._given.args = ()
+        return given
 
 
 class _Slot:
@@ -230,9 +260,9 @@ class Connections:
             raise
         return connection
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self) -> RegisterConnection:
         """A new connection that belongs to the caller."""
-        connection = sqlite3.connect(
+        connection = RegisterConnection(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         try:

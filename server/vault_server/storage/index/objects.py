@@ -17,6 +17,7 @@ from vault_server.storage.decision.rows import LATEST, SHOWN, Row, to_info, unpa
 from vault_server.storage.decision.stored import Stored, load_small
 from vault_server.storage.decision.writes import Content
 from vault_server.storage.files.blobs import blob_id, unit_folder
+from vault_server.storage.index.connections import GIVEN, RegisterConnection
 from vault_server.storage.index.expiring import LIVE
 
 INFO_COLUMNS: Final = ", ".join(f"o.{column}" for column in Row._fields[:SHOWN])
@@ -66,20 +67,20 @@ def verified(asked: str, known: str) -> str:
 
 
 _VERIFIED: Final = [
-    f"SELECT {verified(asked, other)} FROM objects i CROSS JOIN objects o ON o.number = i.number "  # noqa: S608  # names of columns
+    f"SELECT {GIVEN}({verified(asked, other)}) FROM objects i CROSS JOIN objects o ON o.number = i.number "  # noqa: S608  # names of columns
     f"LEFT JOIN contents c ON c.number = o.content AND o.size <= {BLOCK_SIZE} WHERE i.unit = ? AND i.{asked} = ?{LIVE}"
     for asked, other in (("data_id", "o.name"), ("name", "o.data_id"))
 ]
 
 
-def load_one(connection: sqlite3.Connection, unit: str, item: LoadItem, room: int) -> LoadResult | Stored:
+def load_one(connection: RegisterConnection, unit: str, item: LoadItem, room: int) -> LoadResult | Stored:
     """`load_small` of one item: most are here, and sound."""
     key: Any = item.key
     if item.if_generation_not_match is None:
         try:
             check_key(key)
             by_name = isinstance(key, str)
-            found = connection.execute(_VERIFIED[by_name], (unit, key)).fetchone()
+            found = connection.only(_VERIFIED[by_name], (unit, key))
             if found is None:
                 return None
             (other, generation, revision, checksum, datatype, tags,
@@ -102,6 +103,9 @@ def load_one(connection: sqlite3.Connection, unit: str, item: LoadItem, room: in
                 return LoadedObject(info, data)
         except VaultError as error:
             return error
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
         except (TypeError, ValueError, OverflowError):  # of a damaged row
             pass
     (result,) = load_small([item], room, partial(find_small, connection, unit), require_sound)
