@@ -243,9 +243,8 @@ class Writer:
             waits = [wait for wait in (self._sweeper.wait, self.expiry.wait) if wait is not None]
             with contextlib.suppress(queue.Empty):
                 self._take_out(self._queue.get(timeout=min([*waits, threading.TIMEOUT_MAX]) if waits else None))
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._take_out(self._queue.get_nowait())
+        while not self._queue.empty():  # nobody else takes anything out
+            self._take_out(self._queue.get_nowait())
         entries: list[_Entry] = []
         size = 0
         while self._next_entry is not None or self._waiting:
@@ -286,9 +285,12 @@ class Writer:
             entries, outcomes = again
         _discard(entries)
         reached("before the answer")
-        for entry in entries:
-            entry.answer(outcomes[: entry.outcomes])
-            outcomes = outcomes[entry.outcomes :]
+        if len(entries) == 1:
+            entries[0].answer(outcomes)
+        else:
+            for entry in entries:
+                entry.answer(outcomes[: entry.outcomes])
+                outcomes = outcomes[entry.outcomes :]
         reached("answered")
 
     def _recover(self, entries: list[_Entry], error: Exception) -> tuple[list[_Entry], Sequence[Any]] | None:
