@@ -32,6 +32,9 @@ from vault.wire import time_messages
 _LOAD_COLUMNS: Final = "LoadColumns"
 
 MOST_READ: Final = MAX_MESSAGE_SIZE - (512 << 10)
+
+_MANY: Final = 16
+"""Single loads from which on a request of them is in columns; for fewer these take longer."""
 """Bytes of an object that the reply to a Read has room for, beside what is told of them."""
 
 MOST_UNITS: Final = 1000  # with callers to be coalesced: clients of an edge server name any units they like
@@ -187,9 +190,15 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
         if coalescing is None:
             if len(self._loads) >= MOST_UNITS:
                 self._loads.clear()  # whoever waits in one of them goes on doing so
-            ask = partial(self._load_items, unit)
+            ask = partial(self._load_together, unit)
             coalescing = self._loads.setdefault(unit, AsyncCoalescing(ask, _size_of, self._channel.timeout))
         return await coalescing.ask(item)
+
+    async def _load_together(self, unit: str, items: Sequence[LoadItem], timeout: float) -> Sequence[LoadResult]:
+        """Single loads in one request."""
+        if len(items) >= _MANY and (loaded := await self._load_columns(unit, items, timeout)) is not None:
+            return list(loaded)
+        return await self._load_items(unit, items, timeout)
 
     async def _load_items(
         self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
@@ -206,12 +215,10 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
             "LoadMany", unit, items, requests.fill_load_item, read, answers="items", timeout=timeout
         )
 
-    async def _load_columns(self, unit: str, items: Sequence[LoadItem]) -> Sequence[LoadResult] | None:
-        """What LoadColumns brings; None: it cannot be asked so, or the server does not have it.
-
-        Not for single loads that go together: of so few, each of which is looked at alone, columns take half as long
-        again as LoadMany.
-        """
+    async def _load_columns(
+        self, unit: str, items: Sequence[LoadItem], timeout: float | None = None
+    ) -> Sequence[LoadResult] | None:
+        """What LoadColumns brings; None: it cannot be asked so, or the server does not have it."""
         wanted = LoadItems.of(items)
         if _LOAD_COLUMNS in self._channel.lacking or not wanted.are_plain:
             return None
@@ -227,7 +234,7 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
             return columns.loaded_from_wire(reply, unit, [keys[place] for place in run])
 
         try:
-            answers = await ask_all(ask, len(keys), take, timeout=self._channel.timeout)
+            answers = await ask_all(ask, len(keys), take, timeout=timeout or self._channel.timeout)
         except UnsupportedError as error:
             if error.context.get("method") != _LOAD_COLUMNS:
                 raise
