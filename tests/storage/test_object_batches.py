@@ -19,7 +19,7 @@ from vault.testing.congruence import comparable, outcome
 from vault_server.storage import EmbeddedStore, StoreOptions
 from vault_server.storage.generic._sync.reading_store import BATCH_BYTES
 from vault_server.storage.index.connections import GIVEN
-from vault_server.storage.index.object_batches import find_all_small
+from vault_server.storage.index.object_batches import load_all
 from vault_server.storage.index.padded import MOST_KEYS
 
 from tests.storage.objects import UNIT, small, succeeded
@@ -176,7 +176,7 @@ def test_a_batch_of_thousands_is_in_order_and_as_columns(tmp_path: Path) -> None
 
 
 def test_no_more_than_the_room_and_a_few_objects_is_taken_for_a_batch(store: EmbeddedStore) -> None:
-    found = store.engine.connections.read(lambda connection: find_all_small(connection, UNIT, [1, 2, 5], 3))
+    found = store.engine.connections.read(lambda connection: load_all(connection, UNIT, [1, 2, 5], 3))
     assert found is None
-    assert store.engine.connections.read(lambda connection: find_all_small(connection, UNIT, [1, 2, 5], 8)) is not None
+    assert store.engine.connections.read(lambda connection: load_all(connection, UNIT, [1, 2, 5], 8)) is not None
     assert BATCH_BYTES >= 64 << 20

@@ -1,32 +1,27 @@
 """The register and the feed in it, as `generic` reads an index."""
 
-import sqlite3
 from collections.abc import Sequence
-from functools import partial
 
-from vault.errors import CorruptionError
 from vault.store.columns import LoadItems
 from vault.store.listing import Listing
 from vault.store.specs import LoadItem
 from vault.store.usage import PrincipalInfo, UnitInfo
-from vault.store.values import Change, Key, LoadResult, ObjectInfo
+from vault.store.values import Change, Key, LoadedObject, LoadResult, ObjectInfo
 
 from vault_server.storage.decision.listing import Listed, Span
 from vault_server.storage.decision.plan import Facts, Retention
-from vault_server.storage.decision.stored import Stored, load_small
-from vault_server.storage.decision.writes import Asked, Content
+from vault_server.storage.decision.stored import Stored
+from vault_server.storage.decision.writes import Asked
 from vault_server.storage.feed.feed import Feed
-from vault_server.storage.index.connections import Connections
+from vault_server.storage.index.connections import Connections, RegisterConnection
 from vault_server.storage.index.facts import facts_of, is_known
 from vault_server.storage.index.listing import list_units, page
 from vault_server.storage.index.object_batches import (
-    Rows,
-    find_all_small,
     find_generations,
     find_infos,
     load_all,
 )
-from vault_server.storage.index.objects import find_small, find_stored, load_one, require_sound, to_small
+from vault_server.storage.index.objects import find_stored, load_one
 from vault_server.storage.index.principals import principal_infos, principal_page
 from vault_server.storage.index.retirement import find_retired
 from vault_server.storage.index.units import find_units, unit_page
@@ -95,24 +90,16 @@ class Register:
 
 
 def _small(
-    connection: sqlite3.Connection, unit: str, items: Sequence[LoadItem], room: int
+    connection: RegisterConnection, unit: str, items: Sequence[LoadItem], room: int
 ) -> Sequence[LoadResult | Stored]:
     batch = LoadItems.of(items)
-    found = None
-    if items and batch.are_plain:
-        loaded = load_all(connection, unit, batch.keys, room)
-        if loaded is not None:
-            return loaded
-        found = find_all_small(connection, unit, batch.keys, room)
-    return load_small(items, room, partial(_find_small, connection, unit, found), require_sound)
-
-
-def _find_small(
-    connection: sqlite3.Connection, unit: str, found: Rows | None, key: Key
-) -> tuple[ObjectInfo, Content | None] | None:
-    if found is None:
-        return find_small(connection, unit, key)
-    row = found.get(key)
-    if isinstance(row, CorruptionError):
-        raise row
-    return None if row is None else to_small(row)
+    loaded = load_all(connection, unit, batch.keys, room) if items and batch.are_plain else None
+    if loaded is not None:
+        return loaded
+    outcomes: list[LoadResult | Stored] = []
+    for item in items:
+        outcome = load_one(connection, unit, item, room)
+        if isinstance(outcome, Stored) or (isinstance(outcome, LoadedObject) and outcome.data is not None):
+            room -= outcome.info.size
+        outcomes.append(outcome)
+    return outcomes

@@ -15,7 +15,6 @@ from vault.store.values import Key, ObjectInfo
 from vault_server.storage.decision.rows import LATEST, pack_checksums, sound_infos, unpack_tags
 from vault_server.storage.index.expiring import LIVE
 from vault_server.storage.index.objects import (
-    DATA,
     INFO_COLUMNS,
     find_info,
     not_asked,
@@ -42,10 +41,6 @@ _GENERATIONS: Final = _by_key("o.unit, o.data_id, o.generation, o.name")
 _INFOS: Final = _by_key(INFO_COLUMNS)
 # Of what fits a block only: those of a larger object have a checksum for each of its blocks.
 _CONTENT: Final = f" LEFT JOIN contents c ON c.number = o.content AND o.size <= {BLOCK_SIZE}"
-_SMALL: Final = _by_key(
-    f"{INFO_COLUMNS}, c.file, c.data, c.blocks, c.checksum",
-    _CONTENT,
-)
 _VERIFIED: Final = (
     _by_key(verified("data_id", "o.data_id, o.name"), _CONTENT)[0],
     _by_key(verified("name", "o.data_id, o.name"), _CONTENT)[1],
@@ -71,18 +66,6 @@ def find_infos(connection: sqlite3.Connection, unit: str, keys: Sequence[Key]) -
     if len(keys) == 1:  # columns of one take longer
         return [find_info(connection, unit, keys[0])]
     return sound_infos(_ordered(_found(connection, _INFOS, unit, keys), keys))
-
-
-def find_all_small(connection: sqlite3.Connection, unit: str, keys: Sequence[Key], room: int) -> Rows | None:
-    """What is known of each object, and of one of at most a block, its contents. None when their bytes that are in the
-    register are more than `room`."""
-    found: Rows = {}
-    for part in _found(connection, _SMALL, unit, keys):
-        found |= part
-        room -= sum([len(row[DATA] or b"") for row in part.values() if isinstance(row, tuple)])
-        if room < 0:
-            return None
-    return found
 
 
 def load_all(connection: sqlite3.Connection, unit: str, keys: Sequence[Key], room: int) -> LoadedObjects | None:

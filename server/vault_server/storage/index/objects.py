@@ -127,12 +127,7 @@ def find_stored(connection: sqlite3.Connection, unit: str, key: Key) -> Stored |
 def find_small(connection: sqlite3.Connection, unit: str, key: Key) -> tuple[ObjectInfo, Content | None] | None:
     """The object, and of one of at most a block its content, unverified; in one statement."""
     found = _find(connection, _SELECT_SMALL, unit, key)
-    return None if found is None else to_small(found)
-
-
-def to_small(found: tuple[Any, ...]) -> tuple[ObjectInfo, Content | None]:
-    """What a row says, unverified, that ends with the content's file, data, blocks and checksum."""
-    return to_info(found), _content(found)
+    return None if found is None else (to_info(found), _content(found))
 
 
 def to_stored(found: tuple[Any, ...], *, retired: bool = False) -> Stored:
