@@ -1,5 +1,6 @@
 """Bad input to a vault: refused with the same error embedded and remote, to the letter, and nothing is changed."""
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from vault import BytesWrapper, TextWrapper, Vault
 from vault.errors import AlreadyExistsError, InvalidArgumentError, UnknownUnitError
-from vault.store.limits import BLOCK_SIZE, MAX_TAGS
+from vault.store.limits import BLOCK_SIZE, MAX_TAGS, check_unit
 from vault.testing.store import bad_values as bad
 from vault.testing.store.objects import payload
 
@@ -290,3 +291,16 @@ def test_times_to_live_that_no_object_can_have(pair: Pair) -> None:
                 "expires_in",
                 shown(seconds),
             )
+
+
+def test_long_names_of_units_that_are_refused_take_no_memory() -> None:
+    """A server checks what anybody sends."""
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            with pytest.raises(InvalidArgumentError, match="unit name"):
+                check_unit("u" * 100_000 + str(number))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5_000_000

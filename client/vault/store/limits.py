@@ -55,20 +55,21 @@ MAX_READ_BYTES: Final = 64 << 20
 _MOST_SHOWN: Final = 80  # characters of a value in an error
 _BYTES: Final = (bytes, bytearray, memoryview)  # a union would be made at each call
 
-_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_MOST_OF_UNIT: Final = 128  # characters
+_UNIT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_MOST_OF_UNIT - 1}}}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no datatype ever had one, and a class learns of it when it is defined
 _NO_HIDDEN: Final = "control, formatting and line-separating characters are not for new ones"
 
 
 @lru_cache(maxsize=1024)
 def _is_unit(name: str) -> bool:
-    """Every call begins with this; most are about few units."""
+    """Every call begins with this; most are about few units. Not for long texts, which would be kept."""
     return _UNIT.fullmatch(name) is not None
 
 
 def check_unit(unit: str) -> None:
     """A unit's name."""
-    if not isinstance(unit, str) or not _is_unit(unit):
+    if not isinstance(unit, str) or len(unit) > _MOST_OF_UNIT or not _is_unit(unit):
         raise _bad("unit name", unit, "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit", "BAD_UNIT")
 
 
