@@ -72,17 +72,17 @@ class AsyncLoader:
             held: Takes the objects, for the caller to release, also when this raises.
             epoch: That holds now, for a caller who has just asked.
         """
-        done: dict[Key, Fetched] = {}
+        fetching = _Fetching(unit, held)
         wanted = list(dict.fromkeys(keys))
-        loads: dict[Key, int] = {}
         while wanted:
+            now, fetching.again = wanted[:MAX_BATCH_ITEMS], wanted[MAX_BATCH_ITEMS:]
             if self._cache.enabled:
-                wanted = await self._pass(unit, wanted, done, held, loads, epoch)
+                await self._pass(fetching, now, epoch)
                 epoch = None  # others may hold by now
             else:  # then nobody waits for anybody, and nothing here is outdated
-                again = await self._load(unit, wanted[:MAX_BATCH_ITEMS], done, held, loads, 0)
-                wanted = again + wanted[MAX_BATCH_ITEMS:]
-        return done
+                await self._load(fetching, now, 0)
+            wanted = fetching.again
+        return fetching.done
 
     async def load_apart(self, unit: str, key: Key) -> tuple[ObjectInfo, Any] | None:
         """An object for one caller alone, where nothing is kept: nobody waits for it, and it is not outdated by
@@ -101,28 +101,20 @@ class AsyncLoader:
                 await self.took(loaded[0].size)
             return loaded
 
-    async def _pass(
-        self,
-        unit: str,
-        wanted: list[Key],
-        done: dict[Key, Fetched],
-        held: Held,
-        loads: dict[Key, int],
-        epoch: int | None,
-    ) -> list[Key]:
-        """Gets what can be had now. Returns what has to be looked at again."""
+    async def _pass(self, fetching: "_Fetching", wanted: list[Key], epoch: int | None) -> None:
+        """Gets what can be had now."""
+        unit, done = fetching.unit, fetching.done
         if epoch is None:
             epoch = await self._coherence.epoch()
         checks: dict[Key, Entry] = {}
         leads: list[Key] = []
         joins: dict[Key, AsyncSharedFlight] = {}
-        again = wanted[MAX_BATCH_ITEMS:]
         flight = AsyncSharedFlight()
         # Over before waiting for anybody else: two callers that wait for each other's loads would wait for ever.
         async with flight.lock:
             try:
-                for key in wanted[:MAX_BATCH_ITEMS]:
-                    match self._cache.look_up(unit, key, epoch, flight, held):
+                for key in wanted:
+                    match self._cache.look_up(unit, key, epoch, flight, fetching.held):
                         case Hit(entry):
                             done[key] = entry
                         case Stale(entry):
@@ -131,8 +123,8 @@ class AsyncLoader:
                             leads.append(key)
                         case Join(other):
                             joins[key] = other
-                again += await self._check(unit, checks, done, held, epoch)
-                again += await self._load(unit, leads, done, held, loads, epoch)
+                await self._check(fetching, checks, epoch)
+                await self._load(fetching, leads, epoch)
             except UnavailableError as error:
                 flight.failures = dict.fromkeys(leads, error)
                 raise
@@ -145,21 +137,18 @@ class AsyncLoader:
             await other.wait()
             failure = other.failures.get(key)
             if failure is None:
-                again.append(key)
+                fetching.again.append(key)
             else:
                 done[key] = copy.copy(failure)  # raised in several threads, each adds its own traceback
-        return again
 
-    async def _check(
-        self, unit: str, checks: Mapping[Key, Entry], done: dict[Key, Fetched], held: Held, epoch: int
-    ) -> list[Key]:
+    async def _check(self, fetching: "_Fetching", checks: Mapping[Key, Entry], epoch: int) -> None:
         """Revalidates objects that are here, which costs a round trip and no bytes.
 
         Their ObjectInfo is asked for, not whether the generation is another: it shows a new name or new tags too.
         """
         if not checks:
-            return []
-        again = []
+            return
+        unit, done = fetching.unit, fetching.done
         keys = list(checks)
         with self._cache.request(unit) as sent:
             for key, info in zip(keys, await self._store.stat_many(unit, keys), strict=True):
@@ -172,63 +161,35 @@ class AsyncLoader:
                     self._cache.absent(unit, key)
                     done[key] = None
                 else:
-                    again.append(key)
-                self._cache.release(held, key)
-        return again
+                    fetching.again.append(key)
+                self._cache.release(fetching.held, key)
 
-    async def _load(
-        self, unit: str, keys: Sequence[Key], done: dict[Key, Fetched], held: Held, loads: dict[Key, int], epoch: int
-    ) -> list[Key]:
-        """Loads objects that are not here. Returns those that were changed while they were on their way."""
+    async def _load(self, fetching: "_Fetching", keys: Sequence[Key], epoch: int) -> None:
+        """Loads objects that are not here."""
         if not keys:
-            return []
+            return
         load = self._load_one if len(keys) == 1 else self._load_some
         if self._cache.enabled:
-            with self._cache.request(unit) as sent:
-                again, size = await load(unit, keys, done, held, loads, epoch, sent)
+            with self._cache.request(fetching.unit) as sent:
+                size = await load(fetching, keys, epoch, sent)
         else:  # and nothing is noted of a request
-            again, size = await load(unit, keys, done, held, loads, epoch, None)
+            size = await load(fetching, keys, epoch, None)
         await self.took(size)
-        return again
 
-    async def _load_one(
-        self,
-        unit: str,
-        keys: Sequence[Key],
-        done: dict[Key, Fetched],
-        held: Held,
-        loads: dict[Key, int],
-        epoch: int,
-        sent: int | None,
-    ) -> tuple[list[Key], int]:
+    async def _load_one(self, fetching: "_Fetching", keys: Sequence[Key], epoch: int, sent: int | None) -> int:
         """`_load` of one, and how many bytes came. In columns it would take longer."""
         (key,) = keys
-        again: list[Key] = []
-        (result,) = await self._store.load_many(unit, [LoadItem(key)])
-        loaded = await self._taken_in(unit, key, result, done, loads, again)
+        (result,) = await self._store.load_many(fetching.unit, [LoadItem(key)])
+        loaded = await self._taken_in(fetching, key, result)
         if loaded is None:
-            return again, 0
+            return 0
         info, data = loaded
-        entry, fresh = self._cache.fill(info, data, epoch, held, key, sent=sent)
-        if fresh or loads[key] == _MOST_LOADS:
-            done[key] = entry
-            return again, info.size
-        self._cache.release(held, key)
-        return [key], info.size
+        self._filled(fetching, key, *self._cache.fill(info, data, epoch, fetching.held, key, sent=sent))
+        return info.size
 
-    async def _load_some(
-        self,
-        unit: str,
-        keys: Sequence[Key],
-        done: dict[Key, Fetched],
-        held: Held,
-        loads: dict[Key, int],
-        epoch: int,
-        sent: int | None,
-    ) -> tuple[list[Key], int]:
+    async def _load_some(self, fetching: "_Fetching", keys: Sequence[Key], epoch: int, sent: int | None) -> int:
         """`_load`, and how many bytes came."""
-        again: list[Key] = []
-        size = 0
+        unit, loads = fetching.unit, fetching.loads
         results: Sequence[Any] = await self._store.load_many(unit, LoadItems((keys, [None] * len(keys))))
         infos: Iterator[Any] = repeat(None, len(results))
         if isinstance(results, LoadedObjects):
@@ -239,36 +200,37 @@ class AsyncLoader:
             if info is not None and isinstance(result, Datatype):
                 loads[key] = loads.get(key, 0) + 1
                 arrived.append((key, info, result))
-            elif (loaded := await self._taken_in(unit, key, result, done, loads, again)) is not None:
+            elif (loaded := await self._taken_in(fetching, key, result)) is not None:
                 arrived.append((key, *loaded))
-        entries = self._cache.fill_some(unit, arrived, epoch, held, sent=sent)
-        for (key, info, _), (entry, fresh) in zip(arrived, entries, strict=True):
-            size += info.size
-            if fresh or loads[key] == _MOST_LOADS:
-                done[key] = entry
-            else:
-                self._cache.release(held, key)
-                again.append(key)
-        return again, size
+        entries = self._cache.fill_some(unit, arrived, epoch, fetching.held, sent=sent)
+        for (key, _, _), (entry, fresh) in zip(arrived, entries, strict=True):
+            self._filled(fetching, key, entry, fresh)
+        return sum(info.size for _, info, _ in arrived)
 
-    async def _taken_in(
-        self, unit: str, key: Key, result: LoadResult, done: dict[Key, Fetched], loads: dict[Key, int], again: list[Key]
-    ) -> tuple[ObjectInfo, Any] | None:
-        """The object that came; None: none did, which is noted in `done`, or it has to be loaded again."""
-        loads[key] = loads.get(key, 0) + 1
+    async def _taken_in(self, fetching: "_Fetching", key: Key, result: LoadResult) -> tuple[ObjectInfo, Any] | None:
+        """The object that came; None: none did, which is noted, or it has to be loaded again."""
+        loads = fetching.loads[key] = fetching.loads.get(key, 0) + 1
         try:
-            loaded = await self._decode(unit, key, result)
+            loaded = await self._decode(fetching.unit, key, result)
         except VaultError as error:
             # Replaced while its Datatype sought in it, perhaps.
-            if isinstance(error, ConflictError) and loads[key] < _MOST_LOADS:
-                again.append(key)
+            if isinstance(error, ConflictError) and loads < _MOST_LOADS:
+                fetching.again.append(key)
             else:
-                done[key] = error
+                fetching.done[key] = error
             return None
         if loaded is None:
-            self._cache.absent(unit, key)
-            done[key] = None
+            self._cache.absent(fetching.unit, key)
+            fetching.done[key] = None
         return loaded
+
+    def _filled(self, fetching: "_Fetching", key: Key, entry: Entry, fresh: bool) -> None:  # noqa: FBT001  # as `fill` says
+        """The cache took in what came; what was changed while it was on its way is loaded again."""
+        if fresh or fetching.loads[key] == _MOST_LOADS:
+            fetching.done[key] = entry
+        else:
+            self._cache.release(fetching.held, key)
+            fetching.again.append(key)
 
     async def took(self, size: int) -> None:
         """So many bytes came in: looks after the memory, when it is time to."""
@@ -291,3 +253,23 @@ class AsyncLoader:
                     reopen = reopener(self._store, reader.info)
                     return reader.info, await self._codecs[unit].load_stream(reader, reopen)
         raise ProtocolError(f"the store answered a load with {type(result).__name__}", unit=unit)
+
+
+class _Fetching:
+    """One call of `fetch`.
+
+    Attributes:
+        held: Objects that the caller is to release.
+        done: What it came to.
+        loads: How often each was loaded.
+        again: What has to be looked at again.
+    """
+
+    __slots__ = ("again", "done", "held", "loads", "unit")
+
+    def __init__(self, unit: str, held: Held) -> None:
+        self.unit = unit
+        self.held = held
+        self.done: dict[Key, Fetched] = {}
+        self.loads: dict[Key, int] = {}
+        self.again: list[Key] = []
