@@ -7,11 +7,12 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -177,6 +178,28 @@ async def test_what_is_large_and_near_comes_over_one_too(store: EmbeddedStore, p
             channel._channel.distance.see(0.005)  # as a call that a busy machine did not hold up
             assert await fetch(remote, 5) == DATA
         assert proxy.connections == 1
+
+
+class Overtaken(grpc.aio.ServerInterceptor):
+    """Answers small calls late, as where the blocks of a transfer are before them on a narrow link."""
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        if handler_call_details.method.endswith("GetCapabilities"):
+            await asyncio.sleep(0.1)
+        return await continuation(handler_call_details)
+
+
+@pytest.mark.parametrize(("began_in", "least"), [(0.0001, 1), (0.005, 1), (0.012, 3), (9.0, MOST_CONNECTIONS)])
+async def test_a_near_server_whose_small_calls_wait_for_blocks_is_near(
+    store: EmbeddedStore, open_far: Open, began_in: float, least: int
+) -> None:
+    with Server(store, interceptors=[Overtaken()]) as server:
+        async with open_far(server.address, None) as remote:
+            inner: Any = getattr(remote, "_store", remote)
+            found = inner._channel.connections_for_transfer(began_in)
+            assert (await found if isinstance(found, Awaitable) else found) == least
 
 
 async def test_a_vault_loads_files_and_reads_by_several_connections(

@@ -12,6 +12,9 @@ _RATE: Final = 800e6
 """Bytes a second that there is to be room for: twice what two cores carry, since a window is opened again only when
 half of it was read. So one connection is enough for 5 ms, and four for 20."""
 
+NEAR: Final = WINDOW / _RATE
+"""Seconds there and back for which one connection is enough."""
+
 _RECENT: Final = 60.0  # seconds for which a round trip is remembered, once or twice over
 _ALONE: Final = 60.0  # seconds without another try, after several connections did not work
 

@@ -24,7 +24,7 @@ class AsyncPartialReading(AsyncVaultBase):
     async def read(
         self, unit: str, key: Key, *, offset: int = 0, length: int | None = None, verify: Verify = "auto"
     ) -> bytes:
-        """Bytes of an object as they are stored, in one request; what is more than a reply holds is streamed.
+        """Bytes of an object as they are stored, in one request; 2 MiB and more are streamed, after a look at it.
 
         Args:
             offset: Bytes. Negative: from the end, as far as the object reaches.
@@ -48,7 +48,8 @@ class AsyncPartialReading(AsyncVaultBase):
     async def read_ranges(
         self, unit: str, key: Key, ranges: Iterable[tuple[int, int | None]], *, verify: Verify = "auto"
     ) -> list[bytes]:
-        """Several parts of one generation of an object; up to 1,000 of them in one request, each block read once.
+        """Several parts of one generation of an object; up to 1,000 of them in one request, each block read once, while
+        they are under 2 MiB each, and 3 MiB together.
 
         Args:
             ranges: Of offset and length, as for `read`; in any order, also such that overlap.

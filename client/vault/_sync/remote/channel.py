@@ -15,7 +15,7 @@ from vault._grpc.address import parse_address
 from vault._grpc.calls import Attempts, OverdueError
 from vault._grpc.certificates import Certificates
 from vault._grpc.credentials import Credentials, Metadata
-from vault._grpc.distance import MOST_CONNECTIONS, Distance
+from vault._grpc.distance import MOST_CONNECTIONS, NEAR, Distance
 from vault._grpc.settings import FURTHER_OPTIONS, OPTIONS
 from vault._runtime.blocking import Blocking
 from vault._runtime.elapsed import elapsed
@@ -140,16 +140,22 @@ class Channel:
         """Sends a request on the connection in that place, once, and waits for nothing."""
         return self._connect(place).begin(method, request, metadata=self._credentials.metadata())
 
-    def connections_for_transfer(self) -> int:
-        """How many a large transfer gets; asks the server for nothing but a reply, if none has come of late."""
+    def connections_for_transfer(self, began_in: float) -> int:
+        """How many a large transfer gets; asks the server for nothing but a reply, if none has come of late.
+
+        Args:
+            began_in: Seconds that the transfer took to begin. Nothing lay before that in its connection, while a call
+                that is made now waits for the transfer's blocks, by which a near server may seem far.
+        """
         if self._for_transfer == 1 or self.distance.is_refused or len(self.spread) >= MOST_SPREAD:
             return 1
         if self._for_transfer is not None:
             return self._for_transfer
-        if not self.distance.is_known:
+        if not self.distance.is_known and began_in > NEAR:
             sent = elapsed()
             self.unary("GetCapabilities", pb.GetCapabilitiesRequest(), timeout=min(self.patience, 2.0))
             self.distance.see(elapsed() - sent)
+        self.distance.see(began_in)
         return self.distance.connections
 
     def duplex(self, method: str, start: Any, attempts: Attempts | None = None) -> tuple[Duplex, Any]:

@@ -40,10 +40,12 @@ class RemoteReader(BlockReader):
         receiver: Receiver,
         request: pb.LoadRequest,
         seen: Callable[[int], None],
+        began_in: float,
     ) -> None:
         self.info = info
         self._channel = channel
         self._seen = seen
+        self._began_in = began_in  # seconds
         self._closed = False
         self._affinity = Affinity.here(f"the reader of object {info.data_id}")
         self._next = request.offset // BLOCK_SIZE * BLOCK_SIZE
@@ -100,7 +102,7 @@ class RemoteReader(BlockReader):
         if left < LEAST_SPREAD:
             return
         try:
-            count = min(self._channel.connections_for_transfer(), left - LEAD)
+            count = min(self._channel.connections_for_transfer(self._began_in), left - LEAD)
             if count <= 1:
                 return
             self._channel.spread.add(self)

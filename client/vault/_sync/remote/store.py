@@ -126,7 +126,7 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
         if part == "info":
             info = replies.check_opened(wire.object_info_from_wire(first.info), request)
             self._time.see(first, sent)
-            return RemoteReader(self._channel, info, receiver, request, self._see)
+            return RemoteReader(self._channel, info, receiver, request, self._see, elapsed() - sent)
         wanted = request.if_generation_not_match if request.HasField("if_generation_not_match") else None
         answer = replies.check_not_modified(wire.not_modified_from_wire(first.not_modified), wanted)
         receiver.cancel()
