@@ -19,7 +19,6 @@ _QUEUED: Final = 64  # chunks on their way while a delay holds them
 _STEPS: Final = 20  # pieces in which a second's throttled bytes go
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: to close is to send RST
 
-_Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ResultT = TypeVar("ResultT")
 
 
@@ -48,7 +47,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._place = bound()  # the port stays ours when we refuse
         self._port: int = self._place.getsockname()[1]
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._open: set[_Connection] = set()
         self._weather = _Weather(self._cut)
         self._swallowing = False
@@ -96,9 +95,9 @@ class Proxy:
         """New connections are refused, as where nobody listens. Those that are open go on."""
 
         async def stop_listening() -> None:
-            if self._server is not None:
-                self._server.close()
-                self._server = None
+            if self._listener is not None:
+                _close(self._listener)
+                self._listener = None
 
         self._call(stop_listening)
 
@@ -186,14 +185,21 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(function(), self._loop).result()
 
     async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._take, sock=bound(self._port), backlog=512)
+        if self._listener is None:
+            self._listener = bound(self._port)
+            self._listener.listen(512)
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._take, self._listener)
 
-    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        connection = _Connection((reader, writer), self._weather, self._open)
-        if not self._swallowing:
-            connection.begin(self.target, self.source)
+    def _take(self, listener: socket.socket) -> None:
+        """Accepts what waits. No task does, which could be cancelled with a connection that nobody would close."""
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                client, _ = listener.accept()
+                self.connections += 1
+                connection = _Connection(client, self._weather, self._open)
+                if not self._swallowing:
+                    connection.begin(self.target, self.source)
 
     def _cut(self, *, reset: bool) -> int:
         cut = list(self._open)
@@ -202,14 +208,10 @@ class Proxy:
         return len(cut)
 
     async def _finish(self) -> None:
-        for _ in range(4):  # a connection that was just taken is known some rounds of the loop later
-            await asyncio.sleep(0)
-            self._cut(reset=True)
-            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
-        await asyncio.sleep(0)  # aborted transports close their sockets in the loop's next round
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 @dataclass(slots=True)
@@ -235,7 +237,7 @@ class _Weather:
         self.rates: dict[Direction, float | None] = {"up": None, "down": None}
         self.cuts: dict[Direction, _Cut | None] = {"up": None, "down": None}
 
-    async def send(self, direction: Direction, data: bytes, sink: asyncio.StreamWriter) -> None:
+    async def send(self, direction: Direction, data: bytes, sink: socket.socket) -> None:
         """Passes the data on when it may go."""
         while data:
             piece = data[: await self._clearance(direction)]
@@ -245,8 +247,7 @@ class _Weather:
                 piece = piece[: cut.left]
                 cut.left -= len(piece)
             self._charge(direction, len(piece))
-            sink.write(piece)
-            await sink.drain()
+            await asyncio.get_running_loop().sock_sendall(sink, piece)
             if cut is not None and not cut.left and not cut.happened.is_set():
                 self.cuts[direction] = None
                 self._cut(reset=cut.reset)
@@ -272,11 +273,12 @@ class _Weather:
 class _Connection:
     """A client's connection, and the one to the server that goes with it."""
 
-    def __init__(self, client: _Side, weather: _Weather, others: set["_Connection"]) -> None:
+    def __init__(self, client: socket.socket, weather: _Weather, others: set["_Connection"]) -> None:
         self._weather = weather
         self._others = others
-        self._sides = [client]
+        self._sockets: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._add(client)
         others.add(self)
 
     def begin(self, target: str, source: str | None) -> None:
@@ -289,19 +291,23 @@ class _Connection:
             task.cancel()
 
     def end(self, *, reset: bool) -> None:
-        """Both sides are told that it is over."""
+        """Both sides are told that it is over. Harmless when repeated."""
         self.freeze()
         self._others.discard(self)
-        for reader, writer in self._sides:
-            transport = writer.transport
+        while self._sockets:
+            side = self._sockets.pop()
             if reset:
-                if not transport.is_closing():
-                    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                transport.abort()
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                _close(side)
             else:
-                drain = asyncio.get_running_loop().create_task(_end_gently(reader, writer))
-                _gentle.add(drain)
-                drain.add_done_callback(_gentle.discard)
+                task = asyncio.get_running_loop().create_task(_end_gently(side))
+                _gentle[task] = side
+                task.add_done_callback(_forget)
+
+    def _add(self, side: socket.socket) -> None:
+        side.setblocking(False)
+        side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sockets.append(side)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self._tasks.append(asyncio.get_running_loop().create_task(coroutine))
@@ -309,50 +315,63 @@ class _Connection:
 
     async def _run(self, target: str, source: tuple[str, int] | None) -> None:
         host, _, port = target.rpartition(":")
+        (client,) = self._sockets
+        server = socket.socket()
+        self._add(server)
         try:
-            self._sides.append(await asyncio.open_connection(host, int(port), local_addr=source))
-            (client, to_client), (server, to_server) = self._sides
-            await asyncio.gather(*self._forward("up", client, to_server), *self._forward("down", server, to_client))
+            if source is not None:
+                server.bind(source)
+            await asyncio.get_running_loop().sock_connect(server, (host, int(port)))
+            await asyncio.gather(*self._forward("up", client, server), *self._forward("down", server, client))
         except OSError:
             self.end(reset=True)
         else:
             self.end(reset=False)
 
     def _forward(
-        self, direction: Direction, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+        self, direction: Direction, source: socket.socket, sink: socket.socket
     ) -> tuple[asyncio.Task[None], asyncio.Task[None]]:
         """Begins to, until the source ends, which the sink is told."""
-        sink.transport.set_write_buffer_limits(high=0)  # drained: the kernel has it
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_QUEUED)
 
         async def read() -> None:
             data = b"begun"
             while data:
-                data = await source.read(_CHUNK)
-                await queue.put((clock() + self._weather.delay, data))
+                data = await loop.sock_recv(source, _CHUNK)
+                await queue.put((loop.time() + self._weather.delay, data))
 
         async def write() -> None:
             data = b"begun"
             while data:
                 due, data = await queue.get()
-                if (wait := due - clock()) > 0:
+                if (wait := due - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 await self._weather.send(direction, data, sink)
-            sink.write_eof()
+            sink.shutdown(socket.SHUT_WR)
 
         return self._spawn(read()), self._spawn(write())
 
 
-_gentle: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
+_gentle: dict[asyncio.Task[None], socket.socket] = {}  # the loop itself keeps only weak references
 
 
-async def _end_gently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _end_gently(side: socket.socket) -> None:
     """FIN; what still comes is read and dropped, since to close on unread bytes would be RST."""
-    try:
-        with contextlib.suppress(OSError):
-            writer.write_eof()
-            while await reader.read(_CHUNK):
-                continue
-    finally:
-        writer.transport.abort()
+    with contextlib.suppress(OSError):
+        side.shutdown(socket.SHUT_WR)
+        while await asyncio.get_running_loop().sock_recv(side, _CHUNK):
+            continue
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    """Closes what a task ended gently, also one that was cancelled before it began."""
+    _close(_gentle.pop(task))
+
+
+def _close(side: socket.socket) -> None:
+    """Closes it now, and the loop forgets it."""
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(side)
+    loop.remove_writer(side)
+    side.close()

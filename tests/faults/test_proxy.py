@@ -1,10 +1,15 @@
 """The proxy does what it says: an echoing server behind it, plain sockets in front."""
 
 import asyncio
+import contextlib
+import gc
 import socket
+import struct
 import threading
 import time
+import warnings
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -267,3 +272,32 @@ def test_closing_is_harmless_when_repeated_or_never_started(echo: Echo) -> None:
         proxy.close()
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
+
+
+def test_closed_at_any_moment_it_leaves_no_socket_open(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda raised: left.append(raised.exc_value))
+    random = Random(2026)
+
+    def come_and_go(proxy: Proxy) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                with connect(proxy) as client:
+                    client.sendall(b"a")
+                    if random.random() < 0.5:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    for _ in range(50):
+        proxy = Proxy(echo.address)
+        proxy.start()
+        client = threading.Thread(target=come_and_go, args=(proxy,))
+        client.start()
+        time.sleep(random.uniform(0, 0.004))
+        if random.random() < 0.5:
+            proxy.cut(reset=random.random() < 0.5)
+        proxy.close()
+        client.join()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        gc.collect()
+    assert left == []
