@@ -7,8 +7,10 @@ nobody has to wait for.
 
 import atexit
 import contextlib
+import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -28,11 +30,14 @@ CLOSING: Final = 1.0
 """Seconds to wait for what may never end."""
 
 _SOUND: Final = 2.0  # seconds for a connection of which nothing is doubtful
+_TICK: Final = 0.001  # seconds between two looks at whether threads have ended
 _RLOCK: Final = type(threading.RLock())
 
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 _kept: "dict[Connection, list[Any]]" = {}  # the doubtful ones with their streams, until they have ended
 _left: list[bool] = []
+_inside: set[int] = set()  # threads in a call into gRPC
+_forking: list[bool] = []  # while the process forks, and no thread may be
 
 
 class Connection:
@@ -69,7 +74,13 @@ class Connection:
             ClosedError: The connection was closed meanwhile.
             UnavailableError: OVERLOADED, the system has no thread left.
         """
+        thread = threading.get_ident()
         try:
+            _inside.add(thread)
+            while _forking:
+                _inside.discard(thread)
+                time.sleep(_TICK)
+                _inside.add(thread)
             return function(*args, **options)
         except grpc.RpcError:
             raise
@@ -83,6 +94,8 @@ class Connection:
                 if "thread" in str(error):
                     raise no_thread(error) from error
             raise
+        finally:
+            _inside.discard(thread)
 
     def unary(self, method: str, request: Any, timeout: float, metadata: Metadata | None) -> Any:
         """One request, one reply."""
@@ -97,6 +110,15 @@ class Connection:
     def is_idle(self) -> bool:
         """Whether all of its streams are over."""
         return all(call.done() for call in list(self.calls))
+
+    def has_streams(self) -> bool:
+        """Whether some run, of this process."""
+        return not (self.is_doubtful or is_inherited(self._forks) or self.is_idle())
+
+    def lose_streams(self) -> None:
+        """Ends them as if the connection was lost."""
+        for call in list(self.calls):
+            call.lose()
 
     @staticmethod
     def end_all(connections: "Sequence[Connection]") -> None:
@@ -132,6 +154,19 @@ class Connection:
             traceback = traceback.tb_next
 
 
+class LostError(grpc.RpcError):
+    """In the place of what gRPC raises for a call that was cancelled."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "the process forked"
+
+    def trailing_metadata(self) -> tuple[Any, ...]:
+        return ()
+
+
 class Call:
     """A stream of a connection."""
 
@@ -140,6 +175,7 @@ class Call:
         self.metadata = metadata
         self.stream = stream
         self._over = False
+        self._lost = False
         self._forks = fork_count()
         if is_left():
             never_free(stream)
@@ -165,6 +201,11 @@ class Call:
         message = None
         try:
             message = self.connection.enter(next, self.stream, None)
+        except grpc.RpcError as error:
+            if self._lost:
+                untie(error)
+                raise LostError from None
+            raise
         finally:
             self._over = message is None
         return message
@@ -186,6 +227,12 @@ class Call:
             self.cancel_aside()
         else:
             self.connection.enter(self.stream.cancel)
+
+    def lose(self) -> None:
+        """Ends it as if its connection was lost. Harmless when repeated."""
+        if not self._lost:
+            self._lost = True
+            self.stream.cancel()
 
     def cancel_aside(self) -> None:
         """`cancel` in a thread of its own, for who must not be held up: a lock of gRPC's may be held for ever."""
@@ -219,6 +266,42 @@ def _end_all(connections: Sequence[Connection]) -> None:
 def is_left() -> bool:
     """Whether the interpreter ends: then nothing of gRPC's is touched any more."""
     return bool(_left) or sys.is_finalizing()
+
+
+def _leave_grpc() -> None:
+    """Before a fork, waits for the calls that run, and ends the streams, unless there is one alone. No call begins
+    until the fork is over; each stream goes on after it as after a connection that was lost.
+
+    A child that was forked while several threads were in gRPC aborts at once or at its next call: what they left of
+    the polling engine epoll1, and of locks, waits for threads that the child does not have."""
+    if is_left() or _is_quiet():
+        return
+    _forking.append(True)
+    until = time.monotonic() + CLOSING
+    while (_inside or any(map(_is_grpcs, threading.enumerate()))) and time.monotonic() < until:
+        for connection in list(_connections):
+            if connection.has_streams():
+                connection.lose_streams()
+        time.sleep(_TICK)
+
+
+def _is_quiet() -> bool:
+    """Whether nothing is in gRPC but one stream, which does no harm, and whoever waits for it."""
+    having = sum(each.has_streams() for each in list(_connections))
+    return having < 2 and len(_inside) <= having
+
+
+def _is_grpcs(thread: threading.Thread) -> bool:
+    """Whether it is one that gRPC has for the streams of a channel."""
+    return "_run_with_context" in getattr(getattr(thread, "_target", None), "__qualname__", "")
+
+
+def _forget_threads() -> None:
+    _forking.clear()
+    _inside.clear()
+
+
+os.register_at_fork(before=_leave_grpc, after_in_parent=_forking.clear, after_in_child=_forget_threads)
 
 
 @atexit.register
