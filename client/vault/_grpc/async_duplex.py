@@ -180,6 +180,8 @@ class AsyncDuplex:
         return UnavailableError(f"the call to {self._address} was cancelled", reason="CANCELLED", address=self._address)
 
     def _raise(self) -> None:
+        if not self._ended:  # why, is not known in time
+            raise stalled(self._address, self._idle)
         raise self._error or ProtocolError(f"{self._address} ended the call before its time", address=self._address)
 
 
