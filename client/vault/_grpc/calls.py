@@ -27,6 +27,9 @@ MOST_REPLIES: Final = 8
 SIGNS: Final = 4
 """Times the timeout for which a server is believed that says that it is at work, and nothing moves."""
 
+FORKED: Final = "FORKED"
+"""The reason of an UnavailableError: the process forked, and nothing is wrong with the server."""
+
 _TOKEN_CHANGED: Final = "TOKEN_CHANGED"  # noqa: S105  # a reason
 _SILENCE: Final = 2.0  # seconds without a server, after which it is said that there is none yet
 
@@ -35,6 +38,19 @@ _log = logging.getLogger("vault.channel")
 
 class OverdueError(Exception):
     """No message came in time."""
+
+
+class LostError(grpc.RpcError):
+    """In the place of what gRPC raises for a stream that was ended since the process forks."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "the process forked"
+
+    def trailing_metadata(self) -> tuple[Any, ...]:
+        return ()
 
 
 class Owner(Protocol):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import grpc
 
-from vault._grpc.calls import OverdueError, closed, make_stub, untie
+from vault._grpc.calls import LostError, OverdueError, closed, make_stub, untie
 from vault._grpc.certificates import Certificates
 from vault._grpc.credentials import Metadata
 from vault._grpc.stream_deadlines import Watchdog
@@ -152,19 +152,6 @@ class Connection:
                 while isinstance(lock := getattr(held, "_lock", None), _RLOCK):  # of threading's Condition
                     lock.release()
             traceback = traceback.tb_next
-
-
-class LostError(grpc.RpcError):
-    """In the place of what gRPC raises for a call that was cancelled."""
-
-    def code(self) -> grpc.StatusCode:
-        return grpc.StatusCode.UNAVAILABLE
-
-    def details(self) -> str:
-        return "the process forked"
-
-    def trailing_metadata(self) -> tuple[Any, ...]:
-        return ()
 
 
 class Call:

@@ -259,9 +259,9 @@ class AsyncRemoteStore(AsyncWriteCalls, AsyncListingCalls, AsyncUnitCalls):
         for unit in units:
             limits.check_unit(unit)
         limits.check_generation(since)
-        request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = await self._channel.stream("Watch", request, idle=limits.WATCH_LEASE)
-        return AsyncRemoteWatch(receiver, replies.FeedOrder(units, since), self._see)
+        watch = AsyncRemoteWatch(self._channel, units, since, self._see)
+        await watch.open()
+        return watch
 
     async def close(self) -> None:
         await self._channel.close()

@@ -256,6 +256,8 @@ class Channel:
     def error_of(self, failure: grpc.RpcError, metadata: Metadata | None) -> VaultError:
         """What the failure of a call that was sent with this metadata comes to; of UnavailableErrors, it may be sent
         again."""
+        if isinstance(failure, calls.LostError):
+            return UnavailableError(failure.details(), reason=calls.FORKED, address=self.address)
         error = error_from_rpc(failure, address=self.address)
         if isinstance(error, UnauthenticatedError) and self._credentials.has_changed(metadata):
             return calls.token_changed(error)

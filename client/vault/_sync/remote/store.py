@@ -260,9 +260,9 @@ class RemoteStore(WriteCalls, ListingCalls, UnitCalls):
         for unit in units:
             limits.check_unit(unit)
         limits.check_generation(since)
-        request = pb.WatchRequest(units=units, since_revision=since, groups=True)
-        receiver = self._channel.stream("Watch", request, idle=limits.WATCH_LEASE)
-        return RemoteWatch(receiver, replies.FeedOrder(units, since), self._see)
+        watch = RemoteWatch(self._channel, units, since, self._see)
+        watch.open()
+        return watch
 
     def close(self) -> None:
         self._channel.close()
