@@ -40,7 +40,12 @@ EXPECT: Final = [
         "down, 50 ms",
         "nothing: several connections are taken by themselves",
     ),
-    ("a large object to 50 ms away", "distance", "up, 50 ms", "it goes by one connection: several clients at once"),
+    (
+        "a large object to 50 ms away",
+        "distance",
+        "up, 50 ms",
+        "nothing: it goes over several connections, with one worker",
+    ),
     ("a write, until the loads of another client show it", "propagation", "one server", "nothing: it is told"),
 ]
 """What a user asks first: what, the line and the contender that say it, and what to do for it."""

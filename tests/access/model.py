@@ -125,6 +125,8 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "VaultService.Update": _writes("write"),
     "VaultService.Put": _writes("write"),
     "VaultService.Put in the place of another": _writes("write"),
+    "VaultService.WriteBlock": _writes("write"),
+    "VaultService.WriteBlock of a write that nobody streams": _no_writes_of_others,
     "VaultService.GetWriteStatus": _writes("write"),
     "VaultService.GetWriteStatus of another's": _no_writes_of_others,
     "VaultService.AbortWrite": _writes("write"),

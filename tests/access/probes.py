@@ -64,6 +64,28 @@ async def _own_write_status(caller: Caller, _place: Place) -> bool:
     return bool(status.info.data_id == spec.data_id)
 
 
+async def _own_block(caller: Caller, _place: Place) -> bool:
+    """A whole object, whose only block comes by WriteBlock."""
+    spec = _upload()
+    start = pb.UploadRequest(start=pb.UploadRequest.Start(unit=DOCS, spec=spec))
+    stream = await caller.start("VaultService.Upload", start)
+    try:
+        about = pb.WriteBlockRequest(unit=DOCS, request_id=spec.request_id)
+        (joined,) = await caller.call("VaultService.WriteBlock", about)
+        about.stream = joined.stream
+        about.block.CopyFrom(pb.Block(data=DATA, checksum=checksum(DATA)))
+        sent = caller.begin("VaultService.WriteBlock", about)
+        await stream.write(pb.UploadRequest(commit=pb.Commit(size=len(DATA), checksum=checksum(DATA))))
+        await stream.done_writing()
+        await sent
+        reply = await stream.read()
+        while not reply.HasField("info"):
+            reply = await stream.read()
+        return bool(reply.info.data_id == spec.data_id)
+    finally:
+        stream.cancel()
+
+
 def _write_status(place: Place) -> Message:
     """Of a write of nobody who calls."""
     request_id = new_request_id()
@@ -186,6 +208,10 @@ _VAULT: Final[Mapping[str, Make]] = {
         lambda place: pb.PutRequest.Start(
             unit=DOCS, replace=pb.ReplaceSpec(key=place.new(), request_id=new_request_id())
         )
+    ),
+    "WriteBlock": doing(_own_block),
+    "WriteBlock of a write that nobody streams": asking(
+        lambda _: pb.WriteBlockRequest(unit=DOCS, request_id=new_request_id())
     ),
     "GetWriteStatus": doing(_own_write_status),
     "GetWriteStatus of another's": asking(_write_status),

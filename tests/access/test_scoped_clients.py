@@ -116,6 +116,30 @@ def test_one_request_id_of_two_principals_is_two_writes(shared: Shared) -> None:
     assert shared.store.principal_info("ann").bytes >= len(data)
 
 
+def test_a_block_does_not_join_the_write_of_another_principal(shared: Shared) -> None:
+    first = start(7, "both")
+    gate = threading.Event()
+    join: Any = shared.channel.unary_unary(
+        "/vault.v1.VaultService/WriteBlock",
+        request_serializer=pb.WriteBlockRequest.SerializeToString,
+        response_deserializer=pb.WriteBlockResponse.FromString,
+    )
+    begin: Any = shared.channel.stream_stream("/vault.v1.VaultService/Upload")
+    call = begin(held_back(first, gate), metadata=bearer(shared.ann), timeout=30)
+    next(call)
+    about = pb.WriteBlockRequest(unit="both", request_id=first.start.spec.request_id)
+    about.stream = join(about, metadata=bearer(shared.ann), timeout=10).stream
+    for block in (None, {"data": b"bob's", "checksum": checksum(b"bob's")}):
+        sent = pb.WriteBlockRequest(unit="both", request_id=about.request_id, stream=about.stream, block=block)
+        with pytest.raises(grpc.RpcError) as refused:
+            join(sent, metadata=bearer(shared.bob), timeout=10)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    gate.set()
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert shared.store.stat_many("both", [7]) == [None]
+
+
 def test_a_lease_is_one_principals(shared: Shared) -> None:
     with shared.client(shared.ann) as ann, shared.client(shared.bob) as bob:
         assert ann.acquire_lease("both", "name", HOLDER, 30) == 0

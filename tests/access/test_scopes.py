@@ -229,6 +229,7 @@ KINDS: dict[str, Kind] = {
     "DeleteMany": Kind(
         ("delete",), lambda u, k: [pb.DeleteManyRequest(unit=u, items=[{"key": {"data_id": 9}, "request_id": new()}])]
     ),
+    "WriteBlock": Kind(("write",), lambda u, k: [pb.WriteBlockRequest(unit=u, request_id=HOLDER)]),
     "GetWriteStatus": Kind(("write",), lambda u, k: [pb.GetWriteStatusRequest(unit=u, request_id=HOLDER)]),
     "AbortWrite": Kind(("write",), lambda u, k: [pb.AbortWriteRequest(unit=u, request_id=HOLDER)]),
     "AcquireLease": Kind(

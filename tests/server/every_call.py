@@ -64,6 +64,7 @@ def calls_of(stub: Stub) -> dict[str, Callable[[], Any]]:
             stream(pb.UpdateRequest, pb.UpdateRequest.Start(unit="u", spec=pb.UpdateSpec(key=key, **new())))
         ),
         "Put": lambda: stub.Put(stream(pb.PutRequest, pb.PutRequest.Start(unit="u", put=put("put")))),
+        "WriteBlock": lambda: stub.WriteBlock(pb.WriteBlockRequest(unit="u", **new())),
         "AbortWrite": lambda: stub.AbortWrite(pb.AbortWriteRequest(unit="u", **new())),
         "UploadMany": lambda: stub.UploadMany(
             batch(pb.UploadManyRequest, {"spec": {"data_id": 5, "name": "many", **new()}, **bytes_of})

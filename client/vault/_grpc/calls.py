@@ -84,7 +84,9 @@ def make_stub(channel: Any) -> VaultServiceStub:
     for method in _SERVICE.methods:
         path = f"/{_SERVICE.full_name}/{method.name}"
         codecs = CODECS[path]
-        make = getattr(channel, _KINDS[method.client_streaming, method.server_streaming])
+        # On the wire a call with one reply is a stream with one: so it is begun without waiting for that.
+        streams = method.server_streaming or method.name == "WriteBlock"
+        make = getattr(channel, _KINDS[method.client_streaming, streams])
         parse = _parser(codecs.parse_response)
         setattr(stub, method.name, make(path, request_serializer=codecs.serialize_request, response_deserializer=parse))
     return stub

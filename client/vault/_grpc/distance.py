@@ -15,6 +15,7 @@ half of it was read. So one connection is enough for 5 ms, and four for 20."""
 NEAR: Final = WINDOW / _RATE
 """Seconds there and back for which one connection is enough."""
 
+_NEARLY: Final = 4  # parts of a window, of which a stream that is bounded by it moves one, at least, each round trip
 _RECENT: Final = 60.0  # seconds for which a round trip is remembered, once or twice over
 _ALONE: Final = 60.0  # seconds without another try, after several connections did not work
 
@@ -43,6 +44,11 @@ class Distance:
         """How many a large transfer is worth: 1 where one stream's window is enough."""
         seconds = min(self._least, self._before)
         return 1 if seconds == math.inf else min(MOST_CONNECTIONS, max(1, math.ceil(seconds * _RATE / WINDOW)))
+
+    def bounds(self, rate: float) -> bool:
+        """Whether it is the distance that bounds a stream of so many bytes a second: a slow line, or a busy server,
+        is no faster by several."""
+        return rate * min(self._least, self._before) > WINDOW / _NEARLY
 
     def refused(self) -> None:
         """Several connections did not work, or the server knows nothing of them: there is one for a while."""

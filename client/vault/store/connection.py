@@ -36,8 +36,9 @@ class ConnectionSettings:
             server's URL may name it too: grpc://host:port?proxy=http://host:port. Without one the server is reached
             directly, whatever http_proxy of the environment says.
         timeout: Seconds that a call may go without progress.
-        connections: Over how many connections one large download comes, 1 to 8. None: as many as its round trip is
-            worth, one up to 5 ms. With an older server, or an edge, it is one.
+        connections: Over how many connections one large transfer goes, 1 to 8. None: as many as its round trip is
+            worth, one up to 5 ms. With an older server it is one; a download from an edge comes over one, and an upload
+            goes over those that lead to the same worker.
         ca: The certificates of the authorities that are trusted, in PEM: a file's path, or the bytes. None: those of
             the file that VAULT_GRPC_CA names, or the system's. For grpcs://.
         cert, key: The client's own certificate, with what leads to its authority, and its key, likewise; both or
@@ -65,7 +66,7 @@ class ConnectionSettings:
     token: Token | None = secret(None, metavar="TOKEN")  # no flag: ps shows it
     timeout: float = seconds(60.0, "How long a server may take to answer", reason="BAD_TIMEOUT")
     connections: int | None = whole(
-        None, "Over how many connections a large download comes; else by distance.", least=1, most=8, repr=False
+        None, "Over how many connections a large transfer goes; else by distance.", least=1, most=8, repr=False
     )
 
     def __post_init__(self) -> None:

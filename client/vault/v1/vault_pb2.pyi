@@ -1369,6 +1369,60 @@ class UpdateResponse(_message.Message):
 Global___UpdateResponse: _TypeAlias = UpdateResponse  # noqa: Y015
 
 @_typing.final
+class WriteBlockRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    request_id: _builtins.bytes
+    """16 bytes; of the write's spec"""
+    stream: _builtins.int
+    """as it was answered; without a block: none"""
+    @_builtins.property
+    def block(self) -> Global___Block: ...
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        block: Global___Block | None = ...,
+        request_id: _builtins.bytes = ...,
+        stream: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "request_id", b"request_id", "stream", b"stream", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteBlockRequest: _TypeAlias = WriteBlockRequest  # noqa: Y015
+
+@_typing.final
+class WriteBlockResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    stream: _builtins.int
+    """which of the write's streams, one after another, is here"""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        stream: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteBlockResponse: _TypeAlias = WriteBlockResponse  # noqa: Y015
+
+@_typing.final
 class GetWriteStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

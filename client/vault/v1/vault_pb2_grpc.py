@@ -85,6 +85,11 @@ class VaultServiceStub:
                 request_serializer=vault_dot_v1_dot_vault__pb2.UpdateRequest.SerializeToString,
                 response_deserializer=vault_dot_v1_dot_vault__pb2.UpdateResponse.FromString,
                 _registered_method=True)
+        self.WriteBlock = channel.unary_unary(
+                '/vault.v1.VaultService/WriteBlock',
+                request_serializer=vault_dot_v1_dot_vault__pb2.WriteBlockRequest.SerializeToString,
+                response_deserializer=vault_dot_v1_dot_vault__pb2.WriteBlockResponse.FromString,
+                _registered_method=True)
         self.GetWriteStatus = channel.unary_unary(
                 '/vault.v1.VaultService/GetWriteStatus',
                 request_serializer=vault_dot_v1_dot_vault__pb2.GetWriteStatusRequest.SerializeToString,
@@ -294,6 +299,28 @@ class VaultServiceServicer:
         """Replaces an object's bytes; name, tags and id stay. The same messages as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteBlock(self, request, context):
+        """A block of an Upload, Update or Put that runs, from another connection than
+        its stream's: for a client that is far away, and whose stream has no more
+        than a window under way. Each block of the write is sent once, by its stream
+        or by this; the server puts them in order, and a later message of the stream
+        (the next block of its own, the commit) is what it orders them by. It is
+        answered when the blocks before it have come; `persisted_size` on the stream
+        says, as ever, what may be forgotten. Where a block is missing and none
+        comes, the stream ends with UNAVAILABLE, and goes on as after any lost
+        connection.
+
+        The first one on a connection has no block: it asks for the number of the
+        stream, and is answered before any block may leave the stream's own.
+
+        NOT_FOUND / WRITE_NOT_FOUND: the stream is not in this process of the server
+        (which may have several), is somebody else's, or has another number by now.
+        INVALID_ARGUMENT / BAD_OFFSET. UNAVAILABLE: the stream has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -538,6 +565,11 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.Update,
                     request_deserializer=vault_dot_v1_dot_vault__pb2.UpdateRequest.FromString,
                     response_serializer=vault_dot_v1_dot_vault__pb2.UpdateResponse.SerializeToString,
+            ),
+            'WriteBlock': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteBlock,
+                    request_deserializer=vault_dot_v1_dot_vault__pb2.WriteBlockRequest.FromString,
+                    response_serializer=vault_dot_v1_dot_vault__pb2.WriteBlockResponse.SerializeToString,
             ),
             'GetWriteStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWriteStatus,
@@ -916,6 +948,33 @@ class VaultService:
             '/vault.v1.VaultService/Update',
             vault_dot_v1_dot_vault__pb2.UpdateRequest.SerializeToString,
             vault_dot_v1_dot_vault__pb2.UpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteBlock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vault.v1.VaultService/WriteBlock',
+            vault_dot_v1_dot_vault__pb2.WriteBlockRequest.SerializeToString,
+            vault_dot_v1_dot_vault__pb2.WriteBlockResponse.FromString,
             options,
             channel_credentials,
             insecure,

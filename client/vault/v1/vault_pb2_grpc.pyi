@@ -108,6 +108,24 @@ class VaultServiceStub:
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
     """
+    WriteBlock: _grpc.UnaryUnaryMultiCallable[_vault_pb2.WriteBlockRequest, _vault_pb2.WriteBlockResponse]
+    """A block of an Upload, Update or Put that runs, from another connection than
+    its stream's: for a client that is far away, and whose stream has no more
+    than a window under way. Each block of the write is sent once, by its stream
+    or by this; the server puts them in order, and a later message of the stream
+    (the next block of its own, the commit) is what it orders them by. It is
+    answered when the blocks before it have come; `persisted_size` on the stream
+    says, as ever, what may be forgotten. Where a block is missing and none
+    comes, the stream ends with UNAVAILABLE, and goes on as after any lost
+    connection.
+
+    The first one on a connection has no block: it asks for the number of the
+    stream, and is answered before any block may leave the stream's own.
+
+    NOT_FOUND / WRITE_NOT_FOUND: the stream is not in this process of the server
+    (which may have several), is somebody else's, or has another number by now.
+    INVALID_ARGUMENT / BAD_OFFSET. UNAVAILABLE: the stream has ended.
+    """
     GetWriteStatus: _grpc.UnaryUnaryMultiCallable[_vault_pb2.GetWriteStatusRequest, _vault_pb2.GetWriteStatusResponse]
     """How far a resumable write has come, without taking it up. What it says is
     not verified yet: the first reply to the next start is, and may be less.
@@ -270,6 +288,24 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """Replaces an object's bytes; name, tags and id stay. The same messages as
     Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
     Upload's errors.
+    """
+    WriteBlock: _aio.UnaryUnaryMultiCallable[_vault_pb2.WriteBlockRequest, _vault_pb2.WriteBlockResponse]  # type: ignore[assignment]
+    """A block of an Upload, Update or Put that runs, from another connection than
+    its stream's: for a client that is far away, and whose stream has no more
+    than a window under way. Each block of the write is sent once, by its stream
+    or by this; the server puts them in order, and a later message of the stream
+    (the next block of its own, the commit) is what it orders them by. It is
+    answered when the blocks before it have come; `persisted_size` on the stream
+    says, as ever, what may be forgotten. Where a block is missing and none
+    comes, the stream ends with UNAVAILABLE, and goes on as after any lost
+    connection.
+
+    The first one on a connection has no block: it asks for the number of the
+    stream, and is answered before any block may leave the stream's own.
+
+    NOT_FOUND / WRITE_NOT_FOUND: the stream is not in this process of the server
+    (which may have several), is somebody else's, or has another number by now.
+    INVALID_ARGUMENT / BAD_OFFSET. UNAVAILABLE: the stream has ended.
     """
     GetWriteStatus: _aio.UnaryUnaryMultiCallable[_vault_pb2.GetWriteStatusRequest, _vault_pb2.GetWriteStatusResponse]  # type: ignore[assignment]
     """How far a resumable write has come, without taking it up. What it says is
@@ -490,6 +526,30 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces an object's bytes; name, tags and id stay. The same messages as
         Upload. NOT_FOUND / OBJECT_NOT_FOUND, ABORTED / GENERATION_MISMATCH, and
         Upload's errors.
+        """
+
+    @_abc_1.abstractmethod
+    def WriteBlock(
+        self,
+        request: _vault_pb2.WriteBlockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_pb2.WriteBlockResponse, _abc.Awaitable[_vault_pb2.WriteBlockResponse]]:
+        """A block of an Upload, Update or Put that runs, from another connection than
+        its stream's: for a client that is far away, and whose stream has no more
+        than a window under way. Each block of the write is sent once, by its stream
+        or by this; the server puts them in order, and a later message of the stream
+        (the next block of its own, the commit) is what it orders them by. It is
+        answered when the blocks before it have come; `persisted_size` on the stream
+        says, as ever, what may be forgotten. Where a block is missing and none
+        comes, the stream ends with UNAVAILABLE, and goes on as after any lost
+        connection.
+
+        The first one on a connection has no block: it asks for the number of the
+        stream, and is answered before any block may leave the stream's own.
+
+        NOT_FOUND / WRITE_NOT_FOUND: the stream is not in this process of the server
+        (which may have several), is somebody else's, or has another number by now.
+        INVALID_ARGUMENT / BAD_OFFSET. UNAVAILABLE: the stream has ended.
         """
 
     @_abc_1.abstractmethod

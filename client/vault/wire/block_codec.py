@@ -6,6 +6,7 @@ on the wire are those of the generated code (vault.v1: LoadResponse, UploadReque
 reads and writes whatever is not a block, and blocks that are laid out in another way.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -16,11 +17,20 @@ from vault.v1 import vault_pb2 as pb
 
 LOAD_BLOCK: Final = pb.LoadResponse.BLOCK_FIELD_NUMBER
 WRITE_BLOCK: Final = pb.UploadRequest.BLOCK_FIELD_NUMBER
-"""Of UpdateRequest and PutRequest, too."""
+"""Of UpdateRequest, PutRequest and WriteBlockRequest, too."""
 
 _OFFSET: Final = pb.Block.OFFSET_FIELD_NUMBER << 3  # a varint
 _DATA: Final = pb.Block.DATA_FIELD_NUMBER << 3 | 2  # with a length
 _CHECKSUM: Final = pb.Block.CHECKSUM_FIELD_NUMBER << 3 | 1  # eight bytes
+
+
+class SentBlock(NamedTuple):
+    """A WriteBlockRequest."""
+
+    unit: str
+    request_id: bytes
+    stream: int
+    block: Block | None
 
 
 class Codecs(NamedTuple):
@@ -32,8 +42,8 @@ class Codecs(NamedTuple):
     parse_response: Callable[[bytes], Any]
 
 
-def encode_block(field: int, block: Block) -> bytes:
-    """A message whose only field, of this number, is the block."""
+def encode_block(field: int, block: Block, more: bytes = b"") -> bytes:
+    """A message whose field of this number is the block; behind it, more of them, encoded already."""
     head = bytearray()
     if block.offset:
         head.append(_OFFSET)
@@ -43,10 +53,10 @@ def encode_block(field: int, block: Block) -> bytes:
     tail = bytes([_CHECKSUM]) + block.checksum.to_bytes(8, "little")
     tag = bytearray([field << 3 | 2])
     _put_varint(tag, len(head) + len(block.data) + len(tail))
-    return b"".join((tag, head, block.data, tail))
+    return b"".join((tag, head, block.data, tail, more))
 
 
-def decode_block(field: int, raw: bytes) -> Block | None:
+def decode_block(field: int, raw: bytes | memoryview) -> Block | None:
     """The inverse; None where the message is another, or its fields come in another order."""
     if len(raw) < 2 or raw[0] != field << 3 | 2:  # a tag and a length
         return None
@@ -66,6 +76,20 @@ def decode_block(field: int, raw: bytes) -> Block | None:
     except (IndexError, ValueError):  # cut short, or no number: for the generated code to tell
         return None
     return Block(offset, memoryview(raw)[start:end], int.from_bytes(raw[end + 1 :], "little"))
+
+
+def decode_sent_block(raw: bytes) -> SentBlock:
+    """A WriteBlockRequest, without a copy where the block comes first. Raises DecodeError."""
+    end, block = 0, None
+    if len(raw) > 2 and raw[0] == WRITE_BLOCK << 3 | 2:
+        with contextlib.suppress(IndexError, ValueError):
+            size, place = _take_varint(raw, 1)
+            block = decode_block(WRITE_BLOCK, memoryview(raw)[: place + size])
+            end = place + size if block is not None else 0
+    rest = pb.WriteBlockRequest.FromString(raw[end:])
+    if rest.HasField("block"):
+        block = Block(rest.block.offset, rest.block.data, rest.block.checksum)
+    return SentBlock(rest.unit, rest.request_id, rest.stream, block)
 
 
 def serialize(message: Message | bytes) -> bytes:
@@ -91,6 +115,8 @@ def _parser(field: int, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]
 def _codec(descriptor: Any, *, streams: bool) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     """How a method's messages of this kind are written and read; a stream may have some that are bytes already."""
     message = getattr(pb, descriptor.name)
+    if message is pb.WriteBlockRequest:
+        return serialize, decode_sent_block
     block = descriptor.fields_by_name.get("block")
     parse = message.FromString if block is None else _parser(block.number, message.FromString)
     return (serialize if streams else message.SerializeToString), parse
@@ -115,7 +141,7 @@ def _put_varint(target: bytearray, value: int) -> None:
     target.append(value)
 
 
-def _take_varint(raw: bytes, place: int) -> tuple[int, int]:
+def _take_varint(raw: bytes | memoryview, place: int) -> tuple[int, int]:
     """The number that begins at `place`, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from google.protobuf.json_format import MessageToDict
 from vault.errors import PermissionDeniedError, UnauthenticatedError, VaultError
 from vault.v1 import vault_pb2 as pb
+from vault.wire.block_codec import SentBlock
 from vault.wire.write_columns import first_keys
 
 from vault_server.access.audit import AuditLog
@@ -19,7 +20,9 @@ _VAULT: Final = "/vault.v1.VaultService/"
 _ADMIN: Final = "/vault.v1.AdminService/"
 
 _READING: Final = frozenset({"open", "identity", "read", "list", "watch"})
-_NOTHING_STORED: Final = frozenset(f"{_VAULT}{name}" for name in ("GetWriteStatus", "AcquireLease", "ReleaseLease"))
+_NOTHING_STORED: Final = frozenset(
+    f"{_VAULT}{name}" for name in ("WriteBlock", "GetWriteStatus", "AcquireLease", "ReleaseLease")
+)
 
 READS: Final = _NOTHING_STORED.union(method for method, scope in METHOD_SCOPES.items() if scope in _READING)
 """Methods after which the store is as it was. Whatever is not among them counts as a write, other services' too."""
@@ -105,9 +108,7 @@ def unit_of(request: Any) -> str:
     fields = _fields(request)
     if "start" in fields:
         return str(request.start.unit)
-    if "unit" in fields:
-        return str(request.unit)
-    return ""
+    return str(request.unit) if "unit" in fields or isinstance(request, SentBlock) else ""
 
 
 def _asked(method: str, request: Any) -> dict[str, Any]:

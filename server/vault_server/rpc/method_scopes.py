@@ -36,6 +36,7 @@ _VAULT: Final[Mapping[str, MethodScope]] = {
     "SetMetadataMany": "write",
     "AcquireLease": "write",
     "ReleaseLease": "write",
+    "WriteBlock": "write",
     "GetWriteStatus": "write",
     "AbortWrite": "write",
     "Delete": "delete",

@@ -52,7 +52,7 @@ def _changed(scope: Scope, method: MethodT) -> MethodT:
 
     @wraps(method)
     async def call(self: "ScopedStore", unit: str, *args: Any, **options: Any) -> Any:
-        self._require(unit, scope)
+        self.require(unit, scope)
         try:
             return await getattr(self._inner, method.__name__)(unit, *args, **options)
         except UnknownUnitError:
@@ -165,7 +165,7 @@ class ScopedStore(AsyncStore):
         self, unit: str, items: Sequence[CopySpec], *, to_unit: str | None = None
     ) -> Sequence[ObjectInfo | VaultError]:
         target = unit if to_unit is None else to_unit
-        self._require(target, "write")
+        self.require(target, "write")
         store = self._seen(unit, "read")  # one that holds nothing has nothing to copy, and writes nothing
         try:
             return await store.copy_many(unit, items, to_unit=to_unit)
@@ -233,7 +233,8 @@ class ScopedStore(AsyncStore):
             raise denied(self._caller.principal, scope, unit)
         return self._let_in(unit, scope)
 
-    def _require(self, unit: str, scope: Scope) -> None:
+    def require(self, unit: str, scope: Scope) -> None:
+        """Lets the call in; raises PermissionDeniedError where the principal has no such scope in the unit."""
         check_unit(unit)
         self._caller.principal.require(unit, scope)
         self._let_in(unit, scope)
@@ -247,7 +248,7 @@ class ScopedStore(AsyncStore):
     def _require_for_renames(self, unit: str, specs: Sequence[MetadataSpec]) -> None:
         """A rename over a name deletes what bears it."""
         if any(spec.replace for spec in specs):
-            self._require(unit, "delete")
+            self.require(unit, "delete")
 
     def _require_admin(self) -> None:
         if not self._caller.principal.is_admin:

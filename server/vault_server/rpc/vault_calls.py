@@ -14,6 +14,7 @@ from vault.wire import time_messages
 from vault_server.access.grants import ANYBODY
 from vault_server.rpc.batch_slices import BatchSlices
 from vault_server.rpc.call_context import CallContext
+from vault_server.rpc.joined_writes import JoinedWrites
 from vault_server.rpc.refusal_log import RefusalLog
 from vault_server.rpc.scoped_store import ScopedStores
 from vault_server.rpc.watch_groups import EncodedGroups
@@ -37,6 +38,7 @@ class VaultCalls(vault_pb2_grpc.VaultServiceServicer):
         self._load_columns = BatchSlices(2, size=256, small=64)
         self._writes = BatchSlices(1, size=1000, small=64)
         self._groups = EncodedGroups()
+        self._joined_writes = JoinedWrites()
 
     async def _batch(
         self,

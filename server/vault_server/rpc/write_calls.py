@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from vault.errors import VaultError
 from vault.store.columns import ObjectInfos, rows_of
 from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.limits import check_request_id
 from vault.store.values import ObjectInfo
 from vault.store.write_columns import SmallUploads
 from vault.v1 import vault_pb2 as pb
@@ -16,6 +17,8 @@ from vault.wire import messages, time_messages, write_columns
 from vault.wire import request_messages as requests
 from vault.wire.store_time import TIMED
 
+from vault_server.access.grants import ANYBODY
+from vault_server.rpc.joined_writes import JoinedWrite
 from vault_server.rpc.reply_limits import fit_results
 from vault_server.rpc.vault_calls import VaultCalls
 from vault_server.rpc.write_stream import run_write
@@ -32,25 +35,32 @@ def _streamed_write(
     async def write(self: "WriteCalls", request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Response]:
         revision = self._store.revision
 
+        joined = JoinedWrite(request_iterator)
+
         async def begin(request: Any) -> AsyncBlockWriter:
             start = request.start
             self._check_unit(start.unit, context)
             spec = spec_from_start(start)
             writer = await begin_of(self._store_for(context))(start.unit, spec, resumable=start.resumable)
             counted: AsyncBlockWriter = context.counted(writer, spec.request_id)
+            joined.begin(counted.persisted_size)
+            self._joined_writes.begin(start.unit, spec.request_id, context.principal, joined)
             return counted
 
-        async with aclosing(run_write(request_iterator, begin)) as told:
-            async for each in told:
-                if isinstance(each, ObjectInfo):
-                    reply = response(revision=max(revision, each.revision))
-                    messages.fill_object_info(reply.info, each)
-                    self._say_time(reply, [each])
-                    yield reply
-                elif each is None:
-                    yield response(revision=revision)
-                else:
-                    yield response(persisted_size=each, revision=revision)
+        try:
+            async with aclosing(run_write(joined, begin)) as told:
+                async for each in told:
+                    if isinstance(each, ObjectInfo):
+                        reply = response(revision=max(revision, each.revision))
+                        messages.fill_object_info(reply.info, each)
+                        self._say_time(reply, [each])
+                        yield reply
+                    elif each is None:
+                        yield response(revision=revision)
+                    else:
+                        yield response(persisted_size=each, revision=revision)
+        finally:
+            self._joined_writes.end(joined)
 
     return write
 
@@ -100,6 +110,19 @@ class WriteCalls(VaultCalls):
         pb.UpdateResponse, lambda start: requests.update_spec_from_wire(start.spec), lambda store: store.update
     )
     Put = _streamed_write(pb.PutResponse, requests.write_from_wire, lambda store: store.put)
+
+    async def WriteBlock(self, request: Any, context: Any) -> pb.WriteBlockResponse:
+        """A call whose request is a SentBlock."""
+        self._check_unit(request.unit, context)
+        if context.principal is not ANYBODY:
+            self._scoped.of(context).require(request.unit, "write")
+        check_request_id(request.request_id)
+        revision = self._store.revision
+        block, stream = request.block, None if request.block is None else request.stream
+        write = self._joined_writes.join(request.unit, request.request_id, context.principal, stream)
+        if block is not None:
+            await write.add(block)
+        return pb.WriteBlockResponse(revision=revision, stream=write.number)
 
     async def GetWriteStatus(self, request: pb.GetWriteStatusRequest, context: Any) -> pb.GetWriteStatusResponse:
         self._check_unit(request.unit, context)

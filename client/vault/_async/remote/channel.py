@@ -157,6 +157,10 @@ class AsyncChannel:
         self.distance.see(began_in)
         return self.distance.connections
 
+    def is_bounded_by_distance(self, rate: float) -> bool:
+        """Whether several connections are worth it for a transfer that moved so many bytes a second by one."""
+        return self._for_transfer is not None or self.distance.bounds(rate)
+
     async def duplex(self, method: str, start: Any, attempts: Attempts | None = None) -> tuple[AsyncDuplex, Any]:
         """Messages both ways; returns when the first reply to `start` is here, with that reply.
 

@@ -1,0 +1,99 @@
+"""AsyncSideBlocks: blocks of a write that go to its server by further connections."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+
+from vault._async.remote.channel import AsyncChannel
+from vault._grpc import AsyncCall, calls
+from vault._grpc.calls import OverdueError
+from vault.errors import VaultError
+from vault.v1 import vault_pb2 as pb
+
+KEPT: Final = 3
+"""Blocks of each connection that are kept until they are persisted."""
+
+_PATIENCE: Final = 2.0  # seconds to wait for what is not needed
+
+
+class AsyncSideBlocks:
+    """The blocks take turns among the write's own stream and those connections that reach the process which it is in.
+
+    What fails here is not sent here again: the server misses a block, and ends the write's stream.
+    """
+
+    def __init__(
+        self, channel: AsyncChannel, unit: str, request_id: bytes, seen: Callable[[int], None], count: int
+    ) -> None:
+        """Asks by each of so many further connections whether the write is there, and waits for nothing."""
+        self._about = pb.WriteBlockRequest(unit=unit, request_id=request_id)
+        self._channel = channel
+        self._seen = seen
+        self._asked: list[tuple[int, AsyncCall]] = []
+        self._places: list[tuple[int, bytes]] = []  # and what is said there of a block beside it
+        self._turn = 0
+        self._sent: deque[tuple[int, AsyncCall]] = deque()  # and where their blocks end
+        channel.spread.add(self)
+        for place in range(1, 1 + count):
+            self._asked.append((place, channel.begin("WriteBlock", self._about, place)))
+
+    async def open(self) -> bool:
+        """Waits for the answers. Returns whether there is a connection to send by; if not, none is tried for a
+        while."""
+        for place, call in self._asked:
+            if (stream := await self._finish(call)) is not None:
+                self._about.stream = stream
+                self._places.append((place, self._about.SerializeToString()))
+        self._asked = []
+        if not self._places:
+            self._channel.distance.refused()
+        return bool(self._places)
+
+    @property
+    def connections(self) -> int:
+        """Over how many the blocks go, the stream's own included."""
+        return 1 + len(self._places)
+
+    def next_turn(self) -> bytes:
+        """What is to follow the next block, encoded, when it goes by a further connection; empty: it goes by the
+        stream."""
+        self._turn = (self._turn + 1) % self.connections
+        return self._places[self._turn - 1][1] if self._turn else b""
+
+    def send(self, message: bytes, end: int) -> None:
+        """Sends the block whose turn it is, and which ends there."""
+        self._sent.append((end, self._channel.begin("WriteBlock", message, self._places[self._turn - 1][0])))
+
+    async def forget(self, persisted: int) -> None:
+        """Ends the calls whose blocks are persisted."""
+        while self._sent and self._sent[0][0] <= persisted:
+            await self._finish(self._sent.popleft()[1])
+
+    def cancel(self) -> None:
+        """Ends all calls. Harmless when repeated, and in a forked child."""
+        self._channel.spread.discard(self)
+        ending = [call for _, call in (*self._asked, *self._sent)]
+        self._asked = []
+        self._sent.clear()
+        for call in ending:
+            call.cancel()
+
+    async def _finish(self, call: AsyncCall) -> int | None:
+        """Waits for the end of a call. Returns the number that it was answered; None: it was not."""
+        reply = None
+        try:
+            reply = calls.something(await call.next(_PATIENCE), self._channel.address, "WriteBlock")
+            self._seen(reply.revision)
+            await call.next(_PATIENCE)
+        except OverdueError:
+            self._channel.stall(call)
+        except grpc.RpcError as error:
+            calls.untie(error)
+        except VaultError:
+            call.cancel()
+        except BaseException:
+            call.cancel()
+            raise
+        return None if reply is None else int(reply.stream)

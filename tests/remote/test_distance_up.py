@@ -1,0 +1,487 @@
+"""Large uploads over a distance: by several connections, with the same bytes, errors and endings as by one."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from vault import BytesWrapper, ConnectionSettings, RemoteVault
+from vault._async.remote import writer as async_writer
+from vault._async.remote.store import AsyncRemoteStore
+from vault._grpc.distance import MOST_CONNECTIONS
+from vault._sync.remote import writer as sync_writer
+from vault._sync.remote.store import RemoteStore
+from vault.errors import ChecksumError, UnavailableError, VaultError
+from vault.store.contract import AsyncBlockWriter, AsyncStore
+from vault.store.limits import BLOCK_SIZE
+from vault.store.specs import DeleteSpec, UploadSpec, new_request_id
+from vault.store.values import Block, checksum
+from vault.testing.store.objects import blocks_of, payload
+from vault.testing.store.sync_and_async import AsyncFace
+from vault_server import EmbeddedStore, Server, ServerSettings
+from vault_server.access.budgets import Budget
+
+from tests.faults.proxy import Proxy
+from tests.remote.transfers import DATA, TIMEOUT, Restarting, nothing_is_kept, send
+from tests.server.process import Serve
+from tests.waiting import assert_soon
+from torture.interrupts.delivery import run
+
+AWAY = 0.01
+"""Seconds one way: 20 ms there and back."""
+
+FEW = payload(24 * BLOCK_SIZE + 4321)
+
+Open = Callable[..., AsyncStore]
+
+
+@pytest.fixture(params=["sync", "async"])
+def open_far(request: pytest.FixtureRequest) -> Open:
+    """Makes a client for so many connections, sync behind the async contract or async."""
+
+    def make(address: str, connections: int | None = 4) -> AsyncStore:
+        connection = ConnectionSettings(timeout=TIMEOUT, connections=connections)
+        if request.param == "sync":
+            return AsyncFace(RemoteStore(address, connection))
+        return AsyncRemoteStore(address, connection)
+
+    return make
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few blocks are enough for more connections."""
+    for module in (async_writer, sync_writer):
+        monkeypatch.setattr(module, "LEAD", 1)
+        monkeypatch.setattr(module, "JOIN", 3)
+
+
+@pytest.fixture
+def local(store: EmbeddedStore, proxy: Proxy) -> Iterator[Server]:
+    """A server in this process, behind the proxy."""
+    with Server(store) as server:
+        proxy.target = server.address
+        yield server
+        server.stop(0)
+
+
+def stored(store: EmbeddedStore, data_id: int) -> bytes:
+    reader: Any = store.load("u", data_id)
+    with reader:
+        return b"".join(bytes(block.data) for block in reader)
+
+
+def calls_of(server: Server) -> int:
+    """How many run."""
+    return len(server._server._running._calls.running())  # type: ignore[union-attr]
+
+
+def connections_of(writer: AsyncBlockWriter) -> int:
+    """Over how many its blocks go."""
+    inner: Any = getattr(writer, "_writer", writer)
+    return 1 if inner._sides is None else inner._sides.connections
+
+
+# Distance
+
+
+async def test_a_large_upload_to_afar_goes_over_several_connections(
+    store: EmbeddedStore, local: Server, proxy: Proxy, open_far: Open
+) -> None:
+    proxy.delay(AWAY)
+    async with open_far(proxy.address, None) as remote:
+        await send(await remote.upload("u", UploadSpec(5)))
+    assert stored(store, 5) == DATA
+    assert 3 <= proxy.connections <= MOST_CONNECTIONS
+    assert proxy.forwarded["up"] < len(DATA) + BLOCK_SIZE, "every block was sent once"
+    assert store.check(deep=True).ok
+
+
+async def test_one_connection_is_enough_nearby_and_for_what_is_small(
+    store: EmbeddedStore, local: Server, proxy: Proxy, open_far: Open
+) -> None:
+    async with open_far(proxy.address, None) as remote:
+        channel: Any = getattr(remote, "_store", remote)
+        channel._channel.distance.see(0.0005)  # as a call that a busy machine did not hold up
+        await send(await remote.upload("u", UploadSpec(5)))
+        assert proxy.connections == 1
+    proxy.delay(AWAY)
+    async with open_far(proxy.address, None) as remote:
+        for number in range(3):
+            await send(await remote.upload("u", UploadSpec(10 + number)), data=FEW[: 4 * BLOCK_SIZE])
+        assert proxy.connections == 2
+
+
+async def test_on_a_slow_line_one_connection_stays_the_only_one_that_blocks_go_by(
+    store: EmbeddedStore, local: Server, proxy: Proxy, open_far: Open
+) -> None:
+    proxy.delay(AWAY)
+    proxy.throttle(20e6, "up")
+    found = []
+    async with open_far(proxy.address, None) as remote:
+        writer = await remote.upload("u", UploadSpec(5))
+        await send(writer, lambda _: found.append(connections_of(writer)), FEW)
+    assert set(found) == {1}
+    assert stored(store, 5) == FEW
+
+
+async def test_a_vault_uploads_files_by_several_connections(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(FEW)
+    with RemoteVault(proxy.address, {"u": (BytesWrapper, 1)}, connections=3, cache=False) as vault:
+        data_id = vault.upload_file("u", tmp_path / "file")
+        assert stored(store, data_id) == FEW
+        assert proxy.connections == 3
+        info = vault.put_file("u", "name", tmp_path / "file")
+        assert proxy.connections == 3
+        assert info.size == len(FEW)
+
+
+# What is lost
+
+
+async def test_it_is_the_same_whatever_is_written_and_lost(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None
+) -> None:
+    dice = random.Random(8)
+    ids = count(1)
+    with ExitStack() as stack:
+        faces: dict[tuple[bool, int], AsyncStore] = {}
+        for connections in (1, 2, 3, 8):
+            connection = ConnectionSettings(timeout=TIMEOUT, connections=connections)
+            faces[False, connections] = AsyncFace(stack.enter_context(RemoteStore(proxy.address, connection)))
+            faces[True, connections] = AsyncRemoteStore(proxy.address, connection)
+        loop = asyncio.get_running_loop()
+
+        async def check(face: tuple[bool, int], size: int, cuts: list[int]) -> None:
+            data_id = next(ids)
+            channel: Any = getattr(faces[face], "_store", faces[face])
+            channel._channel.distance._alone_until = 0.0
+
+            def cut(index: int) -> None:
+                if index in cuts:
+                    proxy.cut_after(dice.randrange(2 * BLOCK_SIZE), "up", reset=dice.random() < 0.5)
+
+            info = await send(await faces[face].upload("u", UploadSpec(data_id)), cut, FEW[:size])
+            assert (info.size, info.checksum) == (size, checksum(FEW[:size]))
+            assert stored(store, data_id) == FEW[:size]
+
+        @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(
+            st.sampled_from(list(faces)),
+            st.integers(0, len(FEW)) | st.integers(0, 24).map(lambda blocks: blocks * BLOCK_SIZE),
+            st.lists(st.integers(1, 24), max_size=3),
+        )
+        def examine(face: tuple[bool, int], size: int, cuts: list[int]) -> None:
+            asyncio.run_coroutine_threadsafe(check(face, size, cuts), loop).result(60)
+
+        await asyncio.to_thread(examine)
+        for (is_async, _), face in faces.items():
+            if is_async:
+                await face.close()
+    assert_soon(lambda: not calls_of(local))
+    assert store.check(deep=True).ok
+    assert nothing_is_kept(store)
+
+
+@pytest.mark.slow
+async def test_it_survives_two_kills_of_its_server(restarting: Restarting, proxy: Proxy, open_far: Open) -> None:
+    async with open_far(proxy.address) as remote:
+        info = await send(await remote.upload("u", UploadSpec(5)), restarting.kill_at(20, 45))
+        assert restarting.kills == 2
+        assert (info.size, info.checksum) == (len(DATA), checksum(DATA))
+
+
+async def test_it_goes_on_when_the_connections_say_nothing_any_more(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None, open_far: Open
+) -> None:
+    async with open_far(proxy.address) as remote:
+        frozen: list[int] = []
+
+        def freeze(index: int) -> None:
+            if index == 9:
+                frozen.append(proxy.blackhole())
+
+        await send(await remote.upload("u", UploadSpec(5)), freeze, FEW)
+        assert frozen == [4]
+    assert stored(store, 5) == FEW
+
+
+async def test_it_goes_on_when_a_further_connection_says_nothing_any_more(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None, open_far: Open
+) -> None:
+    async with open_far(proxy.address) as remote:
+        writer = await remote.upload("u", UploadSpec(5))
+
+        def freeze(index: int) -> None:
+            if index == 9:
+                youngest = max(proxy._open, key=lambda each: each._sockets[0].fileno())
+                proxy._loop.call_soon_threadsafe(youngest.freeze)
+
+        await send(writer, freeze, FEW)
+    assert stored(store, 5) == FEW
+    assert_soon(lambda: not calls_of(local))
+
+
+async def test_altered_bytes_are_refused_as_by_one_connection(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None, open_far: Open
+) -> None:
+    async with open_far(proxy.address) as remote:
+        for bad in (1, 6, 7, 8, 9, 24):
+            writer = await remote.upload("u", UploadSpec(5))
+            with pytest.raises(ChecksumError):
+                async with writer:
+                    for index, block in enumerate(blocks_of(FEW)):
+                        await writer.write(
+                            block if index != bad else Block(block.offset, block.data, block.checksum ^ 1)
+                        )
+                    await writer.commit(len(FEW), checksum(FEW))
+    assert store.list_units() == []
+    assert nothing_is_kept(store)
+    assert_soon(lambda: not calls_of(local))
+
+
+# Who cannot
+
+
+class Older(grpc.aio.ServerInterceptor):
+    """A server of before WriteBlock."""
+
+    async def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
+        return None if details.method.endswith("WriteBlock") else await continuation(details)
+
+
+async def test_an_older_server_gets_it_by_one(store: EmbeddedStore, soon: None, open_far: Open) -> None:
+    with Server(store, interceptors=[Older()]) as server:
+        async with open_far(server.address) as remote:
+            for data_id in (5, 6):
+                await send(await remote.upload("u", UploadSpec(data_id)), data=FEW)
+                assert stored(store, data_id) == FEW
+
+
+async def test_an_edge_passes_it_on(store: EmbeddedStore, local: Server, soon: None, open_far: Open) -> None:
+    with RemoteStore(local.address) as upstream, Server(upstream) as edge:
+        async with open_far(edge.address) as remote:
+            await send(await remote.upload("u", UploadSpec(5)), data=FEW)
+    assert stored(store, 5) == FEW
+
+
+async def test_a_caller_who_may_have_few_calls_gets_by(store: EmbeddedStore, soon: None, open_far: Open) -> None:
+    for calls in (1, 2, 5):
+        with Server(store, settings=ServerSettings(budget=Budget(calls=calls))) as server:
+            async with open_far(server.address) as remote:
+                await send(await remote.upload("u", UploadSpec(calls)), data=FEW)
+        assert stored(store, calls) == FEW
+
+
+async def test_of_many_uploads_at_once_few_have_several_connections(
+    store: EmbeddedStore, local: Server, soon: None, open_far: Open
+) -> None:
+    async with open_far(local.address) as remote:
+        writers = [await remote.upload("u", UploadSpec(data_id)) for data_id in range(1, 6)]
+        for index, block in enumerate(blocks_of(FEW)):
+            for writer in writers:
+                await writer.write(block)
+            if index == 10:
+                assert sorted(map(connections_of, writers)) == [1, 1, 1, 4, 4]
+        for writer in writers:
+            await writer.commit(len(FEW), checksum(FEW))
+    for data_id in range(1, 6):
+        assert stored(store, data_id) == FEW
+
+
+@pytest.mark.slow
+async def test_workers_take_it(serve: Serve, tmp_path: Path, soon: None, open_far: Open) -> None:
+    served = serve(tmp_path / "kept", "--listen", "127.0.0.1:0", "--workers", "2")
+    async with open_far(served.address, 8) as remote:
+        for data_id in range(1, 5):
+            info = await send(await remote.upload("u", UploadSpec(data_id)), data=FEW)
+            assert info.checksum == checksum(FEW)
+
+
+# Endings
+
+
+async def test_abort_and_suspend_in_the_middle_end_all_calls(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None, open_far: Open
+) -> None:
+    async with open_far(proxy.address) as remote:
+        for number in (2, 4, 9, 14):
+            writer = await remote.upload("u", UploadSpec(5))
+            for block in list(blocks_of(FEW))[:number]:
+                await writer.write(block)
+            await writer.abort()
+            assert_soon(lambda: not calls_of(local))
+            assert nothing_is_kept(store)
+            spec = UploadSpec(6, request_id=new_request_id())
+            writer = await remote.upload("u", spec, resumable=True)
+            for block in list(blocks_of(FEW))[:number]:
+                await writer.write(block)
+            await writer.suspend()
+            assert_soon(lambda: not calls_of(local))
+            writer = await remote.upload("u", spec, resumable=True)
+            begin = writer.persisted_size
+            assert begin <= number * BLOCK_SIZE
+            for block in list(blocks_of(FEW))[begin // BLOCK_SIZE :]:
+                await writer.write(block)
+            await writer.commit(len(FEW), checksum(FEW))
+            assert stored(store, 6) == FEW
+            store.delete_many("u", [DeleteSpec(6)])
+
+
+async def test_a_task_that_is_cancelled_leaves_no_call(
+    store: EmbeddedStore, local: Server, proxy: Proxy, soon: None
+) -> None:
+    connection = ConnectionSettings(timeout=TIMEOUT, connections=4)
+    async with AsyncRemoteStore(proxy.address, connection) as remote:
+        for number in (2, 7, 13):
+            taken = asyncio.Event()
+
+            async def write(number: int = number, taken: asyncio.Event = taken) -> None:
+                async with await remote.upload("u", UploadSpec(5)) as writer:
+                    for index, block in enumerate(blocks_of(FEW)):
+                        if index == number:
+                            proxy.throttle(1)
+                            taken.set()
+                        await writer.write(block)
+                    await writer.commit(len(FEW), checksum(FEW))
+
+            task = asyncio.create_task(write())
+            await taken.wait()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+            proxy.restore()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert_soon(lambda: not calls_of(local))
+            assert store.list_units() == []
+            assert_soon(lambda: nothing_is_kept(store))
+
+
+async def test_a_server_that_drains_lets_it_finish(
+    store: EmbeddedStore, proxy: Proxy, soon: None, open_far: Open
+) -> None:
+    with Server(store) as server:
+        async with open_far(server.address) as remote:
+            writer = await remote.upload("u", UploadSpec(5))
+            stopping = []
+
+            def stop(index: int) -> None:
+                if index == 9:
+                    assert connections_of(writer) == 4
+                    stopping.append(asyncio.run_coroutine_threadsafe(asyncio.to_thread(server.stop, 20), loop))
+
+            loop = asyncio.get_running_loop()
+            await send(writer, stop, FEW)
+            await asyncio.wrap_future(stopping[0])
+    assert stored(store, 5) == FEW
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore::ResourceWarning",
+)
+@pytest.mark.parametrize("within", ["own", "grpc"])
+def test_after_an_interrupt_anywhere_it_is_written_again(
+    store: EmbeddedStore, local: Server, soon: None, within: str
+) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    ids = count(1)
+    few = FEW[: 12 * BLOCK_SIZE]
+    with RemoteStore(local.address, ConnectionSettings(timeout=TIMEOUT, connections=3)) as remote:
+
+        def write() -> bytes:
+            data_id = next(ids)
+            with remote.upload("u", UploadSpec(data_id)) as writer:
+                for block in blocks_of(few):
+                    writer.write(block)
+                writer.commit(len(few), checksum(few))
+            return stored(store, data_id)
+
+        points, found, error = run(write, 0, within)
+        assert (found, error) == (few, None)
+        for point in sorted(random.Random(seed).sample(range(1, points.count + 1), 8)):
+            _, found, error = run(write, point, within)
+            assert found == few or isinstance(error, KeyboardInterrupt), f"seed {seed}, point {point}: {error!r}"
+            assert write() == few, f"seed {seed}, point {point}"
+    assert_soon(lambda: not calls_of(local))
+
+
+FORK = """
+    import os, sys
+    from vault import ConnectionSettings, RemoteStore
+    from vault._sync.remote import writer as module
+    from vault.errors import ClosedError
+    from vault.store.specs import UploadSpec
+    from vault.store.values import checksum
+    from vault.testing.store.objects import blocks_of, payload
+
+    module.LEAD, module.JOIN = 1, 3
+    data = payload(24 << 20)
+    store = RemoteStore(sys.argv[1], ConnectionSettings(timeout=10, connections=4))
+
+    def write(writer, blocks):
+        for block in blocks:
+            writer.write(block)
+        return writer.commit(len(data), checksum(data))
+
+    blocks = list(blocks_of(data))
+    writer = store.upload("u", UploadSpec(5))
+    for block in blocks[:11]:
+        writer.write(block)
+    assert writer._sides.connections == 4
+    child = os.fork()
+    if child == 0:
+        try:
+            writer.write(blocks[11])
+        except ClosedError:
+            writer.abort()
+            del writer
+            os._exit(write(store.upload("u", UploadSpec(6)), blocks).checksum != checksum(data))
+        os._exit(2)
+    info = write(writer, blocks[11:])
+    _, status = os.waitpid(child, 0)
+    store.close()
+    sys.exit(os.waitstatus_to_exitcode(status) or info.checksum != checksum(data))
+"""
+
+
+def test_a_write_stays_the_parents_over_a_fork(store: EmbeddedStore, local: Server) -> None:
+    for _ in range(3):
+        command = [sys.executable, "-c", textwrap.dedent(FORK), local.address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert [result.size for result in store.stat_many("u", [5, 6]) if result is not None] == [24 << 20] * 2
+        store.delete_many("u", [DeleteSpec(5), DeleteSpec(6)])
+
+
+async def test_without_a_server_it_says_so_in_time(proxy: Proxy, store: EmbeddedStore, soon: None) -> None:
+    with Server(store) as server:
+        proxy.target = server.address
+        async with AsyncRemoteStore(proxy.address, ConnectionSettings(timeout=2.0, connections=4)) as remote:
+            writer = await remote.upload("u", UploadSpec(5))
+            blocks = list(blocks_of(FEW))
+            for block in blocks[:9]:
+                await writer.write(block)
+            proxy.refuse()
+            proxy.cut()
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(UnavailableError):
+                for block in blocks[9:]:
+                    await writer.write(block)
+            assert asyncio.get_running_loop().time() - began < 10
+            with pytest.raises(VaultError):
+                await writer.commit(len(FEW), checksum(FEW))
