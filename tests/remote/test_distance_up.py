@@ -403,20 +403,24 @@ def test_after_an_interrupt_anywhere_it_is_written_again(
     few = FEW[: 12 * BLOCK_SIZE]
     with RemoteStore(local.address, ConnectionSettings(timeout=TIMEOUT, connections=3)) as remote:
 
-        def write() -> bytes:
+        def write() -> int:
             data_id = next(ids)
             with remote.upload("u", UploadSpec(data_id)) as writer:
                 for block in blocks_of(few):
                     writer.write(block)
                 writer.commit(len(few), checksum(few))
-            return stored(store, data_id)
+            return data_id
 
-        points, found, error = run(write, 0, within)
-        assert (found, error) == (few, None)
+        points, written, error = run(write, 0, within)
+        assert error is None
+        assert stored(store, written) == few
         for point in sorted(random.Random(seed).sample(range(1, points.count + 1), 8)):
-            _, found, error = run(write, point, within)
-            assert found == few or isinstance(error, KeyboardInterrupt), f"seed {seed}, point {point}: {error!r}"
-            assert write() == few, f"seed {seed}, point {point}"
+            _, written, error = run(write, point, within)
+            if error is None:
+                assert stored(store, written) == few, f"seed {seed}, point {point}"
+            else:
+                assert isinstance(error, KeyboardInterrupt), f"seed {seed}, point {point}: {error!r}"
+            assert stored(store, write()) == few, f"seed {seed}, point {point}"
     assert_soon(lambda: not calls_of(local))
 
 

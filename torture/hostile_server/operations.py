@@ -2,11 +2,15 @@
 
 import io
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
+from unittest.mock import patch
 
 from vault import AsyncVault, Datatype
+from vault._async.remote import writer as async_writer
+from vault._sync.remote import writer as sync_writer
 from vault.errors import BatchError, VaultError
 from vault.store.contract import AsyncBlockReader, AsyncStore
 from vault.store.limits import BLOCK_SIZE
@@ -184,6 +188,19 @@ async def upload(vault: AsyncVault, _: AsyncStore) -> Any:
 
 async def upload_large(vault: AsyncVault, _: AsyncStore) -> Any:
     return await vault.upload("files", Raw(LARGE), data_id=50, name="fifty")
+
+
+async def upload_by_several(_: AsyncVault, store: AsyncStore) -> Any:
+    """The last block goes by a further connection."""
+    channel: Any = getattr(store, "_store", store)
+    channel._channel._for_transfer = 2
+    with ExitStack() as soon:
+        for module in (async_writer, sync_writer):
+            soon.enter_context(patch.multiple(module, LEAD=1, JOIN=2))
+        async with await store.upload("files", UploadSpec(50, "fifty", {}, Raw.datatype_tag)) as writer:
+            for block in blocks_of(LARGE):
+                await writer.write(block)
+            return _plain(await writer.commit(len(LARGE), checksum(LARGE)))
 
 
 async def upload_file(vault: AsyncVault, _: AsyncStore) -> Any:
@@ -384,6 +401,7 @@ OPERATIONS: Final = [
     Operation("upload", upload, writes=True),
     Operation("upload, large", upload_large, writes=True),
     Operation("upload_file", upload_file, writes=True),
+    Operation("upload by several connections", upload_by_several, writes=True),
     Operation("open_writer", write_file, writes=True),
     Operation("update", update, writes=True),
     Operation("update, large", update_large, writes=True),

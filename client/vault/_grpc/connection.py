@@ -265,7 +265,7 @@ def _leave_grpc() -> None:
         return
     _forking.append(True)
     until = time.monotonic() + CLOSING
-    while (_inside or any(map(_is_grpcs, threading.enumerate()))) and time.monotonic() < until:
+    while (_others() or any(map(_is_grpcs, threading.enumerate()))) and time.monotonic() < until:
         for connection in list(_connections):
             if connection.has_streams():
                 connection.lose_streams()
@@ -275,7 +275,12 @@ def _leave_grpc() -> None:
 def _is_quiet() -> bool:
     """Whether nothing is in gRPC but one stream, which does no harm, and whoever waits for it."""
     having = sum(each.has_streams() for each in list(_connections))
-    return having < 2 and len(_inside) <= having
+    return having < 2 and len(_others()) <= having
+
+
+def _others() -> set[int]:
+    """The threads in gRPC, without this one, which may have been interrupted there by a signal."""
+    return _inside - {threading.get_ident()}
 
 
 def _is_grpcs(thread: threading.Thread) -> bool:

@@ -1,5 +1,6 @@
 """AsyncSideBlocks: blocks of a write that go to its server by further connections."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ KEPT: Final = 3
 """Blocks of each connection that are kept until they are persisted."""
 
 _PATIENCE: Final = 2.0  # seconds to wait for what is not needed
+_MOMENT: Final = 0.01
 
 
 class AsyncSideBlocks:
@@ -34,6 +36,7 @@ class AsyncSideBlocks:
         self._asked: list[tuple[int, AsyncCall]] = []
         self._places: list[tuple[int, bytes]] = []  # and what is said there of a block beside it
         self._turn = 0
+        self._patience = _PATIENCE
         self._sent: deque[tuple[int, AsyncCall]] = deque()  # and where their blocks end
         channel.spread.add(self)
         for place in range(1, 1 + count):
@@ -42,8 +45,9 @@ class AsyncSideBlocks:
     async def open(self) -> bool:
         """Waits for the answers. Returns whether there is a connection to send by; if not, none is tried for a
         while."""
+        until = time.monotonic() + _PATIENCE
         for place, call in self._asked:
-            if (stream := await self._finish(call)) is not None:
+            if (stream := await self._finish(call, max(until - time.monotonic(), _MOMENT))) is not None:
                 self._about.stream = stream
                 self._places.append((place, self._about.SerializeToString()))
         self._asked = []
@@ -69,7 +73,9 @@ class AsyncSideBlocks:
     async def forget(self, persisted: int) -> None:
         """Ends the calls whose blocks are persisted."""
         while self._sent and self._sent[0][0] <= persisted:
-            await self._finish(self._sent.popleft()[1])
+            _, call = self._sent.popleft()
+            if await self._finish(call, self._patience) is None:
+                self._patience = _MOMENT  # the server misses what it does not answer, and will say so
 
     def cancel(self) -> None:
         """Ends all calls. Harmless when repeated, and in a forked child."""
@@ -80,13 +86,13 @@ class AsyncSideBlocks:
         for call in ending:
             call.cancel()
 
-    async def _finish(self, call: AsyncCall) -> int | None:
+    async def _finish(self, call: AsyncCall, seconds: float) -> int | None:
         """Waits for the end of a call. Returns the number that it was answered; None: it was not."""
         reply = None
         try:
-            reply = calls.something(await call.next(_PATIENCE), self._channel.address, "WriteBlock")
+            reply = calls.something(await call.next(seconds), self._channel.address, "WriteBlock")
             self._seen(reply.revision)
-            await call.next(_PATIENCE)
+            await call.next(seconds)
         except OverdueError:
             self._channel.stall(call)
         except grpc.RpcError as error:

@@ -1,6 +1,7 @@
 # Generated from _async/remote/side_blocks.py by scripts/unasync: DO NOT CHANGE.
 """SideBlocks: blocks of a write that go to its server by further connections."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,7 @@ KEPT: Final = 3
 """Blocks of each connection that are kept until they are persisted."""
 
 _PATIENCE: Final = 2.0  # seconds to wait for what is not needed
+_MOMENT: Final = 0.01
 
 
 class SideBlocks:
@@ -35,6 +37,7 @@ class SideBlocks:
         self._asked: list[tuple[int, Call]] = []
         self._places: list[tuple[int, bytes]] = []  # and what is said there of a block beside it
         self._turn = 0
+        self._patience = _PATIENCE
         self._sent: deque[tuple[int, Call]] = deque()  # and where their blocks end
         channel.spread.add(self)
         for place in range(1, 1 + count):
@@ -43,8 +46,9 @@ class SideBlocks:
     def open(self) -> bool:
         """Waits for the answers. Returns whether there is a connection to send by; if not, none is tried for a
         while."""
+        until = time.monotonic() + _PATIENCE
         for place, call in self._asked:
-            if (stream := self._finish(call)) is not None:
+            if (stream := self._finish(call, max(until - time.monotonic(), _MOMENT))) is not None:
                 self._about.stream = stream
                 self._places.append((place, self._about.SerializeToString()))
         self._asked = []
@@ -70,7 +74,9 @@ class SideBlocks:
     def forget(self, persisted: int) -> None:
         """Ends the calls whose blocks are persisted."""
         while self._sent and self._sent[0][0] <= persisted:
-            self._finish(self._sent.popleft()[1])
+            _, call = self._sent.popleft()
+            if self._finish(call, self._patience) is None:
+                self._patience = _MOMENT  # the server misses what it does not answer, and will say so
 
     def cancel(self) -> None:
         """Ends all calls. Harmless when repeated, and in a forked child."""
@@ -81,13 +87,13 @@ class SideBlocks:
         for call in ending:
             call.cancel()
 
-    def _finish(self, call: Call) -> int | None:
+    def _finish(self, call: Call, seconds: float) -> int | None:
         """Waits for the end of a call. Returns the number that it was answered; None: it was not."""
         reply = None
         try:
-            reply = calls.something(call.next(_PATIENCE), self._channel.address, "WriteBlock")
+            reply = calls.something(call.next(seconds), self._channel.address, "WriteBlock")
             self._seen(reply.revision)
-            call.next(_PATIENCE)
+            call.next(seconds)
         except OverdueError:
             self._channel.stall(call)
         except grpc.RpcError as error:
