@@ -33,8 +33,8 @@ LEAD: Final = WINDOW
 """Blocks that are sent before anything is done about the distance: how fast some were persisted says what for."""
 
 _MOST_KEPT: Final = 16
-"""Blocks that are kept at most, of all connections together: with gRPC's copies, and what the allocator does not give
-back, 63 MiB of the client's memory. 24 took 82, and were an eighth faster over 50 ms."""
+"""Blocks that are kept at most, of all connections together. Each takes several MiB of the client's memory, with gRPC's
+copies and what the allocator does not give back; 24 were an eighth faster over 50 ms."""
 
 JOIN: Final = 2 * WINDOW
 """Blocks after which others go by further connections too: the time it takes to make those."""
