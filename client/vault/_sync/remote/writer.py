@@ -30,14 +30,15 @@ WINDOW: Final = 8
 Twice that: one half is on its way, and acknowledged, while the other is filled.
 """
 
-LEAD: Final = WINDOW
-"""Blocks that are sent before anything is done about the distance: how fast some were persisted says what for."""
+LEAD: Final = WINDOW + 4
+"""Blocks that are sent before anything is done about the distance: of so many, a report's worth is persisted, and says
+how fast it goes."""
 
 _MOST_KEPT: Final = 16
 """Blocks that are kept at most, of all connections together. Each takes several MiB of the client's memory, with gRPC's
 copies and what the allocator does not give back; 24 were an eighth faster over 50 ms."""
 
-JOIN: Final = 2 * WINDOW
+JOIN: Final = LEAD + WINDOW
 """Blocks after which others go by further connections too: the time it takes to make those."""
 
 _LOOK: Final = 256
