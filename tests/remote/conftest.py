@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 from vault import ConnectionSettings
+from vault._async.remote import reader as async_reader
+from vault._async.remote import writer as async_writer
 from vault._async.remote.store import AsyncRemoteStore
+from vault._sync.remote import reader as sync_reader
+from vault._sync.remote import writer as sync_writer
 from vault._sync.remote.store import RemoteStore
 from vault.store.contract import AsyncStore
 from vault.testing.store.sync_and_async import AsyncFace
@@ -20,15 +24,31 @@ __all__ = ["serve"]
 
 
 @pytest.fixture(params=["sync", "async"])
-def open_store(request: pytest.FixtureRequest) -> Callable[[str], AsyncStore]:
+def open_store(request: pytest.FixtureRequest) -> Callable[..., AsyncStore]:
     """Makes a client, sync behind the async contract or async."""
 
-    def make(address: str, timeout: float = TIMEOUT) -> AsyncStore:
+    def make(address: str, timeout: float = TIMEOUT, connections: int | None = None) -> AsyncStore:
+        connection = ConnectionSettings(timeout=timeout, connections=connections)
         if request.param == "sync":
-            return AsyncFace(RemoteStore(address, ConnectionSettings(timeout=timeout)))
-        return AsyncRemoteStore(address, ConnectionSettings(timeout=timeout))
+            return AsyncFace(RemoteStore(address, connection))
+        return AsyncRemoteStore(address, connection)
 
     return make
+
+
+@pytest.fixture
+def open_far(open_store: Callable[..., AsyncStore]) -> Callable[..., AsyncStore]:
+    """The same, with so many connections for a large transfer."""
+    return lambda address, connections=4: open_store(address, connections=connections)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few blocks are enough for more connections."""
+    for reader, writer in ((async_reader, async_writer), (sync_reader, sync_writer)):
+        monkeypatch.setattr(reader, "LEAST_SPREAD", 2)
+        monkeypatch.setattr(writer, "LEAD", 1)
+        monkeypatch.setattr(writer, "JOIN", 3)
 
 
 @pytest.fixture

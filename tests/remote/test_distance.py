@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vault import BytesWrapper, ConnectionSettings, RemoteVault
-from vault._async.remote import reader as async_reader
 from vault._async.remote.store import AsyncRemoteStore
 from vault._grpc.distance import MOST_CONNECTIONS, Distance
-from vault._sync.remote import reader as sync_reader
 from vault._sync.remote.store import RemoteStore
 from vault.errors import ClosedError, ConflictError, InvalidArgumentError
 from vault.store.contract import AsyncBlockReader, AsyncStore, BlockReader
@@ -47,34 +45,11 @@ FEW = payload(12 * BLOCK_SIZE + 4321)
 Open = Callable[..., AsyncStore]
 
 
-@pytest.fixture(params=["sync", "async"])
-def open_far(request: pytest.FixtureRequest) -> Open:
-    """Makes a client for so many connections, sync behind the async contract or async."""
-
-    def make(address: str, connections: int | None = 4) -> AsyncStore:
-        connection = ConnectionSettings(timeout=TIMEOUT, connections=connections)
-        if request.param == "sync":
-            return AsyncFace(RemoteStore(address, connection))
-        return AsyncRemoteStore(address, connection)
-
-    return make
-
-
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few blocks are enough for more connections."""
-    for module in (async_reader, sync_reader):
-        monkeypatch.setattr(module, "LEAST_SPREAD", 2)
-
-
-@pytest.fixture
-def local(store: EmbeddedStore, proxy: Proxy) -> Iterator[Server]:
-    """A server in this process, behind the proxy, with object 5."""
+def local(store: EmbeddedStore, local: Server) -> Server:
+    """The server in this process, behind the proxy, with object 5."""
     put(store, FEW)
-    with Server(store) as server:
-        proxy.target = server.address
-        yield server
-        server.stop(0)
+    return local
 
 
 def put(store: EmbeddedStore, data: bytes, data_id: int = 5) -> None:

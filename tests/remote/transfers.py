@@ -12,7 +12,7 @@ from vault.store.contract import AsyncBlockReader, AsyncBlockWriter, AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import ObjectInfo, checksum
 from vault.testing.store.objects import blocks_of
-from vault_server import EmbeddedStore
+from vault_server import EmbeddedStore, Server
 
 from tests.faults.proxy import Proxy
 from tests.server.process import Serve, Served
@@ -82,3 +82,20 @@ class Restarting:
 
 def nothing_is_kept(store: EmbeddedStore) -> bool:
     return not list((store.directory / ".staging").glob("writes/*"))
+
+
+def stored(store: EmbeddedStore, data_id: int) -> bytes:
+    reader: Any = store.load("u", data_id)
+    with reader:
+        return b"".join(bytes(block.data) for block in reader)
+
+
+def calls_of(server: Server) -> int:
+    """How many run."""
+    return len(server._server._running._calls.running())  # type: ignore[union-attr]
+
+
+def connections_of(writer: AsyncBlockWriter) -> int:
+    """Over how many its blocks go."""
+    inner: Any = getattr(writer, "_writer", writer)
+    return 1 if inner._sides is None else inner._sides.connections

@@ -8,7 +8,6 @@ from urllib.parse import unquote
 from google.protobuf.json_format import MessageToDict
 from vault.errors import PermissionDeniedError, UnauthenticatedError, VaultError
 from vault.v1 import vault_pb2 as pb
-from vault.wire.block_codec import SentBlock
 from vault.wire.write_columns import first_keys
 
 from vault_server.access.audit import AuditLog
@@ -108,7 +107,7 @@ def unit_of(request: Any) -> str:
     fields = _fields(request)
     if "start" in fields:
         return str(request.start.unit)
-    return str(request.unit) if "unit" in fields or isinstance(request, SentBlock) else ""
+    return str(getattr(request, "unit", ""))
 
 
 def _asked(method: str, request: Any) -> dict[str, Any]:

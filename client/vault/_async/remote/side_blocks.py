@@ -5,11 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import grpc
-
-from vault._async.remote.channel import AsyncChannel
-from vault._grpc import AsyncCall, calls
-from vault._grpc.calls import OverdueError
+from vault._async.remote.channel import AsyncChannel, AsyncReceiver
 from vault.errors import VaultError
 from vault.v1 import vault_pb2 as pb
 
@@ -33,14 +29,14 @@ class AsyncSideBlocks:
         self._about = pb.WriteBlockRequest(unit=unit, request_id=request_id)
         self._channel = channel
         self._seen = seen
-        self._asked: list[tuple[int, AsyncCall]] = []
+        self._asked: list[tuple[int, AsyncReceiver]] = []
         self._places: list[tuple[int, bytes]] = []  # and what is said there of a block beside it
         self._turn = 0
         self._patience = _PATIENCE
-        self._sent: deque[tuple[int, AsyncCall]] = deque()  # and where their blocks end
+        self._sent: deque[tuple[int, AsyncReceiver]] = deque()  # and where their blocks end
         channel.spread.add(self)
         for place in range(1, 1 + count):
-            self._asked.append((place, channel.begin("WriteBlock", self._about, place)))
+            self._asked.append((place, self._begin(self._about, place)))
 
     async def open(self) -> bool:
         """Waits for the answers. Returns whether there is a connection to send by; if not, none is tried for a
@@ -53,6 +49,10 @@ class AsyncSideBlocks:
         self._asked = []
         if not self._places:
             self._channel.distance.refused()
+        return self.is_open
+
+    @property
+    def is_open(self) -> bool:
         return bool(self._places)
 
     @property
@@ -68,7 +68,7 @@ class AsyncSideBlocks:
 
     def send(self, message: bytes, end: int) -> None:
         """Sends the block whose turn it is, and which ends there."""
-        self._sent.append((end, self._channel.begin("WriteBlock", message, self._places[self._turn - 1][0])))
+        self._sent.append((end, self._begin(message, self._places[self._turn - 1][0])))
 
     async def forget(self, persisted: int) -> None:
         """Ends the calls whose blocks are persisted."""
@@ -86,20 +86,18 @@ class AsyncSideBlocks:
         for call in ending:
             call.cancel()
 
-    async def _finish(self, call: AsyncCall, seconds: float) -> int | None:
+    async def _finish(self, call: AsyncReceiver, seconds: float) -> int | None:
         """Waits for the end of a call. Returns the number that it was answered; None: it was not."""
         reply = None
         try:
-            reply = calls.something(await call.next(seconds), self._channel.address, "WriteBlock")
-            self._seen(reply.revision)
-            await call.next(seconds)
-        except OverdueError:
-            self._channel.stall(call)
-        except grpc.RpcError as error:
-            calls.untie(error)
+            reply = await call.receive(seconds)
+            if reply is not None:
+                self._seen(reply.revision)
+                await call.receive(seconds)
         except VaultError:
             call.cancel()
-        except BaseException:
-            call.cancel()
-            raise
         return None if reply is None else int(reply.stream)
+
+    def _begin(self, request: pb.WriteBlockRequest | bytes, place: int) -> AsyncReceiver:
+        call = self._channel.begin("WriteBlock", request, place)
+        return AsyncReceiver(self._channel, call, None, _PATIENCE)

@@ -6,11 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import grpc
-
-from vault._sync.remote.channel import Channel
-from vault._grpc import Call, calls
-from vault._grpc.calls import OverdueError
+from vault._sync.remote.channel import Channel, Receiver
 from vault.errors import VaultError
 from vault.v1 import vault_pb2 as pb
 
@@ -34,14 +30,14 @@ class SideBlocks:
         self._about = pb.WriteBlockRequest(unit=unit, request_id=request_id)
         self._channel = channel
         self._seen = seen
-        self._asked: list[tuple[int, Call]] = []
+        self._asked: list[tuple[int, Receiver]] = []
         self._places: list[tuple[int, bytes]] = []  # and what is said there of a block beside it
         self._turn = 0
         self._patience = _PATIENCE
-        self._sent: deque[tuple[int, Call]] = deque()  # and where their blocks end
+        self._sent: deque[tuple[int, Receiver]] = deque()  # and where their blocks end
         channel.spread.add(self)
         for place in range(1, 1 + count):
-            self._asked.append((place, channel.begin("WriteBlock", self._about, place)))
+            self._asked.append((place, self._begin(self._about, place)))
 
     def open(self) -> bool:
         """Waits for the answers. Returns whether there is a connection to send by; if not, none is tried for a
@@ -54,6 +50,10 @@ class SideBlocks:
         self._asked = []
         if not self._places:
             self._channel.distance.refused()
+        return self.is_open
+
+    @property
+    def is_open(self) -> bool:
         return bool(self._places)
 
     @property
@@ -69,7 +69,7 @@ class SideBlocks:
 
     def send(self, message: bytes, end: int) -> None:
         """Sends the block whose turn it is, and which ends there."""
-        self._sent.append((end, self._channel.begin("WriteBlock", message, self._places[self._turn - 1][0])))
+        self._sent.append((end, self._begin(message, self._places[self._turn - 1][0])))
 
     def forget(self, persisted: int) -> None:
         """Ends the calls whose blocks are persisted."""
@@ -87,20 +87,18 @@ class SideBlocks:
         for call in ending:
             call.cancel()
 
-    def _finish(self, call: Call, seconds: float) -> int | None:
+    def _finish(self, call: Receiver, seconds: float) -> int | None:
         """Waits for the end of a call. Returns the number that it was answered; None: it was not."""
         reply = None
         try:
-            reply = calls.something(call.next(seconds), self._channel.address, "WriteBlock")
-            self._seen(reply.revision)
-            call.next(seconds)
-        except OverdueError:
-            self._channel.stall(call)
-        except grpc.RpcError as error:
-            calls.untie(error)
+            reply = call.receive(seconds)
+            if reply is not None:
+                self._seen(reply.revision)
+                call.receive(seconds)
         except VaultError:
             call.cancel()
-        except BaseException:
-            call.cancel()
-            raise
         return None if reply is None else int(reply.stream)
+
+    def _begin(self, request: pb.WriteBlockRequest | bytes, place: int) -> Receiver:
+        call = self._channel.begin("WriteBlock", request, place)
+        return Receiver(self._channel, call, None, _PATIENCE)

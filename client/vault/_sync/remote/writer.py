@@ -96,7 +96,6 @@ class RemoteWriter(BlockWriter):
         self._seen = seen
         self._attempts = Attempts(channel.address, channel.timeout)
         self._window: deque[_Kept] = deque()  # blocks that are not known to be persisted
-        self._room = WINDOW  # for them
         self._blocks = 0  # how many were sent
         self._looked = 0.0, 0  # when the first of them was sent, and what was persisted
         self._persisted = 0
@@ -139,7 +138,7 @@ class RemoteWriter(BlockWriter):
                 self._note(reply)
             if self._sides is not None:
                 self._sides.forget(self._persisted)
-            while len(self._window) >= self._room:
+            while len(self._window) >= self._room():
                 self._await_report()
         except BaseException as error:
             self._fail(error)
@@ -229,16 +228,18 @@ class RemoteWriter(BlockWriter):
                     self._sides = SideBlocks(
                         self._channel, self._unit, self._request_id, self._seen, connections - 1
                     )
-            elif count == JOIN and self._sides is not None and self._sides.connections == 1:
-                if self._sides.open():
-                    self._room = max(WINDOW, min(KEPT * self._sides.connections, _MOST_KEPT))
-                else:
-                    self._stay_alone()
+            elif count == JOIN and self._sides is not None and not self._sides.is_open and not self._sides.open():
+                self._stay_alone()
         except VaultError:
             self._stay_alone()
 
+    def _room(self) -> int:
+        """For so many blocks that are not known to be persisted."""
+        connections = 1 if self._sides is None else self._sides.connections
+        return max(WINDOW, min(KEPT * connections, _MOST_KEPT))
+
     def _stay_alone(self) -> None:
-        self._blocks, self._room = LEAD + 1, WINDOW
+        self._blocks = LEAD + 1
         sides, self._sides = self._sides, None
         if sides is not None:
             sides.cancel()
