@@ -10,9 +10,10 @@ from itertools import count
 
 import pytest
 from vault import ConnectionSettings
+from vault._async.remote import writer
 from vault._async.remote.store import AsyncRemoteStore
 from vault._sync.remote.store import RemoteStore
-from vault.errors import UnavailableError, VaultError
+from vault.errors import ConflictError, NotFoundError, UnavailableError, VaultError
 from vault.store.contract import AsyncStore
 from vault.store.limits import BLOCK_SIZE
 from vault.store.specs import DeleteSpec, UploadSpec, new_request_id
@@ -209,3 +210,34 @@ async def test_without_a_server_it_says_so_in_time(proxy: Proxy, store: Embedded
             assert asyncio.get_running_loop().time() - began < 10
             with pytest.raises(VaultError):
                 await writer.commit(len(FEW), checksum(FEW))
+
+
+@pytest.mark.parametrize("number", [writer.LEAD, writer.JOIN - 1, writer.JOIN, writer.JOIN + 1, writer.JOIN + 3])
+async def test_a_writer_is_told_that_another_one_took_over_or_gave_up(
+    store: EmbeddedStore, local: Server, open_far: Open, number: int
+) -> None:
+    blocks = list(blocks_of(FEW))
+    async with open_far(local.address) as one, open_far(local.address) as other:
+        for how in ("take over", "abort"):
+            spec = UploadSpec(5, request_id=new_request_id())
+            old = await one.upload("u", spec, resumable=True)
+            for block in blocks[:number]:
+                await old.write(block)
+            if how == "abort":
+                await other.abort_write("u", spec.request_id)
+            else:
+                new = await other.upload("u", spec, resumable=True)
+            with pytest.raises((ConflictError, UnavailableError, NotFoundError)) as caught:
+                for block in blocks[number:]:
+                    await old.write(block)
+                await old.commit(len(FEW), checksum(FEW))
+            assert store.list_units() == []
+            if how == "take over":
+                assert caught.value.reason == "WRITE_TAKEN_OVER"
+                async with new:
+                    for block in blocks[new.persisted_size // BLOCK_SIZE :]:
+                        await new.write(block)
+                    await new.commit(len(FEW), checksum(FEW))
+                assert stored(store, 5) == FEW
+                store.delete_many("u", [DeleteSpec(5)])
+    assert_soon(lambda: not calls_of(local))

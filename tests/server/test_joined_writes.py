@@ -172,6 +172,29 @@ async def test_a_resumable_write_goes_on_from_what_came_before_a_missing_block(
     assert await load(stub, 1) == DATA
 
 
+async def test_a_stream_that_another_one_took_over_from_is_told_so_while_blocks_are_missing(stub: Stub) -> None:
+    first = start()
+    first.start.resumable = True
+    for waits in (True, False):
+        async with Write(stub, first) as write:
+            sent = write.beside(PLACES[1])
+            await write.send(PLACES[0])
+            if waits:
+                await write.send(PLACES[3])
+                await sent
+            other: Any = stub.Upload()
+            await other.write(first)
+            await other.read()
+            if not waits:
+                await write.send(PLACES[3])
+            with pytest.raises(grpc.RpcError) as caught:
+                await write.replies()
+            assert told(caught.value).reason == "WRITE_TAKEN_OVER"
+            other.cancel()
+            await asyncio.wait([sent])
+        await stub.AbortWrite(pb.AbortWriteRequest(unit="u", request_id=first.start.spec.request_id))
+
+
 async def test_altered_bytes_are_refused(stub: Stub) -> None:
     async with Write(stub) as write:
         bad = write.ask(block=block(0, DATA[:BLOCK_SIZE], 1).block, stream=write.stream)

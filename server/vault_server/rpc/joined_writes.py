@@ -5,11 +5,12 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from vault.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from vault.errors import ConflictError, InvalidArgumentError, NotFoundError, UnavailableError
 from vault.store.limits import BLOCK_SIZE
 from vault.store.values import Block
 
 from vault_server.access.grants import Principal
+from vault_server.storage.uploads.incoming import taken_over
 
 MOST_WAITING: Final = 64
 """Blocks of a write that may be here before their turn, and how far ahead of it they may be."""
@@ -42,6 +43,7 @@ class JoinedWrite(AsyncIterator[Any]):
         self._held: Any = None  # the message of the stream that blocks are missing before
         self._waiting: dict[int, tuple[Block, asyncio.Future[None]]] = {}
         self._news = asyncio.Event()
+        self._taken_over: ConflictError | None = None
 
     def begin(self, size: int) -> None:
         """The next block begins there."""
@@ -87,6 +89,11 @@ class JoinedWrite(AsyncIterator[Any]):
             if self._waiting.get(place) is entry:
                 del self._waiting[place]
 
+    def take_over(self, unit: str) -> None:
+        """Another stream goes on with the write: what is missing here goes there."""
+        self._taken_over = taken_over(unit)
+        self._news.set()
+
     def end(self) -> None:
         """Nothing is taken any more."""
         for _, turn in self._waiting.values():
@@ -96,6 +103,8 @@ class JoinedWrite(AsyncIterator[Any]):
 
     async def _take(self) -> Block:
         while self._next not in self._waiting:
+            if self._taken_over is not None:
+                raise self._taken_over
             self._news.clear()
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -121,6 +130,8 @@ class JoinedWrites:
     def begin(self, unit: str, request_id: bytes, principal: Principal, write: JoinedWrite) -> None:
         """Blocks of its principal may join it. It takes the place of one that is there under its request id."""
         write.key = principal.name, unit, request_id
+        if (before := self._writes.get(write.key)) is not None:
+            before.take_over(unit)
         self._writes[write.key] = write
 
     def join(self, unit: str, request_id: bytes, principal: Principal, stream: int | None) -> JoinedWrite:
